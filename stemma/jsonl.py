@@ -1,0 +1,119 @@
+"""JSONL and JSON files: readers that report file:line, writers that are atomic (temporary name, then rename)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from stemma.errors import Problem, UserError
+
+Row = TypeVar("Row", bound=BaseModel)
+
+PROBLEMS_SHOWN = 20
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[str]]:
+    """Open `path` for writing so that it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic(path) as stream:
+        stream.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
+    """Write one JSON object a line; returns the number of rows."""
+    count = 0
+    with atomic(path) as stream:
+        for row in rows:
+            value = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
+            stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read_json(path: Path) -> Any:
+    """The parsed file. Raises UserError naming the file and line of a syntax error."""
+    return _parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def read_dicts(path: Path) -> list[dict[str, Any]]:
+    """Every line of a JSONL file as an object. Raises UserError with all malformed lines (the first 20)."""
+    return _each(path, _as_dict)
+
+
+def read_rows(path: Path, model: type[Row]) -> list[Row]:
+    """Every line of a JSONL file as `model`. Raises UserError with all wrong lines (the first 20), as file:line."""
+    return _each(path, lambda text, where: _as_row(text, where, model))
+
+
+Value = TypeVar("Value")
+
+
+def _each(path: Path, parse: Callable[[str, str], Value]) -> list[Value]:
+    values: list[Value] = []
+    problems: list[Problem] = []
+    for number, text in enumerate(_lines(path), start=1):
+        if not text.strip():
+            continue
+        try:
+            values.append(parse(text, f"{path}:{number}"))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems[:PROBLEMS_SHOWN])
+    return values
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise UserError(Problem(str(path), "no such file", "a JSONL file", "check the path in the recipe"))
+    # Not splitlines(): U+2028 and form feeds are legal inside a JSON string.
+    return path.read_text(encoding="utf-8").split("\n")
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        found = f"not valid JSON ({error.msg} at column {error.colno}): {text[:60]!r}"
+        raise UserError(Problem(where, found, "one JSON value", "repair or delete this line")) from None
+
+
+def _as_dict(text: str, where: str) -> dict[str, Any]:
+    value = _parse(text, where)
+    if not isinstance(value, dict):
+        raise UserError(Problem(where, f"a JSON {type(value).__name__}", "one JSON object a line"))
+    return value
+
+
+def _as_row(text: str, where: str, model: type[Row]) -> Row:
+    value = _as_dict(text, where)
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise UserError(
+            Problem(where, f"{'.'.join(map(str, e['loc']))}: {e['msg']}", f"a {model.__name__}")
+            for e in error.errors()
+        ) from None

@@ -1,0 +1,270 @@
+"""The recipe: what a user writes, as strict models. Reading the YAML file is `stemma.load`'s work.
+
+Inside `train`, `base`, `sft`, `dpo` and `mcq` the keys are Axolotl's own; everything else is Stemma's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, SerializeAsAny, model_validator
+
+from stemma.rows import Split
+
+TRAINING = ("sft", "dpo", "mcq")
+GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+
+Start = Literal["base", "sft", "dpo"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Strict: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class AxolotlSection(BaseModel):
+    """A section whose own keys are few; every other key is Axolotl's, checked against its pinned field list."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    @property
+    def axolotl(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Tokenizer(Section):
+    """A SentencePiece BPE tokenizer trained on the corpus, with Gemma's special ids."""
+
+    vocab_size: PositiveInt
+
+
+class BaseModelSection(AxolotlSection):
+    """A base model made on the spot: `model` holds transformers' config keys, the rest are Axolotl's."""
+
+    model: dict[str, Any]
+    tokenizer: Tokenizer
+
+
+class TrainingStage(AxolotlSection):
+    """One LoRA stage. `start_from` names the stage whose merged weights it trains on (for DPO also the reference)."""
+
+    start_from: Start
+
+
+class SourceOptions(Section):
+    """What every source accepts. Each module of `data_builders/sources` derives its own options from this."""
+
+    source: str
+    use: Split | Literal["split"] = "split"
+    """`split`: divide by question into train, validation and test; otherwise all rows go to that part."""
+    limit: PositiveInt | None = None
+
+    def files(self) -> list[str]:
+        """The files it reads, relative to `data.root`: part of what makes the data stage stale."""
+        return []
+
+
+def _parse_source(value: Any) -> Any:
+    # The registry holds option models only (no torch, no network), so that `check` stays fast.
+    from data_builders import SOURCES
+
+    if not isinstance(value, dict) or "source" not in value:
+        raise ValueError("a source is a mapping with the key `source`")
+    name = value["source"]
+    if name not in SOURCES:
+        raise ValueError(f"unknown source {name!r}; known: {', '.join(sorted(SOURCES))}")
+    return SOURCES[name].Options.model_validate(value)
+
+
+Source = Annotated[SerializeAsAny[SourceOptions], BeforeValidator(_parse_source)]
+
+
+class Parts(Section):
+    """Shares of the questions that go to validation and test; the rest is training material."""
+
+    validation: Fraction = 0.05
+    test: Fraction = 0.1
+
+
+class DataSet(Section):
+    sources: list[Source] = Field(min_length=1)
+    parts: Parts = Parts()
+
+
+class Generator(Section):
+    """Who writes and ranks generated answers: an OpenAI-compatible server, or the scripted expert on loopback."""
+
+    server: Literal["openai", "scripted-expert"] = "openai"
+    base_url: str | None = None
+    model: str
+    api_key_env: str = "OPENAI_API_KEY"
+    temperature: float = 0.7
+    max_tokens: PositiveInt = 512
+    concurrency: PositiveInt = 8
+
+
+class DataSection(Section):
+    root: str = "."
+    """Where relative paths of sources start; `DATA=` on the command line."""
+    generator: Generator | None = None
+    corpus: DataSet | None = None
+    sft: DataSet | None = None
+    dpo: DataSet | None = None
+    mcq: DataSet | None = None
+
+    def sets(self) -> dict[str, DataSet]:
+        """The data sets this recipe builds, by name."""
+        named = {"corpus": self.corpus, "sft": self.sft, "dpo": self.dpo, "mcq": self.mcq}
+        return {name: dataset for name, dataset in named.items() if dataset is not None}
+
+
+class Merge(Section):
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+
+
+class Gguf(Section):
+    types: list[Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]] = Field(min_length=1)
+
+
+class Gates(Section):
+    """How far a format may drift from the merged model before the export stops."""
+
+    prompts: PositiveInt = 32
+    max_kl: dict[str, float] = {}
+    """Nats per token by variant name, e.g. `gguf-Q4_K_M: 0.2`; overrides the built-in budgets."""
+
+
+class ExportSection(Section):
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_: Literal["base", "sft", "dpo", "mcq"] = Field(alias="from")
+    merge: Merge = Merge()
+    bitsandbytes: list[Literal["int8", "nf4"]] = []
+    gguf: Gguf
+    gates: Gates = Gates()
+    ship: str
+    """The variant the laptop gets, e.g. `gguf-Q4_K_M`."""
+
+
+class EvalTask(Section):
+    task: Literal["mcq", "preference", "generation", "speed"]
+    limit: PositiveInt | None = None
+    """The first n test rows (all by default)."""
+    max_new_tokens: PositiveInt = 64
+    prompt_tokens: PositiveInt = 128
+
+
+class EvalSection(Section):
+    variants: list[str] = Field(min_length=1)
+    tasks: list[EvalTask] = Field(min_length=1)
+    beta: float = 0.1
+    """Scales rewards: beta * (log p_policy - log p_reference), summed over the answer's tokens."""
+    reference: Start = "base"
+    """Whose merged weights the rewards of `preference` are measured against."""
+    threads: PositiveInt | None = None
+
+
+class Recipe(Section):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    seed: int = 42
+    base_model: str | None = None
+    base_revision: str | None = None
+    base: BaseModelSection | None = None
+    chat_template: str
+    train: dict[str, Any] = {}
+    sft: TrainingStage | None = None
+    dpo: TrainingStage | None = None
+    mcq: TrainingStage | None = None
+    data: DataSection
+    export: ExportSection
+    eval: EvalSection
+
+    path: Path = Field(default=Path(), exclude=True)
+    """The file it was read from; relative paths in it (templates, DeepSpeed files) start at its folder."""
+    overrides: list[str] = Field(default=[], exclude=True)
+    """What the command line changed, as `key=value`."""
+
+    @model_validator(mode="after")
+    def _one_base(self) -> Self:
+        if (self.base_model is None) == (self.base is None):
+            raise ValueError("give either `base_model` (a folder or hub name) or `base` (a model made on the spot)")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_exist(self) -> Self:
+        present = ["base", *self.training_stages()]
+        for name in self.training_stages():
+            start = self.stage(name).start_from
+            if start not in present[: present.index(name)]:
+                raise ValueError(f"{name}.start_from: `{start}`, but this recipe has no `{start}` stage before `{name}`")
+        if self.export.from_ not in present:
+            raise ValueError(f"export.from: `{self.export.from_}`, but this recipe has no such stage")
+        return self
+
+    @model_validator(mode="after")
+    def _variants_exist(self) -> Self:
+        unknown = [name for name in self.eval.variants if name not in self.variants()]
+        if self.export.ship not in self.exported():
+            unknown.append(self.export.ship)
+        if unknown:
+            raise ValueError(f"unknown variants {', '.join(unknown)}; this recipe makes {', '.join(self.variants())}")
+        return self
+
+    def training_stages(self) -> list[str]:
+        """The LoRA stages this recipe has, in chain order."""
+        return [name for name in TRAINING if getattr(self, name) is not None]
+
+    def stage(self, name: str) -> TrainingStage:
+        """A LoRA stage's section. Raises KeyError when the recipe has none."""
+        section = {"sft": self.sft, "dpo": self.dpo, "mcq": self.mcq}[name]
+        if section is None:
+            raise KeyError(name)
+        return section
+
+    def exported(self) -> list[str]:
+        """The variants `export` makes."""
+        return ["merged", *(f"bnb-{kind}" for kind in self.export.bitsandbytes), *(f"gguf-{t}" for t in self.export.gguf.types)]
+
+    def variants(self) -> list[str]:
+        """Every set of weights this recipe can score."""
+        return ["base", *self.training_stages(), *self.exported()]
+
+    @property
+    def template(self) -> Path:
+        """The chat template's file."""
+        return self.path.parent / self.chat_template
+
+    def axolotl(self, stage: str) -> dict[str, Any]:
+        """The user's Axolotl keys of a training stage: `train`, overlaid by the stage's own (`base`: its own only)."""
+        if stage == "base":
+            return self.base.axolotl if self.base else {}
+        return {**self.train, **self.stage(stage).axolotl}
+
+    def section(self, stage: str) -> dict[str, Any]:
+        """All recipe settings the stage's work depends on: the recipe's part of its freshness key."""
+        shared: dict[str, Any] = {"seed": self.seed}
+        if stage == "data":
+            return shared | {"data": self.data.model_dump(mode="json", exclude={"root"})}
+        if stage == "base":
+            return shared | {"base": self.base.model_dump(mode="json") if self.base else None}
+        if stage in TRAINING:
+            return shared | self._start() | {"start_from": self.stage(stage).start_from, "axolotl": self.axolotl(stage)}
+        if stage == "export":
+            return shared | self._start() | {"export": self.export.model_dump(mode="json", by_alias=True)}
+        return shared | self._start() | {"eval": self.eval.model_dump(mode="json"), "name": self.name}
+
+    def _start(self) -> dict[str, Any]:
+        return {"base_model": self.base_model, "base_revision": self.base_revision}
+
+    def files(self, stage: str) -> list[Path]:
+        """The user's files a stage reads, so that editing one makes the stage stale."""
+        if stage == "data":
+            sources = [source for dataset in self.data.sets().values() for source in dataset.sources]
+            return sorted({Path(self.data.root) / name for source in sources for name in source.files()})
+        if stage == "report":
+            return []
+        deepspeed = self.axolotl(stage).get("deepspeed") if stage in ("base", *self.training_stages()) else None
+        return [self.template, *([self.path.parent / deepspeed] if deepspeed else [])]

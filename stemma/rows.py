@@ -1,0 +1,118 @@
+"""The rows that travel between stages: strict, frozen pydantic models, one JSON object a line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
+LETTERS = "ABCDEFGHIJ"
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Meta = dict[str, str | int | float | bool | None]
+Split = Literal["train", "validation", "test"]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Text
+    source: Text
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+class CorpusRow(_Row):
+    """Plain text to pretrain on: `{"id": "…", "source": "stem", "text": "Question: What is 3 + 4?\\n\\nAnswer: 7"}`."""
+
+    text: Text
+
+
+class SftRow(_Row):
+    """A conversation ending in the assistant's answer. `meta["gold"]`, where known, is the short right answer."""
+
+    messages: list[Message]
+    meta: Meta = {}
+
+    @model_validator(mode="after")
+    def _ends_with_answer(self) -> Self:
+        if len(self.messages) < 2 or self.messages[-1].role != "assistant":
+            raise ValueError("messages must hold a user turn and end with the assistant's answer")
+        return self
+
+
+class PreferenceRow(_Row):
+    """One pair: the same prompt answered well (`chosen`) and less well (`rejected`)."""
+
+    question_id: Text
+    prompt: Text
+    chosen: Text
+    rejected: Text
+    meta: Meta = {}
+
+    @model_validator(mode="after")
+    def _answers_differ(self) -> Self:
+        if self.chosen == self.rejected:
+            raise ValueError("chosen and rejected are the same")
+        return self
+
+
+class McqRow(_Row):
+    """A multiple-choice question; `answer` is the letter of the right choice."""
+
+    question: Text
+    choices: list[Text]
+    answer: Text
+    subject: str = ""
+    meta: Meta = {}
+
+    @model_validator(mode="after")
+    def _answer_is_a_choice(self) -> Self:
+        if not 2 <= len(self.choices) <= len(LETTERS):
+            raise ValueError(f"{len(self.choices)} choices; 2 to {len(LETTERS)} can be lettered")
+        if self.answer not in LETTERS[: len(self.choices)]:
+            raise ValueError(f"answer {self.answer!r} is none of the letters {LETTERS[: len(self.choices)]}")
+        return self
+
+
+def mcq_prompt(row: McqRow) -> str:
+    """The user's turn of a multiple-choice question, in the course's layout (stem, blank line, lettered options)."""
+    options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, row.choices, strict=False))
+    return f"{row.question}\n\nOptions:\n{options}"
+
+
+class Dropped(BaseModel):
+    """A row that was read and not kept, and why: nothing disappears."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    where: str
+    reason: str
+    row: dict[str, object]
+
+
+class Score(BaseModel):
+    """One measured number. No value without its n; `low`/`high` is the 95 % interval where the metric has one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: str
+    task: str
+    metric: str
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    samples: str | None = None
+
+    @model_validator(mode="after")
+    def _measured_on_something(self) -> Self:
+        if self.n < 1:
+            raise ValueError("a score needs at least one sample")
+        return self

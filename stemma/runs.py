@@ -1,0 +1,114 @@
+"""The run folder and its manifests: where each stage's files lie, what made them, and whether they are still whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from stemma.errors import Problem, UserError
+from stemma.jsonl import read_json
+
+MANIFEST = "manifest.json"
+
+
+class Output(BaseModel):
+    """A file or folder a stage produced. `path` is relative to the stage's folder; a folder's sha256 covers its tree."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What a stage writes last. No manifest: not done."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: str
+    recipe: str
+    key: str
+    """sha256 over the stage's resolved recipe section and every input: equal keys mean equal work."""
+    section: dict[str, Any]
+    overrides: list[str]
+    inputs: dict[str, str]
+    outputs: dict[str, Output]
+    counts: dict[str, Any]
+    facts: dict[str, Any]
+    """What the stage measured or says in words (gates, which weights the reference is, …)."""
+    seed: int
+    git_commit: str
+    versions: dict[str, str]
+    hardware: dict[str, str | int]
+    start: str
+    end: str
+    reused_from: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder `runs/<recipe>/`: one subfolder a stage."""
+
+    root: Path
+
+    def folder(self, stage: str) -> Path:
+        return self.root / stage
+
+    def read_manifest(self, stage: str) -> Manifest | None:
+        """The stage's manifest, or None when the stage is not done."""
+        path = self.folder(stage) / MANIFEST
+        return Manifest.model_validate(read_json(path)) if path.is_file() else None
+
+    def manifest(self, stage: str) -> Manifest:
+        """The stage's manifest. Raises UserError naming the command that makes it."""
+        manifest = self.read_manifest(stage)
+        if manifest is None:
+            name = self.root.name
+            raise UserError(
+                Problem(
+                    str(self.folder(stage) / MANIFEST),
+                    f"stage `{stage}` of recipe `{name}` is not done",
+                    "its manifest",
+                    f"run `make {stage} RECIPE={name}`, or the whole chain with `make all RECIPE={name}`",
+                )
+            )
+        return manifest
+
+    def output(self, stage: str, name: str) -> Path:
+        """The path of a named output. Raises UserError when the stage is not done, KeyError when it has no such output."""
+        return self.folder(stage) / self.manifest(stage).outputs[name].path
+
+
+def describe(folder: Path, relative: str) -> Output:
+    """Size and digest of a produced file or folder."""
+    path = folder / relative
+    return Output(path=relative, bytes=size_of(path), sha256=digest_of(path))
+
+
+def files_under(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
+def size_of(path: Path) -> int:
+    return sum(file.stat().st_size for file in files_under(path))
+
+
+def digest_of(path: Path) -> str:
+    """sha256 of a file; of a folder, sha256 over its relative names and file digests."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    names = [(str(file.relative_to(path)), digest_of(file)) for file in files_under(path)]
+    return digest_json(names)
+
+
+def digest_json(value: Any) -> str:
+    """sha256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,221 @@
+"""The engine every stage runs in: what it depends on, whether it is up to date, and its manifest, written last.
+
+A stage package offers `run(work: Work) -> Result` in its `run.py`. This module decides whether that call is needed,
+keeps the folder of a killed attempt only when the same work is asked for again, and writes the manifest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from stemma import ROOT
+from stemma.errors import Problem, UserError
+from stemma.jsonl import read_json, write_json
+from stemma.recipe import Recipe
+from stemma.runs import MANIFEST, Manifest, Run, describe, digest_json, digest_of, size_of
+
+MODULES = {
+    "data": "data_builders.run",
+    "base": "stemma.base",
+    "sft": "stemma.train",
+    "dpo": "stemma.train",
+    "mcq": "stemma.train",
+    "export": "export.run",
+    "eval": "eval.run",
+    "report": "report.run",
+}
+STAGES = tuple(MODULES)
+ENGINES = ("axolotl", "torch", "transformers", "peft", "trl", "deepspeed", "bitsandbytes", "datasets", "llama-cpp-python")
+
+Outcome = Literal["done", "up to date", "reused"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage hands back: outputs as {name: path relative to its folder}, counts, and facts for the manifest."""
+
+    outputs: dict[str, str]
+    counts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage is given: the recipe, the run, its own name and folder, and where to talk (stderr)."""
+
+    recipe: Recipe
+    run: Run
+    stage: str
+    say: Callable[[str], None]
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder(self.stage)
+
+    def input(self, stage: str, name: str) -> Path:
+        """An upstream output's path, by the names in that stage's manifest."""
+        return self.run.output(stage, name)
+
+
+def upstream(recipe: Recipe, stage: str) -> list[str]:
+    """The stages whose manifests `stage` reads, in chain order."""
+    trained = recipe.training_stages()
+    base = ["base"] if recipe.base else []
+    if stage == "data":
+        return []
+    if stage == "base":
+        return ["data"]
+    if stage in trained:
+        start = recipe.stage(stage).start_from
+        return ["data", *([start] if start != "base" else base)]
+    if stage == "export":
+        return ["data", *base, *trained[: trained.index(recipe.export.from_) + 1]]
+    done = ["data", *base, *trained, "export"]
+    return done if stage == "eval" else [*done, "eval"]
+
+
+def chain(recipe: Recipe) -> list[str]:
+    """Every stage this recipe has, in the order it runs."""
+    absent = {"sft", "dpo", "mcq", "base"} - set(recipe.training_stages()) - ({"base"} if recipe.base else set())
+    return [stage for stage in STAGES if stage not in absent]
+
+
+def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], force: bool = False) -> Outcome:
+    """Bring one stage up to date. Raises UserError, StageFailed or GateFailed; a failed stage leaves no manifest."""
+    if stage not in chain(recipe):
+        raise UserError(Problem(recipe.path.name, f"recipe `{recipe.name}` has no stage `{stage}`", f"one of {', '.join(chain(recipe))}"))
+    inputs = _inputs(recipe, run, stage)
+    section = recipe.section(stage)
+    key = digest_json({"stage": stage, "section": section, "inputs": inputs})
+    folder = run.folder(stage)
+    with _writable(folder), _locked(folder):
+        if not force and _is_fresh(run, stage, key):
+            return "up to date"
+        (folder / MANIFEST).unlink(missing_ok=True)
+        if not force and _adopt(run, stage, key, recipe):
+            return "reused"
+        _prepare(folder, key, force)
+        start = _now()
+        result = importlib.import_module(MODULES[stage]).run(Work(recipe, run, stage, say))
+        manifest = Manifest(
+            stage=stage, recipe=recipe.name, key=key, section=section, overrides=recipe.overrides, inputs=inputs,
+            outputs={name: describe(folder, path) for name, path in result.outputs.items()},
+            counts=result.counts, facts=result.facts, seed=recipe.seed, git_commit=_git_commit(),
+            versions=_versions(), hardware=_hardware(), start=start, end=_now(),
+        )  # fmt: skip
+        write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+        return "done"
+
+
+def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
+    """Whether the stage is done and nothing it depends on has changed since. Raises UserError if an input is missing."""
+    key = digest_json({"stage": stage, "section": recipe.section(stage), "inputs": _inputs(recipe, run, stage)})
+    return _is_fresh(run, stage, key)
+
+
+def _inputs(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
+    """Digests of all a stage reads: upstream outputs, and the files its section names."""
+    found: dict[str, str] = {}
+    for name in upstream(recipe, stage):
+        found |= {f"{name}/{output}": o.sha256 for output, o in run.manifest(name).outputs.items()}
+    for path in recipe.files(stage):
+        if not path.exists():
+            raise UserError(Problem(f"{recipe.path.name} ({stage})", f"no such file: {path}", "an existing file", "paths in `data` start at data.root (DATA=…)"))
+        found[str(path)] = digest_of(path)
+    return found
+
+
+def _is_fresh(run: Run, stage: str, key: str) -> bool:
+    manifest = run.read_manifest(stage)
+    if manifest is None or manifest.key != key:
+        return False
+    folder = run.folder(stage)
+    # Sizes, not digests: re-hashing gigabytes on every call is what `stemma verify` is for.
+    return all((folder / o.path).exists() and size_of(folder / o.path) == o.bytes for o in manifest.outputs.values())
+
+
+def _adopt(run: Run, stage: str, key: str, recipe: Recipe) -> bool:
+    """Take over another recipe's identical stage (tiny-base-dpo shares tiny's data and base)."""
+    for other in sorted(run.root.parent.glob(f"*/{stage}/{MANIFEST}")):
+        donor = Run(other.parent.parent)
+        if donor.root == run.root or not _is_fresh(donor, stage, key):
+            continue
+        folder = run.folder(stage)
+        _empty(folder)
+        shutil.copytree(donor.folder(stage), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, ".*"))
+        manifest = donor.manifest(stage).model_copy(update={"recipe": recipe.name, "reused_from": donor.root.name})
+        write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+        return True
+    return False
+
+
+def _prepare(folder: Path, key: str, force: bool) -> None:
+    """Keep what a killed attempt at the same work left (checkpoints, caches); throw away anything else."""
+    begun = folder / ".begun.json"
+    if force or not begun.is_file() or read_json(begun) != {"key": key}:
+        _empty(folder)
+        write_json(begun, {"key": key})
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.name == ".lock":
+            continue
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if not isinstance(error, PermissionError) and error.errno not in (28, 30, 122):  # no space, read-only, quota
+            raise
+        where = str(error.filename or folder)
+        raise UserError(Problem(where, f"cannot write: {error.strerror}", "a writable folder with free space", "free some space, or pass --runs FOLDER")) from None
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(Problem(str(folder), "another process is working on this stage", hint="wait for it, or end it")) from None
+        yield
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _git_commit() -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ENGINES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _hardware() -> dict[str, str | int]:
+    return {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count() or 0}

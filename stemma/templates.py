@@ -1,0 +1,63 @@
+"""The one chat template: rendered here for training, and carried by the tokenizer to evaluation, GGUF and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from stemma.errors import Problem, UserError
+from stemma.rows import Message
+
+
+class Template:
+    """A Jinja chat template with the tokens it writes. Rendering is sandboxed, with the whitespace rules of transformers."""
+
+    def __init__(self, text: str, bos: str = "<bos>", eos: str = "<eos>") -> None:
+        self.text = text
+        self.bos = bos
+        self.eos = eos
+        self._compiled = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(text)
+
+    @classmethod
+    def read(cls, path: Path) -> Template:
+        if not path.is_file():
+            raise UserError(Problem(str(path), "no such chat template", "a Jinja file", "see recipes/templates"))
+        return cls(path.read_text(encoding="utf-8"))
+
+    def render(self, messages: Sequence[Message], ask: bool = False) -> str:
+        """The conversation as text; `ask` ends it where the assistant's next answer begins."""
+        return self._compiled.render(
+            messages=[message.model_dump() for message in messages],
+            bos_token=self.bos,
+            eos_token=self.eos,
+            add_generation_prompt=ask,
+        )
+
+    def split(self, messages: Sequence[Message]) -> tuple[str, str]:
+        """(prompt, answer) of a conversation that ends with the assistant: the border every stage trains and scores at.
+
+        The answer ends with the stop token; what a template writes behind it (Gemma's newline) is never trained.
+        """
+        prompt = self.render(messages[:-1], ask=True)
+        whole = self.render(messages)
+        if not whole.startswith(prompt):
+            raise ValueError("the template renders an answered conversation differently from the question alone")
+        return prompt, whole[len(prompt) :].rstrip()
+
+    def stop(self) -> str:
+        """The token that ends an answer, e.g. `<eos>` or `<end_of_turn>`."""
+        marker = "STEMMA"
+        _, answer = self.split([Message(role="user", content="q"), Message(role="assistant", content=marker)])
+        return answer.split(marker)[1]
+
+
+def question(text: str) -> list[Message]:
+    """A conversation of one user turn."""
+    return [Message(role="user", content=text)]
+
+
+def answered(prompt: str, answer: str) -> list[Message]:
+    """A conversation of one question and its answer."""
+    return [*question(prompt), Message(role="assistant", content=answer)]
