@@ -1,0 +1,147 @@
+"""Synthetic STEM exercises with checked answers: the domain of the tiny recipe and of its scripted expert.
+
+Arithmetic, unit conversion, kinematics, and facts of physics, chemistry and computer science
+asked in several wordings. Every question is distinct; wrong answers are of the same kind as the right one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+FACTS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "unit": (
+        (
+            "What is the SI unit of {}?",
+            "In which SI unit is {} measured?",
+            "Which unit measures {}?",
+            "Name the unit of {}.",
+            "Which SI unit belongs to {}?",
+            "The unit of {} is called what?",
+            "A physicist reports {} in which unit?",
+            "What do we measure {} in?",
+            "Give the SI unit used for {}.",
+            "State the unit for {}.",
+        ),
+        {
+            "force": "newton", "energy": "joule", "power": "watt", "pressure": "pascal", "electric current": "ampere",
+            "voltage": "volt", "electrical resistance": "ohm", "electric charge": "coulomb", "frequency": "hertz",
+            "capacitance": "farad", "temperature": "kelvin", "mass": "kilogram", "length": "metre", "time": "second",
+            "inductance": "henry", "magnetic flux": "weber", "amount of substance": "mole",
+            "luminous intensity": "candela",
+        },
+    ),
+    "chemistry": (
+        (
+            "What is the chemical symbol of {}?",
+            "Which symbol stands for {}?",
+            "Name the symbol of the element {}.",
+            "How is {} written in the periodic table?",
+            "Give the symbol for {}.",
+            "Which element symbol belongs to {}?",
+            "A chemist writes {} as what?",
+            "State the chemical symbol for {}.",
+        ),
+        {
+            "hydrogen": "H", "helium": "He", "lithium": "Li", "carbon": "C", "nitrogen": "N", "oxygen": "O",
+            "fluorine": "F", "neon": "Ne", "sodium": "Na", "magnesium": "Mg", "silicon": "Si", "sulfur": "S",
+            "chlorine": "Cl", "argon": "Ar", "potassium": "K", "calcium": "Ca", "iron": "Fe", "copper": "Cu",
+            "zinc": "Zn", "silver": "Ag", "tin": "Sn", "gold": "Au", "mercury": "Hg", "lead": "Pb",
+        },
+    ),
+    "physics": (
+        (
+            "Which quantity is {}?",
+            "What do you get from {}?",
+            "Name the quantity defined as {}.",
+            "What is {} called?",
+            "Which physical quantity equals {}?",
+            "In physics, {} is what?",
+            "What does {} give?",
+            "State what {} is.",
+        ),
+        {
+            "mass times acceleration": "force", "mass times velocity": "momentum", "force times distance": "work",
+            "distance divided by time": "speed", "mass divided by volume": "density",
+            "force divided by area": "pressure", "work divided by time": "power",
+            "voltage divided by current": "resistance", "velocity divided by time": "acceleration",
+            "one divided by the period": "frequency", "charge divided by time": "current",
+            "charge divided by voltage": "capacitance",
+        },
+    ),
+    "computer science": (
+        (
+            "Which term describes {}?",
+            "What is {} called?",
+            "Name {}.",
+            "In computer science, what is {}?",
+            "What do programmers call {}?",
+            "Give the term for {}.",
+            "Which word means {}?",
+            "State the name of {}.",
+        ),
+        {
+            "a structure that is first in first out": "queue", "a structure that is last in first out": "stack",
+            "a function that calls itself": "recursion", "a step by step procedure": "algorithm",
+            "eight bits": "byte", "a program that translates source code": "compiler", "an error in a program": "bug",
+            "a named place for a value": "variable", "repeated execution of a block": "loop",
+            "a node link structure without cycles": "tree", "a set of nodes and edges": "graph",
+            "a table of keys and values": "dictionary",
+        },
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One question with its right answer and plausible wrong ones, e.g. What is 12 + 7? → 19, not 18, 20, 29."""
+
+    question: str
+    answer: str
+    wrong: tuple[str, ...]
+    subject: str
+
+
+def exercises(seed: int) -> list[Exercise]:
+    """All exercises, in an order and with wrong answers fixed by the seed."""
+    rng = random.Random(seed)
+    found = [*_facts(rng), *_numbers(rng)]
+    rng.shuffle(found)
+    return found
+
+
+CONVERSIONS = {"kilometres": ("metres", 1000), "minutes": ("seconds", 60), "metres": ("centimetres", 100)}
+
+
+def _facts(rng: random.Random) -> Iterator[Exercise]:
+    for subject, (wordings, answers) in FACTS.items():
+        for wording, (thing, answer) in product(wordings, answers.items()):
+            others = [other for other in answers.values() if other != answer]
+            yield Exercise(wording.format(thing), answer, tuple(rng.sample(others, 3)), subject)
+
+
+def _numbers(rng: random.Random) -> Iterator[Exercise]:
+    for subject, question, answer, unit in _calculations():
+        wrong = _near(answer, rng)
+        yield Exercise(question, f"{answer}{unit}", tuple(f"{value}{unit}" for value in wrong), subject)
+
+
+def _calculations() -> Iterator[tuple[str, str, int, str]]:
+    for a, b in product(range(13), repeat=2):
+        yield "arithmetic", f"What is {a} + {b}?", a + b, ""
+        if a >= b:
+            yield "arithmetic", f"What is {a} - {b}?", a - b, ""
+    for a, b in product(range(1, 10), repeat=2):
+        yield "arithmetic", f"What is {a} x {b}?", a * b, ""
+    for speed, seconds in product(range(1, 10), range(1, 7)):
+        yield "kinematics", f"A train moves at {speed} m/s for {seconds} s. How far does it go?", speed * seconds, " m"
+    for (large, (small, factor)), count in product(CONVERSIONS.items(), range(1, 21)):
+        yield "units", f"How many {small} are {count} {large}?", count * factor, ""
+
+
+def _near(answer: int, rng: random.Random) -> list[int]:
+    """Three distinct wrong values a careless calculator would give."""
+    slips = [answer + step for step in (-10, -3, -2, -1, 1, 2, 3, 10)]
+    return rng.sample([value for value in slips if value >= 0], 3)

@@ -1,0 +1,143 @@
+"""The scripted expert: a real HTTP server on loopback that answers and ranks like a chat model, for a known domain.
+
+It speaks OpenAI's chat completions, reads the question out of the prompt's `<question>` tags, and knows right from
+wrong: calculations by calculating, facts from `exercises`. About half of its own answers are faulty, as the request's
+seed decides, so that two chats give pairs worth ranking. It stands in for the paid API only; nothing else is scripted.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from data_builders.exercises import CONVERSIONS, Exercise, exercises
+from data_builders.split import question_key
+
+OPERATIONS: dict[str, Callable[[int, int], int]] = {"+": int.__add__, "-": int.__sub__, "x": int.__mul__}
+
+
+@dataclass(frozen=True)
+class Expert:
+    """Answers and ranks. `known` holds the exercises by question key."""
+
+    seed: int
+    known: dict[str, Exercise]
+
+    def reply(self, prompt: str, seed: int) -> str | None:
+        """The reply to a prompt, or None when it holds no question."""
+        question = _tagged(prompt, "question")
+        if question is None:
+            return None
+        first, second = _tagged(prompt, "answer_a"), _tagged(prompt, "answer_b")
+        if first is not None and second is not None:
+            return json.dumps(self.rank(question, first, second))
+        return self.answer(question, random.Random(f"{self.seed}/{seed}/{question}"))
+
+    def solve(self, question: str) -> str | None:
+        """The right answer, or None when the question is not of the domain."""
+        calculated = calculate(question)
+        if calculated is not None:
+            return calculated
+        exercise = self.known.get(question_key(question))
+        return exercise.answer if exercise else None
+
+    def answer(self, question: str, rng: random.Random) -> str:
+        right = self.solve(question)
+        if right is None:
+            return "I do not know."
+        exercise = self.known.get(question_key(question))
+        wrong = exercise.wrong if exercise else (re.sub(r"\d+", lambda n: str(int(n[0]) + 1), right),)
+        return right if rng.random() < 0.5 else rng.choice(wrong)
+
+    def rank(self, question: str, first: str, second: str) -> dict[str, Any]:
+        """The ranking the prompt asks for: by correctness, then by brevity."""
+        right = self.solve(question)
+        verdicts = (_agrees(first, right), _agrees(second, right))
+        correctness = {(True, False): "A", (False, True): "B", (True, True): "AB", (False, False): "None"}[verdicts]
+        clarity = "A" if len(first) <= len(second) else "B"
+        overall = correctness if correctness in ("A", "B") else clarity
+        criteria = {"correctness": correctness, "relevance": "AB", "clarity": clarity, "completeness": correctness}
+        return {"criteria": criteria, "overall": overall}
+
+
+def calculate(question: str) -> str | None:
+    """The result of an arithmetic, kinematics or conversion question; None for any other."""
+    if match := re.fullmatch(r"What is (\d+) ([-+x]) (\d+)\?", question):
+        return str(OPERATIONS[match[2]](int(match[1]), int(match[3])))
+    if match := re.fullmatch(r"A train moves at (\d+) m/s for (\d+) s\. How far does it go\?", question):
+        return f"{int(match[1]) * int(match[2])} m"
+    match = re.fullmatch(r"How many (\w+) are (\d+) (\w+)\?", question)
+    if match and match[3] in CONVERSIONS and CONVERSIONS[match[3]][0] == match[1]:
+        return str(CONVERSIONS[match[3]][1] * int(match[2]))
+    return None
+
+
+def _agrees(answer: str, right: str | None) -> bool:
+    key = question_key(answer)
+    return right is not None and (key == question_key(right) or key.endswith(f"= {question_key(right)}"))
+
+
+def _tagged(prompt: str, tag: str) -> str | None:
+    match = re.search(rf"<{tag}>\s*(.*?)\s*</{tag}>", prompt, re.DOTALL)
+    return match[1] if match else None
+
+
+@contextmanager
+def serve_expert(seed: int) -> Iterator[str]:
+    """The base URL of a running expert; the server ends with the block."""
+    expert = Expert(seed, {question_key(exercise.question): exercise for exercise in exercises(seed)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(expert))
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(expert: Expert) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # keeps connections open, as the client expects
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                request = json.loads(body)
+                prompt, seed, model = request["messages"][-1]["content"], int(request["seed"]), request["model"]
+            except (ValueError, KeyError, IndexError, TypeError):
+                self._send(400, {"error": {"message": "expected model, messages and seed"}})
+                return
+            text = expert.reply(prompt, seed)
+            if text is None:
+                self._send(400, {"error": {"message": "the prompt holds no <question>…</question>"}})
+            else:
+                self._send(200, _completion(model, text))
+
+        def _send(self, status: int, value: dict[str, Any]) -> None:
+            body = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet: the stage reports its own progress."""
+
+    return Handler
+
+
+def _completion(model: str, text: str) -> dict[str, Any]:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+    return {"id": "expert", "object": "chat.completion", "created": 0, "model": model, "choices": [choice]}

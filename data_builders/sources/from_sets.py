@@ -1,0 +1,43 @@
+"""A corpus of the recipe's own training parts, so that a tokenizer and a base model know the texts of all later stages.
+
+Takes no file. The pair {"prompt": "What is 2 + 2?", "chosen": "4", "rejected": "5", …} becomes
+
+    {"text": "Question: What is 2 + 2?\\n\\nAnswer: 4"}
+
+Conversations give their questions and answer, MCQ their options and letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from data_builders.drafts import Context, Draft, Placed
+from data_builders.layout import plain
+from stemma.recipe import SourceOptions
+from stemma.rows import McqRow, PreferenceRow, SftRow, mcq_answer, mcq_prompt
+
+KINDS = ("corpus",)
+PHASE = "derive"
+
+
+class Options(SourceOptions):
+    source: Literal["from_sets"]
+
+
+def read(_: Options, context: Context) -> Iterator[Draft]:
+    for placed in context.placed:
+        if placed.part == "train" and placed.kind != "corpus":
+            yield Draft(f"{placed.kind} {placed.row.id}", placed.key, {"text": _text(placed)})
+
+
+def _text(placed: Placed) -> str:
+    row = placed.row
+    if isinstance(row, McqRow):
+        return plain(mcq_prompt(row), mcq_answer(row, row.answer))
+    if isinstance(row, PreferenceRow):
+        return plain(row.prompt, row.chosen)
+    if isinstance(row, SftRow):
+        asked = "\n\n".join(message.content for message in row.messages[:-1])
+        return plain(asked, row.messages[-1].content)
+    raise TypeError(f"no plain text for a {type(row).__name__}")

@@ -1,0 +1,44 @@
+"""A recipe with nothing but a data section, to run the data stage on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from data_builders.drafts import Context, Kind, Placed
+from stemma.recipe import Generator, Recipe
+from stemma.runs import Run
+from stemma.stages import Work
+
+
+def make_recipe(data: dict[str, Any], seed: int = 42) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "small",
+            "seed": seed,
+            "base_model": "models/any",
+            "chat_template": "templates/qa.jinja",
+            "data": data,
+            "export": {"from": "base", "gguf": {"types": ["F16"]}, "ship": "gguf-F16"},
+            "eval": {"variants": ["base"], "tasks": [{"task": "mcq"}]},
+        }
+    )
+
+
+def make_work(runs: Path, data: dict[str, Any], seed: int = 42) -> Work:
+    work = Work(make_recipe(data, seed), Run(runs / "small"), "data", lambda _: None)
+    work.folder.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def make_context(
+    kind: Kind, root: Path, placed: tuple[Placed, ...] = (), generator: Generator | None = None
+) -> Context:
+    return Context(kind, root, 42, root, generator, placed, lambda _: None)
+
+
+def write_lines(path: Path, *rows: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from data_builders.drafts import Kind, Placed
+from data_builders.split import choose_part, keep_apart, question_id, question_key
+from stemma.recipe import Parts
+from stemma.rows import CorpusRow, Split
+
+
+def placed(kind: Kind, part: Split, key: str) -> Placed:
+    return Placed(f"{kind}: test", kind, part, key, "row 1", CorpusRow(id="i", source="s", text=key))
+
+
+@pytest.mark.parametrize(
+    ("question", "key"),
+    [
+        ("What is 12 + 7?", "what is 12 + 7"),
+        ("  what IS 12+7 ", "what is 12 + 7"),
+        ("Question: What is 12 + 7?\n\nAnswer:", "what is 12 + 7"),
+        ("Question: Pick one.\n\nOptions:\nA. x\nB. y\n\nAnswer:", "pick one"),
+        ("Janet’s ducks lay 1,000 eggs.", "janet s ducks lay 1000 eggs"),
+        ("A two-sided test", "a two sided test"),
+        ("f(x) = x^2 − 1.5", "f x = x ^ 2 - 1.5"),
+        ("$\\frac{1}{2}$", "$ \\ frac 1 2 $"),
+        ("Größe?", "grösse"),
+    ],
+)
+def test_a_key_forgets_case_space_and_punctuation_only(question: str, key: str) -> None:
+    assert question_key(question) == key
+    assert question_key(key) == key
+
+
+@pytest.mark.parametrize(("one", "other"), [("3 - 4", "3 + 4"), ("3.5", "35"), ("x < 1", "x > 1"), ("6/2", "6*2")])
+def test_signs_and_decimal_points_tell_questions_apart(one: str, other: str) -> None:
+    assert question_key(one) != question_key(other)
+
+
+def test_the_part_is_the_seeded_hash_against_the_shares() -> None:
+    point = int(hashlib.sha256(b"42\nwhat is 2 + 2").hexdigest()[:13], 16) / 16**13
+    assert 0 < point < 1
+    assert choose_part("what is 2 + 2", 42, Parts(test=point + 1e-9, validation=0.0)) == "test"
+    assert choose_part("what is 2 + 2", 42, Parts(test=point - 1e-9, validation=0.0)) == "train"
+    assert choose_part("what is 2 + 2", 42, Parts(test=0.0, validation=1 - point + 1e-9)) == "validation"
+    assert choose_part("what is 2 + 2", 42, Parts(test=0.0, validation=1 - point - 1e-9)) == "train"
+    assert choose_part("what is 2 + 2", 42, Parts(test=0.0, validation=0.0)) == "train"
+
+
+def test_parts_have_about_their_shares_and_depend_on_the_seed() -> None:
+    parts = Parts(test=0.1, validation=0.05)
+    chosen = [choose_part(f"q {n}", 42, parts) for n in range(4000)]
+    assert 340 < chosen.count("test") < 460  # 400 expected, 3 standard deviations are 57
+    assert 158 < chosen.count("validation") < 242  # 200 expected, 3 standard deviations are 41
+    assert chosen != [choose_part(f"q {n}", 43, parts) for n in range(4000)]
+
+
+def test_smaller_parts_lie_inside_larger_ones() -> None:
+    small, large = Parts(test=0.1, validation=0.05), Parts(test=0.3, validation=0.2)
+    for part in ("test", "validation"):
+        inner, outer = (
+            {n for n in range(2000) if choose_part(f"q {n}", 42, parts) == part} for parts in (small, large)
+        )
+        assert inner < outer
+
+
+def test_a_question_stays_in_its_strongest_part_across_sets() -> None:
+    rows = [
+        placed("corpus", "train", "a"), placed("sft", "validation", "a"), placed("mcq", "test", "a"),
+        placed("dpo", "train", "b"), placed("sft", "validation", "b"),
+        placed("corpus", "train", "c"), placed("sft", "train", "c"),
+    ]  # fmt: skip
+    kept, dropped = keep_apart(rows)
+    assert kept == [rows[2], rows[4], rows[5], rows[6]]
+    assert dropped == [rows[0], rows[1], rows[3]]
+
+
+def test_the_same_prompt_has_the_same_question_id() -> None:
+    assert question_id("What is 2 + 2?") == question_id(" what is 2+2 ")
+    assert question_id("What is 2 + 2?") != question_id("What is 2 - 2?")
