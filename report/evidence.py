@@ -1,0 +1,42 @@
+"""What the report knows of a run: everything the other stages left behind, read once and then only looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stemma.recipe import Recipe
+from stemma.rows import Score
+from stemma.runs import Manifest, Output
+
+Record = dict[str, Any]
+TRAINED = ("base", "sft", "dpo", "mcq")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`manifests` in chain order; `histories` holds the trainer's log per training stage; `gates` the export's."""
+
+    recipe: Recipe
+    manifests: dict[str, Manifest]
+    scores: Sequence[Score]
+    histories: dict[str, list[Record]]
+    gates: Sequence[Record]
+
+    def score(self, variant: str, task: str, metric: str) -> Score | None:
+        """The one score of this name, or None when it was not measured."""
+        for score in self.scores:
+            if (score.variant, score.task, score.metric) == (variant, task, metric):
+                return score
+        return None
+
+    def weights(self, variant: str) -> Output | None:
+        """The files of a variant; None for a base model that was not made here."""
+        if variant in self.manifests:
+            return self.manifests[variant].outputs["merged"]
+        return None if variant == "base" else self.manifests["export"].outputs[variant]
+
+    def chance(self) -> float | None:
+        """What guessing would score on the multiple-choice questions that were asked."""
+        return next((score.value for score in self.scores if (score.task, score.metric) == ("mcq", "chance")), None)

@@ -1,0 +1,32 @@
+"""The stage `report`: reads what the other stages left in the run folder, writes `index.html` and `report.md`."""
+
+from __future__ import annotations
+
+from report.evidence import TRAINED, Evidence
+from report.page import HTML, MARKDOWN, render
+from report.summary import sentences
+from stemma.jsonl import read_dicts, read_json, write_text
+from stemma.rows import Score
+from stemma.stages import Result, Work, chain
+
+
+def run(work: Work) -> Result:
+    evidence = gather(work)
+    work.say(f"report: {len(evidence.scores)} scores of {len({score.variant for score in evidence.scores})} variants")
+    pages = render(evidence)
+    outputs = {"html": ("index.html", pages[HTML]), "markdown": ("report.md", pages[MARKDOWN])}
+    for name, text in outputs.values():
+        write_text(work.folder / name, text)
+    return Result({name: file for name, (file, _) in outputs.items()}, facts={"summary": " ".join(sentences(evidence))})
+
+
+def gather(work: Work) -> Evidence:
+    """Everything upstream that the report speaks of."""
+    manifests = {stage: work.run.manifest(stage) for stage in chain(work.recipe) if stage != "report"}
+    return Evidence(
+        recipe=work.recipe,
+        manifests=manifests,
+        scores=[Score.model_validate(score) for score in read_json(work.input("eval", "results"))],
+        histories={stage: read_dicts(work.input(stage, "history")) for stage in TRAINED if stage in manifests},
+        gates=read_json(work.input("export", "gates")),
+    )

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from report import chart
+from report.chart import Series, Spot
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 1, [0, 0.5, 1]),
+        (0.21, 0.69, [0.2, 0.4, 0.6, 0.8]),
+        (0, 90, [0, 50, 100]),
+        (5, 5, [4.5, 5, 5.5]),
+    ],
+)
+def test_ticks_are_round_and_cover_the_range(low: float, high: float, expected: list[float]) -> None:
+    assert chart.ticks(low, high) == expected
+
+
+def test_axis_numbers_are_short_with_a_real_minus() -> None:
+    assert [chart.label(value) for value in (0.0, -0.4, 1500.0)] == ["0", "−0.4", "1,500"]
+
+
+def test_smoothing_is_the_mean_of_the_neighbours() -> None:
+    assert chart.smoothed([(1, 0.0), (2, 3.0), (3, 6.0)], 1) == [(1, 1.5), (2, 3.0), (3, 4.5)]
+
+
+def test_charts_are_well_formed_and_repeatable() -> None:
+    series = [Series("train <1>", "one", [(step, 1 / step) for step in range(1, 100)])]
+    svg = chart.line_chart("Loss & more", series)
+    assert ElementTree.fromstring(svg).attrib["aria-label"] == "Loss & more"
+    assert svg == chart.line_chart("Loss & more", series)
+
+
+def test_one_point_at_step_zero_can_be_drawn() -> None:
+    ElementTree.fromstring(chart.line_chart("Loss", [Series("eval", "two", [(0, 0.0)], marked=True)]))
+
+
+def test_names_of_points_on_one_spot_do_not_overlap() -> None:
+    spots = [Spot(name, 1.0, 0.5, None, None, False) for name in ("merged", "gguf-F16", "mcq")]
+    root = ElementTree.fromstring(chart.scatter_chart("Quality", spots, 0.25))
+    places = {(text.attrib["x"], text.attrib["y"]) for text in root.iter("text") if text.attrib["class"] == "name"}
+    assert len(places) == 3

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from report.run import run
+from stemma.errors import UserError
+from stemma.stages import Work, execute
+from tests.report.run_folder import make_work
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    work = make_work(tmp_path_factory.mktemp("runs"))
+    run(work)
+    return work
+
+
+def test_writes_both_pages_and_says_the_summary(work: Work) -> None:
+    result = run(work)
+    assert result.outputs == {"html": "index.html", "markdown": "report.md"}
+    assert result.facts["summary"].startswith("base → sft → dpo → mcq")
+
+
+def test_the_page_needs_nothing_from_outside(work: Work) -> None:
+    page = (work.folder / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?://|<script|<link|@import|url\(|src=", page)
+    assert "prefers-color-scheme: dark" in page
+    assert 'name="viewport"' in page
+
+
+def test_every_part_is_on_both_pages(work: Work) -> None:
+    page, text = ((work.folder / name).read_text(encoding="utf-8") for name in ("index.html", "report.md"))
+    for words in ("gguf-Q4_K_M", "0.72", "1,200", "mean KL to merged", "abcdef012345", "first-step reward margin"):
+        assert words in page
+        assert words in text
+    assert page.count("<svg") == 30 + 1 + 7 + 2  # bars of shares, scatter, curves, two lineages
+
+
+def test_markdown_tables_are_whole(work: Work) -> None:
+    blocks = re.findall(r"(?:^\|.*\n)+", (work.folder / "report.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    bars = [{line.count("|") for line in block.splitlines()} for block in blocks]
+    assert bars == [{10}, {4}, {5}, {5}, {7}, {8}, {5}]
+
+
+def test_the_same_run_gives_the_same_bytes(work: Work) -> None:
+    before = (work.folder / "index.html").read_bytes()
+    run(work)
+    assert (work.folder / "index.html").read_bytes() == before
+
+
+def test_text_from_a_run_cannot_break_the_page(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    gates = work.input("export", "gates")
+    gates.write_text(
+        '[{"gate": "<b>|x", "variant": "v", "step": "s", "measured": 1, "limit": 2, "passed": true, "n": 3}]'
+    )
+    run(work)
+    assert "&lt;b&gt;|x" in (work.folder / "index.html").read_text(encoding="utf-8")
+    assert "<b>\\|x" in (work.folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_missing_stage_is_named_with_its_command(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    (work.run.folder("eval") / "manifest.json").unlink()
+    with pytest.raises(UserError, match="run `make eval RECIPE=toy`"):
+        run(work)
+
+
+def test_the_engine_runs_it_once(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    said: list[str] = []
+    assert execute(work.recipe, work.run, "report", said.append) == "done"
+    assert said == ["report: 116 scores of 11 variants"]
+    assert execute(work.recipe, work.run, "report", said.append) == "up to date"
