@@ -74,7 +74,7 @@ def _parse_source(value: Any) -> Any:
     if not isinstance(value, dict) or "source" not in value:
         raise ValueError("a source is a mapping with the key `source`")
     name = value["source"]
-    if name not in SOURCES:
+    if not isinstance(name, str) or name not in SOURCES:
         raise ValueError(f"unknown source {name!r}; known: {', '.join(sorted(SOURCES))}")
     return SOURCES[name].Options.model_validate(value)
 
@@ -202,15 +202,18 @@ class Recipe(Section):
                 raise ValueError(f"{name}.start_from: `{start}`, but this recipe has no `{start}` stage before `{name}`")
         if self.export.from_ not in present:
             raise ValueError(f"export.from: `{self.export.from_}`, but this recipe has no such stage")
+        if self.eval.reference not in present:
+            raise ValueError(f"eval.reference: `{self.eval.reference}`, but this recipe has no such stage")
         return self
 
     @model_validator(mode="after")
     def _variants_exist(self) -> Self:
         unknown = [name for name in self.eval.variants if name not in self.variants()]
-        if self.export.ship not in self.exported():
-            unknown.append(self.export.ship)
         if unknown:
-            raise ValueError(f"unknown variants {', '.join(unknown)}; this recipe makes {', '.join(self.variants())}")
+            made = ", ".join(self.variants())
+            raise ValueError(f"eval.variants: unknown {', '.join(unknown)}; this recipe makes {made}")
+        if self.export.ship not in self.exported():
+            raise ValueError(f"export.ship: `{self.export.ship}` is none of {', '.join(self.exported())}")
         return self
 
     def training_stages(self) -> list[str]:
@@ -254,7 +257,8 @@ class Recipe(Section):
             return shared | self._start() | {"start_from": self.stage(stage).start_from, "axolotl": self.axolotl(stage)}
         if stage == "export":
             return shared | self._start() | {"export": self.export.model_dump(mode="json", by_alias=True)}
-        return shared | self._start() | {"eval": self.eval.model_dump(mode="json"), "name": self.name}
+        scored = shared | self._start() | {"eval": self.eval.model_dump(mode="json"), "name": self.name}
+        return scored if stage == "eval" else scored | {"export": self.export.model_dump(mode="json", by_alias=True)}
 
     def _start(self) -> dict[str, Any]:
         return {"base_model": self.base_model, "base_revision": self.base_revision}

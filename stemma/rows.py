@@ -68,6 +68,9 @@ class McqRow(_Row):
     question: Text
     choices: list[Text]
     answer: Text
+    answer_as: Literal["letter", "text"] = "letter"
+    """What the assistant says: the letter (the course's protocol), or the choice's text, which a model too small to
+    point at letters can learn too."""
     subject: str = ""
     meta: Meta = {}
 
@@ -84,6 +87,11 @@ def mcq_prompt(row: McqRow) -> str:
     """The user's turn of a multiple-choice question, in the course's layout (stem, blank line, lettered options)."""
     options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, row.choices, strict=False))
     return f"{row.question}\n\nOptions:\n{options}"
+
+
+def mcq_answer(row: McqRow, letter: str) -> str:
+    """What the assistant says to pick `letter`."""
+    return letter if row.answer_as == "letter" else row.choices[LETTERS.index(letter)]
 
 
 class Dropped(BaseModel):
