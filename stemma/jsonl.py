@@ -114,6 +114,5 @@ def _as_row(text: str, where: str, model: type[Row]) -> Row:
         return model.model_validate(value)
     except ValidationError as error:
         raise UserError(
-            Problem(where, f"{'.'.join(map(str, e['loc']))}: {e['msg']}", f"a {model.__name__}")
-            for e in error.errors()
+            Problem(where, f"{'.'.join(map(str, e['loc']))}: {e['msg']}", f"a {model.__name__}") for e in error.errors()
         ) from None

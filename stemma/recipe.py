@@ -199,7 +199,9 @@ class Recipe(Section):
         for name in self.training_stages():
             start = self.stage(name).start_from
             if start not in present[: present.index(name)]:
-                raise ValueError(f"{name}.start_from: `{start}`, but this recipe has no `{start}` stage before `{name}`")
+                raise ValueError(
+                    f"{name}.start_from: `{start}`, but this recipe has no `{start}` stage before `{name}`"
+                )
         if self.export.from_ not in present:
             raise ValueError(f"export.from: `{self.export.from_}`, but this recipe has no such stage")
         if self.eval.reference not in present:
@@ -229,7 +231,11 @@ class Recipe(Section):
 
     def exported(self) -> list[str]:
         """The variants `export` makes."""
-        return ["merged", *(f"bnb-{kind}" for kind in self.export.bitsandbytes), *(f"gguf-{t}" for t in self.export.gguf.types)]
+        return [
+            "merged",
+            *(f"bnb-{kind}" for kind in self.export.bitsandbytes),
+            *(f"gguf-{t}" for t in self.export.gguf.types),
+        ]
 
     def variants(self) -> list[str]:
         """Every set of weights this recipe can score."""
@@ -256,7 +262,9 @@ class Recipe(Section):
         if stage in TRAINING:
             return shared | self._start() | {"start_from": self.stage(stage).start_from, "axolotl": self.axolotl(stage)}
         if stage == "export":
-            return shared | self._start() | {"export": self.export.model_dump(mode="json", by_alias=True)}
+            # The name stands in the files' names and metadata, so another recipe's export cannot be taken over.
+            exported = {"name": self.name, "export": self.export.model_dump(mode="json", by_alias=True)}
+            return shared | self._start() | exported
         scored = shared | self._start() | {"eval": self.eval.model_dump(mode="json"), "name": self.name}
         return scored if stage == "eval" else scored | {"export": self.export.model_dump(mode="json", by_alias=True)}
 

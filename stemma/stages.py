@@ -37,7 +37,17 @@ MODULES = {
     "report": "report.run",
 }
 STAGES = tuple(MODULES)
-ENGINES = ("axolotl", "torch", "transformers", "peft", "trl", "deepspeed", "bitsandbytes", "datasets", "llama-cpp-python")
+ENGINES = (
+    "axolotl",
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "deepspeed",
+    "bitsandbytes",
+    "datasets",
+    "llama-cpp-python",
+)
 
 Outcome = Literal["done", "up to date", "reused"]
 
@@ -81,7 +91,8 @@ def upstream(recipe: Recipe, stage: str) -> list[str]:
         start = recipe.stage(stage).start_from
         return ["data", *([start] if start != "base" else base)]
     if stage == "export":
-        return ["data", *base, *trained[: trained.index(recipe.export.from_) + 1]]
+        last = recipe.export.from_
+        return ["data", *base, *(trained[: trained.index(last) + 1] if last != "base" else [])]
     done = ["data", *base, *trained, "export"]
     return done if stage == "eval" else [*done, "eval"]
 
@@ -95,7 +106,11 @@ def chain(recipe: Recipe) -> list[str]:
 def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], force: bool = False) -> Outcome:
     """Bring one stage up to date. Raises UserError, StageFailed or GateFailed; a failed stage leaves no manifest."""
     if stage not in chain(recipe):
-        raise UserError(Problem(recipe.path.name, f"recipe `{recipe.name}` has no stage `{stage}`", f"one of {', '.join(chain(recipe))}"))
+        raise UserError(
+            Problem(
+                recipe.path.name, f"recipe `{recipe.name}` has no stage `{stage}`", f"one of {', '.join(chain(recipe))}"
+            )
+        )
     inputs = _inputs(recipe, run, stage)
     section = recipe.section(stage)
     key = digest_json({"stage": stage, "section": section, "inputs": inputs})
@@ -132,7 +147,14 @@ def _inputs(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
         found |= {f"{name}/{output}": o.sha256 for output, o in run.manifest(name).outputs.items()}
     for path in recipe.files(stage):
         if not path.exists():
-            raise UserError(Problem(f"{recipe.path.name} ({stage})", f"no such file: {path}", "an existing file", "paths in `data` start at data.root (DATA=…)"))
+            raise UserError(
+                Problem(
+                    f"{recipe.path.name} ({stage})",
+                    f"no such file: {path}",
+                    "an existing file",
+                    "paths in `data` start at data.root (DATA=…)",
+                )
+            )
         found[str(path)] = digest_of(path)
     return found
 
@@ -178,14 +200,25 @@ def _empty(folder: Path) -> None:
 
 @contextmanager
 def _writable(folder: Path) -> Iterator[None]:
+    made = False
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        made = True
         yield
     except OSError as error:
-        if not isinstance(error, PermissionError) and error.errno not in (28, 30, 122):  # no space, read-only, quota
+        if (
+            made and not isinstance(error, PermissionError) and error.errno not in (28, 30, 122)
+        ):  # no space, read-only, quota
             raise
         where = str(error.filename or folder)
-        raise UserError(Problem(where, f"cannot write: {error.strerror}", "a writable folder with free space", "free some space, or pass --runs FOLDER")) from None
+        raise UserError(
+            Problem(
+                where,
+                f"cannot write: {error.strerror}",
+                "a writable folder with free space",
+                "free some space, or pass --runs FOLDER",
+            )
+        ) from None
 
 
 @contextmanager
@@ -194,7 +227,9 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(Problem(str(folder), "another process is working on this stage", hint="wait for it, or end it")) from None
+            raise UserError(
+                Problem(str(folder), "another process is working on this stage", hint="wait for it, or end it")
+            ) from None
         yield
 
 

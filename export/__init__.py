@@ -1,0 +1,47 @@
+"""Stage `export`: the adapter becomes merged weights, bitsandbytes folders and GGUF files, each proven against merged.
+
+This is the registry of what can be made: a variant's name, what it costs in bits, and how far it may drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far a copy of a model may be from it, on the answer tokens of real conversations."""
+
+    max_kl: float
+    """Mean KL(model || copy) in nats per token."""
+    min_top1: float
+    """Share of tokens where both find the same token likeliest."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to store the weights."""
+
+    bits_per_weight: float
+    budget: Budget
+
+
+# Published drifts of 2B to 8B models are 5 to 20 times below these budgets (Q8_0 0.001, Q4_K_M 0.03 nats): a budget
+# is there to catch a broken file, and small models, whose weights carry more each, lose more in the same format.
+FORMATS = {
+    "bnb-int8": Format(8.0, Budget(0.05, 0.90)),  # one scale a row, outliers in fp16; embeddings stay whole
+    "bnb-nf4": Format(4.1, Budget(0.30, 0.75)),  # 16 levels, double-quantised scales; embeddings stay whole
+    "gguf-F32": Format(32.0, Budget(0.001, 0.99)),  # only the 16-bit KV cache differs
+    "gguf-BF16": Format(16.0, Budget(0.01, 0.97)),  # activations are rounded to bf16 in every product
+    "gguf-F16": Format(16.0, Budget(0.002, 0.98)),
+    "gguf-Q8_0": Format(8.5, Budget(0.02, 0.95)),
+    "gguf-Q6_K": Format(6.6, Budget(0.05, 0.90)),
+    "gguf-Q5_K_M": Format(5.7, Budget(0.10, 0.85)),
+    "gguf-Q4_K_M": Format(4.9, Budget(0.25, 0.75)),
+}
+
+
+def budget_of(variant: str, max_kl: dict[str, float]) -> Budget:
+    """A variant's budget; `max_kl` holds what the recipe sets itself (`export.gates.max_kl`)."""
+    built_in = FORMATS[variant].budget
+    return Budget(max_kl[variant], built_in.min_top1) if variant in max_kl else built_in

@@ -1,0 +1,96 @@
+"""The real conversations the gates are measured on: the data stage's test rows, rendered by the one template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stemma.errors import Problem, UserError
+from stemma.jsonl import read_rows
+from stemma.rows import McqRow, Message, PreferenceRow, SftRow, mcq_answer, mcq_prompt
+from stemma.stages import Work
+from stemma.templates import Template, answered
+
+CONTEXT_TOKENS = 512
+ANSWER_TOKENS = 32
+"""Of each conversation at most this many answer tokens are compared: Gemma's logits take 1 MB a token."""
+
+Sample = tuple[list[int], int]
+"""Ids to feed, and the position from which their logits predict the answer."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What every exported format is tried on, as Hugging Face's tokenizer sees it."""
+
+    texts: Sequence[tuple[str, str]]
+    """(prompt, answer) of every conversation: for the tokenizers."""
+    ids: Sequence[list[int]]
+    samples: Sequence[Sample]
+    """Some of them: for the weights."""
+    bos: int
+    template: Template
+
+
+def read_trial(work: Work, merged: Path) -> Trial:
+    """All test rows, of which `export.gates.prompts` are scored."""
+    from transformers import AutoTokenizer
+
+    tokenizer, template = AutoTokenizer.from_pretrained(merged), Template.read(work.recipe.template)
+    outputs = work.run.manifest("data").outputs
+    files = {kind: work.input("data", f"{kind}/test") for kind in ("sft", "dpo", "mcq") if f"{kind}/test" in outputs}
+    conversations = from_files(files)
+    pairs = [_encode(tokenizer, *template.split(messages)) for messages in conversations]
+    chosen = spread([_is_hard(messages) for messages in conversations], work.recipe.export.gates.prompts)
+    return Trial(
+        texts=[template.split(messages) for messages in conversations],
+        ids=[prompt + answer for prompt, answer in pairs],
+        samples=[sample(*pairs[index]) for index in chosen],
+        bos=tokenizer.bos_token_id,
+        template=template,
+    )
+
+
+def from_files(files: dict[str, Path]) -> list[list[Message]]:
+    """All conversations of the given test files (`{"sft": path, …}`), one from each set in turn."""
+    lists = [_read(name, path) for name, path in files.items()]
+    longest = max((len(conversations) for conversations in lists), default=0)
+    mixed = [conversations[i] for i in range(longest) for conversations in lists if i < len(conversations)]
+    if not mixed:
+        raise UserError(Problem("data", "no test rows", "at least one", "give a data set a share in `parts.test`"))
+    return mixed
+
+
+def _read(name: str, path: Path) -> list[list[Message]]:
+    if name == "sft":
+        return [row.messages for row in read_rows(path, SftRow)]
+    if name == "dpo":
+        return [answered(row.prompt, row.chosen) for row in read_rows(path, PreferenceRow)]
+    return [answered(mcq_prompt(row), mcq_answer(row, row.answer)) for row in read_rows(path, McqRow)]
+
+
+def _encode(tokenizer: Any, prompt: str, answer: str) -> tuple[list[int], list[int]]:
+    ids = tokenizer([prompt, answer], add_special_tokens=False)["input_ids"]
+    return ids[0], ids[1]
+
+
+def sample(prompt: list[int], answer: list[int]) -> Sample:
+    """The start of a conversation's answer, cut to the tokens that are compared."""
+    start = min(len(prompt), CONTEXT_TOKENS) - 1
+    return (prompt + answer)[:-1][: min(start + ANSWER_TOKENS, CONTEXT_TOKENS)], start
+
+
+def spread(is_hard: Sequence[bool], count: int) -> list[int]:
+    """Which `count` conversations to score (or all): half of them hard ones, where there are that many."""
+    hard = [index for index, value in enumerate(is_hard) if value]
+    plain = [index for index, value in enumerate(is_hard) if not value]
+    half = count // 2
+    return [*hard[:half], *plain, *hard[half:]][:count]
+
+
+def _is_hard(messages: list[Message]) -> bool:
+    """Hard for a tokenizer: not plain ASCII, or LaTeX and other backslashes."""
+    text = "".join(message.content for message in messages)
+    return not text.isascii() or "\\" in text

@@ -1,0 +1,28 @@
+"""Merged weights to a float GGUF by llama.cpp's own converter, a process from the sdist of llama-cpp-python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from export.child import run_python
+from export.publish import PART
+from stemma import ROOT
+from stemma.errors import Problem, UserError
+
+# The converter is not in the wheel; the copy in the sdist always matches the runtime, and its gguf-py rejects broken
+# files on which the one from PyPI hangs.
+LLAMA_CPP = ROOT / ".cache" / "llama_cpp_python-0.3.36" / "vendor" / "llama.cpp"
+FLOAT_TYPES = ("F32", "F16", "BF16")
+
+
+def convert(merged: Path, out: Path, dtype: str, about: dict[str, str]) -> None:
+    """Write `out` as a float GGUF. `about` goes into its header, e.g. `{"general.name": "tiny"}`."""
+    script = LLAMA_CPP / "convert_hf_to_gguf.py"
+    if not script.is_file():
+        raise UserError(Problem(str(script), "no such file", "llama.cpp's converter", "run `make setup`"))
+    header = out.with_name(f"{out.name}.header{PART}")
+    header.write_text(json.dumps(about), encoding="utf-8")
+    arguments = [str(script), str(merged.resolve()), "--outtype", dtype.lower(), "--outfile", str(out.resolve())]
+    run_python([*arguments, "--metadata", str(header.resolve())], LLAMA_CPP / "gguf-py", f"converting to GGUF {dtype}")
+    header.unlink()

@@ -1,0 +1,78 @@
+"""What a gate compares: pure functions from logits and token ids to figures and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export import Budget
+
+Logits = NDArray[np.float32]
+Ids = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One check of a hand-over."""
+
+    gate: str
+    variant: str
+    step: str
+    """What broke the model when the gate fails."""
+    measured: float
+    limit: float
+    passed: bool
+    n: int
+    """The conversations, tokens or files it was measured on."""
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        return f"{self.variant}: {self.gate}: {self.measured:.4g} (limit {self.limit:g}, n = {self.n}) {verdict}"
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """A step and the variant it made."""
+
+    variant: str
+    step: str
+
+    def at_most(self, gate: str, measured: float, limit: float, n: int) -> Gate:
+        # A NaN fails both comparisons, as it must.
+        return Gate(gate, self.variant, self.step, float(measured), limit, measured <= limit, n)
+
+    def at_least(self, gate: str, measured: float, limit: float, n: int) -> Gate:
+        return Gate(gate, self.variant, self.step, float(measured), limit, measured >= limit, n)
+
+    def drift(self, reference: Sequence[Logits], found: Sequence[Logits], budget: Budget) -> list[Gate]:
+        """Mean KL and top-1 agreement of `found` against `reference`, sample by sample."""
+        pairs = list(zip(reference, found, strict=True))
+        kl = np.concatenate([divergences(a, b) for a, b in pairs])
+        same = np.concatenate([a.argmax(-1) == b.argmax(-1) for a, b in pairs])
+        return [
+            self.at_most("mean KL, nats per token", float(kl.mean()), budget.max_kl, len(kl)),
+            self.at_least("top-1 agreement", float(same.mean()), budget.min_top1, len(same)),
+        ]
+
+    def tokens(self, expected: Sequence[Ids], found: Sequence[Ids], bos: int) -> list[Gate]:
+        """The same ids for every conversation, each with one BOS, at its start."""
+        wrong = sum(list(a) != list(b) for a, b in zip(expected, found, strict=True))
+        without = sum(list(ids).count(bos) != 1 or ids[0] != bos for ids in found)
+        return [
+            self.at_most("conversations tokenized differently", wrong, 0, len(found)),
+            self.at_most("conversations without exactly one BOS at their start", without, 0, len(found)),
+        ]
+
+
+def divergences(reference: Logits, found: Logits) -> NDArray[np.float64]:
+    """KL(reference || found) in nats, row by row."""
+    p, q = log_softmax(reference), log_softmax(found)
+    return np.asarray((np.exp(p) * (p - q)).sum(-1))
+
+
+def log_softmax(logits: Logits) -> NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))

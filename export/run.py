@@ -1,0 +1,90 @@
+"""Stage `export`: merge the adapter, make every format of the recipe, and prove each against the merged weights."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from export.bnb import quantise_folder
+from export.conversations import read_trial
+from export.convert import FLOAT_TYPES, convert
+from export.merged import make_merged, merge_gates
+from export.parity import Gate
+from export.proof import prove
+from export.publish import publish, sweep
+from export.quantise import quantise
+from stemma.errors import GateFailed
+from stemma.jsonl import write_json
+from stemma.runs import size_of
+from stemma.stages import Result, Work
+from stemma.templates import Template
+
+SOURCE = ".source-F16.gguf"
+HINT = "hint: --force makes every file anew; export.gates.max_kl in the recipe sets other limits"
+
+
+def run(work: Work) -> Result:
+    """Make and prove. What an interrupted attempt at the same work had finished is kept, and proven again."""
+    sweep(work.folder)
+    merged = make_merged(work)
+    trial = read_trial(work, merged)
+    gates = merge_gates(work, merged, trial)
+    outputs = {"merged": "merged"} | _make_bitsandbytes(work, merged) | _make_gguf(work, merged)
+    paths = {name: work.folder / path for name, path in outputs.items()}
+    gates += prove(work, paths, trial, _threads())
+    sweep(work.folder)
+    (work.folder / SOURCE).unlink(missing_ok=True)
+    write_json(work.folder / "gates.json", [asdict(gate) for gate in gates])
+    _stop_if_broken(gates)
+    sizes = {name: size_of(path) for name, path in paths.items()}
+    facts = {"from": work.recipe.export.from_, "bytes": sizes, "gates": [str(gate) for gate in gates]}
+    return Result(outputs | {"gates": "gates.json"}, facts=facts)
+
+
+def _make_bitsandbytes(work: Work, merged: Path) -> dict[str, str]:
+    template = Template.read(work.recipe.template)
+    names = {f"bnb-{kind}": kind for kind in work.recipe.export.bitsandbytes}
+    for name, kind in names.items():
+        work.say(f"export: {name}")
+        publish(work.folder / name, partial(quantise_folder, merged, kind=kind, template=template))
+    return {name: name for name in names}
+
+
+def _make_gguf(work: Work, merged: Path) -> dict[str, str]:
+    """Float types by the converter; the others are quantised from the most exact of them."""
+    types = work.recipe.export.gguf.types
+    files = {name: work.folder / f"{work.recipe.name}-{name}.gguf" for name in types}
+    floats = {name: files[name] for name in FLOAT_TYPES if name in files} or {"F16": work.folder / SOURCE}
+    for name, path in floats.items():
+        work.say(f"export: gguf-{name}")
+        publish(path, partial(convert, merged, dtype=name, about=_about(work)))
+    source = next(iter(floats.values()))
+    for name in [name for name in types if name not in FLOAT_TYPES]:
+        work.say(f"export: gguf-{name}")
+        publish(files[name], partial(quantise, source, type_name=name, threads=_threads()))
+    return {f"gguf-{name}": path.name for name, path in files.items()}
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _about(work: Work) -> dict[str, str]:
+    """Lineage for the GGUF header: the manifest it comes from names everything before it."""
+    stage, recipe = work.recipe.export.from_, work.recipe
+    origin = recipe.base_model if stage == "base" and not recipe.base else f"manifest {work.run.manifest(stage).key}"
+    return {
+        "general.name": recipe.name,
+        "general.description": f"Made by Stemma from recipe {recipe.name}, stage {stage}, {origin}.",
+    }
+
+
+def _stop_if_broken(gates: list[Gate]) -> None:
+    broken = [gate for gate in gates if not gate.passed]
+    if broken:
+        figures = "\n".join(f"  {gate}" for gate in broken)
+        raise GateFailed(
+            f"{broken[0].step} ({broken[0].variant}) broke the model; nothing is handed on.\n{figures}\n{HINT}"
+        )

@@ -1,0 +1,94 @@
+"""A recipe's training stage as an Axolotl config: pure, so that `stemma show` prints it before any data exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stemma.recipe import Recipe
+from stemma.runs import Run
+
+DEFAULTS: dict[str, Any] = {
+    "logging_steps": 5,
+    "save_steps": 0.25,
+    "save_total_limit": 2,
+    "gradient_accumulation_steps": 1,
+    "sequence_len": 512,
+    "dataset_num_proc": 0,
+    "dataloader_num_workers": 0,
+    "attn_implementation": "sdpa",
+    "include_tokens_per_second": False,
+    "lora_mlp_kernel": False,
+    "lora_qkv_kernel": False,
+    "lora_o_kernel": False,
+    "lora_embedding_kernel": False,
+}
+"""What Stemma sets unless the recipe does. Steps below 1 are shares of the run. Data is prepared in the training
+process itself (0): a pool of even one costs seconds to start, six times a stage. Axolotl would turn its Triton LoRA kernels on by itself, also where there is
+no GPU to run them."""
+
+DPO_FIELDS = {
+    "field_prompt": "prompt",
+    "field_chosen": "chosen",
+    "field_rejected": "rejected",
+    "prompt_format": "{prompt}",
+    "chosen_format": "{chosen}",
+    "rejected_format": "{rejected}",
+}
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a stage's weights and data lie. `validation` is None when there is nothing to validate on."""
+
+    start: Path
+    train: Path
+    validation: Path | None
+    prepared: Path
+    output: Path
+
+    @classmethod
+    def planned(cls, run: Run, recipe: Recipe, stage: str) -> Paths:
+        """The paths a stage will use; data files get their content's digest into the name when they are written."""
+        folder = run.folder(stage)
+        start = run.folder("base") / "init" if stage == "base" else start_folder(run, recipe, stage)
+        validation = None if stage == "base" else folder / "input" / "validation.jsonl"
+        return cls(start, folder / "input" / "train.jsonl", validation, folder / "prepared", folder / "training")
+
+
+def start_folder(run: Run, recipe: Recipe, stage: str) -> Path:
+    """The folder whose weights a LoRA stage trains on (for a hub model: its name)."""
+    start = recipe.stage(stage).start_from
+    if start == "base" and recipe.base_model is not None:
+        return Path(recipe.base_model)
+    return run.folder(start) / "merged"
+
+
+def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>") -> dict[str, Any]:
+    """The whole Axolotl config of one stage. `stop` is the template's stop token."""
+    keys = DEFAULTS | recipe.axolotl(stage)
+    if keys.get("deepspeed"):
+        keys["deepspeed"] = str((recipe.path.parent / keys["deepspeed"]).resolve())
+    if paths.validation is None:
+        keys.pop("eval_steps", None)
+    elif not {"eval_steps", "evals_per_epoch", "eval_strategy"} & keys.keys():
+        keys["eval_steps"] = keys["save_steps"]
+    if stop != "<eos>":
+        keys["special_tokens"] = {"eos_token": stop, **keys.get("special_tokens", {})}
+    return {
+        "base_model": str(paths.start),
+        "plugins": ["stemma.plugin.StemmaPlugin"],
+        "datasets": [_dataset(paths.train, keys)],
+        **({"test_datasets": [_dataset(paths.validation, keys) | {"split": "train"}]} if paths.validation else {}),
+        "dataset_prepared_path": str(paths.prepared),
+        "output_dir": str(paths.output),
+        "seed": recipe.seed,
+        "auto_resume_from_checkpoints": True,
+        **keys,
+    }
+
+
+def _dataset(path: Path, keys: dict[str, Any]) -> dict[str, Any]:
+    kind: Any = dict(DPO_FIELDS) if keys.get("rl") else "input_output"
+    return {"path": str(path), "ds_type": "json", "split": "train", "type": kind}

@@ -1,0 +1,252 @@
+"""What pydantic cannot know of a recipe: Axolotl's keys, what is Stemma's to set, and what lies or breaks. Pure.
+
+Axolotl drops unknown keys silently and accepts settings it then ignores; both cost a day of training.
+So its field list is pinned in `axolotl_fields.json` (see `stemma.schema`) and everything is refused here, with reasons.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from stemma.errors import Problem, UserError
+from stemma.recipe import TRAINING, BaseModelSection, Recipe, TrainingStage
+
+Keys = tuple[str, ...]
+Where = Callable[[Sequence[object]], str]
+
+PINNED = Path(__file__).parent / "axolotl_fields.json"
+NEAR = 70
+"""How alike (of 100) two names must be for a did-you-mean."""
+
+OWN_KEYS: dict[str, tuple[str, ...]] = {
+    "train": (),
+    "base": tuple(BaseModelSection.model_fields),
+    **dict.fromkeys(TRAINING, tuple(TrainingStage.model_fields)),
+}
+
+OWNED = {
+    "base_model": "`start_from` in the stage; the model itself is the recipe's `base_model`",
+    "base_model_config": "the recipe's `base_model`",
+    "tokenizer_config": "the recipe's `base_model` (its tokenizer is used throughout)",
+    "revision_of_model": "the recipe's `base_revision`",
+    "datasets": "`data`",
+    "test_datasets": "`data` (the validation parts)",
+    "pretraining_dataset": "`data.corpus`",
+    "val_set_size": "`data.<set>.parts.validation`",
+    "output_dir": "nothing: a stage writes to runs/<recipe>/<stage> (`--runs` moves `runs`)",
+    "dataset_prepared_path": "nothing: it is named by content, as Axolotl trains on stale data otherwise",
+    "seed": "the recipe's `seed`",
+    "plugins": "nothing: Stemma's plugin guards the run",
+    "chat_template": "the recipe's `chat_template`",
+    "chat_template_jinja": "the recipe's `chat_template`",
+    "special_tokens": "the recipe's `chat_template` (the stop token is what it ends an answer with)",
+    "tokens": "nothing: the tokenizer of the base model is kept as it is",
+    "added_tokens_overrides": "nothing: the tokenizer of the base model is kept as it is",
+    "eot_tokens": "the recipe's `chat_template`",
+    "auto_resume_from_checkpoints": "nothing: a killed stage resumes when it is run again",
+    "resume_from_checkpoint": "nothing: a killed stage resumes when it is run again",
+    "lora_model_dir": "`start_from`: the merged weights of that stage",
+    "strict": "nothing: every key is checked before Axolotl sees it",
+    "save_safetensors": "nothing: always on",
+    "merge_lora": "`export.merge`",
+    "trust_remote_code": "nothing: always off",
+    "comet_api_key": "the environment variable COMET_API_KEY: recipes are copied into outputs",
+}
+"""Axolotl keys that Stemma sets itself, and where to set what they mean."""
+
+LIES_UNDER_DPO = {
+    "lora_model_dir": "Axolotl ignores it under `rl: dpo` and trains a fresh adapter on the base model",
+    "dpo_padding_free": "Axolotl ignores it under `rl: dpo`",
+    "group_by_length": "Axolotl ignores it under `rl: dpo`",
+    "precompute_ref_batch_size": "Axolotl drops it silently",
+    "pad_to_multiple_of": "it breaks `rl: dpo`: the preference collator has no `input_ids` to pad",
+    "sample_packing": "Axolotl rejects it under `rl: dpo`",
+    "rl_adapter_ref_model": "Axolotl no longer knows it and drops it silently",
+}
+BREAKS_DPO = "it breaks `rl: dpo` (a TypeError after the model is loaded)"
+LORA_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
+
+READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
+SCORES = {"generation": "sft", "preference": "dpo", "mcq": "mcq"}
+"""Which data set a training stage and an evaluation task need."""
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+@cache
+def axolotl_fields() -> dict[str, dict[str, list[Any]]]:
+    """Every key of the pinned Axolotl: {name: {types: JSON types, values: literals it also takes}}; no types: any."""
+    fields: dict[str, dict[str, list[Any]]] = json.loads(PINNED.read_text(encoding="utf-8"))["fields"]
+    return fields
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A did-you-mean hint, or nothing when no name is near."""
+    from rapidfuzz import fuzz, process
+
+    best = process.extractOne(name, known, scorer=fuzz.ratio, score_cutoff=NEAR)
+    return f"did you mean `{best[0]}`?" if best else ""
+
+
+def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem]:
+    """Everything wrong in the Axolotl sections and the files a raw recipe names (`folder`: where its paths start)."""
+    found = list(_not_finite(values, (), where))
+    sections = {name: values[name] for name in OWN_KEYS if isinstance(values.get(name), dict)}
+    for name, section in sections.items():
+        for key, value in section.items():
+            found += _key_problems(name, str(key), value, where)
+    shared = sections.get("train", {})
+    for stage in TRAINING:
+        if stage in sections:
+            origin = {**dict.fromkeys(shared, "train"), **dict.fromkeys(sections[stage], stage)}
+            settings = shared | sections[stage]
+            places = {key: where((origin[key], key)) for key in settings}
+            found += _stage_problems(stage, settings, places | {"": where((stage,))}, folder)
+            found += _dpo_problems(settings, places | {"": where((stage,))}) if stage == "dpo" else []
+    found += _data_problems(values, where)
+    if isinstance(values.get("chat_template"), str):
+        found += _template_problems(folder / values["chat_template"], where(("chat_template",)))
+    return found
+
+
+def warnings(recipe: Recipe) -> list[str]:
+    """What works but is rarely meant."""
+    return [
+        f"{stage}: `deepspeed: {recipe.axolotl(stage)['deepspeed']}`: LoRA trains in bf16 under ZeRO-3 "
+        "(fp32 under ZeRO-1/2), and ZeRO-3 is for models that do not fit; prefer deepspeed/zero1.json"
+        for stage in recipe.training_stages()
+        if _zero_stage(recipe.path.parent / recipe.axolotl(stage)["deepspeed"]) == 3
+    ]
+
+
+def _zero_stage(path: Path) -> int:
+    stage: int = json.loads(path.read_text(encoding="utf-8"))["zero_optimization"]["stage"]
+    return stage
+
+
+def _not_finite(value: Any, keys: Keys, where: Where) -> Iterator[Problem]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield Problem(where(keys), f"`{'.'.join(keys)}` is {value}", "a finite number")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from _not_finite(inner, (*keys, str(key)), where)
+
+
+def _key_problems(section: str, key: str, value: Any, where: Where) -> Iterator[Problem]:
+    place = where((section, key))
+    fields = axolotl_fields()
+    if key in OWN_KEYS[section] or (section == "dpo" and key in LIES_UNDER_DPO):
+        return  # pydantic's, or told with its reason by _dpo_problems
+    if key in OWNED:
+        yield Problem(place, f"`{key}` in {section} is Stemma's to set", f"set instead: {OWNED[key]}")
+    elif key in LIES_UNDER_DPO and key not in fields:
+        yield Problem(place, f"`{key}` in {section}: {LIES_UNDER_DPO[key]}", hint=f"delete `{key}`")
+    elif key not in fields:
+        hint = nearest(key, [*fields, *OWN_KEYS[section]])
+        yield Problem(place, f"unknown key `{key}` in {section}", "a key of Axolotl", hint)
+    elif key == "rl" and section != "dpo":
+        yield Problem(place, f"`rl` in {section}", "`rl: dpo` in the section `dpo` only", "move it there")
+    elif key == "adapter" and section == "base":
+        yield Problem(place, "`adapter` in base", "training of the whole model", "an adapter belongs into `train`")
+    elif not _fits(value, fields[key]):
+        yield Problem(place, f"`{section}.{key}` is {value!r}", _expected(fields[key]))
+
+
+def _fits(value: Any, field: dict[str, list[Any]]) -> bool:
+    if value is None or not field["types"] or value in field["values"]:
+        return True
+    if isinstance(value, bool):
+        return "boolean" in field["types"]
+    return any(isinstance(value, TYPES[name]) for name in field["types"])
+
+
+def _expected(field: dict[str, list[Any]]) -> str:
+    return " or ".join([*field["types"], *(repr(value) for value in field["values"])])
+
+
+def _stage_problems(stage: str, settings: dict[str, Any], places: dict[str, str], folder: Path) -> Iterator[Problem]:
+    """What every LoRA stage needs."""
+    adapter = settings.get("adapter")
+    if adapter not in ("lora", "qlora"):
+        place = places["adapter" if adapter else ""]
+        yield Problem(place, f"{stage}: `adapter` is {adapter!r}", "lora or qlora", "set `train.adapter: lora`")
+    deepspeed = settings.get("deepspeed")
+    if isinstance(deepspeed, str):
+        yield from _deepspeed_problems(deepspeed, places["deepspeed"], folder)
+    else:
+        place = places["deepspeed" if deepspeed else ""]
+        hint = "set `train.deepspeed: deepspeed/zero1.json`"
+        yield Problem(place, f"{stage}: no `deepspeed` file", "a DeepSpeed JSON file", hint)
+
+
+def _deepspeed_problems(name: str, place: str, folder: Path) -> Iterator[Problem]:
+    path = folder / name
+    if not path.is_file():
+        others = [str(other.relative_to(folder)) for other in sorted(path.parent.glob("*.json"))]
+        yield Problem(place, f"no such file: {path}", "a file beside the recipe", nearest(name, others))
+        return
+    try:
+        _zero_stage(path)
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"{path} is no DeepSpeed configuration: {error!r}"
+        yield Problem(place, found, "JSON with zero_optimization.stage")
+
+
+def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[Problem]:
+    rl = settings.get("rl")
+    if rl != "dpo":
+        place = places["rl" if rl else ""]
+        yield Problem(place, f"dpo: `rl` is {rl!r}", "`rl: dpo`", "other losses of the family are `dpo_loss_type`")
+    reasons = LIES_UNDER_DPO | dict.fromkeys(LORA_KERNELS, BREAKS_DPO)
+    for key in settings.keys() & reasons.keys():
+        if settings[key]:
+            hint = f"delete it; in `train` it also reaches `dpo`: move it to `sft` or `mcq`, or set `dpo.{key}: null`"
+            yield Problem(places[key], f"`{key}` under `rl: dpo`: {reasons[key]}", hint=hint)
+    if settings.get("dpo_use_liger_kernel") and settings.get("precompute_ref_log_probs"):
+        found = "`dpo_use_liger_kernel` with `precompute_ref_log_probs`: Axolotl raises after tokenising"
+        yield Problem(places["dpo_use_liger_kernel"], found, "one of the two", "delete one")
+
+
+def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
+    """Stages and tasks whose data set is not built."""
+    data = values.get("data")
+    sets = {name for name, value in data.items() if value is not None} if isinstance(data, dict) else set()
+    for stage, name in READS.items():
+        if values.get(stage) is not None and name not in sets:
+            yield Problem(where((stage,)), f"stage `{stage}` has no data", f"a data set `data.{name}`")
+    section = values.get("eval")
+    tasks = section.get("tasks") if isinstance(section, dict) else None
+    for index, task in enumerate(tasks if isinstance(tasks, list) else []):
+        needed = SCORES.get(str(task.get("task"))) if isinstance(task, dict) else None
+        if needed and needed not in sets:
+            place = where(("eval", "tasks", index))
+            yield Problem(place, f"task `{task['task']}` has no data", f"a data set `data.{needed}`")
+
+
+def _template_problems(path: Path, place: str) -> Iterator[Problem]:
+    from jinja2 import TemplateError
+
+    from stemma.templates import Template
+
+    example = "see recipes/templates/qa.jinja"
+    try:
+        if not Template.read(path).stop():
+            yield Problem(place, f"{path} writes no stop token behind an answer", "e.g. eos_token", example)
+    except UserError:
+        known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
+        hint = nearest(f"templates/{path.name}", known)
+        yield Problem(place, f"no such chat template: {path}", "a Jinja file beside the recipe", hint)
+    except (TemplateError, ValueError, IndexError, TypeError) as error:
+        yield Problem(place, f"{path} does not render: {error}", "a Jinja chat template", example)

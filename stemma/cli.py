@@ -1,0 +1,219 @@
+"""The command line. Stdout carries the result, stderr the talk; 0 done, 1 failed, 2 yours to fix, 130 interrupted.
+
+Heavy imports stay inside the verbs: `--help` must answer at once and `check` must never import torch.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+from stemma import ROOT
+from stemma.errors import Problem, StageFailed, UserError
+
+if TYPE_CHECKING:
+    from stemma.recipe import Recipe
+    from stemma.runs import Run
+
+STAGE_HELP = {
+    "data": "Build the data sets from their sources.",
+    "base": "Make the base model on the spot (only recipes with a `base` section).",
+    "sft": "Train on conversations; hands over an adapter and the merged model.",
+    "dpo": "Train on preference pairs, against the model it starts from.",
+    "mcq": "Train on multiple-choice questions.",
+    "export": "Merge, quantise (bitsandbytes, GGUF) and prove that each format is still the model.",
+    "eval": "Score every variant.",
+    "report": "Write the report page.",
+}
+
+app = typer.Typer(
+    name="stemma",
+    help="One YAML recipe, from a base model to tested answers on a laptop.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+NAME_HELP = "A name in recipes/, or a path to a .yml file."
+SET_HELP = "Override a recipe key; may be repeated."
+Name = Annotated[str, typer.Argument(metavar="RECIPE", help=NAME_HELP, show_default=False)]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help=NAME_HELP, show_default=False)]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP, show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Do the work again even if it is up to date.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what is up to date and what would run.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where all runs lie.")]
+RUNS = Path("runs")
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. Our own bugs keep their traceback."""
+    if str(ROOT) not in sys.path:  # the console script starts in its own folder; the stages lie in the checkout
+        sys.path.insert(0, str(ROOT))
+    try:
+        code = app(arguments, prog_name="stemma", standalone_mode=False)
+    except UserError as error:
+        say(str(error))
+        return 2
+    except StageFailed as error:
+        say(f"failed: {error}")
+        return 1
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
+        say("interrupted; the same command goes on where it stopped")
+    return code if isinstance(code, int) else 0
+
+
+def say(text: str) -> None:
+    """Talk goes to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _open(name: str, overrides: list[str] | None, runs: Path) -> tuple[Recipe, Run]:
+    from stemma.check import warnings
+    from stemma.load import load
+    from stemma.runs import Run
+
+    recipe = load(name, overrides or [])
+    for warning in warnings(recipe):
+        say(f"warning: {warning}")
+    return recipe, Run(runs / recipe.name)
+
+
+@app.command()
+def check(recipes: Names = None, set_: Set = None) -> None:
+    """Check recipes (all of recipes/ by default); every problem at once, with file and line."""
+    from stemma.load import names
+
+    problems = []
+    for name in recipes or _some(names()):
+        try:
+            recipe, _ = _open(name, set_, RUNS)
+            print(f"{recipe.name}: ok")
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(dict.fromkeys(problems))  # a problem of a recipe that others extend once
+
+
+def _some(names: list[str]) -> list[str]:
+    """Nothing checked is not all well."""
+    if not names:
+        raise UserError(Problem("recipes", "no recipes", "*.yml files"))
+    return names
+
+
+@app.command()
+def show(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
+    """Print the resolved recipe, then each Axolotl file it renders to."""
+    from stemma.show import resolved
+
+    print(resolved(*_open(recipe, set_, runs)), end="")
+
+
+@app.command()
+def diff(recipe: Name, with_: Annotated[str, typer.Option("--with", metavar="RECIPE")], set_: Set = None) -> None:
+    """Print how RECIPE differs from another, resolved and rendered."""
+    from stemma.show import difference
+
+    print(difference(_open(with_, None, RUNS)[0], _open(recipe, set_, RUNS)[0]), end="")
+
+
+@app.command()
+def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
+    """Say for each stage whether it is up to date."""
+    from stemma.show import states
+
+    for stage, state in states(*_open(recipe, set_, runs)).items():
+        print(f"{stage:<7} {state}")
+
+
+def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run: bool) -> None:
+    """Bring stages up to date, in order."""
+    from stemma.show import states
+    from stemma.stages import execute
+
+    if dry_run:
+        known = states(recipe, run)
+        for stage in stages:
+            fresh = known[stage] == "up to date" and not force
+            print(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
+        return
+    for stage in stages:
+        start = time.monotonic()
+        outcome = execute(recipe, run, stage, lambda text, stage=stage: say(f"[{stage}] {text}"), force)  # type: ignore[misc]
+        took = f" in {time.monotonic() - start:.0f} s" if outcome == "done" else ""
+        print(f"{stage:<7} {outcome}{took}", flush=True)
+
+
+def _add_stage_verb(stage: str) -> None:
+    def verb(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
+        _bring(*_open(recipe, set_, runs), [stage], force, dry_run)
+
+    app.command(stage, help=STAGE_HELP[stage], rich_help_panel="Stages, in order")(verb)
+
+
+for _stage in STAGE_HELP:
+    _add_stage_verb(_stage)
+
+
+@app.command("all")
+def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
+    """Run the whole chain; what is up to date is kept."""
+    from stemma.stages import chain
+
+    opened, run = _open(recipe, set_, runs)
+    _bring(opened, run, chain(opened), force, dry_run)
+
+
+@app.command()
+def demo(recipe: Name = "tiny", question: str = "What is 12 + 7?", set_: Set = None, runs: Runs = RUNS) -> None:
+    """The whole chain, then one answer of the shipped model on the CPU."""
+    all_(recipe, set_, runs=runs)
+    chat(recipe, question, set_, runs)
+
+
+@app.command()
+def chat(
+    recipe: Name,
+    question: Annotated[str | None, typer.Argument(help="Answer this and end; without it a prompt opens.")] = None,
+    set_: Set = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Talk to the shipped model on the CPU, without torch."""
+    from serve import chat as laptop
+
+    laptop.main(*_open(recipe, set_, runs), question)
+
+
+@app.command()
+def verify(recipe: Name, runs: Runs = RUNS) -> None:
+    """Hash all outputs of a run again and compare with its manifests."""
+    from stemma.show import damaged
+
+    opened, run = _open(recipe, None, runs)
+    found = damaged(opened, run, lambda line: print(line, flush=True))
+    if found:
+        raise StageFailed(f"not as they were made: {', '.join(found)}; run these stages again with --force")
+
+
+@app.command()
+def doctor(runs: Runs = RUNS) -> None:
+    """Check this machine: engines, accelerator, converter, compiler, disk, key."""
+    from stemma.doctor import examine
+
+    failing = 0
+    for finding in examine(runs):
+        hint = f"  hint: {finding.hint}" if finding.hint else ""
+        print(f"{finding.mark:<4} {finding.what:<20} {finding.found}{hint}", flush=True)
+        failing += finding.mark == "FAIL"
+    if failing:
+        raise StageFailed(f"{failing} of the checks above must be put right first")

@@ -1,0 +1,90 @@
+"""Examines the machine: only checks that are really done, each with what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from stemma import ROOT
+from stemma.stages import ENGINES
+
+PROBE = """
+import torch
+count = torch.accelerator.device_count() if torch.accelerator.is_available() else 0
+name = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.accelerator.current_accelerator()
+print(f"{count} x {name}" if count else "none: everything runs on the CPU")
+"""
+PROBE_SECONDS = 120
+FREE_GIB = 10
+"""What the tiny recipe needs with its caches; a 2B model needs ten times that."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    mark: Literal["ok", "note", "FAIL"]
+    what: str
+    found: str
+    hint: str = ""
+
+
+def examine(runs: Path) -> Iterator[Finding]:
+    """Every finding as soon as it is known."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    yield _required("python", found, sys.version_info[:2] == (3, 11), "use Python 3.11 (`make setup`)")
+    for name in (*ENGINES, "openai"):
+        yield _package(name)
+    yield _accelerator()
+    yield _converter()
+    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    yield _optional(
+        "C++ compiler", compiler or "none", bool(compiler), "only `make setup` needs it, for llama-cpp-python"
+    )
+    yield _disk(runs)
+    key = "OPENAI_API_KEY" in os.environ
+    hint = "only recipes whose generator is `openai` need it"
+    yield _optional("OPENAI_API_KEY", "set" if key else "not set", key, hint)
+
+
+def _required(what: str, found: str, right: bool, hint: str) -> Finding:
+    return Finding("ok", what, found) if right else Finding("FAIL", what, found, hint)
+
+
+def _optional(what: str, found: str, there: bool, hint: str) -> Finding:
+    return Finding("ok", what, found) if there else Finding("note", what, found, hint)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding("ok", name, version(name))
+    except PackageNotFoundError:
+        return Finding("FAIL", name, "not installed", "run `make setup`")
+
+
+def _accelerator() -> Finding:
+    """Asked of torch in a process of its own: a broken driver may hang or crash it."""
+    command = [sys.executable, "-c", PROBE]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        found = f"torch did not answer in {PROBE_SECONDS} s"
+        return Finding("FAIL", "accelerator", found, "check the driver (nvidia-smi)")
+    said = (done.stderr if done.returncode else done.stdout).strip().splitlines()
+    return _required("accelerator", said[-1] if said else "torch ended", done.returncode == 0, "run `make setup`")
+
+
+def _converter() -> Finding:
+    found = [str(path.relative_to(ROOT)) for path in (ROOT / ".cache").glob("*/vendor/llama.cpp/convert_hf_to_gguf.py")]
+    return _required("llama.cpp converter", ", ".join(found) or "not in .cache", bool(found), "run `make setup`")
+
+
+def _disk(runs: Path) -> Finding:
+    folder = next(path for path in (runs, *runs.absolute().parents) if path.exists())
+    gib = shutil.disk_usage(folder).free / 2**30
+    return _required("free disk", f"{gib:.0f} GiB at {folder}", gib >= FREE_GIB, f"{FREE_GIB} GiB are needed")

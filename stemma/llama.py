@@ -1,0 +1,183 @@
+"""llama.cpp for scoring: load a GGUF file, tokenize, read logits, generate greedily.
+
+Logits are computed only where they are asked for: asking for all of them costs gigabytes with Gemma's vocabulary.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from stemma.errors import Problem, StageFailed, UserError
+
+PROMPT_BATCH = 512
+SCORED_BATCH = 64
+"""Tokens decoded at once; where each needs logits fewer, as every scored token costs vocabulary x 4 bytes."""
+
+# Its default prints every line of llama.cpp's log, and its table of levels is off by one: ERROR still prints warnings.
+logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)
+
+Logits = NDArray[np.float32]
+
+
+class Llama:
+    """A GGUF model on the CPU with one sequence of at most `context_tokens`."""
+
+    def __init__(self, path: Path, context_tokens: int, threads: int) -> None:
+        self.path = path
+        self.context_tokens = context_tokens
+        self._model = _load(path)
+        self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
+        self.vocabulary_size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
+        self._context = self._open(context_tokens, threads)
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._batch = llama_cpp.llama_batch_init(PROMPT_BATCH, 0, 1)
+        self._position = 0
+
+    def _open(self, context_tokens: int, threads: int) -> int:
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = context_tokens
+        params.n_batch = params.n_ubatch = PROMPT_BATCH
+        params.n_outputs_max = SCORED_BATCH
+        params.n_threads = params.n_threads_batch = threads
+        params.no_perf = True
+        context: int = llama_cpp.llama_init_from_model(self._model, params)
+        if not context:
+            llama_cpp.llama_model_free(self._model)
+            raise StageFailed(f"{self.path.name}: llama.cpp cannot open a context of {context_tokens} tokens (memory?)")
+        return context
+
+    def close(self) -> None:
+        """Free the model's memory. The object cannot be used afterwards."""
+        llama_cpp.llama_batch_free(self._batch)
+        llama_cpp.llama_free(self._context)
+        llama_cpp.llama_model_free(self._model)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def metadata(self, key: str) -> str | None:
+        """A value of the GGUF header as text, e.g. `tokenizer.chat_template`; None when there is no such key."""
+        length = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), ctypes.create_string_buffer(1), 1)
+        if length < 0:
+            return None
+        value = ctypes.create_string_buffer(length + 1)
+        llama_cpp.llama_model_meta_val_str(self._model, key.encode(), value, length + 1)
+        return value.value.decode("utf-8")
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids; special tokens in the text are recognised, none are added."""
+        data = text.encode("utf-8")
+        ids = (llama_cpp.llama_token * (len(data) + 1))()
+        count = llama_cpp.llama_tokenize(self._vocabulary, data, len(data), ids, len(ids), False, True)
+        return list(ids[:count])
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        """The text of ids, without special tokens."""
+        tokens = (llama_cpp.llama_token * len(ids))(*ids)
+        text = ctypes.create_string_buffer(1)
+        # Told of no room at all, it answers minus the bytes it needs.
+        room = llama_cpp.llama_detokenize(self._vocabulary, tokens, len(ids), text, 0, False, False)
+        text = ctypes.create_string_buffer(abs(room) + 1)
+        count = llama_cpp.llama_detokenize(self._vocabulary, tokens, len(ids), text, len(text), False, False)
+        return text.raw[: max(count, 0)].decode("utf-8", errors="replace")
+
+    def is_end(self, token: int) -> bool:
+        """Whether llama.cpp ends an answer at this token."""
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
+
+    def logits(self, ids: Sequence[int], start: int = 0) -> Logits:
+        """The logits after each token from `start` on: [len(ids) - start, vocabulary]."""
+        self._rewind(0)
+        self._read(ids[:start])
+        return self._score(ids[start:])
+
+    def logits_of_continuations(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Logits]:
+        """For each continuation the logits that predict its tokens, row by row; the prompt is computed once."""
+        self._rewind(0)
+        self._read(prompt[:-1])
+        first = self._score(prompt[-1:])
+        found = []
+        for continuation in continuations:
+            self._rewind(len(prompt))
+            rest = self._score(continuation[:-1])
+            found.append(np.concatenate([first, rest])[: len(continuation)])
+        return found
+
+    def stream(self, ids: Sequence[int], max_new_tokens: int, stop_ids: Collection[int] = ()) -> Iterator[int]:
+        """The likeliest next tokens one by one, up to (and without) an end token or one of `stop_ids`."""
+        self._rewind(0)
+        self._read(ids[:-1])
+        last = list(ids[-1:])
+        for _ in range(min(max_new_tokens, self.context_tokens - len(ids))):
+            token = int(self._score(last)[-1].argmax())
+            if self.is_end(token) or token in stop_ids:
+                return
+            yield token
+            last = [token]
+
+    def generate(self, ids: Sequence[int], max_new_tokens: int, stop_ids: Collection[int] = ()) -> list[int]:
+        """The greedy answer's ids, without the token that ended it."""
+        return list(self.stream(ids, max_new_tokens, stop_ids))
+
+    def _rewind(self, position: int) -> None:
+        """Forget everything from `position` on."""
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1)
+        self._position = position
+
+    def _read(self, ids: Sequence[int]) -> None:
+        """Append tokens without logits."""
+        for begin in range(0, len(ids), PROMPT_BATCH):
+            self._decode(ids[begin : begin + PROMPT_BATCH], scored=False)
+
+    def _score(self, ids: Sequence[int]) -> Logits:
+        """Append tokens and return the logits after each."""
+        rows = np.empty((len(ids), self.vocabulary_size), dtype=np.float32)
+        for begin in range(0, len(ids), SCORED_BATCH):
+            chunk = ids[begin : begin + SCORED_BATCH]
+            self._decode(chunk, scored=True)
+            pointer = llama_cpp.llama_get_logits(self._context)
+            rows[begin : begin + len(chunk)] = np.ctypeslib.as_array(pointer, shape=(len(chunk), self.vocabulary_size))
+        if not np.isfinite(rows).all():
+            raise StageFailed(f"{self.path.name}: logits that are not finite; the weights are damaged")
+        return rows
+
+    def _decode(self, ids: Sequence[int], scored: bool) -> None:
+        if self._position + len(ids) > self.context_tokens:
+            tokens = self._position + len(ids)
+            raise StageFailed(f"{self.path.name}: {tokens} tokens do not fit into a context of {self.context_tokens}")
+        batch = self._batch
+        batch.n_tokens = len(ids)
+        for index, token in enumerate(ids):
+            batch.token[index] = token
+            batch.pos[index] = self._position + index
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = 0
+            batch.logits[index] = scored
+        status = llama_cpp.llama_decode(self._context, batch)
+        if status != 0:
+            raise StageFailed(f"{self.path.name}: llama_decode returned {status} at token {self._position}")
+        self._position += len(ids)
+
+
+def _load(path: Path) -> int:
+    if not path.is_file():
+        raise UserError(Problem(str(path), "no such file", "a GGUF file", "run the export stage"))
+    llama_cpp.llama_backend_init()
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = 0
+    model: int = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        hint = "the file may be cut off: delete it and run the export stage again"
+        raise UserError(Problem(str(path), "llama.cpp cannot load it", "a whole GGUF file", hint))
+    return model

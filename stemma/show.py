@@ -1,0 +1,81 @@
+"""What a recipe resolves to and how far its run is: the texts behind `show`, `diff`, `status` and `verify`."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stemma.axolotl import Paths, render
+from stemma.errors import UserError
+from stemma.recipe import Recipe
+from stemma.runs import Run, digest_of
+from stemma.stages import chain, is_fresh, upstream
+from stemma.templates import Template
+
+
+def resolved(recipe: Recipe, run: Run) -> str:
+    """The recipe with `extends`, overrides and defaults filled in, then each Axolotl file it renders to."""
+    parts = {f"recipe {recipe.name}": recipe.model_dump(mode="json", by_alias=True, exclude_none=True)}
+    stop = Template.read(recipe.template).stop()
+    for stage in [*(["base"] if recipe.base else []), *recipe.training_stages()]:
+        title = f"{stage}: what `axolotl train` gets (data files get their digest into the name)"
+        parts[title] = render(recipe, stage, Paths.planned(run, recipe, stage), stop)
+    return "\n".join(f"# --- {title}\n{to_yaml(values)}" for title, values in parts.items())
+
+
+def difference(old: Recipe, new: Recipe) -> str:
+    """A unified diff of two resolved recipes."""
+    run = Run(Path("runs/RECIPE"))  # the same for both, so that only what they ask for differs
+    before, after = (resolved(recipe, run).splitlines(keepends=True) for recipe in (old, new))
+    return "".join(difflib.unified_diff(before, after, old.name, new.name, n=2))
+
+
+def to_yaml(values: dict[str, Any]) -> str:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    stream = io.StringIO()
+    yaml.dump(values, stream)
+    return stream.getvalue()
+
+
+def states(recipe: Recipe, run: Run) -> dict[str, str]:
+    """Every stage of the recipe: `up to date`, or why it would run."""
+    found: dict[str, str] = {}
+    for stage in chain(recipe):
+        found[stage] = _state(recipe, run, stage, found)
+    return found
+
+
+def _state(recipe: Recipe, run: Run, stage: str, known: dict[str, str]) -> str:
+    if run.read_manifest(stage) is None:
+        return "not done"
+    late = [name for name in upstream(recipe, stage) if known[name] != "up to date"]
+    if late:
+        return f"stale: waits for {', '.join(late)}"
+    try:
+        return "up to date" if is_fresh(recipe, run, stage) else "stale: its settings, inputs or outputs changed"
+    except UserError as error:
+        return f"stale: {error.problems[0].found}"
+
+
+def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None]) -> list[str]:
+    """The outputs that are missing or no longer hash to what the manifests say, as `stage/name`."""
+    found: list[str] = []
+    for stage in chain(recipe):
+        manifest = run.read_manifest(stage)
+        if manifest is None:
+            tell(f"{stage:<7} not done")
+            continue
+        for name, output in manifest.outputs.items():
+            path = run.folder(stage) / output.path
+            whole = path.exists() and digest_of(path) == output.sha256
+            tell(f"{stage:<7} {name:<18} {'ok' if whole else 'DAMAGED'}")
+            if not whole:
+                found.append(f"{stage}/{name}")
+    return found

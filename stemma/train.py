@@ -1,0 +1,188 @@
+"""The LoRA stages `sft`, `dpo` and `mcq`: rows → Axolotl → gates → adapter and merged model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from stemma import axolotl, gates, launch
+from stemma.errors import Problem, StageFailed, UserError
+from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
+from stemma.merge import merge_adapter
+from stemma.rows import McqRow, PreferenceRow, SftRow
+from stemma.runs import digest_json, digest_of
+from stemma.stages import Result, Work
+from stemma.templates import Template
+from stemma.training_rows import Part, Sample, Tokenize, prove, sample
+
+Row = SftRow | PreferenceRow | McqRow
+ROWS: dict[str, type[Row]] = {"sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
+MERGE_TEXTS = 32
+PROOF = "deepspeed.json"
+
+
+def run(work: Work) -> Result:
+    """Train one LoRA stage and hand over its adapter, merged model, history and Axolotl file."""
+    template = Template.read(work.recipe.template)
+    start = _start(work)
+    parts = _parts(work, template, tokenizer_of(start))
+    config = write_config(work, start, parts, template)
+    what = _describe(work, start)
+    work.say(what)
+    marker = launch.train(config, work.folder / "axolotl.yml", launch.processes(), work.say)
+    adapter = _hand_over_adapter(work, start, config)
+    facts = {
+        "start": what,
+        "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
+        | {"share": marker["trainable_parameters"] / marker["parameters"]},
+        "steps": marker["steps"],
+        "deepspeed": deepspeed_proof(config),
+        "adapter": gates.adapter_gate(start, adapter),
+        **_first_step(start, config, parts),
+    }
+    merge_adapter(start, adapter, work.folder / "merged", template)
+    texts = [sequence.ids for sequence in sorted(parts["train"].sequences, key=lambda s: s.ids)[:MERGE_TEXTS]]
+    facts |= gates.merge_gate(start, adapter, work.folder / "merged", texts)
+    write_history(work, marker)
+    trim(config)
+    outputs = {"adapter": "adapter", "merged": "merged", "history": "history.jsonl", "axolotl": "axolotl.yml"}
+    return Result(outputs, {name: part.counts for name, part in parts.items()}, facts)
+
+
+def write_history(work: Work, marker: dict[str, Any]) -> None:
+    """The trainer's log of the whole run; a resumed run evaluates the step it resumes at a second time."""
+    rows = {(row["step"], "eval_loss" in row, "train_runtime" in row): row for row in marker["history"]}
+    write_jsonl(work.folder / "history.jsonl", rows.values())
+
+
+def tokenizer_of(folder: Path) -> Tokenize:
+    """How the model in `folder` tokenizes rendered text."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+
+
+def adds_bos(folder: Path) -> bool:
+    """Whether the tokenizer puts `<bos>` in front by itself."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return bool(tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id)
+
+
+def write_config(work: Work, start: Path, parts: dict[str, Part], template: Template) -> dict[str, Any]:
+    """Write the data files (digest in the name: caches go by path) and axolotl.yml; returns the config."""
+    from ruamel.yaml import YAML
+
+    added = template.bos if adds_bos(start) else ""
+    rows = {name: [s.axolotl(added) for s in part.samples] for name, part in parts.items() if part.samples}
+    files = {name: work.folder / "input" / f"{name}-{digest_json(values)[:12]}.jsonl" for name, values in rows.items()}
+    for name, values in rows.items():
+        write_jsonl(files[name], values)
+    paths = axolotl.Paths(
+        start=start.resolve(),
+        train=files["train"].resolve(),
+        validation=files["validation"].resolve() if "validation" in files else None,
+        prepared=(work.folder / "prepared").resolve(),
+        output=(work.folder / "training").resolve(),
+    )
+    config = axolotl.render(work.recipe, work.stage, paths, template.stop())
+    with (work.folder / "axolotl.yml").open("w", encoding="utf-8") as stream:
+        YAML(typ="safe").dump(config, stream)
+    return config
+
+
+def prepared_part(samples: list[Sample], tokenize: Tokenize, work: Work, template: Template, stop: str) -> Part:
+    """The part of `samples` that trains, proved on tokens."""
+    longest = (axolotl.DEFAULTS | work.recipe.axolotl(work.stage))["sequence_len"]
+    return prove(samples, tokenize, template.bos, stop, longest)
+
+
+def deepspeed_proof(config: dict[str, Any]) -> str:
+    """Where DeepSpeed's own optimizer state lay, written down before checkpoints go. Raises StageFailed without it."""
+    if not config.get("deepspeed"):
+        return "not asked for"
+    output = Path(config["output_dir"])
+    if not (output / PROOF).is_file():
+        states = output.glob("checkpoint-*/global_step*/*optim_states.pt")
+        found = sorted(str(path.relative_to(output)) for path in states)
+        if not found:
+            raise StageFailed(f"the recipe asks for DeepSpeed, but no checkpoint in {output} holds its optimizer state")
+        write_json(output / PROOF, found[-1])
+    return str(read_json(output / PROOF))
+
+
+def trim(config: dict[str, Any]) -> None:
+    """Drop what only resuming needed, and the useless full model DPO leaves beside its adapter."""
+    output = Path(config["output_dir"])
+    for folder in (*output.glob("checkpoint-*"), output / "torn", Path(config["dataset_prepared_path"])):
+        shutil.rmtree(folder, ignore_errors=True)
+    (output / "model.safetensors").unlink(missing_ok=True)
+
+
+def _start(work: Work) -> Path:
+    """The folder whose weights this stage trains on; a hub model's is in the local cache."""
+    start = work.recipe.stage(work.stage).start_from
+    if start != "base" or work.recipe.base is not None:
+        return work.input(start, "merged")
+    name = str(work.recipe.base_model)
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+
+    skipped = ["*.gguf", "*.bin", "*.h5"]
+    return Path(snapshot_download(name, revision=work.recipe.base_revision, ignore_patterns=skipped))
+
+
+def _parts(work: Work, template: Template, tokenize: Tokenize) -> dict[str, Part]:
+    parts = {}
+    for name in ("train", "validation"):
+        path = work.input("data", f"{work.stage}/{name}")
+        samples = [sample(row, template) for row in read_rows(path, ROWS[work.stage])]
+        parts[name] = prepared_part(samples, tokenize, work, template, template.stop())
+        if name == "train" and not parts[name].samples:
+            left_out = parts[name].counts["left_out_longer_than_sequence_len"]
+            found = f"no rows to train on ({left_out} were longer than sequence_len)"
+            hint = "look at `data` in the recipe, or raise sequence_len"
+            raise UserError(Problem(str(path), found, "at least one row", hint))
+    return parts
+
+
+def _describe(work: Work, start: Path) -> str:
+    name = work.recipe.stage(work.stage).start_from
+    weights = f"{start} (sha256 {_digest_of_weights(start)[:16]}…)"
+    if work.recipe.axolotl(work.stage).get("rl"):
+        return f"the reference, and where the policy starts, is {weights}: the weights of `{name}`, adapter off"
+    return f"a new adapter on {weights}: the weights of `{name}`"
+
+
+def _digest_of_weights(folder: Path) -> str:
+    return digest_json({path.name: digest_of(path) for path in sorted(folder.glob("*.safetensors"))})
+
+
+def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
+    """The adapter alone, with the digest of the base it belongs to and without this machine's paths."""
+    adapter, part = work.folder / "adapter", work.folder / ".adapter.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    output = Path(config["output_dir"])
+    shutil.copyfile(output / "adapter_model.safetensors", part / "adapter_model.safetensors")
+    base = work.recipe.stage(work.stage).start_from
+    hub = work.recipe.base_model if base == "base" else None
+    named = {"base_model_name_or_path": hub or f"{work.recipe.name}/{base}/merged"}
+    write_json(part / "adapter_config.json", read_json(output / "adapter_config.json") | named)
+    write_text(part / "base.sha256", _digest_of_weights(start) + "\n")
+    shutil.rmtree(adapter, ignore_errors=True)
+    part.rename(adapter)
+    return adapter
+
+
+def _first_step(start: Path, config: dict[str, Any], parts: dict[str, Part]) -> dict[str, Any]:
+    output = Path(config["output_dir"])
+    batches = sorted(output.glob("first_step.rank*.safetensors"))
+    facts = {"first_batch": gates.batch_gate(batches, parts["train"].sequences)}
+    if config.get("rl"):
+        facts["reference"] = gates.reference_gate(start, batches, read_json(output / "first_step.json"))
+    return facts

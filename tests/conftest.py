@@ -1,0 +1,69 @@
+"""What many tests need: a folder with one small valid recipe and the files it names."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+SMALL = """\
+name: small
+chat_template: templates/qa.jinja
+base:
+  model: {hidden_size: 32}
+  tokenizer: {vocab_size: 300}
+  learning_rate: 1e-3
+train:
+  adapter: lora
+  lora_r: 8
+  deepspeed: deepspeed/zero1.json
+sft: {start_from: base, learning_rate: 2e-4}
+dpo: {start_from: sft, rl: dpo, learning_rate: 5e-4}
+data:
+  sft:
+    sources:
+    - {source: gsm8k, path: train.jsonl}
+  dpo:
+    sources:
+    - {source: preference_jsonl, path: pairs.jsonl}
+  corpus: {sources: [{source: from_sets}]}
+export:
+  from: dpo
+  gguf: {types: [F16, Q4_K_M]}
+  ship: gguf-Q4_K_M
+eval:
+  variants: [base, sft, dpo, gguf-Q4_K_M]
+  tasks:
+  - {task: preference}
+"""
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes a recipe into a `recipes` folder of its own: SMALL by default, with (old, new) texts replaced."""
+    from stemma import load
+
+    folder = tmp_path / "recipes"
+    for name in ("templates", "deepspeed"):
+        shutil.copytree(ROOT / "recipes" / name, folder / name)
+    monkeypatch.setattr(load, "RECIPES", folder)
+    monkeypatch.chdir(tmp_path)
+
+    def write(*changes: tuple[str, str], name: str = "small", text: str = SMALL) -> Path:
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new, 1)
+        path = folder / f"{name}.yml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write

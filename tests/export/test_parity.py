@@ -1,0 +1,55 @@
+"""export.parity: figures worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from export import Budget
+from export.parity import HandOver, divergences, log_softmax
+
+QUARTERS = np.log(np.array([[0.75, 0.25]], dtype=np.float32))
+HALVES = np.array([[3.0, 3.0]], dtype=np.float32)
+
+
+def test_log_softmax() -> None:
+    assert np.exp(log_softmax(HALVES)) == pytest.approx(np.array([[0.5, 0.5]]))
+    assert log_softmax(np.array([[1e4, 0.0]], dtype=np.float32))[0, 0] == 0
+
+
+def test_divergence_by_hand() -> None:
+    # 0.75 ln(0.75 / 0.5) + 0.25 ln(0.25 / 0.5)
+    expected = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert divergences(QUARTERS, HALVES) == pytest.approx([expected], abs=1e-6)
+    assert divergences(QUARTERS, QUARTERS) == pytest.approx([0.0], abs=1e-9)
+
+
+def test_drift_passes_and_fails() -> None:
+    flipped = QUARTERS[:, ::-1]
+    kl, top1 = HandOver("gguf-Q8_0", "quantising").drift([QUARTERS, QUARTERS], [QUARTERS, flipped], Budget(0.2, 0.5))
+    # half of the two tokens is flipped: KL (0 + 0.5 ln 3) / 2, top-1 0.5
+    assert kl.measured == pytest.approx(0.25 * math.log(3), abs=1e-6)
+    assert (kl.passed, kl.n) == (False, 2)
+    assert (top1.measured, top1.passed) == (0.5, True)
+    assert str(kl) == "gguf-Q8_0: mean KL, nats per token: 0.2747 (limit 0.2, n = 2) FAILED"
+
+
+def test_a_nan_never_passes() -> None:
+    broken = np.array([[np.nan, 1.0]], dtype=np.float32)
+    kl, _ = HandOver("gguf-F16", "x").drift([HALVES], [broken], Budget(1e9, 0.0))
+    assert not kl.passed
+
+
+def test_missing_samples_are_an_error() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        HandOver("gguf-F16", "x").drift([HALVES, HALVES], [HALVES], Budget(1, 0))
+
+
+def test_token_gates() -> None:
+    same, bos = HandOver("gguf-F16", "x").tokens([[2, 5], [2, 6]], [[2, 5], [2, 6]], bos=2)
+    assert (same.passed, bos.passed) == (True, True)
+    same, bos = HandOver("gguf-F16", "x").tokens([[2, 5], [2, 6], [2, 7]], [[2, 2, 5], [6], [2, 7]], bos=2)
+    assert (same.measured, same.passed) == (2, False)
+    assert (bos.measured, bos.passed) == (2, False)

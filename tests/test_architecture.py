@@ -1,0 +1,155 @@
+"""The house rules that a machine can check: who may import whom, sizes, docstrings, names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from stemma import ROOT
+
+STAGE_FOLDERS = ("data_builders", "export", "eval", "report", "serve")
+FOLDERS = ("stemma", *STAGE_FOLDERS)
+SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+LIGHT = {
+    *("errors", "jsonl", "rows", "runs", "stages", "recipe", "templates"),
+    *("document", "load", "check", "schema", "show", "doctor", "cli", "axolotl"),
+}
+ENGINES = {"torch", "transformers", "peft", "trl", "accelerate", "deepspeed", "bitsandbytes", "datasets", "llama_cpp"}
+FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
+MAX_LINES = 300
+MAX_FUNCTION_LINES = 40
+MAX_PARAMETERS = 5
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path))
+
+
+def imported(nodes: Iterable[ast.AST]) -> set[str]:
+    """The top-level names of all modules that these nodes import."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found.add(node.module or "")
+    return {name.split(".")[0] for name in found}
+
+
+def anywhere(path: Path) -> set[str]:
+    return imported(ast.walk(tree(path)))
+
+
+def when_imported(path: Path) -> set[str]:
+    """What is imported together with the module: not inside functions, not behind TYPE_CHECKING."""
+    return imported(_run_at_import(tree(path)))
+
+
+def _run_at_import(module: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(module):
+        is_typing = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if not is_typing and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+            yield from _run_at_import(node)
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for path in SOURCES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path}:{node.lineno} {node.name}", node
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    given = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+    return [argument.arg for argument in given if argument.arg not in ("self", "cls")]
+
+
+def test_the_sources_are_found() -> None:
+    assert {path.parts[0] for path in SOURCES} == set(FOLDERS)
+
+
+def test_modules_say_what_they_are_for() -> None:
+    assert [str(path) for path in SOURCES if not ast.get_docstring(tree(path))] == []
+
+
+def test_files_are_short() -> None:
+    lines = {str(path): len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert {name: count for name, count in lines.items() if count >= MAX_LINES} == {}
+
+
+def test_functions_are_short() -> None:
+    lines = {name: (node.end_lineno or 0) - node.lineno + 1 for name, node in functions()}
+    assert {name: count for name, count in lines.items() if count > MAX_FUNCTION_LINES} == {}
+
+
+def test_functions_take_few_parameters() -> None:
+    counts = {name: len(parameters(node)) for name, node in functions()}
+    assert {name: count for name, count in counts.items() if count > MAX_PARAMETERS} == {}
+
+
+def test_names_say_something() -> None:
+    assert [str(path) for path in SOURCES if FORBIDDEN_NAMES & {path.stem, *path.parts[:-1]}] == []
+
+
+def test_no_file_is_named_like_the_package_it_uses() -> None:
+    # The command line runs as `python -m stemma`; a script's own folder comes first on its path and would shadow.
+    assert [str(path) for path in SOURCES if path.stem in anywhere(path) - {*FOLDERS, "chat"}] == []
+
+
+def test_stages_never_import_each_other() -> None:
+    stages = [path for path in SOURCES if path.parts[0] != "stemma"]
+    found = {str(path): anywhere(path) & set(STAGE_FOLDERS) - {path.parts[0]} for path in stages}
+    assert {name: others for name, others in found.items() if others} == {}
+
+
+def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
+    core = [path for path in SOURCES if path.parts[0] == "stemma"]
+    found = {path.name: anywhere(path) & set(STAGE_FOLDERS) for path in core}
+    assert {name: others for name, others in found.items() if others} == {
+        "cli.py": {"serve"},  # starts the laptop side
+        "load.py": {"data_builders"},  # the sources' options
+        "recipe.py": {"data_builders"},
+        "schema.py": {"data_builders"},
+    }
+    assert [str(path) for path in core if when_imported(path) & set(STAGE_FOLDERS)] == []
+
+
+def test_axolotl_is_a_process_not_an_import() -> None:
+    found = [str(path) for path in SOURCES if "axolotl" in anywhere(path)]
+    assert [name for name in found if not name.startswith("stemma/plugin")] == []
+    assert found, "the plugin is the one place that imports it"
+
+
+def test_the_light_core_imports_no_engine() -> None:
+    paths = [Path("stemma") / f"{name}.py" for name in LIGHT]
+    assert {str(path): when_imported(path) & (ENGINES | {"axolotl", "numpy"}) for path in paths} == {
+        str(path): set() for path in paths
+    }
+
+
+def test_the_laptop_side_needs_no_training_engine() -> None:
+    paths = [path for path in SOURCES if path.parts[0] == "serve"]
+    assert [str(path) for path in paths if anywhere(path) & (ENGINES - {"llama_cpp"})] == []
+
+
+def test_the_data_registry_imports_no_engine() -> None:
+    paths = [path for path in SOURCES if path.parts[:2] == ("data_builders", "sources")]
+    assert [str(path) for path in paths if when_imported(path) & (ENGINES | {"openai", "httpx"})] == []
+
+
+def test_processes_are_started_by_argument_lists() -> None:
+    calls = [(path, node) for path in SOURCES for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+    assert [str(path) for path, call in calls if any(keyword.arg == "shell" for keyword in call.keywords)] == []
+
+
+def test_the_registry_of_sources_is_the_disk() -> None:
+    from data_builders import SOURCES as REGISTRY
+
+    on_disk = {path.stem for path in (ROOT / "data_builders" / "sources").glob("*.py")} - {"__init__"}
+    assert set(REGISTRY) == on_disk
+    assert on_disk

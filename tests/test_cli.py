@@ -1,0 +1,206 @@
+"""The command line: verbs, exit codes, what goes to stdout and what to stderr."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from stemma import ROOT, stages
+from stemma.cli import STAGE_HELP, main
+from stemma.errors import GateFailed
+from stemma.stages import MODULES, Result, Work
+
+Write = Callable[..., Path]
+Say = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def small(write_recipe: Write, tmp_path: Path) -> None:
+    write_recipe()
+    for name in ("train.jsonl", "pairs.jsonl"):
+        (tmp_path / name).write_text("{}\n")
+
+
+@pytest.fixture
+def tiny_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage writes one small file; with the seed 13 it fails its gate, with 14 it has a bug of ours."""
+
+    def run(work: Work) -> Result:
+        if work.recipe.seed == 13:
+            raise GateFailed("merge: top-1 agreement 0.4 < 0.98")
+        if work.recipe.seed == 14:
+            raise KeyboardInterrupt
+        if work.recipe.seed == 15:
+            raise ZeroDivisionError("ours")
+        work.say("writing")
+        (work.folder / "out.txt").write_text(str(work.recipe.seed))
+        return Result({"text": "out.txt"})
+
+    module = ModuleType("tiny_stage")
+    module.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tiny_stage", module)
+    for name in MODULES:
+        monkeypatch.setitem(stages.MODULES, name, "tiny_stage")
+
+
+def test_every_stage_has_a_verb() -> None:
+    assert set(STAGE_HELP) == set(MODULES)
+
+
+def test_check_names_the_good_and_the_bad(write_recipe: Write, capsys: Say) -> None:
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out == "small: ok\n"
+    write_recipe(name="broken", text="extends: small\nname: broken\ndpo: {lerning_rate: 1}\n")
+    write_recipe(name="worse", text="extends: small\nname: worse\ndop: {}\n")
+    assert main(["check"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "small: ok\n"
+    assert said.err.splitlines()[0] == "recipes/broken.yml:3: unknown key `lerning_rate` in dpo"
+    assert said.err.count("recipes/broken.yml:3") == 1
+    assert "recipes/worse.yml:3: unknown key `dop` in the recipe" in said.err
+
+
+def test_no_recipes_is_not_all_well(tmp_path: Path, capsys: Say) -> None:
+    (tmp_path / "recipes/small.yml").unlink()
+    assert main(["check"]) == 2
+    assert capsys.readouterr().err == "recipes: no recipes\n  expected: *.yml files\n"
+
+
+def test_unknown_recipe_and_verb_are_the_users(capsys: Say) -> None:
+    assert main(["show", "smal"]) == 2
+    assert "hint: did you mean `small`?" in capsys.readouterr().err
+    assert main(["chekc"]) == 2
+    assert "No such command 'chekc'" in capsys.readouterr().err
+    assert main(["show"]) == 2
+    assert "Missing argument 'RECIPE'" in capsys.readouterr().err
+
+
+def test_show_prints_the_resolved_recipe_and_what_axolotl_gets(capsys: Say) -> None:
+    assert main(["show", "small", "--set", "dpo.learning_rate=1e-4"]) == 0
+    out = capsys.readouterr().out
+    recipe, base, sft, dpo = out.split("# --- ")[1:]
+    assert recipe.startswith("recipe small\nname: small\n")
+    assert "parts:\n      validation: 0.05" in recipe  # defaults are shown
+    assert base.startswith("base: ")
+    assert "base_model: runs/small/base/merged\n" in sft
+    assert "base_model: runs/small/sft/merged\n" in dpo
+    assert "learning_rate: 0.0001\n" in dpo
+
+
+def test_diff_shows_only_what_differs(write_recipe: Write, capsys: Say) -> None:
+    write_recipe(name="other", text="extends: small\nname: other\neval: {beta: 0.2}\n")
+    assert main(["diff", "other", "--with", "small"]) == 0
+    changed = [line for line in capsys.readouterr().out.splitlines() if line[0] in "+-"]
+    assert changed == [
+        *("--- small", "+++ other", "-# --- recipe small", "-name: small", "+# --- recipe other", "+name: other"),
+        *("-  beta: 0.1", "+  beta: 0.2"),
+    ]
+
+
+def test_the_chain_runs_and_then_is_up_to_date(tiny_stages: None, capsys: Say) -> None:
+    assert main(["status", "small"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["data    not done", "base    not done"]
+    assert main(["all", "small"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == "data    done in 0 s"
+    assert said.err.splitlines()[0] == "[data] writing"
+    assert main(["all", "small"]) == 0
+    assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()] == ["up to date"] * 7
+
+
+def test_dry_run_says_what_would_run(tiny_stages: None, capsys: Say) -> None:
+    main(["all", "small"])
+    capsys.readouterr()
+    assert main(["all", "small", "--dry-run", "--set", "sft.learning_rate=1e-3"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "data    up to date",
+        "base    up to date",
+        "sft     would run (stale: its settings, inputs or outputs changed)",
+        "dpo     would run (stale: waits for sft)",
+        "export  would run (stale: waits for sft, dpo)",
+        "eval    would run (stale: waits for sft, dpo, export)",
+        "report  would run (stale: waits for sft, dpo, export, eval)",
+    ]
+    assert main(["data", "small", "--dry-run", "--force"]) == 0
+    assert capsys.readouterr().out == "data    would run (up to date)\n"
+
+
+def test_missing_upstream_is_the_users(tiny_stages: None, capsys: Say) -> None:
+    assert main(["sft", "small"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("runs/small/data/manifest.json: stage `data` of recipe `small` is not done")
+    assert "Traceback" not in err
+
+
+def test_a_failed_gate_ends_with_1_and_an_interruption_with_130(tiny_stages: None, capsys: Say) -> None:
+    assert main(["data", "small", "--set", "seed=13"]) == 1
+    assert capsys.readouterr().err == "failed: merge: top-1 agreement 0.4 < 0.98\n"
+    assert main(["data", "small", "--set", "seed=14"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_our_own_bugs_keep_their_traceback(tiny_stages: None) -> None:
+    with pytest.raises(ZeroDivisionError):
+        main(["data", "small", "--set", "seed=15"])
+
+
+def test_verify_finds_a_changed_byte(tiny_stages: None, tmp_path: Path, capsys: Say) -> None:
+    main(["all", "small", "--runs", "elsewhere"])
+    assert main(["verify", "small", "--runs", "elsewhere"]) == 0
+    assert "sft     text               ok" in capsys.readouterr().out
+    (tmp_path / "elsewhere/small/sft/out.txt").write_text("43")
+    assert main(["verify", "small", "--runs", "elsewhere"]) == 1
+    said = capsys.readouterr()
+    assert "sft     text               DAMAGED" in said.out
+    assert said.err == "failed: not as they were made: sft/text; run these stages again with --force\n"
+
+
+def test_unwritable_runs_give_one_clear_error(tiny_stages: None, tmp_path: Path, capsys: Say) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["data", "small", "--runs", "file"]) == 2
+    assert "cannot write: Not a directory\n  expected: a writable folder with free space" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_doctor_really_looks_and_never_shows_a_key(monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    assert main(["doctor"]) in (0, 1)  # 1: this machine lacks something
+    out = capsys.readouterr().out
+    assert f"torch                {version('torch')}" in out
+    assert "OPENAI_API_KEY       set\n" in out
+    assert "sk-secret" not in out
+    accelerator = next(line for line in out.splitlines() if "accelerator" in line)
+    assert accelerator.startswith("ok ")
+
+
+def python(code: str, folder: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+    command = [sys.executable, "-P", "-c", code]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_help_and_check_never_import_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from stemma.cli import main; codes = main(['--help']), main(['check', 'recipes/small.yml']); "
+        "heavy = {'torch', 'transformers', 'axolotl', 'llama_cpp', 'openai', 'numpy'} & set(sys.modules); "
+        "assert codes == (0, 0) and not heavy, (codes, heavy)"
+    )
+    done = python(code, tmp_path, ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_console_script_finds_the_stages_in_the_checkout(tmp_path: Path) -> None:
+    site = tmp_path / "site"  # holds `stemma` alone, as an installation does
+    site.mkdir()
+    (site / "stemma").symlink_to(ROOT / "stemma")
+    done = python(
+        "import sys; from stemma.cli import main; sys.exit(main(['check', 'recipes/small.yml']))", tmp_path, site
+    )
+    assert (done.returncode, done.stdout) == (0, "small: ok\n"), done.stderr

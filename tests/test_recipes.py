@@ -1,0 +1,68 @@
+"""Every recipe in recipes/ is read by a test, and the generated schema is current and agrees with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from stemma import ROOT
+from stemma.axolotl import Paths, render
+from stemma.check import OWNED, axolotl_fields, warnings
+from stemma.load import load
+from stemma.runs import Run
+from stemma.schema import SCHEMA, recipe_schema
+
+RECIPES = sorted((ROOT / "recipes").rglob("*.yml"))
+HEADER = "# yaml-language-server: $schema=schema.json\n"
+
+
+def test_there_are_recipes() -> None:
+    assert {"tiny", "tiny-base-dpo", "course"} <= {path.stem for path in RECIPES}
+    assert {path.parent for path in RECIPES} == {ROOT / "recipes"}, "recipes lie in one folder, so that names find them"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_is_valid_and_says_what_it_is_for(path: Path) -> None:
+    recipe = load(path)
+    assert warnings(recipe) == []
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith(HEADER + "# "), "the schema's line, then what the recipe is for"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_rendered_files_hold_only_keys_that_axolotl_knows(path: Path) -> None:
+    recipe = load(path)
+    for stage in [*(["base"] if recipe.base else []), *recipe.training_stages()]:
+        rendered = render(recipe, stage, Paths.planned(Run(Path("runs") / recipe.name), recipe, stage))
+        assert set(rendered) <= set(axolotl_fields())
+        assert {"base_model", "datasets", "output_dir", "seed"} <= set(rendered) & set(OWNED)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_agrees_with_the_schema(path: Path) -> None:
+    jsonschema.validate(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")), schema())
+
+
+def test_schema_is_current() -> None:
+    assert schema() == recipe_schema(), "run `make schema`"
+
+
+def test_schema_finds_what_an_editor_should_underline() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    wrong = {
+        "name": "x",
+        "dop": {},
+        "dpo": {"start_from": "sfr", "lerning_rate": 1, "learning_rate": "fast", "output_dir": "out"},
+        "data": {"sft": {"sources": [{"source": "no_such_source"}]}},
+    }
+    found = [error.json_path for error in jsonschema.Draft202012Validator(schema()).iter_errors(wrong)]
+    assert sorted(found) == ["$", "$.data.sft", "$.dpo"]
+
+
+def schema() -> Any:
+    return json.loads(SCHEMA.read_text(encoding="utf-8"))
