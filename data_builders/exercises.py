@@ -1,7 +1,7 @@
 """Synthetic STEM exercises with checked answers: the domain of the tiny recipe and of its scripted expert.
 
-Arithmetic, unit conversion, kinematics, and facts of physics, chemistry and computer science
-asked in several wordings. Every question is distinct; wrong answers are of the same kind as the right one.
+Arithmetic, unit conversion, and facts of physics, chemistry, biology, mathematics and computer science asked in
+several wordings. Every question is distinct; wrong answers are of the same kind as the right one.
 """
 
 from __future__ import annotations
@@ -91,6 +91,60 @@ FACTS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
             "a table of keys and values": "dictionary",
         },
     ),
+    "biology": (
+        (
+            "Which organ or part {}?",
+            "In biology, what {}?",
+            "Name the part that {}.",
+            "What do we call the thing that {}?",
+            "Which structure {}?",
+            "State which part {}.",
+            "Biologists say that this {}. What is it?",
+            "Give the name of what {}.",
+        ),
+        {
+            "pumps blood": "heart", "filters blood": "kidney", "takes up oxygen from air": "lung",
+            "carries genes": "chromosome", "digests food with acid": "stomach", "controls the body": "brain",
+            "makes bile": "liver", "takes up water for a plant": "root", "releases energy in a cell": "mitochondrion",
+            "makes protein in a cell": "ribosome", "holds the genes of a cell": "nucleus", "detects light": "eye",
+        },
+    ),
+    "mathematics": (
+        (
+            "What is {} called?",
+            "Which term names {}?",
+            "Mathematicians call {} what?",
+            "Give the word for {}.",
+            "Name {} in mathematics.",
+            "What is the name of {}?",
+            "Which mathematical word means {}?",
+            "State the term for {}.",
+        ),
+        {
+            "the result of addition": "sum", "the result of subtraction": "difference",
+            "the result of division": "quotient", "the result of multiplication": "product",
+            "a polygon with three sides": "triangle",
+            "a polygon with five sides": "pentagon", "a polygon with six sides": "hexagon",
+            "half of a circle's diameter": "radius", "the length around a circle": "circumference",
+            "the longest side of a right triangle": "hypotenuse", "a number with only two divisors": "prime",
+            "the slope of a function": "derivative",
+        },
+    ),
+    "atomic number": (
+        (
+            "What is the atomic number of {}?",
+            "Which atomic number has {}?",
+            "How many protons has an atom of {}?",
+            "Give the atomic number of {}.",
+            "State how many protons {} has.",
+            "At which number stands {} in the periodic table?",
+        ),
+        {
+            "hydrogen": "1", "helium": "2", "lithium": "3", "beryllium": "4", "boron": "5", "carbon": "6",
+            "nitrogen": "7", "oxygen": "8", "fluorine": "9", "neon": "10", "sodium": "11", "magnesium": "12",
+            "aluminium": "13", "silicon": "14", "phosphorus": "15", "sulfur": "16", "chlorine": "17", "argon": "18",
+        },
+    ),
 }  # fmt: skip
 
 
@@ -133,10 +187,6 @@ def _calculations() -> Iterator[tuple[str, str, int, str]]:
         yield "arithmetic", f"What is {a} + {b}?", a + b, ""
         if a >= b:
             yield "arithmetic", f"What is {a} - {b}?", a - b, ""
-    for a, b in product(range(1, 10), repeat=2):
-        yield "arithmetic", f"What is {a} x {b}?", a * b, ""
-    for speed, seconds in product(range(1, 10), range(1, 7)):
-        yield "kinematics", f"A train moves at {speed} m/s for {seconds} s. How far does it go?", speed * seconds, " m"
     for (large, (small, factor)), count in product(CONVERSIONS.items(), range(1, 21)):
         yield "units", f"How many {small} are {count} {large}?", count * factor, ""
 

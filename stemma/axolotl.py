@@ -25,8 +25,8 @@ DEFAULTS: dict[str, Any] = {
     "lora_embedding_kernel": False,
 }
 """What Stemma sets unless the recipe does. Steps below 1 are shares of the run. Data is prepared in the training
-process itself (0): a pool of even one costs seconds to start, six times a stage. Axolotl would turn its Triton LoRA kernels on by itself, also where there is
-no GPU to run them."""
+process itself (0): a pool of even one costs seconds to start, six times a stage. Axolotl would turn its Triton LoRA
+kernels on by itself, also where there is no GPU to run them."""
 
 DPO_FIELDS = {
     "field_prompt": "prompt",

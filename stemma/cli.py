@@ -138,9 +138,11 @@ def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
 
 def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run: bool) -> None:
     """Bring stages up to date, in order."""
+    from stemma.quiet import quieten
     from stemma.show import states
     from stemma.stages import execute
 
+    quieten()
     if dry_run:
         known = states(recipe, run)
         for stage in stages:

@@ -1,4 +1,4 @@
-"""The errors a user can fix: where, what was found, what was expected, and a hint. All problems are reported at once."""
+"""The errors a user can fix: where, what was found, what was expected, a hint. All problems are reported at once."""
 
 from __future__ import annotations
 

@@ -39,6 +39,9 @@ class StemmaPlugin(BasePlugin):
         _die_with_launcher()
         if not torch.cuda.is_available():
             _let_deepspeed_run_on_cpu()
+            if _ranks() > 1:
+                # Otherwise Axolotl puts each rank's weights on the device of its number, which CPUs have not.
+                cfg.setdefault("max_memory", {"cpu": "64GiB"})
 
     def pre_lora_load(self, cfg: Any, model: Any) -> None:
         set_seed(cfg.seed)
@@ -131,10 +134,10 @@ def _let_deepspeed_run_on_cpu() -> None:
     deepspeed_torch.build_shm_op = lambda: None
     # torch 2.13 refuses the in-place gather of views ("Output 0 of Split is a view"); the weights need no gradient.
     zero.all_gather_dp_groups = torch.no_grad()(zero.all_gather_dp_groups)
-    if os.environ.get("WORLD_SIZE") == "1" and not torch.distributed.is_initialized():
+    if _ranks() == 1 and not torch.distributed.is_initialized():
         # Axolotl asks for nccl when there is one process; an existing group is taken as it is.
         torch.distributed.init_process_group("gloo")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if _ranks() > 1:
         # accelerate picks no backend for DeepSpeed on CPU: every rank would believe it is alone.
         PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.MULTI_CPU)
 
@@ -153,6 +156,10 @@ def _not_finite(output: Path) -> list[str]:
         with safe_open(path, "pt") as file:
             found += [name for name in file.keys() if not torch.isfinite(file.get_tensor(name)).all()]  # noqa: SIM118
     return found
+
+
+def _ranks() -> int:
+    return int(os.environ.get("WORLD_SIZE", "0"))  # 0: started without torchrun
 
 
 def _rank() -> int:

@@ -17,7 +17,7 @@ MANIFEST = "manifest.json"
 
 
 class Output(BaseModel):
-    """A file or folder a stage produced. `path` is relative to the stage's folder; a folder's sha256 covers its tree."""
+    """A produced file or folder. `path` is relative to the stage's folder; a folder's sha256 covers its tree."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,7 +81,7 @@ class Run:
         return manifest
 
     def output(self, stage: str, name: str) -> Path:
-        """The path of a named output. Raises UserError when the stage is not done, KeyError when it has no such output."""
+        """The path of a named output. Raises UserError when the stage is not done, KeyError without such an output."""
         return self.folder(stage) / self.manifest(stage).outputs[name].path
 
 

@@ -135,7 +135,7 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
 
 
 def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
-    """Whether the stage is done and nothing it depends on has changed since. Raises UserError if an input is missing."""
+    """Whether the stage is done and nothing it depends on has changed. Raises UserError if an input is missing."""
     key = digest_json({"stage": stage, "section": recipe.section(stage), "inputs": _inputs(recipe, run, stage)})
     return _is_fresh(run, stage, key)
 

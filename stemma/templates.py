@@ -12,7 +12,7 @@ from stemma.rows import Message
 
 
 class Template:
-    """A Jinja chat template with the tokens it writes. Rendering is sandboxed, with the whitespace rules of transformers."""
+    """A Jinja chat template and the tokens it writes. Rendered in a sandbox, with transformers' whitespace."""
 
     def __init__(self, text: str, bos: str = "<bos>", eos: str = "<eos>") -> None:
         self.text = text

@@ -182,6 +182,8 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
 def _first_step(start: Path, config: dict[str, Any], parts: dict[str, Part]) -> dict[str, Any]:
     output = Path(config["output_dir"])
     batches = sorted(output.glob("first_step.rank*.safetensors"))
+    if config.get("sample_packing"):
+        return {"first_batch": "packed: rows cannot be told apart, so they are not compared"}
     facts = {"first_batch": gates.batch_gate(batches, parts["train"].sequences)}
     if config.get("rl"):
         facts["reference"] = gates.reference_gate(start, batches, read_json(output / "first_step.json"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 from pydantic import PositiveInt
@@ -23,6 +24,7 @@ from stemma.recipe import SourceOptions
 from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
 from stemma.templates import answered
 
+FOLDER = Path(__file__).resolve().parent.parent
 KINDS = ("corpus", "sft", "dpo", "mcq")
 PHASE = "read"
 
@@ -33,6 +35,9 @@ class Options(SourceOptions):
     """In a corpus: in how many option orders each question is written as multiple choice."""
     answer_as: Literal["letter", "text"] = "letter"
     """How a multiple-choice question is answered: with the letter, or with the choice's text."""
+
+    def files(self) -> list[str]:
+        return [str(FOLDER / "exercises.py")]  # the exercises are this source's data
 
 
 def read(options: Options, context: Context) -> Iterator[Draft]:

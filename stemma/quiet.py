@@ -1,0 +1,22 @@
+"""Silences what the engines say at import on a machine without a GPU, and their progress bars outside a terminal.
+
+None of it is about the user's work: optional CUDA libraries that did not load, deprecations inside torch, bars of a
+tenth of a second. Errors still come through.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+CHATTY = ("torchao", "torch.utils._pytree", "bitsandbytes.backends.cpu.ops", "DeepSpeed")
+
+
+def quieten() -> None:
+    """Call before the engines are imported."""
+    for name in CHATTY:
+        # A filter, not a level: DeepSpeed sets its own level when it is imported.
+        logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,0 +1,22 @@
+"""A LoRA adapter on a tiny model, as training leaves it: with B unlike zero."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def make_adapter(start: Path, folder: Path, scale: float = 0.05) -> Path:
+    """Write an adapter on q_proj and v_proj of `start`; `scale` 0 is one that never trained."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    lora = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    model: Any = get_peft_model(AutoModelForCausalLM.from_pretrained(start), lora)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            weight.data = torch.randn_like(weight) * scale
+    model.save_pretrained(folder)
+    return folder

@@ -1,0 +1,54 @@
+from typing import Any
+
+import pytest
+
+from eval.measure import Context
+from eval.tasks.preference import score
+
+
+def sample(row: str, question: str, chosen: float, rejected: float, tokens: tuple[int, int] = (2, 3)) -> dict[str, Any]:
+    return {
+        "id": row, "ids_digest": "x", "question_id": question, "chosen_log_prob": chosen, "rejected_log_prob": rejected,
+        "chosen_tokens": tokens[0], "rejected_tokens": tokens[1],
+    }  # fmt: skip
+
+
+REFERENCE = [sample("1", "q", -10.0, -8.0), sample("2", "q", -4.0, -4.0), sample("3", "r", -6.0, -5.0)]
+
+
+def test_rewards_by_hand() -> None:
+    samples = [
+        sample("1", "q", -8.0, -9.0),  # rewards 0.2 and -0.1: margin 0.3, right
+        sample("2", "q", -5.0, -4.0),  # rewards -0.1 and 0: margin -0.1, wrong
+        sample("3", "r", -6.0, -5.0, (4, 3)),  # as the reference: margin 0, a tie, which is not right
+    ]
+    found = score(samples, Context(1, 0.1, REFERENCE))
+    values = {metric.name: metric.value for metric in found.metrics}
+    expected = {
+        "reward_accuracy": 1 / 3, "reward_margin": 0.2 / 3, "ties": 1 / 3, "chosen_reward": 0.1 / 3,
+        "rejected_reward": -0.1 / 3, "log_prob_accuracy": 1 / 3, "longer_accuracy": 1 / 3,
+    }  # fmt: skip
+    assert values == pytest.approx(expected)
+    assert all(metric.n == 3 for metric in found.metrics)
+    assert found.right["reward_accuracy"] == {"1": True, "2": False, "3": False}
+    assert found.samples[0]["margin"] == pytest.approx(0.3)
+    assert found.facts == {"pairs": 3, "questions": 2}
+
+
+def test_the_reference_itself_is_all_ties() -> None:
+    values = {metric.name: metric.value for metric in score(REFERENCE, Context(1, 0.1, REFERENCE)).metrics}
+    assert (values["reward_accuracy"], values["reward_margin"], values["ties"]) == (0.0, 0.0, 1.0)
+
+
+def test_rows_of_one_prompt_keep_their_own_reference() -> None:
+    # The same prompt twice: a reference kept by prompt would give one of them the other's figures.
+    samples = [sample("2", "q", -4.0, -4.0), sample("1", "q", -10.0, -8.0)]
+    assert [row["margin"] for row in score(samples, Context(1, 0.1, REFERENCE)).samples] == [0.0, 0.0]
+
+
+def test_the_interval_counts_questions_not_pairs() -> None:
+    rows = [sample(str(i), "one question", -1.0, -2.0) for i in range(50)]
+    anchors = [sample(str(i), "one question", -2.0, -1.0) for i in range(50)]
+    accuracy = score(rows, Context(1, 0.1, anchors)).metrics[0]
+    assert (accuracy.value, accuracy.n) == (1.0, 50)
+    assert accuracy.low == pytest.approx(1 / 4.8415, abs=1e-3)  # one trial, all right: 1 / (1 + z²)

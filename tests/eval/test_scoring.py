@@ -1,0 +1,29 @@
+import pytest
+
+from eval.measure import Scored
+from eval.scoring import minus, token_disagreements
+
+
+def scored(*right: bool) -> Scored:
+    return Scored([], [], {"accuracy": {str(i): value for i, value in enumerate(right)}})
+
+
+def test_minus_merged_by_hand() -> None:
+    difference, p = minus(scored(True, False, False, True), scored(True, True, True, False), seed=1)
+    assert (difference.name, difference.value, difference.n) == ("accuracy_minus_merged", -0.25, 4)
+    assert difference.low is not None
+    assert difference.high is not None
+    assert -1.0 <= difference.low < -0.25 < difference.high <= 1.0
+    assert (p.name, p.value) == ("accuracy_minus_merged_p", pytest.approx(1.0))  # 1 won, 2 lost: 2 * (1 + 3) / 8
+
+
+def test_minus_merged_of_itself_is_nothing() -> None:
+    difference, p = minus(scored(True, False), scored(True, False), seed=1)
+    assert (difference.value, difference.low, difference.high, p.value) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_token_disagreements_name_the_rows() -> None:
+    ours = {"mcq": [{"id": "1", "ids_digest": "a"}, {"id": "2", "ids_digest": "b"}]}
+    theirs = {"mcq": [{"id": "1", "ids_digest": "a"}, {"id": "2", "ids_digest": "c"}]}
+    assert token_disagreements(ours, theirs) == ["mcq/2"]
+    assert token_disagreements(ours, ours) == []

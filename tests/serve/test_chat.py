@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serve import chat as chat_module
+from serve.chat import CONTEXT_TOKENS, Chat, main, pieces
+from stemma import ROOT
+from stemma.errors import UserError
+from stemma.llama import Llama
+from stemma.stages import Work
+from tests.eval.small_run import make_recipe, make_work
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    return make_work(tmp_path_factory.mktemp("run"), make_recipe(["gguf-F16"], [{"task": "mcq"}]))
+
+
+@pytest.fixture(autouse=True)
+def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_module, "ANSWER_TOKENS", 24)
+
+
+@pytest.fixture
+def llama(work: Work) -> Iterator[Llama]:
+    with Llama(work.input("export", "gguf-F16"), CONTEXT_TOKENS, 1) as opened:
+        yield opened
+
+
+def test_one_question_is_answered_on_stdout(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+    main(work.recipe, work.run, "What is 3 + 4?")
+    out, err = capsys.readouterr()
+    assert out.strip()
+    assert err == ""
+
+
+def test_the_answer_is_the_greedy_one(work: Work, llama: Llama) -> None:
+    ids = llama.tokenize("<bos>Question: What is 3 + 4?\n\nAnswer:")
+    said = "".join(Chat(llama).answer("What is 3 + 4?"))
+    assert said == llama.detokenize(llama.generate(ids, 24)).strip()
+
+
+def test_an_open_prompt_answers_each_line_until_the_end(
+    work: Work, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("What is 1 + 1?\n\n<bos>\nWhat is 2 + 2?\n"))
+    main(work.recipe, work.run, None)
+    out, err = capsys.readouterr()
+    assert out.strip()
+    assert "small-F16.gguf: ask a question; Ctrl-D ends." in err
+    assert "it holds the control token <bos>" in err
+
+
+def test_turns_are_remembered_with_one_bos_and_the_oldest_forgotten(llama: Llama) -> None:
+    chat = Chat(llama)
+    list(chat.answer("What is 3 + 4?"))
+    turns = len(chat._turns)
+    assert turns in (0, 2)  # an empty answer leaves no turn
+    for _ in range(6):
+        list(chat.answer("Why is that so? " * 20))
+        chat._turns.append(chat._user("And then?"))
+        ids = chat.prompt_ids()
+        chat._turns.pop()
+        assert ids.count(2) == 1
+        assert ids[0] == 2
+        assert len(ids) + 24 <= CONTEXT_TOKENS
+
+
+def test_a_question_too_long_is_refused_and_forgotten(llama: Llama) -> None:
+    chat = Chat(llama)
+    with pytest.raises(UserError, match=r"the question: \d+ tokens(.|\n)*at most 2024"):
+        list(chat.answer("word " * 2000))
+    assert chat._turns == []
+
+
+def test_an_empty_question_is_refused(llama: Llama) -> None:
+    with pytest.raises(UserError, match="the question: it is empty"):
+        list(Chat(llama).answer("  "))
+
+
+def test_characters_spelt_in_bytes_come_whole(llama: Llama) -> None:
+    text = "x = 中 and ∑ é."
+    ids = llama.tokenize(f" {text} ")
+    found = list(pieces(llama, ids))
+    assert "".join(found) == text
+    assert not any("\ufffd" in piece for piece in found)
+
+
+def test_a_missing_export_names_its_command(work: Work, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="make export RECIPE=nothing"):
+        main(work.recipe, type(work.run)(tmp_path / "nothing"), "q")
+
+
+def test_the_laptop_side_imports_no_training_engine() -> None:
+    code = (
+        "import sys, serve.chat; "
+        "print(sorted({'torch', 'transformers', 'axolotl', 'peft', 'datasets'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

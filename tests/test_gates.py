@@ -1,0 +1,135 @@
+"""Each gate passes what is right and stops what is wrong, with its figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stemma import gates
+from stemma.errors import GateFailed
+from stemma.training_rows import TokenSequence
+from tests.adapters import make_adapter
+from tests.models import make_gemma
+
+PROMPT, CHOSEN, REJECTED = [2, 120, 121], [130, 1], [140, 141, 1]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_gemma(tmp_path_factory.mktemp("gates") / "model", hidden=32)
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Path:
+    """One pair as TRL collates it: chosen, then rejected, padded on the right."""
+    path = tmp_path / "first_step.rank0.safetensors"
+    tensors = {
+        "input_ids": torch.tensor([[*PROMPT, *CHOSEN, 0], [*PROMPT, *REJECTED]]),
+        "attention_mask": torch.tensor([[1, 1, 1, 1, 1, 0], [1] * 6]),
+        "completion_mask": torch.tensor([[0, 0, 0, 1, 1, 0], [0, 0, 0, 1, 1, 1]]),
+    }
+    save_file(tensors, path)
+    return path
+
+
+def own_logps(model: Path) -> dict[str, float]:
+    """Log-probabilities of the two answers, by hand."""
+    from transformers import AutoModelForCausalLM
+
+    network = AutoModelForCausalLM.from_pretrained(model)
+    found = {}
+    for side, answer in (("chosen", CHOSEN), ("rejected", REJECTED)):
+        with torch.no_grad():
+            scores = network(torch.tensor([[*PROMPT, *answer]])).logits[0].log_softmax(-1)
+        found[f"logps/{side}"] = sum(scores[len(PROMPT) - 1 + i, token].item() for i, token in enumerate(answer))
+    return {**found, "rewards/margins": 0.0}
+
+
+def test_a_trained_adapter_passes(model: Path, tmp_path: Path) -> None:
+    figures = gates.adapter_gate(model, make_adapter(model, tmp_path / "adapter"))
+    assert figures == {"lora_pairs": 4, "expected_pairs": 4, "not_finite": 0, "zero_b": 0}
+
+
+def test_an_untrained_adapter_is_stopped(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(GateFailed, match=r"broken adapter.*'zero_b': 4"):
+        gates.adapter_gate(model, make_adapter(model, tmp_path / "adapter", scale=0))
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("nan", "'not_finite': 1"), ("lost", "'lora_pairs': 3, 'expected_pairs': 4")]
+)
+def test_a_damaged_adapter_is_stopped(fault: str, said: str, model: Path, tmp_path: Path) -> None:
+    path = make_adapter(model, tmp_path / "adapter") / "adapter_model.safetensors"
+    tensors = load_file(path)
+    name = next(name for name in tensors if "lora_B" in name)
+    if fault == "nan":
+        tensors[name][0, 0] = float("nan")
+    else:
+        del tensors[name]
+    save_file(tensors, path)
+    with pytest.raises(GateFailed, match=said):
+        gates.adapter_gate(model, path.parent)
+
+
+def test_the_first_batch_must_be_rows_we_wrote(batch: Path) -> None:
+    ours = {TokenSequence((*PROMPT, *CHOSEN), 3), TokenSequence((*PROMPT, *REJECTED), 3)}
+    assert gates.batch_gate([batch], ours) == {"first_batch_sequences": 2, "as_written": 2}
+    moved = {TokenSequence((*PROMPT, *CHOSEN), 3), TokenSequence((*PROMPT, *REJECTED), 2)}
+    with pytest.raises(
+        GateFailed, match=r"1 of the 2 sequences in the first batch were never written; the first: .*from 3"
+    ):
+        gates.batch_gate([batch], moved)
+
+
+def test_a_run_without_a_first_batch_is_stopped() -> None:
+    with pytest.raises(GateFailed, match="0 of the 0 sequences"):
+        gates.batch_gate([], set())
+
+
+def test_sft_batches_mark_the_answer_in_labels(tmp_path: Path) -> None:
+    path = tmp_path / "first_step.rank0.safetensors"
+    ids = torch.tensor([[*PROMPT, *CHOSEN]])
+    labels = torch.tensor([[-100, -100, -100, *CHOSEN]])
+    save_file({"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}, path)
+    assert gates.batch_gate([path], {TokenSequence((*PROMPT, *CHOSEN), 3)})["as_written"] == 1
+
+
+def test_the_stated_reference_is_the_one_it_started_at(model: Path, batch: Path) -> None:
+    said = own_logps(model)
+    figures = gates.reference_gate(model, [batch], said)
+    assert figures["logps/chosen"]["stated reference"] == pytest.approx(said["logps/chosen"], abs=1e-3)
+
+
+def test_a_lost_sft_is_noticed_although_the_margin_is_zero(model: Path, batch: Path, tmp_path: Path) -> None:
+    said = own_logps(make_gemma(tmp_path / "other", hidden=32, seed=1))
+    with pytest.raises(GateFailed, match=r"did not start at its stated reference .*chosen and rejected"):
+        gates.reference_gate(model, [batch], said)
+
+
+def test_a_first_margin_is_noticed(model: Path, batch: Path) -> None:
+    with pytest.raises(GateFailed, match="margin not 0"):
+        gates.reference_gate(model, [batch], own_logps(model) | {"rewards/margins": 0.01})
+
+
+def test_an_unmerged_model_is_stopped(model: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(model, tmp_path / "adapter")
+    with pytest.raises(GateFailed, match="merging broke the model"):
+        gates.merge_gate(model, adapter, model, [[*PROMPT, *CHOSEN]])
+
+
+def test_compare_counts_positions_and_agreement() -> None:
+    one = [torch.tensor([[0.0, 0.0], [10.0, 0.0]])]
+    other = [torch.tensor([[0.0, 0.0], [0.0, 10.0]])]
+    agreement = gates.compare(one, other)
+    # Position 1 agrees (KL 0). Position 2: p = (s, 1-s), q = (1-s, s), s = 1/(1+e^-10): KL = (2s - 1) * 10.
+    assert agreement.kl == pytest.approx((2 / (1 + 2.718281828**-10) - 1) * 10 / 2, rel=1e-6)
+    assert (agreement.top1, agreement.positions, agreement.max_difference) == (0.5, 2, 10.0)
+
+
+def test_broken_weights_are_stopped(tmp_path: Path) -> None:
+    save_file({"a": torch.tensor([1.0, float("inf")])}, tmp_path / "model.safetensors")
+    with pytest.raises(GateFailed, match="'tensors': 1, 'not_finite': 1"):
+        gates.finite_gate(tmp_path)

@@ -1,0 +1,88 @@
+"""Nothing half-written is believed: torn checkpoints, missing markers, runs that ended early."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from stemma import launch
+from stemma.errors import StageFailed
+
+
+def make_checkpoint(output: Path, step: int) -> Path:
+    folder = output / f"checkpoint-{step}"
+    (folder / f"global_step{step}").mkdir(parents=True)
+    (folder / "trainer_state.json").write_text(json.dumps({"global_step": step}))
+    save_file({"a": torch.ones(2)}, folder / "adapter_model.safetensors")
+    torch.save({"a": torch.ones(2)}, folder / f"global_step{step}" / "zero_pp_rank_0_mp_rank_00_optim_states.pt")
+    return folder
+
+
+def marker(**changes: Any) -> dict[str, Any]:
+    return {"steps": 8, "planned_steps": 8, "not_finite": [], **changes}
+
+
+def test_a_whole_checkpoint(tmp_path: Path) -> None:
+    assert launch.is_complete(make_checkpoint(tmp_path, 4))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["trainer_state.json", "adapter_model.safetensors", "global_step4/zero_pp_rank_0_mp_rank_00_optim_states.pt"],
+)
+@pytest.mark.parametrize("torn", ["cut", "missing"])
+def test_a_torn_checkpoint(name: str, torn: str, tmp_path: Path) -> None:
+    checkpoint = make_checkpoint(tmp_path, 4)
+    path = checkpoint / name
+    if torn == "cut":
+        path.write_bytes(path.read_bytes()[:-6])
+    else:
+        path.unlink()
+    assert not launch.is_complete(checkpoint)
+
+
+def test_torn_checkpoints_are_moved_aside_and_prepared_data_is_dropped(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path, 4)
+    (make_checkpoint(tmp_path, 8) / "trainer_state.json").unlink()
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    launch.prepare({"dataset_prepared_path": str(prepared)}, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "torn"]
+    assert (tmp_path / "torn" / "checkpoint-8").is_dir()
+
+
+def test_a_complete_run_is_not_trained_again(tmp_path: Path) -> None:
+    (tmp_path / "completed.json").write_text(json.dumps(marker()))
+    assert launch.train({"output_dir": str(tmp_path)}, tmp_path / "axolotl.yml", 1, print) == marker()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"not_finite": ["a.lora_B", "b.lora_B"]}, "2 tensors with NaN or infinity, the first: a.lora_B"),
+        ({"steps": 5}, "ended at step 5 of 8"),
+    ],
+)
+def test_a_marker_with_bad_news(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    (tmp_path / "completed.json").write_text(json.dumps(marker(**changes)))
+    with pytest.raises(StageFailed, match=said):
+        launch.train({"output_dir": str(tmp_path)}, tmp_path / "axolotl.yml", 1, print)
+
+
+def test_several_processes_need_deepspeed(tmp_path: Path) -> None:
+    config = {"output_dir": str(tmp_path / "training"), "dataset_prepared_path": str(tmp_path / "prepared")}
+    with pytest.raises(StageFailed, match="2 training processes need `deepspeed`"):
+        launch.train(config, tmp_path / "axolotl.yml", 2, print)
+
+
+def test_why_a_run_stopped(tmp_path: Path) -> None:
+    (tmp_path / "axolotl.log").write_text("a line\nthe last line\n")
+    assert "exit code 0" in launch.why(tmp_path, tmp_path / "axolotl.log", 0)
+    assert launch.why(tmp_path, tmp_path / "axolotl.log", 0).endswith("the last line")
+    (tmp_path / "failure.json").write_text(json.dumps({"step": 3, "reason": "the loss of step 3 is nan"}))
+    assert "training stopped: the loss of step 3 is nan" in launch.why(tmp_path, tmp_path / "axolotl.log", 1)

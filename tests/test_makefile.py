@@ -1,0 +1,61 @@
+"""The menu: every target is listed, and turns its variables into the right command (nothing is run: `make -n`)."""
+
+import os
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from stemma import ROOT
+
+TEXT = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z-]+):", TEXT, re.MULTILINE))
+
+
+def make(*arguments: str) -> str:
+    environment = {"PATH": os.environ["PATH"]}  # no variables of a surrounding `make test`
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def command(*arguments: str) -> list[str]:
+    """The words of the command a target would run, behind `python -m stemma`."""
+    return shlex.split(make("-n", *arguments).strip().splitlines()[-1])[3:]
+
+
+def test_make_alone_lists_every_target() -> None:
+    listed = set(re.findall(r"^  make ([a-z-]+) ", make(), re.MULTILINE))
+    assert {"demo", "test", "export", "eval"} <= listed
+    assert listed == TARGETS
+
+
+def test_every_target_is_phony() -> None:
+    phony = {name for line in re.findall(r"^\.PHONY:(.*)$", TEXT, re.MULTILINE) for name in line.split()}
+    assert phony == TARGETS
+
+
+@pytest.mark.parametrize("stage", ["data", "base", "sft", "dpo", "mcq", "export", "eval", "report", "all"])
+def test_a_stage_gets_recipe_and_options(stage: str) -> None:
+    assert command(stage) == [stage, "tiny"]
+    wanted = ["--set", "dpo.learning_rate=1e-4", "--set", "seed=7", "--set", "data.root=../my data", "--force"]
+    options = ["RECIPE=course", "SET=dpo.learning_rate=1e-4 seed=7", "DATA=../my data", "FORCE=1"]
+    assert command(stage, *options) == [stage, "course", *wanted]
+
+
+def test_check_looks_at_all_recipes_unless_one_is_named() -> None:
+    assert command("check") == ["check"]
+    assert command("check", "RECIPE=tiny") == ["check", "tiny"]
+
+
+def test_diff_compares_with_another_recipe() -> None:
+    assert command("diff", "WITH=tiny-base-dpo") == ["diff", "tiny", "--with", "tiny-base-dpo"]
+
+
+def test_a_question_with_quotes_reaches_chat_whole() -> None:
+    line = make("-n", "chat", 'QUESTION=What\'s "12" + 7?').strip().splitlines()[-1]
+    shown = subprocess.run(
+        ["bash", "-c", line.replace(".venv/bin/python -m stemma", "printf '%s|'")],
+        env={**os.environ, "QUESTION": 'What\'s "12" + 7?'}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert shown.stdout == 'chat|tiny|What\'s "12" + 7?|'

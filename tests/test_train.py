@@ -1,0 +1,142 @@
+"""The training stages through real Axolotl and DeepSpeed (slow), and what they do around it (quick)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemma import stages, train
+from stemma.errors import StageFailed, UserError
+from stemma.jsonl import read_dicts, write_json, write_jsonl
+from stemma.load import load
+from stemma.recipe import Recipe
+from stemma.rows import Message, PreferenceRow, SftRow
+from stemma.runs import Manifest, Run, describe
+from stemma.stages import Work
+from tests.conftest import Write
+from tests.models import make_gemma
+
+LORA = """\
+train:
+  adapter: lora
+  lora_r: 4
+  lora_alpha: 8
+  lora_target_modules: [q_proj, v_proj]
+  sequence_len: 64
+  micro_batch_size: 4
+  optimizer: adamw_torch
+  lr_scheduler: linear
+  num_epochs: 1
+  save_steps: 2
+  logging_steps: 1
+  bf16: false
+  fp16: false
+"""
+
+
+def questions(count: int, first: int) -> list[tuple[str, str, int]]:
+    return [(f"r{i}", f"What is {i % 20} + {i // 20}?", i % 20 + i // 20) for i in range(first, first + count)]
+
+
+def put_manifest(run: Run, stage: str, names: list[str]) -> None:
+    """A finished stage, as far as those after it can tell."""
+    outputs = {name.removesuffix(".jsonl"): describe(run.folder(stage), name) for name in names}
+    empty: dict[str, Any] = {
+        "section": {},
+        "overrides": [],
+        "inputs": {},
+        "counts": {},
+        "facts": {},
+        "versions": {},
+        "hardware": {},
+    }
+    known = {"recipe": "small", "key": "k", "seed": 1, "git_commit": "c", "start": "", "end": ""}
+    write_json(
+        run.folder(stage) / "manifest.json",
+        Manifest(stage=stage, outputs=outputs, **known, **empty).model_dump(mode="json"),
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run whose `data` and `base` are done: 16 questions to train on, 4 to validate."""
+    run = Run(tmp_path / "runs" / "small")
+    for part, count, first in (("train", 16, 0), ("validation", 4, 100)):
+        rows = questions(count, first)
+        turns = [(i, [Message(role="user", content=q), Message(role="assistant", content=str(n))]) for i, q, n in rows]
+        write_jsonl(run.folder("data") / f"sft/{part}.jsonl", [SftRow(id=i, source="s", messages=m) for i, m in turns])
+        pairs = [
+            PreferenceRow(id=i, source="s", question_id=i, prompt=q, chosen=str(n), rejected="no") for i, q, n in rows
+        ]
+        write_jsonl(run.folder("data") / f"dpo/{part}.jsonl", pairs)
+    put_manifest(run, "data", [f"{stage}/{part}.jsonl" for stage in ("sft", "dpo") for part in ("train", "validation")])
+    make_gemma(run.folder("base") / "merged", hidden=32)
+    put_manifest(run, "base", ["merged"])
+    return run
+
+
+def recipe_with(write_recipe: Write, *changes: tuple[str, str]) -> Recipe:
+    before = "train:\n  adapter: lora\n  lora_r: 8\n"
+    return load(write_recipe((before, LORA), *changes))
+
+
+@pytest.mark.slow
+def test_sft_then_dpo(write_recipe: Write, run: Run) -> None:
+    recipe = recipe_with(write_recipe)
+    said: list[str] = []
+    for stage in ("sft", "dpo"):
+        assert stages.execute(recipe, run, stage, said.append) == "done"
+        manifest = run.manifest(stage)
+        assert set(manifest.outputs) == {"adapter", "merged", "history", "axolotl"}
+        assert manifest.facts["steps"] == 4
+        assert "optim_states" in manifest.facts["deepspeed"]
+        assert manifest.facts["merge"]["max_difference"] < 1e-4
+        assert stages.execute(recipe, run, stage, said.append) == "up to date"
+    assert "the weights of `sft`" in run.manifest("dpo").facts["start"]
+    assert run.manifest("dpo").facts["reference"]["first_margin"] == 0
+    assert [row["step"] for row in read_dicts(run.output("dpo", "history")) if "rewards/margins" in row] == [1, 2, 3, 4]
+    assert (
+        json.loads((run.output("dpo", "adapter") / "adapter_config.json").read_text())["base_model_name_or_path"]
+        == "small/sft/merged"
+    )
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_stops_the_stage(write_recipe: Write, run: Run) -> None:
+    recipe = recipe_with(write_recipe, ("learning_rate: 2e-4", "learning_rate: 1e30"))
+    with pytest.raises(StageFailed, match=r"training stopped: the loss of step \d is (nan|inf)"):
+        stages.execute(recipe, run, "sft", print)
+    assert run.read_manifest("sft") is None
+
+
+def test_no_rows_to_train_on(write_recipe: Write, run: Run) -> None:
+    write_jsonl(run.folder("data") / "sft/train.jsonl", [])
+    with pytest.raises(UserError, match="no rows to train on"):
+        train.run(Work(recipe_with(write_recipe), run, "sft", print))
+
+
+def test_rows_all_too_long(write_recipe: Write, run: Run) -> None:
+    recipe = recipe_with(write_recipe, ("sequence_len: 64", "sequence_len: 8"))
+    with pytest.raises(UserError, match="16 were longer than sequence_len"):
+        train.run(Work(recipe, run, "sft", print))
+
+
+def test_deepspeed_must_have_run(tmp_path: Path) -> None:
+    config = {
+        "deepspeed": "zero1.json",
+        "output_dir": str(tmp_path),
+        "dataset_prepared_path": str(tmp_path / "prepared"),
+    }
+    with pytest.raises(StageFailed, match=r"no checkpoint in .* holds its optimizer state"):
+        train.deepspeed_proof(config)
+    proof = tmp_path / "checkpoint-2" / "global_step2" / "zero_pp_rank_0_mp_rank_00_optim_states.pt"
+    proof.parent.mkdir(parents=True)
+    proof.touch()
+    name = "checkpoint-2/global_step2/zero_pp_rank_0_mp_rank_00_optim_states.pt"
+    assert train.deepspeed_proof(config) == name
+    train.trim(config)
+    assert not proof.exists()
+    assert train.deepspeed_proof(config) == name, "the proof outlives the checkpoints"
