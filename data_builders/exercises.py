@@ -177,18 +177,17 @@ def _facts(rng: random.Random) -> Iterator[Exercise]:
 
 
 def _numbers(rng: random.Random) -> Iterator[Exercise]:
-    for subject, question, answer, unit in _calculations():
-        wrong = _near(answer, rng)
-        yield Exercise(question, f"{answer}{unit}", tuple(f"{value}{unit}" for value in wrong), subject)
+    for subject, question, answer in _calculations():
+        yield Exercise(question, str(answer), tuple(map(str, _near(answer, rng))), subject)
 
 
-def _calculations() -> Iterator[tuple[str, str, int, str]]:
+def _calculations() -> Iterator[tuple[str, str, int]]:
     for a, b in product(range(13), repeat=2):
-        yield "arithmetic", f"What is {a} + {b}?", a + b, ""
+        yield "arithmetic", f"What is {a} + {b}?", a + b
         if a >= b:
-            yield "arithmetic", f"What is {a} - {b}?", a - b, ""
+            yield "arithmetic", f"What is {a} - {b}?", a - b
     for (large, (small, factor)), count in product(CONVERSIONS.items(), range(1, 21)):
-        yield "units", f"How many {small} are {count} {large}?", count * factor, ""
+        yield "units", f"How many {small} are {count} {large}?", count * factor
 
 
 def _near(answer: int, rng: random.Random) -> list[int]:

@@ -20,7 +20,7 @@ from typing import Any
 from data_builders.exercises import CONVERSIONS, Exercise, exercises
 from data_builders.split import question_key
 
-OPERATIONS: dict[str, Callable[[int, int], int]] = {"+": int.__add__, "-": int.__sub__, "x": int.__mul__}
+OPERATIONS: dict[str, Callable[[int, int], int]] = {"+": int.__add__, "-": int.__sub__}
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,9 @@ class Expert:
 
 
 def calculate(question: str) -> str | None:
-    """The result of an arithmetic, kinematics or conversion question; None for any other."""
-    if match := re.fullmatch(r"What is (\d+) ([-+x]) (\d+)\?", question):
+    """The result of an arithmetic or conversion question; None for any other."""
+    if match := re.fullmatch(r"What is (\d+) ([-+]) (\d+)\?", question):
         return str(OPERATIONS[match[2]](int(match[1]), int(match[3])))
-    if match := re.fullmatch(r"A train moves at (\d+) m/s for (\d+) s\. How far does it go\?", question):
-        return f"{int(match[1]) * int(match[2])} m"
     match = re.fullmatch(r"How many (\w+) are (\d+) (\w+)\?", question)
     if match and match[3] in CONVERSIONS and CONVERSIONS[match[3]][0] == match[1]:
         return str(CONVERSIONS[match[3]][1] * int(match[2]))

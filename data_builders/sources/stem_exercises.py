@@ -5,7 +5,7 @@ An exercise such as
     {"question": "What is 12 + 7?", "answer": "19", "wrong": ["18", "20", "29"], "subject": "arithmetic"}
 
 becomes a corpus text (once as it is, and once per option order with lettered options), a conversation (`meta.gold` is
-the answer), a multiple-choice question with shuffled options, or a pair of the right and one wrong answer.
+the answer), a multiple-choice question with shuffled options, or pairs of the right answer and a wrong one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Options(SourceOptions):
     source: Literal["stem_exercises"]
     orders: PositiveInt = 1
     """In a corpus: in how many option orders each question is written as multiple choice."""
+    pairs: Literal[1, 2, 3] = 1
+    """In a preference set: against how many of its wrong answers each right one is put."""
     answer_as: Literal["letter", "text"] = "letter"
     """How a multiple-choice question is answered: with the letter, or with the choice's text."""
 
@@ -51,7 +53,7 @@ def _make(exercise: Exercise, kind: Kind, rng: random.Random, options: Options) 
     if kind == "sft":
         yield _sft(exercise)
     elif kind == "dpo":
-        yield _dpo(exercise, rng)
+        yield from _dpo(exercise, rng.sample(exercise.wrong, options.pairs))
     elif kind == "mcq":
         yield _mcq(exercise, rng, options.answer_as)
     else:
@@ -67,13 +69,14 @@ def _sft(exercise: Exercise) -> dict[str, object]:
     return {"messages": messages, "meta": {"gold": exercise.answer, "subject": exercise.subject}}
 
 
-def _dpo(exercise: Exercise, rng: random.Random) -> dict[str, object]:
-    return {
-        "prompt": exercise.question,
-        "chosen": exercise.answer,
-        "rejected": rng.choice(exercise.wrong),
-        "meta": {"subject": exercise.subject},
-    }
+def _dpo(exercise: Exercise, wrong: list[str]) -> Iterator[dict[str, object]]:
+    for rejected in wrong:
+        yield {
+            "prompt": exercise.question,
+            "chosen": exercise.answer,
+            "rejected": rejected,
+            "meta": {"subject": exercise.subject},
+        }
 
 
 def _mcq(exercise: Exercise, rng: random.Random, answer_as: str) -> dict[str, object]:

@@ -22,8 +22,6 @@ EXPERT = Expert(42, {question_key(KNOWN.question): KNOWN})
     [
         ("What is 12 + 7?", "19"),
         ("What is 20 - 7?", "13"),
-        ("What is 6 x 9?", "54"),
-        ("A train moves at 3 m/s for 7 s. How far does it go?", "21 m"),
         ("How many metres are 4 kilometres?", "4000"),
         ("How many metres are 4 minutes?", None),
         ("What is love?", None),
@@ -36,7 +34,8 @@ def test_the_expert_calculates(question: str, right: str | None) -> None:
 def test_it_solves_every_exercise_as_the_exercise_says() -> None:
     expert = Expert(42, {question_key(exercise.question): exercise for exercise in exercises(42)})
     assert all(expert.solve(exercise.question) == exercise.answer for exercise in exercises(42))
-    assert sum(calculate(exercise.question) is not None for exercise in exercises(42)) > 800
+    by_calculation = [exercise for exercise in exercises(42) if calculate(exercise.question) is not None]
+    assert len(by_calculation) == 13 * 13 + 13 * 14 // 2 + 3 * 20  # sums, differences, conversions
 
 
 @pytest.mark.parametrize(
