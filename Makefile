@@ -1,0 +1,103 @@
+# The menu: `make` alone lists it. Every target first brings the environment up to date (nothing to do: milliseconds).
+#
+# Words used below: RECIPE (default tiny) is a name or path under recipes/ · SET="dpo.learning_rate=1e-4 seed=7" overrides
+# keys · DATA=folder is where the recipe's data files lie · RUNS=folder instead of runs/ · FORCE=1 does a stage again.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+RECIPE ?= tiny
+PYTHON_HERE := .venv/bin/python
+STEMMA := $(PYTHON_HERE) -m stemma
+OVERRIDES = $(foreach pair,$(SET),--set '$(pair)') $(if $(DATA),--set 'data.root=$(DATA)')
+PLACE = $(if $(RUNS),--runs '$(RUNS)')
+OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
+
+# `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
+.PHONY: help setup doctor check show diff status schema
+.PHONY: data base sft dpo mcq export eval report all demo
+.PHONY: chat verify test test-slow lint format ci
+
+##@ Start here
+demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, an answer
+	$(STEMMA) demo $(PLACE)
+
+test: setup lint       ## lint, types and the quick tests
+	$(PYTHON_HERE) -m mypy
+	$(PYTHON_HERE) -m pytest
+
+help:                  ## this list
+	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@printf '\nRECIPE=tiny  SET="dpo.learning_rate=1e-4 seed=7"  DATA=folder  RUNS=folder  FORCE=1\nmake all RECIPE=course DATA=folder  ·  make chat QUESTION="What is 12 + 7?"\n'
+
+setup:                 ## make the environment (.venv); does nothing when it is there
+	@./setup.sh
+
+doctor: setup          ## what this machine offers: GPU, engines, compiler, disk, key
+	$(STEMMA) doctor
+
+##@ Look before you run
+check: setup           ## check every recipe, or RECIPE=…, in a second
+	$(STEMMA) check $(if $(filter command line,$(origin RECIPE)),$(RECIPE) $(OVERRIDES))
+
+show: setup            ## the resolved recipe and the Axolotl files it renders
+	$(STEMMA) show $(RECIPE) $(OVERRIDES) $(PLACE)
+
+diff: setup            ## what differs between RECIPE=… and WITH=…
+	$(STEMMA) diff $(RECIPE) --with '$(WITH)' $(OVERRIDES) $(PLACE)
+
+status: setup          ## which stages are done, stale or missing
+	$(STEMMA) status $(RECIPE) $(OVERRIDES) $(PLACE)
+
+##@ The stages, in order
+data: setup            ## sources to rows: corpus, SFT, preference pairs, MCQ
+	$(STEMMA) data $(RECIPE) $(OPTIONS)
+
+base: setup            ## make and pretrain a base model (recipes with a `base` section)
+	$(STEMMA) base $(RECIPE) $(OPTIONS)
+
+sft: setup             ## supervised fine-tuning
+	$(STEMMA) sft $(RECIPE) $(OPTIONS)
+
+dpo: setup             ## direct preference optimisation
+	$(STEMMA) dpo $(RECIPE) $(OPTIONS)
+
+mcq: setup             ## answer multiple-choice questions with a letter
+	$(STEMMA) mcq $(RECIPE) $(OPTIONS)
+
+export: setup          ## merge; bitsandbytes and GGUF variants; parity gates
+	$(STEMMA) export $(RECIPE) $(OPTIONS)
+
+eval: setup            ## score every variant
+	$(STEMMA) eval $(RECIPE) $(OPTIONS)
+
+report: setup          ## tables, curves and lineage as one HTML page
+	$(STEMMA) report $(RECIPE) $(OPTIONS)
+
+all: setup             ## every stage that is not up to date
+	$(STEMMA) all $(RECIPE) $(OPTIONS)
+
+##@ Use what came out
+chat: setup            ## ask the exported model on the CPU: QUESTION="…", or a prompt without it
+	@$(STEMMA) chat $(RECIPE) $(OVERRIDES) $(PLACE) $${QUESTION:+"$$QUESTION"}
+
+verify: setup          ## hash every output again and compare with the manifests
+	$(STEMMA) verify $(RECIPE) $(PLACE)
+
+##@ Work on Stemma
+lint: setup            ## ruff: rules and formatting
+	$(PYTHON_HERE) -m ruff check .
+	$(PYTHON_HERE) -m ruff format --check .
+
+format: setup          ## ruff: repair what can be repaired
+	$(PYTHON_HERE) -m ruff check --fix .
+	$(PYTHON_HERE) -m ruff format .
+
+test-slow: setup       ## the slow tests: real engines, kills, end to end
+	$(PYTHON_HERE) -m pytest -m slow
+
+schema: setup          ## write recipes/schema.json (editors complete and check recipes with it)
+	$(STEMMA).schema
+
+ci:                    ## what CI runs: setup, test, demo
+	.ci/run
