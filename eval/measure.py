@@ -1,0 +1,92 @@
+"""The words tasks share: what a worker is told (Job) and hands back (Measured), what a score is made of (Scored)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from eval.backends import Ids
+from stemma.recipe import EvalTask
+from stemma.templates import Template
+
+
+class Job(BaseModel):
+    """One variant and what to measure on it. Equal jobs give equal work, so its digest says what can be kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: str
+    kind: Literal["hf", "gguf"]
+    weights: str
+    template: str
+    """The chat template's text."""
+    tasks: list[EvalTask]
+    data: dict[str, str]
+    """The test file of each task that reads one."""
+    threads: int
+    out: str
+
+
+class Measured(BaseModel):
+    """What one worker found: the samples of every task, and the digest of the job they answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    samples: dict[str, list[dict[str, Any]]]
+
+
+class Sample(BaseModel):
+    """One measured row. `ids_digest` covers the token ids scored: equal in every engine, or the scores mean nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    ids_digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a task's `measure` knows beside the backend."""
+
+    template: Template
+    options: EvalTask
+    rows: Path | None
+    weights: Path
+    load_seconds: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    name: str
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A task's figures on one variant. `right` holds yes-or-no metrics row by row, to compare variants in pairs."""
+
+    metrics: list[Metric]
+    samples: list[dict[str, Any]]
+    right: dict[str, dict[str, bool]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a task's `score` knows beside the samples; `reference` holds the reference's samples of the same task."""
+
+    seed: int
+    beta: float
+    reference: list[dict[str, Any]]
+
+
+def ids_digest(*parts: Ids) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,77 @@
+"""Multiple choice by log-likelihood: the letter the model finds likeliest behind the question.
+
+A row: `{"id": "…", "question": "Which unit measures force?", "choices": ["newton", "joule"], "answer": "A", …}`.
+What the assistant would say to pick a choice is scored, as the template writes it, summed over its tokens: the letter
+alone, or, for rows answered by the choice's text, the text with the stop token (else 10 would beat 100).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from eval.backends import Backend, Ids, Request
+from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
+from eval.statistics import wilson
+from stemma.jsonl import read_rows
+from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
+from stemma.templates import Template, answered
+
+PART = "mcq"
+
+
+class McqSample(Sample):
+    subject: str
+    answer: str
+    log_probs: dict[str, float]
+
+    @property
+    def picked(self) -> str:
+        return max(self.log_probs, key=lambda letter: self.log_probs[letter])
+
+
+def read(path: Path, limit: int | None) -> tuple[list[McqRow], int]:
+    """The rows to score, and how many were skipped."""
+    return read_rows(path, McqRow)[:limit], 0
+
+
+def measure(backend: Backend, setting: Setting) -> list[McqSample]:
+    assert setting.rows
+    rows, _ = read(setting.rows, setting.options.limit)
+    template = setting.template
+    requests = [request_of(backend, template, row) for row in rows]
+    found = backend.log_probs(requests)
+    return [
+        McqSample(
+            id=row.id, subject=row.subject, answer=row.answer, ids_digest=ids_digest(request.prompt, *request.answers),
+            log_probs={letter: sum(tokens) for letter, tokens in zip(LETTERS, answers, strict=False)},
+        )
+        for row, request, answers in zip(rows, requests, found, strict=True)
+    ]  # fmt: skip
+
+
+def request_of(backend: Backend, template: Template, row: McqRow) -> Request:
+    prompt, _ = template.split(answered(mcq_prompt(row), "A"))
+    return Request(backend.tokenize(prompt), [_letter(backend, template, row, x) for x in LETTERS[: len(row.choices)]])
+
+
+def _letter(backend: Backend, template: Template, row: McqRow, letter: str) -> Ids:
+    _, answer = template.split(answered(mcq_prompt(row), mcq_answer(row, letter)))
+    return backend.tokenize(answer.removesuffix(template.stop()) if row.answer_as == "letter" else answer)
+
+
+def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
+    """Accuracy beside what guessing would give. A tie goes to the first letter."""
+    rows = [McqSample.model_validate(sample) for sample in samples]
+    right = {row.id: row.picked == row.answer for row in rows}
+    n = len(rows)
+    accuracy = sum(right.values()) / n
+    metrics = [
+        Metric("accuracy", accuracy, n, *wilson(accuracy, n)),
+        Metric("chance", sum(1 / len(row.log_probs) for row in rows) / n, n),
+    ]
+    shown = [row.model_dump() | {"picked": row.picked, "right": right[row.id]} for row in rows]
+    picked, gold = Counter(row.picked for row in rows), Counter(row.answer for row in rows)
+    facts = {"letters picked": dict(sorted(picked.items())), "letters right": dict(sorted(gold.items()))}
+    return Scored(metrics, shown, {"accuracy": right}, facts)

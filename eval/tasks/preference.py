@@ -1,0 +1,109 @@
+"""Rewards on held-out pairs: does the model, against the reference, prefer the chosen answer to the rejected one?
+
+A row: `{"id": "…", "question_id": "…", "prompt": "What is 2 + 3?", "chosen": "2 + 3 = 5", "rejected": "6", …}`.
+reward = beta * (log p_variant - log p_reference), summed over the answer's tokens with the stop token. The reference's
+figures are kept by row, not by prompt: many pairs share a prompt.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from eval.backends import Backend, Request
+from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
+from eval.statistics import bootstrap_mean, wilson
+from stemma.jsonl import read_rows
+from stemma.rows import PreferenceRow
+from stemma.templates import Template, answered
+
+PART = "dpo"
+
+
+class PreferenceSample(Sample):
+    question_id: str
+    chosen_log_prob: float
+    rejected_log_prob: float
+    chosen_tokens: int
+    rejected_tokens: int
+
+
+class Rewarded(PreferenceSample):
+    chosen_reward: float
+    rejected_reward: float
+
+    @property
+    def margin(self) -> float:
+        return self.chosen_reward - self.rejected_reward
+
+
+def read(path: Path, limit: int | None) -> tuple[list[PreferenceRow], int]:
+    """The rows to score, and how many were skipped."""
+    return read_rows(path, PreferenceRow)[:limit], 0
+
+
+def measure(backend: Backend, setting: Setting) -> list[PreferenceSample]:
+    assert setting.rows
+    rows, _ = read(setting.rows, setting.options.limit)
+    template = setting.template
+    requests = [request_of(backend, template, row) for row in rows]
+    return [
+        PreferenceSample(
+            id=row.id, question_id=row.question_id, ids_digest=ids_digest(request.prompt, *request.answers),
+            chosen_log_prob=sum(chosen), rejected_log_prob=sum(rejected),
+            chosen_tokens=len(chosen), rejected_tokens=len(rejected),
+        )
+        for row, request, (chosen, rejected) in zip(rows, requests, backend.log_probs(requests), strict=True)
+    ]  # fmt: skip
+
+
+def request_of(backend: Backend, template: Template, row: PreferenceRow) -> Request:
+    prompt, chosen = template.split(answered(row.prompt, row.chosen))
+    _, rejected = template.split(answered(row.prompt, row.rejected))
+    return Request(backend.tokenize(prompt), [backend.tokenize(chosen), backend.tokenize(rejected)])
+
+
+def reward(samples: list[dict[str, Any]], reference: list[dict[str, Any]], beta: float) -> list[Rewarded]:
+    """Each pair's rewards, its reference figures found by the row's id."""
+    anchors = {row.id: row for row in map(PreferenceSample.model_validate, reference)}
+    rows = map(PreferenceSample.model_validate, samples)
+    return [
+        Rewarded(
+            **row.model_dump(),
+            chosen_reward=beta * (row.chosen_log_prob - anchors[row.id].chosen_log_prob),
+            rejected_reward=beta * (row.rejected_log_prob - anchors[row.id].rejected_log_prob),
+        )
+        for row in rows
+    ]
+
+
+def score(samples: list[dict[str, Any]], context: Context) -> Scored:
+    """A tie counts as wrong and is shown beside, so the reference itself gets accuracy 0 and ties 1.
+
+    Intervals treat a question's pairs as one observation: shares get Wilson's interval for as many trials as there
+    are questions, means a bootstrap over questions.
+    """
+    rows = reward(samples, context.reference, context.beta)
+    right = {row.id: row.margin > 0 for row in rows}
+    metrics = [
+        _share("reward_accuracy", [row.margin > 0 for row in rows], rows),
+        _mean("reward_margin", [row.margin for row in rows], rows, context.seed),
+        _share("ties", [row.margin == 0 for row in rows], rows),
+        _mean("chosen_reward", [row.chosen_reward for row in rows], rows, context.seed),
+        _mean("rejected_reward", [row.rejected_reward for row in rows], rows, context.seed),
+        _share("log_prob_accuracy", [row.chosen_log_prob > row.rejected_log_prob for row in rows], rows),
+        _share("longer_accuracy", [row.chosen_tokens > row.rejected_tokens for row in rows], rows),
+    ]
+    shown = [row.model_dump() | {"margin": row.margin, "right": right[row.id]} for row in rows]
+    questions = len({row.question_id for row in rows})
+    return Scored(metrics, shown, {"reward_accuracy": right}, {"pairs": len(rows), "questions": questions})
+
+
+def _share(name: str, hits: list[bool], rows: list[Rewarded]) -> Metric:
+    share = sum(hits) / len(rows)
+    return Metric(name, share, len(rows), *wilson(share, len({row.question_id for row in rows})))
+
+
+def _mean(name: str, values: list[float], rows: list[Rewarded], seed: int) -> Metric:
+    interval = bootstrap_mean(values, [row.question_id for row in rows], seed)
+    return Metric(name, sum(values) / len(values), len(values), *interval)

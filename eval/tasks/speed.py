@@ -1,0 +1,80 @@
+"""Size, memory and speed as a user meets them: file size, load time, peak memory, prompt and decode tokens a second.
+
+Load time starts at the engine's import and ends with the loaded model.
+
+Runs first in its fresh process, so that the peak is that of loading and answering, not of scoring in batches. The peak
+is of the whole process: interpreter and engine included, which is most of it for a tiny model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from eval.backends import Backend, Ids
+from eval.measure import Context, Metric, Sample, Scored, Setting
+from stemma.runs import size_of
+from stemma.templates import Template, question
+
+PART = None
+REPEATS = 3
+FILLER = "A body of mass 2 kg moves at 3 m/s. What is its kinetic energy, and which force stops it within 10 s? "
+
+
+class SpeedSample(Sample):
+    size_bytes: int
+    load_seconds: float
+    peak_memory_bytes: int
+    prompt_tokens: int
+    decode_tokens: int
+    prompt_seconds: list[float]
+    decode_seconds: list[float]
+
+
+def measure(backend: Backend, setting: Setting) -> list[SpeedSample]:
+    prompt = prompt_of(backend, setting.template, setting.options.prompt_tokens)
+    count = setting.options.max_new_tokens
+    backend.extend(prompt, 2)  # the first call pays for memory and kernels
+    short = [_seconds(backend, prompt, 1) for _ in range(REPEATS)]
+    long = [_seconds(backend, prompt, 1 + count) for _ in range(REPEATS)]
+    return [
+        SpeedSample(
+            id="speed", size_bytes=size_of(setting.weights), load_seconds=setting.load_seconds,
+            peak_memory_bytes=peak_memory_bytes(), prompt_tokens=len(prompt), decode_tokens=count,
+            prompt_seconds=short, decode_seconds=[seconds - median(short) for seconds in long],
+        )
+    ]  # fmt: skip
+
+
+def prompt_of(backend: Backend, template: Template, tokens: int) -> Ids:
+    """A prompt of exactly `tokens` tokens: the template's beginning, then text repeated."""
+    text = template.render(question(FILLER * (1 + tokens // 20)), ask=True)
+    return backend.tokenize(text)[:tokens]
+
+
+def _seconds(backend: Backend, prompt: Ids, count: int) -> float:
+    begin = perf_counter()
+    backend.extend(prompt, count)
+    return perf_counter() - begin
+
+
+def peak_memory_bytes() -> int:
+    """The most memory this process ever held resident, file pages of its weights included."""
+    # Not getrusage: its figure is inherited from the parent across fork and exec.
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
+    row = SpeedSample.model_validate(samples[0])
+    metrics = [
+        Metric("size_bytes", row.size_bytes, 1),
+        Metric("peak_memory_bytes", row.peak_memory_bytes, 1),
+        Metric("load_seconds", row.load_seconds, 1),
+        Metric("prompt_tokens_per_second", row.prompt_tokens / median(row.prompt_seconds), len(row.prompt_seconds)),
+        Metric("decode_tokens_per_second", row.decode_tokens / median(row.decode_seconds), len(row.decode_seconds)),
+    ]
+    facts = {"prompt tokens": row.prompt_tokens, "decode tokens": row.decode_tokens, "repeats": REPEATS}
+    return Scored(metrics, [row.model_dump()], {}, facts)

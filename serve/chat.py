@@ -1,0 +1,137 @@
+"""Chat with the shipped model in the terminal: one question and its answer, or a prompt that stays open.
+
+Everything the model needs is in the GGUF file itself, the chat template too. Decoding is greedy: what was evaluated is
+what answers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+
+from stemma.errors import Problem, StageFailed, UserError
+from stemma.llama import Llama
+from stemma.recipe import Recipe
+from stemma.rows import Message
+from stemma.runs import Run
+from stemma.templates import Template
+
+CONTEXT_TOKENS = 2048
+ANSWER_TOKENS = 512
+UNFINISHED = "\ufffd"
+"""What the bytes of a character decode to until its last byte has come."""
+
+
+class Chat:
+    """A conversation with one GGUF model: remembers its turns, forgets the oldest when the context is full."""
+
+    def __init__(self, llama: Llama) -> None:
+        self._llama = llama
+        self._template = template_of(llama)
+        self._turns: list[Message] = []
+
+    def answer(self, question: str) -> Iterator[str]:
+        """The answer in pieces, as they come."""
+        self._turns.append(self._user(question))
+        said = ""
+        try:
+            for piece in pieces(self._llama, self._llama.stream(self.prompt_ids(), ANSWER_TOKENS)):
+                said += piece
+                yield piece
+        finally:
+            # An unanswered question must not stay: the next prompt would hold two in a row.
+            self._turns[-1:] = [self._turns[-1], Message(role="assistant", content=said)] if said else []
+
+    def _user(self, question: str) -> Message:
+        if not question.strip():
+            raise UserError(Problem("the question", "it is empty", "some text"))
+        if self._template.bos in question:
+            raise UserError(Problem("the question", f"it holds the control token {self._template.bos}", "plain text"))
+        return Message(role="user", content=question)
+
+    def prompt_ids(self) -> list[int]:
+        """The conversation so far as token ids, with exactly one BOS. Raises UserError if one question fills it."""
+        room = self._llama.context_tokens - ANSWER_TOKENS
+        while len(ids := self._ids()) > room:
+            if len(self._turns) == 1:
+                raise UserError(Problem("the question", f"{len(ids)} tokens", f"at most {room}", "shorten it"))
+            del self._turns[:2]
+        bos = self._llama.tokenize(self._template.bos)
+        if ids[:1] != bos or ids.count(bos[0]) != 1:
+            found = f"the prompt holds {ids.count(bos[0])} BOS tokens"
+            raise StageFailed(f"{self._llama.path.name}: {found}, not one at its start")
+        return ids
+
+    def _ids(self) -> list[int]:
+        return self._llama.tokenize(self._template.render(self._turns, ask=True))
+
+
+def main(recipe: Recipe, run: Run, question: str | None) -> None:
+    """Answer one question on stdout, or open a prompt until Ctrl-D."""
+    with open_shipped(recipe, run) as llama:
+        chat = Chat(llama)
+        if question is not None:
+            _print(chat.answer(question))
+            return
+        for asked in _questions(llama.path.name):
+            try:
+                _print(chat.answer(asked))
+            except UserError as error:
+                print(error, file=sys.stderr)
+
+
+def open_shipped(recipe: Recipe, run: Run) -> Llama:
+    """The variant `export.ship` names. Raises UserError naming the command that makes it."""
+    ship = recipe.export.ship
+    if not ship.startswith("gguf-"):
+        hint = "set export.ship to one of the GGUF types"
+        raise UserError(Problem("export.ship", f"`{ship}` does not run on a laptop", "a gguf-… variant", hint))
+    if ship not in run.manifest("export").outputs:
+        hint = f"run `make export RECIPE={recipe.name}`"
+        raise UserError(Problem(str(run.folder("export")), f"no `{ship}` among what was exported", f"`{ship}`", hint))
+    return Llama(run.output("export", ship), CONTEXT_TOKENS, os.cpu_count() or 1)
+
+
+def template_of(llama: Llama) -> Template:
+    """The chat template the file carries. Raises StageFailed when the file has none or names another BOS."""
+    text = llama.metadata("tokenizer.chat_template")
+    if text is None:
+        raise StageFailed(f"{llama.path.name} carries no chat template")
+    template = Template(text)
+    bos = llama.metadata("tokenizer.ggml.bos_token_id")
+    if [str(token) for token in llama.tokenize(template.bos)] != [bos]:
+        raise StageFailed(f"{llama.path.name}: {template.bos} is not its BOS token ({bos})")
+    return template
+
+
+def pieces(llama: Llama, tokens: Iterable[int]) -> Iterator[str]:
+    """The text of tokens as it grows; a character spelt in several byte tokens comes whole, outer blanks are cut."""
+    ids: list[int] = []
+    shown = ""
+    for token in tokens:
+        ids.append(token)
+        text = llama.detokenize(ids).lstrip().rstrip(UNFINISHED).rstrip()
+        if len(text) > len(shown) and text.startswith(shown):
+            yield text[len(shown) :]
+            shown = text
+    whole = llama.detokenize(ids).strip()
+    if whole != shown:
+        yield whole.removeprefix(shown)
+
+
+def _questions(name: str) -> Iterator[str]:
+    print(f"{name}: ask a question; Ctrl-D ends.", file=sys.stderr)
+    while True:
+        try:
+            line = input("> " if sys.stdout.isatty() else "")
+        except EOFError:
+            return
+        if line.strip():
+            yield line
+
+
+def _print(answer: Iterable[str]) -> None:
+    for piece in answer:
+        print(piece, end="", flush=True)
+    print(flush=True)
