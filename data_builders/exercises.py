@@ -1,7 +1,8 @@
 """Synthetic STEM exercises with checked answers: the domain of the tiny recipe and of its scripted expert.
 
 Arithmetic, unit conversion, and facts of physics, chemistry, biology, mathematics and computer science asked in
-several wordings. Every question is distinct; wrong answers are of the same kind as the right one.
+several wordings. Every question is distinct; wrong answers are of the same kind as the right one. A held-out question
+is a wording never seen in training of a fact that other wordings teach.
 """
 
 from __future__ import annotations
@@ -183,11 +184,14 @@ def _numbers(rng: random.Random) -> Iterator[Exercise]:
 
 def _calculations() -> Iterator[tuple[str, str, int]]:
     for a, b in product(range(13), repeat=2):
-        yield "arithmetic", f"What is {a} + {b}?", a + b
+        for wording in ("What is {} + {}?", "Add {} and {}.", "How much is {} plus {}?"):
+            yield "arithmetic", wording.format(a, b), a + b
         if a >= b:
-            yield "arithmetic", f"What is {a} - {b}?", a - b
+            for wording in ("What is {} - {}?", "How much is {} minus {}?"):
+                yield "arithmetic", wording.format(a, b), a - b
     for (large, (small, factor)), count in product(CONVERSIONS.items(), range(1, 21)):
-        yield "units", f"How many {small} are {count} {large}?", count * factor
+        for wording in ("How many {0} are {1} {2}?", "Convert {1} {2} to {0}."):
+            yield "units", wording.format(small, count, large), count * factor
 
 
 def _near(answer: int, rng: random.Random) -> list[int]:

@@ -20,7 +20,13 @@ from typing import Any
 from data_builders.exercises import CONVERSIONS, Exercise, exercises
 from data_builders.split import question_key
 
-OPERATIONS: dict[str, Callable[[int, int], int]] = {"+": int.__add__, "-": int.__sub__}
+CALCULATIONS: dict[str, Callable[[int, int], int]] = {
+    r"What is (\d+) \+ (\d+)\?": int.__add__,
+    r"Add (\d+) and (\d+)\.": int.__add__,
+    r"How much is (\d+) plus (\d+)\?": int.__add__,
+    r"What is (\d+) - (\d+)\?": int.__sub__,
+    r"How much is (\d+) minus (\d+)\?": int.__sub__,
+}
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,18 @@ class Expert:
 
 def calculate(question: str) -> str | None:
     """The result of an arithmetic or conversion question; None for any other."""
-    if match := re.fullmatch(r"What is (\d+) ([-+]) (\d+)\?", question):
-        return str(OPERATIONS[match[2]](int(match[1]), int(match[3])))
-    match = re.fullmatch(r"How many (\w+) are (\d+) (\w+)\?", question)
-    if match and match[3] in CONVERSIONS and CONVERSIONS[match[3]][0] == match[1]:
-        return str(CONVERSIONS[match[3]][1] * int(match[2]))
-    return None
+    for pattern, operation in CALCULATIONS.items():
+        if match := re.fullmatch(pattern, question):
+            return str(operation(int(match[1]), int(match[2])))
+    if match := re.fullmatch(r"How many (\w+) are (\d+) (\w+)\?", question):
+        return _convert(int(match[2]), match[3], match[1])
+    match = re.fullmatch(r"Convert (\d+) (\w+) to (\w+)\.", question)
+    return _convert(int(match[1]), match[2], match[3]) if match else None
+
+
+def _convert(count: int, large: str, small: str) -> str | None:
+    unit, factor = CONVERSIONS.get(large, ("", 0))
+    return str(count * factor) if unit == small else None
 
 
 def _agrees(answer: str, right: str | None) -> bool:
