@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: lines over steps, quality against size, an interval on a scale.
+"""Small charts as inline SVG: lines over steps, quality against size.
 
 Hand-made rather than matplotlib's: colours are CSS variables, so one picture serves light and dark, and the same
 numbers always give the same bytes.
@@ -7,54 +7,57 @@ numbers always give the same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from report.readable import MINUS, fixed, number
+from stemma.rows import Score
 
-WIDTH, HEIGHT = 300, 200
 LEFT, RIGHT, TOP, BOTTOM = 40, 10, 10, 34
-SMOOTH_ABOVE = 60
+MARK_UP_TO, SMOOTH_ABOVE = 15, 60
 Point = tuple[float, float]
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom"""
 
 
 @dataclass(frozen=True)
-class Series:
-    """One line; `css` picks its colour, `marked` draws the points (few and far between, as evaluations are)."""
+class Frame:
+    """A picture and its axes: x runs from 0 to `last`, y from the first to the last tick, drawn below `top`."""
 
-    name: str
-    css: str
-    points: Sequence[Point]
-    marked: bool = False
+    width: int
+    height: int
+    last: float
+    x_ticks: list[float]
+    y_ticks: list[float]
+    top: int = TOP
+
+    def x(self, value: float) -> float:
+        return round(LEFT + value / self.last * (self.width - LEFT - RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        low, high = self.y_ticks[0], self.y_ticks[-1]
+        return round(self.top + (high - value) / (high - low) * (self.height - BOTTOM - self.top), 1)
+
+    def path(self, css: str, points: Iterable[Point]) -> str:
+        return f'<path class="{css}" d="M{"L".join(f"{self.x(x)} {self.y(y)}" for x, y in points)}"/>'
+
+    def mark(self, css: str, point: Point, told: str) -> str:
+        place = f'cx="{self.x(point[0])}" cy="{self.y(point[1])}"'
+        return f'<circle class="{css}" {place} r="4"><title>{escape(told)}</title></circle>'
+
+    def picture(self, title: str, unit: str, parts: Sequence[str]) -> Markup:
+        """The parts on a grid with its numbers."""
+        grid = [self.path("grid", [(0, tick), (self.last, tick)]) for tick in self.y_ticks]
+        grid += [text(LEFT - 6, self.y(tick) + 4, label(tick), anchor="end") for tick in self.y_ticks]
+        bottom = self.height - BOTTOM + 16
+        grid += [text(self.x(tick), bottom, label(tick)) for tick in self.x_ticks if tick <= self.last]
+        grid.append(text(self.width - RIGHT, self.height - 4, unit, anchor="end"))
+        head = f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(title)}">'
+        return Markup("".join([head, *grid, *parts, "</svg>"]))
 
 
-@dataclass(frozen=True)
-class Spot:
-    """One point of a scatter chart with its 95 % interval."""
-
-    name: str
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-    highlighted: bool
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Maps values to pixels, linearly."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1)
+def text(x: float, y: float, words: str, css: str = "tick", anchor: str = "middle") -> str:
+    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
@@ -83,125 +86,34 @@ def smoothed(points: Sequence[Point], width: int) -> list[Point]:
     return means
 
 
-def line_chart(title: str, series: Sequence[Series], unit: str = "step") -> Markup:
-    """Lines over steps. A long series is drawn faint, with its running mean on top."""
-    values = [y for line in series for _, y in line.points]
-    steps = [x for line in series for x, _ in line.points]
+def line_chart(title: str, lines: dict[str, list[Point]]) -> Markup:
+    """Lines over steps. A long one is drawn faint, with its running mean on top; one of few points shows them."""
+    steps, values = zip(*(point for points in lines.values() for point in points), strict=True)
     last = max(*steps, 1)
-    x_ticks, y_ticks = ticks(0, last, 5), ticks(min(values), max(values))
-    x = Scale(0, last, LEFT, WIDTH - RIGHT)
-    y = Scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
-    parts = [_grid(x, y, [tick for tick in x_ticks if tick <= last], y_ticks), _axis_title(unit)]
-    parts += [_line(line, x, y) for line in series]
-    return _svg(WIDTH, HEIGHT, title, Markup("").join(parts))
-
-
-def scatter_chart(title: str, spots: Sequence[Spot], chance: float | None) -> Markup:
-    """Quality over size in MB: intervals as whiskers, names beside the points, chance as a dashed line."""
-    width, height = 760, 300
-    ends = [end for spot in spots for end in (spot.low, spot.high, spot.y) if end is not None]
-    x_ticks = ticks(0, max(spot.x for spot in spots), 6)
-    y_ticks = ticks(min([*ends, *([chance] if chance is not None else [])]), max(ends), 5)
-    x = Scale(0, x_ticks[-1] * 1.06, LEFT, width - RIGHT)
-    y = Scale(y_ticks[0], y_ticks[-1], height - BOTTOM, TOP)
-    parts = [_grid(x, y, x_ticks, y_ticks), _axis_title("size on disk, MB", width, height)]
-    if chance is not None:
-        at = y(chance)
-        parts.append(Markup('<path class="chance" d="M{} {}H{}"/>').format(LEFT, at, width - RIGHT))
-        parts.append(Markup('<text class="tick" x="{}" y="{}">chance</text>').format(LEFT + 4, at - 4))
-    parts += [_spot(spot, x, y) for spot in spots]
-    parts += _names([(spot.name, x(spot.x), y(spot.y), spot.highlighted) for spot in spots], width - RIGHT)
-    return _svg(width, height, title, Markup("").join(parts))
-
-
-def interval_bar(value: float, low: float | None, high: float | None, chance: float | None) -> Markup:
-    """A share on a scale from 0 to 1: the point, its interval, and a tick where guessing lies."""
-    x = Scale(0, 1, 4, 96)
-    parts = [Markup('<path class="rail" d="M4 7H96"/>')]
-    if chance is not None:
-        parts.append(Markup('<path class="chance" d="M{} 1V13"/>').format(x(chance)))
-    if low is not None and high is not None:
-        parts.append(Markup('<path class="whisker" d="M{} 7H{}"/>').format(x(low), x(high)))
-    parts.append(Markup('<circle class="dot" cx="{}" cy="7" r="3"/>').format(x(value)))
-    body = Markup("").join(parts)
-    return Markup('<svg class="bar" viewBox="0 0 100 14" aria-hidden="true">{}</svg>').format(body)
-
-
-def _svg(width: float, height: float, title: str, body: Markup) -> Markup:
-    head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">')
-    return head.format(width, height, title) + body + Markup("</svg>")
-
-
-def _grid(x: Scale, y: Scale, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> Markup:
+    frame = Frame(300, 200, last, ticks(0, last), ticks(min(values), max(values)))
     parts = []
-    for tick in y_ticks:
-        parts.append(Markup('<path class="grid" d="M{} {}H{}"/>').format(x.start, y(tick), x.end))
-        text = Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>')
-        parts.append(text.format(x.start - 6, y(tick) + 4, label(tick)))
-    for tick in x_ticks:
-        text = Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>')
-        parts.append(text.format(x(tick), y.start + 16, label(tick)))
-    return Markup("").join(parts)
+    for name, points in lines.items():
+        if len(points) > SMOOTH_ABOVE:
+            parts.append(frame.path(f"line {name} faint", points))
+            parts.append(frame.path(f"line {name}", smoothed(points, len(points) // 40)))
+        else:
+            parts.append(frame.path(f"line {name}", points))
+        if len(points) <= MARK_UP_TO:
+            parts += [frame.mark(f"mark {name}", p, f"{name}, step {p[0]:g}: {number(p[1])}") for p in points]
+    return frame.picture(title, "step", parts)
 
 
-def _axis_title(text: str, width: float = WIDTH, height: float = HEIGHT) -> Markup:
-    markup = Markup('<text class="tick" x="{}" y="{}" text-anchor="end">{}</text>')
-    return markup.format(width - RIGHT, height - 4, text)
-
-
-def _line(line: Series, x: Scale, y: Scale) -> Markup:
-    long = len(line.points) > SMOOTH_ABOVE
-    parts = [_path(line.points, x, y, f"line {line.css}{' faint' if long else ''}")]
-    if long:
-        parts.append(_path(smoothed(line.points, len(line.points) // 40), x, y, f"line {line.css}"))
-    if line.marked or len(line.points) == 1:
-        parts += [_mark(line, point, x, y) for point in line.points]
-    return Markup("").join(parts)
-
-
-def _path(points: Sequence[Point], x: Scale, y: Scale, css: str) -> Markup:
-    return Markup('<path class="{}" d="M{}"/>').format(css, "L".join(f"{x(a)} {y(b)}" for a, b in points))
-
-
-def _mark(line: Series, point: Point, x: Scale, y: Scale) -> Markup:
-    markup = Markup('<circle class="mark {}" cx="{}" cy="{}" r="3.5"><title>{}</title></circle>')
-    told = f"{line.name}, step {point[0]:g}: {number(point[1])}"
-    return markup.format(line.css, x(point[0]), y(point[1]), told)
-
-
-def _spot(spot: Spot, x: Scale, y: Scale) -> Markup:
-    whisker = Markup("")
-    if spot.low is not None and spot.high is not None:
-        whisker = Markup('<path class="whisker" d="M{} {}V{}"/>').format(x(spot.x), y(spot.low), y(spot.high))
-    told = f"{spot.name}: {fixed(spot.y, 3)} at {number(spot.x)} MB"
-    css = "dot shipped" if spot.highlighted else "dot"
-    markup = Markup('<circle class="{}" cx="{}" cy="{}" r="5"><title>{}</title></circle>')
-    return whisker + markup.format(css, x(spot.x), y(spot.y), told)
-
-
-def _names(points: Sequence[tuple[str, float, float, bool]], right: float) -> list[Markup]:
-    """Labels, each at the first place beside its point where it hits neither the border nor an earlier label."""
-    taken = [(x - 6, y - 6, x + 6, y + 6) for _, x, y, _ in points]
+def scatter_chart(title: str, spots: Sequence[tuple[str, float, Score]], strong: str) -> Markup:
+    """Quality over size in MB, intervals as whiskers. Names take turns on four rows on top, so that none overlap."""
+    last = max(x for _, x, _ in spots) * 1.06
+    ends = [end for _, _, s in spots for end in (s.value, s.low, s.high) if end is not None]
+    frame = Frame(760, 300, last, ticks(0, last, 6), ticks(min(ends), max(ends)), top=76)
     parts = []
-    for name, x, y, highlighted in points:
-        width = 7 * len(name)
-        places = [(x + dx * 10 - (width if dx < 0 else 0), y + dy) for dy in _NUDGES for dx in (1, -1)]
-        free = (place for place in places if _fits(_box(place, width), taken, right))
-        place = next(free, places[0])
-        taken.append(_box(place, width))
-        markup = Markup('<text class="name{}" x="{:.1f}" y="{:.1f}">{}</text>')
-        parts.append(markup.format(" strong" if highlighted else "", place[0], place[1] + 4, name))
-    return parts
-
-
-_NUDGES = (0, -14, 14, -28, 28, -42, 42, -56, 56, -70, 70, -84, 84)
-
-
-def _box(place: Point, width: float) -> Box:
-    return (place[0], place[1] - 7, place[0] + width, place[1] + 7)
-
-
-def _fits(box: Box, taken: Sequence[Box], right: float) -> bool:
-    if box[0] < LEFT or box[2] > right:
-        return False
-    return not any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken)
+    for rank, (name, x, score) in enumerate(sorted(spots, key=lambda spot: spot[1])):
+        css, row = " strong" if name == strong else "", 14 + 15 * (rank % 4)
+        parts.append(f'<path class="leader" d="M{frame.x(x)} {row + 3}V{frame.y(score.value)}"/>')
+        if score.low is not None and score.high is not None:
+            parts.append(frame.path("whisker", [(x, score.low), (x, score.high)]))
+        parts.append(frame.mark(f"dot{css}", (x, score.value), f"{name}: {fixed(score.value, 3)} at {number(x)} MB"))
+        parts.append(text(frame.x(x), row, name, f"name{css}"))
+    return frame.picture(title, "size on disk, MB", parts)

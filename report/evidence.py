@@ -15,6 +15,18 @@ TRAINED = ("base", "sft", "dpo", "mcq")
 
 
 @dataclass(frozen=True)
+class Table:
+    """Rows under heads. Cells keep their type, so that each page can write and align them: None is a dash."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def is_numeric(self, column: int) -> bool:
+        cells = [row[column] for row in self.rows]
+        return any(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """`manifests` in chain order; `histories` holds the trainer's log per training stage; `gates` the export's."""
 
@@ -26,10 +38,8 @@ class Evidence:
 
     def score(self, variant: str, task: str, metric: str) -> Score | None:
         """The one score of this name, or None when it was not measured."""
-        for score in self.scores:
-            if (score.variant, score.task, score.metric) == (variant, task, metric):
-                return score
-        return None
+        named = (score for score in self.scores if (score.variant, score.task, score.metric) == (variant, task, metric))
+        return next(named, None)
 
     def weights(self, variant: str) -> Output | None:
         """The files of a variant; None for a base model that was not made here."""
@@ -37,6 +47,8 @@ class Evidence:
             return self.manifests[variant].outputs["merged"]
         return None if variant == "base" else self.manifests["export"].outputs[variant]
 
-    def chance(self) -> float | None:
-        """What guessing would score on the multiple-choice questions that were asked."""
-        return next((score.value for score in self.scores if (score.task, score.metric) == ("mcq", "chance")), None)
+    def chance(self, task: str) -> float | None:
+        """What guessing would score: of pairs one half, of the multiple-choice questions what was measured."""
+        if task == "preference":
+            return 0.5
+        return next((score.value for score in self.scores if (score.task, score.metric) == (task, "chance")), None)

@@ -5,114 +5,69 @@ A stage whose gate fails leaves no manifest, so every gate of a training stage t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-from report.evidence import TRAINED, Evidence
-from report.readable import anything, number, spoken
+from report.evidence import TRAINED, Evidence, Table
+from report.readable import number, spoken, words
 
 Facts = dict[str, Any]
-Check = tuple[str, float, str, int | None]
-"""(what was checked, the figure, its limit in words, on how many)"""
+
+CHECKS = (
+    ("weights", "not_finite", "tensors with NaN or infinity", "0", "tensors"),
+    ("adapter", "lora_pairs", "trained LoRA pairs", "{adapter[expected_pairs]}", None),
+    ("adapter", "not_finite", "tensors with NaN or infinity in the LoRA pairs", "0", "lora_pairs"),
+    ("adapter", "zero_b", "LoRA B matrices left at zero", "0", "lora_pairs"),
+    ("first_batch", "as_written", "sequences of the first batch exactly as written",
+     "{first_batch[first_batch_sequences]}", "first_batch_sequences"),
+    ("reference", "first_margin", "first-step reward margin", "0", None),
+    ("merge", "kl", "merged against adapter on base: mean KL",
+     "the adapter's own effect: {adapter_effect[kl]:.3g}", "positions"),
+    ("merge", "top1", "merged against adapter on base: top-1 agreement", "", "positions"),
+    ("merge", "max_difference", "merged against adapter on base: largest logit difference", "", "positions"),
+)  # fmt: skip
+"""Of a training stage's facts: the fact, its figure, what that says, its limit, on how many."""
+SHOWN = {*(fact for fact, *_ in CHECKS), "adapter_effect", "gates", "bytes"}
+"""Facts the report shows elsewhere."""
 
 
-@dataclass(frozen=True)
-class GateRow:
-    """One check of a hand-over: where, what was measured on how many, against which limit."""
-
-    stage: str
-    variant: str
-    check: str
-    measured: str
-    limit: str
-    n: str
-    passed: bool
-
-
-def gate_rows(evidence: Evidence) -> list[GateRow]:
+def gates(evidence: Evidence) -> Table:
     """Every gate of the run, in chain order."""
-    found = [row for stage, manifest in evidence.manifests.items() for row in _training(stage, manifest.facts)]
-    return found + [_exported(gate) for gate in evidence.gates]
+    trained = [(stage, m.facts) for stage, m in evidence.manifests.items() if stage in TRAINED]
+    rows = [[stage, "", *check, True] for stage, facts in trained for check in (*_checks(facts), *_log_probs(facts))]
+    rows += [
+        ["export", gate["variant"], gate["gate"], gate["measured"], limit_words(**gate), gate["n"], gate["passed"]]
+        for gate in evidence.gates
+    ]
+    return Table(("Stage", "Variant", "Check", "Measured", "Limit", "n", "Passed"), rows)
 
 
-def _training(stage: str, facts: Facts) -> Iterator[GateRow]:
-    for name, checks in CHECKS.items():
-        if stage in TRAINED and name in facts:
-            for check, measured, limit, n in checks(facts):
-                yield GateRow(stage, "", check, number(measured), limit, "" if n is None else number(n), True)
+def _checks(facts: Facts) -> Iterator[list[object]]:
+    for fact, figure, said, limit, n in CHECKS:
+        if fact in facts:
+            yield [said, facts[fact][figure], limit.format(**facts), facts[fact][n] if n else None]
 
 
-def _exported(gate: Facts) -> GateRow:
-    measured, limit, passed = gate["measured"], gate["limit"], gate["passed"]
-    words = limit_words(measured, limit, passed)
-    return GateRow("export", gate["variant"], gate["gate"], number(measured), words, number(gate["n"]), passed)
+def _log_probs(facts: Facts) -> Iterator[list[object]]:
+    for side in ("chosen", "rejected") if "reference" in facts else ():
+        pair, limit = facts["reference"][f"logps/{side}"], f"within {facts['reference']['tolerance']}"
+        said = f"first-step log p of {side}: trainer minus stated reference"
+        yield [said, pair["trainer"] - pair["stated reference"], limit, None]
 
 
-def limit_words(measured: float, limit: float, passed: bool) -> str:
+def limit_words(measured: float, limit: float, passed: bool, **_: object) -> str:
     """`≤ 0.2` or `≥ 0.98`: on which side the figure has to lie follows from where it lies and whether it passed."""
     if measured == limit:
         return number(limit)
     return f"{'≤' if (measured < limit) == passed else '≥'} {number(limit)}"
 
 
-def _weights(facts: Facts) -> list[Check]:
-    return [("tensors with NaN or infinity", facts["weights"]["not_finite"], "0", facts["weights"]["tensors"])]
-
-
-def _adapter(facts: Facts) -> list[Check]:
-    adapter = facts["adapter"]
-    pairs = adapter["lora_pairs"]
-    return [
-        ("trained LoRA pairs", pairs, number(adapter["expected_pairs"]), None),
-        ("adapter tensors with NaN or infinity", adapter["not_finite"], "0", 2 * pairs),
-        ("LoRA B matrices left at zero", adapter["zero_b"], "0", pairs),
-    ]
-
-
-def _first_batch(facts: Facts) -> list[Check]:
-    batch = facts["first_batch"]
-    told = "sequences of the first batch exactly as written"
-    return [(told, batch["as_written"], number(batch["first_batch_sequences"]), batch["first_batch_sequences"])]
-
-
-def _reference(facts: Facts) -> list[Check]:
-    reference = facts["reference"]
-    checks: list[Check] = [("first-step reward margin", reference["first_margin"], "0", None)]
-    for side in ("chosen", "rejected"):
-        pair = reference[f"logps/{side}"]
-        told = f"first-step log p of {side}: trainer minus stated reference"
-        checks.append((told, pair["trainer"] - pair["stated reference"], f"within {reference['tolerance']}", None))
-    return checks
-
-
-def _merge(facts: Facts) -> list[Check]:
-    merge, effect = facts["merge"], facts["adapter_effect"]
-    far = f"the adapter's own effect: {number(effect['kl'])}"
-    return [
-        ("merged against adapter on base: mean KL", merge["kl"], far, merge["positions"]),
-        ("merged against adapter on base: top-1 agreement", merge["top1"], "", merge["positions"]),
-        ("merged against adapter on base: largest logit difference", merge["max_difference"], "", merge["positions"]),
-    ]
-
-
-CHECKS: dict[str, Callable[[Facts], list[Check]]] = {
-    "weights": _weights,
-    "adapter": _adapter,
-    "first_batch": _first_batch,
-    "reference": _reference,
-    "merge": _merge,
-}
-"""What each gate's fact, by its name in a training stage's manifest, says."""
-SHOWN = {*CHECKS, "adapter_effect", "gates", "bytes"}
-"""Facts the report shows elsewhere."""
-
-
-def fact_rows(evidence: Evidence) -> list[tuple[str, str, str]]:
-    """(stage, name, value) of everything else the stages recorded."""
-    return [
-        (stage, spoken(name), anything(value))
+def facts(evidence: Evidence) -> Table:
+    """Everything else the stages recorded."""
+    rows = [
+        [stage, spoken(name), words(value)]
         for stage, manifest in evidence.manifests.items()
         for name, value in manifest.facts.items()
         if not (stage in (*TRAINED, "export") and name in SHOWN)
     ]
+    return Table(("Stage", "Fact", "Value"), rows)

@@ -1,36 +1,37 @@
-"""Numbers, sizes and times written for people: `1.62 GB`, `0.71 [0.66–0.76]`, `3 min 12 s`. Missing is `–`, never 0."""
+"""Numbers, sizes and times written for people: `1.62 GB`, `[0.66–0.76]`, `5,321`. Missing is `–`, never 0."""
 
 from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Any
 
 MISSING = "–"
 MINUS = "−"
 
 
-def number(value: float, digits: int = 3) -> str:
-    """At least `digits` significant figures, thousands separated, a real minus sign."""
+def number(value: float) -> str:
+    """At least three significant figures, thousands separated, a real minus sign."""
     if not math.isfinite(value):
         return "not finite"
-    size = abs(value)
-    if size and (size < 1e-4 or size >= 1e12):
-        text = f"{size:.{digits - 1}g}".replace("e-0", "e-").replace("e+0", "e+")
-    elif size == int(size):
-        text = f"{int(size):,}"
+    if value == int(value):
+        text = f"{int(value):,}"
+    elif abs(value) < 1e-4:
+        text = f"{value:.2g}".replace("e-0", "e-")
     else:
-        rounded = float(f"{size:.{digits - 1}e}")  # before counting places: 0.9996 is 1.00
-        text = f"{size:,.{max(0, digits - 1 - math.floor(math.log10(rounded)))}f}"
-    return (MINUS if value < 0 else "") + text
+        rounded = float(f"{abs(value):.2e}")  # before counting places: 0.9996 is 1.00
+        text = f"{value:,.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
+    return MINUS + text[1:] if value < 0 else text
 
 
 def fixed(value: float, places: int, signed: bool = False) -> str:
-    """A fixed number of places; `signed` writes the plus too."""
-    text = f"{abs(value):,.{places}f}"
-    zero = float(text.replace(",", "")) == 0
-    sign = "" if zero else MINUS if value < 0 else "+" if signed else ""
-    return sign + text
+    """A fixed number of places; `signed` writes the plus too. What rounds to zero has no sign."""
+    rounded = round(value, places) + 0.0
+    text = f"{rounded:+,.{places}f}" if signed and rounded else f"{rounded:,.{places}f}"
+    return text.replace("-", MINUS)
+
+
+def percent(share: float) -> str:
+    return f"{fixed(100 * share, 0)}%"
 
 
 def interval(low: float | None, high: float | None, places: int = 2, signed: bool = False) -> str:
@@ -49,21 +50,9 @@ def size(count: float) -> str:
     return f"{int(count)} B"
 
 
-def rate(per_second: float) -> str:
-    return f"{per_second:,.0f}" if per_second >= 100 else number(per_second)
-
-
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def between(start: str, end: str) -> float:
-    """Seconds between two ISO times."""
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+def took(start: str, end: str) -> str:
+    """From one ISO time to another, as `0:03:12`."""
+    return str(datetime.fromisoformat(end) - datetime.fromisoformat(start))
 
 
 def day(moment: str) -> str:
@@ -72,23 +61,17 @@ def day(moment: str) -> str:
     return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
-def short(digest: str) -> str:
-    return digest[:8]
-
-
-def anything(value: Any) -> str:
-    """A recorded fact of any shape, on one line."""
-    if value is None:
+def words(value: object) -> str:
+    """A table's cell or a recorded fact of any shape, on one line."""
+    if value is None or value in ({}, []):
         return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
-        return number(float(value))
+        return number(value)
     if isinstance(value, dict):
-        return ", ".join(f"{spoken(str(key))} {anything(inner)}" for key, inner in value.items()) or MISSING
-    if isinstance(value, list | tuple):
-        return ", ".join(anything(inner) for inner in value) or MISSING
-    return str(value)
+        return ", ".join(f"{spoken(name)} {words(inner)}" for name, inner in value.items())
+    return ", ".join(map(words, value)) if isinstance(value, list) else " ".join(str(value).split())
 
 
 def spoken(name: str) -> str:

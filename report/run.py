@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from report.evidence import TRAINED, Evidence
 from report.page import HTML, MARKDOWN, render
-from report.summary import sentences
 from stemma.jsonl import read_dicts, read_json, write_text
 from stemma.rows import Score
 from stemma.stages import Result, Work, chain
@@ -13,11 +12,9 @@ from stemma.stages import Result, Work, chain
 def run(work: Work) -> Result:
     evidence = gather(work)
     work.say(f"report: {len(evidence.scores)} scores of {len({score.variant for score in evidence.scores})} variants")
-    pages = render(evidence)
-    outputs = {"html": ("index.html", pages[HTML]), "markdown": ("report.md", pages[MARKDOWN])}
-    for name, text in outputs.values():
-        write_text(work.folder / name, text)
-    return Result({name: file for name, (file, _) in outputs.items()}, facts={"summary": " ".join(sentences(evidence))})
+    write_text(work.folder / "index.html", render(evidence, HTML))
+    write_text(work.folder / "report.md", render(evidence, MARKDOWN))
+    return Result({"html": "index.html", "markdown": "report.md"})
 
 
 def gather(work: Work) -> Evidence:

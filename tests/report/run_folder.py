@@ -113,8 +113,13 @@ def _record(prefix: str, step: int, steps: int, wobble: float, preference: bool)
 
 COUNTS = {
     "sources": {
-        "corpus: stem_exercises": {"read": 1200, "kept": 1100, "dropped": {"duplicate": 40, "in the evaluation": 60}},
-        "mcq: stem_exercises": {"read": 400, "kept": 400, "dropped": {}},
+        "corpus: stem_exercises": {
+            "read": 1200,
+            "kept": 1100,
+            "dropped": {"duplicate": 40, "in the evaluation": 60},
+            "repaired": 3,
+        },
+        "mcq: stem_exercises": {"read": 400, "kept": 400, "dropped": {}, "repaired": 0},
     },
     "sets": {"corpus": {"train": 1100}, "mcq": {"train": 300, "validation": 40, "test": 60}},
 }

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from report import chart
-from report.chart import Series, Spot
+from tests.report.run_folder import score
 
 
 @pytest.mark.parametrize(
@@ -30,18 +30,25 @@ def test_smoothing_is_the_mean_of_the_neighbours() -> None:
 
 
 def test_charts_are_well_formed_and_repeatable() -> None:
-    series = [Series("train <1>", "one", [(step, 1 / step) for step in range(1, 100)])]
-    svg = chart.line_chart("Loss & more", series)
-    assert ElementTree.fromstring(svg).attrib["aria-label"] == "Loss & more"
-    assert svg == chart.line_chart("Loss & more", series)
+    lines = {"train": [(float(step), 1 / step) for step in range(1, 100)]}
+    svg = chart.line_chart("Loss & more", lines)
+    root = ElementTree.fromstring(svg)
+    assert root.attrib["aria-label"] == "Loss & more"
+    assert [path.attrib["class"] for path in root.iter("path") if "line" in path.attrib["class"]] == [
+        "line train faint",
+        "line train",
+    ]
+    assert svg == chart.line_chart("Loss & more", lines)
 
 
 def test_one_point_at_step_zero_can_be_drawn() -> None:
-    ElementTree.fromstring(chart.line_chart("Loss", [Series("eval", "two", [(0, 0.0)], marked=True)]))
+    root = ElementTree.fromstring(chart.line_chart("Loss", {"eval": [(0.0, 0.0)]}))
+    assert [circle[0].text for circle in root.iter("circle")] == ["eval, step 0: 0"]
 
 
 def test_names_of_points_on_one_spot_do_not_overlap() -> None:
-    spots = [Spot(name, 1.0, 0.5, None, None, False) for name in ("merged", "gguf-F16", "mcq")]
-    root = ElementTree.fromstring(chart.scatter_chart("Quality", spots, 0.25))
-    places = {(text.attrib["x"], text.attrib["y"]) for text in root.iter("text") if text.attrib["class"] == "name"}
-    assert len(places) == 3
+    spots = [(name, 1.0, score("v", "mcq", "accuracy", 0.5, 10)) for name in ("merged", "gguf-F16", "mcq")]
+    root = ElementTree.fromstring(chart.scatter_chart("Quality", spots, "mcq"))
+    names = [text for text in root.iter("text") if text.attrib["class"].startswith("name")]
+    assert len({(text.attrib["x"], text.attrib["y"]) for text in names}) == 3
+    assert [text.text for text in names if "strong" in text.attrib["class"]] == ["mcq"]

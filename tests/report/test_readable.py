@@ -36,18 +36,14 @@ def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:
     assert readable.fixed(0.0123, 3, signed=True) == "+0.012"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(48, "48 s"), (192, "3 min 12 s"), (7320, "2 h 2 min")])
-def test_durations(seconds: float, text: str) -> None:
-    assert readable.duration(seconds) == text
-
-
-def test_times_between_and_days() -> None:
-    assert readable.between("2026-11-22T10:00:00+00:00", "2026-11-22T10:01:30+00:00") == 90
+def test_times_taken_and_days() -> None:
+    assert readable.took("2026-11-22T10:00:00+00:00", "2026-11-22T12:01:30+00:00") == "2:01:30"
     assert readable.day("2026-11-22T10:06:48+00:00") == "22 November 2026, 10:06 UTC"
 
 
-def test_facts_of_any_shape_fit_on_a_line() -> None:
-    assert readable.anything({"max_kl": 0.25, "ok": True, "of": [1, "two"], "none": None}) == (
+def test_cells_and_facts_of_any_shape_fit_on_a_line() -> None:
+    assert readable.words({"max_kl": 0.25, "ok": True, "of": [1, "two"], "none": None}) == (
         "max kl 0.250, ok yes, of 1, two, none –"
     )
-    assert readable.anything({"gguf-Q4_K_M": 1}) == "gguf-Q4_K_M 1"
+    assert readable.words({"gguf-Q4_K_M": 1}) == "gguf-Q4_K_M 1"
+    assert [readable.words(value) for value in (None, {}, 0, "two\nlines")] == ["–", "–", "0", "two lines"]
