@@ -10,8 +10,7 @@ from export.parity import Gate, HandOver
 from export.publish import publish
 from stemma.stages import Work
 from stemma.templates import Template
-
-WANTED = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model"]
+from stemma.weights import weights_of
 
 
 def make_merged(work: Work) -> Path:
@@ -61,14 +60,6 @@ def _adapter(work: Work) -> Path | None:
 
 
 def _start(work: Work) -> Path:
-    """The weights the exported adapter was trained on; a hub model is looked up in the local cache first."""
-    from huggingface_hub import snapshot_download
-
-    recipe = work.recipe
-    start = "base" if recipe.export.from_ == "base" else recipe.stage(recipe.export.from_).start_from
-    if start != "base" or recipe.base:
-        return work.input(start, "merged")
-    name = str(recipe.base_model)
-    if Path(name).is_dir():
-        return Path(name)
-    return Path(snapshot_download(name, revision=recipe.base_revision, allow_patterns=WANTED))
+    """The weights the exported adapter was trained on."""
+    name = work.recipe.export.from_
+    return weights_of(work, "base" if name == "base" else work.recipe.stage(name).start_from)

@@ -1,0 +1,40 @@
+"""Where the merged weights of a stage lie: made here, in a local folder, or fetched from the hub at their revision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stemma.errors import Problem, UserError
+from stemma.jsonl import read_json
+from stemma.stages import Work
+
+NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors")
+MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+
+
+def weights_of(work: Work, stage: str) -> Path:
+    """The folder of `base` or of a training stage. Raises UserError when `base_model` is not to be had."""
+    recipe = work.recipe
+    if stage != "base" or recipe.base:
+        return work.input(stage, "merged")
+    folder = Path(str(recipe.base_model))
+    folder = folder if folder.is_dir() else _fetch(work)
+    lacking = [name for name in NEEDED if not any(folder.glob(name))]
+    if lacking:
+        found = f"base_model `{recipe.base_model}`: {folder} has no {', no '.join(lacking)}"
+        raise UserError(Problem(recipe.path.name, found, "a model folder as transformers saves it"))
+    read_json(folder / "config.json")
+    return folder
+
+
+def _fetch(work: Work) -> Path:
+    from huggingface_hub import snapshot_download
+
+    name = str(work.recipe.base_model)
+    try:
+        return Path(snapshot_download(name, revision=work.recipe.base_revision, allow_patterns=MODEL_FILES))
+    except (OSError, ValueError) as error:  # the hub's own errors derive from these
+        reason = str(error).strip().splitlines()[0]
+        expected = "a folder with config.json, or the name of a model on the hub"
+        hint = "check the spelling and the network; gated models need `huggingface-cli login`"
+        raise UserError(Problem(work.recipe.path.name, f"base_model `{name}`: {reason}", expected, hint)) from None

@@ -1,0 +1,46 @@
+"""Where a stage's weights lie, for recipes that start from a model of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stemma.errors import UserError
+from stemma.load import load
+from stemma.runs import Run
+from stemma.stages import Work
+from stemma.weights import weights_of
+
+Write = Callable[..., Path]
+BASE = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
+
+
+def work_on(base_model: Path, write_recipe: Write) -> Work:
+    recipe = load(str(write_recipe((BASE, f"base_model: {base_model}\n"))), [])
+    return Work(recipe, Run(Path("runs/small")), "sft", print)
+
+
+def test_a_local_folder_is_taken_as_it_is(tmp_path: Path, write_recipe: Write) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text("{}")
+    work = work_on(folder, write_recipe)
+    with pytest.raises(UserError, match=r"^small\.yml: base_model .* has no \*\.safetensors\n"):
+        weights_of(work, "base")
+    (folder / "model.safetensors").write_bytes(b"")
+    assert weights_of(work, "base") == folder
+    (folder / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config\.json: not valid JSON"):
+        weights_of(work, "base")
+
+
+def test_what_is_neither_a_folder_nor_on_the_hub_is_the_users_to_fix(
+    tmp_path: Path, write_recipe: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    work = work_on(tmp_path / "nothing", write_recipe)
+    with pytest.raises(UserError, match=r"a folder with config\.json, or the name of a model on the hub"):
+        weights_of(work, "base")
