@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,23 +23,18 @@ CONTROL_TOKENS = ("<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_o
 
 # What followed the eaten backslash and its letter. TAB, newline and carriage return also occur in ordinary text, so
 # only remainders that are no English words and stand as LaTeX writes them count; the others never occur in text.
-_END = r"(?![a-zA-Z])"
+_END, _BRACE = "(?![a-zA-Z])", r"(?=\s?\{)"
 _EATEN = {
-    "\t": (
-        "t",
-        rf"ext(?:bf|it|rm|tt|sf)?(?=\s?\{{)|imes{_END}|heta{_END}|ilde(?=\s?\{{)|riangle{_END}|herefore{_END}|frac(?=\s?\{{)",
-    ),
-    "\n": ("n", rf"eq{_END}(?![.:(])|abla{_END}|otin{_END}"),
-    "\r": ("r", rf"ight(?:arrow)?{_END}|ho{_END}|angle{_END}|ceil{_END}|floor{_END}"),
-    "\f": ("f", rf"rac{_END}|loor{_END}|orall{_END}|box{_END}|lat{_END}"),
-    "\b": (
-        "b",
-        rf"egin{_END}|eta{_END}|ar{_END}|oxed{_END}|inom{_END}|ullet{_END}|mod{_END}|igl?{_END}|f{_END}|ot{_END}",
-    ),
-    "\v": ("v", rf"ec{_END}|ert{_END}|arepsilon{_END}|arphi{_END}|ee{_END}|dots{_END}"),
-    "\a": ("a", rf"lpha{_END}|pprox{_END}|ngle{_END}|rray{_END}|st{_END}"),
+    "t": f"(?:ext(?:bf|it|rm|tt|sf)?|ilde|frac){_BRACE}|(?:imes|heta|riangle|herefore){_END}",
+    "n": f"(?:eq(?![.:(])|abla|otin){_END}",
+    "r": f"(?:ight(?:arrow)?|ho|angle|ceil|floor){_END}",
+    "f": f"(?:rac|loor|orall|box|lat){_END}",
+    "b": f"(?:egin|eta|ar|oxed|inom|ullet|mod|igl?|f|ot){_END}",
+    "v": f"(?:ec|ert|arepsilon|arphi|ee|dots){_END}",
+    "a": f"(?:lpha|pprox|ngle|rray|st){_END}",
 }
-_DAMAGE = [(re.compile(f"{eaten}(?={rest})"), f"\\\\{letter}") for eaten, (letter, rest) in _EATEN.items()]
+# In brackets, where \b is a backspace and no word boundary.
+_DAMAGE = [(re.compile(rf"[\{letter}](?={rest})"), rf"\\{letter}") for letter, rest in _EATEN.items()]
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
@@ -52,7 +47,7 @@ def repair(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
-def is_damaged(row: dict[str, object]) -> bool:
+def is_damaged(row: dict[str, Any]) -> bool:
     """Whether `repair` puts a backslash back somewhere in the row."""
     return any(damage.search(text) for text in _texts(row) for damage, _ in _DAMAGE)
 
@@ -71,12 +66,10 @@ def finish(kind: Kind, source: str, draft: Draft) -> Row | str:
     row = map_texts(draft.row, repair)
     if kind == "dpo":
         row["question_id"] = question_id(row["prompt"])
-    reason = next((reason for reason in map(refuse_text, _texts(row)) if reason), None) or _refuse_answers(kind, row)
+    reason = next(filter(None, map(refuse_text, _texts(row))), None) or _refuse_answers(kind, row)
     if reason:
         return reason
-    content = {
-        name: value for name, value in row.items() if name != "meta"
-    }  # the same row from another file is a duplicate
+    content = {name: row[name] for name in row if name != "meta"}  # the same row from another file is a duplicate
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     try:
         return ROW_MODELS[kind].model_validate({"id": f"{kind}-{digest}", "source": source, **row})
@@ -86,15 +79,17 @@ def finish(kind: Kind, source: str, draft: Draft) -> Row | str:
 
 def _refuse_answers(kind: Kind, row: dict[str, Any]) -> str | None:
     if kind == "mcq":
-        if any(_DOTS_ONLY.fullmatch(choice) for choice in row["choices"]):
+        if any(map(_DOTS_ONLY.fullmatch, row["choices"])):
             return "empty choice"
         right = row["choices"][LETTERS.index(row["answer"])]
         return "right choice occurs twice" if row["choices"].count(right) > 1 else None
-    answers = {"dpo": ("chosen", "rejected"), "corpus": ("text",), "sft": ()}[kind]
-    texts = [row[name] for name in answers] or [message["content"] for message in row["messages"]]
-    if any(_DOTS_ONLY.fullmatch(text) for text in texts):
+    if kind == "sft":
+        texts = [message["content"] for message in row["messages"]]
+    else:
+        texts = [row["text"]] if kind == "corpus" else [row["chosen"], row["rejected"]]
+    if any(map(_DOTS_ONLY.fullmatch, texts)):
         return "empty answer"
-    return "identical answers" if kind == "dpo" and row["chosen"] == row["rejected"] else None
+    return "identical answers" if kind == "dpo" and texts[0] == texts[1] else None
 
 
 def map_texts(value: Any, change: Callable[[str], str]) -> Any:
@@ -106,8 +101,9 @@ def map_texts(value: Any, change: Callable[[str], str]) -> Any:
     return [map_texts(item, change) for item in value] if isinstance(value, list) else value
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        return [value]
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for item in items for text in _texts(item)]
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)

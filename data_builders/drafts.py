@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
+from pydantic import BaseModel, ConfigDict
+
+from stemma.jsonl import read_rows
 from stemma.recipe import Generator, SourceOptions
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, Split
 
@@ -18,24 +21,11 @@ PHASES: tuple[Phase, ...] = ("read", "generate", "derive")
 """Sources that ask a generator run after those that only read: by then the evaluation questions are known, and no
 request is paid for one of them. Sources derived from other sets' training rows run last."""
 
-PARTS: dict[Kind, tuple[Split, ...]] = {
-    "corpus": ("train",),
-    "sft": ("train", "validation", "test"),
-    "dpo": ("train", "validation", "test"),
-    "mcq": ("train", "validation", "test"),
-}
-
 ROW_MODELS: dict[Kind, type[Row]] = {"corpus": CorpusRow, "sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
 
 
-class FileOptions(SourceOptions):
-    """Options of a source that reads one file; a recipe names a source once per file."""
-
-    path: str
-    """Relative to `data.root`."""
-
-    def files(self) -> list[str]:
-        return [self.path]
+def parts_of(kind: str) -> tuple[Split, ...]:
+    return ("train",) if kind == "corpus" else ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class Draft:
 
     where: str
     question: str
-    row: dict[str, object]
+    row: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -53,7 +43,7 @@ class Drop:
 
     where: str
     reason: str
-    row: dict[str, object]
+    row: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Context:
-    """What a source may use besides its own options."""
+    """What a source may use besides its own options. `placed` holds the rows of the phases before."""
 
     kind: Kind
     root: Path
@@ -78,9 +68,34 @@ class Context:
     folder: Path
     generator: Generator | None
     placed: tuple[Placed, ...]
-    """The rows of the phases before."""
     say: Callable[[str], None]
 
-    def held_out(self) -> frozenset[str]:
-        """The keys of the questions of all validation and test parts so far."""
-        return frozenset(placed.key for placed in self.placed if placed.part != "train")
+
+class FileOptions(SourceOptions):
+    """Options of a source that reads one file; a recipe names a source once per file."""
+
+    path: str
+    """Relative to `data.root`."""
+
+    def files(self) -> list[str]:
+        return [self.path]
+
+
+class Line(BaseModel):
+    """A line of a source's file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+AnyLine = TypeVar("AnyLine", bound=Line)
+
+
+def read_lines(options: FileOptions, context: Context, model: type[AnyLine]) -> Iterator[tuple[str, AnyLine]]:
+    """Where each line stands, and the line. Raises UserError naming every line that is no `model`."""
+    for number, line in enumerate(read_rows(context.root / options.path, model), start=1):
+        yield f"{options.path} row {number}", line
+
+
+def plain(question: str, answer: str) -> str:
+    """A question and its answer as a text to pretrain on: the chat layout without special tokens."""
+    return f"Question: {question.strip()}\n\nAnswer: {answer.strip()}"

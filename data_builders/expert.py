@@ -21,11 +21,9 @@ from data_builders.exercises import CONVERSIONS, Exercise, exercises
 from data_builders.split import question_key
 
 CALCULATIONS: dict[str, Callable[[int, int], int]] = {
-    r"What is (\d+) \+ (\d+)\?": int.__add__,
+    r"(?:What is|How much is) (\d+) (?:\+|plus) (\d+)\?": int.__add__,
     r"Add (\d+) and (\d+)\.": int.__add__,
-    r"How much is (\d+) plus (\d+)\?": int.__add__,
-    r"What is (\d+) - (\d+)\?": int.__sub__,
-    r"How much is (\d+) minus (\d+)\?": int.__sub__,
+    r"(?:What is|How much is) (\d+) (?:-|minus) (\d+)\?": int.__sub__,
 }
 
 
@@ -38,21 +36,17 @@ class Expert:
 
     def reply(self, prompt: str, seed: int) -> str | None:
         """The reply to a prompt, or None when it holds no question."""
-        question = _tagged(prompt, "question")
+        question, first, second = (_tagged(prompt, tag) for tag in ("question", "answer_a", "answer_b"))
         if question is None:
             return None
-        first, second = _tagged(prompt, "answer_a"), _tagged(prompt, "answer_b")
         if first is not None and second is not None:
             return json.dumps(self.rank(question, first, second))
         return self.answer(question, random.Random(f"{self.seed}/{seed}/{question}"))
 
     def solve(self, question: str) -> str | None:
         """The right answer, or None when the question is not of the domain."""
-        calculated = calculate(question)
-        if calculated is not None:
-            return calculated
         exercise = self.known.get(question_key(question))
-        return exercise.answer if exercise else None
+        return calculate(question) or (exercise.answer if exercise else None)
 
     def answer(self, question: str, rng: random.Random) -> str:
         right = self.solve(question)
@@ -103,7 +97,24 @@ def _tagged(prompt: str, tag: str) -> str | None:
 def serve_expert(seed: int) -> Iterator[str]:
     """The base URL of a running expert; the server ends with the block."""
     expert = Expert(seed, {question_key(exercise.question): exercise for exercise in exercises(seed)})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(expert))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # keeps connections open, as the client expects
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            status, value = _respond(expert, self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet: the stage reports its own progress."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -115,39 +126,14 @@ def serve_expert(seed: int) -> Iterator[str]:
         thread.join()
 
 
-def _handler(expert: Expert) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # keeps connections open, as the client expects
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            try:
-                request = json.loads(body)
-                prompt, seed, model = request["messages"][-1]["content"], int(request["seed"]), request["model"]
-            except (ValueError, KeyError, IndexError, TypeError):
-                self._send(400, {"error": {"message": "expected model, messages and seed"}})
-                return
-            text = expert.reply(prompt, seed)
-            if text is None:
-                self._send(400, {"error": {"message": "the prompt holds no <question>…</question>"}})
-            else:
-                self._send(200, _completion(model, text))
-
-        def _send(self, status: int, value: dict[str, Any]) -> None:
-            body = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet: the stage reports its own progress."""
-
-    return Handler
-
-
-def _completion(model: str, text: str) -> dict[str, Any]:
+def _respond(expert: Expert, body: bytes) -> tuple[int, dict[str, Any]]:
+    try:
+        request = json.loads(body)
+        prompt, seed, model = request["messages"][-1]["content"], int(request["seed"]), request["model"]
+    except (ValueError, KeyError, IndexError, TypeError):
+        return 400, {"error": {"message": "expected model, messages and seed"}}
+    text = expert.reply(prompt, seed)
+    if text is None:
+        return 400, {"error": {"message": "the prompt holds no <question>…</question>"}}
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-    return {"id": "expert", "object": "chat.completion", "created": 0, "model": model, "choices": [choice]}
+    return 200, {"id": "expert", "object": "chat.completion", "created": 0, "model": model, "choices": [choice]}

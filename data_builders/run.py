@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from data_builders import SOURCES, find_problems
+from data_builders import SOURCES
 from data_builders.clean import finish, is_damaged, map_texts, repair
-from data_builders.drafts import PARTS, PHASES, Context, Draft, Drop, FileOptions, Kind, Phase, Placed
-from data_builders.split import IN_EVALUATION, choose_part, keep_apart, question_key
+from data_builders.drafts import PHASES, Context, Draft, Drop, FileOptions, Kind, Phase, Placed, parts_of
+from data_builders.split import choose_part, keep_apart, question_key
 from stemma.errors import Problem, UserError
 from stemma.jsonl import write_jsonl
 from stemma.recipe import DataSet, Recipe, SourceOptions
@@ -27,23 +26,17 @@ class Collected:
     read: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
     placed: list[Placed] = field(default_factory=list)
-    dropped: dict[str, list[Dropped]] = field(default_factory=dict)
-    seen: set[tuple[Kind, Split, str]] = field(default_factory=set)
-
-    def drop(self, batch: str, dropped: Dropped) -> None:
-        self.dropped.setdefault(batch, []).append(dropped)
+    dropped: defaultdict[str, list[Dropped]] = field(default_factory=lambda: defaultdict(list))
+    seen: set[tuple[Split, str]] = field(default_factory=set)
 
 
 def run(work: Work) -> Result:
-    problems = find_problems(work.recipe.data)
-    if problems:
-        raise UserError(problems)
     collected = Collected()
     for phase in PHASES:
         _collect(phase, work, collected)
     outputs = _write(work.folder, work.recipe, collected)
     _refuse_empty_sets(work.recipe, collected)
-    return Result(outputs, counts=count(collected))
+    return Result(outputs, counts=_count(collected))
 
 
 def _collect(phase: Phase, work: Work, collected: Collected) -> None:
@@ -64,28 +57,25 @@ def _collect(phase: Phase, work: Work, collected: Collected) -> None:
     collected.placed, leaking = keep_apart(collected.placed)
     for placed in leaking:
         row = placed.row.model_dump(mode="json")
-        collected.drop(
-            placed.batch, Dropped(source=placed.row.source, where=placed.where, reason=IN_EVALUATION, row=row)
-        )
+        dropped = Dropped(source=placed.row.source, where=placed.where, reason="in evaluation part", row=row)
+        collected.dropped[placed.batch].append(dropped)
 
 
 def _read_source(options: SourceOptions, dataset: DataSet, context: Context, collected: Collected) -> None:
     batch = f"{context.kind}: {options.source}" + (f" {options.path}" if isinstance(options, FileOptions) else "")
     collected.read[batch] += 0  # a source that gives nothing is counted too
-    items: Iterator[Draft | Drop] = SOURCES[options.source].read(options, context)
-    for item in islice(items, options.limit):
+    for item in islice(SOURCES[options.source].read(options, context), options.limit):
         collected.read[batch] += 1
         found = _place(item, options, dataset, context, batch) if isinstance(item, Draft) else item
-        if isinstance(found, Placed) and (context.kind, found.part, found.row.id) in collected.seen:
+        if isinstance(found, Placed) and (found.part, found.row.id) in collected.seen:
             found = Drop(item.where, "duplicate", item.row)
         if isinstance(found, Placed):
-            collected.seen.add((context.kind, found.part, found.row.id))
-            collected.repaired[batch] += isinstance(item, Draft) and is_damaged(item.row)
+            collected.seen.add((found.part, found.row.id))
+            collected.repaired[batch] += is_damaged(item.row)
             collected.placed.append(found)
         else:
-            collected.drop(
-                batch, Dropped(source=options.source, where=found.where, reason=found.reason, row=_printable(found.row))
-            )
+            dropped = Dropped(source=options.source, where=item.where, reason=found.reason, row=_printable(item.row))
+            collected.dropped[batch].append(dropped)
     context.say(f"{batch}: {collected.read[batch]} rows read")
 
 
@@ -100,35 +90,15 @@ def _place(draft: Draft, options: SourceOptions, dataset: DataSet, context: Cont
     return Placed(batch, context.kind, part, key, draft.where, row)
 
 
-def _printable(row: dict[str, object]) -> dict[str, Any]:
+def _printable(row: dict[str, Any]) -> Any:
     """The row with what UTF-8 cannot hold written out, e.g. an unpaired surrogate as `\\ud83d`."""
-    return cast(dict[str, Any], map_texts(row, lambda text: text.encode("utf-8", "backslashreplace").decode()))
-
-
-def count(collected: Collected) -> dict[str, Any]:
-    """Per batch: read = kept + dropped by reason, and how many were repaired; per set: the size of each part."""
-    sources = {}
-    for batch, read in collected.read.items():
-        kept = sum(placed.batch == batch for placed in collected.placed)
-        reasons = Counter(dropped.reason for dropped in collected.dropped.get(batch, []))
-        if read != kept + reasons.total():
-            raise AssertionError(f"{batch}: {read} read, but {kept} kept and {reasons.total()} dropped")
-        sources[batch] = {
-            "read": read,
-            "kept": kept,
-            "dropped": dict(sorted(reasons.items())),
-            "repaired": collected.repaired[batch],
-        }
-    sizes: dict[str, dict[str, int]] = {}
-    for placed in collected.placed:
-        sizes.setdefault(placed.kind, dict.fromkeys(PARTS[placed.kind], 0))[placed.part] += 1
-    return {"sources": sources, "sets": sizes}
+    return map_texts(row, lambda text: text.encode("utf-8", "backslashreplace").decode())
 
 
 def _write(folder: Path, recipe: Recipe, collected: Collected) -> dict[str, str]:
     outputs = {}
     for name in recipe.data.sets():
-        for part in PARTS[cast(Kind, name)]:
+        for part in parts_of(name):
             outputs[f"{name}/{part}"] = path = f"{name}/{part}.jsonl"
             rows = (placed.row for placed in collected.placed if placed.kind == name and placed.part == part)
             write_jsonl(folder / path, rows)
@@ -139,16 +109,26 @@ def _write(folder: Path, recipe: Recipe, collected: Collected) -> dict[str, str]
 def _refuse_empty_sets(recipe: Recipe, collected: Collected) -> None:
     filled = {placed.kind for placed in collected.placed if placed.part == "train"}
     problems = []
-    for name in recipe.data.sets():
-        if name not in filled:
-            lost = [
-                f"{batch}: {len(rows)} dropped"
-                for batch, rows in collected.dropped.items()
-                if batch.startswith(f"{name}: ")
-            ]
-            found = "no training row is left" + (f" ({'; '.join(lost)})" if lost else "")
-            problems.append(
-                Problem(f"data.{name}", found, "at least one", "the data stage's dropped.jsonl gives each row's reason")
-            )
+    for name in (name for name in recipe.data.sets() if name not in filled):
+        batches = {batch: rows for batch, rows in collected.dropped.items() if batch.startswith(f"{name}: ")}
+        lost = [f"{batch}: {len(rows)} dropped" for batch, rows in batches.items()]
+        found = "no training row is left" + (f" ({'; '.join(lost)})" if lost else "")
+        hint = "the data stage's dropped.jsonl gives each row's reason"
+        problems.append(Problem(f"data.{name}", found, "at least one", hint))
     if problems:
         raise UserError(problems)
+
+
+def _count(collected: Collected) -> dict[str, Any]:
+    """Per batch: read = kept + dropped by reason, and how many were repaired; per set: the size of each part."""
+    sources = {}
+    for batch, read in collected.read.items():
+        kept = sum(placed.batch == batch for placed in collected.placed)
+        dropped = Counter(dropped.reason for dropped in collected.dropped[batch])
+        assert read == kept + dropped.total(), f"{batch}: {read} read, but {kept} kept and {dropped.total()} dropped"
+        repaired = collected.repaired[batch]
+        sources[batch] = {"read": read, "kept": kept, "dropped": dict(sorted(dropped.items())), "repaired": repaired}
+    sizes: dict[str, dict[str, int]] = {}
+    for placed in collected.placed:
+        sizes.setdefault(placed.kind, dict.fromkeys(parts_of(placed.kind), 0))[placed.part] += 1
+    return {"sources": sources, "sets": sizes}

@@ -10,24 +10,26 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
 
 from data_builders.drafts import Placed
-from data_builders.layout import bare_question
 from stemma.recipe import Parts
 from stemma.rows import Split
-
-IN_EVALUATION = "in evaluation part"
 
 # Numbers, words, and the signs that change a question's meaning ("3 - 4" is not "3 + 4"); other punctuation goes.
 _TOKENS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|(?<![^\W\d_])-|-(?![^\W\d_])|[/*%\\&#@]|[^\w\s-]")
 _KEPT_SIGNS = frozenset("-/*%\\&#@")
+_OPTIONS = re.compile(r"\n\s*Options:\s*\n\s*[A1][.)].*", re.DOTALL)
 _STRENGTH: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
+
+
+def bare(prompt: str) -> str:
+    """A prompt without the `Question:` and `Answer:` that the chat template writes itself."""
+    return re.sub(r"^\s*Question:\s*|\s*\n\s*Answer:\s*$", "", prompt)
 
 
 def question_key(question: str) -> str:
     """The question without what does not change it: case, whitespace, punctuation, `Question:` and its options."""
-    text = unicodedata.normalize("NFC", bare_question(question)).casefold()
+    text = unicodedata.normalize("NFC", _OPTIONS.sub("", bare(question))).casefold()
     text = re.sub(r"[‐-―−]", "-", text)
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     return " ".join(token for token in _TOKENS.findall(text) if _is_kept(token))
@@ -54,11 +56,10 @@ def choose_part(key: str, seed: int, parts: Parts) -> Split:
     return "validation" if point >= 1 - parts.validation else "train"
 
 
-def keep_apart(rows: Iterable[Placed]) -> tuple[list[Placed], list[Placed]]:
+def keep_apart(rows: list[Placed]) -> tuple[list[Placed], list[Placed]]:
     """(kept, dropped): drops a row whose question another row claims for a stronger part."""
-    rows = list(rows)
     strongest: dict[str, int] = {}
     for placed in rows:
-        strongest[placed.key] = max(_STRENGTH[placed.part], strongest.setdefault(placed.key, 0))
+        strongest[placed.key] = max(_STRENGTH[placed.part], strongest.get(placed.key, 0))
     kept = [placed for placed in rows if _STRENGTH[placed.part] == strongest[placed.key]]
     return kept, [placed for placed in rows if _STRENGTH[placed.part] < strongest[placed.key]]

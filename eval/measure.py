@@ -31,13 +31,17 @@ class Job(BaseModel):
     out: str
 
 
+Samples = dict[str, list[dict[str, Any]]]
+"""Of each task what was measured, row by row."""
+
+
 class Measured(BaseModel):
     """What one worker found: the samples of every task, and the digest of the job they answer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
-    samples: dict[str, list[dict[str, Any]]]
+    samples: Samples
 
 
 class Sample(BaseModel):
@@ -55,7 +59,8 @@ class Setting:
 
     template: Template
     options: EvalTask
-    rows: Path | None
+    rows: list[Any]
+    """The test rows to score."""
     weights: Path
     load_seconds: float
 

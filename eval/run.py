@@ -1,6 +1,6 @@
 """The eval stage: starts a fresh process for each variant, then scores what they measured.
 
-Measuring (slow, in `eval.worker`) and scoring (pure, here) are apart: what a killed stage has measured is kept, and the
+Measuring (slow, in `eval.worker`) and scoring (pure) are apart: what a killed stage has measured is kept, and the
 rewards of every format, llama.cpp's too, are taken against the same reference figures.
 """
 
@@ -11,83 +11,82 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from eval.measure import Context, Job, Measured, Scored
-from eval.scoring import CHIEF, minus, scores_of, token_disagreements
-from eval.variants import kind_of, weights_of
+from eval.measure import Context, Job, Measured, Samples, Scored
+from eval.statistics import minus
 from stemma import ROOT
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
+from stemma.launch import die_with_parent
 from stemma.rows import Score
 from stemma.runs import digest_json
 from stemma.stages import Result, Work
+from stemma.weights import weights_of
 
 LOG_LINES = 15
+CHIEF = "merged"
+"""The variant others are compared with: what training made, before any format took something away."""
+
+Tasks = dict[str, Scored]
 
 
 def run(work: Work) -> Result:
     section = work.recipe.eval
-    counts = count_rows(work)
-    measured = {job.variant: measure(work, job) for job in jobs(work)}
+    files = test_files(work)
+    counts = count_rows(work, files)
+    measured = {variant: measure(work, make_job(work, variant, files)) for variant in _measured_variants(work)}
     _same_tokens(measured, section.reference)
     scored = {variant: _score(work, variant, measured) for variant in section.variants}
     scores = [score for variant in section.variants for score in _scores(work, variant, scored)]
     write_json(work.folder / "results.json", [score.model_dump(mode="json") for score in scores])
+    words = f"rewards are measured against the merged weights of stage `{section.reference}`"
+    facts = {
+        variant: {t: found.facts for t, found in tasks.items() if found.facts} for variant, tasks in scored.items()
+    }
     outputs = {"results": "results.json"} | _write_samples(work.folder, scored)
-    return Result(outputs, counts, {"reference": _reference_words(work), "token_disagreements": 0} | _facts(scored))
+    return Result(outputs, counts, {"reference": words, "token_disagreements": 0} | facts)
 
 
-def task_module(name: str) -> ModuleType:
-    return import_module(f"eval.tasks.{name}")
+def test_files(work: Work) -> dict[str, Path]:
+    """The test rows of each task that reads some."""
+    parts = {options.task: import_module(f"eval.tasks.{options.task}").PART for options in work.recipe.eval.tasks}
+    return {task: work.input("data", f"{part}/test") for task, part in parts.items() if part}
 
 
-def count_rows(work: Work) -> dict[str, Any]:
+def count_rows(work: Work, files: dict[str, Path]) -> dict[str, Any]:
     """How many test rows each task scores and skips. Raises UserError for a task without a single one."""
     counts: dict[str, Any] = {}
     problems = []
     for options in work.recipe.eval.tasks:
-        path = _test_file(work, options.task)
-        if path is None:
+        if options.task not in files:
             continue
-        kept, skipped = task_module(options.task).read(path, options.limit)
+        kept, skipped = import_module(f"eval.tasks.{options.task}").read(files[options.task], options.limit)
         counts[options.task] = {"scored": len(kept), "skipped": skipped}
         if not kept:
             found = f"task `{options.task}` has no row to score ({skipped} skipped)"
             hint = "give its data set a larger `parts.test`"
-            problems.append(Problem(str(path), found, "at least one test row", hint))
+            problems.append(Problem(str(files[options.task]), found, "at least one test row", hint))
     if problems:
         raise UserError(problems)
     return counts
 
 
-def _test_file(work: Work, task: str) -> Path | None:
-    part = task_module(task).PART
-    if part is None:
-        return None
-    if part not in work.recipe.data.sets():
-        found, hint = f"task `{task}` has no test rows", "add the data set, or drop the task"
-        raise UserError(Problem("eval.tasks", found, f"a data set `data.{part}`", hint))
-    return work.input("data", f"{part}/test")
-
-
-def jobs(work: Work) -> list[Job]:
-    """One job a variant; the reference of the rewards comes first and is measured even if it is not asked for."""
+def _measured_variants(work: Work) -> list[str]:
+    """The reference of the rewards comes first and is measured even if its scores are not asked for."""
     section = work.recipe.eval
     rewards = any(options.task == "preference" for options in section.tasks)
-    names = list(dict.fromkeys([*([section.reference] if rewards else []), *section.variants]))
-    return [_job(work, name) for name in names]
+    return list(dict.fromkeys([*([section.reference] if rewards else []), *section.variants]))
 
 
-def _job(work: Work, variant: str) -> Job:
+def make_job(work: Work, variant: str, files: dict[str, Path]) -> Job:
     section = work.recipe.eval
-    files = {options.task: _test_file(work, options.task) for options in section.tasks}
+    exported = variant in work.recipe.exported()
+    weights = work.input("export", variant) if exported else weights_of(work, variant)
     return Job(
-        variant=variant, kind=kind_of(variant), weights=str(weights_of(work, variant)),
+        variant=variant, kind="gguf" if variant.startswith("gguf-") else "hf", weights=str(weights),
         template=work.recipe.template.read_text(encoding="utf-8"), tasks=section.tasks,
-        data={task: str(path) for task, path in files.items() if path},
-        threads=section.threads or os.cpu_count() or 1,
+        data={task: str(path) for task, path in files.items()}, threads=section.threads or os.cpu_count() or 1,
         out=str(work.folder / "measured" / f"{variant}.json"),
     )  # fmt: skip
 
@@ -95,14 +94,13 @@ def _job(work: Work, variant: str) -> Job:
 def measure(work: Work, job: Job) -> Measured:
     """The findings of one variant: kept from a killed attempt at the same job, or measured now."""
     out = Path(job.out)
-    key = digest_json(job.model_dump(mode="json"))
-    if out.is_file() and (kept := Measured.model_validate(read_json(out))).key == key:
+    if out.is_file() and (kept := Measured.model_validate(read_json(out))).key == digest_json(job.model_dump()):
         work.say(f"eval: {job.variant} was measured before the stop, kept")
         return kept
     work.say(f"eval: measuring {job.variant}")
-    folder = work.folder / "jobs"
-    write_json(folder / f"{job.variant}.json", job.model_dump(mode="json"))
-    _start(folder / f"{job.variant}.json", folder / f"{job.variant}.log", job)
+    job_path = work.folder / "jobs" / f"{job.variant}.json"
+    write_json(job_path, job.model_dump())
+    _start(job_path, job_path.with_suffix(".log"), job)
     return Measured.model_validate(read_json(out))
 
 
@@ -111,10 +109,11 @@ def _start(job_path: Path, log_path: Path, job: Job) -> None:
     env = os.environ | offline | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(job.threads)}
     with log_path.open("w", encoding="utf-8") as log:
         command = [sys.executable, "-m", "eval.worker", str(job_path)]
-        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=ROOT, check=False)
-    if done.returncode != 0:
+        code = subprocess.run(
+            command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=ROOT, check=False, preexec_fn=die_with_parent
+        ).returncode
+    if code != 0:
         tail = "\n".join(log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
-        code = done.returncode
         raise StageFailed(f"eval: measuring {job.variant} ended with code {code}; its log {log_path} ends:\n{tail}")
 
 
@@ -128,28 +127,38 @@ def _same_tokens(measured: dict[str, Measured], reference: str) -> None:
             raise StageFailed(f"eval: {variant} and {yardstick} turn {len(rows)} rows into other token ids: {shown}")
 
 
-def _score(work: Work, variant: str, measured: dict[str, Measured]) -> dict[str, Scored]:
+def token_disagreements(samples: Samples, yardstick: Samples) -> list[str]:
+    """Rows, as task/id, whose token ids differ from the yardstick's."""
+    known = {(task, row["id"]): row["ids_digest"] for task, rows in yardstick.items() for row in rows}
+    found = [(task, row["id"], row["ids_digest"]) for task, rows in samples.items() for row in rows]
+    return [f"{task}/{row}" for task, row, digest in found if digest != known[task, row]]
+
+
+def _score(work: Work, variant: str, measured: dict[str, Measured]) -> Tasks:
     section = work.recipe.eval
     found = measured[variant].samples
-    # Only rewards need the reference, and `jobs` has measured it wherever rewards are asked for.
+    # Only rewards need the reference, and it is measured wherever rewards are asked for.
     anchors = measured[section.reference].samples if section.reference in measured else found
     return {
-        task: task_module(task).score(rows, Context(work.recipe.seed, section.beta, anchors[task]))
+        task: import_module(f"eval.tasks.{task}").score(rows, Context(work.recipe.seed, section.beta, anchors[task]))
         for task, rows in found.items()
     }
 
 
-def _scores(work: Work, variant: str, scored: dict[str, dict[str, Scored]]) -> list[Score]:
+def _scores(work: Work, variant: str, scored: dict[str, Tasks]) -> list[Score]:
     """The variant's rows of results.json: each task's figures, then what it loses or gains against the merged model."""
     rows: list[Score] = []
     for task, found in scored[variant].items():
-        rows += scores_of(variant, task, found.metrics)
-        if variant != CHIEF and CHIEF in scored:
-            rows += scores_of(variant, task, minus(found, scored[CHIEF][task], work.recipe.seed))
+        compared = minus(found, scored[CHIEF][task], work.recipe.seed) if variant != CHIEF and CHIEF in scored else []
+        for metric in found.metrics + compared:
+            place = {"variant": variant, "task": task, "samples": f"samples/{variant}/{task}.jsonl"}
+            rows.append(
+                Score(metric=metric.name, value=metric.value, n=metric.n, low=metric.low, high=metric.high, **place)
+            )
     return rows
 
 
-def _write_samples(folder: Path, scored: dict[str, dict[str, Scored]]) -> dict[str, str]:
+def _write_samples(folder: Path, scored: dict[str, Tasks]) -> dict[str, str]:
     outputs = {}
     for variant, tasks in scored.items():
         for task, found in tasks.items():
@@ -157,15 +166,3 @@ def _write_samples(folder: Path, scored: dict[str, dict[str, Scored]]) -> dict[s
             write_jsonl(folder / f"{name}.jsonl", found.samples)
             outputs[name] = f"{name}.jsonl"
     return outputs
-
-
-def _reference_words(work: Work) -> str:
-    reference = work.recipe.eval.reference
-    return f"rewards are measured against the merged weights of stage `{reference}`"
-
-
-def _facts(scored: dict[str, dict[str, Scored]]) -> dict[str, Any]:
-    return {
-        variant: {task: found.facts for task, found in tasks.items() if found.facts}
-        for variant, tasks in scored.items()
-    }

@@ -7,6 +7,8 @@ from math import comb, sqrt
 
 import numpy as np
 
+from eval.measure import Metric, Scored
+
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
 RESAMPLES = 2000
@@ -42,3 +44,16 @@ def mcnemar_p(first: Sequence[bool], second: Sequence[bool]) -> float:
     tail = sum(comb(changed, k) for k in range(min(won, lost) + 1))
     # Integers until the last division: 2.0 ** -changed underflows long before the counts get large.
     return float(min(1.0, 2 * tail / 2**changed))
+
+
+def minus(found: Scored, chief: Scored, seed: int) -> list[Metric]:
+    """For each yes-or-no metric the paired difference to the merged model (bootstrap interval) and McNemar's p."""
+    metrics = []
+    for name, right in found.right.items():
+        ids = [row for row in right if row in chief.right[name]]
+        ours, theirs = [right[row] for row in ids], [chief.right[name][row] for row in ids]
+        changes = [float(a) - float(b) for a, b in zip(ours, theirs, strict=True)]
+        interval = bootstrap_mean(changes, ids, seed)
+        metrics.append(Metric(f"{name}_minus_merged", sum(changes) / len(changes), len(ids), *interval))
+        metrics.append(Metric(f"{name}_minus_merged_p", mcnemar_p(ours, theirs), len(ids)))
+    return metrics

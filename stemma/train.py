@@ -15,6 +15,7 @@ from stemma.runs import digest_json, digest_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training_rows import Part, Sample, Tokenize, prove, sample
+from stemma.weights import weights_of
 
 Row = SftRow | PreferenceRow | McqRow
 ROWS: dict[str, type[Row]] = {"sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
@@ -25,7 +26,7 @@ PROOF = "deepspeed.json"
 def run(work: Work) -> Result:
     """Train one LoRA stage and hand over its adapter, merged model, history and Axolotl file."""
     template = Template.read(work.recipe.template)
-    start = _start(work)
+    start = weights_of(work, work.recipe.stage(work.stage).start_from)
     parts = _parts(work, template, tokenizer_of(start))
     config = write_config(work, start, parts, template)
     what = _describe(work, start)
@@ -120,20 +121,6 @@ def trim(config: dict[str, Any]) -> None:
     for folder in (*output.glob("checkpoint-*"), output / "torn", Path(config["dataset_prepared_path"])):
         shutil.rmtree(folder, ignore_errors=True)
     (output / "model.safetensors").unlink(missing_ok=True)
-
-
-def _start(work: Work) -> Path:
-    """The folder whose weights this stage trains on; a hub model's is in the local cache."""
-    start = work.recipe.stage(work.stage).start_from
-    if start != "base" or work.recipe.base is not None:
-        return work.input(start, "merged")
-    name = str(work.recipe.base_model)
-    if Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-
-    skipped = ["*.gguf", "*.bin", "*.h5"]
-    return Path(snapshot_download(name, revision=work.recipe.base_revision, ignore_patterns=skipped))
 
 
 def _parts(work: Work, template: Template, tokenize: Tokenize) -> dict[str, Part]:

@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Placed
-from data_builders.layout import plain
+from data_builders.drafts import Context, Draft, Row, plain
 from stemma.recipe import SourceOptions
-from stemma.rows import McqRow, PreferenceRow, SftRow, mcq_answer, mcq_prompt
+from stemma.rows import CorpusRow, McqRow, PreferenceRow, mcq_answer, mcq_prompt
 
 KINDS = ("corpus",)
 PHASE = "derive"
@@ -28,16 +27,14 @@ class Options(SourceOptions):
 def read(_: Options, context: Context) -> Iterator[Draft]:
     for placed in context.placed:
         if placed.part == "train" and placed.kind != "corpus":
-            yield Draft(f"{placed.kind} {placed.row.id}", placed.key, {"text": _text(placed)})
+            yield Draft(f"{placed.kind} {placed.row.id}", placed.key, {"text": _text(placed.row)})
 
 
-def _text(placed: Placed) -> str:
-    row = placed.row
+def _text(row: Row) -> str:
     if isinstance(row, McqRow):
         return plain(mcq_prompt(row), mcq_answer(row, row.answer))
     if isinstance(row, PreferenceRow):
         return plain(row.prompt, row.chosen)
-    if isinstance(row, SftRow):
-        asked = "\n\n".join(message.content for message in row.messages[:-1])
-        return plain(asked, row.messages[-1].content)
-    raise TypeError(f"no plain text for a {type(row).__name__}")
+    assert not isinstance(row, CorpusRow)
+    *asked, answer = [message.content for message in row.messages]
+    return plain("\n\n".join(asked), answer)

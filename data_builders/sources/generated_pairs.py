@@ -14,14 +14,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from jinja2 import StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_builders.drafts import Context, Draft, Drop
 from data_builders.exercises import exercises
-from data_builders.prompts import FOLDER, render
 from data_builders.split import question_key
+from stemma import ROOT
 from stemma.recipe import SourceOptions
 
 if TYPE_CHECKING:
@@ -29,30 +31,34 @@ if TYPE_CHECKING:
 
 KINDS = ("dpo",)
 PHASE = "generate"
-
-Verdict = Literal["A", "B", "AB", "None"]
+PROMPTS = ROOT / "recipes" / "prompts"
 
 
 class Options(SourceOptions):
     source: Literal["generated_pairs"]
 
     def files(self) -> list[str]:
-        return [str(FOLDER / f"{name}.jinja") for name in ("answer", "rank")]
+        return [str(PROMPTS / f"{name}.jinja") for name in ("answer", "rank")]
 
 
 class _Ranking(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    criteria: dict[str, Verdict]
+    criteria: dict[str, Literal["A", "B", "AB", "None"]]
     overall: Literal["A", "B"]
+
+
+def render(name: str, **values: str) -> str:
+    """The prompt `recipes/prompts/<name>.jinja`, filled in, in a sandbox."""
+    text = (PROMPTS / f"{name}.jinja").read_text(encoding="utf-8")
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined).from_string(text).render(**values)
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
     from data_builders.generator import connect  # loads the network client: half a second that `check` must not pay
 
-    if context.generator is None:
-        raise TypeError("generated_pairs needs the recipe's generator")
-    held_out = context.held_out()
+    assert context.generator, "a recipe without a generator is refused when it is read"
+    held_out = {placed.key for placed in context.placed if placed.part != "train"}
     questions = [e.question for e in reversed(exercises(context.seed)) if question_key(e.question) not in held_out]
     questions = questions[: options.limit]
     context.say(f"generator: {len(questions)} questions, two answers and a ranking each")
@@ -69,20 +75,22 @@ def _compare(question: str, writer: Writer, seed: int) -> Draft | Drop:
     rng = random.Random(f"{seed}/{question}")
     prompt = render("answer", question=question)
     replies = [writer.ask(prompt, rng.getrandbits(31)) for _ in range(2)]
-    answers = [reply.text for reply in replies]
-    row: dict[str, object] = {"question": question, "answers": answers}
-    problem = replies[0].problem or replies[1].problem or ("identical answers" if answers[0] == answers[1] else None)
+    first, second = answers = [reply.text for reply in replies]
+    row: dict[str, Any] = {"question": question, "answers": answers}
+    problem = replies[0].problem or replies[1].problem or ("identical answers" if first == second else None)
     if problem:
         return Drop(question, problem, row)
-    ranked = writer.ask(
-        render("rank", question=question, answer_a=answers[0], answer_b=answers[1]), rng.getrandbits(31), as_json=True
-    )
-    ranking = parse_ranking(ranked.text) if not ranked.problem else None
+    prompt = render("rank", question=question, answer_a=first, answer_b=second)
+    reply = writer.ask(prompt, rng.getrandbits(31), as_json=True)
+    ranking = parse_ranking(reply.text)
     if ranking is None:
-        return Drop(
-            question, f"ranking: {ranked.problem or 'not the JSON that was asked for'}", {**row, "ranking": ranked.text}
-        )
-    return _draft(question, answers, ranking, row)
+        problem = f"ranking: {reply.problem or 'not the JSON that was asked for'}"
+        return Drop(question, problem, {**row, "ranking": reply.text})
+    if ranking.criteria.get("correctness") == "None":
+        return Drop(question, "neither answer is correct", row)
+    chosen, rejected = answers if ranking.overall == "A" else (second, first)
+    pair = {"prompt": question, "chosen": chosen, "rejected": rejected, "meta": ranking.criteria}
+    return Draft(question, question, pair)
 
 
 def parse_ranking(text: str) -> _Ranking | None:
@@ -91,16 +99,3 @@ def parse_ranking(text: str) -> _Ranking | None:
         return _Ranking.model_validate_json(text[text.find("{") : text.rfind("}") + 1])
     except ValidationError:
         return None
-
-
-def _draft(question: str, answers: list[str], ranking: _Ranking, row: dict[str, object]) -> Draft | Drop:
-    if ranking.criteria.get("correctness") == "None":
-        return Drop(question, "neither answer is correct", row)
-    chosen, rejected = answers if ranking.overall == "A" else reversed(answers)
-    pair: dict[str, object] = {
-        "prompt": question,
-        "chosen": chosen,
-        "rejected": rejected,
-        "meta": dict(ranking.criteria),
-    }
-    return Draft(question, question, pair)

@@ -8,14 +8,11 @@ The calculator annotations `<<48/2=24>>` go; `#### 72` stays and is also `meta.g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from data_builders.drafts import Context, Draft, Drop, FileOptions
-from data_builders.worked import final_number, without_annotations
-from stemma.jsonl import read_rows
+from data_builders.drafts import Context, Draft, Drop, FileOptions, Line, read_lines
 
 KINDS = ("sft",)
 PHASE = "read"
@@ -25,16 +22,13 @@ class Options(FileOptions):
     source: Literal["gsm8k"]
 
 
-class _Problem(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class _Problem(Line):
     question: str
     answer: str
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    for number, problem in enumerate(read_rows(context.root / options.path, _Problem), start=1):
-        where = f"{options.path} row {number}"
+    for where, problem in read_lines(options, context, _Problem):
         answer = without_annotations(problem.answer)
         gold = final_number(answer)
         if gold is None:
@@ -42,3 +36,14 @@ def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
             continue
         messages = [{"role": "user", "content": problem.question}, {"role": "assistant", "content": answer}]
         yield Draft(where, problem.question, {"messages": messages, "meta": {"gold": gold, "file": options.path}})
+
+
+def without_annotations(answer: str) -> str:
+    """The answer without `<<48/2=24>>`, ending in `#### 72` (model solutions write `A: 72`)."""
+    return re.sub(r"\nA: (\S+)\s*$", r"\n#### \1", re.sub(r"<<[^<>]*>>", "", answer))
+
+
+def final_number(answer: str) -> str | None:
+    """The number behind `####`, without thousands separators; None when the answer does not end in one."""
+    match = re.search(r"\n#### \$?(-?[\d.,]*\d)\s*$", answer)
+    return match[1].replace(",", "") if match else None

@@ -13,11 +13,10 @@ import random
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
-from data_builders.drafts import Context, Draft, Drop, FileOptions
-from data_builders.worked import final_number, without_annotations
-from stemma.jsonl import read_rows
+from data_builders.drafts import Context, Draft, Drop, FileOptions, Line, read_lines
+from data_builders.sources.gsm8k import final_number, without_annotations
 
 KINDS = ("dpo",)
 PHASE = "read"
@@ -27,17 +26,15 @@ class Options(FileOptions):
     source: Literal["gsm8k_solutions"]
 
 
-class _Solution(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class _Solution(Line):
     is_correct: bool
     solution: str
 
 
-class _Solved(BaseModel):
+class _Solved(Line):
     """Every further key names a model and holds its solution."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, _Solution]
 
     question: str
@@ -45,25 +42,17 @@ class _Solved(BaseModel):
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    for number, solved in enumerate(read_rows(context.root / options.path, _Solved), start=1):
+    for where, solved in read_lines(options, context, _Solved):
+        finished: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
+        for model, solution in solved.__pydantic_extra__.items():
+            text = without_annotations(solution.solution)
+            if final_number(text) is not None:  # the others ran on without end
+                finished[solution.is_correct].append((model, text))
+        if not finished[True] or not finished[False]:
+            yield Drop(where, f"no {'wrong' if finished[True] else 'right'} solution", solved.model_dump())
+            continue
         rng = random.Random(f"{context.seed}/{solved.question}")
-        yield _draft(solved, rng, f"{options.path} row {number}", options.path)
-
-
-def _draft(solved: _Solved, rng: random.Random, where: str, path: str) -> Draft | Drop:
-    finished: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
-    for model, solution in solved.__pydantic_extra__.items():
-        text = without_annotations(solution.solution)
-        if final_number(text) is not None:  # the others ran on without end
-            finished[solution.is_correct].append((model, text))
-    for verdict, name in ((True, "right"), (False, "wrong")):
-        if not finished[verdict]:
-            return Drop(where, f"no {name} solution", solved.model_dump())
-    (chosen_by, chosen), (rejected_by, rejected) = rng.choice(finished[True]), rng.choice(finished[False])
-    row: dict[str, object] = {
-        "prompt": solved.question,
-        "chosen": chosen,
-        "rejected": rejected,
-    }
-    meta = {"chosen_by": chosen_by, "rejected_by": rejected_by, "file": path}
-    return Draft(where, solved.question, {**row, "meta": meta})
+        (chosen_by, chosen), (rejected_by, rejected) = rng.choice(finished[True]), rng.choice(finished[False])
+        meta = {"chosen_by": chosen_by, "rejected_by": rejected_by, "file": options.path}
+        row = {"prompt": solved.question, "chosen": chosen, "rejected": rejected, "meta": meta}
+        yield Draft(where, solved.question, row)

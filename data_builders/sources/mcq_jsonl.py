@@ -8,50 +8,70 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from data_builders.drafts import Context, Draft, Drop, FileOptions
-from data_builders.layout import parse_mcq
-from stemma.jsonl import read_rows
+from data_builders.drafts import Context, Draft, Drop, FileOptions, Line, read_lines
 from stemma.rows import LETTERS
 
 KINDS = ("mcq",)
 PHASE = "read"
+
+_LAYOUT = re.compile(
+    r"\s*(?:Question:)?\s*(?P<stem>.*?)\s*\n\s*Options:\s*\n(?P<options>.*?)\s*(?:\n\s*Answer:)?\s*", re.DOTALL
+)
 
 
 class Options(FileOptions):
     source: Literal["mcq_jsonl"]
 
 
-class _Question(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class _Question(Line):
     subject: str | None
     question: str
     answer: str
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    for number, question in enumerate(read_rows(context.root / options.path, _Question), start=1):
-        yield _draft(question, f"{options.path} row {number}", options.path)
+    for where, question in read_lines(options, context, _Question):
+        parsed = parse_mcq(question.question)
+        if parsed is None:
+            yield Drop(where, "not in the layout `Question: … Options: A. … Answer:`", question.model_dump())
+            continue
+        stem, choices = parsed
+        label = question.answer.strip().rstrip(".)").upper()
+        if label not in choices:
+            yield Drop(where, "the answer is none of the options", question.model_dump())
+            continue
+        answer = LETTERS[list(choices).index(label)]
+        row = {"question": stem, "choices": list(choices.values()), "answer": answer}
+        yield Draft(where, stem, {**row, "subject": question.subject or "", "meta": {"file": options.path}})
 
 
-def _draft(question: _Question, where: str, path: str) -> Draft | Drop:
-    parsed = parse_mcq(question.question)
-    if parsed is None:
-        return Drop(where, "not in the layout `Question: … Options: A. … Answer:`", question.model_dump())
-    stem, choices = parsed
-    label = question.answer.strip().rstrip(".)").upper()
-    if label not in choices:
-        return Drop(where, "the answer is none of the options", question.model_dump())
-    row: dict[str, object] = {
-        "question": stem,
-        "choices": list(choices.values()),
-        "answer": LETTERS[list(choices).index(label)],
-        "subject": question.subject or "",
-        "meta": {"file": path},
-    }
-    return Draft(where, stem, row)
+def parse_mcq(text: str) -> tuple[str, dict[str, str]] | None:
+    """(stem, {label: choice}) of a question in the course's layout, labelled A, B, … or 1, 2, …; None: another layout.
+
+    A choice may span lines: only the label that comes next starts the next choice.
+    """
+    match = _LAYOUT.fullmatch(text)
+    if match is None:
+        return None
+    for labels in (LETTERS, "123456789"):
+        choices = _parse_choices(match["options"], labels)
+        if len(choices) > 1:
+            return match["stem"], choices
+    return None
+
+
+def _parse_choices(text: str, labels: str) -> dict[str, str]:
+    choices: dict[str, str] = {}
+    for line in text.split("\n"):
+        label = labels[len(choices) : len(choices) + 1]
+        if label and (found := re.match(rf"\s*{label}[.)]\s*", line)):
+            choices[label] = line[found.end() :]
+        elif choices:
+            choices[labels[len(choices) - 1]] += "\n" + line
+        else:
+            return {}
+    return {label: choice.strip() for label, choice in choices.items()}

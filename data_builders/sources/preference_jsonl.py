@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from data_builders.drafts import Context, Draft, Drop, FileOptions
-from data_builders.layout import bare
-from stemma.jsonl import read_rows
+from data_builders.drafts import Context, Draft, Drop, FileOptions, Line, read_lines
+from data_builders.split import bare
 
 KINDS = ("dpo",)
 PHASE = "read"
@@ -24,20 +21,16 @@ class Options(FileOptions):
     source: Literal["preference_jsonl"]
 
 
-class _Pair(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
+class _Pair(Line):
     prompt: str
     chosen: str | None
     rejected: str | None
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    for number, pair in enumerate(read_rows(context.root / options.path, _Pair), start=1):
-        where = f"{options.path} row {number}"
-        prompt = bare(pair.prompt)
+    for where, pair in read_lines(options, context, _Pair):
         if pair.chosen is None or pair.rejected is None:
             yield Drop(where, "empty answer", pair.model_dump())
-            continue
-        row = {"prompt": prompt, "chosen": pair.chosen, "rejected": pair.rejected}
-        yield Draft(where, prompt, {**row, "meta": {"file": options.path}})
+        else:
+            row = {**pair.model_dump(), "prompt": bare(pair.prompt), "meta": {"file": options.path}}
+            yield Draft(where, row["prompt"], row)

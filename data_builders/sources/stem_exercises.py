@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Literal
+from inspect import getfile
+from typing import Any, Literal
 
 from pydantic import PositiveInt
 
-from data_builders.drafts import Context, Draft, Kind
+from data_builders.drafts import Context, Draft, Kind, plain
 from data_builders.exercises import Exercise, exercises
-from data_builders.layout import plain
 from stemma.recipe import SourceOptions
 from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
 from stemma.templates import answered
 
-FOLDER = Path(__file__).resolve().parent.parent
 KINDS = ("corpus", "sft", "dpo", "mcq")
 PHASE = "read"
 
@@ -39,7 +37,7 @@ class Options(SourceOptions):
     """How a multiple-choice question is answered: with the letter, or with the choice's text."""
 
     def files(self) -> list[str]:
-        return [str(FOLDER / "exercises.py")]  # the exercises are this source's data
+        return [getfile(Exercise)]  # the exercises are this source's data
 
 
 def read(options: Options, context: Context) -> Iterator[Draft]:
@@ -49,43 +47,26 @@ def read(options: Options, context: Context) -> Iterator[Draft]:
             yield Draft(f"exercise {number}", exercise.question, row)
 
 
-def _make(exercise: Exercise, kind: Kind, rng: random.Random, options: Options) -> Iterator[dict[str, object]]:
+def _make(exercise: Exercise, kind: Kind, rng: random.Random, options: Options) -> Iterator[dict[str, Any]]:
+    question, answer, meta = exercise.question, exercise.answer, {"subject": exercise.subject}
     if kind == "sft":
-        yield _sft(exercise)
+        messages = [message.model_dump() for message in answered(question, answer)]
+        yield {"messages": messages, "meta": {"gold": answer, **meta}}
     elif kind == "dpo":
-        yield from _dpo(exercise, rng.sample(exercise.wrong, options.pairs))
+        for rejected in rng.sample(exercise.wrong, options.pairs):
+            yield {"prompt": question, "chosen": answer, "rejected": rejected, "meta": meta}
     elif kind == "mcq":
         yield _mcq(exercise, rng, options.answer_as)
     else:
-        yield {"text": plain(exercise.question, exercise.answer)}
+        yield {"text": plain(question, answer)}
         for _ in range(options.orders):
-            question = _mcq(exercise, rng, options.answer_as)
-            row = McqRow.model_validate({"id": "corpus", "source": "stem_exercises", **question})
+            row = McqRow(id="corpus", source="stem_exercises", **_mcq(exercise, rng, options.answer_as))
             yield {"text": plain(mcq_prompt(row), mcq_answer(row, row.answer))}
 
 
-def _sft(exercise: Exercise) -> dict[str, object]:
-    messages = [message.model_dump() for message in answered(exercise.question, exercise.answer)]
-    return {"messages": messages, "meta": {"gold": exercise.answer, "subject": exercise.subject}}
-
-
-def _dpo(exercise: Exercise, wrong: list[str]) -> Iterator[dict[str, object]]:
-    for rejected in wrong:
-        yield {
-            "prompt": exercise.question,
-            "chosen": exercise.answer,
-            "rejected": rejected,
-            "meta": {"subject": exercise.subject},
-        }
-
-
-def _mcq(exercise: Exercise, rng: random.Random, answer_as: str) -> dict[str, object]:
+def _mcq(exercise: Exercise, rng: random.Random, answer_as: str) -> dict[str, Any]:
     choices = [exercise.answer, *exercise.wrong]
     rng.shuffle(choices)
-    return {
-        "question": exercise.question,
-        "choices": choices,
-        "answer": LETTERS[choices.index(exercise.answer)],
-        "answer_as": answer_as,
-        "subject": exercise.subject,
-    }
+    answer = LETTERS[choices.index(exercise.answer)]
+    row = {"question": exercise.question, "choices": choices, "answer": answer}
+    return {**row, "answer_as": answer_as, "subject": exercise.subject}

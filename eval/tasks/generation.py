@@ -42,10 +42,8 @@ def read(path: Path, limit: int | None) -> tuple[list[SftRow], int]:
 
 
 def measure(backend: Backend, setting: Setting) -> list[GenerationSample]:
-    assert setting.rows
-    rows, _ = read(setting.rows, setting.options.limit)
-    template = setting.template
-    prompts = [backend.tokenize(template.split(row.messages)[0]) for row in rows]
+    rows: list[SftRow] = setting.rows
+    prompts = [backend.tokenize(setting.template.split(row.messages)[0]) for row in rows]
     replies = backend.generate(prompts, setting.options.max_new_tokens)
     return [
         GenerationSample(

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from eval.backends import Backend, Ids, Request
+from eval.backends import Backend, Request
 from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
 from eval.statistics import wilson
 from stemma.jsonl import read_rows
@@ -37,28 +37,23 @@ def read(path: Path, limit: int | None) -> tuple[list[McqRow], int]:
 
 
 def measure(backend: Backend, setting: Setting) -> list[McqSample]:
-    assert setting.rows
-    rows, _ = read(setting.rows, setting.options.limit)
-    template = setting.template
-    requests = [request_of(backend, template, row) for row in rows]
-    found = backend.log_probs(requests)
+    rows: list[McqRow] = setting.rows
+    requests = [request_of(backend, setting.template, row) for row in rows]
     return [
         McqSample(
             id=row.id, subject=row.subject, answer=row.answer, ids_digest=ids_digest(request.prompt, *request.answers),
             log_probs={letter: sum(tokens) for letter, tokens in zip(LETTERS, answers, strict=False)},
         )
-        for row, request, answers in zip(rows, requests, found, strict=True)
+        for row, request, answers in zip(rows, requests, backend.log_probs(requests), strict=True)
     ]  # fmt: skip
 
 
 def request_of(backend: Backend, template: Template, row: McqRow) -> Request:
-    prompt, _ = template.split(answered(mcq_prompt(row), "A"))
-    return Request(backend.tokenize(prompt), [_letter(backend, template, row, x) for x in LETTERS[: len(row.choices)]])
-
-
-def _letter(backend: Backend, template: Template, row: McqRow, letter: str) -> Ids:
-    _, answer = template.split(answered(mcq_prompt(row), mcq_answer(row, letter)))
-    return backend.tokenize(answer.removesuffix(template.stop()) if row.answer_as == "letter" else answer)
+    picks = [answered(mcq_prompt(row), mcq_answer(row, letter)) for letter in LETTERS[: len(row.choices)]]
+    prompt, _ = template.split(picks[0])
+    stop = template.stop() if row.answer_as == "letter" else ""
+    answers = [template.split(pick)[1].removesuffix(stop) for pick in picks]
+    return Request(backend.tokenize(prompt), [backend.tokenize(answer) for answer in answers])
 
 
 def score(samples: list[dict[str, Any]], _context: Context) -> Scored:

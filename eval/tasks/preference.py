@@ -43,10 +43,8 @@ def read(path: Path, limit: int | None) -> tuple[list[PreferenceRow], int]:
 
 
 def measure(backend: Backend, setting: Setting) -> list[PreferenceSample]:
-    assert setting.rows
-    rows, _ = read(setting.rows, setting.options.limit)
-    template = setting.template
-    requests = [request_of(backend, template, row) for row in rows]
+    rows: list[PreferenceRow] = setting.rows
+    requests = [request_of(backend, setting.template, row) for row in rows]
     return [
         PreferenceSample(
             id=row.id, question_id=row.question_id, ids_digest=ids_digest(request.prompt, *request.answers),

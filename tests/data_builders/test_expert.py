@@ -10,7 +10,7 @@ import pytest
 
 from data_builders.exercises import Exercise, exercises
 from data_builders.expert import Expert, calculate, serve_expert
-from data_builders.prompts import render
+from data_builders.sources.generated_pairs import render
 from data_builders.split import question_key
 
 KNOWN = Exercise("What is the SI unit of force?", "newton", ("joule", "watt", "volt"), "unit")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from data_builders.generator import Reply, connect
+from data_builders.generator import Journal, Reply, connect
 from stemma.errors import StageFailed, UserError
 from stemma.recipe import Generator
 from tests.data_builders import loopback
@@ -111,3 +111,20 @@ def test_no_server_and_no_key_are_said_plainly(tmp_path: Path, monkeypatch: pyte
         connect(settings, tmp_path / "j", 42),
     ):
         pass
+
+
+def test_answers_survive_and_a_torn_last_line_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    journal = Journal(path)
+    journal.add("one", {"text": "1"})
+    journal.add("two", {"text": "2\n"})
+    journal.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"key": "three", "ans')
+    again = Journal(path)
+    assert again.find("one") == {"text": "1"}
+    assert again.find("two") == {"text": "2\n"}
+    assert again.find("three") is None
+    again.add("three", {"text": "3"})
+    again.close()
+    assert path.read_bytes() == whole + b'{"key": "three", "answer": {"text": "3"}}\n'

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from data_builders.drafts import Kind, Placed
-from data_builders.split import choose_part, keep_apart, question_id, question_key
+from data_builders.split import bare, choose_part, keep_apart, question_id, question_key
 from stemma.recipe import Parts
 from stemma.rows import CorpusRow, Split
 
@@ -31,6 +31,12 @@ def placed(kind: Kind, part: Split, key: str) -> Placed:
 def test_a_key_forgets_case_space_and_punctuation_only(question: str, key: str) -> None:
     assert question_key(question) == key
     assert question_key(key) == key
+
+
+def test_bare_takes_the_frame_off() -> None:
+    assert bare("Question: Why?\n\nAnswer:") == "Why?"
+    assert bare("Why? Answer: because") == "Why? Answer: because"
+    assert question_key("Question: Why?\n\nOptions:\nA. x\nB. y") == "why"
 
 
 @pytest.mark.parametrize(("one", "other"), [("3 - 4", "3 + 4"), ("3.5", "35"), ("x < 1", "x > 1"), ("6/2", "6*2")])

@@ -1,7 +1,8 @@
 import pytest
 
 from eval.measure import Scored
-from eval.scoring import minus, token_disagreements
+from eval.run import token_disagreements
+from eval.statistics import minus
 
 
 def scored(*right: bool) -> Scored:

@@ -12,6 +12,8 @@ import pytest
 
 from data_builders import SOURCES
 from data_builders.drafts import Draft, Drop, Kind
+from data_builders.sources.gsm8k import final_number, without_annotations
+from data_builders.sources.mcq_jsonl import parse_mcq
 from data_builders.split import question_key
 from stemma import ROOT
 from stemma.errors import UserError
@@ -116,6 +118,31 @@ def test_solutions_pair_right_with_wrong_and_skip_endless_ones(tmp_path: Path) -
     assert (row["chosen"], row["rejected"]) == ("thus\n#### 4", "so\n#### 5")
     assert row["meta"] == {"chosen_by": "large", "rejected_by": "small", "file": "s.jsonl"}
     assert drops(items) == [("s.jsonl row 2", "no wrong solution"), ("s.jsonl row 3", "no right solution")]
+
+
+def test_course_questions_are_parsed_with_letters_digits_and_long_choices() -> None:
+    assert parse_mcq("Question: q\nmore\n\nOptions:\nA. 1\nB. 2\n\nAnswer:") == ("q\nmore", {"A": "1", "B": "2"})
+    assert parse_mcq("Question: q\n\nOptions:\n1. x\n2. y\n3. z\n\nAnswer:") == ("q", {"1": "x", "2": "y", "3": "z"})
+    assert parse_mcq("Question: q\n\nOptions:\nA. if x:\n  A. go\nB. stop\n\nAnswer:") == (
+        "q",
+        {"A": "if x:\n  A. go", "B": "stop"},
+    )
+    assert parse_mcq("What is 2 + 2?") is None
+
+
+def test_annotations_go_and_the_final_number_is_read() -> None:
+    answer = without_annotations("He sold 48/2 = <<48/2=24>>24 clips.\n#### 1,072")
+    assert answer == "He sold 48/2 = 24 clips.\n#### 1,072"
+    assert final_number(answer) == "1072"
+
+
+def test_model_solutions_end_like_the_data_set() -> None:
+    assert without_annotations("1 + 1 = <<1+1=2>>2\nA: 2") == "1 + 1 = 2\n#### 2"
+
+
+def test_an_answer_without_end_has_no_final_number() -> None:
+    assert final_number("0.33333333") is None
+    assert final_number("so\n#### many") is None
 
 
 @pytest.mark.parametrize("source", ["preference_jsonl", "mcq_jsonl", "gsm8k", "gsm8k_solutions"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_builders.drafts import Placed
+from data_builders.drafts import Placed, plain
 from data_builders.sources.from_sets import Options, read
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow
 from stemma.templates import answered
@@ -26,3 +26,7 @@ def test_training_rows_of_the_other_sets_become_plain_texts(tmp_path: Path) -> N
         ("dpo 2", "Question: Why?\n\nAnswer: good"),
         ("mcq 3", "Question: Pick\n\nOptions:\nA. x\nB. y\n\nAnswer: B"),
     ]
+
+
+def test_plain_is_the_chat_layout_without_tokens() -> None:
+    assert plain(" What is 3 + 4?", "7 ") == "Question: What is 3 + 4?\n\nAnswer: 7"
