@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from stemma import ROOT
 from stemma.errors import StageFailed
+from stemma.launch import die_with_parent
 
-PR_SET_PDEATHSIG = 1
 LAST_LINES = 15
 
 
@@ -26,7 +24,7 @@ def run_python(arguments: list[str], import_path: Path, doing: str) -> None:
     }
     done = subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-        preexec_fn=lambda: ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+        preexec_fn=die_with_parent,
     )  # fmt: skip
     if done.returncode != 0:
         lines = "\n".join(done.stderr.strip().splitlines()[-LAST_LINES:])

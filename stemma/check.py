@@ -107,6 +107,8 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
     for name, section in sections.items():
         for key, value in section.items():
             found += _key_problems(name, str(key), value, where)
+    if isinstance(deepspeed := sections.get("base", {}).get("deepspeed"), str):
+        found += _deepspeed_problems(deepspeed, where(("base", "deepspeed")), folder)
     shared = sections.get("train", {})
     for stage in TRAINING:
         if stage in sections:

@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StageFailed as error:
         say(f"failed: {error}")
         return 1
+    except PermissionError as error:
+        say(str(Problem(str(error.filename), "cannot be read or written", hint="give yourself the right to")))
+        return 2
     except click.ClickException as error:
         error.show()
         return error.exit_code

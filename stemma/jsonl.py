@@ -55,7 +55,7 @@ def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
 
 def read_json(path: Path) -> Any:
     """The parsed file. Raises UserError naming the file and line of a syntax error."""
-    return _parse(path.read_text(encoding="utf-8"), str(path))
+    return _parse(_text(path), str(path))
 
 
 def read_dicts(path: Path) -> list[dict[str, Any]]:
@@ -90,7 +90,18 @@ def _lines(path: Path) -> list[str]:
     if not path.is_file():
         raise UserError(Problem(str(path), "no such file", "a JSONL file", "check the path in the recipe"))
     # Not splitlines(): U+2028 and form feeds are legal inside a JSON string.
-    return path.read_text(encoding="utf-8").split("\n")
+    return _text(path).split("\n")
+
+
+def _text(path: Path) -> str:
+    """UTF-8, with or without the mark that Windows puts in front. Raises UserError naming the line that is not."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        data, at = error.object, error.start
+        found = f"not UTF-8: byte 0x{data[at]:02x}"
+        line = data.count(b"\n", 0, at) + 1
+        raise UserError(Problem(f"{path}:{line}", found, "text in UTF-8")) from None
 
 
 def _parse(text: str, where: str) -> Any:
@@ -99,6 +110,8 @@ def _parse(text: str, where: str) -> Any:
     except json.JSONDecodeError as error:
         found = f"not valid JSON ({error.msg} at column {error.colno}): {text[:60]!r}"
         raise UserError(Problem(where, found, "one JSON value", "repair or delete this line")) from None
+    except RecursionError:
+        raise UserError(Problem(where, "brackets nested too deep to read", "one JSON value")) from None
 
 
 def _as_dict(text: str, where: str) -> dict[str, Any]:
@@ -113,6 +126,7 @@ def _as_row(text: str, where: str, model: type[Row]) -> Row:
     try:
         return model.model_validate(value)
     except ValidationError as error:
+        expected = f"an object of {', '.join(model.model_fields)}"
         raise UserError(
-            Problem(where, f"{'.'.join(map(str, e['loc']))}: {e['msg']}", f"a {model.__name__}") for e in error.errors()
+            Problem(where, f"{'.'.join(map(str, e['loc']))}: {e['msg']}", expected) for e in error.errors()
         ) from None

@@ -89,7 +89,7 @@ def _run(command: list[str], folder: Path, say: Callable[[str], None]) -> int:
     with (folder / "axolotl.log").open("w", encoding="utf-8") as log:
         child = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(folder),
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 (no other thread runs here; it must be set before the exec)
+            preexec_fn=die_with_parent,  # noqa: PLW1509 (no other thread runs here; it must be set before the exec)
         )  # fmt: skip
         try:
             assert child.stdout is not None
@@ -104,7 +104,7 @@ def _run(command: list[str], folder: Path, say: Callable[[str], None]) -> int:
             child.wait()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """A killed Stemma must not leave a trainer behind that writes into the folder the next run uses."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -113,6 +113,7 @@ def _environment(folder: Path) -> dict[str, str]:
     quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "WANDB_MODE": "disabled"}
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     caches = {"HF_DATASETS_CACHE": str(folder / "prepared" / "cache")}
+    quiet["STEMMA_PID"] = str(os.getpid())  # a trainer still starting when we are killed must know
     return {**os.environ, **quiet, **caches, "HF_HUB_OFFLINE": "1", "PATH": binaries, "PYTHONPATH": str(ROOT)}
 
 

@@ -145,6 +145,9 @@ def _let_deepspeed_run_on_cpu() -> None:
 def _die_with_launcher() -> None:
     """A killed run must not leave a trainer behind that writes into the folder the next run uses."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    stemma = os.environ.get("STEMMA_PID")  # absent when Axolotl is run by hand
+    if stemma and not Path(f"/proc/{stemma}").exists():
+        raise SystemExit("Stemma was killed while this process was starting")
 
 
 def _not_finite(output: Path) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
@@ -61,9 +61,15 @@ class Run:
         return self.root / stage
 
     def read_manifest(self, stage: str) -> Manifest | None:
-        """The stage's manifest, or None when the stage is not done."""
+        """The stage's manifest, or None when the stage is not done. Raises UserError when it was damaged."""
         path = self.folder(stage) / MANIFEST
-        return Manifest.model_validate(read_json(path)) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return Manifest.model_validate(read_json(path))
+        except (ValidationError, UserError):
+            found, hint = "not a manifest of this version", f"run `make {stage} RECIPE={self.root.name} FORCE=1`"
+            raise UserError(Problem(str(path), found, "the file as Stemma wrote it", hint)) from None
 
     def manifest(self, stage: str) -> Manifest:
         """The stage's manifest. Raises UserError naming the command that makes it."""
@@ -81,8 +87,13 @@ class Run:
         return manifest
 
     def output(self, stage: str, name: str) -> Path:
-        """The path of a named output. Raises UserError when the stage is not done, KeyError without such an output."""
-        return self.folder(stage) / self.manifest(stage).outputs[name].path
+        """The path of a named output. Raises UserError when the stage is not done or the output is not there."""
+        outputs = self.manifest(stage).outputs
+        path = self.folder(stage) / (outputs[name].path if name in outputs else name)
+        if name in outputs and path.exists():
+            return path
+        hint = f"the recipe or the folder changed since: run `make {stage} RECIPE={self.root.name}`"
+        raise UserError(Problem(str(path), f"stage `{stage}` has no output `{name}`", "a file or folder", hint))
 
 
 def describe(folder: Path, relative: str) -> Output:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from stemma.axolotl import Paths, render
 from stemma.errors import UserError
 from stemma.recipe import Recipe
-from stemma.runs import Run, digest_of
+from stemma.runs import MANIFEST, Run, digest_of
 from stemma.stages import chain, is_fresh, upstream
 from stemma.templates import Template
 
@@ -53,7 +53,7 @@ def states(recipe: Recipe, run: Run) -> dict[str, str]:
 
 
 def _state(recipe: Recipe, run: Run, stage: str, known: dict[str, str]) -> str:
-    if run.read_manifest(stage) is None:
+    if not (run.folder(stage) / MANIFEST).is_file():
         return "not done"
     late = [name for name in upstream(recipe, stage) if known[name] != "up to date"]
     if late:

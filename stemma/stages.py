@@ -6,6 +6,7 @@ keeps the folder of a killed attempt only when the same work is asked for again,
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import importlib
 import os
@@ -22,7 +23,7 @@ from typing import Any, Literal
 
 from stemma import ROOT
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_json, write_json
+from stemma.jsonl import write_json
 from stemma.recipe import Recipe
 from stemma.runs import MANIFEST, Manifest, Run, describe, digest_json, digest_of, size_of
 
@@ -48,6 +49,12 @@ ENGINES = (
     "datasets",
     "llama-cpp-python",
 )
+
+UNWRITABLE = (
+    *(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)),
+    "file write failed",
+)
+"""How they say it: safetensors and torch raise errors of their own, and of a child only the end of its log comes."""
 
 Outcome = Literal["done", "up to date", "reused"]
 
@@ -145,18 +152,11 @@ def _inputs(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in upstream(recipe, stage):
         found |= {f"{name}/{output}": o.sha256 for output, o in run.manifest(name).outputs.items()}
-    for path in recipe.files(stage):
-        if not path.exists():
-            raise UserError(
-                Problem(
-                    f"{recipe.path.name} ({stage})",
-                    f"no such file: {path}",
-                    "an existing file",
-                    "paths in `data` start at data.root (DATA=…)",
-                )
-            )
-        found[str(path)] = digest_of(path)
-    return found
+    where, hint = f"{recipe.path.name} ({stage})", "paths in `data` start at data.root (DATA=…)"
+    missing = [path for path in recipe.files(stage) if not path.is_file()]
+    if missing:
+        raise UserError(Problem(where, f"no such file: {', '.join(map(str, missing))}", "existing files", hint))
+    return found | {str(path): digest_of(path) for path in recipe.files(stage)}
 
 
 def _is_fresh(run: Run, stage: str, key: str) -> bool:
@@ -172,7 +172,7 @@ def _adopt(run: Run, stage: str, key: str, recipe: Recipe) -> bool:
     """Take over another recipe's identical stage (tiny-base-dpo shares tiny's data and base)."""
     for other in sorted(run.root.parent.glob(f"*/{stage}/{MANIFEST}")):
         donor = Run(other.parent.parent)
-        if donor.root == run.root or not _is_fresh(donor, stage, key):
+        if donor.root == run.root or not _is_donor(donor, stage, key):
             continue
         folder = run.folder(stage)
         _empty(folder)
@@ -183,10 +183,17 @@ def _adopt(run: Run, stage: str, key: str, recipe: Recipe) -> bool:
     return False
 
 
+def _is_donor(run: Run, stage: str, key: str) -> bool:
+    try:
+        return _is_fresh(run, stage, key)
+    except UserError:  # its manifest is damaged: that run's trouble, not ours
+        return False
+
+
 def _prepare(folder: Path, key: str, force: bool) -> None:
     """Keep what a killed attempt at the same work left (checkpoints, caches); throw away anything else."""
     begun = folder / ".begun.json"
-    if force or not begun.is_file() or read_json(begun) != {"key": key}:
+    if force or not begun.is_file() or key.encode() not in begun.read_bytes():
         _empty(folder)
         write_json(begun, {"key": key})
 
@@ -200,25 +207,24 @@ def _empty(folder: Path) -> None:
 
 @contextmanager
 def _writable(folder: Path) -> Iterator[None]:
-    made = False
+    """Whoever cannot write, Python or an engine: one clear error."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        made = True
-        yield
     except OSError as error:
-        if (
-            made and not isinstance(error, PermissionError) and error.errno not in (28, 30, 122)
-        ):  # no space, read-only, quota
+        raise _cannot_write(folder, error, str(error.strerror)) from None
+    try:
+        yield
+    except Exception as error:
+        reason = next((text for text in UNWRITABLE if text in str(error)), None)
+        if reason is None or isinstance(error, UserError):
             raise
-        where = str(error.filename or folder)
-        raise UserError(
-            Problem(
-                where,
-                f"cannot write: {error.strerror}",
-                "a writable folder with free space",
-                "free some space, or pass --runs FOLDER",
-            )
-        ) from None
+        raise _cannot_write(folder, error, reason) from None
+
+
+def _cannot_write(folder: Path, error: Exception, reason: str) -> UserError:
+    where = error.filename if isinstance(error, OSError) and error.filename else folder
+    expected, hint = "a writable folder with free space", "free some space, or pass --runs FOLDER"
+    return UserError(Problem(str(where), f"cannot write: {reason}", expected, hint))
 
 
 @contextmanager

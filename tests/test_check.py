@@ -154,6 +154,12 @@ def test_missing_deepspeed_file_names_the_nearest_once(write_recipe: Write, tmp_
     ]
 
 
+def test_a_missing_deepspeed_file_of_the_base_is_found(write_recipe: Write) -> None:
+    write_recipe(("learning_rate: 1e-3", "deepspeed: deepspeed/zero9.json"))
+    [problem] = refused()
+    assert problem.startswith("recipes/small.yml:6: no such file: ")
+
+
 def test_a_deepspeed_file_that_is_none(write_recipe: Write, tmp_path: Path) -> None:
     write_recipe()
     (tmp_path / "recipes/deepspeed/zero1.json").write_text("{}")

@@ -168,6 +168,15 @@ def test_unwritable_runs_give_one_clear_error(tiny_stages: None, tmp_path: Path,
     assert "cannot write: Not a directory\n  expected: a writable folder with free space" in capsys.readouterr().err
 
 
+def test_a_file_without_the_right_to_read_it(tiny_stages: None, monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+    def refuse(work: Work) -> Result:
+        raise PermissionError(13, "Permission denied", "secret.jsonl")
+
+    monkeypatch.setattr("tiny_stage.run", refuse)
+    assert main(["data", "small"]) == 2
+    assert capsys.readouterr().err.startswith("secret.jsonl: cannot be read or written\n")
+
+
 @pytest.mark.slow
 def test_doctor_really_looks_and_never_shows_a_key(monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")

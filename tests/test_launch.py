@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from stemma import launch
+from stemma import ROOT, launch
 from stemma.errors import StageFailed
 
 
@@ -86,3 +89,21 @@ def test_why_a_run_stopped(tmp_path: Path) -> None:
     assert launch.why(tmp_path, tmp_path / "axolotl.log", 0).endswith("the last line")
     (tmp_path / "failure.json").write_text(json.dumps({"step": 3, "reason": "the loss of step 3 is nan"}))
     assert "training stopped: the loss of step 3 is nan" in launch.why(tmp_path, tmp_path / "axolotl.log", 1)
+
+
+def test_a_child_ends_with_its_killed_parent() -> None:
+    code = (
+        "import subprocess; from stemma.launch import die_with_parent\n"
+        "print(subprocess.Popen(['sleep', '60'], preexec_fn=die_with_parent).pid, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, cwd=ROOT
+    ) as parent:
+        assert parent.stdout is not None
+        child = Path(f"/proc/{int(parent.stdout.readline())}/stat")
+        assert child.exists()
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while child.exists() and " Z " not in child.read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not child.exists() or " Z " in child.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,3 +75,11 @@ def test_the_marker_tells_of_broken_weights(tmp_path: Path) -> None:
     subject.post_train_unload(SimpleNamespace(output_dir=str(tmp_path)))
     written = json.loads((tmp_path / launch.COMPLETED).read_text())
     assert (written["not_finite"], written["steps"], written["planned_steps"]) == (["bad"], 8, 8)
+
+
+def test_a_trainer_that_starts_after_its_stemma_was_killed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    monkeypatch.setenv("STEMMA_PID", str(dead.pid))
+    with pytest.raises(SystemExit, match="Stemma was killed"):
+        plugin._die_with_launcher()

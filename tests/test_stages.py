@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +14,11 @@ from types import ModuleType
 import pytest
 
 from stemma import stages
-from stemma.errors import GateFailed, UserError
+from stemma.errors import GateFailed, StageFailed, UserError
 from stemma.load import load
 from stemma.recipe import Recipe
 from stemma.runs import Run
+from stemma.show import states
 from stemma.stages import Result, Work, chain, execute, is_fresh, upstream
 
 Write = Callable[..., Path]
@@ -200,8 +203,53 @@ def test_read_only_runs(recipe: Recipe, stage: Stage, tmp_path: Path) -> None:
     assert "hint: free some space, or pass --runs FOLDER" in str(caught.value)
 
 
-def test_a_full_disk_is_one_clear_error(recipe: Recipe, run: Run, stage: Stage) -> None:
-    stage.fails = OSError(28, "No space left on device", str(run.folder("data") / "out.txt"))
-    with pytest.raises(UserError, match=r"out\.txt: cannot write: No space left on device"):
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (OSError(28, "No space left on device", "out.txt"), "out.txt: cannot write: No space left on device\n"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "data: cannot write: No space left on"),
+        (StageFailed("axolotl ended (exit code 1) …\nfile write failed"), "data: cannot write: file write failed\n"),
+    ],
+)
+def test_a_full_disk_is_one_clear_error(recipe: Recipe, run: Run, stage: Stage, failure: Exception, said: str) -> None:
+    stage.fails = failure
+    with pytest.raises(UserError, match=re.escape(said)):
         bring(recipe, run)
     assert run.read_manifest("data") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_a_damaged_manifest_is_no_proof_and_no_traceback(
+    write_recipe: Write, recipe: Recipe, run: Run, stage: Stage, text: str
+) -> None:
+    bring(recipe, run)
+    (run.folder("data") / "manifest.json").write_text(text)
+    for name in ("data", "base"):
+        with pytest.raises(UserError, match=r"data/manifest\.json: not a manifest of this version") as caught:
+            bring(recipe, run, name)
+    assert "hint: run `make data RECIPE=small FORCE=1`" in str(caught.value)
+    assert states(recipe, run)["data"] == "stale: not a manifest of this version"
+    write_recipe(name="other", text="extends: small\nname: other\n")
+    assert bring(load("other"), Run(run.root.parent / "other")) == "done"  # takes nothing over from it
+    assert bring(recipe, run, force=True) == "done"
+
+
+def test_a_lost_or_never_made_output_names_the_command(recipe: Recipe, run: Run, stage: Stage) -> None:
+    bring(recipe, run)
+    (run.folder("data") / "out.txt").unlink()
+    with pytest.raises(UserError, match=r"data/out\.txt: stage `data` has no output `text`"):
+        run.output("data", "text")
+    with pytest.raises(UserError, match="run `make data RECIPE=small`"):
+        run.output("data", "mcq/train")
+
+
+def test_kill_9_leaves_no_manifest_and_no_lock(
+    recipe: Recipe, run: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr("tiny_stage.run", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        bring(recipe, run)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert run.read_manifest("data") is None
+    assert bring(recipe, run) == "done"
