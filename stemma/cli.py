@@ -152,11 +152,26 @@ def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run
             fresh = known[stage] == "up to date" and not force
             print(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
         return
+    if len(stages) == 1:
+        _warn_of_stale(recipe, run, stages[0])
     for stage in stages:
         start = time.monotonic()
         outcome = execute(recipe, run, stage, lambda text, stage=stage: say(f"[{stage}] {text}"), force)  # type: ignore[misc]
         took = f" in {time.monotonic() - start:.0f} s" if outcome == "done" else ""
         print(f"{stage:<7} {outcome}{took}", flush=True)
+
+
+def _warn_of_stale(recipe: Recipe, run: Run, stage: str) -> None:
+    """One stage alone takes what is there; the user may not know that it is old."""
+    from stemma.show import states
+    from stemma.stages import chain, upstream
+
+    if stage not in chain(recipe):
+        return
+    known = states(recipe, run)
+    for name in upstream(recipe, stage):
+        if known[name].startswith("stale"):
+            say(f"warning: `{name}` is {known[name]}; `make all RECIPE={recipe.name}` brings the chain up to date")
 
 
 def _add_stage_verb(stage: str) -> None:

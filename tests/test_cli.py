@@ -139,6 +139,16 @@ def test_missing_upstream_is_the_users(tiny_stages: None, capsys: Say) -> None:
     assert "Traceback" not in err
 
 
+def test_one_stage_on_a_stale_upstream_says_so(tiny_stages: None, capsys: Say) -> None:
+    assert main(["all", "small"]) == 0
+    capsys.readouterr()
+    assert main(["dpo", "small", "--set", "sft.learning_rate=1e-5"]) == 0
+    said = capsys.readouterr().err
+    assert "warning: `sft` is stale: its settings, inputs or outputs changed; `make all RECIPE=small` brings" in said
+    assert main(["dpo", "small"]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
 def test_a_failed_gate_ends_with_1_and_an_interruption_with_130(tiny_stages: None, capsys: Say) -> None:
     assert main(["data", "small", "--set", "seed=13"]) == 1
     assert capsys.readouterr().err == "failed: merge: top-1 agreement 0.4 < 0.98\n"
