@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import signal
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,12 @@ def record_first_step(trainer: Any, output: Path) -> None:
 
 
 def _let_deepspeed_run_on_cpu() -> None:
-    import deepspeed.comm.torch as deepspeed_torch
     import deepspeed.runtime.zero.stage_1_and_2 as zero
     from accelerate import DistributedType, PartialState
 
     # Its shared-memory collectives compile for minutes on first use; gloo does the same work.
-    deepspeed_torch.build_shm_op = lambda: None
+    # (By import_module: as an attribute of deepspeed.comm, `torch` is torch itself.)
+    import_module("deepspeed.comm.torch").build_shm_op = lambda: None  # type: ignore[attr-defined]
     # torch 2.13 refuses the in-place gather of views ("Output 0 of Split is a view"); the weights need no gradient.
     zero.all_gather_dp_groups = torch.no_grad()(zero.all_gather_dp_groups)
     if _ranks() == 1 and not torch.distributed.is_initialized():

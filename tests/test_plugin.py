@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +76,12 @@ def test_the_marker_tells_of_broken_weights(tmp_path: Path) -> None:
     subject.post_train_unload(SimpleNamespace(output_dir=str(tmp_path)))
     written = json.loads((tmp_path / launch.COMPLETED).read_text())
     assert (written["not_finite"], written["steps"], written["planned_steps"]) == (["bad"], 8, 8)
+
+
+def test_deepspeed_compiles_no_collectives_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    plugin._let_deepspeed_run_on_cpu()
+    assert sys.modules["deepspeed.comm.torch"].build_shm_op() is None
 
 
 def test_a_trainer_that_starts_after_its_stemma_was_killed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
