@@ -158,8 +158,11 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     shutil.copyfile(output / "adapter_model.safetensors", part / "adapter_model.safetensors")
     base = work.recipe.stage(work.stage).start_from
     hub = work.recipe.base_model if base == "base" else None
-    named = {"base_model_name_or_path": hub or f"{work.recipe.name}/{base}/merged"}
-    write_json(part / "adapter_config.json", read_json(output / "adapter_config.json") | named)
+    given = read_json(output / "adapter_config.json")
+    # PEFT writes the modules in the order of a set, another one each run: equal adapters must have equal digests.
+    ours = {"target_modules": sorted(given["target_modules"])}
+    ours["base_model_name_or_path"] = hub or f"{work.recipe.name}/{base}/merged"
+    write_json(part / "adapter_config.json", given | ours)
     write_text(part / "base.sha256", _digest_of_weights(start) + "\n")
     shutil.rmtree(adapter, ignore_errors=True)
     part.rename(adapter)
