@@ -80,7 +80,7 @@ install_all() {
     say "installing torch"
     pip install --quiet --constraint constraints.txt torch
     say "installing Axolotl, DeepSpeed and the rest (about 4 minutes)"
-    pip install --quiet --constraint constraints.txt "$(wheel_folder)"/*.whl --editable '.[train,export,eval,laptop,dev]'
+    pip install --quiet --constraint constraints.txt "$(wheel_folder)"/*.whl --editable '.[data,train,export,eval,laptop,dev]'
 }
 
 is_ready && exit 0
