@@ -60,7 +60,7 @@ def read_json(path: Path) -> Any:
 
 def read_dicts(path: Path) -> list[dict[str, Any]]:
     """Every line of a JSONL file as an object. Raises UserError with all malformed lines (the first 20)."""
-    return _each(path, _as_dict)
+    return _each(path, parse_object)
 
 
 def read_rows(path: Path, model: type[Row]) -> list[Row]:
@@ -114,7 +114,8 @@ def _parse(text: str, where: str) -> Any:
         raise UserError(Problem(where, "brackets nested too deep to read", "one JSON value")) from None
 
 
-def _as_dict(text: str, where: str) -> dict[str, Any]:
+def parse_object(text: str, where: str) -> dict[str, Any]:
+    """A line of a JSONL file. Raises UserError where it is not one JSON object."""
     value = _parse(text, where)
     if not isinstance(value, dict):
         raise UserError(Problem(where, f"a JSON {type(value).__name__}", "one JSON object a line"))
@@ -122,7 +123,7 @@ def _as_dict(text: str, where: str) -> dict[str, Any]:
 
 
 def _as_row(text: str, where: str, model: type[Row]) -> Row:
-    value = _as_dict(text, where)
+    value = parse_object(text, where)
     try:
         return model.model_validate(value)
     except ValidationError as error:

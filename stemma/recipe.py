@@ -8,21 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, SerializeAsAny, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from stemma.rows import Split
+from stemma.data_section import DataSection, Section
 
 TRAINING = ("sft", "dpo", "mcq")
 GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 
 Start = Literal["base", "sft", "dpo"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """Strict: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class AxolotlSection(BaseModel):
@@ -52,73 +45,6 @@ class TrainingStage(AxolotlSection):
     """One LoRA stage. `start_from` names the stage whose merged weights it trains on (for DPO also the reference)."""
 
     start_from: Start
-
-
-class SourceOptions(Section):
-    """What every source accepts. Each module of `data_builders/sources` derives its own options from this."""
-
-    source: str
-    use: Split | Literal["split"] = "split"
-    """`split`: divide by question into train, validation and test; otherwise all rows go to that part."""
-    limit: PositiveInt | None = None
-
-    def files(self) -> list[str]:
-        """The files it reads, relative to `data.root`: part of what makes the data stage stale."""
-        return []
-
-
-def _parse_source(value: Any) -> Any:
-    # The registry holds option models only (no torch, no network), so that `check` stays fast.
-    from data_builders import SOURCES
-
-    if not isinstance(value, dict) or "source" not in value:
-        raise ValueError("a source is a mapping with the key `source`")
-    name = value["source"]
-    if not isinstance(name, str) or name not in SOURCES:
-        raise ValueError(f"unknown source {name!r}; known: {', '.join(sorted(SOURCES))}")
-    return SOURCES[name].Options.model_validate(value)
-
-
-Source = Annotated[SerializeAsAny[SourceOptions], BeforeValidator(_parse_source)]
-
-
-class Parts(Section):
-    """Shares of the questions that go to validation and test; the rest is training material."""
-
-    validation: Fraction = 0.05
-    test: Fraction = 0.1
-
-
-class DataSet(Section):
-    sources: list[Source] = Field(min_length=1)
-    parts: Parts = Parts()
-
-
-class Generator(Section):
-    """Who writes and ranks generated answers: an OpenAI-compatible server, or the scripted expert on loopback."""
-
-    server: Literal["openai", "scripted-expert"] = "openai"
-    base_url: str | None = None
-    model: str
-    api_key_env: str = "OPENAI_API_KEY"
-    temperature: float = 0.7
-    max_tokens: PositiveInt = 512
-    concurrency: PositiveInt = 8
-
-
-class DataSection(Section):
-    root: str = "."
-    """Where relative paths of sources start; `DATA=` on the command line."""
-    generator: Generator | None = None
-    corpus: DataSet | None = None
-    sft: DataSet | None = None
-    dpo: DataSet | None = None
-    mcq: DataSet | None = None
-
-    def sets(self) -> dict[str, DataSet]:
-        """The data sets this recipe builds, by name."""
-        named = {"corpus": self.corpus, "sft": self.sft, "dpo": self.dpo, "mcq": self.mcq}
-        return {name: dataset for name, dataset in named.items() if dataset is not None}
 
 
 class Merge(Section):
@@ -256,7 +182,7 @@ class Recipe(Section):
         """All recipe settings the stage's work depends on: the recipe's part of its freshness key."""
         shared: dict[str, Any] = {"seed": self.seed}
         if stage == "data":
-            return shared | {"data": self.data.model_dump(mode="json", exclude={"root"})}
+            return shared | {"data": self.data.content()}
         if stage == "base":
             return shared | {"base": self.base.model_dump(mode="json") if self.base else None}
         if stage in TRAINING:
@@ -274,8 +200,7 @@ class Recipe(Section):
     def files(self, stage: str) -> list[Path]:
         """The user's files a stage reads, so that editing one makes the stage stale."""
         if stage == "data":
-            sources = [source for dataset in self.data.sets().values() for source in dataset.sources]
-            return sorted({Path(self.data.root) / name for source in sources for name in source.files()})
+            return self.data.files()
         if stage == "report":
             return []
         deepspeed = self.axolotl(stage).get("deepspeed") if stage in ("base", *self.training_stages()) else None

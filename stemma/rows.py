@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
@@ -68,9 +69,10 @@ class McqRow(_Row):
     question: Text
     choices: list[Text]
     answer: Text
-    answer_as: Literal["letter", "text"] = "letter"
-    """What the assistant says: the letter (the course's protocol), or the choice's text, which a model too small to
-    point at letters can learn too."""
+    answer_as: Literal["letter", "text", "explained"] = "letter"
+    """What the assistant says: the letter (the course's protocol); the choice's text, which a model too small to point
+    at letters can learn too; or the letter and then `explanation`."""
+    explanation: str = ""
     subject: str = ""
     meta: Meta = {}
 
@@ -80,17 +82,30 @@ class McqRow(_Row):
             raise ValueError(f"{len(self.choices)} choices; 2 to {len(LETTERS)} can be lettered")
         if self.answer not in LETTERS[: len(self.choices)]:
             raise ValueError(f"answer {self.answer!r} is none of the letters {LETTERS[: len(self.choices)]}")
+        if self.answer_as == "explained" and not self.explanation.strip():
+            raise ValueError("answer_as: explained, but there is no explanation")
         return self
 
 
 def mcq_prompt(row: McqRow) -> str:
-    """The user's turn of a multiple-choice question, in the course's layout (stem, blank line, lettered options)."""
-    options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, row.choices, strict=False))
-    return f"{row.question}\n\nOptions:\n{options}"
+    """The user's turn of a multiple-choice question, in the course's layout (stem, blank line, lettered options).
+
+    An explained answer is asked for, so that the plain layout keeps meaning the letter alone.
+    """
+    asked = "\n\nGive the letter, then explain." if row.answer_as == "explained" else ""
+    return lettered(row.question, row.choices) + asked
+
+
+def lettered(question: str, choices: Sequence[str]) -> str:
+    """A question with its choices as options A, B, …"""
+    options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
+    return f"{question}\n\nOptions:\n{options}"
 
 
 def mcq_answer(row: McqRow, letter: str) -> str:
     """What the assistant says to pick `letter`."""
+    if row.answer_as == "explained":
+        return f"{letter}\n\n{row.explanation}"
     return letter if row.answer_as == "letter" else row.choices[LETTERS.index(letter)]
 
 
