@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from glob import glob
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stemma.jsonl import read_rows
-from stemma.recipe import Generator, SourceOptions
+from data_builders.tables import CSV, CsvForm, Found, HubSet, read_hub, read_table
+from stemma.data_section import SourceOptions
+from stemma.errors import Problem, UserError
+from stemma.jsonl import PROBLEMS_SHOWN
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, Split
+from stemma.runs import digest_json
 
 Kind = Literal["corpus", "sft", "dpo", "mcq"]
 Phase = Literal["read", "generate", "derive"]
@@ -29,12 +34,27 @@ def parts_of(kind: str) -> tuple[Split, ...]:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Who wrote a generated row, and what it cost (None: no price table)."""
+
+    model: str
+    date: str
+    prompt_sha256: str
+    requests: int
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True)
 class Draft:
     """A row as a source gives it, not yet cleaned, without its ids and `source`. `question` decides its part."""
 
     where: str
     question: str
     row: dict[str, Any]
+    file: str = ""
+    """The file it was read from, relative to `data.root`, or the hub name with its revision."""
+    origin: Origin | None = None
+    """For generated rows."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +68,58 @@ class Drop:
 
 @dataclass(frozen=True)
 class Placed:
-    """A clean row, its set, its part, and the key of its question. `batch` names its source as the recipe uses it."""
+    """A clean row, its set, its part, and its question. `batch` names its source as the recipe uses it."""
 
     batch: str
     kind: Kind
     part: Split
     key: str
-    where: str
+    """The question's key (see split.question_key)."""
+    cluster: str
+    """The key that stands for all near-duplicates of the question: they share a part."""
+    fixed: bool
+    """Whether the recipe said which part (`use: train`), or the split chose it."""
+    draft: Draft
     row: Row
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request to the generator. Asks that differ in `seed` are separate chats. `schema`: the JSON it returns."""
+
+    messages: tuple[Message, ...]
+    seed: int
+    schema: type[BaseModel] | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: `text`, parsed into `value` where a schema was asked; or `problem`, why it cannot be used."""
+
+    text: str
+    origin: Origin
+    value: BaseModel | None = None
+    problem: str | None = None
+
+
+class Writer(Protocol):
+    """Answers requests from the ledger or the server. Raises StageFailed or UserError when the server is of no use."""
+
+    async def ask(self, ask: Ask) -> Reply: ...
+
+
+Job = Callable[[Writer], Awaitable[Draft | Drop]]
+"""Asks what it needs (in parallel, in turn) and makes one row of the replies."""
+Generate = Callable[[Sequence[Job]], Iterable[Draft | Drop]]
+"""Runs jobs side by side; results in the jobs' order. A dry run only counts what they would ask."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +129,42 @@ class Context:
     kind: Kind
     root: Path
     seed: int
-    folder: Path
-    generator: Generator | None
     placed: tuple[Placed, ...]
     say: Callable[[str], None]
+    generate: Generate | None = None
+    """Set in the `generate` phase."""
+    held_out: Callable[[str], bool] = lambda _question: False
+    """Whether an evaluation set holds this question, or one that says the same: no request is paid for it."""
 
 
 class FileOptions(SourceOptions):
-    """Options of a source that reads one file; a recipe names a source once per file."""
+    """Options of a source that reads files. Local files first; where there is none, a pinned data set of the hub."""
 
     path: str
-    """Relative to `data.root`."""
+    """Relative to `data.root`; a pattern such as `mmlu/test/*_test.csv` names several files."""
+    hub: str | None = None
+    """A data set on the Hugging Face hub, e.g. `openai/gsm8k`, for where `path` is no file."""
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
+    """The commit of the hub's data set (40 hexadecimal digits): the exact rows."""
+    config: str | None = None
+    split: str = "train"
 
-    def files(self) -> list[str]:
-        return [self.path]
+    @model_validator(mode="after")
+    def _hub_is_pinned(self) -> Self:
+        if self.hub and not self.revision:
+            raise ValueError("hub: `revision` is missing, the commit (40 hexadecimal digits) that fixes the rows")
+        return self
+
+    def files(self, root: Path) -> list[Path]:
+        """Its local files; none where the hub's data set takes their place."""
+        exact = root / self.path
+        named = glob(self.path, root_dir=root, recursive=True)  # noqa: PTH207  # Path.glob refuses an absolute pattern
+        found = [exact] if exact.exists() else sorted(root / name for name in named)
+        return found or ([] if self.hub else [exact])
 
 
 class Line(BaseModel):
-    """A line of a source's file."""
+    """A row of a source's file, in one of the forms it comes in."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -90,12 +172,95 @@ class Line(BaseModel):
 AnyLine = TypeVar("AnyLine", bound=Line)
 
 
-def read_lines(options: FileOptions, context: Context, model: type[AnyLine]) -> Iterator[tuple[str, AnyLine]]:
-    """Where each line stands, and the line. Raises UserError naming every line that is no `model`."""
-    for number, line in enumerate(read_rows(context.root / options.path, model), start=1):
-        yield f"{options.path} row {number}", line
+@dataclass(frozen=True)
+class Entry(Generic[AnyLine]):
+    """A row and where it stands: what a source makes drafts and drops of."""
+
+    where: str
+    file: str
+    line: AnyLine
+
+    def draft(self, question: str, row: dict[str, Any]) -> Draft:
+        return Draft(self.where, question, row, self.file)
+
+    def drop(self, reason: str) -> Drop:
+        return Drop(self.where, reason, self.line.model_dump(mode="json"))
+
+
+def read_lines(
+    options: FileOptions, context: Context, *forms: type[AnyLine], csv: CsvForm = CSV
+) -> Iterator[Entry[AnyLine]]:
+    """Every row of the source's files, read as the one of `forms` that it shares most keys with.
+
+    Raises UserError naming all rows that are none (the first 20); behind the first of them no row is given.
+    """
+    problems: list[Problem] = []
+    for file, place, (where, row) in _rows(options, context.root, csv):
+        try:
+            line = _parse(row, forms, place + where)
+        except UserError as error:
+            problems += error.problems
+            if len(problems) >= PROBLEMS_SHOWN:
+                break
+        else:
+            if not problems:
+                yield Entry(file + where, file, line)
+    if problems:
+        raise UserError(problems[:PROBLEMS_SHOWN])
+
+
+def _rows(options: FileOptions, root: Path, csv: CsvForm) -> Iterator[tuple[str, str, Found]]:
+    """(the file's name for provenance, its name in an error, the row)."""
+    for path in options.files(root):
+        file = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+        for row in read_table(path, csv):
+            yield file, str(path), row
+    if options.hub and options.revision and not options.files(root):
+        wanted = HubSet(options.hub, options.revision, options.config, options.split)
+        for row in read_hub(wanted, root / options.path):
+            yield f"{options.hub}@{options.revision}", options.hub, row
+
+
+def _parse(row: dict[str, Any] | Problem, forms: tuple[type[AnyLine], ...], where: str) -> AnyLine:
+    if isinstance(row, Problem):
+        raise UserError(row)
+    form = max(forms, key=lambda form: len(keys_of(form) & row.keys()))
+    try:
+        return form.model_validate(row)
+    except ValidationError as error:
+        expected = f"an object of {', '.join(form.model_fields)}"
+        raise UserError(
+            Problem(where, f"{'.'.join(map(str, e['loc']))}: {e['msg']}", expected) for e in error.errors()
+        ) from None
+
+
+@cache
+def keys_of(form: type[Line]) -> frozenset[str]:
+    """The keys its rows can have."""
+    aliases = (field.validation_alias for field in form.model_fields.values())
+    spelled = (choice for alias in aliases if isinstance(alias, AliasChoices) for choice in alias.choices)
+    return frozenset({*form.model_fields, *map(str, spelled)})
 
 
 def plain(question: str, answer: str) -> str:
     """A question and its answer as a text to pretrain on: the chat layout without special tokens."""
     return f"Question: {question.strip()}\n\nAnswer: {answer.strip()}"
+
+
+def conversation(question: str, answer: str) -> list[dict[str, str]]:
+    """A question and its answer as the `messages` of an SFT row."""
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def merge_origins(replies: Sequence[Reply]) -> Origin:
+    """The one origin of a row made of several replies: what they cost together, the newest's date."""
+    origins = [reply.origin for reply in replies]
+    costs = [origin.cost_usd for origin in origins if origin.cost_usd is not None]
+    prompts = [origin.prompt_sha256 for origin in origins]
+    return Origin(
+        model=", ".join(sorted({origin.model for origin in origins})),
+        date=max(origin.date for origin in origins),
+        prompt_sha256=prompts[0] if len(prompts) == 1 else digest_json(prompts),
+        requests=sum(origin.requests for origin in origins),
+        cost_usd=sum(costs) if len(costs) == len(origins) else None,
+    )

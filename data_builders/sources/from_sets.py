@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from typing import Literal
 
 from data_builders.drafts import Context, Draft, Row, plain
-from stemma.recipe import SourceOptions
+from stemma.data_section import SourceOptions
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, mcq_answer, mcq_prompt
 
 KINDS = ("corpus",)
 PHASE = "derive"
+LICENCE = ""
 
 
 class Options(SourceOptions):
@@ -27,7 +28,8 @@ class Options(SourceOptions):
 def read(_: Options, context: Context) -> Iterator[Draft]:
     for placed in context.placed:
         if placed.part == "train" and placed.kind != "corpus":
-            yield Draft(f"{placed.kind} {placed.row.id}", placed.key, {"text": _text(placed.row)})
+            where, text = f"{placed.kind} {placed.row.id}", _text(placed.row)
+            yield Draft(where, placed.key, {"text": text}, placed.draft.file)
 
 
 def _text(row: Row) -> str:

@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop, FileOptions, Line, read_lines
+from data_builders.drafts import Context, Draft, Drop, FileOptions, Line, conversation, read_lines
 
 KINDS = ("sft",)
 PHASE = "read"
+LICENCE = "MIT"
 
 
 class Options(FileOptions):
@@ -28,14 +29,13 @@ class _Problem(Line):
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    for where, problem in read_lines(options, context, _Problem):
-        answer = without_annotations(problem.answer)
+    for entry in read_lines(options, context, _Problem):
+        question, answer = entry.line.question, without_annotations(entry.line.answer)
         gold = final_number(answer)
         if gold is None:
-            yield Drop(where, "no final `#### number`", problem.model_dump())
-            continue
-        messages = [{"role": "user", "content": problem.question}, {"role": "assistant", "content": answer}]
-        yield Draft(where, problem.question, {"messages": messages, "meta": {"gold": gold, "file": options.path}})
+            yield entry.drop("no final `#### number`")
+        else:
+            yield entry.draft(question, {"messages": conversation(question, answer), "meta": {"gold": gold}})
 
 
 def without_annotations(answer: str) -> str:

@@ -20,6 +20,7 @@ from data_builders.sources.gsm8k import final_number, without_annotations
 
 KINDS = ("dpo",)
 PHASE = "read"
+LICENCE = "MIT"
 
 
 class Options(FileOptions):
@@ -42,17 +43,18 @@ class _Solved(Line):
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    for where, solved in read_lines(options, context, _Solved):
+    for entry in read_lines(options, context, _Solved):
+        solved = entry.line
         finished: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
         for model, solution in solved.__pydantic_extra__.items():
             text = without_annotations(solution.solution)
             if final_number(text) is not None:  # the others ran on without end
                 finished[solution.is_correct].append((model, text))
         if not finished[True] or not finished[False]:
-            yield Drop(where, f"no {'wrong' if finished[True] else 'right'} solution", solved.model_dump())
+            yield entry.drop(f"no {'wrong' if finished[True] else 'right'} solution")
             continue
         rng = random.Random(f"{context.seed}/{solved.question}")
         (chosen_by, chosen), (rejected_by, rejected) = rng.choice(finished[True]), rng.choice(finished[False])
-        meta = {"chosen_by": chosen_by, "rejected_by": rejected_by, "file": options.path}
+        meta = {"chosen_by": chosen_by, "rejected_by": rejected_by}
         row = {"prompt": solved.question, "chosen": chosen, "rejected": rejected, "meta": meta}
-        yield Draft(where, solved.question, row)
+        yield entry.draft(solved.question, row)

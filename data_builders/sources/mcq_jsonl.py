@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from data_builders.drafts import Context, Draft, Drop, FileOptions, Line, read_lines
+from data_builders.sources.mmlu import Subjects, is_wanted
 from stemma.rows import LETTERS
 
 KINDS = ("mcq",)
 PHASE = "read"
+LICENCE = ""
 
 _LAYOUT = re.compile(
     r"\s*(?:Question:)?\s*(?P<stem>.*?)\s*\n\s*Options:\s*\n(?P<options>.*?)\s*(?:\n\s*Answer:)?\s*", re.DOTALL
@@ -25,6 +27,8 @@ _LAYOUT = re.compile(
 
 class Options(FileOptions):
     source: Literal["mcq_jsonl"]
+    subjects: Subjects = "all"
+    """Only questions of these subjects, or of MMLU's STEM subjects."""
 
 
 class _Question(Line):
@@ -34,19 +38,25 @@ class _Question(Line):
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    for where, question in read_lines(options, context, _Question):
-        parsed = parse_mcq(question.question)
-        if parsed is None:
-            yield Drop(where, "not in the layout `Question: … Options: A. … Answer:`", question.model_dump())
-            continue
-        stem, choices = parsed
-        label = question.answer.strip().rstrip(".)").upper()
-        if label not in choices:
-            yield Drop(where, "the answer is none of the options", question.model_dump())
-            continue
-        answer = LETTERS[list(choices).index(label)]
-        row = {"question": stem, "choices": list(choices.values()), "answer": answer}
-        yield Draft(where, stem, {**row, "subject": question.subject or "", "meta": {"file": options.path}})
+    for entry in read_lines(options, context, _Question):
+        row = _make(entry.line, options)
+        yield entry.drop(row) if isinstance(row, str) else entry.draft(row["question"], row)
+
+
+def _make(question: _Question, options: Options) -> dict[str, Any] | str:
+    """The row, or why there is none."""
+    subject = question.subject or ""
+    if not is_wanted(subject, options.subjects):
+        return "subject not asked for"
+    parsed = parse_mcq(question.question)
+    if parsed is None:
+        return "not in the layout `Question: … Options: A. … Answer:`"
+    stem, choices = parsed
+    label = question.answer.strip().rstrip(".)").upper()
+    if label not in choices:
+        return "the answer is none of the options"
+    answer = LETTERS[list(choices).index(label)]
+    return {"question": stem, "choices": list(choices.values()), "answer": answer, "subject": subject}
 
 
 def parse_mcq(text: str) -> tuple[str, dict[str, str]] | None:

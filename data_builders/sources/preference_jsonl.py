@@ -15,6 +15,7 @@ from data_builders.split import bare
 
 KINDS = ("dpo",)
 PHASE = "read"
+LICENCE = ""
 
 
 class Options(FileOptions):
@@ -28,9 +29,9 @@ class _Pair(Line):
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    for where, pair in read_lines(options, context, _Pair):
-        if pair.chosen is None or pair.rejected is None:
-            yield Drop(where, "empty answer", pair.model_dump())
+    for entry in read_lines(options, context, _Pair):
+        if entry.line.chosen is None or entry.line.rejected is None:
+            yield entry.drop("empty answer")
         else:
-            row = {**pair.model_dump(), "prompt": bare(pair.prompt), "meta": {"file": options.path}}
-            yield Draft(where, row["prompt"], row)
+            prompt = bare(entry.line.prompt)
+            yield entry.draft(prompt, {**entry.line.model_dump(), "prompt": prompt})

@@ -13,18 +13,20 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from inspect import getfile
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import PositiveInt
 
 from data_builders.drafts import Context, Draft, Kind, plain
 from data_builders.exercises import Exercise, exercises
-from stemma.recipe import SourceOptions
+from stemma.data_section import SourceOptions
 from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
 from stemma.templates import answered
 
 KINDS = ("corpus", "sft", "dpo", "mcq")
 PHASE = "read"
+LICENCE = "Apache-2.0"
 
 
 class Options(SourceOptions):
@@ -36,8 +38,8 @@ class Options(SourceOptions):
     answer_as: Literal["letter", "text"] = "letter"
     """How a multiple-choice question is answered: with the letter, or with the choice's text."""
 
-    def files(self) -> list[str]:
-        return [getfile(Exercise)]  # the exercises are this source's data
+    def files(self, root: Path) -> list[Path]:
+        return [Path(getfile(Exercise))]  # the exercises are this source's data
 
 
 def read(options: Options, context: Context) -> Iterator[Draft]:

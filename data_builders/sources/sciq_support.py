@@ -1,0 +1,71 @@
+"""SciQ: science questions with a paragraph that supports the answer, as its authors publish them (JSON array, hub) …
+
+    {"question": "What do plants take in?", "distractor1": "oxygen", "distractor2": "helium", "distractor3": "neon",
+     "correct_answer": "carbon dioxide", "support": "Plants take in carbon dioxide and …"}
+
+… or as prompts and completions, where some have no support:
+
+    {"prompt": "Question: What do plants take in?\\nOptions:\\n A. oxygen\\nB. carbon dioxide\\nC. …\\nD. …",
+     "completion": "carbon dioxide\\nExplanation: Plants take in carbon dioxide and …"}
+
+The authors' four answers are shuffled by the seed; the support is the explanation.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Literal
+
+from data_builders.drafts import Context, Draft, Drop, Entry, Line, read_lines
+from data_builders.questions import ChoiceOptions, Question, make_rows
+from data_builders.sources.mcq_jsonl import parse_mcq
+from stemma.rows import LETTERS
+
+KINDS = ("mcq", "sft")
+PHASE = "read"
+LICENCE = "CC-BY-NC-3.0"
+
+
+class Options(ChoiceOptions):
+    source: Literal["sciq_support"]
+
+
+class _Published(Line):
+    question: str
+    distractor1: str
+    distractor2: str
+    distractor3: str
+    correct_answer: str
+    support: str
+
+    def parse(self, seed: int) -> Question | str:
+        choices = [self.correct_answer, self.distractor1, self.distractor2, self.distractor3]
+        random.Random(f"{seed}/{self.question}").shuffle(choices)
+        answer = LETTERS[choices.index(self.correct_answer)]
+        return Question(self.question, choices, answer, self.support.strip())
+
+
+class _Prompted(Line):
+    prompt: str
+    completion: str
+
+    def parse(self, _seed: int) -> Question | str:
+        parsed = parse_mcq(self.prompt)
+        if parsed is None:
+            return "not in the layout `Question: … Options: A. …`"
+        choices = list(parsed[1].values())
+        right, _, support = self.completion.partition("\nExplanation:")
+        if right.strip() not in choices:
+            return "the answer is none of the options"
+        return Question(parsed[0], choices, LETTERS[choices.index(right.strip())], support.strip())
+
+
+def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+    entries: Iterator[Entry[_Published | _Prompted]] = read_lines(options, context, _Published, _Prompted)
+    for entry in entries:
+        question = entry.line.parse(context.seed)
+        if isinstance(question, str):
+            yield entry.drop(question)
+        else:
+            yield from make_rows(entry, question, options, context)

@@ -1,0 +1,187 @@
+"""Rows of the files that data comes in: JSON Lines, a JSON array, CSV, Parquet, or a pinned data set of the hub.
+
+Everything is read row by row, so a file of any size costs little memory. What is no row is a Problem in its place, and
+the reader goes on where it can: all problems of a file are reported at once.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stemma.errors import Problem, UserError
+from stemma.jsonl import parse_object
+
+Found = tuple[str, dict[str, Any] | Problem]
+"""Where in its file a row stands (`:12` for a line, else ` row 12`), and the row."""
+
+FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+_CHUNK = 1 << 20
+_DECODE = json.JSONDecoder().raw_decode
+_FIRST, _NEXT = re.compile(r"\s*\[\s*"), re.compile(r"\s*,\s*")
+_EMPTY, _END = re.compile(r"\s*\[\s*\]\s*"), re.compile(r"\s*\]\s*")
+
+
+@dataclass(frozen=True)
+class CsvForm:
+    """How a CSV file is written."""
+
+    columns: tuple[str, ...] = ()
+    """Their names, where the file has no header line."""
+    delimiter: str = ","
+
+
+CSV = CsvForm()
+
+
+@dataclass(frozen=True)
+class HubSet:
+    """One split of a data set of the Hugging Face hub, at one commit; `name` may also be a folder that holds one."""
+
+    name: str
+    revision: str
+    config: str | None
+    split: str
+
+
+def read_table(path: Path, form: CsvForm) -> Iterator[Found]:
+    """Every row of a file, in its order. `.json` may hold an array or, in spite of its name, JSON Lines."""
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise UserError(Problem(str(path), found, "a data file", "check `path` in the recipe, and DATA="))
+    if path.suffix not in FORMATS:
+        raise UserError(Problem(str(path), f"a file of type {path.suffix!r}", f"one of {', '.join(FORMATS)}"))
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
+    if path.suffix in (".csv", ".tsv"):
+        rows = _read_csv(path, CsvForm(form.columns, "\t") if path.suffix == ".tsv" else form)
+    else:
+        rows = _read_array(path) if _opens_an_array(path) else _read_lines(path)
+    return _decoded(rows, path)
+
+
+def read_hub(wanted: HubSet, local: Path) -> Iterator[Found]:
+    """Every row of a split. `local`, where a file would be read first, is the hint when loading fails."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        rows = datasets.load_dataset(wanted.name, wanted.config, revision=wanted.revision, split=wanted.split)
+    except Exception as error:  # whatever the network, the hub's client or a file's loader raises
+        found = f"cannot be loaded: {type(error).__name__}: {str(error).strip()[:300]}"
+        expected = f"its split {wanted.split!r} at {wanted.revision}"
+        raise UserError(Problem(wanted.name, found, expected, f"put the file at {local}: it is read first")) from None
+    for number, row in enumerate(rows, start=1):
+        yield f" row {number}", row
+
+
+def _opens_an_array(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(_CHUNK).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+
+
+def _read_lines(path: Path) -> Iterator[Found]:
+    with path.open("rb") as stream:  # bytes: U+2028 and lone carriage returns are legal inside a JSON string
+        for number, line in enumerate(stream, start=1):
+            where = f":{number}"
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if text.strip():
+                    yield where, parse_object(text.rstrip("\n"), f"{path}{where}")
+            except UnicodeDecodeError as error:  # only this line is lost
+                yield where, _not_utf8(f"{path}{where}", error)
+            except UserError as error:
+                yield where, error.problems[0]
+
+
+def _read_array(path: Path) -> Iterator[Found]:
+    """The objects of one JSON array, each with the line it begins at. A syntax error ends them."""
+    text, at, line, mark, empty = "", 0, 1, _FIRST, _EMPTY
+    with path.open(encoding="utf-8-sig") as stream:
+        while True:
+            try:
+                begin = _behind(mark, text, at)
+                value, end = _DECODE(text, begin)
+            except json.JSONDecodeError as error:  # wrong; or not read to its end yet
+                if more := stream.read(max(_CHUNK, len(text) - at)):
+                    text, at = text[at:] + more, 0
+                    continue
+                if not empty.fullmatch(text, at):
+                    line += text.count("\n", at, error.pos)
+                    where = f":{line}"
+                    yield where, Problem(f"{path}{where}", f"not valid JSON ({error.msg})", "an array of objects")
+                return
+            line += text.count("\n", at, begin)
+            where = f":{line}"
+            is_row = isinstance(value, dict)
+            yield where, value if is_row else Problem(f"{path}{where}", f"a JSON {type(value).__name__}", "an object")
+            line, at, mark, empty = line + text.count("\n", begin, end), end, _NEXT, _END
+
+
+def _behind(mark: re.Pattern[str], text: str, at: int) -> int:
+    if found := mark.match(text, at):
+        return found.end()
+    raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+
+
+def _read_csv(path: Path, form: CsvForm) -> Iterator[Found]:
+    """Blank lines are no rows. A value may span lines: a row stands where it begins."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        lines = csv.reader(stream, delimiter=form.delimiter, strict=True)
+        try:
+            columns = form.columns or tuple(name.strip() for name in next(lines, ()))
+            if len(set(columns)) < len(columns):
+                yield ":1", Problem(f"{path}:1", f"columns {', '.join(columns)}", "a name of its own for each")
+                return
+            at = lines.line_num
+            for values in lines:
+                where, at = f":{at + 1}", lines.line_num
+                if len(values) == len(columns):
+                    yield where, dict(zip(columns, values, strict=True))
+                elif values:
+                    expected = f"{len(columns)} values: {', '.join(columns)}"
+                    yield (
+                        where,
+                        Problem(f"{path}{where}", f"{len(values)} values", expected, "is a quote or a comma missing?"),
+                    )
+        except csv.Error as error:
+            where = f":{lines.line_num}"
+            yield where, Problem(f"{path}{where}", f"not valid CSV ({error})", 'quotes in pairs: "a ""b"" c"')
+
+
+def _read_parquet(path: Path) -> Iterator[Found]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            rows = (row for batch in file.iter_batches(batch_size=1000) for row in batch.to_pylist())
+            for number, row in enumerate(rows, start=1):
+                yield f" row {number}", row
+    except (pyarrow.ArrowException, OSError) as error:
+        yield "", Problem(str(path), f"not readable as Parquet: {error}", "a whole Parquet file", "fetch it again")
+
+
+def _decoded(rows: Iterator[Found], path: Path) -> Iterator[Found]:
+    """The rows, up to the first that cannot be read at all."""
+    try:
+        yield from rows
+    except RecursionError:
+        yield "", Problem(str(path), "brackets nested too deep to read", "rows of a data set")
+    except UnicodeDecodeError:
+        try:
+            path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            where = f":{line}"
+            yield where, _not_utf8(f"{path}{where}", error)
+
+
+def _not_utf8(where: str, error: UnicodeDecodeError) -> Problem:
+    found = f"not UTF-8: byte 0x{error.object[error.start]:02x}"
+    return Problem(where, found, "text in UTF-8", "save it again as UTF-8 (in Excel: CSV UTF-8)")

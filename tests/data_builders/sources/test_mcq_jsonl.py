@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_builders.sources.mcq_jsonl import parse_mcq
+from tests.data_builders.reading import drops, read, rows
+from tests.data_builders.small_recipe import write_lines
+
+
+def question(labels: str) -> str:
+    return "Question: q?\n\nOptions:\n" + "\n".join(f"{label}. c{label}" for label in labels) + "\n\nAnswer:"
+
+
+def test_keys_may_be_letters_or_digits_and_must_be_an_option(tmp_path: Path) -> None:
+    write_lines(
+        tmp_path / "m.jsonl",
+        {"subject": None, "question": question("ABCD"), "answer": "C"},
+        {"subject": "s", "question": question("1234"), "answer": "2"},
+        {"subject": "s", "question": question("ABC"), "answer": "D"},
+        {"subject": "s", "question": "no options", "answer": "A"},
+    )
+    items = read("mcq", "mcq_jsonl", tmp_path, "m.jsonl")
+    assert rows(items) == [
+        {"question": "q?", "choices": ["cA", "cB", "cC", "cD"], "answer": "C", "subject": ""},
+        {"question": "q?", "choices": ["c1", "c2", "c3", "c4"], "answer": "B", "subject": "s"},
+    ]
+    assert drops(items) == [
+        ("m.jsonl:3", "the answer is none of the options"),
+        ("m.jsonl:4", "not in the layout `Question: … Options: A. … Answer:`"),
+    ]
+
+
+def test_subjects_choose_the_questions(tmp_path: Path) -> None:
+    subjects = ("astronomy", "philosophy", None)
+    write_lines(tmp_path / "m.jsonl", *({"subject": s, "question": question("AB"), "answer": "A"} for s in subjects))
+    assert [row["subject"] for row in rows(read("mcq", "mcq_jsonl", tmp_path, "m.jsonl", subjects="stem"))] == [
+        "astronomy"
+    ]
+    items = read("mcq", "mcq_jsonl", tmp_path, "m.jsonl", subjects=["philosophy"])
+    assert [row["subject"] for row in rows(items)] == ["philosophy"]
+    assert drops(items) == [("m.jsonl:1", "subject not asked for"), ("m.jsonl:3", "subject not asked for")]
+
+
+def test_questions_are_parsed_with_letters_digits_and_long_choices() -> None:
+    assert parse_mcq("Question: q\nmore\n\nOptions:\nA. 1\nB. 2\n\nAnswer:") == ("q\nmore", {"A": "1", "B": "2"})
+    assert parse_mcq("Question: q\n\nOptions:\n1. x\n2. y\n3. z\n\nAnswer:") == ("q", {"1": "x", "2": "y", "3": "z"})
+    assert parse_mcq("Question: q\n\nOptions:\nA. if x:\n  A. go\nB. stop\n\nAnswer:") == (
+        "q",
+        {"A": "if x:\n  A. go", "B": "stop"},
+    )
+    assert parse_mcq("What is 2 + 2?") is None
