@@ -19,7 +19,11 @@ from data_builders.drafts import ROW_MODELS, Draft, Kind, Row
 from data_builders.split import question_id
 from stemma.rows import LETTERS
 
-CONTROL_TOKENS = ("<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>")
+# What tokenizers of common families read as control tokens: Gemma's; ChatML's, Qwen's and Llama 3's `<|im_start|>`,
+# `<|endoftext|>`, `<|eot_id|>`; Llama 2's and Mistral's. `<s>` is left out: it is HTML for struck-out text.
+_CONTROL_TOKEN = re.compile(
+    r"<(?:(?:bos|eos|pad|unk|(?:start|end)_of_(?:turn|image)|unused\d+|/s)>|\|[A-Za-z0-9_]+\|>|</?SYS>>)|\[/?INST\]"
+)
 
 # What followed the eaten backslash and its letter. TAB, newline and carriage return also occur in ordinary text, so
 # only remainders that are no English words and stand as LaTeX writes them count; the others never occur in text.
@@ -33,32 +37,36 @@ _EATEN = {
     "v": f"(?:ec|ert|arepsilon|arphi|ee|dots){_END}",
     "a": f"(?:lpha|pprox|ngle|rray|st){_END}",
 }
-# In brackets, where \b is a backspace and no word boundary.
-_DAMAGE = [(re.compile(rf"[\{letter}](?={rest})"), rf"\\{letter}") for letter, rest in _EATEN.items()]
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SIGNS = dict(zip("tnrfbva", "\t\n\r\f\b\v\a", strict=True))
+# (sign, damage, command). The sign stands in brackets, where \b is a backspace and no word boundary.
+_DAMAGE = [(_SIGNS[x], re.compile(rf"[\{x}](?={rest})"), rf"\\{x}") for x, rest in _EATEN.items()]
+# Words that may also follow a TAB in text ("an", "o") count right behind a sign of mathematics: `$` TAB `au$`.
+_DAMAGE.append(("\t", re.compile(r"(?<=[$({^_])\t(?=(?:anh?|au|op?)(?![a-zA-Z]))"), r"\\t"))
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
 
 
 def repair(text: str) -> str:
     """Put eaten LaTeX backslashes back, make line ends `\\n`, strip outer whitespace."""
-    for damage, command in _DAMAGE:
-        text = damage.sub(command, text)
+    for sign, damage, command in _DAMAGE:
+        if sign in text:  # far cheaper than the pattern, and rarely so
+            text = damage.sub(command, text)
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def is_damaged(row: dict[str, Any]) -> bool:
     """Whether `repair` puts a backslash back somewhere in the row."""
-    return any(damage.search(text) for text in _texts(row) for damage, _ in _DAMAGE)
+    return any(sign in text and damage.search(text) for text in _texts(row) for sign, damage, _ in _DAMAGE)
 
 
 def refuse_text(text: str) -> str | None:
     """Why this text must not enter a row, or None."""
-    if any(token in text for token in CONTROL_TOKENS):
+    if ("<" in text or "[" in text) and _CONTROL_TOKEN.search(text):
         return "control token in content"
-    if _CONTROL.search(text):
-        return "control character in content"
-    return "unpaired surrogate in content" if _SURROGATE.search(text) else None
+    found = _CONTROL.search(text)
+    if found is None:
+        return None
+    return "control character in content" if found[0] < "\ud800" else "unpaired surrogate in content"
 
 
 def finish(kind: Kind, source: str, draft: Draft) -> Row | str:

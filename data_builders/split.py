@@ -1,8 +1,8 @@
-"""Train, validation and test by question: a question lies in exactly one part across all sets of a recipe.
+"""Train, validation and test by question: a question and its near-duplicates lie in one part across all sets.
 
-The part comes from a seeded hash of the normalised question, so it depends neither on the order of the rows nor on
-which other sources a recipe names. Where files fix a part (`use: test`), the stronger claim wins: test over validation
-over train; the weaker row is dropped.
+The part comes from a seeded hash of the cluster's key (see near_duplicates.py), so it depends neither on the order of
+the rows nor on which other sources a recipe names. Where files fix a part (`use: test`) or a list freezes the test
+questions of an earlier build, that claim wins; otherwise test wins over validation, and validation over train.
 """
 
 from __future__ import annotations
@@ -10,15 +10,23 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
 
 from data_builders.drafts import Placed
-from stemma.recipe import Parts
+from stemma.data_section import Parts
+from stemma.errors import Problem, UserError
 from stemma.rows import Split
+
+Sieved = tuple[list[Placed], list[tuple[Placed, str]]]
+"""Rows kept, and rows dropped with the reason."""
 
 # Numbers, words, and the signs that change a question's meaning ("3 - 4" is not "3 + 4"); other punctuation goes.
 _TOKENS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|(?<![^\W\d_])-|-(?![^\W\d_])|[/*%\\&#@]|[^\w\s-]")
 _KEPT_SIGNS = frozenset("-/*%\\&#@")
 _OPTIONS = re.compile(r"\n\s*Options:\s*\n\s*[A1][.)].*", re.DOTALL)
+_OPTION_LABEL = re.compile(r"^\s*(?:[A-J]|\d\d?)[.)]\s*", re.MULTILINE)
 _STRENGTH: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -27,12 +35,19 @@ def bare(prompt: str) -> str:
     return re.sub(r"^\s*Question:\s*|\s*\n\s*Answer:\s*$", "", prompt)
 
 
+@lru_cache(maxsize=4096)  # many rows in a row ask the same
 def question_key(question: str) -> str:
     """The question without what does not change it: case, whitespace, punctuation, `Question:` and its options."""
     text = unicodedata.normalize("NFC", _OPTIONS.sub("", bare(question))).casefold()
     text = re.sub(r"[‐-―−]", "-", text)
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     return " ".join(token for token in _TOKENS.findall(text) if _is_kept(token))
+
+
+def choices_of(question: str) -> tuple[str, ...]:
+    """The lettered options written under a question, without their letters."""
+    written = _OPTIONS.search(bare(question))
+    return tuple(map(str.strip, _OPTION_LABEL.split(written[0])[1:])) if written else ()
 
 
 def _is_kept(token: str) -> bool:
@@ -44,22 +59,54 @@ def question_id(question: str) -> str:
     return "q-" + hashlib.sha256(question_key(question).encode()).hexdigest()[:12]
 
 
-def choose_part(key: str, seed: int, parts: Parts) -> Split:
-    """The part of a question, by a point in [0, 1) drawn by hash: test from the lower end, validation from the upper.
+def read_frozen(path: Path) -> frozenset[str]:
+    """The ids of a file, one a line, e.g. `q-0d5f3a1b2c4e`. Raises UserError naming every line that is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError([Problem(str(path), str(error), "a file of question ids", "see data.frozen_test")]) from error
+    wrong = [line for line in lines if not re.fullmatch("q-[0-9a-f]{12}", line)]
+    if wrong:
+        hint = "a build writes such a file beside its test sets"
+        raise UserError([Problem(str(path), line, "a question id such as q-0d5f3a1b2c4e", hint) for line in wrong])
+    return frozenset(lines)
+
+
+def frozen_clusters(keys: Iterable[str], frozen: frozenset[str], cluster: Callable[[str], str]) -> set[str]:
+    """The clusters that hold a frozen question: all their questions belong to test."""
+    return {cluster(key) for key in keys if question_id(key) in frozen} if frozen else set()
+
+
+def choose_part(cluster: str, seed: int, parts: Parts) -> Split:
+    """The part of a cluster, by a point in [0, 1) drawn by hash: test from the lower end, validation from the upper.
 
     So where two sets have shares of different sizes, the smaller test lies inside the larger test, likewise validation,
     and only training rows of the set with the smaller parts are lost.
     """
-    point = int(hashlib.sha256(f"{seed}\n{key}".encode()).hexdigest()[:13], 16) / 16**13
+    point = draw(seed, cluster)
     if point < parts.test:
         return "test"
     return "validation" if point >= 1 - parts.validation else "train"
 
 
-def keep_apart(rows: list[Placed]) -> tuple[list[Placed], list[Placed]]:
-    """(kept, dropped): drops a row whose question another row claims for a stronger part."""
-    strongest: dict[str, int] = {}
+def draw(seed: int, key: str) -> float:
+    """A number in [0, 1) that depends on nothing but seed and key: rows drawn by it do not depend on their order."""
+    return int(hashlib.sha256(f"{seed}\n{key}".encode()).hexdigest()[:13], 16) / 16**13
+
+
+def keep_apart(rows: Sequence[Placed]) -> Sieved:
+    """Leaves every cluster in one part: the strongest that a recipe fixed, or else the strongest that was drawn.
+
+    A row whose part the recipe fixed stays in any case: two fixed parts that share questions are for the
+    decontamination gate to report, not for a filter to settle in silence.
+    """
+    claims: dict[str, tuple[bool, int]] = {}
     for placed in rows:
-        strongest[placed.key] = max(_STRENGTH[placed.part], strongest.get(placed.key, 0))
-    kept = [placed for placed in rows if _STRENGTH[placed.part] == strongest[placed.key]]
-    return kept, [placed for placed in rows if _STRENGTH[placed.part] < strongest[placed.key]]
+        claims[placed.cluster] = max(claims.get(placed.cluster, (False, 0)), (placed.fixed, _STRENGTH[placed.part]))
+    dropped = []
+    for placed in rows:
+        claim, own = claims[placed.cluster][1], _STRENGTH[placed.part]
+        if own != claim and not placed.fixed:
+            dropped.append((placed, "in evaluation part" if own < claim else "in a part fixed by the recipe"))
+    gone = {id(placed) for placed, _ in dropped}
+    return [placed for placed in rows if id(placed) not in gone], dropped

@@ -22,6 +22,9 @@ from stemma.rows import McqRow, PreferenceRow
         ("(\right)", r"(\right)"),
         ("\vec{v}", r"\vec{v}"),
         ("\alpha", r"\alpha"),
+        ("\floor x", r"\floor x"),
+        ("$\tau$ and 2^\top", r"$\tau$ and 2^\top"),
+        ("(\tan x)", r"(\tan x)"),
     ],
 )
 def test_eaten_backslashes_are_put_back(damaged: str, whole: str) -> None:
@@ -38,6 +41,7 @@ def test_eaten_backslashes_are_put_back(damaged: str, whole: str) -> None:
         "see\neq. (3)",
         "a\nequal b",
         "1.\n\ntotal",
+        "a\tan apple\to eat",
         r"\frac{a}{b} \neq \text{x}",
     ],
 )
@@ -56,6 +60,13 @@ def test_line_ends_become_newlines_and_outer_space_goes() -> None:
         ("fine <b>html</b>", None),
         ("a <eos> b", "control token in content"),
         ("<start_of_turn>model", "control token in content"),
+        ("<|im_start|>user", "control token in content"),
+        ("done<|endoftext|>", "control token in content"),
+        ("<|eot_id|>", "control token in content"),
+        ("[INST] hi [/INST]", "control token in content"),
+        ("<<SYS>>", "control token in content"),
+        ("good work!</s>", "control token in content"),
+        ("<s>struck out</b>, x <| y |> z, a[INSTANCE]", None),
         ("bell \x07", "control character in content"),
         ("\x0cxyz", "control character in content"),
         ("half a pair \ud83d", "unpaired surrogate in content"),

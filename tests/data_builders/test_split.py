@@ -1,17 +1,29 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
-from data_builders.drafts import Kind, Placed
-from data_builders.split import bare, choose_part, keep_apart, question_id, question_key
-from stemma.recipe import Parts
+from data_builders.drafts import Draft, Kind, Placed
+from data_builders.split import (
+    bare,
+    choices_of,
+    choose_part,
+    frozen_clusters,
+    keep_apart,
+    question_id,
+    question_key,
+    read_frozen,
+)
+from stemma.data_section import Parts
+from stemma.errors import UserError
 from stemma.rows import CorpusRow, Split
 
 
-def placed(kind: Kind, part: Split, key: str) -> Placed:
-    return Placed(f"{kind}: test", kind, part, key, "row 1", CorpusRow(id="i", source="s", text=key))
+def placed(kind: Kind, part: Split, cluster: str, fixed: bool = False) -> Placed:
+    row = CorpusRow(id="i", source="s", text=cluster)
+    return Placed(f"{kind}: test", kind, part, f"{cluster} key", cluster, fixed, Draft("row 1", cluster, {}), row)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +83,7 @@ def test_smaller_parts_lie_inside_larger_ones() -> None:
         assert inner < outer
 
 
-def test_a_question_stays_in_its_strongest_part_across_sets() -> None:
+def test_a_cluster_stays_in_its_strongest_part_across_sets() -> None:
     rows = [
         placed("corpus", "train", "a"), placed("sft", "validation", "a"), placed("mcq", "test", "a"),
         placed("dpo", "train", "b"), placed("sft", "validation", "b"),
@@ -79,7 +91,52 @@ def test_a_question_stays_in_its_strongest_part_across_sets() -> None:
     ]  # fmt: skip
     kept, dropped = keep_apart(rows)
     assert kept == [rows[2], rows[4], rows[5], rows[6]]
-    assert dropped == [rows[0], rows[1], rows[3]]
+    assert dropped == [(row, "in evaluation part") for row in (rows[0], rows[1], rows[3])]
+
+
+def test_what_the_recipe_fixed_wins_and_is_never_taken_out() -> None:
+    rows = [
+        placed("mcq", "test", "a", fixed=True), placed("sft", "train", "a"),
+        placed("sft", "train", "b", fixed=True), placed("mcq", "test", "b"),
+        placed("sft", "train", "c", fixed=True), placed("mcq", "test", "c", fixed=True),
+    ]  # fmt: skip
+    kept, dropped = keep_apart(rows)
+    assert kept == [rows[0], rows[2], rows[4], rows[5]]  # c: for the decontamination gate
+    assert dropped == [(rows[1], "in evaluation part"), (rows[3], "in a part fixed by the recipe")]
+
+
+def test_a_frozen_question_takes_its_cluster_along(tmp_path: Path) -> None:
+    (tmp_path / "frozen.txt").write_text(f"{question_id('What is 2 + 2?')}\n", encoding="utf-8")
+    frozen = read_frozen(tmp_path / "frozen.txt")
+    clusters = {"what is 2 + 2": "rep", "what s 2 + 2": "rep", "other": "other"}
+    assert frozen_clusters(clusters, frozen, clusters.__getitem__) == {"rep"}
+    assert frozen_clusters(clusters, frozenset(), clusters.__getitem__) == set()
+
+
+def test_a_file_of_frozen_questions_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "frozen.txt"
+    path.write_text("q-0123456789ab\n12\nq-x\n", encoding="utf-8")
+    with pytest.raises(UserError) as raised:
+        read_frozen(path)
+    assert [(problem.where, problem.found) for problem in raised.value.problems] == [
+        (str(path), "12"),
+        (str(path), "q-x"),
+    ]
+    with pytest.raises(UserError, match="No such file"):
+        read_frozen(tmp_path / "missing.txt")
+
+
+@pytest.mark.parametrize(
+    ("question", "choices"),
+    [
+        ("Question: Why?\n\nOptions:\nA. one\nB. two\nlines\n\nAnswer:", ("one", "two\nlines")),
+        ("Why?\nOptions:\n A. x\nB) y", ("x", "y")),
+        ("Why?\n\nOptions:\n1. x\n2. y", ("x", "y")),
+        ("Why? Options: none", ()),
+    ],
+)
+def test_choices_are_read_from_under_the_question(question: str, choices: tuple[str, ...]) -> None:
+    assert choices_of(question) == choices
 
 
 def test_the_same_prompt_has_the_same_question_id() -> None:

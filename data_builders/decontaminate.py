@@ -1,0 +1,229 @@
+"""Finds evaluation questions in training rows. `gate` decides what follows.
+
+Four rules, the strongest that holds is told:
+- `stem and options`: the same question with the same options in any order;
+- `stem`: the same question. A stem under 8 words that has options ("Which of the following is true?") says too little;
+- `n-gram`: `ngram` (13) consecutive words of the question with its options stand in one text of the row;
+- `coverage`: `coverage` (half) of its words stand there in runs of 8 or more.
+
+Words are compared without case, punctuation and LaTeX signs. Numbers are words, and for the last two rules all numbers
+of the stem must stand in the text: the same exercise with other numbers is another exercise. A numpy index of word runs
+(see word_runs.py) proposes; the rules themselves are checked on the words.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from data_builders.drafts import Placed
+from data_builders.split import choices_of, question_key
+from data_builders.word_runs import RunIndex, Shared, shared
+from stemma.data_section import Decontaminate
+from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow
+
+Rule = Literal["stem and options", "stem", "n-gram", "coverage"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+
+RUN = 8
+"""The shortest run of words that counts for coverage, and the shortest stem with options that is told by itself."""
+
+CHARACTERS_AT_ONCE = 2_000_000
+
+_WORDS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+")
+_THOUSANDS = re.compile(r"(\d),(?=\d{3}(?!\d))")
+
+
+@dataclass(frozen=True)
+class EvalQuestion:
+    """A question that no training row may hold. `id` names it in its set, e.g. `mcq-0d5f…` or `test.csv row 3`."""
+
+    eval_set: str
+    id: str
+    stem: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the rules read of a training row. `texts`: its prompt, its answers, its conversation's turns."""
+
+    row_id: str
+    batch: str
+    key: str
+    choices: frozenset[str]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """A training row holds an evaluation question."""
+
+    row_id: str
+    batch: str
+    eval_set: str
+    eval_id: str
+    rule: Rule
+
+
+def words_of(text: str) -> list[str]:
+    """Lower-case words and numbers: "It’s 1,000.5 km" becomes it, s, 1000.5, km."""
+    return _WORDS.findall(_THOUSANDS.sub(r"\1", unicodedata.normalize("NFC", text).casefold()))
+
+
+def eval_question(placed: Placed, eval_set: str) -> EvalQuestion:
+    """A row of a test part as a question that no training row may hold."""
+    return EvalQuestion(eval_set, placed.row.id, placed.draft.question, _choices(placed))
+
+
+def training(placed: Placed) -> Training:
+    """The part of a row that the rules read."""
+    match placed.row:
+        case SftRow(messages=messages):
+            texts = tuple(message.content for message in messages)
+        case PreferenceRow(prompt=prompt, chosen=chosen, rejected=rejected):
+            texts = prompt, chosen, rejected
+        case McqRow(question=question, choices=choices, explanation=explanation):
+            texts = "\n".join([question, *choices]), explanation
+        case CorpusRow(text=text):
+            texts = (text,)
+    return Training(placed.row.id, placed.batch, placed.key, _as_set(_choices(placed)), texts)
+
+
+def _choices(placed: Placed) -> tuple[str, ...]:
+    return tuple(placed.row.choices) if isinstance(placed.row, McqRow) else choices_of(placed.draft.question)
+
+
+def find_overlaps(
+    train: Sequence[Placed], evaluation: Sequence[EvalQuestion], settings: Decontaminate
+) -> list[Overlap]:
+    """Each training row and each evaluation question that it holds, with the strongest rule."""
+    return list(overlaps(map(training, train), evaluation, settings))
+
+
+def overlaps(
+    train: Iterable[Training], evaluation: Sequence[EvalQuestion], settings: Decontaminate
+) -> Iterator[Overlap]:
+    """As `find_overlaps`, row by row."""
+    return Watch(evaluation, settings).overlaps(train)
+
+
+class Watch:
+    """Evaluation questions, indexed once to look for them again and again."""
+
+    def __init__(self, evaluation: Sequence[EvalQuestion], settings: Decontaminate) -> None:
+        self._evaluation, self._settings, self._run = evaluation, settings, min(RUN, settings.ngram)
+        self._by_stem = _by_stem(evaluation)
+        self._stems = [words_of(question_key(question.stem)) for question in evaluation]
+        options = (words_of("\n".join(question.choices)) for question in evaluation)
+        self._words = [[*stem, *more] for stem, more in zip(self._stems, options, strict=True)]
+        self._index = RunIndex(self._words, self._run)
+
+    def overlaps(self, train: Iterable[Training]) -> Iterator[Overlap]:
+        rows = list(train)
+        by_text = self._find_in_texts({text for row in rows for text in row.texts})
+        for row in rows:
+            rules: dict[int, Rule] = {}
+            held = [found for text in row.texts for found in by_text.get(text, ())]
+            for number, rule in [*_exact(row, self._by_stem), *held]:
+                rules[number] = min(rule, rules.get(number, rule), key=RULES.index)
+            for number, rule in sorted(rules.items()):
+                question = self._evaluation[number]
+                yield Overlap(row.row_id, row.batch, question.eval_set, question.id, rule)
+
+    def holds(self, question: str) -> bool:
+        """Whether a question, alone or with its options, overlaps with one of these."""
+        row = Training("", "", question_key(question), _as_set(choices_of(question)), (question,))
+        return any(self.overlaps([row]))
+
+    def _find_in_texts(self, texts: Iterable[str]) -> dict[str, list[tuple[int, Rule]]]:
+        """The numbers of the questions whose words stand in each text, which is read once however many rows hold it."""
+        found: defaultdict[str, list[tuple[int, Rule]]] = defaultdict(list)
+        for some in _batched(texts):
+            words = [words_of(text) for text in some]
+            for place, number, proposed in self._index.propose(words):
+                question, text = self._words[number], words[place]
+                if not _rule(proposed, question, self._settings) or _numbers(self._stems[number]) - _numbers(text):
+                    continue
+                if rule := _rule(shared(question, text, self._run), question, self._settings):
+                    found[some[place]].append((number, rule))
+        return found
+
+
+Stem = tuple[int, frozenset[str], bool]
+"""A question's number, its options, and whether its stem says enough by itself."""
+
+
+def _by_stem(evaluation: Sequence[EvalQuestion]) -> dict[str, list[Stem]]:
+    stems: defaultdict[str, list[Stem]] = defaultdict(list)
+    for number, question in enumerate(evaluation):
+        key = question_key(question.stem)
+        stems[key].append((number, _as_set(question.choices), not question.choices or len(words_of(key)) >= RUN))
+    return stems
+
+
+def _exact(row: Training, by_stem: Mapping[str, list[Stem]]) -> Iterator[tuple[int, Rule]]:
+    for number, choices, telling in by_stem.get(row.key, ()):
+        if choices and choices == row.choices:
+            yield number, "stem and options"
+        elif telling:
+            yield number, "stem"
+
+
+def _rule(runs: Shared, question: Sequence[str], settings: Decontaminate) -> Rule | None:
+    if runs.longest >= settings.ngram:
+        return "n-gram"
+    return "coverage" if runs.longest >= RUN and runs.covered >= settings.coverage * len(question) else None
+
+
+def _numbers(words: Iterable[str]) -> set[str]:
+    return {word for word in words if word[0].isdigit()}
+
+
+def _batched(texts: Iterable[str]) -> Iterator[list[str]]:
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        some.append(text)
+        size += len(text)
+        if size > CHARACTERS_AT_ONCE:
+            yield some
+            some, size = [], 0
+    yield some
+
+
+def _as_set(choices: Iterable[str]) -> frozenset[str]:
+    return frozenset(" ".join(words) for words in map(str.split, map(str.casefold, choices)))
+
+
+def report(found: Iterable[Overlap]) -> list[dict[str, Any]]:
+    """One row per training source, evaluation set and rule: how many rows and questions, and their ids."""
+    groups: defaultdict[tuple[str, str, Rule], list[Overlap]] = defaultdict(list)
+    for overlap in found:
+        groups[overlap.batch, overlap.eval_set, overlap.rule].append(overlap)
+    return [
+        {
+            "source": source,
+            "eval_set": eval_set,
+            "rule": rule,
+            "rows": len({overlap.row_id for overlap in group}),
+            "questions": len({overlap.eval_id for overlap in group}),
+            "ids": [[overlap.row_id, overlap.eval_id] for overlap in group],
+        }
+        for (source, eval_set, rule), group in sorted(groups.items())
+    ]
+
+
+def table(found: Iterable[Overlap]) -> str:
+    """The report without the ids, as text."""
+    head = ("training source", "evaluation set", "rule", "rows", "questions")
+    lines = [
+        head,
+        *((r["source"], r["eval_set"], r["rule"], str(r["rows"]), str(r["questions"])) for r in report(found)),
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

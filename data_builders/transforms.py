@@ -1,0 +1,263 @@
+"""What happens to placed rows on their way into a set. Pure: rows in, rows kept and rows dropped with the reason.
+
+What is drawn is drawn by a hash of seed and row id, so it depends neither on the rows' order nor on other sources.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from random import Random
+from typing import Any, Literal
+
+from rapidfuzz.fuzz import ratio
+
+from data_builders.drafts import Placed
+from data_builders.split import Sieved, choices_of, draw
+from stemma.data_section import PerPart
+from stemma.rows import LETTERS, CorpusRow, McqRow, PreferenceRow, SftRow
+
+NEAR = 95.0
+"""Percent of characters that two texts must share, in order, to be near copies."""
+
+NOT_SAMPLED = "not sampled"
+
+_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
+# A choice that means others, or a place among them: "All of the above", "Both A and B", "(a) or (b)"; not "I and II".
+_OTHERS = re.compile(
+    r"\b(?:above|below|preceding)\b"
+    r"|\b(?:all|any|both|each|either|neither|none|some) of (?:these|those|them|the (?:other|option|choice|answer)s?)\b"
+    r"|^\W*(?:all|both|either|neither|none)\W*$"
+    r"|\b(?:option|choice|answer)s? \(?[a-h]\b"
+    r"|\b(?:first|last) (?:two|three|option|choice|answer)"
+    r"|\([a-h]\)\s*(?:,|&|and|or|nor)"
+    r"|^(?:both|either|neither|only)?\s*[a-h]\s*(?:,|&|\b(?:and|or|nor)\b|\bonly\b).{0,20}$",
+    re.IGNORECASE,
+)
+_LETTERS_JOINED = re.compile(r"\b[A-H]\s*(?:,|&|and\b|or\b|nor\b)\s*(?:and |or )?[A-H]\b")
+_LETTER_NAMED = re.compile(
+    r"\([A-Ja-j]\)|\b[B-HJ]\b|\b(?i:option|choice|answer|letter)s?\W{1,3}(?:is\W{1,3})?[A-Ja-j]\b"
+)
+
+
+def drop_short(rows: Sequence[Placed], words: int) -> Sieved:
+    """Without rows that have an answer (of a pair: either) of fewer words."""
+    short = (placed for placed in rows if any(len(text.split()) < words for text in _answers(placed)))
+    return _without(rows, short, f"answer under {words} words")
+
+
+def cap_per_question(rows: Sequence[Placed], caps: PerPart, seed: int) -> Sieved:
+    """At most so many rows of a question in each part; near-duplicate questions count as one."""
+    groups = _grouped(rows, lambda placed: (placed.part, placed.cluster, _choices(placed)))
+    surplus = [
+        placed
+        for (part, *_), group in groups.items()
+        if part in caps
+        for placed in _drawn(group, "cap", seed)[_count(caps[part], len(group)) :]
+    ]
+    return _without(rows, surplus, "more rows of its question than max_per_question")
+
+
+def sample(rows: Sequence[Placed], amounts: PerPart, seed: int) -> Sieved:
+    """So many rows of each part, or such a share of them; a part that is not named stays whole."""
+    groups = _grouped(rows, lambda placed: placed.part)
+    spare = [
+        placed
+        for part, group in groups.items()
+        if part in amounts
+        for placed in _drawn(group, "sample", seed)[_count(amounts[part], len(group)) :]
+    ]
+    return _without(rows, spare, NOT_SAMPLED)
+
+
+def draw_for_sample(row_id: str, seed: int) -> float:
+    """Where a row stands in the order that `sample` takes rows in."""
+    return draw(seed, f"sample\n{row_id}")
+
+
+def mix(rows: Sequence[Placed], weights: Mapping[str, float], total: int, seed: int) -> Sieved:
+    """`total` training rows, each batch (Placed.batch) with its share; other parts stay whole. See `mix_counts`."""
+    training = _grouped((placed for placed in rows if placed.part == "train"), lambda placed: placed.batch)
+    counts = mix_counts({batch: len(training.get(batch, ())) for batch in weights}, weights, total)
+    spare = [placed for batch, n in counts.items() for placed in _drawn(training.get(batch, ()), "mix", seed)[n:]]
+    return _without(rows, spare, "beyond its share of the total")
+
+
+def mix_counts(available: Mapping[str, int], weights: Mapping[str, float], total: int) -> dict[str, int]:
+    """Rows to take of each batch. One that is too short gives all it has, and the others share what it lacks."""
+    taken: dict[str, int] = {}
+    while open_batches := {batch: weights[batch] for batch in weights if batch not in taken}:
+        quotas = _apportion(open_batches, total - sum(taken.values()))
+        short = {batch: available[batch] for batch, quota in quotas.items() if available[batch] < quota}
+        taken |= short or quotas
+    return {batch: taken[batch] for batch in weights}
+
+
+def _apportion(weights: Mapping[str, float], total: int) -> dict[str, int]:
+    """Whole numbers in proportion to the weights that add up to `total` (largest remainders)."""
+    exact = {batch: total * weight / sum(weights.values()) for batch, weight in weights.items()}
+    by_remainder = sorted(exact, key=lambda batch: (int(exact[batch]) - exact[batch], batch))
+    missing = total - sum(map(int, exact.values()))
+    return {batch: int(quota) + (batch in by_remainder[:missing]) for batch, quota in exact.items()}
+
+
+def drop_conflicts(rows: Sequence[Placed], rule: Literal["contradictions", "any", "keep"]) -> Sieved:
+    """Without rows that say the opposite of each other, all of them: nobody knows which is right.
+
+    Pairs: `contradictions` rank the same two answers of a question both ways; with `any` every pair goes that has an
+    answer chosen here and rejected there. Multiple choice: equal question and choices, different right ones.
+    """
+    if rule == "keep":
+        return list(rows), []
+    pairs = [(placed, _ranking(placed.row)) for placed in rows if isinstance(placed.row, PreferenceRow)]
+    if rule == "any":
+        both = _chosen_and_rejected(ranking for _, ranking in pairs)
+        disputed = [placed for placed, (question, *answers) in pairs if any((question, a) in both for a in answers)]
+        kept, dropped = _without(rows, disputed, "an answer chosen here and rejected there")
+    else:
+        said = {ranking for _, ranking in pairs}
+        disputed = [placed for placed, (question, better, worse) in pairs if (question, worse, better) in said]
+        kept, dropped = _without(rows, disputed, "contradicted by another pair")
+    asked = _grouped((placed for placed in kept if placed.kind == "mcq"), lambda placed: (placed.key, _choices(placed)))
+    unclear = [placed for group in asked.values() if len(set(map(_right, group))) > 1 for placed in group]
+    kept, more = _without(kept, unclear, "conflicting right answers")
+    return kept, dropped + more
+
+
+def chosen_and_rejected(rows: Sequence[Placed]) -> int:
+    """How many answers are chosen in one pair and rejected in another pair of the same question."""
+    return len(_chosen_and_rejected(_ranking(placed.row) for placed in rows if isinstance(placed.row, PreferenceRow)))
+
+
+def _chosen_and_rejected(rankings: Iterable[tuple[str, bytes, bytes]]) -> set[tuple[str, bytes]]:
+    chosen, rejected = set(), set()
+    for question, better, worse in rankings:
+        chosen.add((question, better))
+        rejected.add((question, worse))
+    return chosen & rejected
+
+
+def _ranking(pair: PreferenceRow) -> tuple[str, bytes, bytes]:
+    """(question with its options, better answer, worse answer), to compare: case and whitespace do not count."""
+    return " ".join(pair.prompt.casefold().split()), _digest(pair.chosen), _digest(pair.rejected)
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(" ".join(text.casefold().split()).encode(), digest_size=16).digest()
+
+
+def drop_near_copies(rows: Sequence[Placed]) -> Sieved:
+    """Without rows that repeat another row of the same question, part and set but for a few characters.
+
+    Texts with different numbers are never copies, and choices must be equal as a set, the right one too.
+    """
+    copies: list[Placed] = []
+    for group in _grouped(rows, _must_be_equal).values():
+        originals: list[tuple[str, ...]] = []
+        for placed in group:
+            texts = _compared(placed)
+            if any(all(map(_is_near, texts, original)) for original in originals):
+                copies.append(placed)
+            else:
+                originals.append(texts)
+    return _without(rows, copies, "near copy of another row")
+
+
+def _must_be_equal(placed: Placed) -> Hashable:
+    numbers = tuple(tuple(_DIGITS.findall(text)) for text in _compared(placed))
+    answer = (_right(placed), placed.row.answer_as) if isinstance(placed.row, McqRow) else None
+    return placed.kind, placed.part, placed.cluster, _choices(placed), answer, numbers
+
+
+def _compared(placed: Placed) -> tuple[str, ...]:
+    match placed.row:
+        case SftRow(messages=messages):
+            return tuple(message.content for message in messages)
+        case PreferenceRow(prompt=prompt, chosen=chosen, rejected=rejected):
+            return prompt, chosen, rejected
+        case McqRow(question=question, explanation=explanation):
+            return question, explanation
+        case CorpusRow(text=text):
+            return (text,)
+
+
+def _is_near(one: str, other: str) -> bool:
+    return bool(ratio(one, other, score_cutoff=NEAR))
+
+
+def permute_choices(row: McqRow, seed: int) -> McqRow:
+    """The choices shuffled by seed and row id; `meta["order"]` says which letter each had, e.g. `CADB`.
+
+    A row is left as it is where a choice refers to others, or where the explanation names letters.
+    """
+    if any(map(_OTHERS.search, row.choices)) or any(map(_LETTERS_JOINED.search, row.choices)):
+        return row
+    if _LETTER_NAMED.search(row.explanation):
+        return row
+    order = list(LETTERS[: len(row.choices)])
+    Random(f"{seed}\n{row.id}").shuffle(order)
+    choices = [row.choices[LETTERS.index(letter)] for letter in order]
+    answer, meta = LETTERS[order.index(row.answer)], {**row.meta, "order": "".join(order)}
+    return row.model_copy(update={"choices": choices, "answer": answer, "meta": meta})
+
+
+def length_balance(pairs: Sequence[PreferenceRow]) -> dict[str, Any]:
+    """How much longer chosen answers are, in words: a judge that likes length shows here."""
+    if not pairs:
+        return {"n": 0}
+    lengths = [(len(pair.chosen.split()), len(pair.rejected.split())) for pair in pairs]
+    return {
+        "n": len(pairs),
+        "chosen_longer": round(sum(chosen > rejected for chosen, rejected in lengths) / len(pairs), 4),
+        "equally_long": round(sum(chosen == rejected for chosen, rejected in lengths) / len(pairs), 4),
+        "mean_words_chosen": round(sum(chosen for chosen, _ in lengths) / len(pairs), 1),
+        "mean_words_rejected": round(sum(rejected for _, rejected in lengths) / len(pairs), 1),
+    }
+
+
+def _answers(placed: Placed) -> tuple[str, ...]:
+    match placed.row:
+        case SftRow(messages=messages):
+            return (messages[-1].content,)
+        case PreferenceRow(chosen=chosen, rejected=rejected):
+            return chosen, rejected
+        case CorpusRow(text=text):
+            return (text,)
+        case McqRow(answer_as="explained", explanation=explanation):
+            return (explanation,)
+        case _:
+            return ()
+
+
+def _choices(placed: Placed) -> frozenset[str]:
+    """The choices of the question, in any order: questions such as "Which is true?" differ in them alone."""
+    choices = placed.row.choices if isinstance(placed.row, McqRow) else choices_of(placed.draft.question)
+    return frozenset(" ".join(choice.casefold().split()) for choice in choices)
+
+
+def _right(placed: Placed) -> str:
+    row = placed.row
+    return " ".join(row.choices[LETTERS.index(row.answer)].casefold().split()) if isinstance(row, McqRow) else ""
+
+
+def _grouped(rows: Iterable[Placed], by: Callable[[Placed], Any]) -> dict[Any, list[Placed]]:
+    groups = defaultdict(list)
+    for placed in rows:
+        groups[by(placed)].append(placed)
+    return groups
+
+
+def _drawn(rows: Iterable[Placed], purpose: str, seed: int) -> list[Placed]:
+    """In an order drawn by hash, another one for each purpose: one draw must not favour what another one left."""
+    return sorted(rows, key=lambda placed: draw(seed, f"{purpose}\n{placed.row.id}"))
+
+
+def _count(amount: float, available: int) -> int:
+    return amount if isinstance(amount, int) else max(1, round(amount * available))
+
+
+def _without(rows: Sequence[Placed], dropped: Iterable[Placed], reason: str) -> Sieved:
+    gone = {id(placed) for placed in dropped}
+    return [p for p in rows if id(p) not in gone], [(p, reason) for p in rows if id(p) in gone]

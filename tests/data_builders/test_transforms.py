@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from data_builders.drafts import ROW_MODELS, Draft, Kind, Placed
+from data_builders.split import Sieved, question_key
+from data_builders.transforms import (
+    cap_per_question,
+    chosen_and_rejected,
+    drop_conflicts,
+    drop_near_copies,
+    drop_short,
+    length_balance,
+    mix,
+    mix_counts,
+    permute_choices,
+    sample,
+)
+from stemma.rows import McqRow, PreferenceRow, Split
+
+OPTIONS = "\n\nOptions:\nA. {}\nB. {}"
+
+
+def placed(kind: Kind, asked: str, part: Split = "train", batch: str = "b", **row: Any) -> Placed:
+    made = ROW_MODELS[kind].model_validate({"id": f"{kind} {asked} {row}", "source": "s", **row})
+    key = question_key(asked)
+    return Placed(batch, kind, part, key, key, False, Draft("row 1", asked, {}), made)
+
+
+def pair(question: str, chosen: str, rejected: str, part: Split = "train", batch: str = "b") -> Placed:
+    row = {"question_id": "q", "prompt": question, "chosen": chosen, "rejected": rejected}
+    return placed("dpo", question, part, batch, **row)
+
+
+def mcq(question: str, *choices: str, answer: str = "A", **row: Any) -> Placed:
+    return placed("mcq", question, question=question, choices=list(choices), answer=answer, **row)
+
+
+def sft(question: str, answer: str) -> Placed:
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return placed("sft", question, messages=messages)
+
+
+def texts(sieved: Sieved) -> list[str]:
+    return [row.row.chosen for row in sieved[0] if isinstance(row.row, PreferenceRow)]
+
+
+def accounted(rows: list[Placed], sieved: Sieved) -> bool:
+    return Counter(map(id, rows)) == Counter(map(id, [*sieved[0], *(row for row, _ in sieved[1])]))
+
+
+def test_a_pair_needs_two_long_answers_and_a_conversation_one() -> None:
+    rows = [
+        pair("q", "one two three", "one two"), pair("q", "one two three", "four five six"),
+        sft("a long question", "no"), sft("q", "it is three"), mcq("q", "x", "y"),
+        placed("corpus", "", text="two words"),
+    ]  # fmt: skip
+    kept, dropped = drop_short(rows, 3)
+    assert kept == [rows[1], rows[3], rows[4]]
+    assert dropped == [(row, "answer under 3 words") for row in (rows[0], rows[2], rows[5])]
+
+
+def test_a_question_keeps_so_many_rows_whatever_their_order() -> None:
+    rows = [pair(question, f"c{n}", "r") for question in ("q", "p") for n in range(9)] + [pair("s", "c", "r")]
+    once = cap_per_question(rows, {"train": 4}, 42)
+    assert Counter(row.key for row in once[0]) == {"q": 4, "p": 4, "s": 1}
+    assert accounted(rows, once)
+    assert set(texts(once)) == set(texts(cap_per_question(rows[::-1], {"train": 4}, 42)))
+    assert texts(once) != texts(cap_per_question(rows, {"train": 4}, 43))
+    assert {reason for _, reason in once[1]} == {"more rows of its question than max_per_question"}
+
+
+def test_other_options_make_another_question_and_other_parts_are_not_capped() -> None:
+    rows = [pair("Which is true?" + OPTIONS.format(n, "x"), "c", "r") for n in "abc"]
+    assert cap_per_question(rows, {"train": 1}, 42) == (rows, [])
+    swapped = [pair("Which is true?" + OPTIONS.format(*two), "c", "r") for two in ("ax", "xa")]
+    assert len(cap_per_question(swapped, {"train": 1}, 42)[0]) == 1
+    assert cap_per_question(swapped, {"test": 1}, 42) == (swapped, [])
+
+
+def test_a_sample_is_a_count_or_a_share_of_a_part() -> None:
+    rows = [pair(f"q{n}", "c", "r", "test" if n < 10 else "train") for n in range(50)]
+    kept, dropped = sample(rows, {"train": 0.25, "test": 7}, 42)
+    assert Counter(row.part for row in kept) == {"train": 10, "test": 7}
+    assert {row.key for row in kept} == {row.key for row in sample(rows[::-1], {"train": 0.25, "test": 7}, 42)[0]}
+    assert {reason for _, reason in dropped} == {"not sampled"}
+    assert sample(rows, {"train": 1000}, 42) == (rows, [])
+
+
+def test_mixing_takes_shares_of_the_total() -> None:
+    rows = [pair(f"q{n}", "c", "r", batch="a" if n < 30 else "b") for n in range(60)]
+    rows += [pair("t", "c", "r", "test", "a")]
+    kept, dropped = mix(rows, {"a": 2.0, "b": 1.0}, 30, 42)
+    assert Counter((row.batch, row.part) for row in kept) == {("a", "train"): 20, ("b", "train"): 10, ("a", "test"): 1}
+    assert {reason for _, reason in dropped} == {"beyond its share of the total"}
+    assert accounted(rows, (kept, dropped))
+
+
+@pytest.mark.parametrize(
+    ("available", "weights", "total", "taken"),
+    [
+        ({"a": 99, "b": 99}, {"a": 3.0, "b": 1.0}, 40, {"a": 30, "b": 10}),
+        ({"a": 5, "b": 99}, {"a": 3.0, "b": 1.0}, 40, {"a": 5, "b": 35}),
+        ({"a": 5, "b": 99, "c": 99}, {"a": 1.0, "b": 2.0, "c": 1.0}, 41, {"a": 5, "b": 24, "c": 12}),
+        ({"a": 5, "b": 8}, {"a": 1.0, "b": 1.0}, 40, {"a": 5, "b": 8}),
+        ({"a": 9, "b": 9, "c": 9}, {"a": 1.0, "b": 1.0, "c": 1.0}, 10, {"a": 4, "b": 3, "c": 3}),
+    ],
+)
+def test_a_short_source_gives_all_and_the_others_share_the_rest(
+    available: dict[str, int], weights: dict[str, float], total: int, taken: dict[str, int]
+) -> None:
+    assert mix_counts(available, weights, total) == taken
+
+
+PAIRS = [pair("q", "x", "y"), pair("q", " Y ", "X"), pair("q", "z", "x"), pair("q", "v", "w"), pair("p", "y", "x")]
+
+
+def test_pairs_that_contradict_each_other_both_go() -> None:
+    kept, dropped = drop_conflicts(PAIRS, "contradictions")
+    assert kept == PAIRS[2:]
+    assert dropped == [(row, "contradicted by another pair") for row in PAIRS[:2]]
+
+
+def test_any_drops_every_pair_with_an_answer_chosen_here_and_rejected_there() -> None:
+    kept, dropped = drop_conflicts(PAIRS, "any")
+    assert kept == PAIRS[3:]
+    assert {reason for _, reason in dropped} == {"an answer chosen here and rejected there"}
+    assert drop_conflicts(PAIRS, "keep") == (PAIRS, [])
+    assert chosen_and_rejected(PAIRS) == 2  # x and y, of q
+
+
+def test_the_same_choices_with_two_right_ones_go() -> None:
+    rows = [
+        mcq("Why?", "x", "y", answer="A"), mcq("why", "Y", "x", answer="A"),
+        mcq("Why?", "x", "z", answer="A"), mcq("How?", "x", "y"), mcq("How?", "y", "x", answer="B"),
+    ]  # fmt: skip
+    kept, dropped = drop_conflicts(rows, "contradictions")
+    assert kept == rows[2:]
+    assert dropped == [(row, "conflicting right answers") for row in rows[:2]]
+
+
+LONG = "The force is the mass times the acceleration, so a body of 2 kg that gains 3 m/s each second feels 6 N."
+
+
+def test_near_copies_of_one_question_go_but_other_numbers_stay() -> None:
+    rows = [
+        pair("q", LONG, "no"), pair("q", LONG.replace("feels", "feel"), "no"), pair("q", LONG.replace("6", "7"), "no"),
+        pair("q", LONG, "an answer of its own"), pair("p", LONG, "no"), sft("q", LONG), sft("q", LONG + "."),
+        pair("q", LONG, "no", "test"),
+    ]  # fmt: skip
+    kept, dropped = drop_near_copies(rows)
+    assert dropped == [(row, "near copy of another row") for row in (rows[1], rows[6])]
+    assert accounted(rows, (kept, dropped))
+
+
+def test_near_copies_of_choice_questions_have_equal_choices_and_form() -> None:
+    stem = "Which force keeps the planets on their way around the sun, as Newton was the first to say"
+    rows = [
+        mcq(stem + "?", "x", "y"), mcq(stem, "y", "x", answer="B"), mcq(stem, "x", "z"),
+        mcq(stem, "x", "y", answer_as="explained", explanation="Because."),
+    ]  # fmt: skip
+    assert drop_near_copies(rows)[1] == [(rows[1], "near copy of another row")]
+
+
+def choice_row(*choices: str, explanation: str = "", number: int = 0) -> McqRow:
+    row = {"question": "q?", "choices": list(choices), "answer": "B", "explanation": explanation}
+    return McqRow.model_validate({"id": f"m{number}", "source": "s", **row})
+
+
+def test_choices_are_shuffled_by_seed_and_id_and_the_answer_follows() -> None:
+    shuffled = [permute_choices(choice_row("p", "q", "r", "s", number=n), 42) for n in range(200)]
+    for row in shuffled:
+        assert [row.choices["ABCD".index(row.answer)], sorted(row.choices)] == ["q", ["p", "q", "r", "s"]]
+        assert [row.choices[place] for place in range(4)] == ["pqrs"["ABCD".index(x)] for x in str(row.meta["order"])]
+    assert 30 < sum(row.answer == "A" for row in shuffled) < 70  # 50 expected, 3 standard deviations are 18
+    assert shuffled[0] == permute_choices(choice_row("p", "q", "r", "s"), 42)
+    assert shuffled != [permute_choices(choice_row("p", "q", "r", "s", number=n), 43) for n in range(200)]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "All of the above", "none of these.", "Both A and B", "A and C", "b and c only", "Neither (a) nor (b)", "both",
+        "(A), (B), and (C)", "C only", "Either A or B.", "All the above", "None of the answer choices", "option b",
+        "A, B, and C", "any of them",
+    ],
+)  # fmt: skip
+def test_choices_that_refer_to_others_stay_where_they_are(choice: str) -> None:
+    row = choice_row("p", choice, "r")
+    assert permute_choices(row, 42) is row
+
+
+@pytest.mark.parametrize(
+    "choice", ["I and II only", "both speed and wavelength", "A cat and a dog", "all animals", "F"]
+)
+def test_choices_that_only_look_like_it_are_shuffled(choice: str) -> None:
+    assert sorted(str(permute_choices(choice_row("p", choice), 42).meta["order"])) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("explanation", "moves"),
+    [
+        ("Because q is right.", True), ("A body stays at rest: m a = 0 and E = m c^2", False),
+        ("A body at rest stays, as c is constant.", True), ("The answer is A.", False),
+        ("(C) is wrong.", False), ("B is right.", False), ("Option A fails.", False),
+    ],
+)  # fmt: skip
+def test_an_explanation_that_names_letters_holds_the_choices(explanation: str, moves: bool) -> None:
+    row = choice_row("p", "q", "r", explanation=explanation)
+    assert (permute_choices(row, 42) is not row) == moves
+
+
+def test_length_balance_counts_words() -> None:
+    rows = [pair("q", "a b c", "a"), pair("q", "a", "a b"), pair("q", "a b", "c d"), pair("q", "a b", "c")]
+    found = length_balance([row.row for row in rows if isinstance(row.row, PreferenceRow)])
+    assert found == {
+        "n": 4, "chosen_longer": 0.5, "equally_long": 0.25, "mean_words_chosen": 2.0, "mean_words_rejected": 1.5,
+    }  # fmt: skip
+    assert length_balance([]) == {"n": 0}
