@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel
+
+from data_builders.drafts import Draft, Drop, Writer
+from data_builders.generator import forecast
+from tests.data_builders.generator import loopback
+from tests.data_builders.generator.generations import KEY, PRICES, ask, generate, job, settings
+
+
+class Verdict(BaseModel):
+    overall: Literal["A", "B"]
+
+
+async def ranked(writer: Writer) -> Draft | Drop:
+    """Two chats, then a ranking of what they said."""
+    first, second = await asyncio.gather(writer.ask(ask("12345678", 1)), writer.ask(ask("12345678", 2)))
+    assert first.text != second.text
+    ranking = await writer.ask(ask("1234", schema=Verdict))
+    assert isinstance(ranking.value, Verdict)
+    return Draft("", "", {})
+
+
+def test_every_round_is_counted_and_priced(tmp_path: Path) -> None:
+    given = settings("http://nowhere", prices={**PRICES, "batch": 0.5}, mode="batch")
+    counted = forecast(given, tmp_path / "ledger.sqlite", 42)
+    assert counted([ranked, ranked]) == [Draft("", "", {})] * 2  # the same asks twice: the same three requests
+    # In: 8 characters are 2 tokens, a message 4 more. Out: 100 each.
+    tokens_in, tokens_out = 6 + 6 + 5, 300
+    assert counted.totals() == {
+        "requests": 3,
+        "from_ledger": 0,
+        "input_tokens": tokens_in,
+        "output_tokens_at_most": tokens_out,
+        "cost_usd_at_most": round((tokens_in * 2 + tokens_out * 10) / 1_000_000 / 2, 6),
+    }
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_ledger_holds_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with loopback.serve(lambda _: loopback.completion("19")) as (base_url, _):
+        given = settings(base_url)
+        generate(given, tmp_path, [job("known")])
+    counted = forecast(given, tmp_path / "ledger.sqlite", 42)
+    results = counted([job("known"), job("new")])
+    assert results[0] == Draft("known", "known", {"texts": ["19"]})
+    totals = counted.totals()
+    assert (totals["requests"], totals["from_ledger"], totals["cost_usd_at_most"]) == (1, 1, None)
