@@ -1,0 +1,87 @@
+"""MMLU questions with an explanation by the generator, which is given the right answer.
+
+Reads what `mmlu` reads (the original CSV files, or the hub); of a `.jsonl` file, what `mcq_jsonl` reads. The generator
+explains why the right option is right and why the others are wrong; an explanation that ends up at another option is
+asked for once more, in a new chat, and then dropped. A conversation, or a multiple-choice question (`answer_as:
+explained`):
+
+    {"messages": [
+       {"role": "user", "content": "Find all c in …\\n\\nOptions:\\nA. 0\\nB. 1\\n…\\n\\nGive the …"},
+       {"role": "assistant", "content": "B. 1\\n\\nA quotient by … is a field if …"}],
+     "meta": {"gold": "1", "subject": "abstract_algebra"}}
+
+`limit` is the number of questions, drawn by the seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import PositiveInt
+
+from data_builders.candidates import as_mcq, draw_candidates, letter_options, right_option, same_files
+from data_builders.drafts import Ask, Context, Draft, Drop, Job, Kind, Reply, Writer, conversation, merge_origins
+from data_builders.prompts import prompt_files, render
+from data_builders.sources import mcq_jsonl, mmlu
+from data_builders.stated import stated_choices
+from stemma.rows import LETTERS, McqRow, mcq_prompt
+
+KINDS = ("sft", "mcq")
+PHASE = "generate"
+LICENCE = mmlu.LICENCE
+CONTRADICTS = "explanation contradicts the answer"
+
+
+class Options(mmlu.Questions):
+    source: Literal["mmlu_explained"]
+    chats: PositiveInt = 2
+    """How many chats may try to explain an answer without contradicting it."""
+
+    def files(self, root: Path) -> list[Path]:
+        return [*super().files(root), *prompt_files("explain")]
+
+
+def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+    assert context.generate, "this source runs in the `generate` phase"
+    asked, drops = draw_candidates(_read(options, as_mcq(context)), options, context)
+    context.say(f"mmlu_explained: {len(asked)} questions to explain")
+    yield from context.generate([_job(draft, row, options.chats, context) for draft, row in asked])
+    yield from drops  # last, so that they take none of the `limit`'s places
+
+
+def _read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+    if options.path.endswith(".jsonl"):
+        return mcq_jsonl.read(mcq_jsonl.Options(source="mcq_jsonl", **same_files(options)), context)
+    return mmlu.read(mmlu.Options(source="mmlu", subjects=options.subjects, **same_files(options)), context)
+
+
+def _job(draft: Draft, row: McqRow, chats: int, context: Context) -> Job:
+    chat = render("explain", question=row.question, options=letter_options(row), correct=right_option(row))
+    rng = random.Random(f"{context.seed}/{mcq_prompt(row)}")
+    seeds = [rng.getrandbits(31) for _ in range(chats)]
+
+    async def job(writer: Writer) -> Draft | Drop:
+        replies: list[Reply] = []
+        for seed in seeds:
+            replies.append(await writer.ask(Ask(chat, seed)))
+            explanation, problem = replies[-1].text, replies[-1].problem
+            if problem:
+                return Drop(draft.where, problem, row.model_dump(mode="json"))
+            if stated_choices(explanation, row.choices) <= {row.answer}:
+                made = _row(row, explanation, context.kind)
+                return Draft(draft.where, draft.question, made, draft.file, merge_origins(replies))
+        said = {"explanations": [reply.text for reply in replies]}
+        return Drop(draft.where, CONTRADICTS, row.model_dump(mode="json") | said)
+
+    return job
+
+
+def _row(row: McqRow, explanation: str, kind: Kind) -> dict[str, Any]:
+    explained = row.model_copy(update={"answer_as": "explained", "explanation": explanation})
+    if kind == "mcq":
+        return explained.model_dump(mode="json", exclude={"id", "source"})
+    messages = conversation(mcq_prompt(explained), f"{right_option(row)}\n\n{explanation}")
+    return {"messages": messages, "meta": {"gold": row.choices[LETTERS.index(row.answer)], "subject": row.subject}}

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from data_builders.drafts import Draft, Drop, Message
+from data_builders.judging import CRITERIA, Ties
+from data_builders.pairing import Task, pair_job
+from data_builders.scripted.faults import Faults, Json
+from tests.data_builders.chats import answering, tagged
+
+RIGHT, ALSO_RIGHT, WRONG, ALSO_WRONG = "2 + 2 = 4", "It is 4, as two and two are four.", "2 + 2 = 5", "2 + 2 = 6"
+UNCLEAR, ALSO_UNCLEAR = "Hard to say.", "No idea."
+TRUTH = {RIGHT: True, ALSO_RIGHT: True, WRONG: False, ALSO_WRONG: False, UNCLEAR: None, ALSO_UNCLEAR: None}
+TASK = Task(
+    where="w",
+    question="What is 2 + 2?",
+    prompt="What is 2 + 2?",
+    chat=(Message("user", "<question>What is 2 + 2?</question>"),),
+    shown={"question": "What is 2 + 2?", "options": "", "correct": "4"},
+    is_right=TRUTH.__getitem__,
+    meta={"gold": "4"},
+    file="f",
+)
+Judge = Callable[[str, str], str]
+
+
+def prefer(better: str) -> Judge:
+    return lambda first, _: "A" if first == better else "B"
+
+
+def ranked(overall: str, **marks: str) -> str:
+    mark = {"tie": "AB"}.get(overall, overall)
+    return json.dumps({"criteria": dict.fromkeys(CRITERIA, mark) | marks, "overall": overall})
+
+
+class Chat:
+    """Gives two answers, one a request, and ranks as `judge` says."""
+
+    def __init__(self, answers: tuple[str, str], judge: Judge, **marks: str) -> None:
+        self._answers: Iterator[str] = iter(answers)
+        self._judge, self._marks = judge, marks
+        self.ranked: list[tuple[str, str]] = []
+
+    def __call__(self, body: Json) -> str:
+        first, second = tagged(body, "answer_a"), tagged(body, "answer_b")
+        if first is None or second is None:
+            return next(self._answers)
+        self.ranked.append((first, second))
+        return ranked(self._judge(first, second), **self._marks)
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Draft | Drop]:
+    def run(answer: Callable[[Json], str], ties: Ties = "drop", faults: Faults | None = None) -> Draft | Drop:
+        with answering(answer, tmp_path, monkeypatch, faults) as (generate, _):
+            [made] = generate([pair_job(TASK, 42, ties)])
+        return made
+
+    return run
+
+
+def test_a_right_answer_beats_a_wrong_one_without_a_judge(make: Callable[..., Draft | Drop]) -> None:
+    chat = Chat((WRONG, RIGHT), prefer(WRONG))
+    made = make(chat)
+    assert isinstance(made, Draft)
+    assert (made.row["prompt"], made.row["chosen"], made.row["rejected"]) == (TASK.prompt, RIGHT, WRONG)
+    assert {name: made.row["meta"][name] for name in ("gold", "decided")} == {"gold": "4", "decided": "gold"}
+    assert chat.ranked == []
+    assert (made.where, made.question, made.file) == ("w", "What is 2 + 2?", "f")
+    assert made.origin is not None
+    assert (made.origin.model, made.origin.requests) == ("m", 2)
+
+
+def test_two_right_answers_are_ranked_in_both_orders(make: Callable[..., Draft | Drop]) -> None:
+    chat = Chat((RIGHT, ALSO_RIGHT), prefer(ALSO_RIGHT), correctness="AB")
+    made = make(chat)
+    assert isinstance(made, Draft)
+    assert (made.row["chosen"], made.row["rejected"]) == (ALSO_RIGHT, RIGHT)
+    assert sorted(chat.ranked) == [(RIGHT, ALSO_RIGHT), (ALSO_RIGHT, RIGHT)]
+    meta = made.row["meta"]
+    assert (meta["decided"], meta["correctness"]) == ("judge", "AB/AB")
+    side = "A" if meta["chosen_first"] else "B"
+    assert meta["overall"] == meta["clarity"] == f"{side}/{side}"
+    assert made.origin is not None
+    assert made.origin.requests == 4
+
+
+def test_a_judge_that_prefers_a_place_makes_a_pair_only_where_the_recipe_says_so(
+    make: Callable[..., Draft | Drop],
+) -> None:
+    dropped = make(Chat((RIGHT, ALSO_RIGHT), lambda *_: "A"))
+    assert isinstance(dropped, Drop)
+    assert dropped.reason == "judge disagrees with itself"
+    assert dropped.row["meta"]["overall"] == "A/B"
+    assert sorted(dropped.row["answers"]) == [RIGHT, ALSO_RIGHT]
+    kept = make(Chat((RIGHT, ALSO_RIGHT), lambda *_: "A"), "first_order")  # the same requests: from the ledger
+    assert isinstance(kept, Draft)
+    assert kept.row["meta"]["chosen_first"] is True
+
+
+@pytest.mark.parametrize(
+    ("answers", "judge", "reason"),
+    [
+        ((RIGHT, RIGHT), prefer(RIGHT), "identical answers"),
+        ((WRONG, ALSO_WRONG), prefer(WRONG), "neither answer is correct"),
+        ((RIGHT, ALSO_RIGHT), lambda *_: "tie", "tie"),
+        ((RIGHT, UNCLEAR), prefer(UNCLEAR), "judge contradicts the gold answer"),
+        ((UNCLEAR, WRONG), prefer(WRONG), "judge contradicts the gold answer"),
+    ],
+)
+def test_what_makes_no_pair(
+    answers: tuple[str, str], judge: Judge, reason: str, make: Callable[..., Draft | Drop]
+) -> None:
+    made = make(Chat(answers, judge))
+    assert isinstance(made, Drop)
+    assert made.reason == reason
+    assert made.row["question"] == TASK.prompt
+
+
+def test_unclear_answers_are_no_pair_when_the_judge_finds_both_wrong(make: Callable[..., Draft | Drop]) -> None:
+    made = make(Chat((UNCLEAR, ALSO_UNCLEAR), prefer(UNCLEAR), correctness="None"))
+    assert isinstance(made, Drop)
+    assert made.reason == "neither answer is correct"
+
+
+def test_the_right_answer_may_beat_an_unclear_one(make: Callable[..., Draft | Drop]) -> None:
+    made = make(Chat((UNCLEAR, RIGHT), prefer(RIGHT)))
+    assert isinstance(made, Draft)
+    assert made.row["meta"]["decided"] == "judge"
+
+
+def test_a_ranking_that_is_no_ranking_drops_the_pair(make: Callable[..., Draft | Drop]) -> None:
+    answers = iter((RIGHT, ALSO_RIGHT))
+    made = make(lambda body: next(answers) if tagged(body, "answer_a") is None else "The first one.")
+    assert isinstance(made, Drop)
+    assert made.reason == "ranking: reply is no valid JSON"
+
+
+def test_a_refused_answer_drops_the_pair(make: Callable[..., Draft | Drop]) -> None:
+    made = make(Chat((RIGHT, WRONG), prefer(RIGHT)), faults=Faults(shares={"refusal": 1.0}))
+    assert isinstance(made, Drop)
+    assert made.reason == "reply refused"

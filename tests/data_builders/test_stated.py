@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from data_builders.stated import stated_choice, stated_choices, states_gold
+from stemma import ROOT
+
+NUMBERS = ["12", "16", "18.5", "1,600", "1/2"]
+WORDS = ["mitochondria", "the nucleus", "ribosomes", "the cell wall"]
+BLOOD = ["A", "B", "AB", "O"]
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.mark.parametrize(
+    ("answer", "choices", "letter"),
+    [
+        # Announced by letter.
+        ("Answer: B", NUMBERS, "B"),
+        ("… 3 x 4 is 12.\n\nAnswer: A", NUMBERS, "A"),
+        ("answer : a", NUMBERS, "A"),
+        ("so x = 16 the answer is b .", NUMBERS, "B"),
+        ("**The correct answer is (C)**", NUMBERS, "C"),
+        ("### Answer\n\n**B**", NUMBERS, "B"),
+        ("The answer is therefore option D, because 40 times 40 is 1600.", NUMBERS, "D"),
+        ("The correct option among the given choices is (C).", NUMBERS, "C"),
+        ("Correct answer - A", NUMBERS, "A"),
+        ("ANS:D", NUMBERS, "D"),
+        ("ANSWER D 1600", NUMBERS, "D"),
+        ("Answer C)18.5", NUMBERS, "C"),
+        ("The final answer is \\boxed{D}.", NUMBERS, "D"),
+        ("Hence \\(\\boxed{\\text{(B)}}\\)", NUMBERS, "B"),
+        ("The answer is A because half of 24 is 12.", NUMBERS, "A"),
+        ("The answer is B, not C.", NUMBERS, "B"),
+        ('"9 / 18 is half . answer is ( e )"', NUMBERS, "E"),
+        ("#### A) 12\nToo small.\n#### B) 16\nIt fits.\n\n**Answer: B**", NUMBERS, "B"),
+        ("A. 12: wrong, too small.\nB. 16: right.\nC. 18.5: wrong.\n\nSo I decide for B.\nAnswer: B", NUMBERS, "B"),
+        (
+            "To answer this, look at each option:\n\nA. 12 is small.\nB. 16 fits.\n\nSo the answer is option B.",
+            NUMBERS,
+            "B",
+        ),
+        # Called correct.
+        ("Option B is correct.", NUMBERS, "B"),
+        ("0.5 it is, option e is correct", NUMBERS, "E"),
+        ("Thus, C is the correct answer", WORDS, "C"),
+        ("Hence (A) is the correct option, since energy is made there.", WORDS, "A"),
+        # Alone at the start or the end.
+        ("B", NUMBERS, "B"),
+        ("c", NUMBERS, "C"),
+        ("(B)", NUMBERS, "B"),
+        ("B.", NUMBERS, "B"),
+        ("A\n\nThey make the cell's energy.", WORDS, "A"),
+        ("B. the nucleus, where the genes are.", WORDS, "B"),
+        ("C) Ribosomes build proteins. A) is wrong.", WORDS, "C"),
+        ("Proteins are built there. Hence C.", WORDS, "C"),
+        # By its text; numbers are compared as numbers.
+        ("the answer is 12", NUMBERS, "A"),
+        ("The answer is 18.50.", NUMBERS, "C"),
+        ("So the answer is $1600.", NUMBERS, "D"),
+        ("\\boxed{\\frac{1}{2}}", NUMBERS, "E"),
+        ("The answer is the ribosomes, which build proteins.", WORDS, "C"),
+        ("Nucleus.", WORDS, "B"),
+        ("The correct answer is A and C.", [*WORDS[:3], "A and C"], "D"),
+        # No commitment.
+        ("", NUMBERS, None),
+        ("A cell has a wall.", WORDS, None),
+        ("A line through B meets C.", NUMBERS, None),
+        ("The answer is a vector.", NUMBERS, None),
+        ("The answer is A line.", NUMBERS, None),
+        ("Let the answer be x.", NUMBERS, None),
+        ("The answer is 120.", NUMBERS, None),
+        ("The answer is 12.5", NUMBERS, None),
+        ("The answer is 12 cm.", NUMBERS, None),
+        ("The answer is not B.", NUMBERS, None),
+        ("If the answer is B, x would be 16.", NUMBERS, None),
+        ("An incorrect answer is B.", NUMBERS, None),
+        ("Option B is incorrect.", NUMBERS, None),
+        ("The answer is D vitamins", WORDS, None),
+        ("E. coli is a bacterium.", [*WORDS, "a virus"], None),
+        ("The answer is F.", NUMBERS, None),
+        ("I do not know.", NUMBERS, None),
+        ("Answer: " + "9" * 10_000, NUMBERS, None),  # a model in a loop
+        ("Answer (A) is wrong, for 12 is too small.", NUMBERS, None),
+        ("The student answers 5 of 12 questions.", NUMBERS, None),
+        # More than one.
+        ("The correct answers are:\nA. 12\nC. 18.5", NUMBERS, None),
+        ("The correct answer is A) 12 and C) 18.5", NUMBERS, None),
+        ("The answer is B or C.", NUMBERS, None),
+        ("The correct answers are A, B and D.", NUMBERS, None),
+        ("The answer is B.\nNo: the answer is C.", NUMBERS, None),
+        ("Answer: B. 12", NUMBERS, None),
+        ("A. 12 B. 16 C. 18.5", NUMBERS, None),
+        ("Answer: 7", ["7", "7.0", "8"], None),
+        ("Answer: B", BLOOD, "B"),
+        ("Answer: A", ["B", "A"], None),
+    ],
+)
+def test_the_option_an_answer_commits_to(answer: str, choices: list[str], letter: str | None) -> None:
+    assert stated_choice(answer, choices) == letter
+
+
+def test_all_options_an_answer_picks() -> None:
+    assert stated_choices("The answer is B or C.", NUMBERS) == {"B", "C"}
+    assert stated_choices("Answer: B. 12", NUMBERS) == {"A", "B"}
+    assert stated_choices("The correct options are: B, C", NUMBERS) == set("ABCDE")  # how many, nobody asked
+    assert stated_choices("Hard to say.", NUMBERS) == stated_choices("Answer: F", NUMBERS) == set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "right"),
+    [
+        ("19", "19", True),
+        ("20", "19", False),
+        ("12 + 7 = 19", "19", True),
+        ("12 + 7 = 18", "19", False),
+        ("19 minus 7 is 12, so it is 19.", "19", None),
+        ("She makes 9 * 2 = $18 every day at the market.\nA: 18", "18", True),
+        ("She makes 9 * 2 = $18 every day.\n#### 1,800", "1800", True),
+        ("The answer is $1,800.00.", "1800", True),
+        ("The answer is 18 dollars, for 9 eggs.", "18", True),
+        ("The answer is 17 or 18.", "18", None),
+        ("The answer is 9 + 9 = 18", "18", True),
+        ("The answer is x = -4.", "-4", True),
+        ("\\boxed{\\frac{1}{2}}", "0.5", True),
+        ("\\boxed{0.5}", "1/2", True),
+        ("The answer is 0.51.", "1/2", False),
+        ("9" * 10_000, "9", None),
+        ("I do not know.", "19", None),
+        ("newton", "newton", True),
+        ("The newton.", "newton", True),
+        ("Force is measured in newton (N).", "newton", True),
+        ("joule", "newton", False),
+        ("It is not the newton.", "newton", None),
+        ("newton or joule", "newton", None),
+        ("A newton is no energy. It is the joule.", "newton", None),
+        ("The answer is a queue.\nA stack is another thing.", "queue", True),
+        ("The answer is a stack.", "queue", False),
+        ("Fe", "Fe", True),
+        ("The symbol is I.", "I", True),
+        ("I am sure it is iodine.", "I", False),
+    ],
+)
+def test_whether_an_answer_states_the_gold_answer(answer: str, gold: str, right: bool | None) -> None:
+    assert states_gold(answer, gold) is right
+
+
+@pytest.mark.skipif(not (SHARED / "mathqa").exists(), reason="the real MathQA file is not here")
+def test_real_rationales_are_read_rightly_or_not_at_all() -> None:
+    rows = [json.loads(line) for line in (SHARED / "mathqa" / "test1000.jsonl").read_text("utf-8").splitlines()]
+    read = [(stated_choice(row["rationale"], _options(row["options"])), row["correct"].upper()) for row in rows]
+    stated = [letter == gold for letter, gold in read if letter]
+    assert len(stated) >= 840, "measured: 850 of 1,000; most others end in a bare lower-case letter"
+    assert sum(stated) / len(stated) >= 0.995, "measured: 848 of 850"
+
+
+def _options(text: str) -> list[str]:
+    text = " , ".join(ast.literal_eval(text)) if text.startswith("[") else text
+    return [option.strip() for option in re.split(r"(?:^|\s*,\s*)[a-e] \) ", text)][1:]
+
+
+@pytest.mark.skipif(not (SHARED / "gsm8k").exists(), reason="the real GSM8K file is not here")
+def test_real_solutions_are_judged_as_their_authors_did() -> None:
+    path: Path = SHARED / "gsm8k" / "example_model_solutions.jsonl"
+    judged: list[tuple[bool | None, bool]] = []
+    for row in map(json.loads, path.read_text("utf-8").splitlines()):
+        gold = row["ground_truth"].rsplit("A:", 1)[1].strip()
+        solutions = [value for value in row.values() if isinstance(value, dict)]
+        judged += [(states_gold(one["solution"], gold), one["is_correct"]) for one in solutions]
+    known = [said == right for said, right in judged if said is not None]
+    assert len(known) / len(judged) >= 0.95
+    assert sum(known) / len(known) >= 0.995
