@@ -7,31 +7,48 @@ client), because `stemma check` reads every source's options.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 
 from data_builders import sources
+from data_builders.licences import refusal
+from stemma.data_section import DataSection, SourceOptions
 from stemma.errors import Problem
-from stemma.recipe import DataSection
 
 SOURCES: dict[str, ModuleType] = {
     module.name: import_module(f"{sources.__name__}.{module.name}") for module in pkgutil.iter_modules(sources.__path__)
 }
 
 
+def licence_of(options: SourceOptions) -> str:
+    """The licence of what a source reads: what the recipe says, or else what the source knows; "" when nobody does."""
+    return options.licence or str(SOURCES[options.source].LICENCE)
+
+
 def find_problems(data: DataSection) -> list[Problem]:
-    """What no single source can see: a source in a set it cannot make rows for, or without the generator it asks."""
+    """What no single source can see: a set it cannot make rows for, a missing generator, a licence that forbids it."""
     problems: list[Problem] = []
     for name, dataset in data.sets().items():
         for number, options in enumerate(dataset.sources):
-            where = f"data.{name}.sources[{number}]"
-            module = SOURCES[options.source]
-            if name not in module.KINDS:
-                fitting = ", ".join(sorted(s for s, m in SOURCES.items() if name in m.KINDS))
-                found = f"source `{options.source}` cannot make {name} rows"
-                problems.append(Problem(where, found, f"one of {fitting}", f"it makes {', '.join(module.KINDS)}"))
-            if name == "corpus" and options.use in ("validation", "test"):
-                problems.append(Problem(where, f"use: {options.use}", "train or split: a corpus has no other part"))
-            if module.PHASE == "generate" and data.generator is None:
-                problems.append(Problem("data.generator", f"missing, but {where} asks it", "a generator section"))
+            problems += _source_problems(data, name, options, f"data.{name}.sources[{number}]")
     return problems
+
+
+def _source_problems(data: DataSection, name: str, options: SourceOptions, where: str) -> Iterator[Problem]:
+    module = SOURCES[options.source]
+    if name not in module.KINDS:
+        fitting = ", ".join(sorted(s for s, m in SOURCES.items() if name in m.KINDS))
+        found = f"source `{options.source}` cannot make {name} rows"
+        yield Problem(where, found, f"one of {fitting}", f"it makes {', '.join(module.KINDS)}")
+    if name == "corpus" and options.use in ("validation", "test"):
+        yield Problem(where, f"use: {options.use}", "train or split: a corpus has no other part")
+    if module.PHASE == "generate" and data.generator is None:
+        yield Problem("data.generator", f"missing, but {where} asks it", "a generator section")
+    # Derived rows come from the other sets' sources, which are looked at themselves.
+    reason = refusal(licence_of(options)) if data.release == "public" and module.PHASE != "derive" else None
+    if reason:
+        hint = "take it out, set `release: private`, or give the `licence:` under which you may pass it on"
+        yield Problem(
+            where, f"source `{options.source}` in a public release: {reason}", "data that may be passed on", hint
+        )

@@ -1,134 +1,126 @@
-"""The `data` stage: runs the sources, cleans and divides their rows, writes JSONL and accounts for every row."""
+"""The `data` stage: builds all sets, writes them with what explains them, and accounts for every row."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from itertools import islice
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from data_builders import SOURCES
-from data_builders.clean import finish, is_damaged, map_texts, repair
-from data_builders.drafts import PHASES, Context, Draft, Drop, FileOptions, Kind, Phase, Placed, parts_of
-from data_builders.split import choose_part, keep_apart, question_key
-from stemma.errors import Problem, UserError
-from stemma.jsonl import write_jsonl
-from stemma.recipe import DataSet, Recipe, SourceOptions
-from stemma.rows import Dropped, Split
+from data_builders import figures, outputs
+from data_builders.account import Account
+from data_builders.build import Build
+from data_builders.cards import card
+from data_builders.gate import Gate, read_benchmarks
+from data_builders.judging import judge_statistics
+from data_builders.tokens import preflight
+from data_builders.transforms import length_balance
+from stemma.jsonl import write_json, write_text
+from stemma.rows import Dropped, PreferenceRow
 from stemma.stages import Result, Work
 
-
-@dataclass
-class Collected:
-    """All rows so far, by fate. `read` counts what each batch (a source as the recipe names it) gave."""
-
-    read: Counter[str] = field(default_factory=Counter)
-    repaired: Counter[str] = field(default_factory=Counter)
-    placed: list[Placed] = field(default_factory=list)
-    dropped: defaultdict[str, list[Dropped]] = field(default_factory=lambda: defaultdict(list))
-    seen: set[tuple[Split, str]] = field(default_factory=set)
+LEDGER = "ledger.sqlite"
+"""Beside the run folders: an answer that was paid for outlives the run it was made for."""
+EXECUTOR = "executor"
+"""What datatrove's workers share; a killed build goes on with it."""
 
 
 def run(work: Work) -> Result:
-    collected = Collected()
-    for phase in PHASES:
-        _collect(phase, work, collected)
-    outputs = _write(work.folder, work.recipe, collected)
-    _refuse_empty_sets(work.recipe, collected)
-    return Result(outputs, counts=_count(collected))
+    """Build, write, prove on tokens. A failed build leaves dropped.jsonl and what the gate found, but no manifest."""
+    judged: list[dict[str, Any]] = []
+    with outputs.spool(work.folder / outputs.DROPPED) as write:
+
+        def drop(dropped: Dropped) -> None:
+            write(dropped)
+            judged.extend(_ranked_in_vain(dropped))
+
+        build = _start(work, drop)
+        try:
+            totals = _all_phases(build, work)
+        finally:
+            build.gate.write(work.folder)
+    files = _write_rows(work, build)
+    build.refuse_empty_sets()
+    counts, facts = build.account.counts(build.rows), _facts(work, build, totals, judged)
+    write_json(work.folder / "statistics.json", figures.figures_of(build.rows, build.account.dropped))
+    write_text(work.folder / "README.md", card(work.recipe, build.batches, counts, facts))
+    shutil.rmtree(work.folder / EXECUTOR, ignore_errors=True)
+    return Result({**files, "statistics": "statistics.json", "card": "README.md"}, counts, facts)
 
 
-def _collect(phase: Phase, work: Work, collected: Collected) -> None:
-    """Run every source of a phase, then take out rows whose question another set or file tests on."""
-    data, before = work.recipe.data, tuple(collected.placed)
-    problems: list[Problem] = []
-    for name, dataset in data.sets().items():
-        kind = cast(Kind, name)
-        context = Context(kind, Path(data.root), work.recipe.seed, work.folder, data.generator, before, work.say)
-        for options in dataset.sources:
-            if phase == SOURCES[options.source].PHASE:
-                try:
-                    _read_source(options, dataset, context, collected)
-                except UserError as error:  # the other files may hold more to fix
-                    problems += error.problems
-    if problems:
-        raise UserError(problems)
-    collected.placed, leaking = keep_apart(collected.placed)
-    for placed in leaking:
-        row = placed.row.model_dump(mode="json")
-        dropped = Dropped(source=placed.row.source, where=placed.where, reason="in evaluation part", row=row)
-        collected.dropped[placed.batch].append(dropped)
+def forecast(work: Work) -> dict[str, Any]:
+    """What the generator would be asked and what that costs. Reads the sources; sends and writes nothing."""
+    from data_builders.generator import forecast as count_requests  # loads the network client
+
+    settings = work.recipe.data.generator
+    build = _start(work, lambda _dropped: None)
+    if settings is None or not build.generates():
+        return {"requests": 0}
+    build.collect("read")
+    counting = count_requests(settings, work.run.root.parent / LEDGER, work.recipe.seed)
+    build.collect("generate", counting)
+    return counting.totals()
 
 
-def _read_source(options: SourceOptions, dataset: DataSet, context: Context, collected: Collected) -> None:
-    batch = f"{context.kind}: {options.source}" + (f" {options.path}" if isinstance(options, FileOptions) else "")
-    collected.read[batch] += 0  # a source that gives nothing is counted too
-    for item in islice(SOURCES[options.source].read(options, context), options.limit):
-        collected.read[batch] += 1
-        found = _place(item, options, dataset, context, batch) if isinstance(item, Draft) else item
-        if isinstance(found, Placed) and (found.part, found.row.id) in collected.seen:
-            found = Drop(item.where, "duplicate", item.row)
-        if isinstance(found, Placed):
-            collected.seen.add((found.part, found.row.id))
-            collected.repaired[batch] += is_damaged(item.row)
-            collected.placed.append(found)
-        else:
-            dropped = Dropped(source=options.source, where=item.where, reason=found.reason, row=_printable(item.row))
-            collected.dropped[batch].append(dropped)
-    context.say(f"{batch}: {collected.read[batch]} rows read")
+def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
+    data, seed = work.recipe.data, work.recipe.seed
+    build = Build(data, seed, Account(write), Gate(data, read_benchmarks(data, seed, work.say)), work.say)
+    if data.executor:
+        from data_builders import executors  # loads datatrove
+
+        folder = work.folder / EXECUTOR
+        build.gate.find = partial(executors.find_overlaps, executor=data.executor, folder=folder)
+        if data.near_duplicates:
+            build.clusters = executors.question_clusters(data.near_duplicates, data.executor, folder)
+    return build
 
 
-def _place(draft: Draft, options: SourceOptions, dataset: DataSet, context: Context, batch: str) -> Placed | Drop:
-    row = finish(context.kind, options.source, draft)
-    if isinstance(row, str):
-        return Drop(draft.where, row, draft.row)
-    key = question_key(repair(draft.question))
-    part: Split = "train"
-    if context.kind != "corpus":
-        part = choose_part(key, context.seed, dataset.parts) if options.use == "split" else options.use
-    return Placed(batch, context.kind, part, key, draft.where, row)
+def _all_phases(build: Build, work: Work) -> dict[str, Any]:
+    """All phases in turn; what the generator was asked for."""
+    totals: dict[str, Any] = {}
+    build.collect("read")
+    settings = work.recipe.data.generator
+    if settings and build.generates():
+        from data_builders.generator import open_generate  # loads the network client
+
+        with open_generate(settings, work.run.root.parent / LEDGER, work.recipe.seed, work.say) as generation:
+            build.collect("generate", generation)
+            totals = generation.totals()
+    build.mix()
+    build.collect("derive")
+    return totals
 
 
-def _printable(row: dict[str, Any]) -> Any:
-    """The row with what UTF-8 cannot hold written out, e.g. an unpaired surrogate as `\\ud83d`."""
-    return map_texts(row, lambda text: text.encode("utf-8", "backslashreplace").decode())
+def _write_rows(work: Work, build: Build) -> dict[str, str]:
+    data, folder = work.recipe.data, work.folder
+    files = outputs.write_sets(folder, list(data.sets()), build.rows)
+    files |= outputs.write_provenance(folder, Path(data.root), build.batches, build.rows)
+    files |= outputs.write_test_ids(folder, build.rows)
+    return files | {"dropped": outputs.DROPPED, "decontamination": "decontamination.json"}
 
 
-def _write(folder: Path, recipe: Recipe, collected: Collected) -> dict[str, str]:
-    outputs = {}
-    for name in recipe.data.sets():
-        for part in parts_of(name):
-            outputs[f"{name}/{part}"] = path = f"{name}/{part}.jsonl"
-            rows = (placed.row for placed in collected.placed if placed.kind == name and placed.part == part)
-            write_jsonl(folder / path, rows)
-    write_jsonl(folder / "dropped.jsonl", (row for rows in collected.dropped.values() for row in rows))
-    return {**outputs, "dropped": "dropped.jsonl"}
+def _facts(work: Work, build: Build, totals: dict[str, Any], judged: list[dict[str, Any]]) -> dict[str, Any]:
+    pairs = [p.row for p in build.rows if isinstance(p.row, PreferenceRow) and p.part == "train"]
+    judged += [{"chosen": p.chosen, "rejected": p.rejected, "meta": p.meta} for p in pairs if "decided" in p.meta]
+    unfilled = build.unfilled()
+    for one in unfilled:
+        work.say(f"{one['of']} ({one['part']}): {one['asked']:,} rows asked for, {one['kept']:,} there")
+    return {
+        "licences": figures.licences_of(build.batches, build.rows),
+        "generator": figures.generated(build.rows, totals) if totals else {},
+        "balance": {
+            **({"length": length_balance(pairs)} if pairs else {}),
+            **({"judges": judge_statistics(judged)} if judged else {}),
+            **build.balance,
+        },
+        "decontamination": build.gate.summary(),
+        "unfilled": unfilled,
+        "preflight": preflight(work.recipe, work.run, build.rows),
+    }
 
 
-def _refuse_empty_sets(recipe: Recipe, collected: Collected) -> None:
-    filled = {placed.kind for placed in collected.placed if placed.part == "train"}
-    problems = []
-    for name in (name for name in recipe.data.sets() if name not in filled):
-        batches = {batch: rows for batch, rows in collected.dropped.items() if batch.startswith(f"{name}: ")}
-        lost = [f"{batch}: {len(rows)} dropped" for batch, rows in batches.items()]
-        found = "no training row is left" + (f" ({'; '.join(lost)})" if lost else "")
-        hint = "the data stage's dropped.jsonl gives each row's reason"
-        problems.append(Problem(f"data.{name}", found, "at least one", hint))
-    if problems:
-        raise UserError(problems)
-
-
-def _count(collected: Collected) -> dict[str, Any]:
-    """Per batch: read = kept + dropped by reason, and how many were repaired; per set: the size of each part."""
-    sources = {}
-    for batch, read in collected.read.items():
-        kept = sum(placed.batch == batch for placed in collected.placed)
-        dropped = Counter(dropped.reason for dropped in collected.dropped[batch])
-        assert read == kept + dropped.total(), f"{batch}: {read} read, but {kept} kept and {dropped.total()} dropped"
-        repaired = collected.repaired[batch]
-        sources[batch] = {"read": read, "kept": kept, "dropped": dict(sorted(dropped.items())), "repaired": repaired}
-    sizes: dict[str, dict[str, int]] = {}
-    for placed in collected.placed:
-        sizes.setdefault(placed.kind, dict.fromkeys(parts_of(placed.kind), 0))[placed.part] += 1
-    return {"sources": sources, "sets": sizes}
+def _ranked_in_vain(dropped: Dropped) -> list[dict[str, Any]]:
+    """Of a pair that a judge could not decide, what the judge's statistics read."""
+    meta = dropped.row.get("meta")
+    return [{"meta": meta}] if isinstance(meta, dict) and "decided" in meta else []

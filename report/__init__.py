@@ -1,5 +1,5 @@
 """The report stage: what a run's manifests, histories, gates and scores say, as one page and one Markdown file.
 
-Pure parts: `evidence` (what was found), `readable` (numbers for people), `tables`, `gates`, `curves`, `lineage`,
-`chart` (SVG), `page` (the templates). `run` is the only file that reads and writes a run.
+Pure parts: `evidence` (what was found), `readable` (numbers for people), `tables`, `gates`, `curves`, `histograms`,
+`lineage`, `chart` (SVG), `page` (the templates). `run` is the only file that reads and writes a run.
 """

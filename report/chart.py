@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: lines over steps, quality against size.
+"""Small charts as inline SVG: lines over steps, quality against size, counts.
 
 Hand-made rather than matplotlib's: colours are CSS variables, so one picture serves light and dark, and the same
 numbers always give the same bytes.
@@ -7,7 +7,7 @@ numbers always give the same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -101,6 +101,18 @@ def line_chart(title: str, lines: dict[str, list[Point]]) -> Markup:
         if len(points) <= MARK_UP_TO:
             parts += [frame.mark(f"mark {name}", p, f"{name}, step {p[0]:g}: {number(p[1])}") for p in points]
     return frame.picture(title, "step", parts)
+
+
+def bar_chart(title: str, counts: Mapping[str, int]) -> Markup:
+    """A bar for each count, its name and number above it: names may be long."""
+    width, row, most = 300, 26, max(counts.values())
+    parts = []
+    for place, (name, count) in enumerate(counts.items()):
+        y = row * place + 12
+        parts += [text(0, y, name, anchor="start"), text(width, y, number(count), anchor="end")]
+        parts.append(f'<path class="share" d="M0 {y + 7}H{max(width * count / most, 1):.1f}"/>')
+    head = f'<svg viewBox="0 0 {width} {row * len(counts)}" role="img" aria-label="{escape(title)}">'
+    return Markup("".join([head, *parts, "</svg>"]))
 
 
 def scatter_chart(title: str, spots: Sequence[tuple[str, float, Score]], strong: str) -> Markup:

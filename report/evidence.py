@@ -28,13 +28,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Evidence:
-    """`manifests` in chain order; `histories` holds the trainer's log per training stage; `gates` the export's."""
+    """`manifests` in chain order; `histories` holds the trainer's log per training stage; `gates` the export's;
+    `statistics` what the data stage counted, by set."""
 
     recipe: Recipe
     manifests: dict[str, Manifest]
     scores: Sequence[Score]
     histories: dict[str, list[Record]]
     gates: Sequence[Record]
+    statistics: Record
 
     def score(self, variant: str, task: str, metric: str) -> Score | None:
         """The one score of this name, or None when it was not measured."""

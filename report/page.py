@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from report import curves, gates, lineage, readable, tables
+from report import curves, gates, histograms, lineage, readable, tables
 from report.chart import scatter_chart
 from report.evidence import Evidence
 
@@ -39,6 +39,7 @@ def render(evidence: Evidence, template: str) -> str:
         verdict=tables.verdict,
         scatter=scatter(evidence),
         panels=curves.panels(evidence),
+        histograms=histograms.histograms(evidence),
         tree=lineage.tree(evidence),
         tables={table.__name__: table(evidence) for table in TABLES},
     )

@@ -151,6 +151,8 @@ def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run
         for stage in stages:
             fresh = known[stage] == "up to date" and not force
             print(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
+            if stage == "data" and not fresh:
+                _forecast(recipe, run)
         return
     if len(stages) == 1:
         _warn_of_stale(recipe, run, stages[0])
@@ -159,6 +161,14 @@ def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run
         outcome = execute(recipe, run, stage, lambda text, stage=stage: say(f"[{stage}] {text}"), force)  # type: ignore[misc]
         took = f" in {time.monotonic() - start:.0f} s" if outcome == "done" else ""
         print(f"{stage:<7} {outcome}{took}", flush=True)
+
+
+def _forecast(recipe: Recipe, run: Run) -> None:
+    """What building the data would ask of the generator, and what that costs."""
+    from stemma.stages import forecast
+
+    for name, value in forecast(recipe, run, "data", say).items():
+        print(f"        {name.replace('_', ' ')}: {f'{value:,}' if value is not None else 'unknown: no price table'}")
 
 
 def _warn_of_stale(recipe: Recipe, run: Run, stage: str) -> None:
@@ -212,6 +222,21 @@ def chat(
     from serve import chat as laptop
 
     laptop.main(*_open(recipe, set_, runs), question)
+
+
+@app.command()
+def preview(
+    recipe: Name,
+    source: Annotated[str | None, typer.Option(help="Only this source, e.g. `gsm8k`.", show_default=False)] = None,
+    rows: Annotated[int, typer.Option("-n", min=1, help="Rows of each source.")] = 3,
+    set_: Set = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Show rows as a person reads them and as tokens, kept and dropped; of a finished build or from the sources."""
+    from data_builders import preview as rows_of
+
+    for line in rows_of.preview(*_open(recipe, set_, runs), source, rows):
+        print(line)
 
 
 @app.command()

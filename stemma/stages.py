@@ -141,6 +141,13 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
         return "done"
 
 
+def forecast(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None]) -> dict[str, float | None]:
+    """What a stage would spend, by name (None: not known). Only stages that spend something can say."""
+    _inputs(recipe, run, stage)  # raises UserError where a file is missing
+    found: dict[str, float | None] = importlib.import_module(MODULES[stage]).forecast(Work(recipe, run, stage, say))
+    return found
+
+
 def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
     """Whether the stage is done and nothing it depends on has changed. Raises UserError if an input is missing."""
     key = digest_json({"stage": stage, "section": recipe.section(stage), "inputs": _inputs(recipe, run, stage)})

@@ -14,7 +14,7 @@ from stemma.rows import McqRow, PreferenceRow, SftRow
 from stemma.runs import digest_json, digest_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
-from stemma.training_rows import Part, Sample, Tokenize, prove, sample
+from stemma.training_rows import Part, Sample, Tokenize, prove, sample, tokenizing
 from stemma.weights import weights_of
 
 Row = SftRow | PreferenceRow | McqRow
@@ -61,8 +61,7 @@ def tokenizer_of(folder: Path) -> Tokenize:
     """How the model in `folder` tokenizes rendered text."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    return lambda texts: tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    return tokenizing(AutoTokenizer.from_pretrained(folder).backend_tokenizer)
 
 
 def adds_bos(folder: Path) -> bool:

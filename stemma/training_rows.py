@@ -6,8 +6,9 @@ than `sequence_len` are left out here and counted, because Axolotl would drop th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from stemma.errors import GateFailed
@@ -16,6 +17,16 @@ from stemma.templates import Template, answered
 
 Tokenize = Callable[[list[str]], list[list[int]]]
 """Texts to token ids, special tokens parsed and none added."""
+COUNTED = ("rows", "left_out_longer_than_sequence_len", "tokens", "trained_tokens")
+AT_A_TIME = 1000
+"""Rows tokenized together: enough for all cores, and never the tokens of a whole data set at once."""
+
+
+def tokenizing(tokenizer: Any) -> Tokenize:
+    """How a `tokenizers.Tokenizer` (transformers' backend is one) tokenizes, on all cores and without offsets."""
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda texts: [e.ids for e in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,9 @@ class TokenSequence:
     border: int
 
 
+Proved = tuple[Sample, list[TokenSequence]]
+
+
 @dataclass(frozen=True)
 class Part:
     """The rows of one file that will train, their token sequences, and what was counted."""
@@ -64,34 +78,57 @@ def sample(row: SftRow | PreferenceRow | McqRow | CorpusRow, template: Template)
     return Sample(row.id, prompt, (answer,))
 
 
-def prove(samples: Sequence[Sample], tokenize: Tokenize, bos: str, stop: str, longest: int) -> Part:
+def prove(samples: Iterable[Sample], tokenize: Tokenize, bos: str, stop: str, longest: int) -> Part:
     """The samples that fit, after checking every one on tokens. Raises GateFailed with the figures."""
+    counts = dict.fromkeys(COUNTED, 0)
+    fitting = list(_fitting(_proved(samples, tokenize, bos, stop), longest, counts))
+    return Part([s for s, _ in fitting], {q for _, sequences in fitting for q in sequences}, counts)
+
+
+def count(samples: Iterable[Sample], tokenize: Tokenize, bos: str, stop: str, longest: int) -> dict[str, int]:
+    """The same checks and counts as `prove`, holding on to nothing: for a look before anything trains."""
+    counts = dict.fromkeys(COUNTED, 0)
+    for _ in _fitting(_proved(samples, tokenize, bos, stop), longest, counts):
+        pass
+    return counts
+
+
+def _fitting(proved: Iterable[Proved], longest: int, counts: dict[str, int]) -> Iterator[Proved]:
+    for sample, sequences in proved:
+        if max(len(sequence.ids) for sequence in sequences) > longest:
+            counts["left_out_longer_than_sequence_len"] += 1
+            continue
+        counts["rows"] += 1
+        counts["tokens"] += sum(len(sequence.ids) for sequence in sequences)
+        counts["trained_tokens"] += sum(len(sequence.ids) - sequence.border for sequence in sequences)
+        yield sample, sequences
+
+
+def _proved(samples: Iterable[Sample], tokenize: Tokenize, bos: str, stop: str) -> Iterator[Proved]:
+    """The samples with their tokens. Raises GateFailed at the end, when all faults are known."""
     bos_id, stop_id = _single(bos, tokenize), _single(stop, tokenize)
-    pairs = [(s, answer) for s in samples for answer in s.answers]
-    prompts = tokenize([s.prompt for s, _ in pairs])
-    answers = tokenize([answer for _, answer in pairs])
-    wholes = tokenize([s.prompt + answer for s, answer in pairs])
-    faults = [
-        f"{s.id}: {fault}"
-        for (s, _), prompt, answer, whole in zip(pairs, prompts, answers, wholes, strict=True)
-        if (fault := _fault((prompt, answer, whole), bos_id, stop_id))
-    ]
+    faults, seen, waiting = [], 0, iter(samples)
+    while some := list(islice(waiting, AT_A_TIME)):
+        seen += sum(len(s.answers) for s in some)
+        prompts = _tokens({s.prompt for s in some}, tokenize)  # many rows share one
+        answers = _tokens({answer for s in some for answer in s.answers}, tokenize)
+        wholes = iter(tokenize([s.prompt + answer for s in some for answer in s.answers]))
+        for s in some:
+            sequences = []
+            for answer in s.answers:
+                whole, prompt = next(wholes), prompts[s.prompt]
+                if fault := _fault((prompt, answers[answer], whole), bos_id, stop_id):
+                    faults.append(f"{s.id}: {fault}")
+                sequences.append(TokenSequence(tuple(whole), len(prompt)))
+            yield s, sequences
     if faults:
         first = "; ".join(faults[:3])
-        raise GateFailed(f"{len(faults)} of {len(pairs)} sequences are not what the template says: {first}")
-    long = {s.id for (s, _), whole in zip(pairs, wholes, strict=True) if len(whole) > longest}
-    kept = [
-        TokenSequence(tuple(whole), len(prompt))
-        for (s, _), prompt, whole in zip(pairs, prompts, wholes, strict=True)
-        if s.id not in long
-    ]
-    counts = {
-        "rows": len(samples) - len(long),
-        "left_out_longer_than_sequence_len": len(long),
-        "tokens": sum(len(s.ids) for s in kept),
-        "trained_tokens": sum(len(s.ids) - s.border for s in kept),
-    }
-    return Part([s for s in samples if s.id not in long], set(kept), counts)
+        raise GateFailed(f"{len(faults)} of {seen} sequences are not what the template says: {first}")
+
+
+def _tokens(texts: set[str], tokenize: Tokenize) -> dict[str, list[int]]:
+    distinct = list(texts)
+    return dict(zip(distinct, tokenize(distinct), strict=True))
 
 
 def _single(token: str, tokenize: Tokenize) -> int:

@@ -45,6 +45,8 @@ def tiny_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 
     module = ModuleType("tiny_stage")
     module.run = run  # type: ignore[attr-defined]
+    forecast = {"requests": 1200, "cost_usd_at_most": None}
+    module.forecast = lambda _work: forecast  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tiny_stage", module)
     for name in MODULES:
         monkeypatch.setitem(stages.MODULES, name, "tiny_stage")
@@ -129,7 +131,17 @@ def test_dry_run_says_what_would_run(tiny_stages: None, capsys: Say) -> None:
         "report  would run (stale: waits for sft, dpo, export, eval)",
     ]
     assert main(["data", "small", "--dry-run", "--force"]) == 0
-    assert capsys.readouterr().out == "data    would run (up to date)\n"
+    assert capsys.readouterr().out == (
+        "data    would run (up to date)\n        requests: 1,200\n        cost usd at most: unknown: no price table\n"
+    )
+
+
+def test_preview_shows_rows_of_the_sources(write_recipe: Write, tmp_path: Path, capsys: Say) -> None:
+    (tmp_path / "pairs.jsonl").write_text('{"prompt": "What is it?", "chosen": "a", "rejected": "b"}\n')
+    assert main(["preview", "small", "--source", "preference_jsonl", "-n", "1"]) == 0
+    assert "  [1] pairs.jsonl:1\n    prompt:\n      What is it?\n" in capsys.readouterr().out
+    assert main(["preview", "small", "--source", "mmlu"]) == 2
+    assert "--source: `mmlu` fills no set of `small`" in capsys.readouterr().err
 
 
 def test_missing_upstream_is_the_users(tiny_stages: None, capsys: Say) -> None:

@@ -48,6 +48,12 @@ def test_check_looks_at_all_recipes_unless_one_is_named() -> None:
     assert command("check", "RECIPE=tiny") == ["check", "tiny"]
 
 
+def test_preview_shows_all_sources_unless_one_is_named() -> None:
+    assert command("preview") == ["preview", "tiny"]
+    wanted = ["preview", "course", "--source", "gsm8k", "--set", "data.root=../data"]
+    assert command("preview", "RECIPE=course", "SOURCE=gsm8k", "DATA=../data") == wanted
+
+
 def test_diff_compares_with_another_recipe() -> None:
     assert command("diff", "WITH=tiny-base-dpo") == ["diff", "tiny", "--with", "tiny-base-dpo"]
 

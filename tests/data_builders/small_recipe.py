@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data_builders.drafts import Context, Kind, Placed
-from stemma.recipe import Generator, Recipe
+from data_builders.drafts import Context, Generate, Kind, Placed
+from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.stages import Work
 
@@ -32,10 +32,8 @@ def make_work(runs: Path, data: dict[str, Any], seed: int = 42) -> Work:
     return work
 
 
-def make_context(
-    kind: Kind, root: Path, placed: tuple[Placed, ...] = (), generator: Generator | None = None
-) -> Context:
-    return Context(kind, root, 42, root, generator, placed, lambda _: None)
+def make_context(kind: Kind, root: Path, placed: tuple[Placed, ...] = (), generate: Generate | None = None) -> Context:
+    return Context(kind, root, 42, placed, lambda _: None, generate)
 
 
 def write_lines(path: Path, *rows: Any) -> Path:

@@ -2,27 +2,32 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from data_builders.expert import Expert
-from data_builders.run import run
+from data_builders.run import forecast, run
+from data_builders.scripted.expert import Expert
+from data_builders.scripted.faults import Faults
+from data_builders.scripted.server import serve
 from data_builders.split import question_key
 from stemma import ROOT
 from stemma.errors import UserError
-from stemma.jsonl import read_dicts, read_rows
+from stemma.jsonl import read_dicts, read_json, read_rows
 from stemma.rows import Dropped, McqRow, PreferenceRow, SftRow
-from stemma.runs import files_under
-from tests.data_builders import loopback
-from tests.data_builders.small_recipe import make_work, write_lines
+from stemma.runs import Run, digest_of, files_under
+from stemma.stages import Work
+from tests.data_builders.small_recipe import make_recipe, make_work, write_lines
 
 TINY: dict[str, Any] = {
+    "decontaminate": {"mode": "drop"},
     "generator": {"server": "scripted-expert", "model": "expert"},
     "corpus": {"sources": [{"source": "stem_exercises", "limit": 600}]},
     "sft": {"sources": [{"source": "stem_exercises", "limit": 300}]},
@@ -73,7 +78,7 @@ def test_no_question_lies_in_two_parts_and_every_row_is_accounted_for(tmp_path: 
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files_under(folder) if p.name != "generator.jsonl"}
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files_under(folder)}
 
 
 def test_the_same_recipe_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
@@ -84,39 +89,61 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_others(tmp_path: 
     assert tree(works[0].folder) != tree(works[2].folder)
 
 
-def test_a_training_row_that_a_test_file_asks_is_dropped_in_every_set(tmp_path: Path) -> None:
+def make_leaking_work(folder: Path, **data: Any) -> Work:
+    """A test question that a training file of its own set and one of another set ask too."""
     frame = "Question: {}\n\nOptions:\nA. x\nB. y\n\nAnswer:"
-    write_lines(tmp_path / "test.jsonl", {"subject": None, "question": frame.format("Who, me?"), "answer": "A"})
+    test, train = [("Who of us is it, you or me?", "A")], [("who of us is it you or me", "A"), ("Who?", "B")]
+    for name, questions in {"test": test, "train": train}.items():
+        rows = [{"subject": None, "question": frame.format(q), "answer": letter} for q, letter in questions]
+        write_lines(folder / f"{name}.jsonl", *rows)
     write_lines(
-        tmp_path / "train.jsonl",
-        {"subject": None, "question": frame.format("who me"), "answer": "A"},
-        {"subject": None, "question": frame.format("Who else?"), "answer": "B"},
+        folder / "pairs.jsonl",
+        *({"prompt": p, "chosen": "a", "rejected": "b"} for p in ("WHO OF US IS IT, YOU OR ME", "You?")),
     )
-    write_lines(
-        tmp_path / "pairs.jsonl",
-        {"prompt": "WHO, ME", "chosen": "a", "rejected": "b"},
-        {"prompt": "You?", "chosen": "a", "rejected": "b"},
+    mcq = [{"source": "mcq_jsonl", "path": f"{use}.jsonl", "use": use} for use in ("train", "test")]
+    sets = {
+        "corpus": {"sources": [{"source": "from_sets"}]},
+        "dpo": {"sources": [{"source": "preference_jsonl", "path": "pairs.jsonl", **data.pop("pairs", {})}]},
+        "mcq": {"sources": mcq},
+    }
+    return make_work(folder / "runs", {"root": str(folder), **sets, **data})
+
+
+def test_a_drawn_part_gives_way_to_a_test_file(tmp_path: Path) -> None:
+    work = make_leaking_work(tmp_path, decontaminate=None)
+    pairs = run(work).counts["sources"]["dpo: preference_jsonl pairs.jsonl"]
+    assert pairs == {"read": 2, "kept": 1, "dropped": {"in evaluation part": 1}, "repaired": 0}
+
+
+def test_a_training_file_that_holds_a_test_question_fails_the_build_with_a_table(tmp_path: Path) -> None:
+    work = make_leaking_work(tmp_path, pairs={"use": "train"})
+    with pytest.raises(UserError) as caught:
+        run(work)
+    assert str(caught.value) == (
+        "data.decontaminate: 2 training rows overlap with evaluation questions\n"
+        "training source                    evaluation set                  rule              rows  questions\n"
+        "dpo: preference_jsonl pairs.jsonl  mcq test: mcq_jsonl test.jsonl  stem              1     1\n"
+        "mcq: mcq_jsonl train.jsonl         mcq test: mcq_jsonl test.jsonl  stem and options  1     1\n"
+        "  expected: at most 0 (data.decontaminate.limit)\n"
+        "  hint: decontamination.json in the data stage's folder lists the rows; `mode: drop` takes them out"
     )
-    work = make_work(
-        tmp_path / "runs",
-        {
-            "root": str(tmp_path),
-            "corpus": {"sources": [{"source": "from_sets"}]},
-            "dpo": {"sources": [{"source": "preference_jsonl", "path": "pairs.jsonl", "use": "train"}]},
-            "mcq": {
-                "sources": [
-                    {"source": "mcq_jsonl", "path": "train.jsonl", "use": "train"},
-                    {"source": "mcq_jsonl", "path": "test.jsonl", "use": "test"},
-                ]
-            },
-        },
-    )
+    left = sorted(path.name for path in work.folder.iterdir())
+    assert left == ["decontamination.json", "dropped.jsonl"], "nothing half-written"
+    found = read_json(work.folder / "decontamination.json")["overlaps"]
+    assert [(row["source"], row["rows"], len(row["ids"])) for row in found] == [
+        ("dpo: preference_jsonl pairs.jsonl", 1, 1),
+        ("mcq: mcq_jsonl train.jsonl", 1, 1),
+    ]
+
+
+def test_or_drops_it_in_every_set_and_counts_it(tmp_path: Path) -> None:
+    work = make_leaking_work(tmp_path, pairs={"use": "train"}, decontaminate={"mode": "drop"})
     result = run(work)
-    leak = {"read": 2, "kept": 1, "dropped": {"in evaluation part": 1}, "repaired": 0}
+    leak, test = {"read": 2, "kept": 1, "repaired": 0}, "overlaps with mcq test: mcq_jsonl test.jsonl"
     assert result.counts == {
         "sources": {
-            "dpo: preference_jsonl pairs.jsonl": leak,
-            "mcq: mcq_jsonl train.jsonl": leak,
+            "dpo: preference_jsonl pairs.jsonl": leak | {"dropped": {f"{test} (stem)": 1}},
+            "mcq: mcq_jsonl train.jsonl": leak | {"dropped": {f"{test} (stem and options)": 1}},
             "mcq: mcq_jsonl test.jsonl": {"read": 1, "kept": 1, "dropped": {}, "repaired": 0},
             "corpus: from_sets": {"read": 2, "kept": 2, "dropped": {}, "repaired": 0},
         },
@@ -127,10 +154,23 @@ def test_a_training_row_that_a_test_file_asks_is_dropped_in_every_set(tmp_path: 
         },
     }
     assert [(d.where, d.reason) for d in read_rows(work.folder / "dropped.jsonl", Dropped)] == [
-        ("pairs.jsonl row 1", "in evaluation part"),
-        ("train.jsonl row 1", "in evaluation part"),
+        ("pairs.jsonl:1", f"{test} (stem)"),
+        ("train.jsonl:1", f"{test} (stem and options)"),
     ]
     assert (work.folder / "mcq/validation.jsonl").read_bytes() == b""
+    assert result.facts["decontamination"] == {
+        "mode": "drop", "questions": {"mcq test: mcq_jsonl test.jsonl": 1}, "rows": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_datatroves_executors_make_the_same_rows_and_leave_nothing_behind(tmp_path: Path) -> None:
+    here = make_leaking_work(tmp_path / "here", decontaminate={"mode": "drop"})
+    there = make_leaking_work(
+        tmp_path / "there", decontaminate={"mode": "drop"}, executor={"kind": "local", "tasks": 2, "workers": 1}
+    )
+    assert run(here) == run(there)
+    assert tree(here.folder) == tree(there.folder)
 
 
 def make_pairs_work(folder: Path, *rows: Any, **options: Any) -> Any:
@@ -155,7 +195,7 @@ def test_damage_is_repaired_and_counted_and_the_unprintable_is_kept_in_words(tmp
     }  # fmt: skip
     dropped = read_rows(work.folder / "dropped.jsonl", Dropped)
     assert dropped[0].row["chosen"] == "a \\ud83d"
-    assert dropped[2].where == "pairs.jsonl row 5"
+    assert dropped[2].where == "pairs.jsonl:5"
 
 
 def test_a_set_without_a_training_row_is_an_error_that_says_where_its_rows_went(tmp_path: Path) -> None:
@@ -184,7 +224,8 @@ def test_a_training_question_with_eaten_backslashes_is_still_recognised(tmp_path
     write_lines(tmp_path / "test.jsonl", {"prompt": "2 \\times 3", "chosen": "a", "rejected": "b"})
     sources = [{"source": "preference_jsonl", "path": f"{use}.jsonl", "use": use} for use in ("train", "test")]
     work = make_work(tmp_path / "runs", {"root": str(tmp_path), "dpo": {"sources": sources}})
-    assert run(work).counts["sources"]["dpo: preference_jsonl train.jsonl"]["dropped"] == {"in evaluation part": 1}
+    with pytest.raises(UserError, match=r"data\.decontaminate: 1 training row overlaps with evaluation questions"):
+        run(work)
 
 
 def test_an_empty_file_is_an_empty_set(tmp_path: Path) -> None:
@@ -205,48 +246,143 @@ def test_limit_reads_the_first_rows(tmp_path: Path) -> None:
     assert [row["prompt"] for row in read_dicts(work.folder / "dpo/train.jsonl")] == ["p0", "p1", "p2", "p3"]
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from tests.data_builders.small_recipe import make_work
-from data_builders.run import run
-import json
-run(make_work(Path(sys.argv[1]), json.loads(sys.argv[2])))
+def test_every_row_has_its_provenance(tmp_path: Path) -> None:
+    work = make_pairs_work(tmp_path, {"prompt": "one", "chosen": "a", "rejected": "b"}, use="train", licence="MIT")
+    run(work)
+    [row] = read_dicts(work.folder / "dpo/train.jsonl")
+    assert read_dicts(work.folder / "provenance.jsonl") == [
+        {
+            "id": row["id"], "set": "dpo", "part": "train", "source": "dpo: preference_jsonl pairs.jsonl",
+            "licence": "MIT", "file": "pairs.jsonl", "where": "pairs.jsonl:1",
+            "input_sha256": digest_of(tmp_path / "pairs.jsonl"),
+        }
+    ]  # fmt: skip
+
+
+def test_a_derived_row_has_the_licence_of_the_row_it_was_made_of(tmp_path: Path) -> None:
+    write_lines(tmp_path / "pairs.jsonl", {"prompt": "one", "chosen": "a", "rejected": "b"})
+    source = {"source": "preference_jsonl", "path": "pairs.jsonl", "use": "train", "licence": "CC-BY-4.0"}
+    data = {"root": str(tmp_path), "corpus": {"sources": [{"source": "from_sets"}]}, "dpo": {"sources": [source]}}
+    work = make_work(tmp_path / "runs", data)
+    result = run(work)
+    origins = {origin["set"]: origin for origin in read_dicts(work.folder / "provenance.jsonl")}
+    assert origins["corpus"]["where"] == f"dpo {origins['dpo']['id']}"
+    assert origins["corpus"]["licence"] == "CC-BY-4.0"
+    assert result.facts["licences"] == {"CC-BY-4.0": 1}
+
+
+def test_what_a_build_leaves_besides_its_rows(tmp_path: Path) -> None:
+    pairs = [{"prompt": f"What is {n} squared?", "chosen": f"{n * n}", "rejected": "7"} for n in range(20, 60)]
+    work = make_pairs_work(tmp_path, *pairs)
+    result = run(work)
+    parts = {part: len(read_dicts(work.folder / f"dpo/{part}.jsonl")) for part in ("train", "validation", "test")}
+    assert read_json(work.folder / "statistics.json") == {
+        "dpo": {
+            "parts": parts,
+            "sources": {"preference_jsonl pairs.jsonl": 40},
+            "subjects": {},
+            "words": {"prompt": {"2 to 4": 40}, "chosen": {"1": 40}, "rejected": {"1": 40}},
+            "dropped": {},
+        }
+    }
+    test_ids = (work.folder / "test_ids.txt").read_text().split()
+    assert test_ids == sorted({row["question_id"] for row in read_dicts(work.folder / "dpo/test.jsonl")})
+    assert len(test_ids) == parts["test"] > 0
+    assert result.facts["decontamination"] == {
+        "mode": "fail", "questions": {"dpo test: preference_jsonl pairs.jsonl": parts["test"]}, "rows": 0,
+    }  # fmt: skip
+    assert result.facts["balance"] == {
+        "length": {
+            "n": parts["train"], "chosen_longer": 0.0, "equally_long": 1.0,
+            "mean_words_chosen": 1.0, "mean_words_rejected": 1.0,
+        },
+        "chosen_and_rejected": 0,
+    }  # fmt: skip
+    assert result.facts["preflight"] == {"said": "no tokenizer yet: the same proof runs when training starts"}
+    assert (work.folder / "README.md").read_text(encoding="utf-8").startswith("---\npretty_name: small\n")
+
+
+def test_too_few_rows_for_a_sample_are_said_and_recorded(tmp_path: Path) -> None:
+    pairs = [{"prompt": f"p{n}", "chosen": "a", "rejected": "b"} for n in range(9)]
+    work = make_pairs_work(tmp_path, *pairs, use="train", sample=12)
+    said: list[str] = []
+    result = run(replace(work, say=said.append))
+    name = "dpo: preference_jsonl pairs.jsonl"
+    assert result.facts["unfilled"] == [{"of": name, "part": "train", "asked": 12, "kept": 9}]
+    assert f"{name} (train): 12 rows asked for, 9 there" in said
+    assert "12 rows were asked for, there were 9." in (work.folder / "README.md").read_text(encoding="utf-8")
+
+
+GENERATED: dict[str, Any] = {
+    "generator": {"model": "m", "api_key_env": "TEST_KEY", "concurrency": 2, "prices": {"input": 1, "output": 2}},
+    "dpo": {"sources": [{"source": "generated_pairs", "limit": 60, "use": "train"}]},
+}
+
+
+def test_what_a_build_would_pay_is_told_and_nothing_is_written_or_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEST_KEY", raising=False)
+    work = Work(make_recipe(GENERATED), Run(tmp_path / "runs/small"), "data", lambda _: None)
+    found = forecast(work)
+    assert found["requests"] >= 120
+    assert found["from_ledger"] == 0
+    assert found["cost_usd_at_most"] > 0
+    assert not (tmp_path / "runs").exists()
+    nothing = make_recipe({"sft": {"sources": [{"source": "stem_exercises"}]}})
+    assert forecast(replace(work, recipe=nothing)) == {"requests": 0}
+
+
+RECIPE = """\
+name: small
+base_model: models/any
+chat_template: templates/qa.jinja
+data: {data}
+export: {{from: base, gguf: {{types: [F16]}}, ship: gguf-F16}}
+eval: {{variants: [base], tasks: [{{task: speed}}]}}
 """
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_of_generation_loses_and_repeats_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TEST_KEY", "k")
     expert = Expert(42, {})
-
-    def reply(request: dict[str, Any]) -> loopback.Reply:
-        time.sleep(0.01)
-        return loopback.completion(expert.reply(request["messages"][0]["content"], request["seed"]))
-
-    with loopback.serve(reply) as (base_url, requests):
-        generator = {"base_url": base_url, "model": "m", "api_key_env": "TEST_KEY", "concurrency": 2}
-        data = {
-            "generator": generator,
-            "dpo": {"sources": [{"source": "generated_pairs", "limit": 60, "use": "train"}]},
-        }
-        command = [sys.executable, "-c", KILLED, str(tmp_path), json.dumps(data)]
-        environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
-        while len(requests) < 30 and process.poll() is None:
+    monkeypatch.setenv("TEST_KEY", "k")
+    shutil.copytree(ROOT / "recipes/templates", tmp_path / "templates")
+    with serve(lambda body: expert.reply(body["messages"][-1]["content"], body["seed"]), SLOW) as server:
+        data = GENERATED | {"generator": GENERATED["generator"] | {"base_url": server.base_url}}
+        (tmp_path / "small.yml").write_text(RECIPE.format(data=json.dumps(data)), encoding="utf-8")
+        command = [sys.executable, "-m", "stemma", "data", str(tmp_path / "small.yml"), "--runs"]
+        process = subprocess.Popen([*command, str(tmp_path / "runs")], cwd=ROOT, start_new_session=True)
+        while len(server.record.requests) < 30 and process.poll() is None:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-        work = make_work(tmp_path, data)
-        assert not (work.folder / "dpo/train.jsonl").exists()
-        before = len(requests)
-        assert before < 120
-        result = run(work)
-        distinct = {json.dumps(request, sort_keys=True) for request in requests}
-        assert len(requests) - len(distinct) <= 2  # those in flight when the kill came, one a thread
-        finished, made = len(requests), tree(work.folder)
-        assert run(work) == result
-        assert len(requests) == finished
-        assert tree(work.folder) == made
-    assert result.counts["sources"]["dpo: generated_pairs"]["read"] == 60
+        folder = tmp_path / "runs/small/data"
+        assert not (folder / "dpo/train.jsonl").exists()
+        assert len(server.record.requests) < 120
+        subprocess.run([*command, str(tmp_path / "runs")], cwd=ROOT, check=True)
+        received = server.record.received
+        assert received.total() - len(received) <= 2, "only what was in flight is sent again"
+        finished, made = received.total(), tree(folder)
+        subprocess.run([*command, str(tmp_path / "runs"), "--force"], cwd=ROOT, check=True)
+        assert received.total() == finished
+        assert without_manifest(tree(folder)) == without_manifest(made)
+    manifest = read_json(folder / "manifest.json")
+    counts, generator = manifest["counts"]["sources"]["dpo: generated_pairs"], manifest["facts"]["generator"]
+    assert counts["read"] == 60
+    assert generator["requests"] == generator["from_ledger"] == len(received)
+    assert generator["rows_kept"] == counts["kept"] > 0
+    assert generator["cost_usd_per_kept_row"] == pytest.approx(generator["cost_usd"] / counts["kept"])
+    origins = read_dicts(folder / "provenance.jsonl")
+    assert {(origin["model"], origin["licence"]) for origin in origins} == {("m", "Apache-2.0")}
+    assert all(origin["cost_usd"] > 0 and len(origin["prompt_sha256"]) == 64 for origin in origins)
+
+
+SLOW = Faults(median_seconds=0.01, sigma=0.5)
+
+
+def without_manifest(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The manifest holds the times, and how many requests came from the ledger."""
+    return {name: content for name, content in files.items() if name != "manifest.json"}

@@ -123,6 +123,15 @@ COUNTS = {
     },
     "sets": {"corpus": {"train": 1100}, "mcq": {"train": 300, "validation": 40, "test": 60}},
 }
+STATISTICS = {
+    "mcq": {
+        "parts": {"train": 300, "validation": 40, "test": 60},
+        "sources": {"stem_exercises": 400},
+        "subjects": {"physics": 240, "<algebra>": 160},
+        "words": {"prompt": {"10 to 19": 100, "20 to 49": 300}, "answer": {"1": 400}},
+        "dropped": {},
+    }
+}
 TRAINED = {"train": {"rows": 300, "left_out_longer_than_sequence_len": 2, "tokens": 9000, "trained_tokens": 1200}}
 SCORED = {"mcq": {"scored": 240, "skipped": 0}, "generation": {"scored": 150, "skipped": 7}}
 STAGE_COUNTS = {
@@ -182,7 +191,8 @@ def _make_stage(run: Run, recipe: Recipe, stage: str, scores: list[Score]) -> No
 def _outputs(folder: Path, recipe: Recipe, stage: str, scores: list[Score]) -> dict[str, str]:
     if stage == "data":
         write_jsonl(folder / "dropped.jsonl", [])
-        return {"dropped": "dropped.jsonl"}
+        write_json(folder / "statistics.json", STATISTICS)
+        return {"dropped": "dropped.jsonl", "statistics": "statistics.json"}
     if stage == "eval":
         write_json(folder / "results.json", [score.model_dump() for score in scores])
         return {"results": "results.json"}

@@ -42,7 +42,7 @@ def test_every_part_is_on_both_pages(work: Work) -> None:
     ):
         assert words in page
         assert words in text
-    assert page.count("<svg") == 30 + 1 + 8  # bars of shares, scatter, curves
+    assert page.count("<svg") == 30 + 1 + 8 + 2  # bars of shares, scatter, curves, histograms
     assert page.count('<div class="box ') == 11
 
 

@@ -1,0 +1,87 @@
+"""The decontamination gate at work: collects the evaluation questions, and stops the build or drops training rows.
+
+Which rows overlap with which questions is `decontaminate`'s to say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from data_builders import SOURCES
+from data_builders.account import name_of
+from data_builders.clean import repair
+from data_builders.decontaminate import EvalQuestion, Overlap, Watch, eval_question, find_overlaps, report, table
+from data_builders.drafts import Context, Draft, Placed
+from data_builders.split import choices_of
+from stemma.data_section import DataSection, Decontaminate
+from stemma.errors import Problem, UserError
+from stemma.jsonl import write_json
+
+Find = Callable[[Sequence[Placed], Sequence[EvalQuestion], Decontaminate], list[Overlap]]
+
+
+@dataclass
+class Gate:
+    """What was looked for and found, over all phases of a build."""
+
+    data: DataSection
+    benchmarks: list[EvalQuestion]
+    find: Find = find_overlaps
+    evaluation: Counter[str] = field(default_factory=Counter)
+    overlaps: dict[Overlap, None] = field(default_factory=dict)
+
+    def examine(self, placed: Sequence[Placed]) -> dict[str, str]:
+        """Why each overlapping training row has to go, by row id. Raises UserError where the recipe says `fail`."""
+        settings = self.data.decontaminate
+        if settings is None:
+            return {}
+        questions = evaluation_of(placed) + self.benchmarks
+        self.evaluation = Counter(question.eval_set for question in questions)
+        found = self.find([row for row in placed if row.part == "train"], questions, settings)
+        self.overlaps |= dict.fromkeys(found)
+        reasons = {overlap.row_id: f"overlaps with {overlap.eval_set} ({overlap.rule})" for overlap in reversed(found)}
+        if settings.mode == "fail" and len(reasons) > settings.limit:
+            rows = "1 training row overlaps" if len(reasons) == 1 else f"{len(reasons):,} training rows overlap"
+            told = f"{rows} with evaluation questions\n{table(found)}"
+            expected = f"at most {settings.limit} (data.decontaminate.limit)"
+            hint = "decontamination.json in the data stage's folder lists the rows; `mode: drop` takes them out"
+            raise UserError(Problem("data.decontaminate", told, expected, hint))
+        return reasons if settings.mode == "drop" else {}
+
+    def watch(self, rows: Sequence[Placed]) -> Callable[[str], bool]:
+        """Whether a question overlaps with one of the evaluation's."""
+        settings = self.data.decontaminate
+        return Watch(evaluation_of(rows) + self.benchmarks, settings).holds if settings else lambda _question: False
+
+    def summary(self) -> dict[str, Any]:
+        """For the manifest: which questions were looked for, and how many training rows held one."""
+        mode = self.data.decontaminate.mode if self.data.decontaminate else "off"
+        rows = len({overlap.row_id for overlap in self.overlaps})
+        return {"mode": mode, "questions": dict(self.evaluation), "rows": rows}
+
+    def write(self, folder: Path) -> None:
+        """All of it, with the ids."""
+        write_json(folder / "decontamination.json", {**self.summary(), "overlaps": report(self.overlaps)})
+
+
+def evaluation_of(rows: Sequence[Placed]) -> list[EvalQuestion]:
+    """The test parts' questions. A set is named by its kind and source: `mcq test: mmlu mmlu/test/*.csv`."""
+    return [eval_question(placed, placed.batch.replace(": ", " test: ", 1)) for placed in rows if placed.part == "test"]
+
+
+def read_benchmarks(data: DataSection, seed: int, say: Callable[[str], None]) -> list[EvalQuestion]:
+    """The questions of `decontaminate.against`, each set named by its source and files."""
+    found = []
+    for options in data.decontaminate.against if data.decontaminate else []:
+        module = SOURCES[options.source]
+        context = Context(module.KINDS[0], Path(data.root), seed, (), say)
+        for item in islice(module.read(options, context), options.limit):
+            if isinstance(item, Draft):
+                choices = tuple(item.row.get("choices") or choices_of(item.question))
+                found.append(EvalQuestion(name_of(options), item.where, repair(item.question), choices))
+    return found

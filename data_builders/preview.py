@@ -1,0 +1,113 @@
+"""Rows as a person reads them and as the model sees them: of a finished build, or else straight from the sources.
+
+Nothing is written, and no request is ever sent: what a generator writes is shown once it has been built.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from data_builders import SOURCES
+from data_builders.account import Batch, batches_of
+from data_builders.clean import finish
+from data_builders.drafts import ROW_MODELS, Context, Draft, Row
+from data_builders.figures import texts_of
+from data_builders.tokens import LATER, find_tokenizer, load_tokenizer, picture
+from stemma.errors import Problem, UserError
+from stemma.jsonl import read_dicts
+from stemma.recipe import Recipe
+from stemma.rows import Dropped
+from stemma.runs import Run
+from stemma.stages import is_fresh
+from stemma.templates import Template
+from stemma.training_rows import sample
+
+LOOKED_AT = 500
+"""Rows of an unbuilt source that are read to find some that are kept and some that are dropped."""
+WIDTH = 100
+INDENT = "      "
+UNPAID = "written by the generator when the data are built; `--dry-run` of `data` says what that costs"
+DERIVED = "made of the other sets' training rows when the data are built"
+
+
+@dataclass
+class Shown:
+    """What there is to show of a source."""
+
+    batch: Batch
+    kept: list[tuple[str, Row]] = field(default_factory=list)
+    """(where it comes from, row)."""
+    dropped: list[Dropped] = field(default_factory=list)
+    said: str = ""
+
+
+def preview(recipe: Recipe, run: Run, source: str | None, rows: int) -> Iterator[str]:
+    """The lines to print. `source` narrows them to one source, by its name. Raises UserError where none has it."""
+    batches = [batch for batch in batches_of(recipe.data) if source in (None, batch.options.source)]
+    if not batches:
+        known = ", ".join(sorted({batch.options.source for batch in batches_of(recipe.data)}))
+        raise UserError(Problem("--source", f"`{source}` fills no set of `{recipe.name}`", f"one of {known}"))
+    path = find_tokenizer(recipe, run)
+    tokenizer, template = load_tokenizer(path) if path else None, Template.read(recipe.template)
+    built = is_fresh(recipe, run, "data")
+    yield f"{recipe.name}: {'rows of the finished build' if built else 'first rows of the sources, not yet built'}"
+    yield "" if tokenizer else f"({LATER}; rows as text, the trained part in [[ … ]])"
+    for shown in _built(run, batches, rows) if built else (_unbuilt(recipe, batch, rows) for batch in batches):
+        yield from _lines(shown, template, tokenizer)
+
+
+def _built(run: Run, batches: list[Batch], rows: int) -> Iterator[Shown]:
+    """The first rows of each source in the sets that were written."""
+    origins = {(origin["set"], origin["id"]): origin for origin in read_dicts(run.output("data", "provenance"))}
+    dropped = [Dropped.model_validate(row) for row in read_dicts(run.output("data", "dropped"))]
+    written: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for name in run.manifest("data").outputs:
+        kind, _, part = name.partition("/")
+        for row in read_dicts(run.output("data", name)) if part else []:
+            origin = origins[kind, row["id"]]
+            written.setdefault(origin["source"], []).append((f"{part} · {origin['where']}", row))
+    for batch in batches:
+        ours = written.get(batch.name, [])[:rows]
+        kept = [(where, ROW_MODELS[batch.kind].model_validate(row)) for where, row in ours]
+        yield Shown(batch, kept, [row for row in dropped if row.source == batch.name][:rows])
+
+
+def _unbuilt(recipe: Recipe, batch: Batch, rows: int) -> Shown:
+    """The first rows that a source gives, cleaned but not yet divided, sifted or held against anything."""
+    if batch.phase != "read":
+        return Shown(batch, said=UNPAID if batch.phase == "generate" else DERIVED)
+    shown = Shown(batch)
+    context = Context(batch.kind, Path(recipe.data.root), recipe.seed, (), lambda _text: None)
+    for item in islice(SOURCES[batch.options.source].read(batch.options, context), LOOKED_AT):
+        row = finish(batch.kind, batch.options.source, item) if isinstance(item, Draft) else item.reason
+        if isinstance(row, str):
+            shown.dropped.append(Dropped(source=batch.name, where=item.where, reason=row, row=item.row))
+        else:
+            shown.kept.append((item.where, row))
+        if len(shown.kept) >= rows and len(shown.dropped) >= rows:
+            break
+    return Shown(batch, shown.kept[:rows], shown.dropped[:rows])
+
+
+def _lines(shown: Shown, template: Template, tokenizer: Any) -> Iterator[str]:
+    yield f"── {shown.batch.name} ".ljust(WIDTH, "─")
+    if shown.said:
+        yield f"  {shown.said}"
+    for number, (where, row) in enumerate(shown.kept, start=1):
+        yield f"  [{number}] {where}"
+        for name, text in texts_of(row).items():
+            yield f"    {name}:"
+            yield from (INDENT + line for line in text.split("\n"))
+        one = sample(row, template)
+        seen = picture(one, tokenizer) if tokenizer else (f"{one.prompt} [[ {answer} ]]" for answer in one.answers)
+        yield "    as tokens:" if tokenizer else "    as text:"
+        yield from (INDENT + line.replace("\n", "\\n") for line in seen)
+    for lost in shown.dropped:
+        yield f"  dropped: {lost.reason} ({lost.where})"
+        yield INDENT + json.dumps(lost.row, ensure_ascii=False)[: 2 * WIDTH]
+    yield ""

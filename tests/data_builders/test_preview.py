@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_builders.preview import preview
+from stemma.errors import UserError
+from stemma.recipe import Recipe
+from stemma.runs import Run
+from stemma.stages import execute
+from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.test_tokens import make_recipe
+from tests.models import tiny_model
+
+PAIRS = [
+    {"prompt": "What is 1 + 2?", "chosen": "3\nof course", "rejected": "4"},
+    {"prompt": "What is 1 + 3?", "chosen": "...", "rejected": "5"},
+    {"prompt": "What is 1 + 4?", "chosen": "5", "rejected": "6"},
+]
+GENERATED = {"source": "generated_pairs", "limit": 2}
+
+
+def recipe_on(folder: Path, **changes: Any) -> Recipe:
+    write_lines(folder / "pairs.jsonl", *PAIRS)
+    pairs = {"source": "preference_jsonl", "path": "pairs.jsonl", "use": "train"}
+    generator = {"server": "scripted-expert", "model": "expert"}
+    sets = {"dpo": {"sources": [pairs, GENERATED]}, "corpus": {"sources": [{"source": "from_sets"}]}}
+    return make_recipe(**{"data": {"root": str(folder), "generator": generator, **sets}, **changes})
+
+
+def test_an_unbuilt_source_shows_its_first_rows_and_asks_nothing(tmp_path: Path) -> None:
+    said = "\n".join(preview(recipe_on(tmp_path), Run(tmp_path / "runs/small"), None, 1))
+    assert said == (
+        "small: first rows of the sources, not yet built\n"
+        "(no tokenizer yet: the same proof runs when training starts; rows as text, the trained part in [[ … ]])\n"
+        "── corpus: from_sets ───────────────────────────────────────────────────────────────────────────────\n"
+        "  made of the other sets' training rows when the data are built\n"
+        "\n"
+        "── dpo: preference_jsonl pairs.jsonl ───────────────────────────────────────────────────────────────\n"
+        "  [1] pairs.jsonl:1\n"
+        "    prompt:\n"
+        "      What is 1 + 2?\n"
+        "    chosen:\n"
+        "      3\n"
+        "      of course\n"
+        "    rejected:\n"
+        "      4\n"
+        "    as text:\n"
+        "      <bos>Question: What is 1 + 2?\\n\\nAnswer: [[  3\\nof course<eos> ]]\n"
+        "      <bos>Question: What is 1 + 2?\\n\\nAnswer: [[  4<eos> ]]\n"
+        "  dropped: empty answer (pairs.jsonl:2)\n"
+        '      {"prompt": "What is 1 + 3?", "chosen": "...", "rejected": "5"}\n'
+        "\n"
+        "── dpo: generated_pairs ────────────────────────────────────────────────────────────────────────────\n"
+        "  written by the generator when the data are built; `--dry-run` of `data` says what that costs\n"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_with_a_tokenizer_rows_are_shown_as_tokens(tmp_path: Path) -> None:
+    recipe = recipe_on(tmp_path, base_model=str(tiny_model()))
+    lines = list(preview(recipe, Run(tmp_path / "runs/small"), "preference_jsonl", 2))
+    tokens = [line for line in lines if "trained: <bos>|" in line]
+    assert len(tokens) == 4
+    assert all("[[ ▁|" in line and line.endswith("|<eos> ]]") for line in tokens)
+
+
+def test_a_finished_build_shows_what_was_written_and_what_was_dropped(tmp_path: Path) -> None:
+    recipe, here = recipe_on(tmp_path), Run(tmp_path / "runs/small")
+    execute(recipe, here, "data", lambda _: None)
+    lines = list(preview(recipe, here, "preference_jsonl", 3))
+    assert lines[0] == "small: rows of the finished build"
+    assert "  [1] train · pairs.jsonl:1" in lines
+    assert "  [2] train · pairs.jsonl:3" in lines
+    assert "  dropped: empty answer (pairs.jsonl:2)" in lines
+    changed = recipe_on(tmp_path, seed=7)
+    assert next(preview(changed, here, None, 1)) == "small: first rows of the sources, not yet built"
+
+
+def test_a_source_that_fills_no_set_is_the_users(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        list(preview(recipe_on(tmp_path), Run(tmp_path / "runs/small"), "gsm8k", 1))
+    assert str(caught.value) == (
+        "--source: `gsm8k` fills no set of `small`\n  expected: one of from_sets, generated_pairs, preference_jsonl"
+    )
