@@ -24,7 +24,7 @@ from stemma.rows import McqRow, Split
 
 Say = Callable[[str], None]
 NOTHING: dict[str, Any] = {}
-AMPLE = 3
+AMPLE = 2
 """Rows gone on with for each that a sample wants: near copies, conflicts and the gate take some."""
 
 
