@@ -16,9 +16,9 @@ from typing import Any
 from eval.measure import Context, Job, Measured, Samples, Scored
 from eval.statistics import minus
 from stemma import ROOT
+from stemma.child import die_with_parent
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.launch import die_with_parent
 from stemma.rows import Score
 from stemma.runs import digest_json
 from stemma.stages import Result, Work

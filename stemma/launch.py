@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
@@ -18,12 +16,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from stemma import ROOT
+from stemma.child import COMPLETED, FAILURE, die_with_parent
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json
 
-COMPLETED = "completed.json"
-FAILURE = "failure.json"
-PR_SET_PDEATHSIG = 1
 LAST_LINES = 25
 _FIGURE = re.compile(r"'(loss|eval_loss|(?:eval_)?rewards/(?:accuracies|margins)|epoch)': '([^']+)'")
 
@@ -102,11 +98,6 @@ def _run(command: list[str], folder: Path, say: Callable[[str], None]) -> int:
         finally:
             child.terminate()
             child.wait()
-
-
-def die_with_parent() -> None:
-    """A killed Stemma must not leave a trainer behind that writes into the folder the next run uses."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -93,7 +93,7 @@ def test_why_a_run_stopped(tmp_path: Path) -> None:
 
 def test_a_child_ends_with_its_killed_parent() -> None:
     code = (
-        "import subprocess; from stemma.launch import die_with_parent\n"
+        "import subprocess; from stemma.child import die_with_parent\n"
         "print(subprocess.Popen(['sleep', '60'], preexec_fn=die_with_parent).pid, flush=True); input()"
     )
     with subprocess.Popen(
