@@ -14,7 +14,7 @@ PLACE = $(if $(RUNS),--runs '$(RUNS)')
 OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 
 # `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
-.PHONY: help setup doctor check show diff status schema
+.PHONY: help setup doctor check show diff status plan schema
 .PHONY: data base sft dpo mcq export eval report all demo
 .PHONY: chat verify test test-slow lint format ci
 
@@ -48,6 +48,9 @@ diff: setup            ## what differs between RECIPE=… and WITH=…
 
 status: setup          ## which stages are done, stale or missing
 	$(STEMMA) status $(RECIPE) $(OVERRIDES) $(PLACE)
+
+plan: setup            ## steps, FLOPs, memory, disk of every stage before it runs; TFLOPS=790 GPUS=8
+	$(STEMMA) plan $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(TFLOPS),--tflops $(TFLOPS)) $(if $(GPUS),--gpus $(GPUS))
 
 ##@ The stages, in order
 data: setup            ## sources to rows: corpus, SFT, preference pairs, MCQ

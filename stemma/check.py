@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma.errors import Problem, UserError
-from stemma.recipe import TRAINING, BaseModelSection, Recipe, TrainingStage
+from stemma.recipe import TRAINING, BaseModelSection, PreferenceStage, Recipe, TrainingStage
 
 Keys = tuple[str, ...]
 Where = Callable[[Sequence[object]], str]
@@ -27,6 +27,7 @@ OWN_KEYS: dict[str, tuple[str, ...]] = {
     "train": (),
     "base": tuple(BaseModelSection.model_fields),
     **dict.fromkeys(TRAINING, tuple(TrainingStage.model_fields)),
+    "dpo": tuple(PreferenceStage.model_fields),
 }
 
 OWNED = {
@@ -62,13 +63,19 @@ OWNED = {
 LIES_UNDER_DPO = {
     "lora_model_dir": "Axolotl ignores it under `rl: dpo` and trains a fresh adapter on the base model",
     "dpo_padding_free": "Axolotl ignores it under `rl: dpo`",
-    "group_by_length": "Axolotl ignores it under `rl: dpo`",
+    "group_by_length": "Axolotl ignores it under `rl: dpo` (`dpo.trainer.group_by_length` works)",
     "precompute_ref_batch_size": "Axolotl drops it silently",
     "pad_to_multiple_of": "it breaks `rl: dpo`: the preference collator has no `input_ids` to pad",
     "sample_packing": "Axolotl rejects it under `rl: dpo`",
     "rl_adapter_ref_model": "Axolotl no longer knows it and drops it silently",
 }
 BREAKS_DPO = "it breaks `rl: dpo` (a TypeError after the model is loaded)"
+NEEDS_STOCK = {
+    "dpo_use_liger_kernel": "`chunked_logps` gives the same with less",
+    "precompute_ref_log_probs": "`dpo.trainer.precompute_reference` does this",
+    "trainer_cls": "Stemma's trainer takes its place",
+}
+"""Axolotl keys that only its own DPO trainer heeds."""
 LORA_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
 
 READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
@@ -129,11 +136,11 @@ def warnings(recipe: Recipe) -> list[str]:
         f"{stage}: `deepspeed: {recipe.axolotl(stage)['deepspeed']}`: LoRA trains in bf16 under ZeRO-3 "
         "(fp32 under ZeRO-1/2), and ZeRO-3 is for models that do not fit; prefer deepspeed/zero1.json"
         for stage in recipe.training_stages()
-        if _zero_stage(recipe.path.parent / recipe.axolotl(stage)["deepspeed"]) == 3
+        if zero_stage(recipe.path.parent / recipe.axolotl(stage)["deepspeed"]) == 3
     ]
 
 
-def _zero_stage(path: Path) -> int:
+def zero_stage(path: Path) -> int:
     stage: int = json.loads(path.read_text(encoding="utf-8"))["zero_optimization"]["stage"]
     return stage
 
@@ -200,7 +207,7 @@ def _deepspeed_problems(name: str, place: str, folder: Path) -> Iterator[Problem
         yield Problem(place, f"no such file: {path}", "a file beside the recipe", nearest(name, others))
         return
     try:
-        _zero_stage(path)
+        zero_stage(path)
     except (ValueError, KeyError, TypeError) as error:
         found = f"{path} is no DeepSpeed configuration: {error!r}"
         yield Problem(place, found, "JSON with zero_optimization.stage")
@@ -216,6 +223,10 @@ def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[
         if settings[key]:
             hint = f"delete it; in `train` it also reaches `dpo`: move it to `sft` or `mcq`, or set `dpo.{key}: null`"
             yield Problem(places[key], f"`{key}` under `rl: dpo`: {reasons[key]}", hint=hint)
+    for key in settings.keys() & NEEDS_STOCK.keys() if settings.get("trainer") != "stock" else ():
+        if settings[key]:
+            found = f"`{key}` with Stemma's DPO trainer: {NEEDS_STOCK[key]}"
+            yield Problem(places[key], found, hint=f"delete `{key}`, or set `dpo.trainer: stock`")
     if settings.get("dpo_use_liger_kernel") and settings.get("precompute_ref_log_probs"):
         found = "`dpo_use_liger_kernel` with `precompute_ref_log_probs`: Axolotl raises after tokenising"
         yield Problem(places["dpo_use_liger_kernel"], found, "one of the two", "delete one")

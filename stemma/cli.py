@@ -139,6 +139,24 @@ def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
         print(f"{stage:<7} {state}")
 
 
+@app.command()
+def plan(
+    recipe: Name,
+    tflops: Annotated[float | None, typer.Option(min=0.001, help="What one GPU does a second, for the floor.")] = None,
+    gpus: Annotated[int, typer.Option(min=1, envvar="GPUS", help="Training processes.")] = 1,
+    set_: Set = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Forecast steps, tokens, FLOPs, memory and disk of every stage, before anything runs."""
+    from stemma.plan import Asked
+    from stemma.plan import plan as forecast
+    from stemma.plan_text import written
+
+    opened, run = _open(recipe, set_, runs)
+    asked = Asked(gpus, tflops)
+    print(written(opened, forecast(opened, run, asked), asked), end="")
+
+
 def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run: bool) -> None:
     """Bring stages up to date, in order."""
     from stemma.quiet import quieten

@@ -10,15 +10,12 @@ from stemma import axolotl, gates, launch
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
 from stemma.merge import merge_adapter
-from stemma.rows import McqRow, PreferenceRow, SftRow
 from stemma.runs import digest_json, digest_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
-from stemma.training_rows import Part, Sample, Tokenize, prove, sample
+from stemma.training_rows import ROWS, Part, Sample, Tokenize, prove, sample
 from stemma.weights import weights_of
 
-Row = SftRow | PreferenceRow | McqRow
-ROWS: dict[str, type[Row]] = {"sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
 MERGE_TEXTS = 32
 PROOF = "deepspeed.json"
 

@@ -14,6 +14,10 @@ from stemma.errors import GateFailed
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, mcq_answer, mcq_prompt
 from stemma.templates import Template, answered
 
+Row = SftRow | PreferenceRow | McqRow | CorpusRow
+ROWS: dict[str, type[Row]] = {"base": CorpusRow, "sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
+"""The kind of row a training stage reads."""
+
 Tokenize = Callable[[list[str]], list[list[int]]]
 """Texts to token ids, special tokens parsed and none added."""
 
@@ -52,7 +56,7 @@ class Part:
     counts: dict[str, int]
 
 
-def sample(row: SftRow | PreferenceRow | McqRow | CorpusRow, template: Template) -> Sample:
+def sample(row: Row, template: Template) -> Sample:
     """A data row, rendered."""
     if isinstance(row, CorpusRow):
         return Sample(row.id, template.bos, (row.text + template.eos,))
