@@ -18,9 +18,9 @@ TABLES = (
 )
 
 
-def render(evidence: Evidence, template: str) -> str:
-    """One of the two pages."""
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of this folder, escaped where they are HTML."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(enabled_extensions=("html.jinja",)),
         undefined=StrictUndefined,
@@ -28,19 +28,28 @@ def render(evidence: Evidence, template: str) -> str:
         lstrip_blocks=True,
     )
     for function in (readable.fixed, readable.number, readable.percent, readable.size, readable.words):
-        environment.filters[function.__name__] = function
-    return environment.get_template(template).render(
-        evidence=evidence,
-        recipe=evidence.recipe,
-        ship=evidence.recipe.export.ship,
-        date=readable.day(evidence.manifests["eval"].end),
-        columns=tables.COLUMNS,
-        variants=tables.variant_rows(evidence),
-        verdict=tables.verdict,
-        scatter=scatter(evidence),
-        panels=curves.panels(evidence),
-        tree=lineage.tree(evidence),
-        tables={table.__name__: table(evidence) for table in TABLES},
+        made.filters[function.__name__] = function
+    return made
+
+
+def render(evidence: Evidence, template: str) -> str:
+    """One of the two pages."""
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            evidence=evidence,
+            recipe=evidence.recipe,
+            ship=evidence.recipe.export.ship,
+            date=readable.day(evidence.manifests["eval"].end),
+            columns=tables.COLUMNS,
+            variants=tables.variant_rows(evidence),
+            verdict=tables.verdict,
+            scatter=scatter(evidence),
+            panels=curves.panels(evidence),
+            tree=lineage.tree(evidence),
+            tables={table.__name__: table(evidence) for table in TABLES},
+        )
     )
 
 

@@ -131,6 +131,14 @@ def diff(recipe: Name, with_: Annotated[str, typer.Option("--with", metavar="REC
 
 
 @app.command()
+def compare(recipe: Name, with_: Annotated[str, typer.Option("--with", metavar="RECIPE")], runs: Runs = RUNS) -> None:
+    """Draw the preference training of two recipes side by side; prints the page's path."""
+    from report.compare import compare as drawn
+
+    print(drawn(_open(recipe, None, runs), _open(with_, None, runs)))
+
+
+@app.command()
 def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     """Say for each stage whether it is up to date."""
     from stemma.show import states
