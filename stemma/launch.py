@@ -20,6 +20,7 @@ from stemma.child import COMPLETED, FAILURE, die_with_parent
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json
 
+TENSORBOARD = "tensorboard"
 LAST_LINES = 25
 _FIGURE = re.compile(r"'(loss|eval_loss|(?:eval_)?rewards/(?:accuracies|margins)|epoch)': '([^']+)'")
 
@@ -30,7 +31,7 @@ def train(config: dict[str, Any], file: Path, processes: int, say: Callable[[str
     marker = output / COMPLETED
     if not marker.is_file():
         prepare(config, output)
-        code = _run(_command(file, config, processes), file.parent, say)
+        code = _run(_command(file, config, processes), environment(config, file.parent), file.parent, say)
         if not marker.is_file():
             raise StageFailed(why(output, file.parent / "axolotl.log", code))
     return _checked(read_json(marker), config)
@@ -80,11 +81,11 @@ def is_complete(checkpoint: Path) -> bool:
     return named and bool(weights) and bool(optimizer) and all(zipfile.is_zipfile(path) for path in optimizer)
 
 
-def _run(command: list[str], folder: Path, say: Callable[[str], None]) -> int:
+def _run(command: list[str], variables: dict[str, str], folder: Path, say: Callable[[str], None]) -> int:
     """The exit code. All output goes to axolotl.log; the lines with the loss are also said."""
     with (folder / "axolotl.log").open("w", encoding="utf-8") as log:
         child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(folder),
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables,
             preexec_fn=die_with_parent,  # noqa: PLW1509 (no other thread runs here; it must be set before the exec)
         )  # fmt: skip
         try:
@@ -100,8 +101,13 @@ def _run(command: list[str], folder: Path, say: Callable[[str], None]) -> int:
             child.wait()
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "WANDB_MODE": "disabled"}
+def environment(config: dict[str, Any], folder: Path) -> dict[str, str]:
+    """The child's variables. Weights & Biases is off unless the recipe names a project; its key stays a variable."""
+    quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    wandb = config.get("wandb_project") or config.get("use_wandb")
+    quiet |= {"WANDB_DIR": str(folder)} if wandb else {"WANDB_MODE": "disabled"}
+    if config.get("use_tensorboard"):
+        quiet["TENSORBOARD_LOGGING_DIR"] = str(folder / TENSORBOARD)
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     caches = {"HF_DATASETS_CACHE": str(folder / "prepared" / "cache")}
     quiet["STEMMA_PID"] = str(os.getpid())  # a trainer still starting when we are killed must know

@@ -45,13 +45,18 @@ def run(work: Work) -> Result:
     write_history(work, marker)
     trim(config)
     outputs = {"adapter": "adapter", "merged": "merged", "history": "history.jsonl", "axolotl": "axolotl.yml"}
-    return Result(outputs, {name: part.counts for name, part in parts.items()}, facts)
+    return Result(outputs | logs(config), {name: part.counts for name, part in parts.items()}, facts)
 
 
 def write_history(work: Work, marker: dict[str, Any]) -> None:
     """The trainer's log of the whole run; a resumed run evaluates the step it resumes at a second time."""
     rows = {(row["step"], "eval_loss" in row, "train_runtime" in row): row for row in marker["history"]}
     write_jsonl(work.folder / "history.jsonl", rows.values())
+
+
+def logs(config: dict[str, Any]) -> dict[str, str]:
+    """The logs the recipe asked for, as outputs."""
+    return {launch.TENSORBOARD: launch.TENSORBOARD} if config.get("use_tensorboard") else {}
 
 
 def tokenizer_of(folder: Path) -> Tokenize:

@@ -26,6 +26,15 @@ def make_checkpoint(output: Path, step: int) -> Path:
     return folder
 
 
+def test_logs_are_off_unless_the_recipe_asks(tmp_path: Path) -> None:
+    plain = launch.environment({}, tmp_path)
+    assert plain["WANDB_MODE"] == "disabled"
+    assert "TENSORBOARD_LOGGING_DIR" not in plain
+    asked = launch.environment({"wandb_project": "p", "use_tensorboard": True}, tmp_path)
+    assert "WANDB_MODE" not in asked
+    assert (asked["WANDB_DIR"], asked["TENSORBOARD_LOGGING_DIR"]) == (str(tmp_path), str(tmp_path / "tensorboard"))
+
+
 def marker(**changes: Any) -> dict[str, Any]:
     return {"steps": 8, "planned_steps": 8, "not_finite": [], **changes}
 
