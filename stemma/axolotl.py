@@ -85,8 +85,16 @@ def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>") -> dic
         "output_dir": str(paths.output),
         "seed": recipe.seed,
         "auto_resume_from_checkpoints": True,
+        **_trainer(recipe, stage),
         **keys,
     }
+
+
+def _trainer(recipe: Recipe, stage: str) -> dict[str, Any]:
+    """The key by which the plugin puts its own DPO trainer in place of Axolotl's."""
+    if stage != "dpo" or recipe.dpo is None or isinstance(recipe.dpo.trainer, str):
+        return {}
+    return {"stemma_dpo": recipe.dpo.trainer.model_dump()}
 
 
 def _dataset(path: Path, keys: dict[str, Any]) -> dict[str, Any]:

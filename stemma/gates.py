@@ -73,6 +73,9 @@ def reference_gate(reference: Path, batches: Sequence[Path], said: dict[str, flo
     for side, value in ours.items():
         figures[f"logps/{side}"] = {"trainer": said[f"logps/{side}"], "stated reference": value}
     apart = [side for side, value in ours.items() if abs(said[f"logps/{side}"] - value) > nats + share * abs(value)]
+    if "reference/apart" in said:  # computed before training, and compared with this batch's own by the trainer
+        figures["precomputed_apart"] = said["reference/apart"]
+        apart += ["precomputed"] * (said["reference/apart"] > nats + share * max(map(abs, ours.values())))
     if apart or abs(said["rewards/margins"]) > 1e-6:
         what = " and ".join(apart) or "margin not 0"
         raise GateFailed(f"DPO did not start at its stated reference {reference} ({what}): {figures}")

@@ -35,6 +35,7 @@ def run(work: Work) -> Result:
         "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
         | {"share": marker["trainable_parameters"] / marker["parameters"]},
         "steps": marker["steps"],
+        "trainer": marker["trainer"],
         "deepspeed": deepspeed_proof(config),
         "adapter": gates.adapter_gate(start, adapter),
         **_first_step(start, config, parts),

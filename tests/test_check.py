@@ -116,10 +116,28 @@ def test_a_lying_key_in_train_is_found_too_and_can_be_taken_back(write_recipe: W
 
 
 def test_liger_with_precomputed_reference(write_recipe: Write) -> None:
-    write_recipe((DPO, f"{DPO}, dpo_use_liger_kernel: true, precompute_ref_log_probs: true"))
+    write_recipe((DPO, f"{DPO}, trainer: stock, dpo_use_liger_kernel: true, precompute_ref_log_probs: true"))
     assert refused()[0].startswith(
         "recipes/small.yml:12: `dpo_use_liger_kernel` with `precompute_ref_log_probs`: Axolotl raises"
     )
+
+
+@pytest.mark.parametrize("key", check.NEEDS_STOCK)
+def test_keys_only_the_stock_trainer_heeds(write_recipe: Write, key: str) -> None:
+    value = "trl.DPOTrainer" if key == "trainer_cls" else "true"
+    write_recipe((DPO, f"{DPO}, {key}: {value}"))
+    [problem] = refused()
+    assert problem.startswith(f"recipes/small.yml:12: `{key}` with Stemma's DPO trainer: {check.NEEDS_STOCK[key]}")
+    assert f"hint: delete `{key}`, or set `dpo.trainer: stock`" in problem
+    write_recipe((DPO, f"{DPO}, {key}: {value}, trainer: stock"))
+    load("small")
+
+
+def test_a_trainer_is_stock_or_its_options(write_recipe: Write) -> None:
+    write_recipe((DPO, f"{DPO}, trainer: {{chunked: true}}"))
+    assert any("`chunked`" in problem or "dpo.trainer" in problem for problem in refused())
+    write_recipe(("sft: {start_from: base", "sft: {trainer: stock, start_from: base"))
+    assert refused()[0].startswith("recipes/small.yml:11: unknown key `trainer` in sft")
 
 
 def test_rl_belongs_to_dpo_alone(write_recipe: Write) -> None:

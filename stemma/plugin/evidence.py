@@ -7,6 +7,7 @@ of it), `failure.json` (why it stopped), and, as the very last act, `completed.j
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Record(TrainerCallback):
     state: Any = None
     trainable = 0
     parameters = 0
+    describe: Callable[[], dict[str, str]] = dict
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         counts = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in kwargs["model"].parameters()]
@@ -49,6 +51,7 @@ class Record(TrainerCallback):
             "not_finite": not_finite(output),
             "trainable_parameters": self.trainable,
             "parameters": self.parameters,
+            "trainer": self.describe(),
             "history": self.state.log_history,
         }
         write_json(output / COMPLETED, completed)
@@ -97,4 +100,3 @@ def not_finite(output: Path) -> list[str]:
         with safe_open(path, "pt") as file:
             found += [name for name in file.keys() if not torch.isfinite(file.get_tensor(name)).all()]  # noqa: SIM118
     return found
-
