@@ -15,7 +15,7 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 
 # `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
 .PHONY: help setup doctor check show diff status plan schema
-.PHONY: data base sft dpo mcq export eval report all compare demo
+.PHONY: data base sft dpo mcq export eval report all compare sweep demo
 .PHONY: chat verify test test-slow lint format ci
 
 ##@ Start here
@@ -82,6 +82,9 @@ all: setup             ## every stage that is not up to date
 
 compare: setup         ## the preference training of RECIPE=… and WITH=… side by side: accuracies, margins, losses
 	$(STEMMA) compare $(RECIPE) --with '$(WITH)' $(PLACE)
+
+sweep: setup           ## try the values of the recipe's `sweep` section; the best by its held-out metric
+	$(STEMMA) sweep $(RECIPE) $(OPTIONS)
 
 ##@ Use what came out
 chat: setup            ## ask the exported model on the CPU: QUESTION="…", or a prompt without it

@@ -27,13 +27,8 @@ class Amount:
 
 
 def amount(recipe: Recipe, run: Run, stage: str) -> Amount:
-    """The best figures there are: of the finished stage, of the finished data, or of the recipe's limits."""
+    """The best figures there are before training: of the finished data, or of the recipe's limits."""
     longest = recipe.axolotl(stage).get("sequence_len", ASSUMED_TOKENS)
-    done = run.read_manifest(stage)
-    if done is not None:
-        counts = done.counts["train"]
-        sides = 2 if recipe.axolotl(stage).get("rl") else 1
-        return Amount(counts["rows"], counts["tokens"] / max(1, sides * counts["rows"]), "counted by the stage")
     if run.read_manifest("data") is not None:
         return _of_data(recipe, run, stage, longest)
     rows = limits(recipe, stage)

@@ -13,8 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from stemma.errors import Problem, UserError
 from stemma.recipe import TRAINING, BaseModelSection, PreferenceStage, Recipe, TrainingStage
+from stemma.sweep_section import Sweep
 
 Keys = tuple[str, ...]
 Where = Callable[[Sequence[object]], str]
@@ -124,7 +127,7 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
             places = {key: where((origin[key], key)) for key in settings}
             found += _stage_problems(stage, settings, places | {"": where((stage,))}, folder)
             found += _dpo_problems(settings, places | {"": where((stage,))}) if stage == "dpo" else []
-    found += _data_problems(values, where)
+    found += [*_data_problems(values, where), *_sweep_problems(values, where)]
     if isinstance(values.get("chat_template"), str):
         found += _template_problems(folder / values["chat_template"], where(("chat_template",)))
     return found
@@ -230,6 +233,18 @@ def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[
     if settings.get("dpo_use_liger_kernel") and settings.get("precompute_ref_log_probs"):
         found = "`dpo_use_liger_kernel` with `precompute_ref_log_probs`: Axolotl raises after tokenising"
         yield Problem(places["dpo_use_liger_kernel"], found, "one of the two", "delete one")
+
+
+def _sweep_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
+    """Keys and values to try, as if they stood in the stage itself."""
+    try:
+        sweep = Sweep.model_validate(values.get("sweep"))
+    except ValidationError:  # told by the recipe's own models
+        return
+    if values.get(sweep.stage) is None:
+        yield Problem(where(("sweep", "stage")), f"`sweep.stage: {sweep.stage}`", "a training stage of this recipe")
+    for key, value in sweep.settings():
+        yield from _key_problems(sweep.stage, key, value, lambda keys: where(("sweep", "values", keys[1])))
 
 
 def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:

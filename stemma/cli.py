@@ -221,6 +221,18 @@ def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun =
 
 
 @app.command()
+def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUNS) -> None:
+    """Train every combination of the recipe's `sweep` values; a killed sweep goes on with the unfinished ones."""
+    from stemma.quiet import quieten
+    from stemma.sweep import search
+    from stemma.sweep_results import written
+
+    quieten()
+    opened, run = _open(recipe, set_, runs)
+    print(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
+
+
+@app.command()
 def demo(recipe: Name = "tiny", question: str = "What is 12 + 7?", set_: Set = None, runs: Runs = RUNS) -> None:
     """The whole chain, then one answer of the shipped model on the CPU."""
     all_(recipe, set_, runs=runs)

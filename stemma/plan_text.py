@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from stemma.costs import Memory
 from stemma.plan import Asked, Plan, StagePlan
 from stemma.recipe import Recipe
+from stemma.table import UNKNOWN, aligned
 
-UNKNOWN = "–"
 SMALL = 10**8
 """Parameters below which sizes are told in MB."""
 TRAINING = ("stage", "rows", "steps", "tokens", "PFLOP", "floor", "trained", "of all", "rows and tokens from")
@@ -62,15 +60,3 @@ def _count(value: int | None) -> str:
 def _size(count: int, unit: str) -> str:
     value = count / {"GB": 1e9, "MB": 1e6}[unit]
     return f"{value:,.2f}" if value >= 0.1 else f"{value:.4f}"
-
-
-def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table as lines: columns of figures to the right, words to the left."""
-    columns = [_column(head, cells) for head, *cells in zip(heads, *rows, strict=True)]
-    return ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
-
-
-def _column(head: str, cells: Sequence[str]) -> list[str]:
-    width = max(map(len, (head, *cells)))
-    figures = all(cell[:1].isdigit() or cell == UNKNOWN for cell in cells)
-    return [cell.rjust(width) if figures else cell.ljust(width) for cell in (head, *cells)]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 
 from stemma.dpo_section import DpoTrainer
 from stemma.rows import Split
+from stemma.sweep_section import Sweep
 
 TRAINING = ("sft", "dpo", "mcq")
 GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
@@ -188,6 +189,7 @@ class Recipe(Section):
     data: DataSection
     export: ExportSection
     eval: EvalSection
+    sweep: Sweep | None = None
 
     path: Path = Field(default=Path(), exclude=True)
     """The file it was read from; relative paths in it (templates, DeepSpeed files) start at its folder."""

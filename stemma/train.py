@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,45 @@ MERGE_TEXTS = 32
 PROOF = "deepspeed.json"
 
 
-def run(work: Work) -> Result:
-    """Train one LoRA stage and hand over its adapter, merged model, history and Axolotl file."""
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: what it started from, what it was given, and what its completion marker says."""
+
+    start: Path
+    template: Template
+    parts: dict[str, Part]
+    config: dict[str, Any]
+    marker: dict[str, Any]
+
+
+def train_adapter(work: Work) -> Trained:
+    """Rows → Axolotl, until its marker says that it is complete."""
     template = Template.read(work.recipe.template)
     start = weights_of(work, work.recipe.stage(work.stage).start_from)
     parts = _parts(work, template, tokenizer_of(start))
     config = write_config(work, start, parts, template)
-    what = _describe(work, start)
-    work.say(what)
+    work.say(_describe(work, start))
     marker = launch.train(config, work.folder / "axolotl.yml", launch.processes(), work.say)
+    return Trained(start, template, parts, config, marker)
+
+
+def run(work: Work) -> Result:
+    """Train one LoRA stage and hand over its adapter, merged model, history and Axolotl file."""
+    trained = train_adapter(work)
+    start, parts, config, marker = trained.start, trained.parts, trained.config, trained.marker
     adapter = _hand_over_adapter(work, start, config)
     facts = {
-        "start": what,
+        "start": _describe(work, start),
         "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
         | {"share": marker["trainable_parameters"] / marker["parameters"]},
         "steps": marker["steps"],
+        "processes": launch.processes(),
         "trainer": marker["trainer"],
         "deepspeed": deepspeed_proof(config),
         "adapter": gates.adapter_gate(start, adapter),
         **_first_step(start, config, parts),
     }
-    merge_adapter(start, adapter, work.folder / "merged", template)
+    merge_adapter(start, adapter, work.folder / "merged", trained.template)
     texts = [sequence.ids for sequence in sorted(parts["train"].sequences, key=lambda s: s.ids)[:MERGE_TEXTS]]
     facts |= gates.merge_gate(start, adapter, work.folder / "merged", texts)
     write_history(work, marker)

@@ -1,11 +1,11 @@
-"""Rows and tokens: given, estimated from limits, measured from data, counted by the finished stage."""
+"""Rows and tokens: estimated from limits, measured from data."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from stemma.amounts import Amount, amount, limits
-from stemma.jsonl import write_json, write_jsonl
+from stemma.jsonl import write_jsonl
 from stemma.load import load
 from stemma.rows import PreferenceRow
 from stemma.runs import Run
@@ -31,12 +31,3 @@ def test_data_is_measured_in_characters(write_recipe: Write, tmp_path: Path) -> 
     put_manifest(run, "data", ["dpo/train.jsonl"])
     # "<bos>Question: " + 20 + "\n\nAnswer:" is 44 characters, " " and "<eos>" 6 more a side: 60 and 80 of four a token.
     assert amount(load(write_recipe()), run, "dpo") == Amount(1, 17.5, "data; 4 characters a token")
-
-
-def test_the_finished_stage_has_counted(write_recipe: Write, tmp_path: Path) -> None:
-    run = Run(tmp_path / "runs" / "small")
-    put_manifest(run, "dpo", [])
-    path = run.folder("dpo") / "manifest.json"
-    counts = {"train": {"rows": 10, "tokens": 400, "trained_tokens": 90, "left_out_longer_than_sequence_len": 0}}
-    write_json(path, run.manifest("dpo").model_dump(mode="json") | {"counts": counts})
-    assert amount(load(write_recipe()), run, "dpo") == Amount(10, 20, "counted by the stage")
