@@ -7,14 +7,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from report import curves, gates, lineage, readable, tables
+from report import curves, gates, lineage, planned, readable, tables
 from report.chart import scatter_chart
 from report.evidence import Evidence
 
 HTML, MARKDOWN = "page.html.jinja", "report.md.jinja"
 TABLES = (
     *(tables.sources, tables.sets, tables.trained, tables.scored, tables.times, tables.scores, tables.provenance),
-    *(gates.gates, gates.facts, curves.ends),
+    *(gates.gates, gates.facts, curves.ends, planned.planned, planned.sweeps),
 )
 
 
