@@ -20,10 +20,10 @@ def frozen_head(model: Any) -> Head | str:
     if any(isinstance(config, PromptLearningConfig) for config in model.peft_config.values()):
         return "the adapter is a learnt prompt"
     layer: Any = model.get_output_embeddings()
-    if type(layer) is not torch.nn.Linear:
-        return f"the head is a {type(layer).__name__}"
     if any(parameter.requires_grad for parameter in layer.parameters()):
         return "the head is trained"
+    if type(layer) is not torch.nn.Linear:
+        return f"the head is a {type(layer).__name__}"
     return Head(layer.weight, layer.bias, getattr(model.config.get_text_config(), "final_logit_softcapping", None))
 
 

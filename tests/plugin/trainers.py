@@ -79,10 +79,15 @@ def _with_adapter(trainer: Any) -> Any:
     return trainer
 
 
-def batch(trainer: Any, count: int = 4) -> dict[str, torch.Tensor]:
-    """The first rows as the trainer's own collator makes a batch of them."""
-    found: dict[str, torch.Tensor] = trainer.data_collator([trainer.train_dataset[i] for i in range(count)])
+def batch(trainer: Any, *which: int) -> dict[str, torch.Tensor]:
+    """Some rows as the trainer's own collator makes a batch of them."""
+    found: dict[str, torch.Tensor] = trainer.data_collator([trainer.train_dataset[i] for i in which])
     return found
+
+
+def adapter(trainer: Any) -> torch.Tensor:
+    """All trained weights in one vector."""
+    return torch.cat([weight.detach().flatten() for weight in trainer.model.parameters() if weight.requires_grad])
 
 
 def step(trainer: Any, inputs: dict[str, torch.Tensor]) -> tuple[float, torch.Tensor, dict[str, float]]:
