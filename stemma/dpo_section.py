@@ -16,3 +16,5 @@ class DpoTrainer(BaseModel):
     """Pairs of like length share a batch, so that less is padding; another order than the stock trainer's."""
     precompute_reference: bool = True
     """The reference's log-probabilities once, before training, kept in the stage's folder."""
+    shared_prompts: bool = False
+    """Chosen and rejected in one sequence behind their prompt, which is computed once."""

@@ -55,6 +55,7 @@ def test_the_stock_trainer_is_a_choice(write_recipe: Write) -> None:
     assert "stemma_dpo" not in rendered(stock, "dpo")
     some = load(write_recipe(("rl: dpo, ", "rl: dpo, trainer: {group_by_length: false}, ")))
     expected = {"chunked_logps": True, "group_by_length": False, "precompute_reference": True}
+    expected |= {"shared_prompts": False}
     assert rendered(some, "dpo")["stemma_dpo"] == expected
     assert stock.section("dpo") != some.section("dpo"), "another trainer is another stage"
     assert stock.section("sft") == some.section("sft")

@@ -165,15 +165,15 @@ def test_a_base_is_trained_whole(write_recipe: Write) -> None:
 
 
 def test_missing_deepspeed_file_names_the_nearest_once(write_recipe: Write, tmp_path: Path) -> None:
-    write_recipe(("zero1.json", "zero9.json"))
+    write_recipe(("zero1.json", "zerol1.json"))
     assert refused() == [
-        f"recipes/small.yml:10: no such file: {tmp_path}/recipes/deepspeed/zero9.json\n"
+        f"recipes/small.yml:10: no such file: {tmp_path}/recipes/deepspeed/zerol1.json\n"
         "  expected: a file beside the recipe\n  hint: did you mean `deepspeed/zero1.json`?"
     ]
 
 
 def test_a_missing_deepspeed_file_of_the_base_is_found(write_recipe: Write) -> None:
-    write_recipe(("learning_rate: 1e-3", "deepspeed: deepspeed/zero9.json"))
+    write_recipe(("learning_rate: 1e-3", "deepspeed: deepspeed/zerol1.json"))
     [problem] = refused()
     assert problem.startswith("recipes/small.yml:6: no such file: ")
 

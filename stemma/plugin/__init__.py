@@ -2,7 +2,7 @@
 
 `cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a non-finite loss) · `ranks` ·
 `args` (Stemma's key in Axolotl's file) · `dpo` (the trainer), made of `logps` (pure), `head`, `preference` (pure),
-`batches` (pure) and `reference`.
+`batches` (pure), `shared` (pure) and `reference`.
 """
 
 from __future__ import annotations

@@ -14,10 +14,11 @@ from trl.models.utils import _ForwardRedirection, disable_gradient_checkpointing
 from trl.trainer.utils import maybe_gather_lm_head_ctx, use_adapter
 
 from stemma.dpo_section import DpoTrainer as Options
+from stemma.plugin import shared
 from stemma.plugin.batches import LengthGrouped
 from stemma.plugin.head import TOLERANCE, backbone, frozen_head, own_logps, probe
 from stemma.plugin.logps import Head
-from stemma.plugin.preference import Pairs, measurements, metrics, score_pairs, sigmoid_loss
+from stemma.plugin.preference import Pairs, before_answers, measurements, metrics, score_pairs, sigmoid_loss
 from stemma.plugin.reference import Cache, add_reference, digest_weights
 
 LOG = get_logger(__name__)
@@ -42,6 +43,18 @@ class DpoTrainer(AxolotlDPOTrainer):
             LOG.warning(f"DPO's loss is left to the stock trainer: {found}")
         return found
 
+    @cached_property
+    def shares(self) -> bool:
+        """Whether the two sequences of a pair go through the model as one."""
+        if not self.options.shared_prompts:
+            return False
+        reasons = {shared.why_not(self.model.config.get_text_config()): True}
+        reasons["`truncation_mode: keep_end`"] = self.args.truncation_mode == "keep_end"
+        reason = next((reason for reason, holds in reasons.items() if reason and holds), None)
+        if reason:
+            LOG.warning(f"prompts are not shared: {reason}")
+        return reason is None
+
     def _not_ours(self) -> str | None:
         reasons = {
             "`chunked_logps: false`": not self.options.chunked_logps,
@@ -58,8 +71,9 @@ class DpoTrainer(AxolotlDPOTrainer):
 
     def describe(self) -> dict[str, str]:
         """What this trainer does, for the completion marker."""
+        logps = "answers only, fp32" + ", prompts shared" * self.shares
         return {
-            "logps": f"stock trainer: {self.head}" if isinstance(self.head, str) else "answers only, fp32",
+            "logps": f"stock trainer: {self.head}" if isinstance(self.head, str) else logps,
             "batches": "grouped by length" if self.options.group_by_length else "at random",
             "reference": "precomputed" if self.precompute_ref_logps else "with each batch",
         }
@@ -92,7 +106,7 @@ class DpoTrainer(AxolotlDPOTrainer):
         folder = Path(self.model.config._name_or_path)
         weights = digest_weights(folder, getattr(self.model.config, "_commit_hash", None))
         settings = {name: str(getattr(self.args, name)) for name in ("max_length", "truncation_mode", "ld_alpha")}
-        settings |= {"dtype": str(self.model.dtype), "ours": str(self._is_ours(model))}
+        settings |= {"dtype": str(self.model.dtype), "ours": str(self._is_ours(model)), "shares": str(self.shares)}
         cache = Cache(Path(self.args.output_dir) / "reference", weights, settings)
         return add_reference(dataset, self._lengths(dataset), cache, self.accelerator, score)
 
@@ -127,11 +141,16 @@ class DpoTrainer(AxolotlDPOTrainer):
 
     def _score(self, model: Any, inputs: dict[str, Tensor], measure: bool) -> Pairs:
         assert isinstance(self.head, Head)
+        rows, columns = before_answers(inputs).nonzero(as_tuple=True)
         given = {name: value for name, value in inputs.items() if name not in NOT_MODEL}
+        if self.shares:
+            joined = shared.join(inputs)
+            given = shared.inputs(joined, model.config.get_text_config(), model.dtype)
+            rows, columns = rows % len(joined.ids), joined.places[rows, columns]
         with self.accelerator.autocast():
             hidden = backbone(model)(**given, use_cache=False).last_hidden_state
         with maybe_gather_lm_head_ctx(self.head.weight, self.head.bias):
-            return score_pairs(hidden, inputs, self.head, measure)
+            return score_pairs(hidden[rows, columns], inputs, self.head, measure)
 
     @torch.no_grad()
     def _score_reference(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

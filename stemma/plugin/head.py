@@ -33,15 +33,20 @@ def backbone(model: Any) -> Any:
 
 
 def probe(model: Any) -> dict[str, torch.Tensor]:
-    """A pair of short sequences of any tokens, to compare our log-probabilities with those of the model's own logits:
-    some architectures scale or shift what comes out of the head."""
+    """A short pair of any tokens, to compare our log-probabilities with those of the model's own logits: some
+    architectures scale or shift what comes out of the head, or attend in ways of their own."""
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(model.config.get_text_config().vocab_size, (2, 16), generator=generator).to(model.device)
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "completion_mask": torch.ones_like(ids)}
+    ids = torch.randint(model.config.get_text_config().vocab_size, (2, 24), generator=generator)
+    ids[1, :8] = ids[0, :8]
+    answers = torch.ones_like(ids)
+    answers[:, :8] = 0
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "completion_mask": answers}
+    return {name: values.to(model.device) for name, values in batch.items()}
 
 
 def own_logps(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The summed log-probability of each sequence of the probe by the model's own logits."""
+    """The summed log-probability of each of the probe's answers by the model's own logits."""
     ids = batch["input_ids"]
     logits = model(input_ids=ids, attention_mask=batch["attention_mask"], use_cache=False).logits[:, :-1].float()
-    return logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0].sum(1)
+    logps = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+    return (logps * batch["completion_mask"][:, 1:]).sum(1)

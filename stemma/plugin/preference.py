@@ -20,10 +20,15 @@ class Pairs(NamedTuple):
     mask: Tensor
 
 
-def score_pairs(hidden: Tensor, batch: dict[str, Tensor], head: Head, measure: bool = True) -> Pairs:
-    """Scores of a batch of TRL's collator, first all chosen, then all rejected, from the last hidden states."""
-    mask = batch["completion_mask"][:, 1:].bool()
-    scores = score_tokens(hidden[:, :-1][mask], batch["input_ids"][:, 1:][mask], head, measure)
+def before_answers(batch: dict[str, Tensor]) -> Tensor:
+    """The places [2 pairs, width - 1] whose next token belongs to an answer."""
+    return batch["completion_mask"][:, 1:].bool()
+
+
+def score_pairs(states: Tensor, batch: dict[str, Tensor], head: Head, measure: bool = True) -> Pairs:
+    """Scores of a batch of TRL's collator, first all chosen, then all rejected, from the states `before_answers`."""
+    mask = before_answers(batch)
+    scores = score_tokens(states, batch["input_ids"][:, 1:][mask], head, measure)
     spread = Scores(*(torch.zeros(mask.shape, device=mask.device).masked_scatter(mask, x.float()) for x in scores))
     chosen, rejected = spread.logps.sum(1).chunk(2)
     return Pairs(chosen, rejected, spread, mask)
