@@ -65,8 +65,8 @@ def start_folder(run: Run, recipe: Recipe, stage: str) -> Path:
     return run.folder(start) / "merged"
 
 
-def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>") -> dict[str, Any]:
-    """The whole Axolotl config of one stage. `stop` is the template's stop token."""
+def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>", pad: str = "") -> dict[str, Any]:
+    """The whole Axolotl config of one stage. `stop` is the template's stop token; `pad` for a model without its own."""
     keys = DEFAULTS | recipe.axolotl(stage)
     if keys.get("deepspeed"):
         keys["deepspeed"] = str((recipe.path.parent / keys["deepspeed"]).resolve())
@@ -74,8 +74,9 @@ def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>") -> dic
         keys.pop("eval_steps", None)
     elif not {"eval_steps", "evals_per_epoch", "eval_strategy"} & keys.keys():
         keys["eval_steps"] = keys["save_steps"]
-    if stop != "<eos>":
-        keys["special_tokens"] = {"eos_token": stop, **keys.get("special_tokens", {})}
+    tokens = ({"eos_token": stop} if stop != "<eos>" else {}) | ({"pad_token": pad} if pad else {})
+    if tokens:
+        keys["special_tokens"] = tokens
     return {
         "base_model": str(paths.start),
         "plugins": ["stemma.plugin.StemmaPlugin"],

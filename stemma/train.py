@@ -34,8 +34,8 @@ class Trained:
 
 def train_adapter(work: Work) -> Trained:
     """Rows → Axolotl, until its marker says that it is complete."""
-    template = Template.read(work.recipe.template)
     start = weights_of(work, work.recipe.stage(work.stage).start_from)
+    template = Template.read(work.recipe.template, start)
     parts = _parts(work, template, tokenizer_of(start))
     config = write_config(work, start, parts, template)
     work.say(_describe(work, start))
@@ -95,11 +95,16 @@ def adds_bos(folder: Path) -> bool:
     return bool(tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id)
 
 
+def lacks_padding(folder: Path) -> bool:
+    """Whether the tokenizer names no padding token: Llama's names none, and Axolotl asks for one."""
+    return not read_json(folder / "tokenizer_config.json").get("pad_token")
+
+
 def write_config(work: Work, start: Path, parts: dict[str, Part], template: Template) -> dict[str, Any]:
     """Write the data files (digest in the name: caches go by path) and axolotl.yml; returns the config."""
     from ruamel.yaml import YAML
 
-    added = template.bos if adds_bos(start) else ""
+    added = template.first if adds_bos(start) else ""
     rows = {name: [s.axolotl(added) for s in part.samples] for name, part in parts.items() if part.samples}
     files = {name: work.folder / "input" / f"{name}-{digest_json(values)[:12]}.jsonl" for name, values in rows.items()}
     for name, values in rows.items():
@@ -111,7 +116,8 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
         prepared=(work.folder / "prepared").resolve(),
         output=(work.folder / "training").resolve(),
     )
-    config = axolotl.render(work.recipe, work.stage, paths, template.stop())
+    pad = template.eos if lacks_padding(start) else ""
+    config = axolotl.render(work.recipe, work.stage, paths, template.stop(), pad)
     with (work.folder / "axolotl.yml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe").dump(config, stream)
     return config
@@ -120,7 +126,7 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
 def prepared_part(samples: list[Sample], tokenize: Tokenize, work: Work, template: Template, stop: str) -> Part:
     """The part of `samples` that trains, proved on tokens."""
     longest = (axolotl.DEFAULTS | work.recipe.axolotl(work.stage))["sequence_len"]
-    return prove(samples, tokenize, template.bos, stop, longest)
+    return prove(samples, tokenize, template.first, stop, longest)
 
 
 def deepspeed_proof(config: dict[str, Any]) -> str:

@@ -70,7 +70,7 @@ def sample(row: Row, template: Template) -> Sample:
 
 def prove(samples: Sequence[Sample], tokenize: Tokenize, bos: str, stop: str, longest: int) -> Part:
     """The samples that fit, after checking every one on tokens. Raises GateFailed with the figures."""
-    bos_id, stop_id = _single(bos, tokenize), _single(stop, tokenize)
+    bos_id, stop_id = _single(bos, tokenize) if bos else None, _single(stop, tokenize)
     pairs = [(s, answer) for s in samples for answer in s.answers]
     prompts = tokenize([s.prompt for s, _ in pairs])
     answers = tokenize([answer for _, answer in pairs])
@@ -105,11 +105,11 @@ def _single(token: str, tokenize: Tokenize) -> int:
     return ids[0]
 
 
-def _fault(ids: tuple[list[int], list[int], list[int]], bos: int, stop: int) -> str | None:
+def _fault(ids: tuple[list[int], list[int], list[int]], bos: int | None, stop: int) -> str | None:
     prompt, answer, whole = ids
     if whole != prompt + answer:
         return "its prompt and answer tokenize differently apart and together"
-    if whole[0] != bos or whole.count(bos) != 1:
+    if bos is not None and (whole[0] != bos or whole.count(bos) != 1):
         return f"{whole.count(bos)} <bos> tokens, and it starts with id {whole[0]}"
     if answer[-1] != stop or answer.count(stop) != 1:
         return f"{answer.count(stop)} stop tokens in the answer, which ends with id {answer[-1]}"

@@ -65,6 +65,8 @@ def test_another_stop_token_becomes_the_trainers_eos(write_recipe: Write) -> Non
     recipe = load(write_recipe())
     config = render(recipe, "dpo", Paths.planned(RUN, recipe, "dpo"), "<end_of_turn>")
     assert config["special_tokens"] == {"eos_token": "<end_of_turn>"}
+    bare = render(recipe, "dpo", Paths.planned(RUN, recipe, "dpo"), "<|eot_id|>", "<|end_of_text|>")
+    assert bare["special_tokens"] == {"eos_token": "<|eot_id|>", "pad_token": "<|end_of_text|>"}
 
 
 def test_stages_train_on_the_weights_they_start_from(write_recipe: Write) -> None:
