@@ -135,7 +135,10 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
 
 def warnings(recipe: Recipe) -> list[str]:
     """What works but is rarely meant."""
-    return [
+    name = recipe.base_model
+    loose = name and not recipe.base_revision and not Path(name).is_dir()
+    found = [f"`base_model: {name}` without `base_revision`: the weights may change on the hub"] if loose else []
+    return found + [
         f"{stage}: `deepspeed: {recipe.axolotl(stage)['deepspeed']}`: LoRA trains in bf16 under ZeRO-3 "
         "(fp32 under ZeRO-1/2), and ZeRO-3 is for models that do not fit; prefer deepspeed/zero1.json"
         for stage in recipe.training_stages()

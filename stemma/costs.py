@@ -13,6 +13,8 @@ BITS = {"F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5
 NF4_BITS = 4 + 8 / 64 + 32 / (64 * 256)
 """Double quantisation: an 8-bit scale for 64 weights, an fp32 one for 256 of those (Dettmers et al. 2023, §3)."""
 FP32 = 4
+TILE_BYTES = 256 << 20
+"""Of logits held at once on a GPU by the chunked loss."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Training:
     precomputed: bool
     """The reference's log-probabilities are computed once, not at every epoch."""
     checkpointing: bool
+    chunked: bool
+    """Log-probabilities by Stemma's DPO trainer, tile by tile, without a tensor of all logits."""
     length: int
     """Tokens a sequence may have."""
     sequences: int
@@ -121,8 +125,12 @@ def activation_bytes(training: Training) -> int:
 
 def logit_bytes(training: Training) -> int:
     """Of every position the logits, their fp32 copy, and the gradients of both (transformers 5.16 upcasts in
-    `loss_utils.ForCausalLMLoss`, TRL 1.9 in `selective_log_softmax`). A chunked or fused loss keeps little of it."""
-    values = training.sequences * training.length * training.shapes.vocabulary
+    `loss_utils.ForCausalLMLoss`, TRL 1.9 in `selective_log_softmax`). The chunked loss keeps
+    a tile, and of every position the hidden state's gradient (`stemma/plugin/logps.py`)."""
+    positions = training.sequences * training.length
+    if training.chunked:
+        return positions * training.shapes.hidden * FP32 + TILE_BYTES
+    values = positions * training.shapes.vocabulary
     return values * 2 * (training.bytes + (FP32 if training.bytes < FP32 else 0))
 
 

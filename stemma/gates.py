@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from stemma.errors import GateFailed
 from stemma.jsonl import read_json
 from stemma.training_rows import TokenSequence
+from stemma.weights import attention_of
 
 MAX_LOGIT_DIFFERENCE = 1e-4
 MAX_MERGE_KL = 1e-3
@@ -134,7 +135,9 @@ def _load(folder: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+    kernel = attention_of(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=kernel)
+    return model.to(device).eval()
 
 
 def _stored_dtype(folder: Path) -> torch.dtype:

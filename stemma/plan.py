@@ -14,6 +14,7 @@ from stemma import axolotl
 from stemma.amounts import Amount, amount
 from stemma.check import zero_stage
 from stemma.costs import Memory, Training, export_bytes, memory, stage_bytes, training_flops
+from stemma.dpo_section import DpoTrainer
 from stemma.errors import Problem, UserError
 from stemma.recipe import Recipe
 from stemma.runs import Run
@@ -102,9 +103,12 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
     uncounted = [key for key in UNCOUNTED if keys.get(key)]
     if uncounted:
         raise UserError(Problem(recipe.path.name, f"{stage}: `plan` does not count `{'`, `'.join(uncounted)}`"))
+    ours = recipe.dpo.trainer if stage == "dpo" and recipe.dpo else "stock"
+    trainer = DpoTrainer(chunked_logps=False, precompute_reference=False) if isinstance(ours, str) else ours
     return Training(
         shapes=shapes, rank=keys.get("lora_r", 8) if keys.get("adapter") else 0, targets=_targets(recipe, stage, keys),
-        preference=preference, precomputed=bool(keys.get("precompute_ref_log_probs")),
+        preference=preference, chunked=trainer.chunked_logps,
+        precomputed=trainer.precompute_reference or bool(keys.get("precompute_ref_log_probs")),
         checkpointing=bool(keys.get("gradient_checkpointing")), length=keys["sequence_len"],
         sequences=keys.get("micro_batch_size", 1) * (2 if preference else 1),
         bytes=2 if keys.get("bf16", "auto") or keys.get("fp16") else 4, quantised=_quantised(keys),

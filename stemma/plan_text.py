@@ -24,7 +24,7 @@ def written(recipe: Recipe, plan: Plan, asked: Asked) -> str:
         head, "", *aligned(TRAINING, [_costs(stage, asked) for stage in plan.stages]),
         f"floor: {speed}, on {asked.gpus} GPU(s); the best published LoRA runs take about twice as long", "",
         *aligned((f"{unit} a GPU", *MEMORY), [[stage.stage, *_memory(stage.memory, unit)] for stage in plan.stages]),
-        "weights and sequences at full length; a chunked loss keeps a fraction of the logits", "",
+        "sequences at full length: the most a step can need, shorter rows need less", "",
         f"{unit} on disk: {' · '.join(f'{name} {_size(count, unit)}' for name, count in disk)}",
         f"API: {api(recipe)}", "",
     ])  # fmt: skip

@@ -15,7 +15,7 @@ from stemma.runs import digest_json, digest_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training_rows import ROWS, Part, Sample, Tokenize, prove, sample
-from stemma.weights import weights_of
+from stemma.weights import attention_of, weights_of
 
 MERGE_TEXTS = 32
 PROOF = "deepspeed.json"
@@ -118,6 +118,8 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
     )
     pad = template.eos if lacks_padding(start) else ""
     config = axolotl.render(work.recipe, work.stage, paths, template.stop(), pad)
+    if "attn_implementation" not in work.recipe.axolotl(work.stage):
+        config["attn_implementation"] = attention_of(start)
     with (work.folder / "axolotl.yml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe").dump(config, stream)
     return config

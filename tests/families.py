@@ -28,7 +28,7 @@ GEMMA = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
 QWEN = {"bos_token_id": 151643, "eos_token_id": 151643}
 LLAMA = {"bos_token_id": 128000, "eos_token_id": 128001}
 FAMILIES: dict[str, dict[str, Any]] = {
-    "gemma2": GEMMA | {"tie_word_embeddings": True, "query_pre_attn_scalar": 16},
+    "gemma2": GEMMA | {"tie_word_embeddings": True, "query_pre_attn_scalar": 16, "attn_logit_softcapping": 0.5},
     "gemma3_text": GEMMA | {"tie_word_embeddings": True, "query_pre_attn_scalar": 16},
     "qwen2": QWEN | {"tie_word_embeddings": True},
     "qwen3": QWEN | {"tie_word_embeddings": False},

@@ -258,3 +258,12 @@ def test_the_pinned_list_is_of_the_installed_version() -> None:
 @pytest.mark.slow
 def test_the_pinned_list_is_what_axolotl_says() -> None:
     assert json.loads(check.PINNED.read_text()) == installed_axolotl(), "run `python -m stemma.schema --axolotl`"
+
+
+def test_a_hub_model_without_a_revision_is_told(write_recipe: Write) -> None:
+    made = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
+    recipe = load(write_recipe((made, "base_model: google/gemma-2b\n")))
+    told = "`base_model: google/gemma-2b` without `base_revision`: the weights may change on the hub"
+    assert check.warnings(recipe) == [told]
+    assert check.warnings(load(write_recipe((made, "base_model: google/gemma-2b\nbase_revision: abc\n")))) == []
+    assert check.warnings(load(write_recipe((made, "base_model: recipes\n")))) == [], "a folder"

@@ -23,7 +23,7 @@ from stemma.shapes import PUBLISHED, parse
 GEMMA_2B = parse(PUBLISHED["google/gemma-2b"], "published")
 DPO = Training(
     shapes=GEMMA_2B, rank=8, targets=("q_proj", "v_proj"), preference=True, precomputed=False, checkpointing=False,
-    length=1024, sequences=8, bytes=2, quantised=None, moments=8, zero=1, gpus=1,
+    chunked=False,    length=1024, sequences=8, bytes=2, quantised=None, moments=8, zero=1, gpus=1,
 )  # fmt: skip
 SFT = replace(DPO, preference=False)
 H200 = 790e12
@@ -79,6 +79,10 @@ def test_checkpointing_keeps_inputs_and_one_layer() -> None:
 
 def test_full_precision_has_no_second_copy_of_the_logits() -> None:
     assert logit_bytes(replace(SFT, bytes=4, sequences=1)) == 1024 * 256_000 * 2 * 4
+
+
+def test_chunked_logits_are_a_tile_and_the_gradient_of_the_hidden_states() -> None:
+    assert logit_bytes(replace(DPO, chunked=True)) == 8 * 1024 * 2048 * 4 + 256 * 2**20
 
 
 def test_files_of_gemma_2b() -> None:

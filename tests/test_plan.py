@@ -21,7 +21,7 @@ REPORT = (
     (MADE, "base_model: google/gemma-2b\n"),
     (LORA, LORA + TARGETS),
     ("sft: {start_from: base,", "sft: {start_from: base, micro_batch_size: 8, num_epochs: 4,"),
-    ("rl: dpo,", "rl: dpo, micro_batch_size: 4, num_epochs: 3,"),
+    ("rl: dpo,", "rl: dpo, trainer: stock, micro_batch_size: 4, num_epochs: 3,"),
     ("path: train.jsonl", "use: train, limit: 28000, path: train.jsonl"),
 )
 PAIRS = ("path: pairs.jsonl", "use: train, limit: 10400, path: pairs.jsonl")
@@ -43,6 +43,14 @@ def test_the_reports_runs(recipe: Recipe, tmp_path: Path) -> None:
     # Adapter 3.7 MB, merged 5.01 GB, Axolotl's second copy, two checkpoints of weights and two moments.
     assert dpo.disk == 921_600 * 4 + 2 * 5_012_344_832 + 2 * 921_600 * 12
     assert list(found.exports) == ["merged", "gguf-F16", "gguf-Q4_K_M"]
+
+
+def test_stemmas_trainer_runs_the_reference_once_and_keeps_no_logits(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = load(write_recipe(*REPORT, PAIRS, ("trainer: stock, ", "")))
+    dpo = plan(recipe, Run(tmp_path), Asked()).stages[1]
+    assert dpo.flops is not None
+    assert round(dpo.flops / 790e12) == 326
+    assert dpo.memory.logits < 0.4e9
 
 
 def test_steps_as_the_trainer_counts_them() -> None:
