@@ -28,9 +28,10 @@ def _measures(plan: StagePlan, manifest: Manifest, seconds: float | None) -> Ite
     yield "optimizer steps", plan.steps, facts["steps"]
     peak = facts.get("peak_memory_bytes")
     yield "memory of one process at most", size(plan.memory.total), size(peak) if peak else None
-    if plan.flops and seconds:
-        yield "TFLOP of training, and a second", plan.flops / 1e12, plan.flops / 1e12 / seconds
     yield "seconds of training", None, seconds
+    if plan.flops and seconds:
+        yield "TFLOP of training", plan.flops / 1e12, None
+        yield "of these a second", None, plan.flops / 1e12 / seconds
 
 
 def _runtime(evidence: Evidence, stage: str) -> float | None:

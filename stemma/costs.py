@@ -128,9 +128,9 @@ def logit_bytes(training: Training) -> int:
     `loss_utils.ForCausalLMLoss`, TRL 1.9 in `selective_log_softmax`). The chunked loss keeps
     a tile, and of every position the hidden state's gradient (`stemma/plugin/logps.py`)."""
     positions = training.sequences * training.length
-    if training.chunked:
-        return positions * training.shapes.hidden * FP32 + TILE_BYTES
     values = positions * training.shapes.vocabulary
+    if training.chunked:
+        return positions * training.shapes.hidden * FP32 + min(TILE_BYTES, values * FP32)
     return values * 2 * (training.bytes + (FP32 if training.bytes < FP32 else 0))
 
 

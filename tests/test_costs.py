@@ -82,7 +82,9 @@ def test_full_precision_has_no_second_copy_of_the_logits() -> None:
 
 
 def test_chunked_logits_are_a_tile_and_the_gradient_of_the_hidden_states() -> None:
-    assert logit_bytes(replace(DPO, chunked=True)) == 8 * 1024 * 2048 * 4 + 256 * 2**20
+    chunked = replace(DPO, chunked=True)
+    assert logit_bytes(chunked) == 8 * 1024 * 2048 * 4 + 256 * 2**20
+    assert logit_bytes(replace(chunked, sequences=1, length=4)) == 4 * 2048 * 4 + 4 * 256_000 * 4
 
 
 def test_files_of_gemma_2b() -> None:
