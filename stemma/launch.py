@@ -22,6 +22,8 @@ from stemma.jsonl import read_json
 
 TENSORBOARD = "tensorboard"
 LAST_LINES = 25
+DEEPSPEED_STATES = ("global_step*/*optim_states.pt", "global_step*/mp_rank_*_model_states.pt")
+"""Where DeepSpeed keeps its optimizer's state in a checkpoint: ZeRO-1 to 3, and ZeRO-0."""
 _FIGURE = re.compile(r"'(loss|eval_loss|(?:eval_)?rewards/(?:accuracies|margins)|epoch)': '([^']+)'")
 
 
@@ -76,7 +78,8 @@ def is_complete(checkpoint: Path) -> bool:
                 file.keys()
     except (OSError, ValueError, SafetensorError):
         return False
-    optimizer = [*checkpoint.glob("optimizer.pt"), *checkpoint.glob("global_step*/*optim_states.pt")]
+    found = (list(checkpoint.glob(pattern)) for pattern in ("optimizer.pt", *DEEPSPEED_STATES))
+    optimizer = next(filter(None, found), [])
     named = checkpoint.name == f"checkpoint-{state['global_step']}"
     return named and bool(weights) and bool(optimizer) and all(zipfile.is_zipfile(path) for path in optimizer)
 

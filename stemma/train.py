@@ -137,8 +137,8 @@ def deepspeed_proof(config: dict[str, Any]) -> str:
         return "not asked for"
     output = Path(config["output_dir"])
     if not (output / PROOF).is_file():
-        states = output.glob("checkpoint-*/global_step*/*optim_states.pt")
-        found = sorted(str(path.relative_to(output)) for path in states)
+        kinds = (sorted(output.glob(f"checkpoint-*/{kind}")) for kind in launch.DEEPSPEED_STATES)
+        found = [str(path.relative_to(output)) for path in next(filter(None, kinds), [])]
         if not found:
             raise StageFailed(f"the recipe asks for DeepSpeed, but no checkpoint in {output} holds its optimizer state")
         write_json(output / PROOF, found[-1])

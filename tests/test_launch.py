@@ -43,6 +43,13 @@ def test_a_whole_checkpoint(tmp_path: Path) -> None:
     assert launch.is_complete(make_checkpoint(tmp_path, 4))
 
 
+def test_zero_0_keeps_its_optimizer_with_the_model(tmp_path: Path) -> None:
+    checkpoint = make_checkpoint(tmp_path, 4)
+    [states] = checkpoint.glob("global_step4/*.pt")
+    states.rename(states.with_name("mp_rank_00_model_states.pt"))
+    assert launch.is_complete(checkpoint)
+
+
 @pytest.mark.parametrize(
     "name",
     ["trainer_state.json", "adapter_model.safetensors", "global_step4/zero_pp_rank_0_mp_rank_00_optim_states.pt"],
