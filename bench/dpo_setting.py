@@ -108,6 +108,10 @@ def make_trainer(kind: str, setting: Setting, options: Options = LOSS_ONLY) -> A
         trainer: Any = DpoTrainer(model, options=options, **given)
     else:
         trainer = (AxolotlDPOTrainer if kind == "stock" else DPOTrainer)(model, **given)
+    generator = torch.Generator(setting.device).manual_seed(0)
+    for name, weight in trainer.model.named_parameters():
+        if "lora_B" in name:  # zero at first, which would make every first loss log 2
+            weight.data.normal_(0, 0.02, generator=generator)
     trainer.current_gradient_accumulation_steps = 1
     trainer.create_optimizer()
     return trainer

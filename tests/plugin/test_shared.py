@@ -48,8 +48,9 @@ def test_joined_by_hand() -> None:
         ("llama", {}),
     ],
 )
-def test_equals_trl(tmp_path: Path, kind: str, changes: dict[str, int]) -> None:
-    ours, stock = both(make_small(tmp_path / "start", kind, **changes), tmp_path, SHARED)
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_equals_trl(tmp_path: Path, kind: str, changes: dict[str, int], attention: str) -> None:
+    ours, stock = both(make_small(tmp_path / "start", kind, **changes), tmp_path, SHARED, attention=attention)
     assert_alike(ours, stock, 0, 1, 2, 3)
     assert ours.describe()["logps"] == "answers only, fp32, prompts shared"
 

@@ -53,6 +53,7 @@ def make_trainer(start: Path, output: Path, options: dict[str, bool] | None, **s
     """Ours with `options`, or TRL's own without; both with the same random adapter, B unlike zero."""
     evaluated = settings.pop("eval_dataset", None)
     lora = settings.pop("lora", {})
+    attention = settings.pop("attention", "sdpa")
     data = settings.pop("train_dataset", None) or rows()
     values = {"max_length": 48, "beta": 0.5, "per_device_train_batch_size": 4, "use_cpu": True, "bf16": False}
     values |= {"report_to": [], "logging_steps": 1, "remove_unused_columns": False, "seed": 7, "save_strategy": "no"}
@@ -64,7 +65,7 @@ def make_trainer(start: Path, output: Path, options: dict[str, bool] | None, **s
         "processing_class": AutoTokenizer.from_pretrained(start),
         "peft_config": LoraConfig(r=4, lora_alpha=8, **({"target_modules": ["q_proj", "v_proj"]} | lora)),
     }
-    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32, attn_implementation=attention)
     torch.manual_seed(0)
     if options is None:
         return _with_adapter(DPOTrainer(model, **given))
