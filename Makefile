@@ -14,8 +14,8 @@ PLACE = $(if $(RUNS),--runs '$(RUNS)')
 OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 
 # `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
-.PHONY: help setup doctor check show diff status preview schema
-.PHONY: data base sft dpo mcq export eval report all demo
+.PHONY: help setup doctor check show diff status preview plan schema
+.PHONY: data base sft dpo mcq export eval report all compare sweep demo
 .PHONY: chat verify test test-slow lint format ci
 
 ##@ Start here
@@ -52,6 +52,9 @@ status: setup          ## which stages are done, stale or missing
 preview: setup         ## rows of each source, or of SOURCE=…, as you read them and as tokens
 	@$(STEMMA) preview $(RECIPE) $(if $(SOURCE),--source '$(SOURCE)') $(OVERRIDES) $(PLACE)
 
+plan: setup            ## steps, FLOPs, memory, disk of every stage before it runs; TFLOPS=790 GPUS=8
+	$(STEMMA) plan $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(TFLOPS),--tflops $(TFLOPS)) $(if $(GPUS),--gpus $(GPUS))
+
 ##@ The stages, in order
 data: setup            ## sources to rows: corpus, SFT, preference pairs, MCQ
 	$(STEMMA) data $(RECIPE) $(OPTIONS)
@@ -79,6 +82,12 @@ report: setup          ## tables, curves and lineage as one HTML page
 
 all: setup             ## every stage that is not up to date
 	$(STEMMA) all $(RECIPE) $(OPTIONS)
+
+compare: setup         ## the preference training of RECIPE=… and WITH=… side by side: accuracies, margins, losses
+	$(STEMMA) compare $(RECIPE) --with '$(WITH)' $(PLACE)
+
+sweep: setup           ## try the values of the recipe's `sweep` section; the best by its held-out metric
+	$(STEMMA) sweep $(RECIPE) $(OPTIONS)
 
 ##@ Use what came out
 chat: setup            ## ask the exported model on the CPU: QUESTION="…", or a prompt without it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from eval.backends import Ids, Request
+from stemma.weights import attention_of
 
 Item = TypeVar("Item")
 SequenceIds = tuple[int, ...]
@@ -29,7 +31,10 @@ class HuggingFace:
         )  # int8 warns of its casts at every layer of every call
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._tokenizer: Any = AutoTokenizer.from_pretrained(weights)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(weights, dtype="auto", device_map={"": device}).eval()
+        kernel = attention_of(Path(weights))
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            weights, dtype="auto", device_map={"": device}, attn_implementation=kernel
+        ).eval()
         self._stop = self.tokenize(stop)[0]
         self._pad = self._tokenizer.pad_token_id if self._tokenizer.pad_token_id is not None else self._stop
         # The saved file may ask for sampling (Axolotl writes do_sample: true) and name other stop tokens.

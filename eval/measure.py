@@ -24,6 +24,9 @@ class Job(BaseModel):
     weights: str
     template: str
     """The chat template's text."""
+    bos: str
+    eos: str
+    """What `bos_token` and `eos_token` in it stand for."""
     tasks: list[EvalTask]
     data: dict[str, str]
     """The test file of each task that reads one."""

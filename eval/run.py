@@ -16,12 +16,13 @@ from typing import Any
 from eval.measure import Context, Job, Measured, Samples, Scored
 from eval.statistics import minus
 from stemma import ROOT
+from stemma.child import die_with_parent
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.launch import die_with_parent
 from stemma.rows import Score
 from stemma.runs import digest_json
 from stemma.stages import Result, Work
+from stemma.templates import Template
 from stemma.weights import weights_of
 
 LOG_LINES = 15
@@ -83,9 +84,11 @@ def make_job(work: Work, variant: str, files: dict[str, Path]) -> Job:
     section = work.recipe.eval
     exported = variant in work.recipe.exported()
     weights = work.input("export", variant) if exported else weights_of(work, variant)
+    # The reference's folder: every variant has its tokenizer, and a GGUF file has no other.
+    template = Template.read(work.recipe.template, weights_of(work, section.reference))
     return Job(
         variant=variant, kind="gguf" if variant.startswith("gguf-") else "hf", weights=str(weights),
-        template=work.recipe.template.read_text(encoding="utf-8"), tasks=section.tasks,
+        template=template.text, bos=template.bos, eos=template.eos, tasks=section.tasks,
         data={task: str(path) for task, path in files.items()}, threads=section.threads or os.cpu_count() or 1,
         out=str(work.folder / "measured" / f"{variant}.json"),
     )  # fmt: skip

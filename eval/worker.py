@@ -19,7 +19,7 @@ from stemma.templates import Template, answered
 
 def main(job_path: str) -> None:
     job = Job.model_validate(read_json(Path(job_path)))
-    template = Template(job.template)
+    template = Template(job.template, job.bos, job.eos)
     begin = perf_counter()
     backend = open_backend(job.kind, job.weights, template.stop(), job.threads)
     load_seconds = perf_counter() - begin
@@ -38,6 +38,7 @@ def self_test(backend: Backend, template: Template, variant: str) -> None:
     """Before any score: one BOS, a whole distribution, and the three ways of asking agree. Raises StageFailed."""
     prompt_text, answer_text = template.split(answered("What is 2 + 2?", "4"))
     prompt, answer = backend.tokenize(prompt_text), backend.tokenize(answer_text)
+    bos = backend.tokenize(template.first)  # none where the template writes none
     first = backend.next_log_probs(prompt)
     likeliest = int(first.argmax())
     # The third request is longer, so that in a batch the first two are padded.
@@ -45,7 +46,7 @@ def self_test(backend: Backend, template: Template, variant: str) -> None:
     single, pair, _ = backend.log_probs(requests)
     begun = backend.extend(prompt, 1)[0]
     failures = {
-        "the prompt does not begin with exactly one BOS": prompt.count(backend.tokenize(template.bos)[0]) != 1,
+        "the prompt does not begin with exactly one BOS": bos != [] and prompt.count(bos[0]) != 1,
         "the answer does not end with the stop token": not backend.is_stop(answer[-1]),
         "log-probabilities are not finite": not np.isfinite([*first, *pair[0]]).all(),
         "the next token's probabilities do not sum to 1": abs(float(np.exp(first).sum()) - 1) > 1e-2,

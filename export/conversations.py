@@ -30,7 +30,8 @@ class Trial:
     ids: Sequence[list[int]]
     samples: Sequence[Sample]
     """Some of them: for the weights."""
-    bos: int
+    bos: int | None
+    """The id every conversation begins with, where the template writes one."""
     template: Template
 
 
@@ -38,7 +39,7 @@ def read_trial(work: Work, merged: Path) -> Trial:
     """All test rows, of which `export.gates.prompts` are scored."""
     from transformers import AutoTokenizer
 
-    tokenizer, template = AutoTokenizer.from_pretrained(merged), Template.read(work.recipe.template)
+    tokenizer, template = AutoTokenizer.from_pretrained(merged), Template.read(work.recipe.template, merged)
     outputs = work.run.manifest("data").outputs
     files = {kind: work.input("data", f"{kind}/test") for kind in ("sft", "dpo", "mcq") if f"{kind}/test" in outputs}
     conversations = from_files(files)
@@ -48,7 +49,7 @@ def read_trial(work: Work, merged: Path) -> Trial:
         texts=[template.split(messages) for messages in conversations],
         ids=[prompt + answer for prompt, answer in pairs],
         samples=[sample(*pairs[index]) for index in chosen],
-        bos=tokenizer.bos_token_id,
+        bos=tokenizer.bos_token_id if template.first else None,
         template=template,
     )
 

@@ -51,7 +51,7 @@ def _write(work: Work, out: Path) -> None:
     if adapter:
         model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     model = model.to(getattr(torch, work.recipe.export.merge.dtype))
-    write_model(model, start, out, Template.read(work.recipe.template))
+    write_model(model, start, out, Template.read(work.recipe.template, start))
 
 
 def _adapter(work: Work) -> Path | None:

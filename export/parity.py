@@ -57,14 +57,14 @@ class HandOver:
             self.at_least("top-1 agreement", float(same.mean()), budget.min_top1, len(same)),
         ]
 
-    def tokens(self, expected: Sequence[Ids], found: Sequence[Ids], bos: int) -> list[Gate]:
-        """The same ids for every conversation, each with one BOS, at its start."""
+    def tokens(self, expected: Sequence[Ids], found: Sequence[Ids], bos: int | None) -> list[Gate]:
+        """The same ids for every conversation, each with one BOS, at its start (None: a model without one)."""
         wrong = sum(list(a) != list(b) for a, b in zip(expected, found, strict=True))
+        same = self.at_most("conversations tokenized differently", wrong, 0, len(found))
+        if bos is None:
+            return [same]
         without = sum(list(ids).count(bos) != 1 or ids[0] != bos for ids in found)
-        return [
-            self.at_most("conversations tokenized differently", wrong, 0, len(found)),
-            self.at_most("conversations without exactly one BOS at their start", without, 0, len(found)),
-        ]
+        return [same, self.at_most("conversations without exactly one BOS at their start", without, 0, len(found))]
 
 
 def divergences(reference: Logits, found: Logits) -> NDArray[np.float64]:

@@ -44,7 +44,7 @@ def run(work: Work) -> Result:
 
 
 def _make_bitsandbytes(work: Work, merged: Path) -> dict[str, str]:
-    template = Template.read(work.recipe.template)
+    template = Template.read(work.recipe.template, merged)
     names = {f"bnb-{kind}": kind for kind in work.recipe.export.bitsandbytes}
     for name, kind in names.items():
         work.say(f"export: {name}")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from export.child import run_python
 from export.conversations import Sample
 from stemma import ROOT
+from stemma.weights import attention_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ def _score(name: str, folder: str, samples: Any, scratch: Path) -> None:
 
     # The reference is merged as stored, computed in float32; the others run as a user would run them.
     dtype = torch.float32 if name == "merged" else "auto"
-    model = AutoModelForCausalLM.from_pretrained(folder, device_map={"": "cpu"}, dtype=dtype)
+    kernel = attention_of(Path(folder))
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, device_map={"": "cpu"}, dtype=dtype, attn_implementation=kernel
+    )
     digest = weights_digest(model)
     np.savez(scratch / f"{name}.npz", *answer_logits(model, samples))
     (scratch / f"{name}.sha256").write_text(digest + "\n", encoding="utf-8")

@@ -86,20 +86,23 @@ def smoothed(points: Sequence[Point], width: int) -> list[Point]:
     return means
 
 
-def line_chart(title: str, lines: dict[str, list[Point]]) -> Markup:
-    """Lines over steps. A long one is drawn faint, with its running mean on top; one of few points shows them."""
+def line_chart(title: str, lines: dict[str, list[Point]], colours: Mapping[str, str] | None = None) -> Markup:
+    """Lines over steps. A long one is drawn faint, with its running mean on top; one of few points shows them.
+
+    A line's colour is the style sheet's of its name, unless `colours` says another."""
     steps, values = zip(*(point for points in lines.values() for point in points), strict=True)
     last = max(*steps, 1)
     frame = Frame(300, 200, last, ticks(0, last), ticks(min(values), max(values)))
     parts = []
     for name, points in lines.items():
+        css = colours[name] if colours else name
         if len(points) > SMOOTH_ABOVE:
-            parts.append(frame.path(f"line {name} faint", points))
-            parts.append(frame.path(f"line {name}", smoothed(points, len(points) // 40)))
+            parts.append(frame.path(f"line {css} faint", points))
+            parts.append(frame.path(f"line {css}", smoothed(points, len(points) // 40)))
         else:
-            parts.append(frame.path(f"line {name}", points))
+            parts.append(frame.path(f"line {css}", points))
         if len(points) <= MARK_UP_TO:
-            parts += [frame.mark(f"mark {name}", p, f"{name}, step {p[0]:g}: {number(p[1])}") for p in points]
+            parts += [frame.mark(f"mark {css}", p, f"{name}, step {p[0]:g}: {number(p[1])}") for p in points]
     return frame.picture(title, "step", parts)
 
 

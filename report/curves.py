@@ -51,16 +51,16 @@ def stage_panels(stage: str, history: Sequence[Record]) -> list[Panel]:
     """One stage's panels, in reading order."""
     found = []
     for measure, key in MEASURES.items():
-        logged = {"train": _points(history, key), "eval": _points(history, f"eval_{key}")}
-        lines = {name: [p for p in points if math.isfinite(p[1])] for name, points in logged.items()}
-        drawn = {name: points for name, points in lines.items() if points}
+        logged = {"train": points(history, key), "eval": points(history, f"eval_{key}")}
+        lines = {name: [p for p in line if math.isfinite(p[1])] for name, line in logged.items()}
+        drawn = {name: line for name, line in lines.items() if line}
         if drawn:
             left_out = sum(map(len, logged.values())) - sum(map(len, drawn.values()))
             found.append(Panel(stage, measure, drawn, left_out))
     return found
 
 
-def _points(history: Sequence[Record], key: str) -> list[Point]:
+def points(history: Sequence[Record], key: str) -> list[Point]:
     """(step, value) of every record that has the key."""
     return [(float(record["step"]), float(record[key])) for record in history if key in record and "step" in record]
 

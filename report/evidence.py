@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stemma.plan import StagePlan
 from stemma.recipe import Recipe
 from stemma.rows import Score
 from stemma.runs import Manifest, Output
+from stemma.sweep_results import Results
 
 Record = dict[str, Any]
 TRAINED = ("base", "sft", "dpo", "mcq")
@@ -37,6 +39,9 @@ class Evidence:
     histories: dict[str, list[Record]]
     gates: Sequence[Record]
     statistics: Record
+    plans: Sequence[StagePlan] = ()
+    """What `stemma plan` says of the training stages; none where the model's shapes are not known."""
+    sweeps: Sequence[Results] = ()
 
     def score(self, variant: str, task: str, metric: str) -> Score | None:
         """The one score of this name, or None when it was not measured."""

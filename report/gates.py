@@ -27,7 +27,7 @@ CHECKS = (
     ("merge", "max_difference", "merged against adapter on base: largest logit difference", "", "positions"),
 )  # fmt: skip
 """Of a training stage's facts: the fact, its figure, what that says, its limit, on how many."""
-SHOWN = {*(fact for fact, *_ in CHECKS), "adapter_effect", "gates", "bytes"}
+SHOWN = {*(fact for fact, *_ in CHECKS), "adapter_effect", "gates", "bytes", "trainable", "steps"}
 """Facts the report shows elsewhere."""
 
 

@@ -7,20 +7,20 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from report import curves, gates, histograms, lineage, readable, tables
+from report import curves, gates, histograms, lineage, planned, readable, tables
 from report.chart import scatter_chart
 from report.evidence import Evidence
 
 HTML, MARKDOWN = "page.html.jinja", "report.md.jinja"
 TABLES = (
     *(tables.sources, tables.sets, tables.trained, tables.scored, tables.times, tables.scores, tables.provenance),
-    *(gates.gates, gates.facts, curves.ends),
+    *(gates.gates, gates.facts, curves.ends, planned.planned, planned.sweeps),
 )
 
 
-def render(evidence: Evidence, template: str) -> str:
-    """One of the two pages."""
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of this folder, escaped where they are HTML."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(enabled_extensions=("html.jinja",)),
         undefined=StrictUndefined,
@@ -28,20 +28,29 @@ def render(evidence: Evidence, template: str) -> str:
         lstrip_blocks=True,
     )
     for function in (readable.fixed, readable.number, readable.percent, readable.size, readable.words):
-        environment.filters[function.__name__] = function
-    return environment.get_template(template).render(
-        evidence=evidence,
-        recipe=evidence.recipe,
-        ship=evidence.recipe.export.ship,
-        date=readable.day(evidence.manifests["eval"].end),
-        columns=tables.COLUMNS,
-        variants=tables.variant_rows(evidence),
-        verdict=tables.verdict,
-        scatter=scatter(evidence),
-        panels=curves.panels(evidence),
-        histograms=histograms.histograms(evidence),
-        tree=lineage.tree(evidence),
-        tables={table.__name__: table(evidence) for table in TABLES},
+        made.filters[function.__name__] = function
+    return made
+
+
+def render(evidence: Evidence, template: str) -> str:
+    """One of the two pages."""
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            evidence=evidence,
+            recipe=evidence.recipe,
+            ship=evidence.recipe.export.ship,
+            date=readable.day(evidence.manifests["eval"].end),
+            columns=tables.COLUMNS,
+            variants=tables.variant_rows(evidence),
+            verdict=tables.verdict,
+            scatter=scatter(evidence),
+            panels=curves.panels(evidence),
+            histograms=histograms.histograms(evidence),
+            tree=lineage.tree(evidence),
+            tables={table.__name__: table(evidence) for table in TABLES},
+        )
     )
 
 

@@ -46,8 +46,9 @@ class Chat:
     def _user(self, question: str) -> Message:
         if not question.strip():
             raise UserError(Problem("the question", "it is empty", "some text"))
-        if self._template.bos in question:
-            raise UserError(Problem("the question", f"it holds the control token {self._template.bos}", "plain text"))
+        first = self._template.first
+        if first and first in question:
+            raise UserError(Problem("the question", f"it holds the control token {first}", "plain text"))
         return Message(role="user", content=question)
 
     def prompt_ids(self) -> list[int]:
@@ -57,8 +58,8 @@ class Chat:
             if len(self._turns) == 1:
                 raise UserError(Problem("the question", f"{len(ids)} tokens", f"at most {room}", "shorten it"))
             del self._turns[:2]
-        bos = self._llama.tokenize(self._template.bos)
-        if ids[:1] != bos or ids.count(bos[0]) != 1:
+        bos = self._llama.tokenize(self._template.first)
+        if bos and (ids[:1] != bos or ids.count(bos[0]) != 1):
             found = f"the prompt holds {ids.count(bos[0])} BOS tokens"
             raise StageFailed(f"{self._llama.path.name}: {found}, not one at its start")
         return ids
@@ -94,14 +95,13 @@ def open_shipped(recipe: Recipe, run: Run) -> Llama:
 
 
 def template_of(llama: Llama) -> Template:
-    """The chat template the file carries. Raises StageFailed when the file has none or names another BOS."""
+    """The chat template the file carries, with the file's own tokens. Raises StageFailed when the two do not fit."""
     text = llama.metadata("tokenizer.chat_template")
     if text is None:
         raise StageFailed(f"{llama.path.name} carries no chat template")
-    template = Template(text)
-    bos = llama.metadata("tokenizer.ggml.bos_token_id")
-    if [str(token) for token in llama.tokenize(template.bos)] != [bos]:
-        raise StageFailed(f"{llama.path.name}: {template.bos} is not its BOS token ({bos})")
+    template = Template(text, llama.token("bos"), llama.token("eos"))
+    if llama.metadata("tokenizer.ggml.add_bos_token") == "true" and not template.first:
+        raise StageFailed(f"{llama.path.name}: its template does not begin with its BOS token {template.bos}")
     return template
 
 

@@ -65,8 +65,8 @@ def start_folder(run: Run, recipe: Recipe, stage: str) -> Path:
     return run.folder(start) / "merged"
 
 
-def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>") -> dict[str, Any]:
-    """The whole Axolotl config of one stage. `stop` is the template's stop token."""
+def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>", pad: str = "") -> dict[str, Any]:
+    """The whole Axolotl config of one stage. `stop` is the template's stop token; `pad` for a model without its own."""
     keys = DEFAULTS | recipe.axolotl(stage)
     if keys.get("deepspeed"):
         keys["deepspeed"] = str((recipe.path.parent / keys["deepspeed"]).resolve())
@@ -74,8 +74,9 @@ def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>") -> dic
         keys.pop("eval_steps", None)
     elif not {"eval_steps", "evals_per_epoch", "eval_strategy"} & keys.keys():
         keys["eval_steps"] = keys["save_steps"]
-    if stop != "<eos>":
-        keys["special_tokens"] = {"eos_token": stop, **keys.get("special_tokens", {})}
+    tokens = ({"eos_token": stop} if stop != "<eos>" else {}) | ({"pad_token": pad} if pad else {})
+    if tokens:
+        keys["special_tokens"] = tokens
     return {
         "base_model": str(paths.start),
         "plugins": ["stemma.plugin.StemmaPlugin"],
@@ -85,8 +86,16 @@ def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>") -> dic
         "output_dir": str(paths.output),
         "seed": recipe.seed,
         "auto_resume_from_checkpoints": True,
+        **_trainer(recipe, stage),
         **keys,
     }
+
+
+def _trainer(recipe: Recipe, stage: str) -> dict[str, Any]:
+    """The key by which the plugin puts its own DPO trainer in place of Axolotl's."""
+    if stage != "dpo" or recipe.dpo is None or isinstance(recipe.dpo.trainer, str):
+        return {}
+    return {"stemma_dpo": recipe.dpo.trainer.model_dump()}
 
 
 def _dataset(path: Path, keys: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from stemma.recipe import BaseModelSection
 from stemma.rows import CorpusRow
 from stemma.stages import Result, Work
 from stemma.templates import Template
-from stemma.train import deepspeed_proof, prepared_part, tokenizer_of, trim, write_config, write_history
+from stemma.train import deepspeed_proof, logs, prepared_part, tokenizer_of, trim, write_config, write_history
 from stemma.training_rows import sample
 
 PAD, EOS, BOS, UNK, END_OF_TURN = 0, 1, 2, 3, 107
@@ -49,7 +49,7 @@ def run(work: Work) -> Result:
     write_history(work, marker)
     trim(config)
     outputs = {"merged": "merged", "history": "history.jsonl", "axolotl": "axolotl.yml"}
-    return Result(outputs, {"train": part.counts}, facts)
+    return Result(outputs | logs(config), {"train": part.counts}, facts)
 
 
 def make_model(section: BaseModelSection, texts: list[str], seed: int, target: Path, template: Template) -> None:

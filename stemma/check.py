@@ -13,8 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from stemma.errors import Problem, UserError
-from stemma.recipe import TRAINING, BaseModelSection, Recipe, TrainingStage
+from stemma.recipe import TRAINING, BaseModelSection, PreferenceStage, Recipe, TrainingStage
+from stemma.sweep_section import Sweep
 
 Keys = tuple[str, ...]
 Where = Callable[[Sequence[object]], str]
@@ -27,6 +30,7 @@ OWN_KEYS: dict[str, tuple[str, ...]] = {
     "train": (),
     "base": tuple(BaseModelSection.model_fields),
     **dict.fromkeys(TRAINING, tuple(TrainingStage.model_fields)),
+    "dpo": tuple(PreferenceStage.model_fields),
 }
 
 OWNED = {
@@ -62,13 +66,19 @@ OWNED = {
 LIES_UNDER_DPO = {
     "lora_model_dir": "Axolotl ignores it under `rl: dpo` and trains a fresh adapter on the base model",
     "dpo_padding_free": "Axolotl ignores it under `rl: dpo`",
-    "group_by_length": "Axolotl ignores it under `rl: dpo`",
+    "group_by_length": "Axolotl ignores it under `rl: dpo` (`dpo.trainer.group_by_length` works)",
     "precompute_ref_batch_size": "Axolotl drops it silently",
     "pad_to_multiple_of": "it breaks `rl: dpo`: the preference collator has no `input_ids` to pad",
     "sample_packing": "Axolotl rejects it under `rl: dpo`",
     "rl_adapter_ref_model": "Axolotl no longer knows it and drops it silently",
 }
 BREAKS_DPO = "it breaks `rl: dpo` (a TypeError after the model is loaded)"
+NEEDS_STOCK = {
+    "dpo_use_liger_kernel": "`chunked_logps` gives the same with less",
+    "precompute_ref_log_probs": "`dpo.trainer.precompute_reference` does this",
+    "trainer_cls": "Stemma's trainer takes its place",
+}
+"""Axolotl keys that only its own DPO trainer heeds."""
 LORA_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
 
 READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
@@ -117,7 +127,7 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
             places = {key: where((origin[key], key)) for key in settings}
             found += _stage_problems(stage, settings, places | {"": where((stage,))}, folder)
             found += _dpo_problems(settings, places | {"": where((stage,))}) if stage == "dpo" else []
-    found += _data_problems(values, where)
+    found += [*_data_problems(values, where), *_sweep_problems(values, where)]
     if isinstance(values.get("chat_template"), str):
         found += _template_problems(folder / values["chat_template"], where(("chat_template",)))
     return found
@@ -125,15 +135,18 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
 
 def warnings(recipe: Recipe) -> list[str]:
     """What works but is rarely meant."""
-    return [
+    name = recipe.base_model
+    loose = name and not recipe.base_revision and not Path(name).is_dir()
+    found = [f"`base_model: {name}` without `base_revision`: the weights may change on the hub"] if loose else []
+    return found + [
         f"{stage}: `deepspeed: {recipe.axolotl(stage)['deepspeed']}`: LoRA trains in bf16 under ZeRO-3 "
         "(fp32 under ZeRO-1/2), and ZeRO-3 is for models that do not fit; prefer deepspeed/zero1.json"
         for stage in recipe.training_stages()
-        if _zero_stage(recipe.path.parent / recipe.axolotl(stage)["deepspeed"]) == 3
+        if zero_stage(recipe.path.parent / recipe.axolotl(stage)["deepspeed"]) == 3
     ]
 
 
-def _zero_stage(path: Path) -> int:
+def zero_stage(path: Path) -> int:
     stage: int = json.loads(path.read_text(encoding="utf-8"))["zero_optimization"]["stage"]
     return stage
 
@@ -200,7 +213,7 @@ def _deepspeed_problems(name: str, place: str, folder: Path) -> Iterator[Problem
         yield Problem(place, f"no such file: {path}", "a file beside the recipe", nearest(name, others))
         return
     try:
-        _zero_stage(path)
+        zero_stage(path)
     except (ValueError, KeyError, TypeError) as error:
         found = f"{path} is no DeepSpeed configuration: {error!r}"
         yield Problem(place, found, "JSON with zero_optimization.stage")
@@ -216,9 +229,25 @@ def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[
         if settings[key]:
             hint = f"delete it; in `train` it also reaches `dpo`: move it to `sft` or `mcq`, or set `dpo.{key}: null`"
             yield Problem(places[key], f"`{key}` under `rl: dpo`: {reasons[key]}", hint=hint)
+    for key in settings.keys() & NEEDS_STOCK.keys() if settings.get("trainer") != "stock" else ():
+        if settings[key]:
+            found = f"`{key}` with Stemma's DPO trainer: {NEEDS_STOCK[key]}"
+            yield Problem(places[key], found, hint=f"delete `{key}`, or set `dpo.trainer: stock`")
     if settings.get("dpo_use_liger_kernel") and settings.get("precompute_ref_log_probs"):
         found = "`dpo_use_liger_kernel` with `precompute_ref_log_probs`: Axolotl raises after tokenising"
         yield Problem(places["dpo_use_liger_kernel"], found, "one of the two", "delete one")
+
+
+def _sweep_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
+    """Keys and values to try, as if they stood in the stage itself."""
+    try:
+        sweep = Sweep.model_validate(values.get("sweep"))
+    except ValidationError:  # told by the recipe's own models
+        return
+    if values.get(sweep.stage) is None:
+        yield Problem(where(("sweep", "stage")), f"`sweep.stage: {sweep.stage}`", "a training stage of this recipe")
+    for key, value in sweep.settings():
+        yield from _key_problems(sweep.stage, key, value, lambda keys: where(("sweep", "values", keys[1])))
 
 
 def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:

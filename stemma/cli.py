@@ -131,12 +131,38 @@ def diff(recipe: Name, with_: Annotated[str, typer.Option("--with", metavar="REC
 
 
 @app.command()
+def compare(recipe: Name, with_: Annotated[str, typer.Option("--with", metavar="RECIPE")], runs: Runs = RUNS) -> None:
+    """Draw the preference training of two recipes side by side; prints the page's path."""
+    from report.compare import compare as drawn
+
+    print(drawn(_open(recipe, None, runs), _open(with_, None, runs)))
+
+
+@app.command()
 def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     """Say for each stage whether it is up to date."""
     from stemma.show import states
 
     for stage, state in states(*_open(recipe, set_, runs)).items():
         print(f"{stage:<7} {state}")
+
+
+@app.command()
+def plan(
+    recipe: Name,
+    tflops: Annotated[float | None, typer.Option(min=0.001, help="What one GPU does a second, for the floor.")] = None,
+    gpus: Annotated[int, typer.Option(min=1, envvar="GPUS", help="Training processes.")] = 1,
+    set_: Set = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Forecast steps, tokens, FLOPs, memory and disk of every stage, before anything runs."""
+    from stemma.plan import Asked
+    from stemma.plan import plan as forecast
+    from stemma.plan_text import written
+
+    opened, run = _open(recipe, set_, runs)
+    asked = Asked(gpus, tflops)
+    print(written(opened, forecast(opened, run, asked), asked), end="")
 
 
 def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run: bool) -> None:
@@ -202,6 +228,18 @@ def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun =
 
     opened, run = _open(recipe, set_, runs)
     _bring(opened, run, chain(opened), force, dry_run)
+
+
+@app.command()
+def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUNS) -> None:
+    """Train every combination of the recipe's `sweep` values; a killed sweep goes on with the unfinished ones."""
+    from stemma.quiet import quieten
+    from stemma.sweep import search
+    from stemma.sweep_results import written
+
+    quieten()
+    opened, run = _open(recipe, set_, runs)
+    print(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from stemma.errors import GateFailed
 from stemma.jsonl import read_json
 from stemma.training_rows import TokenSequence
+from stemma.weights import attention_of
 
 MAX_LOGIT_DIFFERENCE = 1e-4
 MAX_MERGE_KL = 1e-3
@@ -73,6 +74,9 @@ def reference_gate(reference: Path, batches: Sequence[Path], said: dict[str, flo
     for side, value in ours.items():
         figures[f"logps/{side}"] = {"trainer": said[f"logps/{side}"], "stated reference": value}
     apart = [side for side, value in ours.items() if abs(said[f"logps/{side}"] - value) > nats + share * abs(value)]
+    if "reference/apart" in said:  # computed before training, and compared with this batch's own by the trainer
+        figures["precomputed_apart"] = said["reference/apart"]
+        apart += ["precomputed"] * (said["reference/apart"] > nats + share * max(map(abs, ours.values())))
     if apart or abs(said["rewards/margins"]) > 1e-6:
         what = " and ".join(apart) or "margin not 0"
         raise GateFailed(f"DPO did not start at its stated reference {reference} ({what}): {figures}")
@@ -131,7 +135,9 @@ def _load(folder: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+    kernel = attention_of(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=kernel)
+    return model.to(device).eval()
 
 
 def _stored_dtype(folder: Path) -> torch.dtype:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
@@ -18,13 +16,14 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from stemma import ROOT
+from stemma.child import COMPLETED, FAILURE, die_with_parent
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json
 
-COMPLETED = "completed.json"
-FAILURE = "failure.json"
-PR_SET_PDEATHSIG = 1
+TENSORBOARD = "tensorboard"
 LAST_LINES = 25
+DEEPSPEED_STATES = ("global_step*/*optim_states.pt", "global_step*/mp_rank_*_model_states.pt")
+"""Where DeepSpeed keeps its optimizer's state in a checkpoint: ZeRO-1 to 3, and ZeRO-0."""
 _FIGURE = re.compile(r"'(loss|eval_loss|(?:eval_)?rewards/(?:accuracies|margins)|epoch)': '([^']+)'")
 
 
@@ -34,7 +33,7 @@ def train(config: dict[str, Any], file: Path, processes: int, say: Callable[[str
     marker = output / COMPLETED
     if not marker.is_file():
         prepare(config, output)
-        code = _run(_command(file, config, processes), file.parent, say)
+        code = _run(_command(file, config, processes), environment(config, file.parent), file.parent, say)
         if not marker.is_file():
             raise StageFailed(why(output, file.parent / "axolotl.log", code))
     return _checked(read_json(marker), config)
@@ -79,16 +78,17 @@ def is_complete(checkpoint: Path) -> bool:
                 file.keys()
     except (OSError, ValueError, SafetensorError):
         return False
-    optimizer = [*checkpoint.glob("optimizer.pt"), *checkpoint.glob("global_step*/*optim_states.pt")]
+    found = (list(checkpoint.glob(pattern)) for pattern in ("optimizer.pt", *DEEPSPEED_STATES))
+    optimizer = next(filter(None, found), [])
     named = checkpoint.name == f"checkpoint-{state['global_step']}"
     return named and bool(weights) and bool(optimizer) and all(zipfile.is_zipfile(path) for path in optimizer)
 
 
-def _run(command: list[str], folder: Path, say: Callable[[str], None]) -> int:
+def _run(command: list[str], variables: dict[str, str], folder: Path, say: Callable[[str], None]) -> int:
     """The exit code. All output goes to axolotl.log; the lines with the loss are also said."""
     with (folder / "axolotl.log").open("w", encoding="utf-8") as log:
         child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(folder),
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables,
             preexec_fn=die_with_parent,  # noqa: PLW1509 (no other thread runs here; it must be set before the exec)
         )  # fmt: skip
         try:
@@ -104,13 +104,13 @@ def _run(command: list[str], folder: Path, say: Callable[[str], None]) -> int:
             child.wait()
 
 
-def die_with_parent() -> None:
-    """A killed Stemma must not leave a trainer behind that writes into the folder the next run uses."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "WANDB_MODE": "disabled"}
+def environment(config: dict[str, Any], folder: Path) -> dict[str, str]:
+    """The child's variables. Weights & Biases is off unless the recipe names a project; its key stays a variable."""
+    quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    wandb = config.get("wandb_project") or config.get("use_wandb")
+    quiet |= {"WANDB_DIR": str(folder)} if wandb else {"WANDB_MODE": "disabled"}
+    if config.get("use_tensorboard"):
+        quiet["TENSORBOARD_LOGGING_DIR"] = str(folder / TENSORBOARD)
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     caches = {"HF_DATASETS_CACHE": str(folder / "prepared" / "cache")}
     quiet["STEMMA_PID"] = str(os.getpid())  # a trainer still starting when we are killed must know

@@ -92,6 +92,11 @@ class Llama:
         count = llama_cpp.llama_detokenize(self._vocabulary, tokens, len(ids), text, len(text), False, False)
         return text.raw[: max(count, 0)].decode("utf-8", errors="replace")
 
+    def token(self, name: str) -> str:
+        """The text of the `bos` or `eos` token; empty when the file names none."""
+        number = self.metadata(f"tokenizer.ggml.{name}_token_id")
+        return "" if number is None else llama_cpp.llama_vocab_get_text(self._vocabulary, int(number)).decode("utf-8")
+
     def is_end(self, token: int) -> bool:
         """Whether llama.cpp ends an answer at this token."""
         return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from stemma.data_section import DataSection, Section
+from stemma.dpo_section import DpoTrainer
+from stemma.sweep_section import Sweep
 
 TRAINING = ("sft", "dpo", "mcq")
 GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
@@ -45,6 +47,12 @@ class TrainingStage(AxolotlSection):
     """One LoRA stage. `start_from` names the stage whose merged weights it trains on (for DPO also the reference)."""
 
     start_from: Start
+
+
+class PreferenceStage(TrainingStage):
+    """The DPO stage. `trainer: stock` is Axolotl's own trainer."""
+
+    trainer: Literal["stock"] | DpoTrainer = DpoTrainer()
 
 
 class Merge(Section):
@@ -102,11 +110,12 @@ class Recipe(Section):
     chat_template: str
     train: dict[str, Any] = {}
     sft: TrainingStage | None = None
-    dpo: TrainingStage | None = None
+    dpo: PreferenceStage | None = None
     mcq: TrainingStage | None = None
     data: DataSection
     export: ExportSection
     eval: EvalSection
+    sweep: Sweep | None = None
 
     path: Path = Field(default=Path(), exclude=True)
     """The file it was read from; relative paths in it (templates, DeepSpeed files) start at its folder."""
@@ -186,7 +195,8 @@ class Recipe(Section):
         if stage == "base":
             return shared | {"base": self.base.model_dump(mode="json") if self.base else None}
         if stage in TRAINING:
-            return shared | self._start() | {"start_from": self.stage(stage).start_from, "axolotl": self.axolotl(stage)}
+            own = self.stage(stage).model_dump(mode="json", include=set(type(self.stage(stage)).model_fields))
+            return shared | self._start() | own | {"axolotl": self.axolotl(stage)}
         if stage == "export":
             # The name stands in the files' names and metadata, so another recipe's export cannot be taken over.
             exported = {"name": self.name, "export": self.export.model_dump(mode="json", by_alias=True)}

@@ -122,13 +122,13 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
     section = recipe.section(stage)
     key = digest_json({"stage": stage, "section": section, "inputs": inputs})
     folder = run.folder(stage)
-    with _writable(folder), _locked(folder):
+    with writable(folder), locked(folder):
         if not force and _is_fresh(run, stage, key):
             return "up to date"
         (folder / MANIFEST).unlink(missing_ok=True)
         if not force and _adopt(run, stage, key, recipe):
             return "reused"
-        _prepare(folder, key, force)
+        prepare(folder, key, force)
         start = _now()
         result = importlib.import_module(MODULES[stage]).run(Work(recipe, run, stage, say))
         manifest = Manifest(
@@ -150,8 +150,12 @@ def forecast(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None]) -
 
 def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
     """Whether the stage is done and nothing it depends on has changed. Raises UserError if an input is missing."""
-    key = digest_json({"stage": stage, "section": recipe.section(stage), "inputs": _inputs(recipe, run, stage)})
-    return _is_fresh(run, stage, key)
+    return _is_fresh(run, stage, key_of(recipe, run, stage))
+
+
+def key_of(recipe: Recipe, run: Run, stage: str) -> str:
+    """The digest of all the stage depends on. Raises UserError if an input is missing."""
+    return digest_json({"stage": stage, "section": recipe.section(stage), "inputs": _inputs(recipe, run, stage)})
 
 
 def _inputs(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
@@ -163,6 +167,9 @@ def _inputs(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
     missing = [path for path in recipe.files(stage) if not path.is_file()]
     if missing:
         raise UserError(Problem(where, f"no such file: {', '.join(map(str, missing))}", "existing files", hint))
+    if stage == "report":
+        searches = sorted(run.folder("sweep").glob("*/sweep.json"))
+        found |= {f"sweep/{path.parent.name}": digest_of(path) for path in searches}
     return found | {str(path): digest_of(path) for path in recipe.files(stage)}
 
 
@@ -197,7 +204,7 @@ def _is_donor(run: Run, stage: str, key: str) -> bool:
         return False
 
 
-def _prepare(folder: Path, key: str, force: bool) -> None:
+def prepare(folder: Path, key: str, force: bool) -> None:
     """Keep what a killed attempt at the same work left (checkpoints, caches); throw away anything else."""
     begun = folder / ".begun.json"
     if force or not begun.is_file() or key.encode() not in begun.read_bytes():
@@ -213,8 +220,8 @@ def _empty(folder: Path) -> None:
 
 
 @contextmanager
-def _writable(folder: Path) -> Iterator[None]:
-    """Whoever cannot write, Python or an engine: one clear error."""
+def writable(folder: Path) -> Iterator[None]:
+    """The folder, made. Whoever cannot write, Python or an engine: one clear error."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -235,7 +242,8 @@ def _cannot_write(folder: Path, error: Exception, reason: str) -> UserError:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else works there meanwhile. Raises UserError when somebody does."""
     with (folder / ".lock").open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

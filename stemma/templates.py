@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from stemma.errors import Problem, UserError
+from stemma.jsonl import read_json
 from stemma.rows import Message
 
 
@@ -21,10 +22,12 @@ class Template:
         self._compiled = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(text)
 
     @classmethod
-    def read(cls, path: Path) -> Template:
+    def read(cls, path: Path, model: Path | None = None) -> Template:
+        """The template in `path` with the special tokens of a model's folder (Gemma's, before there is a model)."""
         if not path.is_file():
             raise UserError(Problem(str(path), "no such chat template", "a Jinja file", "see recipes/templates"))
-        return cls(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return cls(text) if model is None else cls(text, *special_tokens(model))
 
     def render(self, messages: Sequence[Message], ask: bool = False) -> str:
         """The conversation as text; `ask` ends it where the assistant's next answer begins."""
@@ -46,11 +49,24 @@ class Template:
             raise ValueError("the template renders an answered conversation differently from the question alone")
         return prompt, whole[len(prompt) :].rstrip()
 
+    @property
+    def first(self) -> str:
+        """The token it begins a conversation with: `<bos>`, or nothing, as in ChatML."""
+        return self.bos if self.bos and self.render(question("q"), ask=True).startswith(self.bos) else ""
+
     def stop(self) -> str:
         """The token that ends an answer, e.g. `<eos>` or `<end_of_turn>`."""
         marker = "STEMMA"
         _, answer = self.split([Message(role="user", content="q"), Message(role="assistant", content=marker)])
         return answer.split(marker)[1]
+
+
+def special_tokens(model: Path) -> tuple[str, str]:
+    """The texts of a model's first and last token; empty where its tokenizer has none (Qwen has no first)."""
+    config = read_json(model / "tokenizer_config.json")
+    named = [config.get(name) or "" for name in ("bos_token", "eos_token")]
+    bos, eos = (token["content"] if isinstance(token, dict) else str(token) for token in named)
+    return bos, eos
 
 
 def question(text: str) -> list[Message]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,51 +11,72 @@ from stemma import axolotl, gates, launch
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
 from stemma.merge import merge_adapter
-from stemma.rows import McqRow, PreferenceRow, SftRow
 from stemma.runs import digest_json, digest_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
-from stemma.training_rows import Part, Sample, Tokenize, prove, sample, tokenizing
-from stemma.weights import weights_of
+from stemma.training_rows import ROWS, Part, Sample, Tokenize, prove, sample, tokenizing
+from stemma.weights import attention_of, weights_of
 
-Row = SftRow | PreferenceRow | McqRow
-ROWS: dict[str, type[Row]] = {"sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
 MERGE_TEXTS = 32
 PROOF = "deepspeed.json"
 
 
-def run(work: Work) -> Result:
-    """Train one LoRA stage and hand over its adapter, merged model, history and Axolotl file."""
-    template = Template.read(work.recipe.template)
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: what it started from, what it was given, and what its completion marker says."""
+
+    start: Path
+    template: Template
+    parts: dict[str, Part]
+    config: dict[str, Any]
+    marker: dict[str, Any]
+
+
+def train_adapter(work: Work) -> Trained:
+    """Rows → Axolotl, until its marker says that it is complete."""
     start = weights_of(work, work.recipe.stage(work.stage).start_from)
+    template = Template.read(work.recipe.template, start)
     parts = _parts(work, template, tokenizer_of(start))
     config = write_config(work, start, parts, template)
-    what = _describe(work, start)
-    work.say(what)
+    work.say(_describe(work, start))
     marker = launch.train(config, work.folder / "axolotl.yml", launch.processes(), work.say)
+    return Trained(start, template, parts, config, marker)
+
+
+def run(work: Work) -> Result:
+    """Train one LoRA stage and hand over its adapter, merged model, history and Axolotl file."""
+    trained = train_adapter(work)
+    start, parts, config, marker = trained.start, trained.parts, trained.config, trained.marker
     adapter = _hand_over_adapter(work, start, config)
     facts = {
-        "start": what,
+        "start": _describe(work, start),
         "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
         | {"share": marker["trainable_parameters"] / marker["parameters"]},
         "steps": marker["steps"],
+        "processes": launch.processes(),
+        "trainer": marker["trainer"],
         "deepspeed": deepspeed_proof(config),
         "adapter": gates.adapter_gate(start, adapter),
         **_first_step(start, config, parts),
     }
-    merge_adapter(start, adapter, work.folder / "merged", template)
+    merge_adapter(start, adapter, work.folder / "merged", trained.template)
     texts = [sequence.ids for sequence in sorted(parts["train"].sequences, key=lambda s: s.ids)[:MERGE_TEXTS]]
     facts |= gates.merge_gate(start, adapter, work.folder / "merged", texts)
     write_history(work, marker)
     trim(config)
     outputs = {"adapter": "adapter", "merged": "merged", "history": "history.jsonl", "axolotl": "axolotl.yml"}
-    return Result(outputs, {name: part.counts for name, part in parts.items()}, facts)
+    return Result(outputs | logs(config), {name: part.counts for name, part in parts.items()}, facts)
 
 
 def write_history(work: Work, marker: dict[str, Any]) -> None:
     """The trainer's log of the whole run; a resumed run evaluates the step it resumes at a second time."""
     rows = {(row["step"], "eval_loss" in row, "train_runtime" in row): row for row in marker["history"]}
     write_jsonl(work.folder / "history.jsonl", rows.values())
+
+
+def logs(config: dict[str, Any]) -> dict[str, str]:
+    """The logs the recipe asked for, as outputs."""
+    return {launch.TENSORBOARD: launch.TENSORBOARD} if config.get("use_tensorboard") else {}
 
 
 def tokenizer_of(folder: Path) -> Tokenize:
@@ -72,11 +94,16 @@ def adds_bos(folder: Path) -> bool:
     return bool(tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id)
 
 
+def lacks_padding(folder: Path) -> bool:
+    """Whether the tokenizer names no padding token: Llama's names none, and Axolotl asks for one."""
+    return not read_json(folder / "tokenizer_config.json").get("pad_token")
+
+
 def write_config(work: Work, start: Path, parts: dict[str, Part], template: Template) -> dict[str, Any]:
     """Write the data files (digest in the name: caches go by path) and axolotl.yml; returns the config."""
     from ruamel.yaml import YAML
 
-    added = template.bos if adds_bos(start) else ""
+    added = template.first if adds_bos(start) else ""
     rows = {name: [s.axolotl(added) for s in part.samples] for name, part in parts.items() if part.samples}
     files = {name: work.folder / "input" / f"{name}-{digest_json(values)[:12]}.jsonl" for name, values in rows.items()}
     for name, values in rows.items():
@@ -88,7 +115,10 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
         prepared=(work.folder / "prepared").resolve(),
         output=(work.folder / "training").resolve(),
     )
-    config = axolotl.render(work.recipe, work.stage, paths, template.stop())
+    pad = template.eos if lacks_padding(start) else ""
+    config = axolotl.render(work.recipe, work.stage, paths, template.stop(), pad)
+    if "attn_implementation" not in work.recipe.axolotl(work.stage):
+        config["attn_implementation"] = attention_of(start)
     with (work.folder / "axolotl.yml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe").dump(config, stream)
     return config
@@ -97,7 +127,7 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
 def prepared_part(samples: list[Sample], tokenize: Tokenize, work: Work, template: Template, stop: str) -> Part:
     """The part of `samples` that trains, proved on tokens."""
     longest = (axolotl.DEFAULTS | work.recipe.axolotl(work.stage))["sequence_len"]
-    return prove(samples, tokenize, template.bos, stop, longest)
+    return prove(samples, tokenize, template.first, stop, longest)
 
 
 def deepspeed_proof(config: dict[str, Any]) -> str:
@@ -106,8 +136,8 @@ def deepspeed_proof(config: dict[str, Any]) -> str:
         return "not asked for"
     output = Path(config["output_dir"])
     if not (output / PROOF).is_file():
-        states = output.glob("checkpoint-*/global_step*/*optim_states.pt")
-        found = sorted(str(path.relative_to(output)) for path in states)
+        kinds = (sorted(output.glob(f"checkpoint-*/{kind}")) for kind in launch.DEEPSPEED_STATES)
+        found = [str(path.relative_to(output)) for path in next(filter(None, kinds), [])]
         if not found:
             raise StageFailed(f"the recipe asks for DeepSpeed, but no checkpoint in {output} holds its optimizer state")
         write_json(output / PROOF, found[-1])

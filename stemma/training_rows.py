@@ -15,6 +15,10 @@ from stemma.errors import GateFailed
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, mcq_answer, mcq_prompt
 from stemma.templates import Template, answered
 
+Row = SftRow | PreferenceRow | McqRow | CorpusRow
+ROWS: dict[str, type[Row]] = {"base": CorpusRow, "sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
+"""The kind of row a training stage reads."""
+
 Tokenize = Callable[[list[str]], list[list[int]]]
 """Texts to token ids, special tokens parsed and none added."""
 COUNTED = ("rows", "left_out_longer_than_sequence_len", "tokens", "trained_tokens")
@@ -66,7 +70,7 @@ class Part:
     counts: dict[str, int]
 
 
-def sample(row: SftRow | PreferenceRow | McqRow | CorpusRow, template: Template) -> Sample:
+def sample(row: Row, template: Template) -> Sample:
     """A data row, rendered."""
     if isinstance(row, CorpusRow):
         return Sample(row.id, template.bos, (row.text + template.eos,))
@@ -106,7 +110,7 @@ def _fitting(proved: Iterable[Proved], longest: int, counts: dict[str, int]) -> 
 
 def _proved(samples: Iterable[Sample], tokenize: Tokenize, bos: str, stop: str) -> Iterator[Proved]:
     """The samples with their tokens. Raises GateFailed at the end, when all faults are known."""
-    bos_id, stop_id = _single(bos, tokenize), _single(stop, tokenize)
+    bos_id, stop_id = _single(bos, tokenize) if bos else None, _single(stop, tokenize)
     faults, seen, waiting = [], 0, iter(samples)
     while some := list(islice(waiting, AT_A_TIME)):
         seen += sum(len(s.answers) for s in some)
@@ -138,11 +142,11 @@ def _single(token: str, tokenize: Tokenize) -> int:
     return ids[0]
 
 
-def _fault(ids: tuple[list[int], list[int], list[int]], bos: int, stop: int) -> str | None:
+def _fault(ids: tuple[list[int], list[int], list[int]], bos: int | None, stop: int) -> str | None:
     prompt, answer, whole = ids
     if whole != prompt + answer:
         return "its prompt and answer tokenize differently apart and together"
-    if whole[0] != bos or whole.count(bos) != 1:
+    if bos is not None and (whole[0] != bos or whole.count(bos) != 1):
         return f"{whole.count(bos)} <bos> tokens, and it starts with id {whole[0]}"
     if answer[-1] != stop or answer.count(stop) != 1:
         return f"{answer.count(stop)} stop tokens in the answer, which ends with id {answer[-1]}"

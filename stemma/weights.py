@@ -27,6 +27,11 @@ def weights_of(work: Work, stage: str) -> Path:
     return folder
 
 
+def attention_of(folder: Path) -> str:
+    """How attention must be computed: transformers' sdpa silently leaves out the cap on scores that Gemma 2 has."""
+    return "eager" if read_json(folder / "config.json").get("attn_logit_softcapping") else "sdpa"
+
+
 def _fetch(work: Work) -> Path:
     from huggingface_hub import snapshot_download
 

@@ -15,6 +15,7 @@ SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT 
 LIGHT = {
     *("errors", "jsonl", "rows", "runs", "stages", "recipe", "templates"),
     *("document", "load", "check", "schema", "show", "doctor", "cli", "axolotl"),
+    *("shapes", "costs", "amounts", "plan", "plan_text", "sweep_section", "sweep_results", "table"),
 }
 ENGINES = {"torch", "transformers", "peft", "trl", "accelerate", "deepspeed", "bitsandbytes", "datasets", "llama_cpp"}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
@@ -111,7 +112,7 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
     core = [path for path in SOURCES if path.parts[0] == "stemma"]
     found = {path.name: anywhere(path) & set(STAGE_FOLDERS) for path in core}
     assert {name: others for name, others in found.items() if others} == {
-        "cli.py": {"serve", "data_builders"},  # starts the laptop side, shows rows of the sources
+        "cli.py": {"serve", "data_builders", "report"},  # starts the laptop side, shows rows, draws a comparison
         "load.py": {"data_builders"},  # the sources' options
         "data_section.py": {"data_builders"},
         "schema.py": {"data_builders"},

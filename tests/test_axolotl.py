@@ -50,10 +50,23 @@ def test_without_validation_rows_nothing_is_evaluated(write_recipe: Write) -> No
     assert not {"test_datasets", "eval_steps"} & config.keys()
 
 
+def test_the_stock_trainer_is_a_choice(write_recipe: Write) -> None:
+    stock = load(write_recipe(("rl: dpo, ", "rl: dpo, trainer: stock, ")))
+    assert "stemma_dpo" not in rendered(stock, "dpo")
+    some = load(write_recipe(("rl: dpo, ", "rl: dpo, trainer: {group_by_length: false}, ")))
+    expected = {"chunked_logps": True, "group_by_length": False, "precompute_reference": True}
+    expected |= {"shared_prompts": False}
+    assert rendered(some, "dpo")["stemma_dpo"] == expected
+    assert stock.section("dpo") != some.section("dpo"), "another trainer is another stage"
+    assert stock.section("sft") == some.section("sft")
+
+
 def test_another_stop_token_becomes_the_trainers_eos(write_recipe: Write) -> None:
     recipe = load(write_recipe())
     config = render(recipe, "dpo", Paths.planned(RUN, recipe, "dpo"), "<end_of_turn>")
     assert config["special_tokens"] == {"eos_token": "<end_of_turn>"}
+    bare = render(recipe, "dpo", Paths.planned(RUN, recipe, "dpo"), "<|eot_id|>", "<|end_of_text|>")
+    assert bare["special_tokens"] == {"eos_token": "<|eot_id|>", "pad_token": "<|end_of_text|>"}
 
 
 def test_stages_train_on_the_weights_they_start_from(write_recipe: Write) -> None:

@@ -116,10 +116,28 @@ def test_a_lying_key_in_train_is_found_too_and_can_be_taken_back(write_recipe: W
 
 
 def test_liger_with_precomputed_reference(write_recipe: Write) -> None:
-    write_recipe((DPO, f"{DPO}, dpo_use_liger_kernel: true, precompute_ref_log_probs: true"))
+    write_recipe((DPO, f"{DPO}, trainer: stock, dpo_use_liger_kernel: true, precompute_ref_log_probs: true"))
     assert refused()[0].startswith(
         "recipes/small.yml:12: `dpo_use_liger_kernel` with `precompute_ref_log_probs`: Axolotl raises"
     )
+
+
+@pytest.mark.parametrize("key", check.NEEDS_STOCK)
+def test_keys_only_the_stock_trainer_heeds(write_recipe: Write, key: str) -> None:
+    value = "trl.DPOTrainer" if key == "trainer_cls" else "true"
+    write_recipe((DPO, f"{DPO}, {key}: {value}"))
+    [problem] = refused()
+    assert problem.startswith(f"recipes/small.yml:12: `{key}` with Stemma's DPO trainer: {check.NEEDS_STOCK[key]}")
+    assert f"hint: delete `{key}`, or set `dpo.trainer: stock`" in problem
+    write_recipe((DPO, f"{DPO}, {key}: {value}, trainer: stock"))
+    load("small")
+
+
+def test_a_trainer_is_stock_or_its_options(write_recipe: Write) -> None:
+    write_recipe((DPO, f"{DPO}, trainer: {{chunked: true}}"))
+    assert any("`chunked`" in problem or "dpo.trainer" in problem for problem in refused())
+    write_recipe(("sft: {start_from: base", "sft: {trainer: stock, start_from: base"))
+    assert refused()[0].startswith("recipes/small.yml:11: unknown key `trainer` in sft")
 
 
 def test_rl_belongs_to_dpo_alone(write_recipe: Write) -> None:
@@ -147,15 +165,15 @@ def test_a_base_is_trained_whole(write_recipe: Write) -> None:
 
 
 def test_missing_deepspeed_file_names_the_nearest_once(write_recipe: Write, tmp_path: Path) -> None:
-    write_recipe(("zero1.json", "zero9.json"))
+    write_recipe(("zero1.json", "zerol1.json"))
     assert refused() == [
-        f"recipes/small.yml:10: no such file: {tmp_path}/recipes/deepspeed/zero9.json\n"
+        f"recipes/small.yml:10: no such file: {tmp_path}/recipes/deepspeed/zerol1.json\n"
         "  expected: a file beside the recipe\n  hint: did you mean `deepspeed/zero1.json`?"
     ]
 
 
 def test_a_missing_deepspeed_file_of_the_base_is_found(write_recipe: Write) -> None:
-    write_recipe(("learning_rate: 1e-3", "deepspeed: deepspeed/zero9.json"))
+    write_recipe(("learning_rate: 1e-3", "deepspeed: deepspeed/zerol1.json"))
     [problem] = refused()
     assert problem.startswith("recipes/small.yml:6: no such file: ")
 
@@ -240,3 +258,12 @@ def test_the_pinned_list_is_of_the_installed_version() -> None:
 @pytest.mark.slow
 def test_the_pinned_list_is_what_axolotl_says() -> None:
     assert json.loads(check.PINNED.read_text()) == installed_axolotl(), "run `python -m stemma.schema --axolotl`"
+
+
+def test_a_hub_model_without_a_revision_is_told(write_recipe: Write) -> None:
+    made = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
+    recipe = load(write_recipe((made, "base_model: google/gemma-2b\n")))
+    told = "`base_model: google/gemma-2b` without `base_revision`: the weights may change on the hub"
+    assert check.warnings(recipe) == [told]
+    assert check.warnings(load(write_recipe((made, "base_model: google/gemma-2b\nbase_revision: abc\n")))) == []
+    assert check.warnings(load(write_recipe((made, "base_model: recipes\n")))) == [], "a folder"

@@ -114,6 +114,13 @@ def test_a_first_margin_is_noticed(model: Path, batch: Path) -> None:
         gates.reference_gate(model, [batch], own_logps(model) | {"rewards/margins": 0.01})
 
 
+def test_a_precomputed_reference_is_compared_with_the_first_batch(model: Path, batch: Path) -> None:
+    said = own_logps(model)
+    assert gates.reference_gate(model, [batch], said | {"reference/apart": 1e-5})["precomputed_apart"] == 1e-5
+    with pytest.raises(GateFailed, match=r"did not start at its stated reference .*\(precomputed\)"):
+        gates.reference_gate(model, [batch], said | {"reference/apart": 0.5})
+
+
 def test_an_unmerged_model_is_stopped(model: Path, tmp_path: Path) -> None:
     adapter = make_adapter(model, tmp_path / "adapter")
     with pytest.raises(GateFailed, match="merging broke the model"):

@@ -26,12 +26,28 @@ def make_checkpoint(output: Path, step: int) -> Path:
     return folder
 
 
+def test_logs_are_off_unless_the_recipe_asks(tmp_path: Path) -> None:
+    plain = launch.environment({}, tmp_path)
+    assert plain["WANDB_MODE"] == "disabled"
+    assert "TENSORBOARD_LOGGING_DIR" not in plain
+    asked = launch.environment({"wandb_project": "p", "use_tensorboard": True}, tmp_path)
+    assert "WANDB_MODE" not in asked
+    assert (asked["WANDB_DIR"], asked["TENSORBOARD_LOGGING_DIR"]) == (str(tmp_path), str(tmp_path / "tensorboard"))
+
+
 def marker(**changes: Any) -> dict[str, Any]:
     return {"steps": 8, "planned_steps": 8, "not_finite": [], **changes}
 
 
 def test_a_whole_checkpoint(tmp_path: Path) -> None:
     assert launch.is_complete(make_checkpoint(tmp_path, 4))
+
+
+def test_zero_0_keeps_its_optimizer_with_the_model(tmp_path: Path) -> None:
+    checkpoint = make_checkpoint(tmp_path, 4)
+    [states] = checkpoint.glob("global_step4/*.pt")
+    states.rename(states.with_name("mp_rank_00_model_states.pt"))
+    assert launch.is_complete(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +109,7 @@ def test_why_a_run_stopped(tmp_path: Path) -> None:
 
 def test_a_child_ends_with_its_killed_parent() -> None:
     code = (
-        "import subprocess; from stemma.launch import die_with_parent\n"
+        "import subprocess; from stemma.child import die_with_parent\n"
         "print(subprocess.Popen(['sleep', '60'], preexec_fn=die_with_parent).pid, flush=True); input()"
     )
     with subprocess.Popen(

@@ -105,6 +105,16 @@ def test_sft_then_dpo(write_recipe: Write, run: Run) -> None:
 
 
 @pytest.mark.slow
+def test_tensorboard_and_wandb_by_key(write_recipe: Write, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    asked = "  lora_alpha: 8\n  use_tensorboard: true\n  wandb_project: small\n  wandb_mode: offline\n"
+    recipe = load(write_recipe(("train:\n  adapter: lora\n  lora_r: 8\n", LORA.replace("  lora_alpha: 8\n", asked))))
+    assert stages.execute(recipe, run, "sft", print) == "done"
+    assert [path.name[:19] for path in run.output("sft", "tensorboard").iterdir()] == ["events.out.tfevents"]
+    assert list(run.folder("sft").glob("wandb/offline-run-*")), "kept here, nothing is sent"
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_stage(write_recipe: Write, run: Run) -> None:
     recipe = recipe_with(write_recipe, ("learning_rate: 2e-4", "learning_rate: 1e30"))
     with pytest.raises(StageFailed, match=r"training stopped: the loss of step \d is (nan|inf)"):

@@ -53,6 +53,11 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tokenize: Tokenize) -> 
     assert part.counts == {"rows": 1, "left_out_longer_than_sequence_len": 1, "tokens": 5, "trained_tokens": 3}
 
 
+def test_a_template_without_a_first_token(tokenize: Tokenize) -> None:
+    part = prove([Sample("a", "1", (" 2<eos>",))], tokenize, "", "<eos>", longest=10)
+    assert part.counts["rows"] == 1
+
+
 @pytest.mark.parametrize(
     ("prompt", "answer", "said"),
     [

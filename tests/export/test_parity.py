@@ -48,6 +48,8 @@ def test_missing_samples_are_an_error() -> None:
 
 
 def test_token_gates() -> None:
+    [same] = HandOver("gguf-F16", "x").tokens([[5]], [[5]], bos=None)
+    assert same.passed, "a model without a first token"
     same, bos = HandOver("gguf-F16", "x").tokens([[2, 5], [2, 6]], [[2, 5], [2, 6]], bos=2)
     assert (same.passed, bos.passed) == (True, True)
     same, bos = HandOver("gguf-F16", "x").tokens([[2, 5], [2, 6], [2, 7]], [[2, 2, 5], [6], [2, 7]], bos=2)

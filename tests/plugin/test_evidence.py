@@ -1,10 +1,8 @@
-"""What the plugin does inside the trainer, on plain objects with the trainer's few attributes."""
+"""What the plugin leaves as evidence, on plain objects with the trainer's few attributes."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stemma import launch, plugin
+from stemma.child import COMPLETED, FAILURE
+from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
 
 
 def make_trainer(loss: float = 0.5, step: int = 0) -> Any:
@@ -36,21 +35,21 @@ def make_batch() -> dict[str, torch.Tensor]:
 
 def test_a_finite_loss_passes(tmp_path: Path) -> None:
     trainer = make_trainer()
-    plugin.stop_at_non_finite_loss(trainer, tmp_path)
+    stop_at_non_finite_loss(trainer, tmp_path)
     assert trainer.training_step() == 0.5
 
 
 def test_a_nan_loss_stops_and_names_the_step(tmp_path: Path) -> None:
     trainer = make_trainer(loss=float("nan"), step=6)
-    plugin.stop_at_non_finite_loss(trainer, tmp_path)
+    stop_at_non_finite_loss(trainer, tmp_path)
     with pytest.raises(FloatingPointError, match="the loss of step 7 is nan"):
         trainer.training_step()
-    assert json.loads((tmp_path / launch.FAILURE).read_text()) == {"step": 7, "reason": "the loss of step 7 is nan"}
+    assert json.loads((tmp_path / FAILURE).read_text()) == {"step": 7, "reason": "the loss of step 7 is nan"}
 
 
 def test_only_the_first_training_batch_is_recorded(tmp_path: Path) -> None:
     trainer = make_trainer()
-    plugin.record_first_step(trainer, tmp_path)
+    record_first_step(trainer, tmp_path)
     trainer.model.training = False
     trainer.compute_loss(None, {})
     assert list(tmp_path.iterdir()) == [], "evaluation comes before training and is not it"
@@ -64,29 +63,15 @@ def test_only_the_first_training_batch_is_recorded(tmp_path: Path) -> None:
 
 def test_a_resumed_run_keeps_the_first_record(tmp_path: Path) -> None:
     trainer = make_trainer(step=4)
-    plugin.record_first_step(trainer, tmp_path)
+    record_first_step(trainer, tmp_path)
     trainer.compute_loss(None, make_batch())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_marker_tells_of_broken_weights(tmp_path: Path) -> None:
     save_file({"good": torch.ones(1), "bad": torch.tensor([float("nan")])}, tmp_path / "adapter_model.safetensors")
-    subject = plugin.StemmaPlugin()
-    subject.record.state = SimpleNamespace(global_step=8, max_steps=8, log_history=[{"loss": 1.0}])
-    subject.post_train_unload(SimpleNamespace(output_dir=str(tmp_path)))
-    written = json.loads((tmp_path / launch.COMPLETED).read_text())
+    record = Record()
+    record.state = SimpleNamespace(global_step=8, max_steps=8, log_history=[{"loss": 1.0}])
+    record.mark_completed(tmp_path)
+    written = json.loads((tmp_path / COMPLETED).read_text())
     assert (written["not_finite"], written["steps"], written["planned_steps"]) == (["bad"], 8, 8)
-
-
-def test_deepspeed_compiles_no_collectives_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    plugin._let_deepspeed_run_on_cpu()
-    assert sys.modules["deepspeed.comm.torch"].build_shm_op() is None
-
-
-def test_a_trainer_that_starts_after_its_stemma_was_killed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    monkeypatch.setenv("STEMMA_PID", str(dead.pid))
-    with pytest.raises(SystemExit, match="Stemma was killed"):
-        plugin._die_with_launcher()

@@ -1,0 +1,134 @@
+"""What a recipe will cost before anything runs: steps, tokens, FLOPs, memory and disk of every stage. Pure, no torch.
+
+The report sets these figures beside what was then measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stemma import axolotl
+from stemma.amounts import Amount, amount
+from stemma.check import zero_stage
+from stemma.costs import Memory, Training, export_bytes, memory, stage_bytes, training_flops
+from stemma.dpo_section import DpoTrainer
+from stemma.errors import Problem, UserError
+from stemma.recipe import Recipe
+from stemma.runs import Run
+from stemma.shapes import ATTENTION, MLP, Shapes, read_shapes
+
+LINEARS = (*ATTENTION, *MLP)
+UNCOUNTED = ("lora_modules_to_save", "lora_target_parameters", "peft_use_dora")
+"""Settings that train more than LoRA's own pairs, which these formulas do not know."""
+MOMENTS = {"8bit": 2, "sgd": 0, "adafactor": 0, "lion": 4}
+"""Bytes of state a trained weight, by a part of the optimizer's name; Adam's two fp32 moments are 8."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says of the machine."""
+
+    gpus: int = 1
+    tflops: float | None = None
+    """What one GPU does in a second, e.g. the measured peak of its matrix products."""
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One training stage. Steps and tokens are None where the rows are unknown."""
+
+    stage: str
+    amount: Amount
+    steps: int | None
+    tokens: int | None
+    flops: float | None
+    trainable: int
+    parameters: int
+    memory: Memory
+    disk: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    shapes: Shapes
+    stages: Sequence[StagePlan]
+    exports: Mapping[str, int]
+
+
+def plan(recipe: Recipe, run: Run, asked: Asked) -> Plan:
+    """Every stage's forecast. Raises UserError when the shapes are not known, or for settings that are not counted."""
+    shapes = read_shapes(recipe, run)
+    names = [*(["base"] if recipe.base else []), *recipe.training_stages()]
+    stages = [_stage(recipe, name, amount(recipe, run, name), (shapes, asked.gpus)) for name in names]
+    return Plan(shapes, stages, export_bytes(shapes, recipe.export.model_dump()))
+
+
+def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, int]) -> StagePlan:
+    keys = axolotl.DEFAULTS | recipe.axolotl(stage)
+    training = read_training(recipe, stage, keys, machine)
+    packed = found.tokens / training.length if keys.get("sample_packing") else 1.0  # slots a row takes
+    row_tokens = found.tokens * (2 if training.preference else 1)
+    rows = None if found.rows is None else math.ceil(found.rows * packed)
+    steps = keys.get("max_steps") or (None if rows is None else count_steps(rows, keys, training.gpus))
+    epochs = keys.get("num_epochs", 1)
+    if keys.get("max_steps"):
+        read = steps * keys["gradient_accumulation_steps"] * keys.get("micro_batch_size", 1) * training.gpus / packed
+        epochs = read / found.rows if found.rows else 1
+        tokens = round(read * row_tokens)
+    else:
+        tokens = None if found.rows is None else round(found.rows * row_tokens * epochs)
+    return StagePlan(
+        stage=stage, amount=found, steps=steps, tokens=tokens,
+        flops=None if tokens is None else training_flops(training, tokens, epochs, found.tokens),
+        trainable=training.trainable, parameters=training.shapes.parameters(), memory=memory(training),
+        disk=stage_bytes(training, keys["save_total_limit"]),
+    )  # fmt: skip
+
+
+def count_steps(rows: int, keys: Mapping[str, Any], gpus: int) -> int:
+    """Optimizer steps as transformers 5.16 counts them (`Trainer.set_initial_training_values`): the last, partial batch
+    of an epoch is a step of its own."""
+    batches = math.ceil(rows / (keys.get("micro_batch_size", 1) * gpus))
+    return math.ceil(keys.get("num_epochs", 1) * max(1, math.ceil(batches / keys["gradient_accumulation_steps"])))
+
+
+def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: tuple[Shapes, int]) -> Training:
+    """A stage's Axolotl keys as the settings that cost."""
+    shapes, gpus = machine
+    optimizer = str(keys.get("optimizer", "adamw_torch"))
+    preference = bool(keys.get("rl"))
+    uncounted = [key for key in UNCOUNTED if keys.get(key)]
+    if uncounted:
+        raise UserError(Problem(recipe.path.name, f"{stage}: `plan` does not count `{'`, `'.join(uncounted)}`"))
+    ours = recipe.dpo.trainer if stage == "dpo" and recipe.dpo else "stock"
+    trainer = DpoTrainer(chunked_logps=False, precompute_reference=False) if isinstance(ours, str) else ours
+    return Training(
+        shapes=shapes, rank=keys.get("lora_r", 8) if keys.get("adapter") else 0, targets=_targets(recipe, stage, keys),
+        preference=preference, chunked=trainer.chunked_logps,
+        precomputed=trainer.precompute_reference or bool(keys.get("precompute_ref_log_probs")),
+        checkpointing=bool(keys.get("gradient_checkpointing")), length=keys["sequence_len"],
+        sequences=keys.get("micro_batch_size", 1) * (2 if preference else 1),
+        bytes=2 if keys.get("bf16", "auto") or keys.get("fp16") else 4, quantised=_quantised(keys),
+        moments=next((count for part, count in MOMENTS.items() if part in optimizer), 8),
+        zero=zero_stage(recipe.path.parent / keys["deepspeed"]) if keys.get("deepspeed") else 0, gpus=gpus,
+    )  # fmt: skip
+
+
+def _targets(recipe: Recipe, stage: str, keys: Mapping[str, Any]) -> tuple[str, ...]:
+    if not keys.get("adapter"):
+        return ()
+    given = LINEARS if keys.get("lora_target_linear") else tuple(keys.get("lora_target_modules") or ())
+    unknown = [name for name in given if name not in LINEARS]
+    if unknown or not given:
+        found = f"{stage}: lora_target_modules {', '.join(unknown) or 'not given'}"
+        raise UserError(Problem(recipe.path.name, found, f"some of {', '.join(LINEARS)}"))
+    return given
+
+
+def _quantised(keys: Mapping[str, Any]) -> str | None:
+    if keys.get("load_in_4bit") or keys.get("adapter") == "qlora":
+        return "nf4"
+    return "int8" if keys.get("load_in_8bit") else None

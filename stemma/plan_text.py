@@ -1,0 +1,62 @@
+"""A plan as text: what `stemma plan` prints."""
+
+from __future__ import annotations
+
+from stemma.costs import Memory
+from stemma.plan import Asked, Plan, StagePlan
+from stemma.recipe import Recipe
+from stemma.table import UNKNOWN, aligned
+
+SMALL = 10**8
+"""Parameters below which sizes are told in MB."""
+TRAINING = ("stage", "rows", "steps", "tokens", "PFLOP", "floor", "trained", "of all", "rows and tokens from")
+MEMORY = ("weights", "adapter", "optimizer", "activations", "logits", "total")
+
+
+def written(recipe: Recipe, plan: Plan, asked: Asked) -> str:
+    """The whole forecast; what is not known is a dash with the reason beside it."""
+    name = recipe.base_model or "a model made on the spot"
+    head = f"{recipe.name}: {name}, {plan.shapes.parameters():,} parameters ({plan.shapes.origin})"
+    unit = "GB" if plan.shapes.parameters() > SMALL else "MB"
+    speed = f"at {asked.tflops:g} TFLOP/s" if asked.tflops else "pass --tflops, what one GPU does a second"
+    disk = [*((s.stage, s.disk) for s in plan.stages), *plan.exports.items()]
+    return "\n".join([
+        head, "", *aligned(TRAINING, [_costs(stage, asked) for stage in plan.stages]),
+        f"floor: {speed}, on {asked.gpus} GPU(s); the best published LoRA runs take about twice as long", "",
+        *aligned((f"{unit} a GPU", *MEMORY), [[stage.stage, *_memory(stage.memory, unit)] for stage in plan.stages]),
+        "sequences at full length: the most a step can need, shorter rows need less", "",
+        f"{unit} on disk: {' · '.join(f'{name} {_size(count, unit)}' for name, count in disk)}",
+        f"API: {api(recipe)}", "",
+    ])  # fmt: skip
+
+
+def api(recipe: Recipe) -> str:
+    """What generated answers cost."""
+    generator = recipe.data.generator
+    if generator is None or generator.server == "scripted-expert":
+        return "0 dollars, nothing is asked of a paid server"
+    return f"{UNKNOWN} dollars: `{generator.model}` is asked; the data stage tells before it asks"
+
+
+def _costs(stage: StagePlan, asked: Asked) -> list[str]:
+    petaflop = seconds = UNKNOWN
+    if stage.flops is not None:
+        petaflop = f"{stage.flops / 1e15:,.3g}"
+        seconds = f"{stage.flops / (asked.tflops * 1e12 * asked.gpus):,.0f} s" if asked.tflops else UNKNOWN
+    counts = [_count(stage.amount.rows), _count(stage.steps), _count(stage.tokens), petaflop, seconds]
+    share = f"{stage.trainable / stage.parameters:.3%}"
+    return [stage.stage, *counts, _count(stage.trainable), share, stage.amount.origin]
+
+
+def _memory(need: Memory, unit: str) -> list[str]:
+    parts = (need.weights, need.adapter, need.optimizer, need.activations, need.logits, need.total)
+    return [_size(part, unit) for part in parts]
+
+
+def _count(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def _size(count: int, unit: str) -> str:
+    value = count / {"GB": 1e9, "MB": 1e6}[unit]
+    return f"{value:,.2f}" if value >= 0.1 else f"{value:.4f}"

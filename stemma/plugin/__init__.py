@@ -1,0 +1,69 @@
+"""The Axolotl plugin: it runs inside the training processes. One concern a file:
+
+`cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a non-finite loss) · `ranks` ·
+`args` (Stemma's key in Axolotl's file) · `dpo` (the trainer), made of `logps` (pure), `head`, `preference` (pure),
+`batches` (pure), `shared` (pure) and `reference`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from axolotl.integrations.base import BasePlugin
+from transformers import set_seed
+
+from stemma.child import die_with_stemma
+from stemma.dpo_section import DpoTrainer as Options
+from stemma.plugin.cpu import let_deepspeed_run_on_cpu
+from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
+from stemma.plugin.ranks import rank
+
+
+class StemmaPlugin(BasePlugin):
+    """Registered by `plugins:` in every rendered Axolotl file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.record = Record()
+        self.model: Any = None
+
+    def get_input_args(self) -> str:
+        return "stemma.plugin.args.StemmaArgs"
+
+    def register(self, cfg: dict[str, Any]) -> None:
+        die_with_stemma()
+        if not torch.cuda.is_available():
+            let_deepspeed_run_on_cpu(cfg)
+
+    def pre_lora_load(self, cfg: Any, model: Any) -> None:
+        set_seed(cfg.seed)
+
+    def post_model_load(self, cfg: Any, model: Any) -> None:
+        # DPO makes its LoRA weights after this hook, SFT before it: both need the seed (Axolotl sets it for neither).
+        set_seed(cfg.seed)
+        self.model = model
+
+    def get_trainer_cls(self, cfg: Any) -> Any:
+        if not cfg.stemma_dpo:
+            return None
+        from stemma.plugin.dpo import DpoTrainer
+
+        # Axolotl gives its own trainer the model as first argument, a plugin's none.
+        return partial(DpoTrainer, self.model, options=Options.model_validate(dict(cfg.stemma_dpo)))
+
+    def get_training_args(self, cfg: Any) -> dict[str, Any]:
+        return {"precompute_ref_log_probs": True} if cfg.stemma_dpo and cfg.stemma_dpo.precompute_reference else {}
+
+    def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
+        output = Path(cfg.output_dir)
+        trainer.add_callback(self.record)
+        self.record.describe = getattr(trainer, "describe", dict)
+        stop_at_non_finite_loss(trainer, output)
+        record_first_step(trainer, output)
+
+    def post_train_unload(self, cfg: Any) -> None:
+        if rank() == 0:
+            self.record.mark_completed(Path(cfg.output_dir))

@@ -1,0 +1,102 @@
+"""What training leaves for Stemma's gates: the first batch and what was said of it, why it stopped, that it completed.
+
+Beside the weights: `first_step.rank*.safetensors` (the first batch) and `first_step.json` (DPO: what the trainer said
+of it), `failure.json` (why it stopped), and, as the very last act, `completed.json`.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import TrainerCallback
+
+from stemma.child import COMPLETED, FAILURE
+from stemma.jsonl import write_json
+from stemma.plugin.ranks import rank
+
+FIRST_STEP = "first_step.json"
+BATCH = ("input_ids", "attention_mask", "labels", "completion_mask")
+
+
+class Record(TrainerCallback):
+    """Remembers what the completion marker says."""
+
+    state: Any = None
+    trainable = 0
+    parameters = 0
+    describe: Callable[[], dict[str, str]] = dict
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        counts = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in kwargs["model"].parameters()]
+        self.trainable = sum(count for count, trained in counts if trained)
+        self.parameters = sum(count for count, _ in counts)
+        # Axolotl's own DPO trainer collects garbage after every micro-step: 0.2 to 0.5 s each unless what is loaded
+        # is set aside.
+        gc.collect()
+        gc.freeze()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.state = state
+
+    def mark_completed(self, output: Path) -> None:
+        completed = {
+            "steps": self.state.global_step,
+            "planned_steps": self.state.max_steps,
+            "not_finite": not_finite(output),
+            "trainable_parameters": self.trainable,
+            "parameters": self.parameters,
+            "trainer": self.describe(),
+            "history": self.state.log_history,
+        }
+        write_json(output / COMPLETED, completed)
+
+
+def stop_at_non_finite_loss(trainer: Any, output: Path) -> None:
+    train = trainer.training_step
+
+    def training_step(*args: Any, **kwargs: Any) -> Any:
+        loss = train(*args, **kwargs)
+        if not torch.isfinite(loss).all():
+            step = trainer.state.global_step + 1
+            reason = f"the loss of step {step} is {float(loss.mean())}"
+            write_json(output / FAILURE, {"step": step, "reason": reason})
+            raise FloatingPointError(reason)
+        return loss
+
+    trainer.training_step = training_step
+
+
+def record_first_step(trainer: Any, output: Path) -> None:
+    compute = trainer.compute_loss
+
+    def compute_loss(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        result = compute(model, inputs, *args, **kwargs)
+        if trainer.model.training:
+            trainer.compute_loss = compute
+            if trainer.state.global_step == 0:
+                batch = {name: inputs[name].detach().cpu().contiguous() for name in BATCH if name in inputs}
+                output.mkdir(parents=True, exist_ok=True)
+                save_file(batch, output / f"first_step.rank{rank()}.safetensors")
+                if rank() == 0 and "completion_mask" in batch:
+                    said = {name: values[-1] for name, values in trainer._metrics["train"].items()}
+                    write_json(output / FIRST_STEP, said)
+        return result
+
+    trainer.compute_loss = compute_loss
+
+
+def not_finite(output: Path) -> list[str]:
+    """Names of saved tensors holding NaN or infinity."""
+    found = []
+    for path in sorted(output.glob("*.safetensors")):
+        if path.name.startswith("first_step"):
+            continue
+        with safe_open(path, "pt") as file:
+            found += [name for name in file.keys() if not torch.isfinite(file.get_tensor(name)).all()]  # noqa: SIM118
+    return found

@@ -1,0 +1,79 @@
+"""The reference's log-probabilities, once: in large batches of like length, kept by what they were computed from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from stemma.plugin.batches import by_tokens
+from stemma.runs import digest_of
+
+TOKENS = {"cpu": 4096, "cuda": 65536}
+"""Padded tokens in one batch: nothing is kept for a backward pass."""
+COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
+
+Score = Callable[[list[int]], tuple[Tensor, Tensor]]
+"""The reference's log-probabilities of chosen and rejected, of the rows with these indices."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Files named by the digest of all that decides their content: weights, settings, and rows as tokens (hence data,
+    template and tokenizer)."""
+
+    folder: Path
+    weights: str
+    settings: dict[str, Any]
+
+    def path(self, dataset: Any) -> Path:
+        digest = hashlib.sha256(json.dumps([self.weights, self.settings]).encode())
+        for row in dataset.select_columns(COLUMNS):
+            digest.update(json.dumps([row[name] for name in COLUMNS]).encode())
+        return self.folder / f"{digest.hexdigest()[:32]}.safetensors"
+
+
+def digest_weights(folder: Path, commit: str | None) -> str:
+    """What the reference's weights are: the digest of a folder's files, or a hub model's name and commit."""
+    files = sorted(folder.glob("*.safetensors"))
+    return json.dumps([digest_of(path) for path in files] if files else [str(folder), commit])
+
+
+def add_reference(dataset: Any, lengths: Sequence[int], cache: Cache, accelerator: Accelerator, score: Score) -> Any:
+    """The dataset with the columns `ref_chosen_logps` and `ref_rejected_logps`; `lengths` is of the rows."""
+    path = cache.path(dataset) if accelerator.is_main_process else Path()
+    # Rank 0 decides for all: on several machines the others may not see its files.
+    [known] = broadcast_object_list([load_file(path)["logps"] if path.is_file() else None])
+    if known is None:
+        known = _compute(lengths, accelerator, score)
+        if accelerator.is_main_process:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"logps": known}, path.with_suffix(".part"))
+            path.with_suffix(".part").replace(path)
+    for name, values in zip(("chosen", "rejected"), known.tolist(), strict=True):
+        dataset = dataset.add_column(f"ref_{name}_logps", values)
+    return dataset
+
+
+def _compute(lengths: Sequence[int], accelerator: Accelerator, score: Score) -> Tensor:
+    """[chosen and rejected, rows]. Every rank takes every n-th batch, the same number of them: ZeRO-3 needs all ranks
+    in each forward pass, so some compute a batch twice; the first result counts."""
+    batches = by_tokens([2 * length for length in lengths], TOKENS[accelerator.device.type])
+    ranks = accelerator.num_processes
+    found = torch.zeros(2, len(lengths), device=accelerator.device)
+    for turn in range(-(-len(batches) // ranks)):
+        mine = turn * ranks + accelerator.process_index
+        chosen, rejected = score(batches[min(mine, len(batches) - 1)])
+        if mine < len(batches):
+            found[:, batches[mine]] = torch.stack([chosen, rejected]).float()
+    total: Tensor = accelerator.reduce(found, "sum")
+    return total.cpu()

@@ -1,0 +1,25 @@
+"""Tables as text: aligned for a terminal, and in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+UNKNOWN = "–"
+
+
+def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table as lines: columns of figures to the right, words to the left."""
+    columns = [_column(head, cells) for head, *cells in zip(heads, *rows, strict=True)]
+    return ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+
+
+def _column(head: str, cells: Sequence[str]) -> list[str]:
+    width = max(map(len, (head, *cells)))
+    figures = all(cell[:1].isdigit() or cell == UNKNOWN for cell in cells)
+    return [cell.rjust(width) if figures else cell.ljust(width) for cell in (head, *cells)]
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The same as Markdown lines."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]

@@ -1,0 +1,116 @@
+"""Tiny random models of other families, with their real tokenizers: made offline, like `tests.models`' Gemma.
+
+The byte-pair vocabularies of Qwen 2 and Llama 3 come with llama.cpp (its tokenizer tests), so the converter recognises
+them by the hash it knows; Gemma 2 and 3 share Gemma's kind of SentencePiece.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from export.convert import LLAMA_CPP
+from stemma.jsonl import write_json
+from tests.models import VOCABULARY, write_tokenizer
+
+LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SPLIT = {"qwen2": LETTERS + r"\p{N}" + REST, "llama-bpe": LETTERS + r"\p{N}{1,3}" + REST}
+"""How the published tokenizer.json of each cuts text before merging: digits alone, or by threes."""
+SIZES = {
+    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 512, "initializer_range": 0.1,
+}  # fmt: skip
+GEMMA = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
+QWEN = {"bos_token_id": 151643, "eos_token_id": 151643}
+LLAMA = {"bos_token_id": 128000, "eos_token_id": 128001}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "gemma2": GEMMA | {"tie_word_embeddings": True, "query_pre_attn_scalar": 16, "attn_logit_softcapping": 0.5},
+    "gemma3_text": GEMMA | {"tie_word_embeddings": True, "query_pre_attn_scalar": 16},
+    "qwen2": QWEN | {"tie_word_embeddings": True},
+    "qwen3": QWEN | {"tie_word_embeddings": False},
+    "llama": LLAMA | {"tie_word_embeddings": True},
+}
+TEMPLATES = {"gemma2": "gemma", "gemma3_text": "gemma", "qwen2": "chatml", "qwen3": "chatml", "llama": "llama3"}
+
+
+def make_family(folder: Path, kind: str) -> Path:
+    """Write a random model of the family `kind` with its tokenizer's files."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+
+    vocabulary = VOCABULARY if kind.startswith("gemma") else 128256 if kind == "llama" else 151936
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, vocab_size=vocabulary, **(SIZES | FAMILIES[kind]))
+    model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    ids = {name: FAMILIES[kind][name] for name in ("bos_token_id", "eos_token_id")}
+    model.generation_config = GenerationConfig(**ids)
+    model.save_pretrained(folder)
+    if kind.startswith("gemma"):
+        write_tokenizer(folder)
+    elif kind == "llama":
+        _write_llama(folder)
+    else:
+        _write_qwen(folder)
+    return folder
+
+
+def _write_qwen(folder: Path) -> None:
+    """No first token; the last is the padding too."""
+    from tokenizers import normalizers
+
+    tokenizer = _byte_pairs("qwen2")
+    tokenizer.normalizer = normalizers.NFC()
+    names = {"bos_token": None, "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "unk_token": None}
+    _write(folder, tokenizer, {"tokenizer_class": "Qwen2Tokenizer", "add_bos_token": False, **names})
+
+
+def _write_llama(folder: Path) -> None:
+    """The first token is put in front by the tokenizer; there is no padding token."""
+    from tokenizers import processors
+
+    tokenizer = _byte_pairs("llama-bpe")
+    first = "<|begin_of_text|>"
+    begin = processors.TemplateProcessing(f"{first} $A", f"{first} $A {first} $B", special_tokens=[(first, 128000)])
+    tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), begin])
+    names = {"bos_token": first, "eos_token": "<|end_of_text|>"}
+    _write(folder, tokenizer, {"tokenizer_class": "PreTrainedTokenizerFast", **names})
+
+
+def _write(folder: Path, tokenizer: Any, config: dict[str, Any]) -> None:
+    value = json.loads(tokenizer.to_str())
+    (folder / "tokenizer.json").write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    added = {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in value["added_tokens"]}
+    shared = {"clean_up_tokenization_spaces": False, "model_max_length": 512, "added_tokens_decoder": added}
+    write_json(folder / "tokenizer_config.json", shared | config)
+
+
+@cache
+def _vocabulary(name: str) -> tuple[list[str], list[int], list[str]]:
+    sys.path.insert(0, str(LLAMA_CPP / "gguf-py"))
+    try:
+        from gguf import GGUFReader
+    finally:
+        sys.path.pop(0)
+    fields = GGUFReader(LLAMA_CPP / "models" / f"ggml-vocab-{name}.gguf").fields
+    tokens, types, merges = (fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "token_type", "merges"))
+    return tokens, types, merges
+
+
+def _byte_pairs(name: str) -> Any:
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers
+    from tokenizers.models import BPE
+
+    tokens, types, merges = _vocabulary(name)
+    plain = {token: number for number, token in enumerate(tokens) if types[number] == 1}
+    pairs = [tuple(merge.split(" ")) for merge in merges]
+    tokenizer = Tokenizer(BPE(vocab=plain, merges=pairs, ignore_merges=name == "llama-bpe"))
+    words = pre_tokenizers.Split(Regex(SPLIT[name]), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [token for token in tokens[len(plain) :] if not token.startswith("[PAD")]  # rows no token stands for
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    return tokenizer

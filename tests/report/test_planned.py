@@ -1,0 +1,66 @@
+"""Planned beside measured, and the table of a search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from report.planned import planned, sweeps
+from report.run import gather
+from stemma.jsonl import write_json, write_jsonl
+from stemma.rows import Message, SftRow
+from stemma.runs import Manifest, describe
+from stemma.sweep_results import Results, Trial
+from tests.report.run_folder import LORA, make_recipe, make_work
+
+MODEL = {"model_type": "gemma", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+         "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16}  # fmt: skip
+
+
+def test_without_shapes_or_data_nothing_was_expected(tmp_path: Path) -> None:
+    evidence = gather(make_work(tmp_path))
+    assert planned(evidence).rows == []
+    assert sweeps(evidence).rows == []
+
+
+def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
+    train = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"], "micro_batch_size": 2, "bf16": False}
+    base = {"model": MODEL, "tokenizer": {"vocab_size": 500}}
+    evals = {"variants": ["base", "merged"], "tasks": [{"task": "mcq"}]}
+    only = make_recipe(base=base, train=train, dpo=None, mcq=None, eval=evals,
+                       export={"from": "sft", "gguf": {"types": ["F16"]}, "ship": "gguf-F16"},
+                       chat_template=str(Path("recipes/templates/qa.jinja").resolve()))  # fmt: skip
+    work = make_work(tmp_path, only, [])
+    turns = [Message(role="user", content="1 + 1?"), Message(role="assistant", content="2")]
+    data = work.run.folder("data")
+    write_jsonl(data / "sft/train.jsonl", [SftRow(id=str(i), source="s", messages=turns) for i in range(9)])
+    write_jsonl(data / "corpus.jsonl", [{"id": "a", "source": "s", "text": "1 + 1 = 2"}])
+    outputs = {"sft/train": describe(data, "sft/train.jsonl"), "corpus/train": describe(data, "corpus.jsonl")}
+    _change(data, work.run.manifest("data").model_copy(update={"outputs": outputs}))
+    trainable = {"trainable_parameters": 2048, "parameters": 100_000, "share": 0.02}
+    facts = LORA | {"trainable": trainable, "steps": 5, "processes": 1}
+    _change(work.run.folder("sft"), work.run.manifest("sft").model_copy(update={"facts": facts}))
+    rows = {str(row[1]): tuple(row[2:]) for row in planned(gather(work)).rows}
+    # A is 8 x 64, B 64 x 8, on two layers; nine rows in batches of two are five steps.
+    assert rows["trained weights"] == (2 * 8 * (64 + 64), 2048)
+    assert rows["optimizer steps"] == (5, 5)
+    assert rows["seconds of training"] == (None, 61.2)
+
+
+def test_the_best_trial_is_marked(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    trials = [{"name": "a", "values": {"rl_beta": 0.3}, "value": 0.8, "step": 90},
+              {"name": "b", "values": {"rl_beta": 0.1}, "failed": "training stopped"}]  # fmt: skip
+    found = {"stage": "dpo", "metric": "eval_rewards/accuracies", "goal": "max", "trials": trials, "take": "…"}
+    write_json(work.run.folder("sweep") / "dpo" / "sweep.json", found)
+    evidence = gather(work)
+    best = Trial("a", {"rl_beta": 0.3}, 0.8, 90)
+    lost = Trial("b", {"rl_beta": 0.1}, failed="training stopped")
+    assert evidence.sweeps == [Results("dpo", "eval_rewards/accuracies", "max", [best, lost])]
+    assert sweeps(evidence).rows == [
+        ["dpo", "dpo.rl_beta=0.3", "eval_rewards/accuracies", 0.8, 90, "best (max)"],
+        ["dpo", "dpo.rl_beta=0.1", "eval_rewards/accuracies", None, None, "training stopped"],
+    ]
+
+
+def _change(folder: Path, manifest: Manifest) -> None:
+    write_json(folder / "manifest.json", manifest.model_dump(mode="json"))

@@ -1,0 +1,96 @@
+"""The plan: Gemma 2B's runs of the report, by hand; steps as the trainer counts them; its text and its errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stemma.cli import main
+from stemma.errors import UserError
+from stemma.load import load
+from stemma.plan import Asked, count_steps, plan
+from stemma.recipe import Recipe
+from stemma.runs import Run
+from tests.conftest import Write
+from tests.test_shapes import MADE
+
+LORA = "  lora_r: 8\n"
+TARGETS = "  lora_target_modules: [q_proj, v_proj]\n  sequence_len: 1024\n  bf16: true\n"
+REPORT = (
+    (MADE, "base_model: google/gemma-2b\n"),
+    (LORA, LORA + TARGETS),
+    ("sft: {start_from: base,", "sft: {start_from: base, micro_batch_size: 8, num_epochs: 4,"),
+    ("rl: dpo,", "rl: dpo, trainer: stock, micro_batch_size: 4, num_epochs: 3,"),
+    ("path: train.jsonl", "use: train, limit: 28000, path: train.jsonl"),
+)
+PAIRS = ("path: pairs.jsonl", "use: train, limit: 10400, path: pairs.jsonl")
+
+
+@pytest.fixture
+def recipe(write_recipe: Write) -> Recipe:
+    return load(write_recipe(*REPORT, PAIRS))
+
+
+def test_the_reports_runs(recipe: Recipe, tmp_path: Path) -> None:
+    found = plan(recipe, Run(tmp_path), Asked())
+    sft, dpo = found.stages
+    assert [sft.steps, dpo.steps] == [4 * 28_000 // 8, 3 * 10_400 // 4] == [14_000, 7_800]
+    assert [sft.tokens, dpo.tokens] == [28_000 * 350 * 4, 10_400 * 2 * 350 * 3]
+    assert [sft.trainable, dpo.trainable] == [921_600, 921_600]
+    assert dpo.flops is not None
+    assert round(dpo.flops / 790e12) == 419
+    # Adapter 3.7 MB, merged 5.01 GB, Axolotl's second copy, two checkpoints of weights and two moments.
+    assert dpo.disk == 921_600 * 4 + 2 * 5_012_344_832 + 2 * 921_600 * 12
+    assert list(found.exports) == ["merged", "gguf-F16", "gguf-Q4_K_M"]
+
+
+def test_stemmas_trainer_runs_the_reference_once_and_keeps_no_logits(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = load(write_recipe(*REPORT, PAIRS, ("trainer: stock, ", "")))
+    dpo = plan(recipe, Run(tmp_path), Asked()).stages[1]
+    assert dpo.flops is not None
+    assert round(dpo.flops / 790e12) == 326
+    assert dpo.memory.logits < 0.4e9
+
+
+def test_steps_as_the_trainer_counts_them() -> None:
+    keys = {"micro_batch_size": 4, "gradient_accumulation_steps": 2, "num_epochs": 3}
+    assert count_steps(100, keys, gpus=1) == 39, "25 batches, 13 updates, the last of one batch"
+    assert count_steps(100, keys, gpus=2) == 21, "13 batches a GPU, 7 updates"
+    assert count_steps(1, keys | {"num_epochs": 0.5}, gpus=8) == 1
+
+
+def test_max_steps_needs_no_rows(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = load(write_recipe(*REPORT, ("num_epochs: 3,", "max_steps: 30,")))
+    dpo = plan(recipe, Run(tmp_path), Asked(gpus=2)).stages[1]
+    assert (dpo.amount.rows, dpo.steps, dpo.tokens) == (None, 30, 30 * 4 * 2 * 2 * 350)
+
+
+def test_packed_rows_fill_sequences(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = load(write_recipe(*REPORT, ("num_epochs: 4,", "num_epochs: 1, sample_packing: true,"), ("28000", "1024")))
+    sft = plan(recipe, Run(tmp_path), Asked()).stages[0]
+    # 1024 rows of 350 tokens fill 350 sequences of 1024: 44 batches of 8.
+    assert (sft.steps, sft.tokens) == (44, 1024 * 350)
+
+
+def test_what_is_not_counted_is_refused(write_recipe: Write, tmp_path: Path) -> None:
+    saved = load(write_recipe(*REPORT, ("  lora_r: 8\n", "  lora_r: 8\n  lora_modules_to_save: [embed_tokens]\n")))
+    with pytest.raises(UserError, match=r"small.yml: sft: `plan` does not count `lora_modules_to_save`"):
+        plan(saved, Run(tmp_path), Asked())
+    head = load(write_recipe(*REPORT[:1], (LORA, LORA + TARGETS.replace("v_proj", "lm_head")), name="small"))
+    with pytest.raises(UserError, match="sft: lora_target_modules lm_head\n  expected: some of q_proj"):
+        plan(head, Run(tmp_path), Asked())
+
+
+def test_the_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "small", "--tflops", "790", "--set", "data.sft.sources.0.limit=null"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "small: google/gemma-2b, 2,506,172,416 parameters (published shapes)"
+    assert lines[3].split()[:6] == ["sft", "–", "–", "–", "–", "–"]
+    assert (
+        lines[4]
+        == "dpo    10,400  7,800  21,840,000    331  419 s  921,600  0.037%  limits of the recipe; 350 tokens assumed"
+    )
+    assert lines[9].split() == ["dpo", "5.01", "0.0074", "0.0074", "23.10", "25.17", "53.30"]
+    assert lines[12] == "GB on disk: sft 5.04 · dpo 10.05 · merged 5.01 · gguf-F16 5.01 · gguf-Q4_K_M 1.62"
+    assert lines[13] == "API: 0 dollars, nothing is asked of a paid server"

@@ -1,0 +1,45 @@
+"""The chat templates: where an answer begins, which token ends it, and whose special tokens they write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stemma import ROOT
+from stemma.jsonl import write_json
+from stemma.templates import Template, answered, special_tokens
+
+FOLDER = ROOT / "recipes" / "templates"
+LLAMA = ("<|begin_of_text|>", "<|end_of_text|>")
+HEAD = "<|start_header_id|>{}<|end_header_id|>\n\n"
+SPLITS = {
+    "qa": ("<bos>Question: 1 + 1?\n\nAnswer:", " 2<eos>"),
+    "gemma": ("<bos><start_of_turn>user\n1 + 1?<end_of_turn>\n<start_of_turn>model\n", "2<end_of_turn>"),
+    "chatml": ("<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n", "2<|im_end|>"),
+    "llama3": (f"<bos>{HEAD.format('user')}1 + 1?<|eot_id|>{HEAD.format('assistant')}", "2<|eot_id|>"),
+}
+
+
+def test_every_template_is_tested() -> None:
+    assert {path.stem for path in FOLDER.glob("*.jinja")} == set(SPLITS)
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_the_border_the_stop_and_the_first_token(name: str) -> None:
+    template = Template.read(FOLDER / f"{name}.jinja")
+    prompt, answer = template.split(answered("1 + 1?", "2"))
+    assert (prompt, answer) == SPLITS[name]
+    assert template.stop() == answer.strip().removeprefix("2")
+    assert template.first == ("" if name == "chatml" else "<bos>")
+
+
+def test_special_tokens_are_the_models(tmp_path: Path) -> None:
+    bos = {"content": LLAMA[0], "special": True}
+    write_json(tmp_path / "tokenizer_config.json", {"bos_token": bos, "eos_token": LLAMA[1]})
+    assert special_tokens(tmp_path) == LLAMA
+    template = Template.read(FOLDER / "qa.jinja", tmp_path)
+    assert template.split(answered("q", "a")) == (f"{LLAMA[0]}Question: q\n\nAnswer:", f" a{LLAMA[1]}")
+    write_json(tmp_path / "tokenizer_config.json", {"bos_token": None, "eos_token": "<|endoftext|>"})
+    without = Template.read(FOLDER / "qa.jinja", tmp_path)
+    assert (without.first, without.stop()) == ("", "<|endoftext|>")
