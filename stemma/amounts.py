@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemma.check import READS
+from stemma.data_section import SourceOptions
 from stemma.jsonl import read_rows
 from stemma.recipe import Recipe
 from stemma.runs import Run
@@ -45,14 +46,23 @@ def _of_data(recipe: Recipe, run: Run, stage: str, longest: int) -> Amount:
 
 
 def limits(recipe: Recipe, stage: str) -> int | None:
-    """The training share of the sources' limits; None when a source has no limit."""
+    """The training rows the recipe asks for: the set's `total`, else each source's `sample` or its share of `limit`.
+
+    None when a source is bounded by neither.
+    """
     dataset = recipe.data.sets()[READS[stage]]
+    if dataset.total is not None:
+        return dataset.total
     training = 1 - dataset.parts.validation - dataset.parts.test
-    rows = 0.0
-    for source in dataset.sources:
-        if source.use in ("validation", "test"):
-            continue
-        if source.limit is None:
-            return None
-        rows += source.limit * (training if source.use == "split" else 1)
-    return round(rows)
+    rows = [_asked(source, training) for source in dataset.sources if source.use in ("train", "split")]
+    return None if None in rows else round(sum(row for row in rows if row is not None))
+
+
+def _asked(source: SourceOptions, training: float) -> float | None:
+    """Of one source; `training` is the share of its rows that is not held out."""
+    share = training if source.use == "split" else 1.0
+    there = source.limit * share if source.limit is not None else None
+    sample = source.sample.get("train")
+    if isinstance(sample, int):
+        return min(sample, there) if there is not None else sample
+    return there * (sample or 1.0) if there is not None else None

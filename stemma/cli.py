@@ -97,7 +97,10 @@ def check(recipes: Names = None, set_: Set = None) -> None:
     from stemma.load import names
 
     problems = []
-    for name in recipes or _some(names()):
+    chosen = recipes or names()
+    if not chosen:  # nothing checked is not all well
+        raise UserError(Problem("recipes", "no recipes", "*.yml files"))
+    for name in chosen:
         try:
             recipe, _ = _open(name, set_, RUNS)
             print(f"{recipe.name}: ok")
@@ -105,13 +108,6 @@ def check(recipes: Names = None, set_: Set = None) -> None:
             problems += error.problems
     if problems:
         raise UserError(dict.fromkeys(problems))  # a problem of a recipe that others extend once
-
-
-def _some(names: list[str]) -> list[str]:
-    """Nothing checked is not all well."""
-    if not names:
-        raise UserError(Problem("recipes", "no recipes", "*.yml files"))
-    return names
 
 
 @app.command()

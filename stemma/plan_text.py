@@ -35,7 +35,7 @@ def api(recipe: Recipe) -> str:
     generator = recipe.data.generator
     if generator is None or generator.server == "scripted-expert":
         return "0 dollars, nothing is asked of a paid server"
-    return f"{UNKNOWN} dollars: `{generator.model}` is asked; the data stage tells before it asks"
+    return f"{UNKNOWN} dollars: `{generator.model}` is asked; `python -m stemma data {recipe.name} --dry-run` counts"
 
 
 def _costs(stage: StagePlan, asked: Asked) -> list[str]:

@@ -34,7 +34,8 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
     data = work.run.folder("data")
     write_jsonl(data / "sft/train.jsonl", [SftRow(id=str(i), source="s", messages=turns) for i in range(9)])
     write_jsonl(data / "corpus.jsonl", [{"id": "a", "source": "s", "text": "1 + 1 = 2"}])
-    outputs = {"sft/train": describe(data, "sft/train.jsonl"), "corpus/train": describe(data, "corpus.jsonl")}
+    files = {"sft/train": "sft/train.jsonl", "corpus/train": "corpus.jsonl", "statistics": "statistics.json"}
+    outputs = {name: describe(data, path) for name, path in files.items()}
     _change(data, work.run.manifest("data").model_copy(update={"outputs": outputs}))
     trainable = {"trainable_parameters": 2048, "parameters": 100_000, "share": 0.02}
     facts = LORA | {"trainable": trainable, "steps": 5, "processes": 1}
