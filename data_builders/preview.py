@@ -54,11 +54,18 @@ def preview(recipe: Recipe, run: Run, source: str | None, rows: int) -> Iterator
         raise UserError(Problem("--source", f"`{source}` fills no set of `{recipe.name}`", f"one of {known}"))
     path = find_tokenizer(recipe, run)
     tokenizer, template = load_tokenizer(path) if path else None, Template.read(recipe.template)
-    built = is_fresh(recipe, run, "data")
+    built = _is_built(recipe, run)
     yield f"{recipe.name}: {'rows of the finished build' if built else 'first rows of the sources, not yet built'}"
     yield "" if tokenizer else f"({LATER}; rows as text, the trained part in [[ … ]])"
     for shown in _built(run, batches, rows) if built else (_unbuilt(recipe, batch, rows) for batch in batches):
         yield from _lines(shown, template, tokenizer)
+
+
+def _is_built(recipe: Recipe, run: Run) -> bool:
+    try:
+        return is_fresh(recipe, run, "data")
+    except UserError:  # a file is missing; if a source that is shown reads it, that source says so
+        return False
 
 
 def _built(run: Run, batches: list[Batch], rows: int) -> Iterator[Shown]:

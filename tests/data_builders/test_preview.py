@@ -85,3 +85,14 @@ def test_a_source_that_fills_no_set_is_the_users(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "--source: `gsm8k` fills no set of `small`\n  expected: one of from_sets, generated_pairs, preference_jsonl"
     )
+
+
+def test_a_file_that_another_source_lacks_hides_nothing(tmp_path: Path) -> None:
+    write_lines(tmp_path / "pairs.jsonl", *PAIRS)
+    pairs = {"source": "preference_jsonl", "path": "pairs.jsonl", "use": "train"}
+    lacking = {"source": "gsm8k", "path": "missing.jsonl"}
+    data = {"root": str(tmp_path), "dpo": {"sources": [pairs]}, "sft": {"sources": [lacking]}}
+    recipe, run = make_recipe(data=data), Run(tmp_path / "runs/small")
+    with pytest.raises(UserError, match=r"missing\.jsonl: no such file"):
+        list(preview(recipe, run, "gsm8k", 1))
+    assert "      What is 1 + 2?" in list(preview(recipe, run, "preference_jsonl", 1))
