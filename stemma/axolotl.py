@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stemma.recipe import Recipe
+from stemma.recipe import AnswerStage, PreferenceStage, Recipe
 from stemma.runs import Run
 
 DEFAULTS: dict[str, Any] = {
@@ -92,10 +92,11 @@ def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>", pad: s
 
 
 def _trainer(recipe: Recipe, stage: str) -> dict[str, Any]:
-    """The key by which the plugin puts its own DPO trainer in place of Axolotl's."""
-    if stage != "dpo" or recipe.dpo is None or isinstance(recipe.dpo.trainer, str):
-        return {}
-    return {"stemma_dpo": recipe.dpo.trainer.model_dump()}
+    """The keys by which the plugin puts its own DPO trainer, and its own mean of losses, in place of Axolotl's."""
+    section = recipe.stage(stage) if stage != "base" else None
+    if isinstance(section, PreferenceStage):
+        return {} if isinstance(section.trainer, str) else {"stemma_dpo": section.trainer.model_dump()}
+    return {"stemma_loss_average": section.loss_average if isinstance(section, AnswerStage) else "step"}
 
 
 def _dataset(path: Path, keys: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stemma.errors import Problem, UserError
-from stemma.recipe import TRAINING, BaseModelSection, PreferenceStage, Recipe, TrainingStage
+from stemma.recipe import TRAINING, AnswerStage, BaseModelSection, PreferenceStage, Recipe
 from stemma.sweep_section import Sweep
 
 Keys = tuple[str, ...]
@@ -29,7 +29,7 @@ NEAR = 70
 OWN_KEYS: dict[str, tuple[str, ...]] = {
     "train": (),
     "base": tuple(BaseModelSection.model_fields),
-    **dict.fromkeys(TRAINING, tuple(TrainingStage.model_fields)),
+    **dict.fromkeys(TRAINING, tuple(AnswerStage.model_fields)),
     "dpo": tuple(PreferenceStage.model_fields),
 }
 

@@ -49,6 +49,14 @@ class TrainingStage(AxolotlSection):
     start_from: Start
 
 
+class AnswerStage(TrainingStage):
+    """A stage that trains on answers: SFT and MCQ."""
+
+    loss_average: Literal["step", "micro_batch"] = "step"
+    """A step's loss is the mean over all its trained tokens, on however many ranks. `micro_batch` is Axolotl's own: the
+    mean of each micro-batch's mean, which depends on how the rows were shared out."""
+
+
 class PreferenceStage(TrainingStage):
     """The DPO stage. `trainer: stock` is Axolotl's own trainer."""
 
@@ -109,9 +117,9 @@ class Recipe(Section):
     base: BaseModelSection | None = None
     chat_template: str
     train: dict[str, Any] = {}
-    sft: TrainingStage | None = None
+    sft: AnswerStage | None = None
     dpo: PreferenceStage | None = None
-    mcq: TrainingStage | None = None
+    mcq: AnswerStage | None = None
     data: DataSection
     export: ExportSection
     eval: EvalSection

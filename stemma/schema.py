@@ -35,7 +35,7 @@ def recipe_schema() -> dict[str, Any]:
         del schema["properties"][key]
     schema["properties"]["extends"] = {"type": "string", "description": "Another recipe of this folder to start from."}
     schema["properties"]["train"] = {"type": "object", "properties": _keys("train"), "additionalProperties": False}
-    for name, section in (("BaseModelSection", "base"), ("TrainingStage", "sft"), ("PreferenceStage", "dpo")):
+    for name, section in (("BaseModelSection", "base"), ("AnswerStage", "sft"), ("PreferenceStage", "dpo")):
         definitions[name]["properties"] |= _keys(section)
         definitions[name]["additionalProperties"] = False
     for name, module in SOURCES.items():

@@ -1,8 +1,8 @@
 """The Axolotl plugin: it runs inside the training processes. One concern a file:
 
 `cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a non-finite loss) · `ranks` ·
-`args` (Stemma's key in Axolotl's file) · `dpo` (the trainer), made of `logps` (pure), `head`, `preference` (pure),
-`batches` (pure), `shared` (pure) and `reference`.
+`args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo` (the trainer), made of `logps` (pure),
+`head`, `preference` (pure), `batches` (pure), `shared` (pure) and `reference`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from transformers import set_seed
 
 from stemma.child import die_with_stemma
 from stemma.dpo_section import DpoTrainer as Options
-from stemma.plugin.cpu import let_deepspeed_run_on_cpu
+from stemma.plugin.cpu import let_deepspeed_run_on_cpu, refuse_ranks_apart
 from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
 from stemma.plugin.ranks import rank
+from stemma.plugin.step_mean import average_over_the_step
 
 
 class StemmaPlugin(BasePlugin):
@@ -36,6 +37,7 @@ class StemmaPlugin(BasePlugin):
     def register(self, cfg: dict[str, Any]) -> None:
         die_with_stemma()
         if not torch.cuda.is_available():
+            refuse_ranks_apart(cfg)
             let_deepspeed_run_on_cpu(cfg)
 
     def pre_lora_load(self, cfg: Any, model: Any) -> None:
@@ -61,6 +63,8 @@ class StemmaPlugin(BasePlugin):
         output = Path(cfg.output_dir)
         trainer.add_callback(self.record)
         self.record.describe = getattr(trainer, "describe", dict)
+        if cfg.stemma_loss_average == "step":
+            average_over_the_step(trainer)
         stop_at_non_finite_loss(trainer, output)
         record_first_step(trainer, output)
 

@@ -1,6 +1,8 @@
-"""The key Stemma adds to Axolotl's own, so that `axolotl train dpo/axolotl.yml` by hand trains alike."""
+"""The keys Stemma adds to Axolotl's own, so that `axolotl train dpo/axolotl.yml` by hand trains alike."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import BaseModel
 
@@ -8,6 +10,7 @@ from stemma.dpo_section import DpoTrainer
 
 
 class StemmaArgs(BaseModel):
-    """Merged by Axolotl into its schema. Absent: Axolotl's own DPO trainer."""
+    """Merged by Axolotl into its schema. Absent: Axolotl's own DPO trainer, and its own mean of SFT's losses."""
 
     stemma_dpo: DpoTrainer | None = None
+    stemma_loss_average: Literal["step", "micro_batch"] | None = None

@@ -1,13 +1,25 @@
-"""Makes DeepSpeed train on CPU ranks, over gloo: three things in which it or accelerate expect an accelerator."""
+"""Makes DeepSpeed train on CPU ranks, over gloo: three things in which it or accelerate expect an accelerator.
+
+And refuses what trains on several of them without it.
+"""
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
 import torch
 
 from stemma.plugin.ranks import ranks
+
+
+def refuse_ranks_apart(cfg: dict[str, Any]) -> None:
+    """Raises RuntimeError where CPU ranks would share out the rows and never exchange gradients, silently."""
+    if ranks() > 1 and not cfg.get("deepspeed"):
+        raise RuntimeError(f"{ranks()} CPU ranks without `deepspeed`: each would train a model of its own")
+    if ranks() > 1 and os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
+        raise RuntimeError("ACCELERATE_USE_CPU switches DeepSpeed off, silently: unset it")
 
 
 def let_deepspeed_run_on_cpu(cfg: dict[str, Any]) -> None:
