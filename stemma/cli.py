@@ -5,8 +5,8 @@ Heavy imports stay inside the verbs: `--help` must answer at once and `check` mu
 
 from __future__ import annotations
 
+import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -161,54 +161,11 @@ def plan(
     print(written(opened, forecast(opened, run, asked), asked), end="")
 
 
-def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run: bool) -> None:
-    """Bring stages up to date, in order."""
-    from stemma.quiet import quieten
-    from stemma.show import states
-    from stemma.stages import execute
-
-    quieten()
-    if dry_run:
-        known = states(recipe, run)
-        for stage in stages:
-            fresh = known[stage] == "up to date" and not force
-            print(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
-            if stage == "data" and not fresh:
-                _forecast(recipe, run)
-        return
-    if len(stages) == 1:
-        _warn_of_stale(recipe, run, stages[0])
-    for stage in stages:
-        start = time.monotonic()
-        outcome = execute(recipe, run, stage, lambda text, stage=stage: say(f"[{stage}] {text}"), force)  # type: ignore[misc]
-        took = f" in {time.monotonic() - start:.0f} s" if outcome == "done" else ""
-        print(f"{stage:<7} {outcome}{took}", flush=True)
-
-
-def _forecast(recipe: Recipe, run: Run) -> None:
-    """What building the data would ask of the generator, and what that costs."""
-    from stemma.stages import forecast
-
-    for name, value in forecast(recipe, run, "data", say).items():
-        print(f"        {name.replace('_', ' ')}: {f'{value:,}' if value is not None else 'unknown: no price table'}")
-
-
-def _warn_of_stale(recipe: Recipe, run: Run, stage: str) -> None:
-    """One stage alone takes what is there; the user may not know that it is old."""
-    from stemma.show import states
-    from stemma.stages import chain, upstream
-
-    if stage not in chain(recipe):
-        return
-    known = states(recipe, run)
-    for name in upstream(recipe, stage):
-        if known[name].startswith("stale"):
-            say(f"warning: `{name}` is {known[name]}; `make all RECIPE={recipe.name}` brings the chain up to date")
-
-
 def _add_stage_verb(stage: str) -> None:
     def verb(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
-        _bring(*_open(recipe, set_, runs), [stage], force, dry_run)
+        from stemma.bring import Order, bring
+
+        bring(*_open(recipe, set_, runs), [stage], Order(say, force, dry_run))
 
     app.command(stage, help=STAGE_HELP[stage], rich_help_panel="Stages, in order")(verb)
 
@@ -220,20 +177,24 @@ for _stage in STAGE_HELP:
 @app.command("all")
 def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
     """Run the whole chain; what is up to date is kept."""
+    from stemma.bring import Order, bring
     from stemma.stages import chain
 
     opened, run = _open(recipe, set_, runs)
-    _bring(opened, run, chain(opened), force, dry_run)
+    bring(opened, run, chain(opened), Order(say, force, dry_run))
 
 
 @app.command()
 def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUNS) -> None:
     """Train every combination of the recipe's `sweep` values; a killed sweep goes on with the unfinished ones."""
+    from stemma.cluster import read_cluster
     from stemma.quiet import quieten
     from stemma.sweep import search
     from stemma.sweep_results import written
 
     quieten()
+    if read_cluster(os.environ, gpus=0).nodes > 1:
+        raise UserError(Problem("NNODES", "a sweep over several machines", "one machine", "unset NNODES"))
     opened, run = _open(recipe, set_, runs)
     print(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
 

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from safetensors import SafetensorError, safe_open
 
 from stemma import ROOT
 from stemma.child import COMPLETED, FAILURE, die_with_parent
-from stemma.errors import StageFailed
-from stemma.jsonl import read_json
+from stemma.cluster import Cluster, interface_towards, read_cluster
+from stemma.errors import Problem, StageFailed, UserError
+from stemma.jsonl import read_json, write_json
+from stemma.runs import digest_json
 
+INVITATION = "invitation.json"
 TENSORBOARD = "tensorboard"
 LAST_LINES = 25
 DEEPSPEED_STATES = ("global_step*/*optim_states.pt", "global_step*/mp_rank_*_model_states.pt")
@@ -27,32 +31,65 @@ DEEPSPEED_STATES = ("global_step*/*optim_states.pt", "global_step*/mp_rank_*_mod
 _FIGURE = re.compile(r"'(loss|eval_loss|(?:eval_)?rewards/(?:accuracies|margins)|epoch)': '([^']+)'")
 
 
-def train(config: dict[str, Any], file: Path, processes: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run `axolotl train` on `file` (which holds `config`) until its marker says it is complete; returns the marker."""
+def train(config: dict[str, Any], file: Path, cluster: Cluster, say: Callable[[str], None]) -> dict[str, Any]:
+    """Run `axolotl train` on `file` (which holds `config`) until its marker says it is complete; returns the marker.
+
+    Over several machines this is machine 0, which invites the others (`join`).
+    """
     output = Path(config["output_dir"])
     marker = output / COMPLETED
     if not marker.is_file():
+        command = _command(file, config, cluster)
         prepare(config, output)
-        code = _run(_command(file, config, processes), environment(config, file.parent), file.parent, say)
+        with _invitation(file, config, cluster):
+            code = _run(command, environment(config, file.parent, cluster), file.parent / "axolotl.log", say)
         if not marker.is_file():
             raise StageFailed(why(output, file.parent / "axolotl.log", code))
     return _checked(read_json(marker), config)
 
 
-def processes() -> int:
-    """Training processes on this machine: `GPUS`, or one for each visible GPU, or one."""
+def join(folder: Path, cluster: Cluster, say: Callable[[str], None]) -> None:
+    """Take part, as a machine other than the first, in the training machine 0 has invited to. Raises StageFailed."""
+    invited = read_json(folder / INVITATION)
+    if (invited["nodes"], invited["master"]) != (cluster.nodes, cluster.master):
+        found = f"NNODES={cluster.nodes} MASTER={cluster.master}, but machine 0 says {invited['nodes']} at "
+        raise UserError(Problem("NNODES, MASTER", found + str(invited["master"]), "the same on all machines"))
+    config = invited["config"]
+    log = folder / f"axolotl.node{cluster.node}.log"
+    command = _command(folder / "axolotl.yml", config, cluster)
+    code = _run(command, environment(config, folder, cluster), log, say)
+    if code or not (Path(config["output_dir"]) / COMPLETED).is_file():
+        raise StageFailed(why(Path(config["output_dir"]), log, code))
+
+
+def here() -> Cluster:
+    """This machine's part: `GPUS` processes, or one for each visible GPU, or one. Raises UserError."""
     import torch
 
-    return int(os.environ.get("GPUS") or max(1, torch.cuda.device_count()))
+    return read_cluster(os.environ, torch.cuda.device_count())
 
 
-def _command(file: Path, config: dict[str, Any], count: int) -> list[str]:
+@contextmanager
+def _invitation(file: Path, config: dict[str, Any], cluster: Cluster) -> Iterator[None]:
+    """While machine 0 trains, its stage's folder tells the others what to join."""
+    path = file.parent / INVITATION
+    if cluster.nodes > 1:
+        write_json(path, {"nodes": cluster.nodes, "master": cluster.master, "config": config})
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _command(file: Path, config: dict[str, Any], cluster: Cluster) -> list[str]:
     axolotl = [str(Path(sys.executable).with_name("axolotl")), "train", str(file)]
     if config.get("deepspeed"):
-        return [*axolotl, "--launcher", "torchrun", "--", f"--nproc_per_node={count}"]
-    if count > 1:
-        # Without DeepSpeed, CPU ranks shard the data and never synchronise gradients, silently.
-        raise StageFailed(f"{count} training processes need `deepspeed` in the recipe's `train` section")
+        return [*axolotl, "--launcher", "torchrun", "--", *cluster.torchrun(digest_json(config)[:16])]
+    if cluster.world_size > 1:
+        found = f"{cluster.world_size} training processes without `deepspeed`"
+        reason = "on CPUs they would share out the rows and never exchange gradients, silently"
+        hint = f"{reason}; set `deepspeed: deepspeed/zero1.json` in the recipe"
+        raise UserError(Problem(str(file), found, "DeepSpeed, or one process", hint))
     return [*axolotl, "--launcher", "python"]
 
 
@@ -84,9 +121,9 @@ def is_complete(checkpoint: Path) -> bool:
     return named and bool(weights) and bool(optimizer) and all(zipfile.is_zipfile(path) for path in optimizer)
 
 
-def _run(command: list[str], variables: dict[str, str], folder: Path, say: Callable[[str], None]) -> int:
-    """The exit code. All output goes to axolotl.log; the lines with the loss are also said."""
-    with (folder / "axolotl.log").open("w", encoding="utf-8") as log:
+def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Callable[[str], None]) -> int:
+    """The exit code. All output goes to the log; the lines with the loss are also said."""
+    with log_path.open("w", encoding="utf-8") as log:
         child = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables,
             preexec_fn=die_with_parent,  # noqa: PLW1509 (no other thread runs here; it must be set before the exec)
@@ -104,7 +141,7 @@ def _run(command: list[str], variables: dict[str, str], folder: Path, say: Calla
             child.wait()
 
 
-def environment(config: dict[str, Any], folder: Path) -> dict[str, str]:
+def environment(config: dict[str, Any], folder: Path, cluster: Cluster) -> dict[str, str]:
     """The child's variables. Weights & Biases is off unless the recipe names a project; its key stays a variable."""
     quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     wandb = config.get("wandb_project") or config.get("use_wandb")
@@ -112,9 +149,13 @@ def environment(config: dict[str, Any], folder: Path) -> dict[str, str]:
     if config.get("use_tensorboard"):
         quiet["TENSORBOARD_LOGGING_DIR"] = str(folder / TENSORBOARD)
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    caches = {"HF_DATASETS_CACHE": str(folder / "prepared" / "cache")}
+    caches = {"HF_DATASETS_CACHE": str(folder / "prepared" / f"cache-{cluster.node}")}
+    if cluster.nodes > 1 and "GLOO_SOCKET_IFNAME" not in os.environ and (name := interface_towards(cluster.master)):
+        # Left alone, gloo takes the address of the machine's own name: often 127.0.0.1, where nobody finds it.
+        quiet["GLOO_SOCKET_IFNAME"] = name
     quiet["STEMMA_PID"] = str(os.getpid())  # a trainer still starting when we are killed must know
-    return {**os.environ, **quiet, **caches, "HF_HUB_OFFLINE": "1", "PATH": binaries, "PYTHONPATH": str(ROOT)}
+    given = {name: value for name, value in os.environ.items() if name != "ACCELERATE_USE_CPU"}  # no DeepSpeed with it
+    return {**given, **quiet, **caches, "HF_HUB_OFFLINE": "1", "PATH": binaries, "PYTHONPATH": str(ROOT)}
 
 
 def why(output: Path, log: Path, code: int) -> str:

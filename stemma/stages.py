@@ -38,6 +38,9 @@ MODULES = {
     "report": "report.run",
 }
 STAGES = tuple(MODULES)
+TRAINED = ("base", "sft", "dpo", "mcq")
+BEGUN = ".begun.json"
+"""Whose work lies in a stage's folder that has no manifest yet: its key."""
 ENGINES = (
     "axolotl",
     "torch",
@@ -206,7 +209,7 @@ def _is_donor(run: Run, stage: str, key: str) -> bool:
 
 def prepare(folder: Path, key: str, force: bool) -> None:
     """Keep what a killed attempt at the same work left (checkpoints, caches); throw away anything else."""
-    begun = folder / ".begun.json"
+    begun = folder / BEGUN
     if force or not begun.is_file() or key.encode() not in begun.read_bytes():
         _empty(folder)
         write_json(begun, {"key": key})

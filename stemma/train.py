@@ -39,7 +39,11 @@ def train_adapter(work: Work) -> Trained:
     parts = _parts(work, template, tokenizer_of(start))
     config = write_config(work, start, parts, template)
     work.say(_describe(work, start))
-    marker = launch.train(config, work.folder / "axolotl.yml", launch.processes(), work.say)
+    cluster = launch.here()
+    if cluster.world_size > 1:
+        rows = rows_a_step(config, cluster.world_size)
+        work.say(f"{rows} rows a step: {cluster.world_size} processes; one process would take {rows_a_step(config, 1)}")
+    marker = launch.train(config, work.folder / "axolotl.yml", cluster, work.say)
     return Trained(start, template, parts, config, marker)
 
 
@@ -53,7 +57,8 @@ def run(work: Work) -> Result:
         "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
         | {"share": marker["trainable_parameters"] / marker["parameters"]},
         "steps": marker["steps"],
-        "processes": launch.processes(),
+        "processes": launch.here().world_size,
+        "rows_a_step": rows_a_step(config, launch.here().world_size),
         "trainer": marker["trainer"],
         "deepspeed": deepspeed_proof(config),
         "adapter": gates.adapter_gate(start, adapter),
@@ -66,6 +71,12 @@ def run(work: Work) -> Result:
     trim(config)
     outputs = {"adapter": "adapter", "merged": "merged", "history": "history.jsonl", "axolotl": "axolotl.yml"}
     return Result(outputs | logs(config), {name: part.counts for name, part in parts.items()}, facts)
+
+
+def rows_a_step(config: dict[str, Any], processes: int) -> int:
+    """How many rows (packed: sequences) one optimizer step sees: the batch sizes are of each process, as in Axolotl."""
+    rows: int = processes * config.get("micro_batch_size", 1) * config["gradient_accumulation_steps"]
+    return rows
 
 
 def write_history(work: Work, marker: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import save_file
 
 from stemma import ROOT, launch
-from stemma.errors import StageFailed
+from stemma.cluster import Cluster
+from stemma.errors import StageFailed, UserError
 
 
 def make_checkpoint(output: Path, step: int) -> Path:
@@ -27,12 +28,28 @@ def make_checkpoint(output: Path, step: int) -> Path:
 
 
 def test_logs_are_off_unless_the_recipe_asks(tmp_path: Path) -> None:
-    plain = launch.environment({}, tmp_path)
+    plain = launch.environment({}, tmp_path, Cluster())
     assert plain["WANDB_MODE"] == "disabled"
     assert "TENSORBOARD_LOGGING_DIR" not in plain
-    asked = launch.environment({"wandb_project": "p", "use_tensorboard": True}, tmp_path)
+    asked = launch.environment({"wandb_project": "p", "use_tensorboard": True}, tmp_path, Cluster())
     assert "WANDB_MODE" not in asked
     assert (asked["WANDB_DIR"], asked["TENSORBOARD_LOGGING_DIR"]) == (str(tmp_path), str(tmp_path / "tensorboard"))
+
+
+def test_gloo_takes_the_interface_towards_machine_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    assert "GLOO_SOCKET_IFNAME" not in launch.environment({}, tmp_path, Cluster())
+    two = Cluster(nodes=2, node=1, master="127.0.0.1:29500")
+    assert launch.environment({}, tmp_path, two)["GLOO_SOCKET_IFNAME"] == "lo"
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "ib0")
+    assert launch.environment({}, tmp_path, two)["GLOO_SOCKET_IFNAME"] == "ib0", "who knows better says so"
+
+
+def test_the_variable_that_switches_deepspeed_off_is_not_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert "ACCELERATE_USE_CPU" not in launch.environment({}, tmp_path, Cluster())
 
 
 def marker(**changes: Any) -> dict[str, Any]:
@@ -77,7 +94,7 @@ def test_torn_checkpoints_are_moved_aside_and_prepared_data_is_dropped(tmp_path:
 
 def test_a_complete_run_is_not_trained_again(tmp_path: Path) -> None:
     (tmp_path / "completed.json").write_text(json.dumps(marker()))
-    assert launch.train({"output_dir": str(tmp_path)}, tmp_path / "axolotl.yml", 1, print) == marker()
+    assert launch.train({"output_dir": str(tmp_path)}, tmp_path / "axolotl.yml", Cluster(), print) == marker()
 
 
 @pytest.mark.parametrize(
@@ -90,13 +107,14 @@ def test_a_complete_run_is_not_trained_again(tmp_path: Path) -> None:
 def test_a_marker_with_bad_news(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
     (tmp_path / "completed.json").write_text(json.dumps(marker(**changes)))
     with pytest.raises(StageFailed, match=said):
-        launch.train({"output_dir": str(tmp_path)}, tmp_path / "axolotl.yml", 1, print)
+        launch.train({"output_dir": str(tmp_path)}, tmp_path / "axolotl.yml", Cluster(), print)
 
 
 def test_several_processes_need_deepspeed(tmp_path: Path) -> None:
     config = {"output_dir": str(tmp_path / "training"), "dataset_prepared_path": str(tmp_path / "prepared")}
-    with pytest.raises(StageFailed, match="2 training processes need `deepspeed`"):
-        launch.train(config, tmp_path / "axolotl.yml", 2, print)
+    told = "2 training processes without `deepspeed`\n  expected: DeepSpeed, or one process\n  hint: on CPUs they would"
+    with pytest.raises(UserError, match=told):
+        launch.train(config, tmp_path / "axolotl.yml", Cluster(processes=2), print)
 
 
 def test_why_a_run_stopped(tmp_path: Path) -> None:
