@@ -40,7 +40,7 @@ def run(work: Work) -> Result:
     samples = [sample(row, template) for row in rows]
     part = prepared_part(samples, tokenizer_of(init), work, template, template.eos)
     config = write_config(work, init, {"train": part}, template)
-    marker = launch.train(config, work.folder / "axolotl.yml", launch.here(), work.say)
+    marker = launch.train(config, work.folder / "axolotl.yml", launch.cluster_for(config), work.say)
     trained = Path(config["output_dir"])
     facts = {"parameters": marker["parameters"], "steps": marker["steps"], "deepspeed": deepspeed_proof(config)}
     if not (work.folder / "merged").is_dir():  # a killed attempt may have handed over and trimmed already

@@ -21,6 +21,9 @@ MAX_MERGE_KL = 1e-3
 MIN_MERGE_TOP1 = 0.98
 MAX_SHARE_OF_EFFECT = 0.05
 """How far merging may move the model, as a share of what the adapter itself moved it."""
+MARGIN_TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 1e-4, torch.float16: 1e-4}
+"""Of the first step's margin, which must be 0, as a share of the summed log-probability: one rounding of it, and on a
+GPU the kernels of a pass with gradients and one without."""
 LOGP_TOLERANCE = {torch.float32: (1e-2, 1e-4), torch.bfloat16: (1.0, 2e-2), torch.float16: (0.5, 1e-2)}
 """(nats, share) by the dtype of the trained weights: half precision sums answer log-probabilities coarsely."""
 
@@ -77,7 +80,8 @@ def reference_gate(reference: Path, batches: Sequence[Path], said: dict[str, flo
     if "reference/apart" in said:  # computed before training, and compared with this batch's own by the trainer
         figures["precomputed_apart"] = said["reference/apart"]
         apart += ["precomputed"] * (said["reference/apart"] > nats + share * max(map(abs, ours.values())))
-    if apart or abs(said["rewards/margins"]) > 1e-6:
+    rounding = MARGIN_TOLERANCE[_stored_dtype(reference)] * max(1.0, *map(abs, ours.values()))
+    if apart or abs(said["rewards/margins"]) > rounding:
         what = " and ".join(apart) or "margin not 0"
         raise GateFailed(f"DPO did not start at its stated reference {reference} ({what}): {figures}")
     return figures

@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from stemma.jsonl import read_json, write_json
 from stemma.runs import digest_json
 
 INVITATION = "invitation.json"
+RAYS_OWN = ("GPUS", "NNODES")
 TENSORBOARD = "tensorboard"
 LAST_LINES = 25
 DEEPSPEED_STATES = ("global_step*/*optim_states.pt", "global_step*/mp_rank_*_model_states.pt")
@@ -62,11 +64,21 @@ def join(folder: Path, cluster: Cluster, say: Callable[[str], None]) -> None:
         raise StageFailed(why(Path(config["output_dir"]), log, code))
 
 
-def here() -> Cluster:
-    """This machine's part: `GPUS` processes, or one for each visible GPU, or one. Raises UserError."""
+def cluster_for(config: dict[str, Any]) -> Cluster:
+    """This machine's part: `GPUS` processes, or one for each visible GPU, or one; under Ray Train, as many workers as
+    the recipe says, wherever Ray puts them. Raises UserError."""
     import torch
 
-    return read_cluster(os.environ, torch.cuda.device_count())
+    if not config.get("use_ray"):
+        return read_cluster(os.environ, torch.cuda.device_count())
+    problems = [Problem(name, "set, with `use_ray: true`", "`ray_num_workers` in the recipe") for name in RAYS_OWN]
+    problems = [problem for problem in problems if problem.where in os.environ]
+    if find_spec("ray") is None:
+        hint = ".venv/bin/pip install -c constraints.txt -e '.[ray]'"
+        problems.append(Problem("use_ray: true", "Ray is not installed", "Ray Train on every machine", hint))
+    if problems:
+        raise UserError(problems)
+    return Cluster(processes=config.get("ray_num_workers", 1))
 
 
 @contextmanager
@@ -83,6 +95,8 @@ def _invitation(file: Path, config: dict[str, Any], cluster: Cluster) -> Iterato
 
 def _command(file: Path, config: dict[str, Any], cluster: Cluster) -> list[str]:
     axolotl = [str(Path(sys.executable).with_name("axolotl")), "train", str(file)]
+    if config.get("use_ray"):
+        return [*axolotl, "--use-ray"]  # the key alone would start a launcher as well
     if config.get("deepspeed"):
         return [*axolotl, "--launcher", "torchrun", "--", *cluster.torchrun(digest_json(config)[:16])]
     if cluster.world_size > 1:

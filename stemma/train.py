@@ -39,7 +39,7 @@ def train_adapter(work: Work) -> Trained:
     parts = _parts(work, template, tokenizer_of(start))
     config = write_config(work, start, parts, template)
     work.say(_describe(work, start))
-    cluster = launch.here()
+    cluster = launch.cluster_for(config)
     if cluster.world_size > 1:
         rows = rows_a_step(config, cluster.world_size)
         work.say(f"{rows} rows a step: {cluster.world_size} processes; one process would take {rows_a_step(config, 1)}")
@@ -51,14 +51,15 @@ def run(work: Work) -> Result:
     """Train one LoRA stage and hand over its adapter, merged model, history and Axolotl file."""
     trained = train_adapter(work)
     start, parts, config, marker = trained.start, trained.parts, trained.config, trained.marker
+    processes = launch.cluster_for(config).world_size
     adapter = _hand_over_adapter(work, start, config)
     facts = {
         "start": _describe(work, start),
         "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
         | {"share": marker["trainable_parameters"] / marker["parameters"]},
         "steps": marker["steps"],
-        "processes": launch.here().world_size,
-        "rows_a_step": rows_a_step(config, launch.here().world_size),
+        "processes": processes,
+        "rows_a_step": rows_a_step(config, processes),
         "trainer": marker["trainer"],
         "deepspeed": deepspeed_proof(config),
         "adapter": gates.adapter_gate(start, adapter),

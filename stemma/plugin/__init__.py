@@ -1,6 +1,7 @@
 """The Axolotl plugin: it runs inside the training processes. One concern a file:
 
 `cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a non-finite loss) · `ranks` ·
+`on_ray` ·
 `args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo` (the trainer), made of `logps` (pure),
 `head`, `preference` (pure), `batches` (pure), `shared` (pure) and `reference`.
 """
@@ -19,6 +20,7 @@ from stemma.child import die_with_stemma
 from stemma.dpo_section import DpoTrainer as Options
 from stemma.plugin.cpu import let_deepspeed_run_on_cpu, refuse_ranks_apart
 from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
+from stemma.plugin.on_ray import count_all_workers, take_gloo
 from stemma.plugin.ranks import rank
 from stemma.plugin.step_mean import average_over_the_step
 
@@ -36,7 +38,11 @@ class StemmaPlugin(BasePlugin):
 
     def register(self, cfg: dict[str, Any]) -> None:
         die_with_stemma()
+        if cfg.get("use_ray"):
+            count_all_workers(cfg)
         if not torch.cuda.is_available():
+            if cfg.get("use_ray"):
+                take_gloo()
             refuse_ranks_apart(cfg)
             let_deepspeed_run_on_cpu(cfg)
 

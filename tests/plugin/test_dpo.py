@@ -161,12 +161,17 @@ def test_the_sampler_groups_by_length(tmp_path: Path) -> None:
     assert sum(max(lengths[row] for row in group) * len(group) for group in order) < 1.1 * sum(lengths)
 
 
+def make_liger(output: Path, **settings: Any) -> Any:
+    kernels = ("rope", "rms_norm", "geglu", "swiglu", "cross_entropy", "fused_linear_cross_entropy")
+    settings |= {"use_liger_kernel": True, "liger_kernel_config": dict.fromkeys(kernels, False)}
+    trainer = make_trainer(tiny_model(), output, None, **settings)
+    trainer.liger_loss.compiled = False
+    return trainer
+
+
 def test_equals_ligers_fused_loss(tmp_path: Path) -> None:
     """Liger's other kernels are Triton's and need a GPU; its loss compiles for minutes on a CPU, so it runs eagerly."""
-    kernels = ("rope", "rms_norm", "geglu", "swiglu", "cross_entropy", "fused_linear_cross_entropy")
-    settings = {"use_liger_kernel": True, "liger_kernel_config": dict.fromkeys(kernels, False)}
-    liger = make_trainer(tiny_model(), tmp_path, None, **settings)
-    liger.liger_loss.compiled = False
+    liger = make_liger(tmp_path)
     ours = make_trainer(tiny_model(), tmp_path, PLAIN)
     (loss, gradient, _), (expected, wanted, _) = (
         step(trainer, batch(trainer, 0, 1, 2, 3)) for trainer in (ours, liger)
@@ -188,3 +193,15 @@ def test_fifty_steps_lead_to_the_same_adapter(tmp_path: Path, precomputed: bool)
     way = (adapter(stock) - start).norm()
     assert way > 0.1
     assert (adapter(ours) - adapter(stock)).norm() / way < ADAPTER
+
+
+@pytest.mark.slow
+def test_fifty_steps_with_liger_lead_to_the_same_adapter(tmp_path: Path) -> None:
+    settings = {"max_steps": 50, "learning_rate": 1e-3, "train_dataset": rows(60)}
+    ours, liger = make_trainer(tiny_model(), tmp_path, PLAIN, **settings), make_liger(tmp_path, **settings)
+    start = adapter(liger)
+    for trainer in (ours, liger):
+        trainer.train()
+    way = (adapter(liger) - start).norm()
+    assert way > 0.1
+    assert (adapter(ours) - adapter(liger)).norm() / way < ADAPTER
