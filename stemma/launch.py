@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import zipfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from stemma import ROOT
-from stemma.child import COMPLETED, FAILURE, die_with_parent
+from stemma.checkpoints import last_good, put_in_order
+from stemma.child import COMPLETED, FAILURE, die_with_parent, end_survivors
 from stemma.cluster import Cluster, interface_towards, read_cluster
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json
@@ -42,7 +40,8 @@ def train(config: dict[str, Any], file: Path, cluster: Cluster, say: Callable[[s
     marker = output / COMPLETED
     if not marker.is_file():
         command = _command(file, config, cluster)
-        prepare(config, output)
+        for line in prepare(config, cluster.world_size):
+            say(line)
         with _invitation(file, config, cluster):
             code = _run(command, environment(config, file.parent, cluster), file.parent / "axolotl.log", say)
         if not marker.is_file():
@@ -107,32 +106,13 @@ def _command(file: Path, config: dict[str, Any], cluster: Cluster) -> list[str]:
     return [*axolotl, "--launcher", "python"]
 
 
-def prepare(config: dict[str, Any], output: Path) -> None:
-    """A kill while preparing data leaves a folder Axolotl would trust; one while saving, a checkpoint it would load."""
+def prepare(config: dict[str, Any], processes: int) -> list[str]:
+    """What is left of a killed attempt, put right; returns what to tell of it. Prepared data is made anew: a kill while
+    preparing leaves a folder Axolotl would trust."""
+    output = Path(config["output_dir"])
     shutil.rmtree(config["dataset_prepared_path"], ignore_errors=True)
     (output / FAILURE).unlink(missing_ok=True)
-    for checkpoint in output.glob("checkpoint-*"):
-        if not is_complete(checkpoint):
-            torn = output / "torn" / checkpoint.name
-            shutil.rmtree(torn, ignore_errors=True)
-            torn.parent.mkdir(exist_ok=True)
-            checkpoint.rename(torn)
-
-
-def is_complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint was written to its end: state, weights and optimizer all open."""
-    try:
-        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        weights = list(checkpoint.glob("*.safetensors"))
-        for path in weights:
-            with safe_open(path, "pt") as file:
-                file.keys()
-    except (OSError, ValueError, SafetensorError):
-        return False
-    found = (list(checkpoint.glob(pattern)) for pattern in ("optimizer.pt", *DEEPSPEED_STATES))
-    optimizer = next(filter(None, found), [])
-    named = checkpoint.name == f"checkpoint-{state['global_step']}"
-    return named and bool(weights) and bool(optimizer) and all(zipfile.is_zipfile(path) for path in optimizer)
+    return put_in_order(output, config["stemma_binding"], processes)
 
 
 def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Callable[[str], None]) -> int:
@@ -142,6 +122,9 @@ def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Cal
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables,
             preexec_fn=die_with_parent,  # noqa: PLW1509 (no other thread runs here; it must be set before the exec)
         )  # fmt: skip
+        # A killed launcher leaves ranks behind, in sessions of their own: they hold the pipe and the stage's folder.
+        watch = threading.Thread(target=_end_with, args=[child])
+        watch.start()
         try:
             assert child.stdout is not None
             for line in child.stdout:
@@ -152,7 +135,12 @@ def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Cal
             return child.wait()
         finally:
             child.terminate()
-            child.wait()
+            watch.join()
+
+
+def _end_with(launcher: subprocess.Popen[str]) -> None:
+    launcher.wait()
+    end_survivors()
 
 
 def environment(config: dict[str, Any], folder: Path, cluster: Cluster) -> dict[str, str]:
@@ -174,7 +162,10 @@ def environment(config: dict[str, Any], folder: Path, cluster: Cluster) -> dict[
 
 def why(output: Path, log: Path, code: int) -> str:
     if (output / FAILURE).is_file():
-        return f"training stopped: {read_json(output / FAILURE)['reason']}; lower learning_rate or look at {log}"
+        good = last_good(output)
+        left = f"the last good checkpoint is {good[0]} (step {good[1]})" if good else "there is no good checkpoint"
+        reason = read_json(output / FAILURE)["reason"]
+        return f"training stopped: {reason}; {left}; lower learning_rate or look at {log}"
     tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-LAST_LINES:])
     return f"axolotl ended (exit code {code}) without completing; the end of {log}:\n{tail}"
 

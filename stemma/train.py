@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from stemma import axolotl, gates, launch
+from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
 from stemma.merge import merge_adapter
@@ -19,6 +21,8 @@ from stemma.weights import attention_of, weights_of
 
 MERGE_TEXTS = 32
 PROOF = "deepspeed.json"
+PLACES = ("base_model", "datasets", "test_datasets", "dataset_prepared_path", "output_dir", "deepspeed")
+"""Axolotl's keys that hold paths."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +135,19 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
     config = axolotl.render(work.recipe, work.stage, paths, template.stop(), pad)
     if "attn_implementation" not in work.recipe.axolotl(work.stage):
         config["attn_implementation"] = attention_of(start)
+    config["stemma_binding"] = bind(config, start)
     with (work.folder / "axolotl.yml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe").dump(config, stream)
     return config
+
+
+def bind(config: dict[str, Any], start: Path) -> str:
+    """The digest of all that decides what a training makes: settings, data (whose files' names hold their digests) and
+    starting weights, wherever they lie on this machine."""
+    settings = {name: value for name, value in config.items() if name not in PLACES}
+    data = [Path(dataset["path"]).name for name in ("datasets", "test_datasets") for dataset in config.get(name, [])]
+    deepspeed = digest_of(Path(config["deepspeed"])) if config.get("deepspeed") else None
+    return digest_json([settings, data, deepspeed, _digest_of_weights(start)])
 
 
 def prepared_part(samples: list[Sample], tokenize: Tokenize, work: Work, template: Template, stop: str) -> Part:
@@ -159,7 +173,7 @@ def deepspeed_proof(config: dict[str, Any]) -> str:
 def trim(config: dict[str, Any]) -> None:
     """Drop what only resuming needed, and the useless full model DPO leaves beside its adapter."""
     output = Path(config["output_dir"])
-    for folder in (*output.glob("checkpoint-*"), output / "torn", Path(config["dataset_prepared_path"])):
+    for folder in (*output.glob("checkpoint-*"), output / ASIDE, Path(config["dataset_prepared_path"])):
         shutil.rmtree(folder, ignore_errors=True)
     (output / "model.safetensors").unlink(missing_ok=True)
 
@@ -187,7 +201,14 @@ def _describe(work: Work, start: Path) -> str:
 
 
 def _digest_of_weights(folder: Path) -> str:
-    return digest_json({path.name: digest_of(path) for path in sorted(folder.glob("*.safetensors"))})
+    stats = [(path, path.stat()) for path in sorted(folder.glob("*.safetensors"))]
+    return _digest_once(tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats))
+
+
+@cache
+def _digest_once(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Gigabytes are read once, though four places tell or bind by them."""
+    return digest_json({path.name: digest_of(path) for path, _, _ in files})
 
 
 def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:

@@ -1,7 +1,7 @@
 """The Axolotl plugin: it runs inside the training processes. One concern a file:
 
 `cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a non-finite loss) · `ranks` ·
-`on_ray` ·
+`on_ray` · `sealing` (checkpoints) ·
 `args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo` (the trainer), made of `logps` (pure),
 `head`, `preference` (pure), `batches` (pure), `shared` (pure) and `reference`.
 """
@@ -14,15 +14,20 @@ from typing import Any
 
 import torch
 from axolotl.integrations.base import BasePlugin
+from axolotl.utils.logging import get_logger
 from transformers import set_seed
 
+from stemma.checkpoints import put_in_order
 from stemma.child import die_with_stemma
 from stemma.dpo_section import DpoTrainer as Options
 from stemma.plugin.cpu import let_deepspeed_run_on_cpu, refuse_ranks_apart
 from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
 from stemma.plugin.on_ray import count_all_workers, take_gloo
-from stemma.plugin.ranks import rank
+from stemma.plugin.ranks import rank, ranks
+from stemma.plugin.sealing import SealCheckpoints
 from stemma.plugin.step_mean import average_over_the_step
+
+LOG = get_logger(__name__)
 
 
 class StemmaPlugin(BasePlugin):
@@ -38,6 +43,9 @@ class StemmaPlugin(BasePlugin):
 
     def register(self, cfg: dict[str, Any]) -> None:
         die_with_stemma()
+        if rank() == 0 and ranks():  # also by hand: Axolotl itself would go on from any checkpoint
+            for line in put_in_order(Path(cfg["output_dir"]), cfg.get("stemma_binding") or "", ranks()):
+                LOG.warning(line)
         if cfg.get("use_ray"):
             count_all_workers(cfg)
         if not torch.cuda.is_available():
@@ -68,6 +76,7 @@ class StemmaPlugin(BasePlugin):
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         output = Path(cfg.output_dir)
         trainer.add_callback(self.record)
+        trainer.add_callback(SealCheckpoints(cfg.stemma_binding or ""))
         self.record.describe = getattr(trainer, "describe", dict)
         if cfg.stemma_loss_average == "step":
             average_over_the_step(trainer)
@@ -76,4 +85,4 @@ class StemmaPlugin(BasePlugin):
 
     def post_train_unload(self, cfg: Any) -> None:
         if rank() == 0:
-            self.record.mark_completed(Path(cfg.output_dir))
+            self.record.mark_completed(Path(cfg.output_dir), early=bool(cfg.early_stopping_patience))

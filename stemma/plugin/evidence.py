@@ -44,7 +44,10 @@ class Record(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.state = state
 
-    def mark_completed(self, output: Path) -> None:
+    def mark_completed(self, output: Path, early: bool) -> None:
+        """Only of a training that reached its last step, or was ended `early` by its own rule."""
+        if self.state is None or (self.state.global_step < self.state.max_steps and not early):
+            return
         completed = {
             "steps": self.state.global_step,
             "planned_steps": self.state.max_steps,

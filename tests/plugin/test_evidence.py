@@ -72,6 +72,16 @@ def test_the_marker_tells_of_broken_weights(tmp_path: Path) -> None:
     save_file({"good": torch.ones(1), "bad": torch.tensor([float("nan")])}, tmp_path / "adapter_model.safetensors")
     record = Record()
     record.state = SimpleNamespace(global_step=8, max_steps=8, log_history=[{"loss": 1.0}])
-    record.mark_completed(tmp_path)
+    record.mark_completed(tmp_path, early=False)
     written = json.loads((tmp_path / COMPLETED).read_text())
     assert (written["not_finite"], written["steps"], written["planned_steps"]) == (["bad"], 8, 8)
+
+
+def test_an_interrupted_training_is_not_marked(tmp_path: Path) -> None:
+    record = Record()
+    record.mark_completed(tmp_path, early=False)
+    record.state = SimpleNamespace(global_step=5, max_steps=8, log_history=[])
+    record.mark_completed(tmp_path, early=False)
+    assert list(tmp_path.iterdir()) == []
+    record.mark_completed(tmp_path, early=True)
+    assert json.loads((tmp_path / COMPLETED).read_text())["steps"] == 5, "its own rule ended it"
