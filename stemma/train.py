@@ -21,7 +21,10 @@ from stemma.weights import attention_of, weights_of
 
 MERGE_TEXTS = 32
 PROOF = "deepspeed.json"
-PLACES = ("base_model", "datasets", "test_datasets", "dataset_prepared_path", "output_dir", "deepspeed")
+PLACES = (
+    *("base_model", "datasets", "test_datasets", "deepspeed"),
+    *("dataset_prepared_path", "output_dir", "stemma_references"),
+)
 """Axolotl's keys that hold paths."""
 
 
@@ -130,6 +133,7 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
         validation=files["validation"].resolve() if "validation" in files else None,
         prepared=(work.folder / "prepared").resolve(),
         output=(work.folder / "training").resolve(),
+        references=(work.run.root.parent / axolotl.REFERENCES).resolve(),
     )
     pad = template.eos if lacks_padding(start) else ""
     config = axolotl.render(work.recipe, work.stage, paths, template.stop(), pad)
