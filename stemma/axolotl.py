@@ -28,6 +28,9 @@ DEFAULTS: dict[str, Any] = {
 process itself (0): a pool of even one costs seconds to start, six times a stage. Axolotl would turn its Triton LoRA
 kernels on by itself, also where there is no GPU to run them."""
 
+PLUGIN, LIGER = "stemma.plugin.StemmaPlugin", "axolotl.integrations.liger.LigerPlugin"
+"""Axolotl drops Liger's keys silently unless its plugin is named: it is, where a stage sets one."""
+
 DPO_FIELDS = {
     "field_prompt": "prompt",
     "field_chosen": "chosen",
@@ -79,7 +82,7 @@ def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>", pad: s
         keys["special_tokens"] = tokens
     return {
         "base_model": str(paths.start),
-        "plugins": ["stemma.plugin.StemmaPlugin"],
+        "plugins": [PLUGIN, *([LIGER] if any(keys[key] for key in keys if key.startswith("liger_")) else [])],
         "datasets": [_dataset(paths.train, keys)],
         **({"test_datasets": [_dataset(paths.validation, keys) | {"split": "train"}]} if paths.validation else {}),
         "dataset_prepared_path": str(paths.prepared),

@@ -151,14 +151,16 @@ def plan(
     set_: Set = None,
     runs: Runs = RUNS,
 ) -> None:
-    """Forecast steps, tokens, FLOPs, memory and disk of every stage, before anything runs."""
+    """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars of every stage, before anything runs."""
+    from stemma.foreseen import foresee
     from stemma.plan import Asked
     from stemma.plan import plan as forecast
     from stemma.plan_text import written
 
     opened, run = _open(recipe, set_, runs)
     asked = Asked(gpus, tflops)
-    print(written(opened, forecast(opened, run, asked), asked), end="")
+    data = foresee(opened, run, lambda text: say(f"[plan] {text}"))
+    print(written(opened, forecast(opened, run, asked, data), asked), end="")
 
 
 def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run: bool) -> None:
@@ -189,8 +191,11 @@ def _forecast(recipe: Recipe, run: Run) -> None:
     """What building the data would ask of the generator, and what that costs."""
     from stemma.stages import forecast
 
-    for name, value in forecast(recipe, run, "data", say).items():
+    found = forecast(recipe, run, say)
+    for name, value in found.spent.items():
         print(f"        {name.replace('_', ' ')}: {f'{value:,}' if value is not None else 'unknown: no price table'}")
+    for kind, rows in found.rows.items():
+        print(f"        {kind} rows to train on: {len(rows) + found.generated.get(kind, 0):,}")
 
 
 def _warn_of_stale(recipe: Recipe, run: Run, stage: str) -> None:

@@ -11,6 +11,7 @@ from stemma import axolotl, gates, launch
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
 from stemma.merge import merge_adapter
+from stemma.plan import count_weights
 from stemma.runs import digest_json, digest_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
@@ -51,7 +52,9 @@ def run(work: Work) -> Result:
     facts = {
         "start": _describe(work, start),
         "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
-        | {"share": marker["trainable_parameters"] / marker["parameters"]},
+        | {"share": marker["trainable_parameters"] / marker["parameters"]}
+        | gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), marker),
+        "peak_memory": marker["peak_memory"],
         "steps": marker["steps"],
         "processes": launch.processes(),
         "trainer": marker["trainer"],
