@@ -188,14 +188,10 @@ def _bring(recipe: Recipe, run: Run, stages: Sequence[str], force: bool, dry_run
 
 
 def _forecast(recipe: Recipe, run: Run) -> None:
-    """What building the data would ask of the generator, and what that costs."""
-    from stemma.stages import forecast
+    from stemma.foreseen import forecast_lines
 
-    found = forecast(recipe, run, say)
-    for name, value in found.spent.items():
-        print(f"        {name.replace('_', ' ')}: {f'{value:,}' if value is not None else 'unknown: no price table'}")
-    for kind, rows in found.rows.items():
-        print(f"        {kind} rows to train on: {len(rows) + found.generated.get(kind, 0):,}")
+    for line in forecast_lines(recipe, run, say):
+        print(f"        {line}")
 
 
 def _warn_of_stale(recipe: Recipe, run: Run, stage: str) -> None:

@@ -44,6 +44,17 @@ def foresee(recipe: Recipe, run: Run, say: Callable[[str], None]) -> Foreseen:
     return Foreseen(counted, *_cost(recipe, counted, paid))
 
 
+def forecast_lines(recipe: Recipe, run: Run, say: Callable[[str], None]) -> list[str]:
+    """What building the data would ask of the generator, what that costs, and what it would give. For `--dry-run`."""
+    found = forecast(recipe, run, say)
+    spent = {name: "unknown: no price table" if n is None else f"{n:,}" for name, n in found.spent.items()}
+    rows = {kind: f"{len(rows) + found.generated.get(kind, 0):,}" for kind, rows in found.rows.items()}
+    told = {name.replace("_", " "): n for name, n in spent.items()} | {
+        f"{k} rows to train on": n for k, n in rows.items()
+    }
+    return [f"{name}: {n}" for name, n in told.items()]
+
+
 def _cost(recipe: Recipe, counted: Forecast, paid: bool) -> tuple[float | None, str]:
     if not paid or recipe.data.generator is None or not counted.spent["requests"]:
         return 0.0, FREE

@@ -45,8 +45,11 @@ SMALL = [
     "eval.tasks=[{task: mcq, limit: 4}, {task: preference, limit: 4}]",
 ]  # fmt: skip
 """A CPU's version of any recipe: small figures in place of large ones, the settings otherwise as they are written."""
-FAST = ["train.tf32=false", "mcq.sequence_len=128", "mcq.micro_batch_size=1",
-        "mcq.liger_fused_linear_cross_entropy=false", *(f"train.liger_{kernel}=false" for kernel in ("rope", "rms_norm", "glu_activation"))]  # fmt: skip
+KERNELS = (
+    *(f"train.liger_{kernel}" for kernel in ("rope", "rms_norm", "glu_activation")),
+    "mcq.liger_fused_linear_cross_entropy",
+)
+FAST = ["train.tf32=false", "mcq.sequence_len=128", "mcq.micro_batch_size=1", *(f"{key}=false" for key in KERNELS)]
 """Triton's kernels and TF32 need a GPU; so few rows fill no packed batch of four sequences."""
 
 
