@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from report.page import MARKDOWN, render
 from report.planned import Costs, dollars, expected, planned, sweeps, total
 from report.run import gather
 from stemma.amounts import Amount
@@ -62,6 +64,12 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
     # The files that `run_folder` wrote, and what the marker said.
     assert rows["memory of one process at most (resident memory)"][1] == "900 MB"
     assert rows["disk: adapter and merged model"][1] == "820 kB"
+    # The model: 500 x 64 + 2 x (2 x 64 x 64 + 2 x 64 x 16 + 3 x 64 x 128 + 2 x 64) + 64 = 101,952 weights. It is left
+    # in four bytes with an adapter of 2,048, merged in bf16, written as F16: 824 kB. Measured are 820, 410 and 415 kB.
+    text = render(evidence, MARKDOWN)
+    assert "\n| Recipe | Steps | Tokens | TFLOP | TFLOP/s | Seconds | Memory of a process | Disk | Dollars |\n" in text
+    assert re.search(r"\n\| toy, expected \| 5 \| 83 \| [\d.e-]+ \| – \| – \| [\d.]+ MB \| 824 kB \| 0 \|\n", text)
+    assert re.search(r"\n\| toy, measured \| 5 \| 27,000 \| .* \| 61.2 \| 900 MB \| 1.65 MB \| 0 \|\n", text)
 
 
 def test_a_recipe_is_one_line_expected_and_one_measured(tmp_path: Path) -> None:
