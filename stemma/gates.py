@@ -54,10 +54,10 @@ def adapter_gate(start: Path, adapter: Path) -> dict[str, Any]:
     return figures
 
 
-def count_gate(stage: str, expected: tuple[int, int] | str, marker: dict[str, Any]) -> dict[str, str]:
+def count_gate(stage: str, expected: tuple[int, int] | str, marker: dict[str, Any]) -> dict[str, Any]:
     """The trainer trained as many weights, of as many, as `stemma plan` computes; or the reason why it cannot."""
     if isinstance(expected, str):
-        return {"planned": f"not compared: {expected}"}
+        return {"weights_not_counted": expected}
     found = marker["trainable_parameters"], marker["parameters"]
     if found != expected:
         figures = "{:,} of {:,} weights".format
@@ -65,7 +65,7 @@ def count_gate(stage: str, expected: tuple[int, int] | str, marker: dict[str, An
             f"{stage}: the trainer trained {figures(*found)}; by the model's shapes and the recipe it is "
             f"{figures(*expected)}"
         )
-    return {"planned": "as many"}
+    return {"counted": {"trained": found[0], "planned": expected[0], "of": found[1]}}
 
 
 def batch_gate(batches: Sequence[Path], sequences: set[TokenSequence]) -> dict[str, Any]:

@@ -52,8 +52,8 @@ def run(work: Work) -> Result:
     facts = {
         "start": _describe(work, start),
         "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
-        | {"share": marker["trainable_parameters"] / marker["parameters"]}
-        | gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), marker),
+        | {"share": marker["trainable_parameters"] / marker["parameters"]},
+        **gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), marker),
         "peak_memory": marker["peak_memory"],
         "steps": marker["steps"],
         "processes": launch.processes(),

@@ -144,8 +144,10 @@ def test_broken_weights_are_stopped(tmp_path: Path) -> None:
 
 def test_weights_are_counted_against_the_plan() -> None:
     marker = {"trainable_parameters": 921_600, "parameters": 2_507_094_016}
-    assert gates.count_gate("dpo", (921_600, 2_507_094_016), marker) == {"planned": "as many"}
-    assert gates.count_gate("dpo", "architecture `mamba`", marker) == {"planned": "not compared: architecture `mamba`"}
+    assert gates.count_gate("dpo", (921_600, 2_507_094_016), marker) == {
+        "counted": {"trained": 921_600, "planned": 921_600, "of": 2_507_094_016}
+    }
+    assert gates.count_gate("dpo", "architecture `mamba`", marker) == {"weights_not_counted": "architecture `mamba`"}
     with pytest.raises(GateFailed) as caught:
         gates.count_gate("dpo", (9_805_824, 2_515_978_240), marker)
     assert str(caught.value) == (
