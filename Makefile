@@ -52,7 +52,7 @@ status: setup          ## which stages are done, stale or missing
 preview: setup         ## rows of each source, or of SOURCE=…, as you read them and as tokens
 	@$(STEMMA) preview $(RECIPE) $(if $(SOURCE),--source '$(SOURCE)') $(OVERRIDES) $(PLACE)
 
-plan: setup            ## steps, FLOPs, memory, disk of every stage before it runs; TFLOPS=790 GPUS=8
+plan: setup            ## rows, steps, FLOPs, memory, disk, dollars before anything runs; TFLOPS=790 GPUS=8
 	$(STEMMA) plan $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(TFLOPS),--tflops $(TFLOPS)) $(if $(GPUS),--gpus $(GPUS))
 
 ##@ The stages, in order

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from data_builders import figures, outputs
-from data_builders.account import Account
+from data_builders.account import Account, Batch
 from data_builders.build import Build
 from data_builders.cards import card
+from data_builders.drafts import Draft, Drop, Job
 from data_builders.gate import Gate, read_benchmarks
 from data_builders.judging import judge_statistics
 from data_builders.tokens import preflight
 from data_builders.transforms import length_balance
 from stemma.jsonl import write_json, write_text
 from stemma.rows import Dropped, PreferenceRow
-from stemma.stages import Result, Work
+from stemma.stages import Forecast, Result, Work
 
 LEDGER = "ledger.sqlite"
 """Beside the run folders: an answer that was paid for outlives the run it was made for."""
@@ -49,18 +51,51 @@ def run(work: Work) -> Result:
     return Result({**files, "statistics": "statistics.json", "card": "README.md"}, counts, facts)
 
 
-def forecast(work: Work) -> dict[str, Any]:
-    """What the generator would be asked and what that costs. Reads the sources; sends and writes nothing."""
-    from data_builders.generator import forecast as count_requests  # loads the network client
-
-    settings = work.recipe.data.generator
+def forecast(work: Work) -> Forecast:
+    """What the generator would be asked, what that costs, and the rows there would be. Reads the sources; sends and
+    writes nothing. Every generated row is expected to be good: how many are not, nobody knows before."""
     build = _start(work, lambda _dropped: None)
-    if settings is None or not build.generates():
-        return {"requests": 0}
     build.collect("read")
-    counting = count_requests(settings, work.run.root.parent / LEDGER, work.recipe.seed)
-    build.collect("generate", counting)
-    return counting.totals()
+    settings, asked = work.recipe.data.generator, Counter[str]()
+    spent: dict[str, float | None] = {"requests": 0}
+    if settings and build.generates():
+        from data_builders.generator import forecast as count_requests  # loads the network client
+
+        counting = count_requests(settings, work.run.root.parent / LEDGER, work.recipe.seed)
+
+        def generate(jobs: Sequence[Job]) -> list[Draft | Drop]:
+            asked[list(build.account.read)[-1]] += len(jobs)  # the source that is being read
+            return counting(jobs)
+
+        build.collect("generate", generate)
+        spent = counting.totals()
+    build.rows = [row for row in build.rows if row.batch not in asked]  # placeholders' rows
+    build.mix()
+    build.collect("derive")
+    return Forecast(spent, *_expected(build, asked))
+
+
+def _expected(build: Build, asked: Counter[str]) -> tuple[dict[str, list[Any]], dict[str, int]]:
+    """By set: the training rows there are, and those the generator is asked for, as far as the set has room."""
+    rows: dict[str, list[Any]] = {kind: [] for kind in build.data.sets()}
+    for placed in build.rows:
+        if placed.part == "train":
+            rows[placed.kind].append(placed.row)
+    generated: dict[str, int] = dict.fromkeys(rows, 0)
+    for batch in build.batches:
+        generated[batch.kind] += expected_of(batch, asked[batch.name])
+    for kind, dataset in build.data.sets().items():
+        if dataset.total:
+            generated[kind] = min(generated[kind], dataset.total - len(rows[kind]))
+    return rows, generated
+
+
+def expected_of(batch: Batch, asked: int) -> int:
+    """Training rows of a source that the generator is asked for `asked` rows of: its part, at most a sample."""
+    options, parts = batch.options, batch.dataset.parts
+    share = {"train": 1.0, "split": 1 - parts.validation - parts.test}.get(options.use, 0.0)
+    sample = options.sample.get("train", 1.0)
+    return min(sample, round(asked * share)) if isinstance(sample, int) else round(asked * share * sample)
 
 
 def _start(work: Work, write: Callable[[Dropped], None]) -> Build:

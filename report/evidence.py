@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stemma.plan import StagePlan
+from stemma.plan import Plan
 from stemma.recipe import Recipe
 from stemma.rows import Score
 from stemma.runs import Manifest, Output
@@ -39,8 +39,8 @@ class Evidence:
     histories: dict[str, list[Record]]
     gates: Sequence[Record]
     statistics: Record
-    plans: Sequence[StagePlan] = ()
-    """What `stemma plan` says of the training stages; none where the model's shapes are not known."""
+    plan: Plan | None = None
+    """What `stemma plan` says; None where the model's shapes are not known."""
     sweeps: Sequence[Results] = ()
 
     def score(self, variant: str, task: str, metric: str) -> Score | None:

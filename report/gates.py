@@ -15,6 +15,7 @@ Facts = dict[str, Any]
 
 CHECKS = (
     ("weights", "not_finite", "tensors with NaN or infinity", "0", "tensors"),
+    ("counted", "trained", "trained weights, by the trainer and by the model's shapes", "{counted[planned]:,}", "of"),
     ("adapter", "lora_pairs", "trained LoRA pairs", "{adapter[expected_pairs]}", None),
     ("adapter", "not_finite", "tensors with NaN or infinity in the LoRA pairs", "0", "lora_pairs"),
     ("adapter", "zero_b", "LoRA B matrices left at zero", "0", "lora_pairs"),

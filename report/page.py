@@ -14,7 +14,7 @@ from report.evidence import Evidence
 HTML, MARKDOWN = "page.html.jinja", "report.md.jinja"
 TABLES = (
     *(tables.sources, tables.sets, tables.trained, tables.scored, tables.times, tables.scores, tables.provenance),
-    *(gates.gates, gates.facts, curves.ends, planned.planned, planned.sweeps),
+    *(gates.gates, gates.facts, curves.ends, planned.recipe_costs, planned.planned, planned.sweeps),
 )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from report.evidence import TRAINED, Evidence
 from report.page import HTML, MARKDOWN, render
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts, read_json, write_text
-from stemma.plan import Asked, StagePlan, plan
+from stemma.plan import Asked, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest
 from stemma.stages import Result, Work, chain
@@ -33,16 +31,16 @@ def gather(work: Work) -> Evidence:
         histories={stage: read_dicts(work.input(stage, "history")) for stage in TRAINED if stage in manifests},
         gates=read_json(work.input("export", "gates")),
         statistics=read_json(work.input("data", "statistics")),
-        plans=plans(work, manifests),
+        plan=planned(work, manifests),
         sweeps=read_results(work.run),
     )
 
 
-def plans(work: Work, manifests: dict[str, Manifest]) -> Sequence[StagePlan]:
-    """What was to be expected of the training stages, from the data and the recipe alone."""
+def planned(work: Work, manifests: dict[str, Manifest]) -> Plan | None:
+    """What was to be expected, from the data and the recipe alone."""
     trained = work.recipe.training_stages()
     gpus = max((manifests[stage].facts.get("processes", 1) for stage in trained), default=1)
     try:
-        return [stage for stage in plan(work.recipe, work.run, Asked(gpus)).stages if stage.stage in trained]
+        return plan(work.recipe, work.run, Asked(gpus))
     except UserError:  # shapes or settings that `plan` does not know: nothing was expected
-        return ()
+        return None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stemma import axolotl
 from stemma.check import READS
 from stemma.data_section import SourceOptions
 from stemma.jsonl import read_rows
 from stemma.recipe import Recipe
 from stemma.runs import Run
+from stemma.stages import Forecast
 from stemma.templates import Template
-from stemma.training_rows import ROWS, sample
+from stemma.training_rows import ROWS, Row, sample
 
 CHARACTERS_PER_TOKEN = 4
 """Of English text under today's tokenizers; mathematics and code take more tokens."""
@@ -27,22 +30,41 @@ class Amount:
     origin: str
 
 
-def amount(recipe: Recipe, run: Run, stage: str) -> Amount:
-    """The best figures there are before training: of the finished data, or of the recipe's limits."""
-    longest = recipe.axolotl(stage).get("sequence_len", ASSUMED_TOKENS)
+def amount(recipe: Recipe, run: Run, stage: str, counted: Forecast | None = None) -> Amount:
+    """The best figures there are before training: of the finished data, of its sources as `counted`, of the recipe's
+    limits, or what the recipe says to expect."""
+    longest = (axolotl.DEFAULTS | recipe.axolotl(stage))["sequence_len"]
     if run.read_manifest("data") is not None:
-        return _of_data(recipe, run, stage, longest)
-    rows = limits(recipe, stage)
-    origin = "limits of the recipe" if rows is not None else "no `make data` yet, no limits"
-    return Amount(rows, min(ASSUMED_TOKENS, longest), f"{origin}; {ASSUMED_TOKENS} tokens assumed")
+        rows = read_rows(run.output("data", f"{READS[stage]}/train"), ROWS[stage])
+        mean = _mean_tokens(recipe, rows, longest)
+        return Amount(len(rows), mean, f"data; {CHARACTERS_PER_TOKEN} characters a token")
+    if counted is not None:
+        return _of_sources(recipe, stage, counted, longest)
+    stated, origin = _stated(recipe, stage)
+    return Amount(stated, min(ASSUMED_TOKENS, longest), f"{origin}; {ASSUMED_TOKENS} tokens assumed")
 
 
-def _of_data(recipe: Recipe, run: Run, stage: str, longest: int) -> Amount:
+def _of_sources(recipe: Recipe, stage: str, counted: Forecast, longest: int) -> Amount:
+    rows, generated = counted.rows[READS[stage]], counted.generated[READS[stage]]
+    origin = f"sources; {CHARACTERS_PER_TOKEN} characters a token"
+    if generated:
+        origin = f"sources, {generated:,} to be generated; {CHARACTERS_PER_TOKEN} characters a token"
+    if not rows:
+        return Amount(generated, min(ASSUMED_TOKENS, longest), f"rows to be generated; {ASSUMED_TOKENS} tokens assumed")
+    return Amount(len(rows) + generated, _mean_tokens(recipe, rows, longest), origin)
+
+
+def _mean_tokens(recipe: Recipe, rows: Sequence[Row], longest: int) -> float:
     template = Template.read(recipe.template)
-    rows = read_rows(run.output("data", f"{READS[stage]}/train"), ROWS[stage])
     texts = [len(s.prompt) + len(answer) for s in (sample(row, template) for row in rows) for answer in s.answers]
-    mean = sum(min(length / CHARACTERS_PER_TOKEN, longest) for length in texts) / max(1, len(texts))
-    return Amount(len(rows), mean, f"data; {CHARACTERS_PER_TOKEN} characters a token")
+    return sum(min(length / CHARACTERS_PER_TOKEN, longest) for length in texts) / max(1, len(texts))
+
+
+def _stated(recipe: Recipe, stage: str) -> tuple[int | None, str]:
+    rows, expected = limits(recipe, stage), recipe.data.sets()[READS[stage]].expected_rows
+    if rows is not None:
+        return rows, "limits of the recipe"
+    return expected, "expected by the recipe" if expected else "no `make data` yet, no limits"
 
 
 def limits(recipe: Recipe, stage: str) -> int | None:

@@ -30,6 +30,8 @@ kernels on by itself, also where there is no GPU to run them."""
 
 REFERENCES = "references"
 """Beside the run folders."""
+PLUGIN, LIGER = "stemma.plugin.StemmaPlugin", "axolotl.integrations.liger.LigerPlugin"
+"""Axolotl drops Liger's keys silently unless its plugin is named: it is, where a stage sets one."""
 
 DPO_FIELDS = {
     "field_prompt": "prompt",
@@ -85,7 +87,7 @@ def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>", pad: s
         keys["special_tokens"] = tokens
     return {
         "base_model": str(paths.start),
-        "plugins": ["stemma.plugin.StemmaPlugin"],
+        "plugins": [PLUGIN, *([LIGER] if any(keys[key] for key in keys if key.startswith("liger_")) else [])],
         "datasets": [_dataset(paths.train, keys)],
         **({"test_datasets": [_dataset(paths.validation, keys) | {"split": "train"}]} if paths.validation else {}),
         "dataset_prepared_path": str(paths.prepared),

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stemma.cluster import Cluster, read_cluster
+from stemma.foreseen import forecast_lines
 from stemma.quiet import quieten
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.show import states
-from stemma.stages import chain, execute, forecast, upstream
+from stemma.stages import chain, execute, upstream
 
 Say = Callable[[str], None]
 
@@ -55,9 +56,8 @@ def _preview(recipe: Recipe, run: Run, stages: Sequence[str], order: Order) -> N
         fresh = known[stage] == "up to date" and not order.force
         print(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
         if stage == "data" and not fresh:
-            for name, value in forecast(recipe, run, "data", order.say).items():
-                amount = f"{value:,}" if value is not None else "unknown: no price table"
-                print(f"        {name.replace('_', ' ')}: {amount}")
+            for line in forecast_lines(recipe, run, order.say):
+                print(f"        {line}")
 
 
 def _follow(recipe: Recipe, run: Run, part: tuple[Sequence[str], Cluster], order: Order) -> None:

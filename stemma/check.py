@@ -70,6 +70,8 @@ LIES_UNDER_DPO = {
     "precompute_ref_batch_size": "Axolotl drops it silently",
     "pad_to_multiple_of": "it breaks `rl: dpo`: the preference collator has no `input_ids` to pad",
     "sample_packing": "Axolotl rejects it under `rl: dpo`",
+    "liger_cross_entropy": "there is no cross-entropy in this loss, so nothing is replaced",
+    "liger_fused_linear_cross_entropy": "there is no cross-entropy in this loss, so nothing is fused",
     "rl_adapter_ref_model": "Axolotl no longer knows it and drops it silently",
 }
 BREAKS_DPO = "it breaks `rl: dpo` (a TypeError after the model is loaded)"

@@ -151,14 +151,16 @@ def plan(
     set_: Set = None,
     runs: Runs = RUNS,
 ) -> None:
-    """Forecast steps, tokens, FLOPs, memory and disk of every stage, before anything runs."""
+    """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars of every stage, before anything runs."""
+    from stemma.foreseen import foresee
     from stemma.plan import Asked
     from stemma.plan import plan as forecast
     from stemma.plan_text import written
 
     opened, run = _open(recipe, set_, runs)
     asked = Asked(gpus, tflops)
-    print(written(opened, forecast(opened, run, asked), asked), end="")
+    data = foresee(opened, run, lambda text: say(f"[plan] {text}"))
+    print(written(opened, forecast(opened, run, asked, data), asked), end="")
 
 
 def _add_stage_verb(stage: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ class Training:
     checkpointing: bool
     chunked: bool
     """Log-probabilities by Stemma's DPO trainer, tile by tile, without a tensor of all logits."""
+    fused: bool
+    """Liger's fused linear cross-entropy: chunk by chunk, likewise."""
     length: int
     """Tokens a sequence may have."""
     sequences: int
@@ -126,11 +129,15 @@ def activation_bytes(training: Training) -> int:
 def logit_bytes(training: Training) -> int:
     """Of every position the logits, their fp32 copy, and the gradients of both (transformers 5.16 upcasts in
     `loss_utils.ForCausalLMLoss`, TRL 1.9 in `selective_log_softmax`). The chunked loss keeps
-    a tile, and of every position the hidden state's gradient (`stemma/plugin/logps.py`)."""
+    a tile, and of every position the hidden state's gradient (`stemma/plugin/logps.py`); so does Liger's, whose chunk
+    is a power of 2 near positions x hidden / vocabulary (liger_kernel 0.8.1, `fused_linear_cross_entropy_forward`)."""
     positions = training.sequences * training.length
     values = positions * training.shapes.vocabulary
     if training.chunked:
         return positions * training.shapes.hidden * FP32 + min(TILE_BYTES, values * FP32)
+    if training.fused:
+        chunk = 2 ** math.ceil(math.log2(positions / math.ceil(training.shapes.vocabulary / training.shapes.hidden)))
+        return (positions * training.shapes.hidden + chunk * training.shapes.vocabulary) * training.bytes
     return values * 2 * (training.bytes + (FP32 if training.bytes < FP32 else 0))
 
 
@@ -159,12 +166,17 @@ def _is_raised(layer: int, layers: int) -> bool:
     return layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
 
 
+def left_bytes(training: Training) -> int:
+    """What a LoRA stage leaves: adapter and merged model."""
+    return training.trainable * FP32 + training.shapes.parameters() * training.shapes.weight_bytes
+
+
 def stage_bytes(training: Training, saves: int) -> int:
-    """What a LoRA stage leaves (adapter and merged model) and holds meanwhile: checkpoints with their moments, and, for
-    DPO, the full model Axolotl writes beside its adapter."""
-    merged = training.shapes.parameters() * training.shapes.weight_bytes
+    """What it leaves and holds meanwhile: checkpoints with their moments, and, for DPO, the full model Axolotl writes
+    beside its adapter."""
     checkpoints = saves * training.trainable * (FP32 + training.moments)
-    return training.trainable * FP32 + merged * (2 if training.preference else 1) + checkpoints
+    beside = training.shapes.parameters() * training.shapes.weight_bytes if training.preference else 0
+    return left_bytes(training) + beside + checkpoints
 
 
 def export_bytes(shapes: Shapes, export: Mapping[str, Any]) -> dict[str, int]:

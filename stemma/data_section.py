@@ -92,6 +92,8 @@ class DataSet(Section):
     there. Multiple-choice questions that disagree on the right answer always go."""
     total: PositiveInt | None = None
     """Training rows in all, mixed from the sources by their `weight`."""
+    expected_rows: PositiveInt | None = None
+    """Training rows to expect: what `plan` goes by until the files are there. It decides nothing else."""
     permute: bool = False
     """Shuffle the choices of training questions (not where one refers to another, as `all of the above` does)."""
 
@@ -222,4 +224,5 @@ class DataSection(Section):
 
     def content(self) -> dict[str, Any]:
         """The settings that decide what the rows are: the freshness key's part."""
-        return self.model_dump(mode="json", exclude={"root": True, "executor": True, "generator": OPERATIONAL})
+        told: dict[str, Any] = {name: {"expected_rows"} for name in ("corpus", "sft", "dpo", "mcq")}
+        return self.model_dump(mode="json", exclude=told | {"root": True, "executor": True, "generator": OPERATIONAL})

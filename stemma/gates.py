@@ -57,6 +57,20 @@ def adapter_gate(start: Path, adapter: Path) -> dict[str, Any]:
     return figures
 
 
+def count_gate(stage: str, expected: tuple[int, int] | str, marker: dict[str, Any]) -> dict[str, Any]:
+    """The trainer trained as many weights, of as many, as `stemma plan` computes; or the reason why it cannot."""
+    if isinstance(expected, str):
+        return {"weights_not_counted": expected}
+    found = marker["trainable_parameters"], marker["parameters"]
+    if found != expected:
+        figures = "{:,} of {:,} weights".format
+        raise GateFailed(
+            f"{stage}: the trainer trained {figures(*found)}; by the model's shapes and the recipe it is "
+            f"{figures(*expected)}"
+        )
+    return {"counted": {"trained": found[0], "planned": expected[0], "of": found[1]}}
+
+
 def batch_gate(batches: Sequence[Path], sequences: set[TokenSequence]) -> dict[str, Any]:
     """The first batch the trainer saw holds rows as we wrote them: same tokens, same border, nothing added or cut."""
     rows = [row for path in batches for row in _rows(load_file(path))]

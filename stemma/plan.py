@@ -13,9 +13,10 @@ from typing import Any
 from stemma import axolotl
 from stemma.amounts import Amount, amount
 from stemma.check import zero_stage
-from stemma.costs import Memory, Training, export_bytes, memory, stage_bytes, training_flops
+from stemma.costs import Memory, Training, export_bytes, left_bytes, memory, stage_bytes, training_flops
 from stemma.dpo_section import DpoTrainer
 from stemma.errors import Problem, UserError
+from stemma.foreseen import NOT_COUNTED, Foreseen
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.shapes import ATTENTION, MLP, Shapes, read_shapes
@@ -49,6 +50,9 @@ class StagePlan:
     parameters: int
     memory: Memory
     disk: int
+    """Bytes while it trains, checkpoints included."""
+    left: int
+    """Bytes it leaves: adapter and merged model."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,40 @@ class Plan:
     shapes: Shapes
     stages: Sequence[StagePlan]
     exports: Mapping[str, int]
+    data: Foreseen
+
+    @property
+    def disk(self) -> int:
+        """Bytes of all stages and formats."""
+        return sum(stage.disk for stage in self.stages) + sum(self.exports.values())
+
+    @property
+    def flops(self) -> float | None:
+        """Of all stages; None where one is not known."""
+        known = [stage.flops for stage in self.stages if stage.flops is not None]
+        return sum(known) if len(known) == len(self.stages) else None
 
 
-def plan(recipe: Recipe, run: Run, asked: Asked) -> Plan:
-    """Every stage's forecast. Raises UserError when the shapes are not known, or for settings that are not counted."""
+def plan(recipe: Recipe, run: Run, asked: Asked, data: Foreseen = NOT_COUNTED) -> Plan:
+    """Every stage's forecast, with what `foresee` found of the data. Raises UserError when the shapes are not known, or
+    for settings that are not counted."""
     shapes = read_shapes(recipe, run)
     names = [*(["base"] if recipe.base else []), *recipe.training_stages()]
-    stages = [_stage(recipe, name, amount(recipe, run, name), (shapes, asked.gpus)) for name in names]
-    return Plan(shapes, stages, export_bytes(shapes, recipe.export.model_dump()))
+    amounts = {name: amount(recipe, run, name, data.counted) for name in names}
+    stages = [_stage(recipe, name, amounts[name], (shapes, asked.gpus)) for name in names]
+    return Plan(shapes, stages, export_bytes(shapes, recipe.export.model_dump()), data)
+
+
+def count_weights(recipe: Recipe, run: Run, stage: str) -> tuple[int, int] | str:
+    """How many weights a LoRA stage trains, and how many there are with them; or why that is not known."""
+    keys = axolotl.DEFAULTS | recipe.axolotl(stage)
+    try:
+        training = read_training(recipe, stage, keys, (read_shapes(recipe, run), 1))
+    except UserError as error:
+        return error.problems[0].found
+    if training.quantised:
+        return f"the weights are packed in {training.quantised}"
+    return training.trainable, training.shapes.parameters() + training.trainable
 
 
 def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, int]) -> StagePlan:
@@ -84,7 +114,7 @@ def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, int
         stage=stage, amount=found, steps=steps, tokens=tokens,
         flops=None if tokens is None else training_flops(training, tokens, epochs, found.tokens),
         trainable=training.trainable, parameters=training.shapes.parameters(), memory=memory(training),
-        disk=stage_bytes(training, keys["save_total_limit"]),
+        disk=stage_bytes(training, keys["save_total_limit"]), left=left_bytes(training),
     )  # fmt: skip
 
 
@@ -108,6 +138,7 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
     return Training(
         shapes=shapes, rank=keys.get("lora_r", 8) if keys.get("adapter") else 0, targets=_targets(recipe, stage, keys),
         preference=preference, chunked=trainer.chunked_logps,
+        fused=bool(keys.get("liger_fused_linear_cross_entropy")),
         precomputed=trainer.precompute_reference or bool(keys.get("precompute_ref_log_probs")),
         checkpointing=bool(keys.get("gradient_checkpointing")), length=keys["sequence_len"],
         sequences=keys.get("micro_batch_size", 1) * (2 if preference else 1),

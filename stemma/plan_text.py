@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stemma.costs import Memory
+from stemma.foreseen import Foreseen
 from stemma.plan import Asked, Plan, StagePlan
 from stemma.recipe import Recipe
 from stemma.table import UNKNOWN, aligned
@@ -26,23 +27,35 @@ def written(recipe: Recipe, plan: Plan, asked: Asked) -> str:
         *aligned((f"{unit} a GPU", *MEMORY), [[stage.stage, *_memory(stage.memory, unit)] for stage in plan.stages]),
         "sequences at full length: the most a step can need, shorter rows need less", "",
         f"{unit} on disk: {' · '.join(f'{name} {_size(count, unit)}' for name, count in disk)}",
-        f"API: {api(recipe)}", "",
+        *([f"data: not counted, {plan.data.uncounted}"] if plan.data.uncounted else []),
+        f"API: {dollars(plan.data)}; {plan.data.said}", "",
+        f"in all: {_compute(plan, asked)} · {_size(plan.disk, unit)} {unit} on disk · {dollars(plan.data)}", "",
     ])  # fmt: skip
 
 
-def api(recipe: Recipe) -> str:
-    """What generated answers cost."""
-    generator = recipe.data.generator
-    if generator is None or generator.server == "scripted-expert":
-        return "0 dollars, nothing is asked of a paid server"
-    return f"{UNKNOWN} dollars: `{generator.model}` is asked; `python -m stemma data {recipe.name} --dry-run` counts"
+def dollars(data: Foreseen) -> str:
+    """What is still to be paid for generated answers."""
+    if data.dollars is None:
+        return "dollars unknown"
+    return f"at most {data.dollars:,.2f} dollars" if data.dollars else "0 dollars"
+
+
+def _compute(plan: Plan, asked: Asked) -> str:
+    if plan.flops is None:
+        return "FLOPs unknown"
+    petaflop = f"{plan.flops / 1e15:,.3g} PFLOP"
+    return petaflop + (f", {_floor(plan.flops, asked.tflops, asked.gpus)} at least" if asked.tflops else "")
+
+
+def _floor(flops: float, tflops: float, gpus: int) -> str:
+    return f"{flops / (tflops * 1e12 * gpus):,.0f} s"
 
 
 def _costs(stage: StagePlan, asked: Asked) -> list[str]:
     petaflop = seconds = UNKNOWN
     if stage.flops is not None:
         petaflop = f"{stage.flops / 1e15:,.3g}"
-        seconds = f"{stage.flops / (asked.tflops * 1e12 * asked.gpus):,.0f} s" if asked.tflops else UNKNOWN
+        seconds = _floor(stage.flops, asked.tflops, asked.gpus) if asked.tflops else UNKNOWN
     counts = [_count(stage.amount.rows), _count(stage.steps), _count(stage.tokens), petaflop, seconds]
     share = f"{stage.trainable / stage.parameters:.3%}"
     return [stage.stage, *counts, _count(stage.trainable), share, stage.amount.origin]

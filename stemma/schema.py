@@ -20,6 +20,12 @@ from stemma.jsonl import write_json, write_text
 
 SCHEMA = ROOT / "recipes" / "schema.json"
 NAMES = {"bool": "boolean", "int": "integer", "float": "number", "str": "string", "list": "array", "tuple": "array"}
+LIGER = """
+import json
+from axolotl.integrations.liger.args import LigerArgs
+print(json.dumps({name: str(field.annotation) for name, field in LigerArgs.model_fields.items()}))
+"""
+"""Keys that Axolotl knows only when its Liger plugin is loaded, as Stemma does for a stage that sets one."""
 CORRECTED = {"learning_rate": {"types": ["number"], "values": []}}
 """Axolotl declares `str | float` because YAML 1.1 reads 5e-4 as text; ours does not, and `fast` is no rate."""
 
@@ -77,7 +83,9 @@ def installed_axolotl() -> dict[str, Any]:
     environment = os.environ | {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
     text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     properties = json.loads(text[text.index("\n{\n") :])["properties"]  # behind its banner
-    fields = {name: parse_type(properties[name]["type"]) for name in sorted(properties)}
+    liger = subprocess.run([sys.executable, "-c", LIGER], env=environment, capture_output=True, text=True, check=True)
+    types = {name: value["type"] for name, value in properties.items()} | json.loads(liger.stdout.splitlines()[-1])
+    fields = {name: parse_type(types[name]) for name in sorted(types)}
     return {"axolotl": version("axolotl"), "fields": fields | CORRECTED}
 
 

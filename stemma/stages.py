@@ -13,7 +13,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -58,6 +58,17 @@ UNWRITABLE = (
     "file write failed",
 )
 """How they say it: safetensors and torch raise errors of their own, and of a child only the end of its log comes."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The data stage before it runs: what it would spend on the generator, by name (None: not known); and the rows
+    that would train, by set: those that there are, and how many more the generator is asked for."""
+
+    spent: Mapping[str, float | None]
+    rows: Mapping[str, Sequence[Any]]
+    generated: Mapping[str, int]
+
 
 Outcome = Literal["done", "up to date", "reused"]
 
@@ -146,10 +157,10 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
         return "done"
 
 
-def forecast(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None]) -> dict[str, float | None]:
-    """What a stage would spend, by name (None: not known). Only stages that spend something can say."""
-    _inputs(recipe, run, stage)  # raises UserError where a file is missing
-    found: dict[str, float | None] = importlib.import_module(MODULES[stage]).forecast(Work(recipe, run, stage, say))
+def forecast(recipe: Recipe, run: Run, say: Callable[[str], None]) -> Forecast:
+    """What the data stage would spend and give. Raises UserError, e.g. where a file is missing."""
+    _inputs(recipe, run, "data")
+    found: Forecast = importlib.import_module(MODULES["data"]).forecast(Work(recipe, run, "data", say))
     return found
 
 

@@ -13,6 +13,7 @@ from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
 from stemma.merge import merge_adapter
+from stemma.plan import count_weights
 from stemma.runs import digest_json, digest_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
@@ -64,6 +65,8 @@ def run(work: Work) -> Result:
         "start": _describe(work, start),
         "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
         | {"share": marker["trainable_parameters"] / marker["parameters"]},
+        **gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), marker),
+        "peak_memory": marker["peak_memory"],
         "steps": marker["steps"],
         "processes": processes,
         "rows_a_step": rows_a_step(config, processes),

@@ -61,6 +61,15 @@ def test_the_stock_trainer_is_a_choice(write_recipe: Write) -> None:
     assert stock.section("sft") == some.section("sft")
 
 
+def test_ligers_plugin_is_named_where_one_of_its_kernels_is_asked_for(write_recipe: Write) -> None:
+    liger = "axolotl.integrations.liger.LigerPlugin"
+    recipe = load(
+        write_recipe(("learning_rate: 2e-4", "liger_rms_norm: true"), ("rl: dpo,", "rl: dpo, liger_rope: false,"))
+    )
+    assert rendered(recipe, "sft")["plugins"] == ["stemma.plugin.StemmaPlugin", liger]
+    assert rendered(recipe, "dpo")["plugins"] == ["stemma.plugin.StemmaPlugin"]
+
+
 def test_another_stop_token_becomes_the_trainers_eos(write_recipe: Write) -> None:
     recipe = load(write_recipe())
     config = render(recipe, "dpo", Paths.planned(RUN, recipe, "dpo"), "<end_of_turn>")

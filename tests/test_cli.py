@@ -15,7 +15,7 @@ import pytest
 from stemma import ROOT, stages
 from stemma.cli import STAGE_HELP, main
 from stemma.errors import GateFailed
-from stemma.stages import MODULES, Result, Work
+from stemma.stages import MODULES, Forecast, Result, Work
 
 Write = Callable[..., Path]
 Say = pytest.CaptureFixture[str]
@@ -45,7 +45,7 @@ def tiny_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 
     module = ModuleType("tiny_stage")
     module.run = run  # type: ignore[attr-defined]
-    forecast = {"requests": 1200, "cost_usd_at_most": None}
+    forecast = Forecast({"requests": 1200, "cost_usd_at_most": None}, {"sft": ["a row"] * 5}, {"sft": 1195})
     module.forecast = lambda _work: forecast  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tiny_stage", module)
     for name in MODULES:
@@ -133,6 +133,7 @@ def test_dry_run_says_what_would_run(tiny_stages: None, capsys: Say) -> None:
     assert main(["data", "small", "--dry-run", "--force"]) == 0
     assert capsys.readouterr().out == (
         "data    would run (up to date)\n        requests: 1,200\n        cost usd at most: unknown: no price table\n"
+        "        sft rows to train on: 1,200\n"
     )
 
 

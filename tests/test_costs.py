@@ -13,6 +13,7 @@ from stemma.costs import (
     export_bytes,
     forward_flops,
     gguf_bytes,
+    left_bytes,
     logit_bytes,
     memory,
     training_flops,
@@ -23,7 +24,7 @@ from stemma.shapes import PUBLISHED, parse
 GEMMA_2B = parse(PUBLISHED["google/gemma-2b"], "published")
 DPO = Training(
     shapes=GEMMA_2B, rank=8, targets=("q_proj", "v_proj"), preference=True, precomputed=False, checkpointing=False,
-    chunked=False,    length=1024, sequences=8, bytes=2, quantised=None, moments=8, zero=1, gpus=1,
+    chunked=False, fused=False, length=1024, sequences=8, bytes=2, quantised=None, moments=8, zero=1, gpus=1,
 )  # fmt: skip
 SFT = replace(DPO, preference=False)
 H200 = 790e12
@@ -85,6 +86,16 @@ def test_chunked_logits_are_a_tile_and_the_gradient_of_the_hidden_states() -> No
     chunked = replace(DPO, chunked=True)
     assert logit_bytes(chunked) == 8 * 1024 * 2048 * 4 + 256 * 2**20
     assert logit_bytes(replace(chunked, sequences=1, length=4)) == 4 * 2048 * 4 + 4 * 256_000 * 4
+
+
+def test_ligers_logits_are_a_chunk_and_the_gradient_of_the_hidden_states() -> None:
+    fused = replace(SFT, fused=True, sequences=4)
+    # 4,096 positions in at most 125 chunks (256,000 / 2,048) are 32.8 a chunk, and the next power of 2 is 64.
+    assert logit_bytes(fused) == (4096 * 2048 + 64 * 256_000) * 2
+
+
+def test_what_a_stage_leaves() -> None:
+    assert left_bytes(DPO) == left_bytes(SFT) == 921_600 * 4 + 2 * 2_506_172_416
 
 
 def test_files_of_gemma_2b() -> None:

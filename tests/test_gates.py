@@ -140,3 +140,17 @@ def test_broken_weights_are_stopped(tmp_path: Path) -> None:
     save_file({"a": torch.tensor([1.0, float("inf")])}, tmp_path / "model.safetensors")
     with pytest.raises(GateFailed, match="'tensors': 1, 'not_finite': 1"):
         gates.finite_gate(tmp_path)
+
+
+def test_weights_are_counted_against_the_plan() -> None:
+    marker = {"trainable_parameters": 921_600, "parameters": 2_507_094_016}
+    assert gates.count_gate("dpo", (921_600, 2_507_094_016), marker) == {
+        "counted": {"trained": 921_600, "planned": 921_600, "of": 2_507_094_016}
+    }
+    assert gates.count_gate("dpo", "architecture `mamba`", marker) == {"weights_not_counted": "architecture `mamba`"}
+    with pytest.raises(GateFailed) as caught:
+        gates.count_gate("dpo", (9_805_824, 2_515_978_240), marker)
+    assert str(caught.value) == (
+        "dpo: the trainer trained 921,600 of 2,507,094,016 weights; "
+        "by the model's shapes and the recipe it is 9,805,824 of 2,515,978,240 weights"
+    )

@@ -9,7 +9,7 @@ import pytest
 from stemma.cli import main
 from stemma.errors import UserError
 from stemma.load import load
-from stemma.plan import Asked, count_steps, plan
+from stemma.plan import Asked, count_steps, count_weights, plan
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from tests.conftest import Write
@@ -93,4 +93,36 @@ def test_the_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None
     )
     assert lines[9].split() == ["dpo", "5.01", "0.0074", "0.0074", "23.10", "25.17", "53.30"]
     assert lines[12] == "GB on disk: sft 5.04 · dpo 10.05 · merged 5.01 · gguf-F16 5.01 · gguf-Q4_K_M 1.62"
-    assert lines[13] == "API: 0 dollars, nothing is asked of a paid server"
+    assert lines[13] == "data: not counted, small.yml (data): no such file: pairs.jsonl and 1 more"
+    assert lines[14] == "API: 0 dollars; nothing is asked of a paid server"
+    assert lines[16] == "in all: FLOPs unknown · 26.74 GB on disk · 0 dollars"
+    assert main(["plan", "small", "--tflops", "790", "--gpus", "2"]) == 0
+    # 331 and 396 PFLOP: 419 and 501 s on one GPU.
+    assert "\nin all: 727 PFLOP, 460 s at least · 26.74 GB on disk · 0 dollars\n" in capsys.readouterr().out
+
+
+def test_gemma2b_trains_the_reports_share(tmp_path: Path) -> None:
+    for name in ("gemma2b", "gemma2b-sft-dpo", "gemma2b-clean"):
+        found = plan(load(name), Run(tmp_path), Asked())
+        for stage in found.stages:
+            assert (stage.trainable, stage.parameters) == (921_600, 2_506_172_416)
+            assert f"{stage.trainable / stage.parameters:.3%}" == "0.037%"
+            assert count_weights(load(name), Run(tmp_path), stage.stage) == (921_600, 2_507_094_016)
+    sft, dpo, _ = plan(load("gemma2b-sft-dpo"), Run(tmp_path), Asked()).stages
+    assert (sft.steps, dpo.steps) == (14_000, 7_800), "as the report's, before any file is there"
+
+
+def test_gemma2b_fast_fits_a_gpu_of_80_gb(tmp_path: Path) -> None:
+    dpo, mcq = plan(load("gemma2b-fast"), Run(tmp_path), Asked()).stages
+    # A layer's matrices are 2048 x (2048, 256, 256, 2048) and three of 2048 x 16384: 8 x (in + out) of each.
+    assert dpo.trainable == 18 * 8 * (4096 + 2304 + 2304 + 4096 + 3 * 18_432) == 9_805_824
+    assert dpo.steps == 10_400 // 16
+    assert max(dpo.memory.total, mcq.memory.total) < 80e9
+    assert mcq.memory.logits < 0.1e9, "Liger's loss keeps no logits"
+
+
+def test_what_cannot_be_counted_says_why(write_recipe: Write, tmp_path: Path) -> None:
+    packed = load(write_recipe(*REPORT, ("  lora_r: 8\n", "  lora_r: 8\n  load_in_4bit: true\n")))
+    assert count_weights(packed, Run(tmp_path), "sft") == "the weights are packed in nf4"
+    strange = load(write_recipe(*REPORT, ("  lora_r: 8\n", "  lora_r: 8\n  peft_use_dora: true\n")))
+    assert count_weights(strange, Run(tmp_path), "sft") == "sft: `plan` does not count `peft_use_dora`"

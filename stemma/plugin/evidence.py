@@ -7,6 +7,7 @@ of it), `failure.json` (why it stopped), and, as the very last act, `completed.j
 from __future__ import annotations
 
 import gc
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,18 @@ class Record(TrainerCallback):
             "not_finite": not_finite(output),
             "trainable_parameters": self.trainable,
             "parameters": self.parameters,
+            "peak_memory": peak_memory(),
             "trainer": self.describe(),
             "history": self.state.log_history,
         }
         write_json(output / COMPLETED, completed)
+
+
+def peak_memory() -> dict[str, int | str]:
+    """The most this process (rank 0) held, and of what; after a resumption, of the last part."""
+    if torch.cuda.is_available():
+        return {"bytes": torch.cuda.max_memory_allocated(), "of": "GPU memory allocated"}
+    return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "of": "resident memory"}
 
 
 def stop_at_non_finite_loss(trainer: Any, output: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from data_builders.run import forecast, run
+from data_builders.account import batches_of
+from data_builders.run import expected_of, forecast, run
 from data_builders.scripted.expert import Expert
 from data_builders.scripted.faults import Faults
 from data_builders.scripted.server import serve
@@ -325,12 +326,36 @@ def test_what_a_build_would_pay_is_told_and_nothing_is_written_or_sent(
     monkeypatch.delenv("TEST_KEY", raising=False)
     work = Work(make_recipe(GENERATED), Run(tmp_path / "runs/small"), "data", lambda _: None)
     found = forecast(work)
-    assert found["requests"] >= 120
-    assert found["from_ledger"] == 0
-    assert found["cost_usd_at_most"] > 0
+    assert (found.spent["requests"] or 0) >= 120
+    assert found.spent["from_ledger"] == 0
+    assert (found.spent["cost_usd_at_most"] or 0) > 0
+    assert (found.rows, found.generated) == ({"dpo": []}, {"dpo": 60})
     assert not (tmp_path / "runs").exists()
-    nothing = make_recipe({"sft": {"sources": [{"source": "stem_exercises"}]}})
-    assert forecast(replace(work, recipe=nothing)) == {"requests": 0}
+    nothing = make_recipe({"decontaminate": None, "sft": {"sources": [{"source": "stem_exercises"}]}})
+    stated = forecast(replace(work, recipe=nothing))
+    assert (stated.spent, stated.generated) == ({"requests": 0}, {"sft": 0})
+    assert 1000 < len(stated.rows["sft"]) < 1673, "the training part"
+
+
+def test_the_rows_foreseen_are_those_of_the_build(tmp_path: Path) -> None:
+    work = make_work(tmp_path, TINY)
+    expected = forecast(work)
+    sets = run(work).counts["sets"]
+    assert expected.generated == {"corpus": 0, "sft": 0, "dpo": 17, "mcq": 0}, "20 questions, 15 % held out"
+    for kind in ("corpus", "sft", "mcq"):
+        assert len(expected.rows[kind]) == sets[kind]["train"]
+    assert 0 <= len(expected.rows["dpo"]) + 17 - sets["dpo"]["train"] <= 17, "some answers are good for no pair"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, 85), ({"use": "train"}, 100), ({"use": "test"}, 0), ({"sample": {"train": 40}}, 40), ({"sample": 0.5}, 42)],
+)
+def test_generated_rows_to_expect_of_a_hundred_asked_for(options: dict[str, Any], expected: int) -> None:
+    source = {"source": "generated_pairs", **options}
+    data = GENERATED | {"dpo": {"sources": [source], "parts": {"validation": 0.05, "test": 0.1}}}
+    [batch] = batches_of(make_recipe(data).data)
+    assert expected_of(batch, 100) == expected
 
 
 RECIPE = """\

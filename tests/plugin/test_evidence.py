@@ -75,6 +75,8 @@ def test_the_marker_tells_of_broken_weights(tmp_path: Path) -> None:
     record.mark_completed(tmp_path, early=False)
     written = json.loads((tmp_path / COMPLETED).read_text())
     assert (written["not_finite"], written["steps"], written["planned_steps"]) == (["bad"], 8, 8)
+    assert written["peak_memory"]["bytes"] > 2**27, "Python with torch loaded"
+    assert written["peak_memory"]["of"] == ("GPU memory allocated" if torch.cuda.is_available() else "resident memory")
 
 
 def test_an_interrupted_training_is_not_marked(tmp_path: Path) -> None:

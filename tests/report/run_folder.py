@@ -152,6 +152,7 @@ AGREEMENT = {"max_difference": 2e-5, "kl": 3e-9, "top1": 1.0, "positions": 900}
 LORA = {
     "start": "a new adapter on its start",
     "deepspeed": "checkpoint-90/global_step90/zero_pp_rank_0_mp_rank_00_optim_states.pt",
+    "counted": {"trained": 15_360, "planned": 15_360, "of": 1_815_360},
     "adapter": {"lora_pairs": 6, "expected_pairs": 6, "not_finite": 0, "zero_b": 0},
     "first_batch": {"first_batch_sequences": 8, "as_written": 8},
     "merge": AGREEMENT,

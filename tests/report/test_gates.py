@@ -12,8 +12,10 @@ from tests.report.run_folder import AGREEMENT, LORA, REFERENCE, make_work
 
 def test_gates_of_training_and_export_in_chain_order(tmp_path: Path) -> None:
     rows = gates(gather(make_work(tmp_path))).rows
-    assert [row[0] for row in rows] == ["base"] + 7 * ["sft"] + 10 * ["dpo"] + 7 * ["mcq"] + 3 * ["export"]
+    assert [row[0] for row in rows] == ["base"] + 8 * ["sft"] + 11 * ["dpo"] + 8 * ["mcq"] + 3 * ["export"]
     assert rows[0] == ["base", "", "tensors with NaN or infinity", 0, "0", 30, True]
+    weights = "trained weights, by the trainer and by the model's shapes"
+    assert rows[1] == ["sft", "", weights, 15_360, "15,360", 1_815_360, True]
     assert rows[-2] == ["export", "gguf-Q4_K_M", "mean KL to merged", 0.0123, "≤ 0.200", 640, True]
 
 
@@ -43,7 +45,15 @@ def test_every_other_fact_is_listed(tmp_path: Path) -> None:
 
 def test_the_facts_read_here_are_those_the_gates_record() -> None:
     source = "".join(Path(ROOT, "stemma", name).read_text(encoding="utf-8") for name in ("gates.py", "train.py"))
-    names = [*LORA, *LORA["adapter"], *LORA["first_batch"], "first_margin", "tolerance", "stated reference"]
+    names = [
+        *LORA,
+        *LORA["adapter"],
+        *LORA["first_batch"],
+        *LORA["counted"],
+        "first_margin",
+        "tolerance",
+        "stated reference",
+    ]
     assert [name for name in names if f'"{name}"' not in source] == []
     assert [name for name in AGREEMENT if f"{name}:" not in source] == []
     assert len(REFERENCE) == 4

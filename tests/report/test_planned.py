@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from report.planned import planned, sweeps
+import pytest
+
+from report.page import MARKDOWN, render
+from report.planned import Costs, dollars, expected, planned, sweeps, total
 from report.run import gather
+from stemma.amounts import Amount
+from stemma.costs import Memory
 from stemma.jsonl import write_json, write_jsonl
+from stemma.plan import StagePlan
 from stemma.rows import Message, SftRow
 from stemma.runs import Manifest, describe
 from stemma.sweep_results import Results, Trial
-from tests.report.run_folder import LORA, make_recipe, make_work
+from tests.report.run_folder import LORA, SET, make_recipe, make_work
 
 MODEL = {"model_type": "gemma", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
          "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16}  # fmt: skip
@@ -38,13 +45,52 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
     outputs = {name: describe(data, path) for name, path in files.items()}
     _change(data, work.run.manifest("data").model_copy(update={"outputs": outputs}))
     trainable = {"trainable_parameters": 2048, "parameters": 100_000, "share": 0.02}
-    facts = LORA | {"trainable": trainable, "steps": 5, "processes": 1}
+    memory = {"bytes": 900_000_000, "of": "resident memory"}
+    facts = LORA | {"trainable": trainable, "steps": 5, "processes": 1, "peak_memory": memory}
     _change(work.run.folder("sft"), work.run.manifest("sft").model_copy(update={"facts": facts}))
-    rows = {str(row[1]): tuple(row[2:]) for row in planned(gather(work)).rows}
+    evidence = gather(work)
+    rows = {str(row[1]): tuple(row[2:]) for row in planned(evidence).rows}
     # A is 8 x 64, B 64 x 8, on two layers; nine rows in batches of two are five steps.
     assert rows["trained weights"] == (2 * 8 * (64 + 64), 2048)
     assert rows["optimizer steps"] == (5, 5)
     assert rows["seconds of training"] == (None, 61.2)
+    # "<bos>Question: 1 + 1?\n\nAnswer: 2<eos>" is 37 characters, so 9.25 tokens of four. The log ends at epoch 3,
+    # and the stage counted 9,000 tokens a pass.
+    assert rows["tokens"] == (round(9 * 37 / 4), 3 * 9000)
+    assert evidence.plan is not None
+    flops = (evidence.plan.stages[-1].flops or 0) / 1e12
+    assert rows["TFLOP of training"] == (flops, flops * 27_000 / 83)
+    assert rows["of these a second"] == (None, pytest.approx(flops * 27_000 / 83 / 61.2))
+    # The files that `run_folder` wrote, and what the marker said.
+    assert rows["memory of one process at most (resident memory)"][1] == "900 MB"
+    assert rows["disk: adapter and merged model"][1] == "820 kB"
+    # The model: 500 x 64 + 2 x (2 x 64 x 64 + 2 x 64 x 16 + 3 x 64 x 128 + 2 x 64) + 64 = 101,952 weights. It is left
+    # in four bytes with an adapter of 2,048, merged in bf16, written as F16: 824 kB. Measured are 820, 410 and 415 kB.
+    text = render(evidence, MARKDOWN)
+    assert "\n| Recipe | Steps | Tokens | TFLOP | TFLOP/s | Seconds | Memory of a process | Disk | Dollars |\n" in text
+    assert re.search(r"\n\| toy, expected \| 5 \| 83 \| [\d.e-]+ \| – \| – \| [\d.]+ MB \| 824 kB \| 0 \|\n", text)
+    assert re.search(r"\n\| toy, measured \| 5 \| 27,000 \| .* \| 61.2 \| 900 MB \| 1.65 MB \| 0 \|\n", text)
+
+
+def test_a_recipe_is_one_line_expected_and_one_measured(tmp_path: Path) -> None:
+    stages = [_stage("sft", 10, 1000, 5e12, 700), _stage("dpo", 4, 600, None, 900)]
+    summed = total([expected(stage) for stage in stages], formats=50)
+    assert summed == Costs(steps=14, tokens=1600, flops=None, seconds=None, memory=900, disk=350)
+    came = [Costs(10, 1100, 5.5e12, 11, 800, 100), Costs(4, 700, 1.1e12, 9, 1000, 120)]
+    assert total(came, formats=80) == Costs(14, 1800, 6.6e12, 20, 1000, 300)
+    assert total(came, 80).cells() == [14, 1800, 6.6, 0.33, 20, "1 kB", "300 B"]
+    generator = {"model": "m", "prices": {"input": 1, "output": 2}, "max_cost_usd": 5}
+    sets = {"corpus": SET, "sft": SET, "dpo": SET, "mcq": SET}
+    work = make_work(tmp_path, make_recipe(data=sets | {"generator": generator}))
+    assert dollars(gather(work)) == (0, 0)
+    facts = {"generator": {"cost_usd": 1.234, "requests": 4200}}
+    _change(work.run.folder("data"), work.run.manifest("data").model_copy(update={"facts": facts}))
+    assert dollars(gather(work)) == ("at most 5.00", "1.23 for 4,200 requests")
+
+
+def _stage(name: str, steps: int, tokens: int, flops: float | None, memory: int) -> StagePlan:
+    need, amount = Memory(memory, 0, 0, 0, 0), Amount(1, 1.0, "made up")
+    return StagePlan(name, amount, steps, tokens, flops, trainable=1, parameters=2, memory=need, disk=500, left=150)
 
 
 def test_the_best_trial_is_marked(tmp_path: Path) -> None:
