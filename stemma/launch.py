@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import zipfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from stemma import ROOT
-from stemma.child import COMPLETED, FAILURE, die_with_parent
+from stemma.checkpoints import binding_of, last_good, put_in_order
+from stemma.child import COMPLETED, FAILURE, die_with_parent, end_survivors
 from stemma.cluster import Cluster, interface_towards, read_cluster
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json
@@ -38,16 +36,23 @@ def train(config: dict[str, Any], file: Path, cluster: Cluster, say: Callable[[s
 
     Over several machines this is machine 0, which invites the others (`join`).
     """
-    output = Path(config["output_dir"])
-    marker = output / COMPLETED
-    if not marker.is_file():
+    output, binding = Path(config["output_dir"]), binding_of(config)
+    if (marker := completed(output, binding)) is None:
         command = _command(file, config, cluster)
-        prepare(config, output)
+        for line in prepare(config, binding, cluster.world_size):
+            say(line)
         with _invitation(file, config, cluster):
             code = _run(command, environment(config, file.parent, cluster), file.parent / "axolotl.log", say)
-        if not marker.is_file():
+        marker = completed(output, binding)
+        if marker is None:
             raise StageFailed(why(output, file.parent / "axolotl.log", code))
-    return _checked(read_json(marker), config)
+    return marker
+
+
+def completed(output: Path, binding: str) -> dict[str, Any] | None:
+    """The marker of a training that came to its end, if it is this one: by hand, another may have run here."""
+    marker = read_json(output / COMPLETED) if (output / COMPLETED).is_file() else {}
+    return marker if marker.get("binding") == binding else None
 
 
 def join(folder: Path, cluster: Cluster, say: Callable[[str], None]) -> None:
@@ -107,32 +112,14 @@ def _command(file: Path, config: dict[str, Any], cluster: Cluster) -> list[str]:
     return [*axolotl, "--launcher", "python"]
 
 
-def prepare(config: dict[str, Any], output: Path) -> None:
-    """A kill while preparing data leaves a folder Axolotl would trust; one while saving, a checkpoint it would load."""
+def prepare(config: dict[str, Any], binding: str, processes: int) -> list[str]:
+    """What is left of a killed attempt, put right; returns what to tell of it. Prepared data is made anew: a kill while
+    preparing leaves a folder Axolotl would trust."""
+    output = Path(config["output_dir"])
     shutil.rmtree(config["dataset_prepared_path"], ignore_errors=True)
-    (output / FAILURE).unlink(missing_ok=True)
-    for checkpoint in output.glob("checkpoint-*"):
-        if not is_complete(checkpoint):
-            torn = output / "torn" / checkpoint.name
-            shutil.rmtree(torn, ignore_errors=True)
-            torn.parent.mkdir(exist_ok=True)
-            checkpoint.rename(torn)
-
-
-def is_complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint was written to its end: state, weights and optimizer all open."""
-    try:
-        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        weights = list(checkpoint.glob("*.safetensors"))
-        for path in weights:
-            with safe_open(path, "pt") as file:
-                file.keys()
-    except (OSError, ValueError, SafetensorError):
-        return False
-    found = (list(checkpoint.glob(pattern)) for pattern in ("optimizer.pt", *DEEPSPEED_STATES))
-    optimizer = next(filter(None, found), [])
-    named = checkpoint.name == f"checkpoint-{state['global_step']}"
-    return named and bool(weights) and bool(optimizer) and all(zipfile.is_zipfile(path) for path in optimizer)
+    for name in (FAILURE, COMPLETED):
+        (output / name).unlink(missing_ok=True)
+    return put_in_order(output, binding, processes)
 
 
 def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Callable[[str], None]) -> int:
@@ -142,6 +129,9 @@ def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Cal
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables,
             preexec_fn=die_with_parent,  # noqa: PLW1509 (no other thread runs here; it must be set before the exec)
         )  # fmt: skip
+        # A killed launcher leaves ranks behind, in sessions of their own: they hold the pipe and the stage's folder.
+        watch = threading.Thread(target=_end_with, args=[child])
+        watch.start()
         try:
             assert child.stdout is not None
             for line in child.stdout:
@@ -152,7 +142,12 @@ def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Cal
             return child.wait()
         finally:
             child.terminate()
-            child.wait()
+            watch.join()
+
+
+def _end_with(launcher: subprocess.Popen[str]) -> None:
+    launcher.wait()
+    end_survivors()
 
 
 def environment(config: dict[str, Any], folder: Path, cluster: Cluster) -> dict[str, str]:
@@ -174,15 +169,9 @@ def environment(config: dict[str, Any], folder: Path, cluster: Cluster) -> dict[
 
 def why(output: Path, log: Path, code: int) -> str:
     if (output / FAILURE).is_file():
-        return f"training stopped: {read_json(output / FAILURE)['reason']}; lower learning_rate or look at {log}"
+        good = last_good(output)
+        left = f"the last good checkpoint is {good[0]} (step {good[1]})" if good else "there is no good checkpoint"
+        reason = read_json(output / FAILURE)["reason"]
+        return f"training stopped: {reason}; {left}; lower learning_rate or look at {log}"
     tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-LAST_LINES:])
     return f"axolotl ended (exit code {code}) without completing; the end of {log}:\n{tail}"
-
-
-def _checked(marker: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    if marker["not_finite"]:
-        first, count = marker["not_finite"][0], len(marker["not_finite"])
-        raise StageFailed(f"training left {count} tensors with NaN or infinity, the first: {first}")
-    if marker["steps"] < marker["planned_steps"] and not config.get("early_stopping_patience"):
-        raise StageFailed(f"training ended at step {marker['steps']} of {marker['planned_steps']}")
-    return marker

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import axolotl, gates, launch
+from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
 from stemma.merge import merge_adapter
@@ -159,7 +160,7 @@ def deepspeed_proof(config: dict[str, Any]) -> str:
 def trim(config: dict[str, Any]) -> None:
     """Drop what only resuming needed, and the useless full model DPO leaves beside its adapter."""
     output = Path(config["output_dir"])
-    for folder in (*output.glob("checkpoint-*"), output / "torn", Path(config["dataset_prepared_path"])):
+    for folder in (*output.glob("checkpoint-*"), output / ASIDE, Path(config["dataset_prepared_path"])):
         shutil.rmtree(folder, ignore_errors=True)
     (output / "model.safetensors").unlink(missing_ok=True)
 

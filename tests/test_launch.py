@@ -1,8 +1,9 @@
-"""Nothing half-written is believed: torn checkpoints, missing markers, runs that ended early."""
+"""Nothing half-written is believed: missing markers, runs that ended early; and nothing outlives its launcher."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -10,21 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from stemma import ROOT, launch
+from stemma.checkpoints import SEAL, binding_of
+from stemma.child import end_survivors
 from stemma.cluster import Cluster
-from stemma.errors import StageFailed, UserError
-
-
-def make_checkpoint(output: Path, step: int) -> Path:
-    folder = output / f"checkpoint-{step}"
-    (folder / f"global_step{step}").mkdir(parents=True)
-    (folder / "trainer_state.json").write_text(json.dumps({"global_step": step}))
-    save_file({"a": torch.ones(2)}, folder / "adapter_model.safetensors")
-    torch.save({"a": torch.ones(2)}, folder / f"global_step{step}" / "zero_pp_rank_0_mp_rank_00_optim_states.pt")
-    return folder
+from stemma.errors import UserError
+from stemma.jsonl import write_json
+from tests.test_checkpoints import BINDING, make_checkpoint
 
 
 def test_logs_are_off_unless_the_recipe_asks(tmp_path: Path) -> None:
@@ -52,69 +46,31 @@ def test_the_variable_that_switches_deepspeed_off_is_not_handed_on(
     assert "ACCELERATE_USE_CPU" not in launch.environment({}, tmp_path, Cluster())
 
 
-def marker(**changes: Any) -> dict[str, Any]:
-    return {"steps": 8, "planned_steps": 8, "not_finite": [], **changes}
-
-
-def test_a_whole_checkpoint(tmp_path: Path) -> None:
-    assert launch.is_complete(make_checkpoint(tmp_path, 4))
-
-
-def test_zero_0_keeps_its_optimizer_with_the_model(tmp_path: Path) -> None:
-    checkpoint = make_checkpoint(tmp_path, 4)
-    [states] = checkpoint.glob("global_step4/*.pt")
-    states.rename(states.with_name("mp_rank_00_model_states.pt"))
-    assert launch.is_complete(checkpoint)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["trainer_state.json", "adapter_model.safetensors", "global_step4/zero_pp_rank_0_mp_rank_00_optim_states.pt"],
-)
-@pytest.mark.parametrize("torn", ["cut", "missing"])
-def test_a_torn_checkpoint(name: str, torn: str, tmp_path: Path) -> None:
-    checkpoint = make_checkpoint(tmp_path, 4)
-    path = checkpoint / name
-    if torn == "cut":
-        path.write_bytes(path.read_bytes()[:-6])
-    else:
-        path.unlink()
-    assert not launch.is_complete(checkpoint)
-
-
-def test_torn_checkpoints_are_moved_aside_and_prepared_data_is_dropped(tmp_path: Path) -> None:
-    make_checkpoint(tmp_path, 4)
-    (make_checkpoint(tmp_path, 8) / "trainer_state.json").unlink()
-    prepared = tmp_path / "prepared"
-    prepared.mkdir()
-    launch.prepare({"dataset_prepared_path": str(prepared)}, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "torn"]
-    assert (tmp_path / "torn" / "checkpoint-8").is_dir()
+def config_in(folder: Path) -> dict[str, Any]:
+    places = {"output_dir": str(folder / "training"), "dataset_prepared_path": str(folder / "prepared")}
+    return places | {"base_model": "some/model"}
 
 
 def test_a_complete_run_is_not_trained_again(tmp_path: Path) -> None:
-    (tmp_path / "completed.json").write_text(json.dumps(marker()))
-    assert launch.train({"output_dir": str(tmp_path)}, tmp_path / "axolotl.yml", Cluster(), print) == marker()
+    config = config_in(tmp_path)
+    marker = {"binding": binding_of(config), "steps": 8}
+    write_json(tmp_path / "training" / "completed.json", marker)
+    assert launch.train(config, tmp_path / "axolotl.yml", Cluster(), print) == marker
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"not_finite": ["a.lora_B", "b.lora_B"]}, "2 tensors with NaN or infinity, the first: a.lora_B"),
-        ({"steps": 5}, "ended at step 5 of 8"),
-    ],
-)
-def test_a_marker_with_bad_news(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
-    (tmp_path / "completed.json").write_text(json.dumps(marker(**changes)))
-    with pytest.raises(StageFailed, match=said):
-        launch.train({"output_dir": str(tmp_path)}, tmp_path / "axolotl.yml", Cluster(), print)
+def test_another_trainings_marker_is_not_believed(tmp_path: Path) -> None:
+    """Somebody trained by hand in the same folder, with other settings."""
+    config = config_in(tmp_path)
+    write_json(tmp_path / "training" / "completed.json", {"binding": "of another", "steps": 8})
+    assert launch.completed(tmp_path / "training", binding_of(config)) is None
+    assert launch.prepare(config, binding_of(config), 1) == []
+    assert not (tmp_path / "training" / "completed.json").exists()
 
 
 def test_several_processes_need_deepspeed(tmp_path: Path) -> None:
-    config = {"output_dir": str(tmp_path / "training"), "dataset_prepared_path": str(tmp_path / "prepared")}
     told = "2 training processes without `deepspeed`\n  expected: DeepSpeed, or one process\n  hint: on CPUs they would"
     with pytest.raises(UserError, match=told):
-        launch.train(config, tmp_path / "axolotl.yml", Cluster(processes=2), print)
+        launch.train(config_in(tmp_path), tmp_path / "axolotl.yml", Cluster(processes=2), print)
 
 
 def test_why_a_run_stopped(tmp_path: Path) -> None:
@@ -122,7 +78,24 @@ def test_why_a_run_stopped(tmp_path: Path) -> None:
     assert "exit code 0" in launch.why(tmp_path, tmp_path / "axolotl.log", 0)
     assert launch.why(tmp_path, tmp_path / "axolotl.log", 0).endswith("the last line")
     (tmp_path / "failure.json").write_text(json.dumps({"step": 3, "reason": "the loss of step 3 is nan"}))
-    assert "training stopped: the loss of step 3 is nan" in launch.why(tmp_path, tmp_path / "axolotl.log", 1)
+    told = launch.why(tmp_path, tmp_path / "axolotl.log", 1)
+    assert told.startswith("training stopped: the loss of step 3 is nan; there is no good checkpoint; lower learning_r")
+    make_checkpoint(tmp_path, 2)
+    told = launch.why(tmp_path, tmp_path / "axolotl.log", 1)
+    assert f"the last good checkpoint is {tmp_path}/checkpoint-2 (step 2)" in told
+
+
+def test_prepared_data_and_an_old_failure_are_dropped(tmp_path: Path) -> None:
+    prepared, output = tmp_path / "prepared", tmp_path / "training"
+    make_checkpoint(output, 4)
+    (make_checkpoint(output, 8) / SEAL).unlink()
+    prepared.mkdir()
+    (output / "failure.json").write_text("{}")
+    (output / "completed.json").write_text("{}")
+    config = {"dataset_prepared_path": str(prepared), "output_dir": str(output)}
+    assert launch.prepare(config, BINDING, 1) == ["checkpoint-8 is not written to its end: moved to torn/"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["training"]
+    assert sorted(path.name for path in output.iterdir()) == ["checkpoint-4", "torn"]
 
 
 def test_a_child_ends_with_its_killed_parent() -> None:
@@ -141,3 +114,19 @@ def test_a_child_ends_with_its_killed_parent() -> None:
     while child.exists() and " Z " not in child.read_text() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not child.exists() or " Z " in child.read_text()
+
+
+def test_ranks_that_outlive_their_launcher_are_ended() -> None:
+    """A launcher that starts a process in a session of its own, as torchrun does, and is killed."""
+    start = "subprocess.Popen(['sleep', '60'], start_new_session=True)"
+    code = f"import subprocess, time; {start}; print('!', flush=True); time.sleep(60)"
+    variables = os.environ | {"STEMMA_PID": str(os.getpid())}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=variables) as launcher:
+        assert launcher.stdout is not None
+        launcher.stdout.readline()
+        [survivor] = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+        launcher.kill()
+        launcher.wait()
+        assert Path(f"/proc/{survivor}/environ").read_bytes()
+        end_survivors()
+        assert launcher.stdout.read() == b"", "the pipe is closed: nobody holds it any more"

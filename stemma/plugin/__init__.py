@@ -1,7 +1,7 @@
 """The Axolotl plugin: it runs inside the training processes. One concern a file:
 
 `cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a non-finite loss) · `ranks` ·
-`on_ray` ·
+`on_ray` · `sealing` (checkpoints) ·
 `args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo` (the trainer), made of `logps` (pure),
 `head`, `preference` (pure), `batches` (pure), `shared` (pure) and `reference`.
 """
@@ -22,6 +22,7 @@ from stemma.plugin.cpu import let_deepspeed_run_on_cpu, refuse_ranks_apart
 from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
 from stemma.plugin.on_ray import count_all_workers, take_gloo
 from stemma.plugin.ranks import rank
+from stemma.plugin.sealing import given, guard_checkpoints
 from stemma.plugin.step_mean import average_over_the_step
 
 
@@ -32,12 +33,14 @@ class StemmaPlugin(BasePlugin):
         super().__init__()
         self.record = Record()
         self.model: Any = None
+        self.given: dict[str, Any] = {}
 
     def get_input_args(self) -> str:
         return "stemma.plugin.args.StemmaArgs"
 
     def register(self, cfg: dict[str, Any]) -> None:
         die_with_stemma()
+        self.given = given(cfg)
         if cfg.get("use_ray"):
             count_all_workers(cfg)
         if not torch.cuda.is_available():
@@ -69,6 +72,8 @@ class StemmaPlugin(BasePlugin):
         output = Path(cfg.output_dir)
         trainer.add_callback(self.record)
         self.record.describe = getattr(trainer, "describe", dict)
+        self.record.callbacks = trainer.callback_handler.callbacks
+        self.record.binding = guard_checkpoints(trainer, output, self.given)
         if cfg.stemma_loss_average == "step":
             average_over_the_step(trainer)
         stop_at_non_finite_loss(trainer, output)
@@ -76,4 +81,4 @@ class StemmaPlugin(BasePlugin):
 
     def post_train_unload(self, cfg: Any) -> None:
         if rank() == 0:
-            self.record.mark_completed(Path(cfg.output_dir))
+            self.record.conclude(Path(cfg.output_dir))
