@@ -82,9 +82,11 @@ def rows_a_step(config: dict[str, Any], processes: int) -> int:
 
 
 def write_history(work: Work, marker: dict[str, Any]) -> None:
-    """The trainer's log of the whole run; a resumed run evaluates the step it resumes at a second time."""
+    """The trainer's log of the whole run. A resumed run evaluates the step it resumes at a second time, and divides the
+    losses since then by all steps (`train_loss`)."""
     rows = {(row["step"], "eval_loss" in row, "train_runtime" in row): row for row in marker["history"]}
-    write_jsonl(work.folder / "history.jsonl", rows.values())
+    kept = ({name: value for name, value in row.items() if name != "train_loss"} for row in rows.values())
+    write_jsonl(work.folder / "history.jsonl", kept)
 
 
 def logs(config: dict[str, Any]) -> dict[str, str]:
