@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
-from stemma.runs import digest_json, digest_of
+from stemma.runs import digest_json, digest_of, digests_of_weights
 
 SEAL, ASIDE = "sealed.json", "torn"
 PREFIX = "checkpoint-"
@@ -39,17 +39,13 @@ def binding_of(config: dict[str, Any]) -> str:
     """The digest of all that decides what a training with this Axolotl config makes: settings, data, DeepSpeed's file
     and starting weights, by content, wherever they lie."""
     settings = {name: value for name, value in config.items() if name not in PLACES}
-    settings["base_model"] = _weights(config["base_model"])
+    # A hub model is told by its name, as Axolotl reads it.
+    settings["base_model"] = digests_of_weights(Path(config["base_model"])) or config["base_model"]
     if isinstance(config.get("deepspeed"), str):
         settings["deepspeed"] = _file(config["deepspeed"])
     for name in ("datasets", "test_datasets"):
         settings[name] = [{**dataset, "path": _file(dataset["path"])} for dataset in config.get(name) or []]
     return digest_json(_as_text(settings))
-
-
-def _weights(model: str) -> Any:
-    """Of a folder its weights' digests; a hub model's name as it is."""
-    return {path.name: digest_of(path) for path in sorted(Path(model).glob("*.safetensors"))} or model
 
 
 def _file(path: str) -> str:

@@ -12,7 +12,7 @@ from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
 from stemma.merge import merge_adapter
-from stemma.runs import digest_json, digest_of
+from stemma.runs import digest_json, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training_rows import ROWS, Part, Sample, Tokenize, prove, sample, tokenizing
@@ -190,7 +190,7 @@ def _describe(work: Work, start: Path) -> str:
 
 
 def _digest_of_weights(folder: Path) -> str:
-    return digest_json({path.name: digest_of(path) for path in sorted(folder.glob("*.safetensors"))})
+    return digest_json(digests_of_weights(folder))
 
 
 def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
