@@ -82,10 +82,9 @@ def rows_a_step(config: dict[str, Any], processes: int) -> int:
 
 
 def write_history(work: Work, marker: dict[str, Any]) -> None:
-    """The trainer's log of the whole run. A resumed run evaluates the step it resumes at a second time, and divides the
-    losses since then by all steps (`train_loss`)."""
-    rows = {(row["step"], "eval_loss" in row, "train_runtime" in row): row for row in marker["history"]}
-    kept = ({name: value for name, value in row.items() if name != "train_loss"} for row in rows.values())
+    """The trainer's log of the whole run, without `train_loss`: a resumed run divides the losses since then by all
+    steps."""
+    kept = ({name: value for name, value in row.items() if name != "train_loss"} for row in marker["history"])
     write_jsonl(work.folder / "history.jsonl", kept)
 
 

@@ -299,6 +299,20 @@ def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(bench: Bench, r
     assert "Traceback" not in said[0]
 
 
+def test_early_stopping_goes_on_counting(bench: Bench) -> None:
+    """A rate at which no validation loss falls: the first is the best, and the third after it ends the training."""
+    stops = {"sft__early_stopping_patience": 3, "sft__learning_rate": "1e-30"}
+    runs = bench.fresh("early")
+    process = bench.start("sft", runs, 1, **stops)
+    wait_for(2 * EVERY + 1, runs, "sft", process)
+    kill(process, "everything")
+    assert last_good(training(runs, "sft")) == (training(runs, "sft") / f"checkpoint-{2 * EVERY}", 2 * EVERY)
+    bench.finish("sft", runs, 1, **stops)
+    assert Run(runs / "small").manifest("sft").facts["steps"] == 4 * EVERY
+    evaluated = [row["step"] for row in result(runs, "sft")[1] if "eval_loss" in row]
+    assert evaluated == [0, EVERY, 2 * EVERY, 3 * EVERY, 4 * EVERY], "each once"
+
+
 def test_two_runs_are_equal_bit_by_bit(bench: Bench) -> None:
     one, other = bench.fresh("one"), bench.fresh("other")
     for runs in (one, other):

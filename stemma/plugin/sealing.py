@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
-from stemma.checkpoints import SEAL, Seal, binding_of, put_in_order, sizes
+from stemma.checkpoints import SEAL, Seal, binding_of, checkpoints, put_in_order, sizes
 from stemma.child import COMPLETED
 from stemma.jsonl import write_json
 from stemma.plugin.evidence import not_finite
@@ -45,6 +45,8 @@ def guard_checkpoints(trainer: Any, output: Path, config: dict[str, Any]) -> str
     wait_for_all()
     trainer.add_callback(SealCheckpoints(binding, trainer.args.save_total_limit))
     trainer.args.save_total_limit = None  # it would delete the one before while this one is not yet sealed
+    if checkpoints(output):
+        trainer.args.eval_on_start = False  # that step was evaluated when it was reached; early stopping counts
     # How often the validation loss did not fall; other training than early stopping has no such state.
     stops_early = any(isinstance(callback, EarlyStoppingCallback) for callback in trainer.callback_handler.callbacks)
     trainer.args.restore_callback_states_from_checkpoint = stops_early

@@ -46,7 +46,7 @@ def test_older_checkpoints_go_when_the_next_is_sealed_and_not_for_a_bad_one(tmp_
 
 
 def trainer(*callbacks: Any) -> Any:
-    args = SimpleNamespace(save_total_limit=2, restore_callback_states_from_checkpoint=False)
+    args = SimpleNamespace(save_total_limit=2, restore_callback_states_from_checkpoint=False, eval_on_start=True)
     handler = SimpleNamespace(callbacks=list(callbacks))
     return SimpleNamespace(args=args, callback_handler=handler, add_callback=handler.callbacks.append)
 
@@ -59,7 +59,7 @@ def test_a_training_that_begins_is_not_complete_and_takes_rotation_over(tmp_path
     guarded = trainer()
     assert guard_checkpoints(guarded, tmp_path, config) == binding_of(config)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "torn"]
-    assert guarded.args.save_total_limit is None
+    assert (guarded.args.save_total_limit, guarded.args.eval_on_start) == (None, False)
     assert guarded.callback_handler.callbacks[-1].keep == 2
 
 
@@ -68,6 +68,7 @@ def test_early_stopping_goes_on_counting(tmp_path: Path) -> None:
         guarded = trainer(*callbacks)
         guard_checkpoints(guarded, tmp_path, {"base_model": "some/model"})
         assert guarded.args.restore_callback_states_from_checkpoint is restored
+        assert guarded.args.eval_on_start, "nothing to go on from: the start is evaluated"
 
 
 def test_what_axolotls_command_line_changes_counts_as_given(tmp_path: Path) -> None:
