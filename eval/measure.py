@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict
 
 from eval.backends import Ids
 from stemma.recipe import EvalTask
+from stemma.runs import digest_json
 from stemma.templates import Template
 
 
 class Job(BaseModel):
-    """One variant and what to measure on it. Equal jobs give equal work, so its digest says what can be kept."""
+    """One variant and what to measure on it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,7 +32,17 @@ class Job(BaseModel):
     data: dict[str, str]
     """The test file of each task that reads one."""
     threads: int
+    machine: str
+    """Where it is measured: speeds hold for it alone."""
+    digests: dict[str, str]
+    """Of the weights and of each task's test file."""
     out: str
+
+    @property
+    def key(self) -> str:
+        """The digest of all that decides what is found. Where files lie and what the variant is called is not of it:
+        one recipe's reference is another's base."""
+        return digest_json(self.model_dump(exclude={"variant", "weights", "data", "out"}))
 
 
 Samples = dict[str, list[dict[str, Any]]]

@@ -1,12 +1,14 @@
 """The eval stage: starts a fresh process for each variant, then scores what they measured.
 
-Measuring (slow, in `eval.worker`) and scoring (pure) are apart: what a killed stage has measured is kept, and the
-rewards of every format, llama.cpp's too, are taken against the same reference figures.
+Measuring (slow, in `eval.worker`) and scoring (pure) are apart: what was measured is kept beside the run folders, by
+the content it was measured on, for a killed stage, for changed settings and for other recipes (their reference is the
+same base model). The rewards of every format, llama.cpp's too, are taken against the same reference figures.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from importlib import import_module
@@ -20,12 +22,14 @@ from stemma.child import die_with_parent
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.rows import Score
-from stemma.runs import digest_json
+from stemma.runs import digest_json, digest_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.weights import weights_of
 
 LOG_LINES = 15
+MEASURED = "measured"
+"""Beside the run folders."""
 CHIEF = "merged"
 """The variant others are compared with: what training made, before any format took something away."""
 
@@ -86,19 +90,30 @@ def make_job(work: Work, variant: str, files: dict[str, Path]) -> Job:
     weights = work.input("export", variant) if exported else weights_of(work, variant)
     # The reference's folder: every variant has its tokenizer, and a GGUF file has no other.
     template = Template.read(work.recipe.template, weights_of(work, section.reference))
-    return Job(
+    job = Job(
         variant=variant, kind="gguf" if variant.startswith("gguf-") else "hf", weights=str(weights),
         template=template.text, bos=template.bos, eos=template.eos, tasks=section.tasks,
         data={task: str(path) for task, path in files.items()}, threads=section.threads or os.cpu_count() or 1,
-        out=str(work.folder / "measured" / f"{variant}.json"),
+        machine=platform.node(), digests=_digests(work, variant, weights, files), out="",
     )  # fmt: skip
+    return job.model_copy(update={"out": str(work.run.root.parent / MEASURED / f"{job.key[:32]}.json")})
+
+
+def _digests(work: Work, variant: str, weights: Path, files: dict[str, Path]) -> dict[str, str]:
+    """From the manifests, as far as the weights were made here."""
+    data = work.run.manifest("data").outputs
+    found = {task: data[f"{import_module(f'eval.tasks.{task}').PART}/test"].sha256 for task in files}
+    if variant == "base" and not work.recipe.base:
+        return found | {"weights": digest_json([digest_of(path) for path in sorted(weights.glob("*.safetensors"))])}
+    stage, name = ("export", variant) if variant in work.recipe.exported() else (variant, "merged")
+    return found | {"weights": work.run.manifest(stage).outputs[name].sha256}
 
 
 def measure(work: Work, job: Job) -> Measured:
-    """The findings of one variant: kept from a killed attempt at the same job, or measured now."""
+    """The findings of one variant: kept of an equal job, or measured now."""
     out = Path(job.out)
-    if out.is_file() and (kept := Measured.model_validate(read_json(out))).key == digest_json(job.model_dump()):
-        work.say(f"eval: {job.variant} was measured before the stop, kept")
+    if not work.force and out.is_file() and (kept := Measured.model_validate(read_json(out))).key == job.key:
+        work.say(f"eval: {job.variant} was measured before, kept ({out})")
         return kept
     work.say(f"eval: measuring {job.variant}")
     job_path = work.folder / "jobs" / f"{job.variant}.json"

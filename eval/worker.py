@@ -13,7 +13,6 @@ from eval.backends import Backend, Request, open_backend
 from eval.measure import Job, Measured, Samples, Setting
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json, write_json
-from stemma.runs import digest_json
 from stemma.templates import Template, answered
 
 
@@ -31,7 +30,7 @@ def main(job_path: str) -> None:
         rows, _ = task.read(Path(job.data[options.task]), options.limit) if task.PART else ([], 0)
         found = task.measure(backend, Setting(template, options, rows, Path(job.weights), load_seconds))
         samples[options.task] = [sample.model_dump() for sample in found]
-    write_json(Path(job.out), Measured(key=digest_json(job.model_dump()), samples=samples).model_dump())
+    write_json(Path(job.out), Measured(key=job.key, samples=samples).model_dump())
 
 
 def self_test(backend: Backend, template: Template, variant: str) -> None:

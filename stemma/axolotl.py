@@ -28,6 +28,9 @@ DEFAULTS: dict[str, Any] = {
 process itself (0): a pool of even one costs seconds to start, six times a stage. Axolotl would turn its Triton LoRA
 kernels on by itself, also where there is no GPU to run them."""
 
+REFERENCES = "references"
+"""Beside the run folders."""
+
 DPO_FIELDS = {
     "field_prompt": "prompt",
     "field_chosen": "chosen",
@@ -47,6 +50,8 @@ class Paths:
     validation: Path | None
     prepared: Path
     output: Path
+    references: Path
+    """What DPO's reference says of whole data sets, by content: for every recipe and every trial of a search."""
 
     @classmethod
     def planned(cls, run: Run, recipe: Recipe, stage: str) -> Paths:
@@ -54,7 +59,8 @@ class Paths:
         folder = run.folder(stage)
         start = run.folder("base") / "init" if stage == "base" else start_folder(run, recipe, stage)
         validation = None if stage == "base" else folder / "input" / "validation.jsonl"
-        return cls(start, folder / "input" / "train.jsonl", validation, folder / "prepared", folder / "training")
+        train, references = folder / "input" / "train.jsonl", run.root.parent / REFERENCES
+        return cls(start, train, validation, folder / "prepared", folder / "training", references)
 
 
 def start_folder(run: Run, recipe: Recipe, stage: str) -> Path:
@@ -86,16 +92,17 @@ def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>", pad: s
         "output_dir": str(paths.output),
         "seed": recipe.seed,
         "auto_resume_from_checkpoints": True,
-        **_trainer(recipe, stage),
+        **_trainer(recipe, stage, paths.references),
         **keys,
     }
 
 
-def _trainer(recipe: Recipe, stage: str) -> dict[str, Any]:
+def _trainer(recipe: Recipe, stage: str, references: Path) -> dict[str, Any]:
     """The keys by which the plugin puts its own DPO trainer, and its own mean of losses, in place of Axolotl's."""
     section = recipe.stage(stage) if stage != "base" else None
     if isinstance(section, PreferenceStage):
-        return {} if isinstance(section.trainer, str) else {"stemma_dpo": section.trainer.model_dump()}
+        ours = {} if isinstance(section.trainer, str) else {"stemma_dpo": section.trainer.model_dump()}
+        return ours | ({"stemma_references": str(references)} if ours else {})
     return {"stemma_loss_average": section.loss_average if isinstance(section, AnswerStage) else "step"}
 
 

@@ -19,8 +19,8 @@ from stemma.runs import digest_json, digest_of, digests_of_weights
 
 SEAL, ASIDE = "sealed.json", "torn"
 PREFIX = "checkpoint-"
-PLACES = ("output_dir", "dataset_prepared_path")
-"""Keys of Axolotl's that say where results go, not what they are."""
+PLACES = ("output_dir", "dataset_prepared_path", "stemma_references")
+"""Keys that say where results and caches lie, not what they are."""
 
 
 class Seal(BaseModel):

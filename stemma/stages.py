@@ -73,12 +73,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage is given: the recipe, the run, its own name and folder, and where to talk (stderr)."""
+    """What a stage is given: the recipe, the run, its own name and folder, and where to talk (stderr). `force`: nothing
+    that was found before is to be taken over."""
 
     recipe: Recipe
     run: Run
     stage: str
     say: Callable[[str], None]
+    force: bool = False
 
     @property
     def folder(self) -> Path:
@@ -133,7 +135,7 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
             return "reused"
         prepare(folder, key, force)
         start = _now()
-        result = importlib.import_module(MODULES[stage]).run(Work(recipe, run, stage, say))
+        result = importlib.import_module(MODULES[stage]).run(Work(recipe, run, stage, say, force))
         manifest = Manifest(
             stage=stage, recipe=recipe.name, key=key, section=section, overrides=recipe.overrides, inputs=inputs,
             outputs={name: describe(folder, path) for name, path in result.outputs.items()},

@@ -55,7 +55,9 @@ def search(recipe: Recipe, run: Run, say: Callable[[str], None], force: bool = F
             trial = Trial(f"trial-{digest_json(values)[:8]}", values)
             say(f"{trial.name} ({number} of {len(combinations)}): {' '.join(trial.sets(sweep.stage))}")
             opened = load(recipe.path, [*recipe.overrides, *trial.sets(sweep.stage)])
-            trials.append(_finish(trial, TrialWork(opened, run, sweep.stage, say, folder / trial.name), sweep, force))
+            trials.append(
+                _finish(trial, TrialWork(opened, run, sweep.stage, say, force, folder / trial.name), sweep, force)
+            )
         results = Results(sweep.stage, sweep.metric, sweep.goal, ranked(trials, sweep.goal))
         write_json(folder / RESULTS, asdict(results) | {"take": results.take()})
         write_text(folder / "sweep.md", "\n".join([*markdown(results.heads(), results.rows()), "", results.take(), ""]))

@@ -128,6 +128,7 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
         validation=files["validation"].resolve() if "validation" in files else None,
         prepared=(work.folder / "prepared").resolve(),
         output=(work.folder / "training").resolve(),
+        references=(work.run.root.parent / axolotl.REFERENCES).resolve(),
     )
     pad = template.eos if lacks_padding(start) else ""
     config = axolotl.render(work.recipe, work.stage, paths, template.stop(), pad)

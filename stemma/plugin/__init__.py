@@ -63,7 +63,8 @@ class StemmaPlugin(BasePlugin):
         from stemma.plugin.dpo import DpoTrainer
 
         # Axolotl gives its own trainer the model as first argument, a plugin's none.
-        return partial(DpoTrainer, self.model, options=Options.model_validate(dict(cfg.stemma_dpo)))
+        kept = Path(cfg.stemma_references) if cfg.stemma_references else None
+        return partial(DpoTrainer, self.model, options=Options.model_validate(dict(cfg.stemma_dpo)), kept=kept)
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
         return {"precompute_ref_log_probs": True} if cfg.stemma_dpo and cfg.stemma_dpo.precompute_reference else {}

@@ -13,4 +13,6 @@ class StemmaArgs(BaseModel):
     """Merged by Axolotl into its schema. Absent: Axolotl's own DPO trainer, and its own mean of SFT's losses."""
 
     stemma_dpo: DpoTrainer | None = None
+    stemma_references: str | None = None
+    """The folder of precomputed references, by content; absent: in the output folder."""
     stemma_loss_average: Literal["step", "micro_batch"] | None = None

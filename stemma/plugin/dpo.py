@@ -27,10 +27,10 @@ NOT_MODEL = {"completion_mask", *REFERENCE}
 
 
 class DpoTrainer(AxolotlDPOTrainer):
-    """Takes what AxolotlDPOTrainer takes, and the `options` of the recipe's `dpo.trainer`."""
+    """Takes what AxolotlDPOTrainer takes, the recipe's `dpo.trainer` as options, and where references are kept."""
 
-    def __init__(self, *given: Any, options: Options, **named: Any) -> None:
-        self.options = options
+    def __init__(self, *given: Any, options: Options, kept: Path | None = None, **named: Any) -> None:
+        self.options, self.kept = options, kept
         self.redirect = _ForwardRedirection()  # through the engine's forward, whose hooks gather what ZeRO-3 spread
         self.proved = self.compared = False
         super().__init__(*given, **named)
@@ -107,7 +107,7 @@ class DpoTrainer(AxolotlDPOTrainer):
         weights = digest_weights(folder, getattr(self.model.config, "_commit_hash", None))
         settings = {name: str(getattr(self.args, name)) for name in ("max_length", "truncation_mode", "ld_alpha")}
         settings |= {"dtype": str(self.model.dtype), "ours": str(self._is_ours(model)), "shares": str(self.shares)}
-        cache = Cache(Path(self.args.output_dir) / "reference", weights, settings)
+        cache = Cache(self.kept or Path(self.args.output_dir) / "reference", weights, settings)
         return add_reference(dataset, self._lengths(dataset), cache, self.accelerator, score)
 
     def _placed(self) -> Any:

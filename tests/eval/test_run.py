@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from eval.backends import open_backend
-from eval.run import run
+from eval.run import make_job, run
+from eval.run import test_files as files_to_score
 from eval.worker import self_test
 from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_jsonl
@@ -46,11 +47,31 @@ def test_a_gguf_variant_is_scored_on_every_task(work: Work) -> None:
 
 def test_what_a_killed_stage_has_measured_is_kept(work: Work) -> None:
     run(work)
-    measured = work.folder / "measured" / "gguf-F16.json"
+    [measured] = (work.run.root.parent / "measured").iterdir()
     before = (measured.stat().st_mtime_ns, (work.folder / "results.json").read_text())
     (work.folder / "results.json").unlink()
     run(work)
     assert (measured.stat().st_mtime_ns, (work.folder / "results.json").read_text()) == before
+
+
+def test_what_was_measured_serves_another_recipe(work: Work, tmp_path: Path) -> None:
+    """Equal weights under another name, in another run beside it; other rows or another task are another job."""
+    run(work)
+    [measured] = (work.run.root.parent / "measured").iterdir()
+    before = measured.stat().st_mtime_ns
+    shutil.copytree(work.run.root, work.run.root.with_name("other"), ignore=shutil.ignore_patterns("eval"))
+    said: list[str] = []
+    other = Work(work.recipe, type(work.run)(work.run.root.with_name("other")), "eval", said.append)
+    run(other)
+    assert said == [f"eval: gguf-F16 was measured before, kept ({measured})"]
+    assert measured.stat().st_mtime_ns == before
+    forced = Work(work.recipe, other.run, "eval", said.append, force=True)
+    run(forced)
+    assert measured.stat().st_mtime_ns != before, "asked to, it measures again"
+    job = make_job(work, "gguf-F16", files := files_to_score(work))
+    assert job.key == make_job(other, "gguf-F16", files_to_score(other)).key
+    assert job.key != job.model_copy(update={"digests": job.digests | {"mcq": "other rows"}}).key
+    assert job.key != make_job(work, "gguf-F16", {"mcq": files["mcq"]}).key
 
 
 def test_a_worker_that_fails_stops_the_stage_and_shows_its_log(work: Work, tmp_path: Path) -> None:

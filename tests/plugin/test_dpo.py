@@ -134,6 +134,14 @@ def test_a_kept_reference_is_found_again_by_what_it_was_computed_from(tmp_path: 
     assert len(list((tmp_path / "reference").iterdir())) == 4
 
 
+def test_references_may_be_kept_for_all_recipes(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"precompute_ref_log_probs": True, "kept": tmp_path / "references"}
+    for output in (tmp_path / "one", tmp_path / "other"):
+        make_trainer(tiny_model(), output, {}, **settings)
+        assert not (output / "reference").exists()
+    assert len(list((tmp_path / "references").iterdir())) == 1
+
+
 def test_a_kept_reference_that_is_wrong_shows_in_the_first_batch(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"precompute_ref_log_probs": True}
     trainer = make_trainer(tiny_model(), tmp_path, {}, **settings)

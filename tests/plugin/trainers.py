@@ -55,6 +55,7 @@ def make_trainer(start: Path, output: Path, options: dict[str, bool] | None, **s
     lora = settings.pop("lora", {})
     attention = settings.pop("attention", "sdpa")
     data = settings.pop("train_dataset", None) or rows()
+    kept = settings.pop("kept", None)
     values = {"max_length": 48, "beta": 0.5, "per_device_train_batch_size": 4, "use_cpu": True, "bf16": False}
     values |= {"report_to": [], "logging_steps": 1, "remove_unused_columns": False, "seed": 7, "save_strategy": "no"}
     args = AxolotlDPOConfig(output_dir=str(output), **(values | settings))
@@ -69,7 +70,7 @@ def make_trainer(start: Path, output: Path, options: dict[str, bool] | None, **s
     torch.manual_seed(0)
     if options is None:
         return _with_adapter(DPOTrainer(model, **given))
-    return _with_adapter(DpoTrainer(model, options=Options.model_validate(options), **given))
+    return _with_adapter(DpoTrainer(model, options=Options.model_validate(options), kept=kept, **given))
 
 
 def _with_adapter(trainer: Any) -> Any:
