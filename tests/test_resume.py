@@ -34,7 +34,7 @@ __all__ = ["run"]  # the fixture: a run whose `data` and `base` are done
 
 STEPS, EVERY, KEPT = 30, 3, 2
 SETTINGS = {"train.max_steps": STEPS, "train.num_epochs": 9, "train.save_steps": EVERY, "train.warmup_steps": 2}
-SETTINGS["train.save_total_limit"] = KEPT
+SETTINGS |= {"train.save_total_limit": KEPT, "dpo.start_from": "base"}
 
 pytestmark = pytest.mark.slow
 
@@ -156,8 +156,6 @@ def is_zombie(pid: int) -> bool:
 )
 def test_killed_it_goes_on_and_ends_the_same(bench: Bench, stage: str, ranks: int, zero: int) -> None:
     settings = {"train__deepspeed": f"deepspeed/zero{zero}.json"}
-    if stage == "dpo":
-        bench.finish("sft", bench.kept, 1)
     whole, runs = bench.fresh("whole"), bench.fresh("killed")
     bench.finish(stage, whole, ranks, **settings)
     draw = random.Random(f"{stage} {ranks} {zero}")
