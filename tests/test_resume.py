@@ -33,7 +33,12 @@ from tests.test_train import LORA, run
 __all__ = ["run"]  # the fixture: a run whose `data` and `base` are done
 
 STEPS, EVERY, KEPT = 30, 3, 2
-SETTINGS = {"train.max_steps": STEPS, "train.num_epochs": 9, "train.save_steps": EVERY, "train.warmup_steps": 2}
+SETTINGS: dict[str, Any] = {
+    "train.max_steps": STEPS,
+    "train.num_epochs": 9,
+    "train.save_steps": EVERY,
+    "train.warmup_steps": 2,
+}
 SETTINGS |= {"train.save_total_limit": KEPT, "dpo.start_from": "base"}
 
 pytestmark = pytest.mark.slow
