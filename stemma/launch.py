@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import ROOT
-from stemma.checkpoints import last_good, put_in_order
+from stemma.checkpoints import binding_of, last_good, put_in_order
 from stemma.child import COMPLETED, FAILURE, die_with_parent, end_survivors
 from stemma.cluster import Cluster, interface_towards, read_cluster
 from stemma.errors import Problem, StageFailed, UserError
@@ -36,17 +36,23 @@ def train(config: dict[str, Any], file: Path, cluster: Cluster, say: Callable[[s
 
     Over several machines this is machine 0, which invites the others (`join`).
     """
-    output = Path(config["output_dir"])
-    marker = output / COMPLETED
-    if not marker.is_file():
+    output, binding = Path(config["output_dir"]), binding_of(config)
+    if (marker := completed(output, binding)) is None:
         command = _command(file, config, cluster)
-        for line in prepare(config, cluster.world_size):
+        for line in prepare(config, binding, cluster.world_size):
             say(line)
         with _invitation(file, config, cluster):
             code = _run(command, environment(config, file.parent, cluster), file.parent / "axolotl.log", say)
-        if not marker.is_file():
+        marker = completed(output, binding)
+        if marker is None:
             raise StageFailed(why(output, file.parent / "axolotl.log", code))
-    return _checked(read_json(marker), config)
+    return marker
+
+
+def completed(output: Path, binding: str) -> dict[str, Any] | None:
+    """The marker of a training that came to its end, if it is this one: by hand, another may have run here."""
+    marker = read_json(output / COMPLETED) if (output / COMPLETED).is_file() else {}
+    return marker if marker.get("binding") == binding else None
 
 
 def join(folder: Path, cluster: Cluster, say: Callable[[str], None]) -> None:
@@ -106,13 +112,14 @@ def _command(file: Path, config: dict[str, Any], cluster: Cluster) -> list[str]:
     return [*axolotl, "--launcher", "python"]
 
 
-def prepare(config: dict[str, Any], processes: int) -> list[str]:
+def prepare(config: dict[str, Any], binding: str, processes: int) -> list[str]:
     """What is left of a killed attempt, put right; returns what to tell of it. Prepared data is made anew: a kill while
     preparing leaves a folder Axolotl would trust."""
     output = Path(config["output_dir"])
     shutil.rmtree(config["dataset_prepared_path"], ignore_errors=True)
-    (output / FAILURE).unlink(missing_ok=True)
-    return put_in_order(output, config["stemma_binding"], processes)
+    for name in (FAILURE, COMPLETED):
+        (output / name).unlink(missing_ok=True)
+    return put_in_order(output, binding, processes)
 
 
 def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Callable[[str], None]) -> int:
@@ -168,12 +175,3 @@ def why(output: Path, log: Path, code: int) -> str:
         return f"training stopped: {reason}; {left}; lower learning_rate or look at {log}"
     tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-LAST_LINES:])
     return f"axolotl ended (exit code {code}) without completing; the end of {log}:\n{tail}"
-
-
-def _checked(marker: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    if marker["not_finite"]:
-        first, count = marker["not_finite"][0], len(marker["not_finite"])
-        raise StageFailed(f"training left {count} tensors with NaN or infinity, the first: {first}")
-    if marker["steps"] < marker["planned_steps"] and not config.get("early_stopping_patience"):
-        raise StageFailed(f"training ended at step {marker['steps']} of {marker['planned_steps']}")
-    return marker

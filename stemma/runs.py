@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,17 @@ def files_under(path: Path) -> list[Path]:
 
 def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in files_under(path))
+
+
+def digests_of_weights(folder: Path) -> dict[str, str]:
+    """Of each weights file by its name. Gigabytes are read once, though several places tell or bind by them."""
+    stats = {path: path.stat() for path in sorted(folder.glob("*.safetensors"))}
+    return {path.name: _digest_once(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
+
+
+@cache
+def _digest_once(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001 (of an overwritten file: another key)
+    return digest_of(path)
 
 
 def digest_of(path: Path) -> str:

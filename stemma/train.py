@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
 from stemma.merge import merge_adapter
 from stemma.plan import count_weights
-from stemma.runs import digest_json, digest_of
+from stemma.runs import digest_json, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training_rows import ROWS, Part, Sample, Tokenize, prove, sample, tokenizing
@@ -22,11 +21,6 @@ from stemma.weights import attention_of, weights_of
 
 MERGE_TEXTS = 32
 PROOF = "deepspeed.json"
-PLACES = (
-    *("base_model", "datasets", "test_datasets", "deepspeed"),
-    *("dataset_prepared_path", "output_dir", "stemma_references"),
-)
-"""Axolotl's keys that hold paths."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +85,10 @@ def rows_a_step(config: dict[str, Any], processes: int) -> int:
 
 
 def write_history(work: Work, marker: dict[str, Any]) -> None:
-    """The trainer's log of the whole run; a resumed run evaluates the step it resumes at a second time."""
-    rows = {(row["step"], "eval_loss" in row, "train_runtime" in row): row for row in marker["history"]}
-    write_jsonl(work.folder / "history.jsonl", rows.values())
+    """The trainer's log of the whole run, without `train_loss`: a resumed run divides the losses since then by all
+    steps."""
+    kept = ({name: value for name, value in row.items() if name != "train_loss"} for row in marker["history"])
+    write_jsonl(work.folder / "history.jsonl", kept)
 
 
 def logs(config: dict[str, Any]) -> dict[str, str]:
@@ -142,19 +137,9 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
     config = axolotl.render(work.recipe, work.stage, paths, template.stop(), pad)
     if "attn_implementation" not in work.recipe.axolotl(work.stage):
         config["attn_implementation"] = attention_of(start)
-    config["stemma_binding"] = bind(config, start)
     with (work.folder / "axolotl.yml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe").dump(config, stream)
     return config
-
-
-def bind(config: dict[str, Any], start: Path) -> str:
-    """The digest of all that decides what a training makes: settings, data (whose files' names hold their digests) and
-    starting weights, wherever they lie on this machine."""
-    settings = {name: value for name, value in config.items() if name not in PLACES}
-    data = [Path(dataset["path"]).name for name in ("datasets", "test_datasets") for dataset in config.get(name, [])]
-    deepspeed = digest_of(Path(config["deepspeed"])) if config.get("deepspeed") else None
-    return digest_json([settings, data, deepspeed, _digest_of_weights(start)])
 
 
 def prepared_part(samples: list[Sample], tokenize: Tokenize, work: Work, template: Template, stop: str) -> Part:
@@ -208,14 +193,7 @@ def _describe(work: Work, start: Path) -> str:
 
 
 def _digest_of_weights(folder: Path) -> str:
-    stats = [(path, path.stat()) for path in sorted(folder.glob("*.safetensors"))]
-    return _digest_once(tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats))
-
-
-@cache
-def _digest_once(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Gigabytes are read once, though four places tell or bind by them."""
-    return digest_json({path.name: digest_of(path) for path, _, _ in files})
+    return digest_json(digests_of_weights(folder))
 
 
 def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:

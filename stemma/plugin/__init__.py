@@ -14,20 +14,16 @@ from typing import Any
 
 import torch
 from axolotl.integrations.base import BasePlugin
-from axolotl.utils.logging import get_logger
 from transformers import set_seed
 
-from stemma.checkpoints import put_in_order
 from stemma.child import die_with_stemma
 from stemma.dpo_section import DpoTrainer as Options
 from stemma.plugin.cpu import let_deepspeed_run_on_cpu, refuse_ranks_apart
 from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
 from stemma.plugin.on_ray import count_all_workers, take_gloo
-from stemma.plugin.ranks import rank, ranks
-from stemma.plugin.sealing import SealCheckpoints
+from stemma.plugin.ranks import rank
+from stemma.plugin.sealing import given, guard_checkpoints
 from stemma.plugin.step_mean import average_over_the_step
-
-LOG = get_logger(__name__)
 
 
 class StemmaPlugin(BasePlugin):
@@ -37,15 +33,14 @@ class StemmaPlugin(BasePlugin):
         super().__init__()
         self.record = Record()
         self.model: Any = None
+        self.given: dict[str, Any] = {}
 
     def get_input_args(self) -> str:
         return "stemma.plugin.args.StemmaArgs"
 
     def register(self, cfg: dict[str, Any]) -> None:
         die_with_stemma()
-        if rank() == 0 and ranks():  # also by hand: Axolotl itself would go on from any checkpoint
-            for line in put_in_order(Path(cfg["output_dir"]), cfg.get("stemma_binding") or "", ranks()):
-                LOG.warning(line)
+        self.given = given(cfg)
         if cfg.get("use_ray"):
             count_all_workers(cfg)
         if not torch.cuda.is_available():
@@ -77,8 +72,9 @@ class StemmaPlugin(BasePlugin):
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         output = Path(cfg.output_dir)
         trainer.add_callback(self.record)
-        trainer.add_callback(SealCheckpoints(cfg.stemma_binding or ""))
         self.record.describe = getattr(trainer, "describe", dict)
+        self.record.callbacks = trainer.callback_handler.callbacks
+        self.record.binding = guard_checkpoints(trainer, output, self.given)
         if cfg.stemma_loss_average == "step":
             average_over_the_step(trainer)
         stop_at_non_finite_loss(trainer, output)
@@ -86,4 +82,4 @@ class StemmaPlugin(BasePlugin):
 
     def post_train_unload(self, cfg: Any) -> None:
         if rank() == 0:
-            self.record.mark_completed(Path(cfg.output_dir), early=bool(cfg.early_stopping_patience))
+            self.record.conclude(Path(cfg.output_dir))

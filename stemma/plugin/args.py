@@ -15,6 +15,4 @@ class StemmaArgs(BaseModel):
     stemma_dpo: DpoTrainer | None = None
     stemma_references: str | None = None
     """The folder of precomputed references, by content; absent: in the output folder."""
-    stemma_binding: str | None = None
-    """Of recipe, data and weights: checkpoints with another are not gone on with."""
     stemma_loss_average: Literal["step", "micro_batch"] | None = None

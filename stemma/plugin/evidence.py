@@ -1,21 +1,21 @@
 """What training leaves for Stemma's gates: the first batch and what was said of it, why it stopped, that it completed.
 
 Beside the weights: `first_step.rank*.safetensors` (the first batch) and `first_step.json` (DPO: what the trainer said
-of it), `failure.json` (why it stopped), and, as the very last act, `completed.json`.
+of it), and, as the very last act, `failure.json` (why it stopped) or `completed.json`.
 """
 
 from __future__ import annotations
 
 import gc
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from transformers import TrainerCallback
+from transformers import EarlyStoppingCallback, TrainerCallback
 
 from stemma.child import COMPLETED, FAILURE
 from stemma.jsonl import write_json
@@ -29,6 +29,10 @@ class Record(TrainerCallback):
     """Remembers what the completion marker says."""
 
     state: Any = None
+    binding = ""
+    callbacks: Sequence[TrainerCallback] = ()
+    """The trainer's."""
+    stopped_early = False
     trainable = 0
     parameters = 0
     describe: Callable[[], dict[str, str]] = dict
@@ -44,15 +48,28 @@ class Record(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.state = state
+        rules = [callback for callback in self.callbacks if isinstance(callback, EarlyStoppingCallback)]
+        self.stopped_early = any(rule.early_stopping_patience_counter >= rule.early_stopping_patience for rule in rules)
 
-    def mark_completed(self, output: Path, early: bool) -> None:
-        """Only of a training that reached its last step, or was ended `early` by its own rule."""
-        if self.state is None or (self.state.global_step < self.state.max_steps and not early):
-            return
+    def conclude(self, output: Path) -> None:
+        """The completion marker, or why there is none."""
+        if reason := self._shortfall(not_finite(output)):
+            write_json(output / FAILURE, {"step": self.state.global_step, "reason": reason})
+        else:
+            self._mark_completed(output)
+
+    def _shortfall(self, broken: list[str]) -> str | None:
+        if broken:
+            return f"it left {len(broken)} tensors with NaN or infinity, the first: {broken[0]}"
+        if self.state.global_step < self.state.max_steps and not self.stopped_early:
+            return f"it ended at step {self.state.global_step} of {self.state.max_steps}"
+        return None
+
+    def _mark_completed(self, output: Path) -> None:
         completed = {
+            "binding": self.binding,
             "steps": self.state.global_step,
             "planned_steps": self.state.max_steps,
-            "not_finite": not_finite(output),
             "trainable_parameters": self.trainable,
             "parameters": self.parameters,
             "peak_memory": peak_memory(),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import EarlyStoppingCallback
 
 from stemma.child import COMPLETED, FAILURE
 from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
@@ -68,22 +69,40 @@ def test_a_resumed_run_keeps_the_first_record(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_marker_tells_of_broken_weights(tmp_path: Path) -> None:
+def concluded(output: Path, step: int, **changes: Any) -> dict[str, dict[str, Any]]:
+    """What a training of eight steps leaves when the trainer came out of its loop at `step`."""
+    record = Record()
+    record.binding, record.callbacks = "of this work", changes.get("callbacks", ())
+    state = SimpleNamespace(global_step=step, max_steps=8, log_history=[{"loss": 1.0}])
+    record.on_train_end(None, state, None)
+    record.conclude(output)
+    return {path.name: json.loads(path.read_text()) for path in output.glob("*.json")}
+
+
+def test_a_whole_training_is_marked_as_completed(tmp_path: Path) -> None:
+    save_file({"good": torch.ones(1)}, tmp_path / "adapter_model.safetensors")
+    [(name, written)] = concluded(tmp_path, 8).items()
+    peak = written.pop("peak_memory")
+    assert name == COMPLETED
+    assert written == {
+        "binding": "of this work", "steps": 8, "planned_steps": 8, "trainable_parameters": 0, "parameters": 0,
+        "trainer": {}, "history": [{"loss": 1.0}],
+    }  # fmt: skip
+    assert peak["bytes"] > 2**27, "Python with torch loaded"
+    assert peak["of"] == ("GPU memory allocated" if torch.cuda.is_available() else "resident memory")
+
+
+def test_broken_weights_complete_nothing(tmp_path: Path) -> None:
     save_file({"good": torch.ones(1), "bad": torch.tensor([float("nan")])}, tmp_path / "adapter_model.safetensors")
-    record = Record()
-    record.state = SimpleNamespace(global_step=8, max_steps=8, log_history=[{"loss": 1.0}])
-    record.mark_completed(tmp_path, early=False)
-    written = json.loads((tmp_path / COMPLETED).read_text())
-    assert (written["not_finite"], written["steps"], written["planned_steps"]) == (["bad"], 8, 8)
-    assert written["peak_memory"]["bytes"] > 2**27, "Python with torch loaded"
-    assert written["peak_memory"]["of"] == ("GPU memory allocated" if torch.cuda.is_available() else "resident memory")
+    reason = "it left 1 tensors with NaN or infinity, the first: bad"
+    assert concluded(tmp_path, 8) == {FAILURE: {"step": 8, "reason": reason}}
 
 
-def test_an_interrupted_training_is_not_marked(tmp_path: Path) -> None:
-    record = Record()
-    record.mark_completed(tmp_path, early=False)
-    record.state = SimpleNamespace(global_step=5, max_steps=8, log_history=[])
-    record.mark_completed(tmp_path, early=False)
-    assert list(tmp_path.iterdir()) == []
-    record.mark_completed(tmp_path, early=True)
-    assert json.loads((tmp_path / COMPLETED).read_text())["steps"] == 5, "its own rule ended it"
+def test_a_training_that_ended_early_is_complete_only_by_its_own_rule(tmp_path: Path) -> None:
+    rule = EarlyStoppingCallback(early_stopping_patience=3)
+    rule.early_stopping_patience_counter = 2
+    told = {FAILURE: {"step": 5, "reason": "it ended at step 5 of 8"}}
+    assert concluded(tmp_path, 5) == concluded(tmp_path, 5, callbacks=[rule]) == told
+    (tmp_path / FAILURE).unlink()
+    rule.early_stopping_patience_counter = 3
+    assert concluded(tmp_path, 5, callbacks=[rule])[COMPLETED]["steps"] == 5
