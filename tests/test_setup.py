@@ -27,6 +27,7 @@ BROUGHT = {  # imports that a declared package brings along, by design
     "markupsafe": "jinja2",
     "pydantic_core": "pydantic",
     "trl": "axolotl",
+    "yaml": "axolotl",  # its file is read as it reads it
 }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ import torch
 from safetensors.torch import load_file
 
 from stemma import ROOT
+from stemma.checkpoints import last_good
 from stemma.jsonl import read_dicts
 from stemma.runs import Run
 from tests.conftest import Write
 from tests.networks import need_namespaces, two_machines
+from tests.test_resume import below
 from tests.test_train import LORA, run
 
 __all__ = ["run"]  # the fixture: a run whose `data` and `base` are done
@@ -38,10 +42,11 @@ def machines() -> Iterator[list[tuple[str, str]]]:
 
 
 def start(verb: str, recipe: Path, runs: Path, batch: int, **given: Any) -> subprocess.Popen[str]:
-    """`python -m stemma VERB`, in a namespace and with the variables given."""
+    """`python -m stemma VERB`, in a namespace, with overrides `sets` and the variables given."""
     inside = ["ip", "netns", "exec", given.pop("namespace")] if "namespace" in given else []
     command = [sys.executable, "-m", "stemma", verb, str(recipe), "--runs", str(runs)]
-    overrides = ["--set", f"train.micro_batch_size={batch}"]
+    settings = {"train.micro_batch_size": batch} | given.pop("sets", {})
+    overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     variables = os.environ | {"OMP_NUM_THREADS": "1"} | {name: str(value) for name, value in given.items()}
     return subprocess.Popen(
         [*inside, *command, *overrides], cwd=ROOT, env=variables, text=True,
@@ -92,3 +97,41 @@ def test_two_machines_are_one(write_recipe: Write, run: Run, machines: list[tupl
         assert losses(several, stage) == losses(ranks, stage)
         assert losses(several, stage) == pytest.approx(losses(one, stage), abs=LOSS)
         assert (adapter(several, stage) - adapter(one, stage)).norm() / adapter(one, stage).norm() < ADAPTER
+
+
+def start_both(
+    machines: list[tuple[str, str]], recipe: Path, runs: Path, sets: dict[str, Any]
+) -> list[subprocess.Popen[str]]:
+    """`sft` on both, machine 0 first."""
+    shared = {"NNODES": 2, "MASTER": f"{machines[0][1]}:29512", "sets": sets}
+    return [
+        start("sft", recipe, runs, batch=2, namespace=name, NODE_RANK=rank, **shared)
+        for rank, (name, _) in enumerate(machines)
+    ]
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_machine_dies(write_recipe: Write, run: Run, machines: list[tuple[str, str]], victim: int) -> None:
+    """The other fails and says so; the same commands go on, and end as if nothing had happened."""
+    recipe = write_recipe(("train:\n  adapter: lora\n  lora_r: 8\n", LORA))
+    sets = {"train.max_steps": 20, "train.num_epochs": 9, "train.save_steps": 3}
+    ranks, several = copied(run, "ranks"), copied(run, "several")
+    finish(start("sft", recipe, ranks, batch=2, GPUS=2, sets=sets))
+    both = start_both(machines, recipe, several, sets)
+    log = several / "small" / "sft" / "axolotl.log"
+    deadline = time.monotonic() + 300
+    while not log.is_file() or log.read_text(errors="replace").count("'loss': ") < 8:
+        assert time.monotonic() < deadline
+        assert both[victim].poll() is None
+        time.sleep(0.01)
+    for pid in [both[victim].pid, *(pid for pid, _ in below(both[victim].pid))]:
+        os.kill(pid, signal.SIGKILL)
+    said = both[1 - victim].communicate(timeout=200)[1]
+    assert both[1 - victim].returncode == 1, said[-3000:]
+    assert "axolotl ended (exit code 1) without completing" in said
+    both[victim].communicate()
+    assert Run(several / "small").read_manifest("sft") is None
+    assert last_good(several / "small" / "sft" / "training") is not None
+    finish(*start_both(machines, recipe, several, sets))
+    assert torch.equal(adapter(several, "sft"), adapter(ranks, "sft"))
+    assert losses(several, "sft") == losses(ranks, "sft")
