@@ -73,7 +73,7 @@ def go_through(recipe: Recipe, run: Run, kind: str) -> None:
         assert stages.execute(recipe, run, stage, print) == "done"
     for stage in recipe.training_stages():
         facts = run.manifest(stage).facts
-        counted = facts["trainable"]["trainable_parameters"], facts["trainable"]["parameters"]
+        counted = facts["counted"]["trained"], facts["counted"]["of"]
         assert counted == count_weights(recipe, run, stage), "as `plan` computes from the shapes"
         assert facts["peak_memory"]["bytes"] > 2**27
     gates = {(gate["variant"], gate["gate"]): gate for gate in read_json(run.output("export", "gates"))}
