@@ -38,8 +38,9 @@ SETTINGS: dict[str, Any] = {
     "train.num_epochs": 9,
     "train.save_steps": EVERY,
     "train.warmup_steps": 2,
+    "train.save_total_limit": KEPT,
+    "dpo.start_from": "base",
 }
-SETTINGS |= {"train.save_total_limit": KEPT, "dpo.start_from": "base"}
 
 pytestmark = pytest.mark.slow
 
