@@ -1,7 +1,7 @@
 """Killed at any moment, the same command goes on and ends the same: real Axolotl, DeepSpeed and `kill -9` (slow).
 
-A training of 30 steps with a checkpoint every 3 is killed three times, each time at another place after a few steps
-drawn by a fixed seed, and given again. On one rank and on two, in fp32 with one thread each, the adapter and the losses
+A training of 30 steps with a checkpoint every 3 is killed three times (under ZeRO-2 and 3 once), each time at another
+place after a few steps drawn by a fixed seed, and given again. On one rank and on two, in fp32 with one thread each, the adapter and the losses
 equal bit by bit those of a training that was never stopped.
 """
 
@@ -38,8 +38,9 @@ SETTINGS: dict[str, Any] = {
     "train.num_epochs": 9,
     "train.save_steps": EVERY,
     "train.warmup_steps": 2,
+    "train.save_total_limit": KEPT,
+    "dpo.start_from": "base",
 }
-SETTINGS |= {"train.save_total_limit": KEPT, "dpo.start_from": "base"}
 
 pytestmark = pytest.mark.slow
 
@@ -164,7 +165,7 @@ def test_killed_it_goes_on_and_ends_the_same(bench: Bench, stage: str, ranks: in
     whole, runs = bench.fresh("whole"), bench.fresh("killed")
     bench.finish(stage, whole, ranks, **settings)
     draw = random.Random(f"{stage} {ranks} {zero}")
-    for what in ("a rank", "the launcher", "everything"):
+    for what in ("a rank", "the launcher", "everything") if zero == 1 else ("a rank",):
         before, steps = last_good(training(runs, stage)), draw.randint(2, 7)
         process = bench.start(stage, runs, ranks, **settings)
         wait_for(steps, runs, stage, process)
