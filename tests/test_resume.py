@@ -1,8 +1,8 @@
 """Killed at any moment, the same command goes on and ends the same: real Axolotl, DeepSpeed and `kill -9` (slow).
 
 A training of 30 steps with a checkpoint every 3 is killed three times (under ZeRO-2 and 3 once), each time at another
-place after a few steps drawn by a fixed seed, and given again. On one rank and on two, in fp32 with one thread each, the
-adapter and the losses equal bit by bit those of a training that was never stopped.
+place after a few steps drawn by a fixed seed, and given again. On one rank and on two, in fp32 with one thread each,
+adapter and losses equal bit by bit those of a training that was never stopped.
 """
 
 from __future__ import annotations
