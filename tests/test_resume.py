@@ -93,11 +93,11 @@ def log_of(runs: Path, stage: str) -> Path:
 
 
 def result(runs: Path, stage: str) -> tuple[dict[str, list[float]], list[dict[str, float]]]:
-    """The adapter's every number, and the log without its clocks, and without the counts that begin anew with each
-    attempt."""
+    """The adapter's every number, and the log without its clocks, and without what each attempt tells of itself: counts
+    that begin anew, and that its reference is the precomputed one."""
     found = Run(runs / "small")
     tensors = load_file(found.output(stage, "adapter") / "adapter_model.safetensors")
-    rows = [{k: v for k, v in row.items() if not re.search("runtime|per_second|memory|tokens", k)}
+    rows = [{k: v for k, v in row.items() if not re.search("runtime|per_second|memory|tokens|apart", k)}
             for row in read_dicts(found.output(stage, "history"))]  # fmt: skip
     return {name: tensor.flatten().tolist() for name, tensor in tensors.items()}, rows
 
