@@ -1,8 +1,8 @@
 """DPO on one CPU rank and two under each ZeRO stage: steps a second, bytes exchanged. `python -m bench.scaling`.
 
-Real `axolotl train` under DeepSpeed over gloo, the same batch of four pairs cut over the ranks, one thread a rank, rounds
-interleaved. Each run has a network namespace of its own (`unshare`; without root a user namespace), whose loopback
-counter tells the bytes. 24 runs of about half a minute each with the default 3 rounds.
+Real `axolotl train` under DeepSpeed over gloo, the same batch of four pairs cut over the ranks, one thread a rank,
+rounds interleaved. Each run has a network namespace of its own (`unshare`; without root a user namespace), whose
+loopback counter tells the bytes. 24 runs of about half a minute each with the default 3 rounds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An Axolotl plugin for `bench.scaling`: notes, after every optimizer step, the time and the bytes loopback has carried.
+"""An Axolotl plugin for `bench.scaling`: notes after every optimizer step the time and the bytes loopback has carried.
 
 In a network namespace of their own the ranks are the only ones that use loopback, so its counter is what they exchange.
 """
