@@ -7,6 +7,7 @@ Prints a JSON object, then Markdown for bench/README.md. `--device cpu --small` 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -18,19 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.conditions import conditions
-from bench.gpu.device import hardware, parse, require, said
-from bench.gpu.settings import SEED, TURNS, choose
+from bench.gpu.needs import parse, require
 from bench.gpu.summary import report, summarise
 from stemma import ROOT
+from stemma.child import die_with_parent
 from stemma.errors import UserError
 
 TOTAL_SECONDS = 560
+CPU_PATIENCE = 4
+"""How many times as long all may take on a CPU, which is there to try the code."""
 LAST_LINES = 15
 
 
 @dataclass(frozen=True)
 class Part:
-    """`seconds` is its limit on a GPU; what a part leaves of it is not given to the next."""
+    """`seconds` is its limit on a GPU."""
 
     name: str
     command: tuple[str, ...]
@@ -58,8 +61,9 @@ def run(part: Part, flags: list[str], seconds: float, log: Path) -> tuple[str, s
     with log.open("w", encoding="utf-8") as output:
         device = flags[flags.index("--device") + 1]
         child = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env=environment(device), start_new_session=True
-        )
+            command, stdout=output, stderr=subprocess.STDOUT, env=environment(device), start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 (no other thread runs here; it must be set before the exec)
+        )  # fmt: skip
         problem = None
         try:
             code = child.wait(timeout=seconds)
@@ -81,22 +85,36 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     flags = ["--device", arguments.device, *(["--small"] if arguments.small else [])]
-    ends, folder = time.monotonic() + TOTAL_SECONDS, Path(tempfile.mkdtemp(prefix="stemma-bench-"))
-    outputs, cut = [], []
+    outputs, cut = run_all(flags, Path(tempfile.mkdtemp(prefix="stemma-bench-")))
+    print(summed_up(arguments, " ".join(["python -m bench.gpu", *flags]), outputs, cut))
+    return 1 if cut else 0
+
+
+def run_all(flags: list[str], folder: Path) -> tuple[list[str], list[str]]:
+    """What the parts printed, and which did not end well, with the reason."""
+    patience = CPU_PATIENCE if "cpu" in flags else 1
+    ends, outputs, cut = time.monotonic() + TOTAL_SECONDS * patience, [], []
     for part in PARTS:
         started = time.monotonic()
-        output, problem = run(part, flags, min(part.seconds, max(ends - started, 1)), folder / f"{part.name}.log")
+        seconds = min(part.seconds * patience, max(ends - started, 1))
+        output, problem = run(part, flags, seconds, folder / f"{part.name}.log")
         outputs.append(output)
         print(f"{part.name}: {problem or 'done'}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
         if problem:
             cut.append(f"{part.name} ({problem})")
             print("\n".join(output.splitlines()[-LAST_LINES:]), file=sys.stderr)
+    return outputs, cut
+
+
+def summed_up(arguments: argparse.Namespace, command: str, outputs: list[str], cut: list[str]) -> str:
+    from bench.gpu.device import hardware, said
+    from bench.gpu.settings import SEED, TURNS, choose
+
     setting, on_gpu = choose(arguments.device, arguments.small), arguments.device == "cuda"
     sizes = f"DPO: n = {setting.rows} pairs, {setting.pairs} a step, the faster of {TURNS} turns; seed {SEED}"
-    context = conditions(" ".join(["python -m bench.gpu", *flags]), hardware(arguments.device), sizes)
+    context = conditions(command, hardware(arguments.device), sizes)
     found = summarise([figures for output in outputs for figures in said(output)], context, cut, on_gpu)
-    print(json.dumps(found, indent=2), report(found, on_gpu), sep="\n\n")
-    return 1 if cut else 0
+    return f"{json.dumps(found, indent=2)}\n\n{report(found, on_gpu)}"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from typing import Any
 import axolotl.train  # noqa: F401 (its stack is what the garbage collector walks in a real run)
 
 from bench.dpo_setting import LOSS_ONLY, Options, Setting, loss_step, make_trainer, padding_share, train_step
-from bench.gpu.device import allocated, finished, forget_peak, parse, peak, require, say
+from bench.gpu.device import allocated, finished, forget_peak, peak, say
+from bench.gpu.needs import parse
 from bench.gpu.settings import TURNS, choose
 
 OURS = {"ours": Options(), "ours, prompts shared": Options(shared_prompts=True)}
@@ -79,7 +80,6 @@ def measure(name: str, setting: Setting) -> dict[str, Any]:
 
 def main() -> None:
     arguments = parse(__doc__)
-    require(arguments.device, arguments.small)
     setting = choose(arguments.device, arguments.small)
     for turn in range(TURNS):
         for name in [arguments.kind] if arguments.kind else NAMES:

@@ -10,7 +10,8 @@ from statistics import median
 import torch
 
 from bench.dpo_setting import GEMMA_2B, Setting
-from bench.gpu.device import finished, parse, require, say
+from bench.gpu.device import finished, say
+from bench.gpu.needs import parse
 from bench.gpu.settings import SMALL
 
 TOKENS = 4096
@@ -46,7 +47,6 @@ def tflops(shape: tuple[int, int, int], setting: Setting) -> float:
 
 def main() -> None:
     arguments = parse(__doc__)
-    require(arguments.device, arguments.small)
     setting, tokens, square = (SMALL, 256, 512) if arguments.small else (GEMMA_2B, TOKENS, SQUARE)
     dtype = str(setting.dtype).removeprefix("torch.")
     for name, shape in shapes(setting, tokens, square).items():

@@ -20,7 +20,8 @@ from axolotl.utils.trainer import setup_trainer
 from transformers import TrainerCallback
 
 from bench.dpo_setting import Setting
-from bench.gpu.device import finished, forget_peak, parse, peak, require, say
+from bench.gpu.device import finished, forget_peak, peak, say
+from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_config, model_shapes
 from stemma.axolotl import DEFAULTS
 from stemma.costs import Training, training_flops
@@ -145,7 +146,6 @@ def training(setting: Setting, given: dict[str, Any]) -> Training:
 
 def main() -> None:
     arguments = parse(__doc__)
-    require(arguments.device, arguments.small)
     setting = choose(arguments.device, arguments.small)
     for kind in [arguments.kind] if arguments.kind else ("stock", "fast"):
         say("sft", **measure(kind, setting, arguments.small))

@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from bench.gpu.device import require, said
+from bench.gpu.device import said
+from bench.gpu.needs import require
 from stemma import ROOT
 from stemma.errors import UserError
 

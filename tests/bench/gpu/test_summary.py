@@ -14,7 +14,8 @@ CONTEXT = {"command": "c", "date": "d", "hardware": "h", "sizes": "s", "load": "
 def turn(name: str, pace: float, building: float = 10.0, **changes: Any) -> dict[str, Any]:
     found = {
         "part": "dpo", "name": name, "pairs": 120, "pairs_per_second": pace, "building_seconds": building,
-        "tokens_a_side": 350, "loss": 0.5, "peak_gb": 40.0, "beyond_weights_gb": 35.0, "padding": 0.3, "logits": "bfloat16",
+        "tokens_a_side": 350, "loss": 0.5, "peak_gb": 40.0, "beyond_weights_gb": 35.0, "padding": 0.3,
+        "logits": "bfloat16",
         "gc_seconds_a_step": 0.2,
     }  # fmt: skip
     return found | changes
