@@ -19,7 +19,7 @@ FP32 = 4
 GEMMA_2B_DPO = Training(
     shapes=parse(PUBLISHED["google/gemma-2b"], "published shapes"), rank=8, targets=("q_proj", "v_proj"),
     preference=True, precomputed=True, checkpointing=False, chunked=True, length=1024, sequences=8, bytes=2,
-    quantised=None, moments=8, zero=1, gpus=1,
+    quantised=None, fused=False, moments=8, zero=1, gpus=1,
 )  # fmt: skip
 
 
