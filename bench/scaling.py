@@ -26,6 +26,7 @@ from bench.step_meter import STEPS
 from stemma import ROOT
 from stemma.axolotl import DEFAULTS, DPO_FIELDS
 from stemma.child import COMPLETED
+from stemma.cluster import Cluster
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.launch import environment
@@ -92,7 +93,7 @@ def train(start: Path, case: tuple[int, int], steps: int) -> Run:
         alone = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         done = subprocess.run(
             ["unshare", "--net", *(["--map-root-user"] if os.geteuid() else []), *IN_NAMESPACE, *axolotl, *launcher],
-            env=environment(keys, folder) | alone, capture_output=True, text=True, check=False,
+            env=environment(keys, folder, Cluster(ranks)) | alone, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if not (folder / "training" / COMPLETED).is_file():
             raise StageFailed(f"ZeRO-{zero} on {ranks} ranks: " + (done.stdout + done.stderr)[-3000:])
