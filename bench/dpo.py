@@ -21,6 +21,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.conditions import conditions, processor, sentence
+from bench.goals import Goal, goal_table
+from stemma.table import UNKNOWN, markdown
+
 EPOCHS = 3
 KINDS = ("trl", "liger", "ours")
 
@@ -99,16 +103,47 @@ def whole_steps(setting: Any, rounds: int) -> dict[str, float]:
     return found | {f"{kind} padding": padding_share(batches[kind]) for kind in batches}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=32)
-    parser.add_argument("--hidden", type=int, default=256)
-    parser.add_argument("--vocabulary", type=int, default=256_000)
-    parser.add_argument("--without-liger", action="store_true", help="Liger's loss compiles for minutes on a CPU")
-    parser.add_argument("--memory", choices=KINDS, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+def summarise(seconds: dict[str, list[float]], memory: dict[str, int], steps: dict[str, float]) -> dict[str, Any]:
+    """Ratios: of the loss step the median of the rounds', of the whole step with the reference's pass shared out."""
+    others = [kind for kind in seconds if kind != "ours"]
+    times = {kind: [a / b for a, b in zip(seconds["ours"], seconds[kind], strict=True)] for kind in others}
+    return {
+        "loss step": {k: {"cpu_seconds": median(seconds[k]), "extra_mb": memory[k] / 1e6} for k in seconds},
+        "cpu_seconds, ours through": {kind: median(times[kind]) for kind in others},
+        "extra_memory, ours through": {kind: memory["ours"] / memory[kind] for kind in others},
+        "whole epoch": steps,
+        "whole step, stock through ours": {
+            "without the reference's pass": steps["stock"] / steps["ours"],
+            "with a third of it": steps["stock"] / (steps["ours"] + steps["reference"] / EPOCHS),
+        },
+    }
 
+
+def goals(found: dict[str, Any]) -> list[Goal]:
+    rows = [
+        Goal(f"loss step, {what} against TRL", bound, "×", found[f"{key}, ours through"]["trl"])
+        for what, key, bound in (("CPU time", "cpu_seconds", 0.72), ("extra memory", "extra_memory", 0.55))
+    ]
+    whole = found["whole step, stock through ours"]["with a third of it"]
+    return [*rows, Goal("whole step, pace against stock Axolotl", 3, "×", whole, at_least=True)]
+
+
+def report(found: dict[str, Any], context: dict[str, str]) -> str:
+    """Markdown, ready for bench/README.md."""
+    rows = [
+        (
+            kind, f"{step['cpu_seconds']:.2f}", f"{step['extra_mb']:,.0f}",
+            *(UNKNOWN if kind == "ours" else f"{found[f'{key}, ours through'][kind]:.2f} ×"
+              for key in ("cpu_seconds", "extra_memory")),
+        )
+        for kind, step in found["loss step"].items()
+    ]  # fmt: skip
+    heads = ("loss step", "CPU seconds", "extra MB", "ours through it, CPU", "ours through it, memory")
+    return "\n\n".join((sentence(context), goal_table(goals(found)), "\n".join(markdown(heads, rows))))
+
+
+def main() -> None:
+    arguments = parse()
     from bench.dpo_setting import Setting
 
     setting = replace(Setting(), rows=arguments.rows, hidden=arguments.hidden, vocabulary=arguments.vocabulary)
@@ -118,24 +153,23 @@ def main() -> None:
     kinds = tuple(kind for kind in KINDS if not (arguments.without_liger and kind == "liger"))
     seconds = loss_seconds(setting, kinds, arguments.rounds)
     memory = {kind: measure_memory(arguments, kind) for kind in kinds}
-    steps = whole_steps(setting, max(arguments.rounds // 2, 1))
-    report: dict[str, Any] = {"setting": asdict(setting)}
-    report["loss step"] = {
-        kind: {"cpu_seconds": round(median(seconds[kind]), 3), "extra_mb": round(memory[kind] / 1e6)} for kind in kinds
-    }
-    for other in kinds[:-1]:
-        times = [ours / theirs for ours, theirs in zip(seconds["ours"], seconds[other], strict=True)]
-        report[f"ours/{other}"] = {
-            "cpu_seconds": round(median(times), 3),
-            "extra_memory": round(memory["ours"] / memory[other], 3),
-        }
-    ours = steps["ours"] + steps["reference"] / EPOCHS
-    report["whole epoch"] = {name: round(value, 3) for name, value in steps.items()}
-    report["stock/ours"] = {
-        "step": round(steps["stock"] / steps["ours"], 2),
-        "with reference": round(steps["stock"] / ours, 2),
-    }
-    print(json.dumps(report, indent=2))
+    found = summarise(seconds, memory, whole_steps(setting, max(arguments.rounds // 2, 1)))
+    sizes = (
+        f"n = {arguments.rounds} rounds, {setting.rows} pairs, {setting.pairs} a step, head of {setting.vocabulary:,}"
+    )
+    context = conditions(f"python -m bench.dpo --rounds {arguments.rounds}", processor(), f"{sizes}; seed 0")
+    print(json.dumps({"setting": asdict(setting), **found}, indent=2), report(found, context), sep="\n\n")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--vocabulary", type=int, default=256_000)
+    parser.add_argument("--without-liger", action="store_true", help="Liger's loss compiles for minutes on a CPU")
+    parser.add_argument("--memory", choices=KINDS, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,29 +1,27 @@
-"""DPO on one GPU: Gemma 2B with random weights (nothing is downloaded). `python -m bench.gpu.dpo`, under 10 minutes.
+"""DPO on one GPU: Gemma 2B with random weights (nothing is downloaded). `python -m bench.gpu.dpo`.
 
 Whole optimizer steps of Axolotl's stock trainer, TRL's, TRL's with Liger's fused loss, and Stemma's with everything on,
-each over its own batches of the same pairs, interleaved in turns; what is said of each:
-pairs a second, peak memory (beyond the weights, too), |loss - TRL's| on one equal batch, share of padding, dtype of the
-logits, seconds a step in the garbage collector. Stemma's reference pass is timed apart and counted with a third (three
-epochs). `--device cpu --small` tries it without a GPU.
+each over all batches of the same pairs, interleaved in turns. Each turn says: pairs a second, peak memory (beyond the
+weights, too), the loss of one equal batch, share of padding, dtype of the logits, seconds a step in the garbage
+collector. Stemma's reference pass is timed apart. `bench.gpu` runs this and sums it up.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import time
-from dataclasses import asdict, replace
 from typing import Any
 
 import axolotl.train  # noqa: F401 (its stack is what the garbage collector walks in a real run)
-import torch
 
-from bench.dpo_setting import GEMMA_2B, LOSS_ONLY, Options, Setting, loss_step, make_trainer, padding_share, train_step
+from bench.dpo_setting import LOSS_ONLY, Options, Setting, loss_step, make_trainer, padding_share, train_step
+from bench.gpu.device import allocated, finished, forget_peak, peak, say
+from bench.gpu.needs import parse
+from bench.gpu.settings import TURNS, choose
 
-EPOCHS = 3
-SMALL = Setting(hidden=64, layers=1, vocabulary=4000, rows=16)
 OURS = {"ours": Options(), "ours, prompts shared": Options(shared_prompts=True)}
+NAMES = ("stock", "trl", "liger", *OURS)
+WARM = 3
 
 
 class CollectorClock:
@@ -45,74 +43,48 @@ class CollectorClock:
         gc.callbacks.remove(self)
 
 
-def wait(setting: Setting) -> float:
-    """The time when all that was asked of the device is done."""
-    if setting.device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
+def first_loss(trainer: Any, setting: Setting) -> tuple[float, str]:
+    """The loss of the first rows, the same for all, and in which dtype the head gave its logits meanwhile."""
+    seen: set[str] = set()
+    head = trainer.model.get_output_embeddings()
+    watch = head.register_forward_hook(lambda _module, _given, logits: seen.add(str(logits.dtype)))
+    batch = trainer.data_collator([trainer.train_dataset[row] for row in range(setting.pairs)])
+    loss = loss_step(trainer, trainer._prepare_inputs(batch))
+    watch.remove()
+    return loss, ", ".join(sorted(seen)).replace("torch.", "") or "no whole tensor"
 
 
-def peak(setting: Setting) -> int:
-    return torch.cuda.max_memory_allocated() if setting.device == "cuda" else 0
-
-
-def measure(name: str, setting: Setting, steps: int) -> dict[str, Any]:
+def measure(name: str, setting: Setting) -> dict[str, Any]:
     """One trainer, made for this and dropped: two models of this size need not fit beside each other."""
-    before = wait(setting)
-    if setting.device == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+    device, before = setting.device, finished(setting.device)
+    forget_peak(device)
     trainer = make_trainer("ours" if name in OURS else name, setting, OURS.get(name, LOSS_ONLY))
-    building = wait(setting) - before
-    weights = torch.cuda.memory_allocated() if setting.device == "cuda" else 0
-    batches = [trainer._prepare_inputs(batch) for batch in trainer.get_train_dataloader()][:steps]
-    same = trainer.data_collator([trainer.train_dataset[row] for row in range(setting.pairs)])
-    loss = loss_step(trainer, trainer._prepare_inputs(same))
-    for batch in batches[:3]:  # kernels are chosen, Liger compiles
+    building, weights = finished(device) - before, allocated(device)
+    batches = [trainer._prepare_inputs(batch) for batch in trainer.get_train_dataloader()]
+    loss, logits = first_loss(trainer, setting)
+    for batch in batches[:WARM]:  # kernels are chosen, Liger compiles
         train_step(trainer, batch)
-    started = wait(setting)
+    started = finished(device)
     with CollectorClock() as collector:
         for batch in batches:
             train_step(trainer, batch)
-        seconds = wait(setting) - started
+        seconds = finished(device) - started
+    tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     return {
-        "pairs_per_second": round(len(batches) * setting.pairs / seconds, 2), "building_seconds": round(building, 1),
-        "peak_gb": round(peak(setting) / 1e9, 2), "peak_beyond_weights_gb": round((peak(setting) - weights) / 1e9, 2),
-        "padding": round(padding_share(batches), 3), "gc_seconds_a_step": round(collector.seconds / len(batches), 4),
-        "logits": "fp32 tiles" if name in OURS else str(setting.dtype).removeprefix("torch."), "loss": loss,
+        "name": name, "steps": len(batches), "pairs": setting.rows, "pairs_per_second": setting.rows / seconds,
+        "tokens_a_side": tokens / setting.rows / 2, "building_seconds": building, "loss": loss, "logits": logits,
+        "peak_gb": peak(device) / 1e9 or None, "beyond_weights_gb": (peak(device) - weights) / 1e9 or None,
+        "padding": padding_share(batches), "gc_seconds_a_step": collector.seconds / len(batches),
     }  # fmt: skip
 
 
-def reference_seconds(found: dict[str, dict[str, Any]]) -> float:
-    """What making Stemma's trainer took longer than making TRL's: the reference's pass."""
-    return max(found["ours"]["building_seconds"] - found["trl"]["building_seconds"], 0.0)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--small", action="store_true", help="a small model and a few pairs, to try the script")
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--turns", type=int, default=2)
-    parser.add_argument("--without-liger", action="store_true")
-    arguments = parser.parse_args()
-    setting = replace(SMALL if arguments.small else GEMMA_2B, device=arguments.device)
-    names = ["stock", "trl", *([] if arguments.without_liger else ["liger"]), *OURS]
-    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    for _ in range(arguments.turns):
-        for name in names:
-            turns[name].append(measure(name, setting, arguments.steps))
+    arguments = parse(__doc__)
+    setting = choose(arguments.device, arguments.small)
+    for turn in range(TURNS):
+        for name in [arguments.kind] if arguments.kind else NAMES:
+            say("dpo", turn=turn, **measure(name, setting))
             gc.collect()
-            print(json.dumps({name: turns[name][-1]}), flush=True)
-    best = {name: max(given, key=lambda one: one["pairs_per_second"]) for name, given in turns.items()}
-    for given in best.values():
-        given["loss_from_trl"] = abs(given["loss"] - best["trl"]["loss"])
-    once = reference_seconds({name: turns[name][-1] for name in names})  # the last turn: all is loaded
-    seconds = setting.rows / best["ours"]["pairs_per_second"] + once / EPOCHS
-    ours = best["ours"] | {"reference_seconds": once, "with_reference": round(setting.rows / seconds, 2)}
-    ratios = {f"ours/{name}": round(ours["with_reference"] / best[name]["pairs_per_second"], 2) for name in names[:-2]}
-    ratios["memory, ours/trl"] = round(ours["peak_gb"] / best["trl"]["peak_gb"], 2) if best["trl"]["peak_gb"] else 0.0
-    print(json.dumps({"setting": asdict(setting), **best, "ours": ours, "ratios": ratios}, indent=2))
 
 
 if __name__ == "__main__":

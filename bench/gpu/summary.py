@@ -1,0 +1,174 @@
+"""The GPU bench's figures summed up: best turns, ratios, the report's whole run, goals, Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.conditions import sentence
+from bench.goals import Goal, goal_table
+from stemma.costs import Training, training_flops
+from stemma.shapes import PUBLISHED, parse
+from stemma.table import UNKNOWN, markdown
+
+PAIRS, EPOCHS, TOKENS_A_SIDE = 10_400, 3, 350
+"""The report's DPO run."""
+ON_CPU = "not measured on a CPU"
+Figures = Mapping[str, Any]
+REPORTS_RUN = Training(
+    shapes=parse(PUBLISHED["google/gemma-2b"], "published shapes"), rank=8, targets=("q_proj", "v_proj"),
+    preference=True, precomputed=True, checkpointing=False, chunked=True, length=1024, sequences=8, bytes=2,
+    quantised=None, fused=False, moments=8, zero=1, gpus=1,
+)  # fmt: skip
+
+
+def best_turns(said: Sequence[Figures]) -> dict[str, dict[str, Any]]:
+    """Each contestant's fastest turn, and how far its loss of the same batch is from TRL's."""
+    turns: dict[str, list[Figures]] = {}
+    for figures in said:
+        turns.setdefault(figures["name"], []).append(figures)
+    best = {
+        name: {**max(given, key=lambda turn: turn["pairs_per_second"]), "turns": len(given)}
+        for name, given in turns.items()
+    }
+    for found in best.values():
+        found["loss_from_trl"] = abs(found["loss"] - best["trl"]["loss"]) if "trl" in best else None
+    return {name: with_reference(found, turns) for name, found in best.items()}
+
+
+def with_reference(found: dict[str, Any], turns: Mapping[str, Sequence[Figures]]) -> dict[str, Any]:
+    """Pairs a second when a precomputed reference is counted: what making this trainer took longer than making TRL's,
+    once for all epochs. The others compute the reference in every step."""
+    once = 0.0
+    if found["name"].startswith("ours") and "trl" in turns:
+        quickest = {name: min(t["building_seconds"] for t in turns[name]) for name in (found["name"], "trl")}
+        once = max(quickest[found["name"]] - quickest["trl"], 0.0)
+    pairs = found["pairs"]
+    seconds = pairs / found["pairs_per_second"] + once / EPOCHS
+    return found | {"reference_seconds": once, "pairs_per_second_in_all": pairs / seconds}
+
+
+def reports_minutes(figures: Figures) -> float:
+    """The report's whole DPO run at this pace; a run's time goes with its tokens."""
+    pace = figures["pairs_per_second_in_all"] * figures["tokens_a_side"] / TOKENS_A_SIDE
+    return PAIRS * EPOCHS / pace / 60
+
+
+def floor_minutes(tflops: float, training: Training = REPORTS_RUN) -> float:
+    """The same run if every product ran at the measured peak."""
+    tokens = PAIRS * 2 * TOKENS_A_SIDE * EPOCHS
+    return training_flops(training, tokens, EPOCHS, TOKENS_A_SIDE) / (tflops * 1e12) / 60
+
+
+def summarise(
+    said: Sequence[Figures], conditions: Mapping[str, str], cut: Sequence[str], on_gpu: bool
+) -> dict[str, Any]:
+    """Everything in one JSON object. `cut` are the parts that ran out of time."""
+    peaks = {figures["name"]: figures for figures in said if figures["part"] == "peak"}
+    dpo = best_turns([figures for figures in said if figures["part"] == "dpo"])
+    square = peaks["square"]["tflops"] if "square" in peaks else None
+    sft = {
+        f["name"]: {**f, "share_of_peak": f["tflops"] / square if square else None} for f in said if f["part"] == "sft"
+    }
+    run = {
+        "minutes": {name: reports_minutes(figures) for name, figures in dpo.items()},
+        "floor_minutes": floor_minutes(square) if square else None,
+        "floor_minutes_with_the_reference_in_every_step": floor_minutes(square, replace(REPORTS_RUN, precomputed=False))
+        if square else None,
+    }  # fmt: skip
+    found = {
+        "conditions": dict(conditions),
+        "cut": list(cut),
+        "peak": peaks,
+        "dpo": dpo,
+        "sft": sft,
+        "reports_run": run,
+    }
+    return found | {"goals": [goal.row() for goal in goals(found, on_gpu)]}
+
+
+def goals(found: Figures, on_gpu: bool) -> list[Goal]:
+    dpo, sft, minutes = found["dpo"], found["sft"], found["reports_run"]["minutes"]
+
+    def against(other: str, figure: str) -> float | None:
+        """`ours` through `other`; None where either was cut, or on a CPU."""
+        pair = [dpo[name][figure] if name in dpo else None for name in ("ours", other)]
+        return pair[0] / pair[1] if on_gpu and None not in pair else None
+
+    share = sft["fast"]["share_of_peak"] if on_gpu and "fast" in sft else None
+    quickest = min((minutes[name] for name in minutes if name.startswith("ours")), default=None) if on_gpu else None
+    unmeasured = "cut short" if on_gpu else ON_CPU
+    pace = "pairs_per_second_in_all"
+    return [
+        Goal("DPO, pairs/s against stock Axolotl", 3, "×", against("stock", pace), True, unmeasured),
+        Goal("DPO, pairs/s against TRL", 1.5, "×", against("trl", pace), True, unmeasured),
+        Goal("DPO, peak memory against TRL", 0.6, "×", against("trl", "peak_gb"), False, unmeasured),
+        Goal("SFT, share of the matmul peak", 45, "%", share and 100 * share, True, unmeasured),
+        Goal("the report's DPO run", 15, "min", quickest, False, unmeasured),
+    ]
+
+
+def report(found: Figures, on_gpu: bool) -> str:
+    """Markdown, ready for bench/README.md."""
+    parts = [sentence(dict(found["conditions"]))]
+    parts += [f"Cut short: {', '.join(found['cut'])}."] if found["cut"] else []
+    parts += [goal_table(goals(found, on_gpu)), _run(found["reports_run"])]
+    for title, lines in (("Matrix products", _peaks(found)), ("DPO", _dpo(found)), ("SFT", _sft(found))):
+        parts += [f"**{title}**", "\n".join(lines)] if len(lines) > 2 else [f"**{title}**: no figures."]
+    return "\n\n".join(parts)
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return UNKNOWN if value is None else f"{value:,.{digits}f}"
+
+
+def _run(run: Figures) -> str:
+    each = ", ".join(f"{name} {value:,.1f} min" for name, value in run["minutes"].items())
+    return (
+        f"The report's DPO run ({PAIRS:,} pairs × {EPOCHS}, {TOKENS_A_SIDE} tokens a side) at these paces: "
+        f"{each or 'unknown'}; "
+        f"floor at the measured peak {_number(run['floor_minutes'])} min, "
+        f"{_number(run['floor_minutes_with_the_reference_in_every_step'])} with the reference in every step."
+    )
+
+
+def _peaks(found: Figures) -> list[str]:
+    rows = [
+        (
+            name,
+            " × ".join(f"{size:,}" for size in f["shape"]),
+            f["dtype"],
+            _number(f["tflops"], 2 if f["tflops"] < 10 else 0),
+        )
+        for name, f in found["peak"].items()
+    ]
+    return markdown(("product", "shape", "dtype", "TFLOP/s"), rows)
+
+
+def _dpo(found: Figures) -> list[str]:
+    heads = (
+        "trainer", "pairs/s", "with the reference's pass", "peak GB", "beyond the weights", "Δloss from TRL", "padding",
+        "logits", "gc s/step",
+    )  # fmt: skip
+    rows = [
+        (
+            name, _number(f["pairs_per_second"], 2), _number(f["pairs_per_second_in_all"], 2), _number(f["peak_gb"]),
+            _number(f["beyond_weights_gb"]), UNKNOWN if f["loss_from_trl"] is None else f"{f['loss_from_trl']:.1e}",
+            f"{f['padding']:.0%}", f["logits"], f"{f['gc_seconds_a_step']:.3f}",
+        )
+        for name, f in found["dpo"].items()
+    ]  # fmt: skip
+    return markdown(heads, rows)
+
+
+def _sft(found: Figures) -> list[str]:
+    rows = [
+        (
+            name, _number(f["tokens_per_second"], 0), f"{f['tflops']:,.2f}",
+            UNKNOWN if f["share_of_peak"] is None else f"{f['share_of_peak']:.1%}", _number(f["peak_gb"]),
+            f"{f['padding']:.0%}", f"{f['loss']:.3f}",
+        )
+        for name, f in found["sft"].items()
+    ]  # fmt: skip
+    return markdown(("settings", "tokens/s", "TFLOP/s", "share of the peak", "peak GB", "padding", "loss"), rows)
