@@ -1,7 +1,9 @@
 # The menu: `make` alone lists it. Every target first brings the environment up to date (nothing to do: milliseconds).
 #
 # Words used below: RECIPE (default tiny) is a name or path under recipes/ · SET="dpo.learning_rate=1e-4 seed=7" overrides
-# keys · DATA=folder is where the recipe's data files lie · RUNS=folder instead of runs/ · FORCE=1 does a stage again.
+# keys · DATA=folder is where the recipe's data files lie · RUNS=folder instead of runs/ · FORCE=1 does a stage again ·
+# GPUS=8 processes on this machine · NNODES=2 NODE_RANK=0 MASTER=host0:29500 over several (docs/cluster.md). Make hands
+# what the command line sets on in the environment.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -28,7 +30,7 @@ test: setup lint       ## lint, types and the quick tests
 
 help:                  ## this list
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@printf '\nRECIPE=tiny  SET="dpo.learning_rate=1e-4 seed=7"  DATA=folder  RUNS=folder  FORCE=1\nmake all RECIPE=course DATA=folder  ·  make chat QUESTION="What is 12 + 7?"\n'
+	@printf '\nRECIPE=tiny  SET="dpo.learning_rate=1e-4 seed=7"  DATA=folder  RUNS=folder  FORCE=1\nGPUS=8  NNODES=2 NODE_RANK=0 MASTER=host0:29500   (docs/cluster.md)\nmake all RECIPE=course DATA=folder  ·  make chat QUESTION="What is 12 + 7?"\n'
 
 setup:                 ## make the environment (.venv); does nothing when it is there
 	@./setup.sh

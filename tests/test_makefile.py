@@ -65,3 +65,13 @@ def test_a_question_with_quotes_reaches_chat_whole() -> None:
         env={**os.environ, "QUESTION": 'What\'s "12" + 7?'}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert shown.stdout == 'chat|tiny|What\'s "12" + 7?|'
+
+
+def test_where_to_train_reaches_the_command_by_the_environment() -> None:
+    script = "show:\n\t@echo $$GPUS $$NNODES $$NODE_RANK $$MASTER\n"
+    given = ["GPUS=8", "NNODES=2", "NODE_RANK=1", "MASTER=host0:29500"]
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-f", "-", *given], input=script, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "8 2 1 host0:29500\n"
+    assert "NNODES=2 NODE_RANK=0 MASTER=host0:29500" in make()

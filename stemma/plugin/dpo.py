@@ -29,6 +29,8 @@ NOT_MODEL = {"completion_mask", *REFERENCE}
 class DpoTrainer(AxolotlDPOTrainer):
     """Takes what AxolotlDPOTrainer takes, the recipe's `dpo.trainer` as options, and where references are kept."""
 
+    _precompute_engine: Any
+
     def __init__(self, *given: Any, options: Options, kept: Path | None = None, **named: Any) -> None:
         self.options, self.kept = options, kept
         self.redirect = _ForwardRedirection()  # through the engine's forward, whose hooks gather what ZeRO-3 spread
@@ -108,7 +110,16 @@ class DpoTrainer(AxolotlDPOTrainer):
         settings = {name: str(getattr(self.args, name)) for name in ("max_length", "truncation_mode", "ld_alpha")}
         settings |= {"dtype": str(self.model.dtype), "ours": str(self._is_ours(model)), "shares": str(self.shares)}
         cache = Cache(self.kept or Path(self.args.output_dir) / "reference", weights, settings)
-        return add_reference(dataset, self._lengths(dataset), cache, self.accelerator, score)
+        found = add_reference(dataset, self._lengths(dataset), cache, self.accelerator, score)
+        self._release_engine()
+        return found
+
+    def _release_engine(self) -> None:
+        """TRL leaves it, and its hooks then gather what ZeRO-3 spread beside those of the training's own engine: more
+        exchange, and a crash where the reference took a single pass ("pop from an empty deque")."""
+        engine, self._precompute_engine = self._precompute_engine, None
+        if engine is not None:
+            engine.destroy()
 
     def _placed(self) -> Any:
         """The model where it can compute before training prepares it; under ZeRO-3 that takes an engine, as in TRL."""
@@ -116,7 +127,7 @@ class DpoTrainer(AxolotlDPOTrainer):
         if deepspeed is None or deepspeed.zero_stage != 3:
             return self.model.to(self.accelerator.device)
         if self._precompute_engine is None:
-            self._precompute_engine: Any = prepare_deepspeed(self.model, self.accelerator)
+            self._precompute_engine = prepare_deepspeed(self.model, self.accelerator)
         return self._precompute_engine
 
     def _is_ours(self, model: Any) -> bool:

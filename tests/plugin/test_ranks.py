@@ -27,7 +27,7 @@ LOSS = 1e-5
 pytestmark = pytest.mark.slow
 
 
-def write_rows(path: Path) -> None:
+def write_rows(path: Path, count: int) -> None:
     draw = random.Random(0).randrange
     write_jsonl(
         path,
@@ -37,23 +37,25 @@ def write_rows(path: Path) -> None:
                 "chosen": f" {draw(40)}{' indeed' * draw(5)}",
                 "rejected": f" no{' never' * draw(6)}",
             }
-            for _ in range(2 * STEPS)
+            for _ in range(count)
         ],
     )
 
 
-def train(folder: Path, start: Path, zero: int, ranks: int, trainer: dict[str, bool] | None) -> Path:
-    """The output folder of `STEPS` steps of four pairs, however many ranks share them."""
-    write_rows(folder / "rows.jsonl")
+def train(
+    folder: Path, start: Path, zero: int, ranks: int, trainer: dict[str, bool] | None, steps: int = STEPS
+) -> Path:
+    """The output folder of `steps` steps of four pairs, however many ranks share them."""
+    write_rows(folder / "rows.jsonl", 2 * steps)
     data = {"path": str(folder / "rows.jsonl"), "ds_type": "json", "split": "train", "type": DPO_FIELDS}
     config: dict[str, Any] = DEFAULTS | {
         "base_model": str(start), "plugins": ["stemma.plugin.StemmaPlugin"], "datasets": [data],
         "test_datasets": [data], "dataset_prepared_path": str(folder / "prepared"),
         "output_dir": str(folder / "training"), "seed": 42, "rl": "dpo", "rl_beta": 0.5, "adapter": "lora",
         "lora_r": 4, "lora_alpha": 8, "lora_target_modules": ["q_proj", "v_proj"], "sequence_len": 64,
-        "micro_batch_size": 4 // ranks, "max_steps": STEPS, "num_epochs": 2, "learning_rate": 5e-3,
-        "lr_scheduler": "cosine", "optimizer": "adamw_torch", "logging_steps": 1, "save_steps": STEPS,
-        "eval_steps": STEPS, "bf16": False, "fp16": False,
+        "micro_batch_size": 4 // ranks, "max_steps": steps, "num_epochs": 2, "learning_rate": 5e-3,
+        "lr_scheduler": "cosine", "optimizer": "adamw_torch", "logging_steps": 1, "save_steps": steps,
+        "eval_steps": steps, "bf16": False, "fp16": False,
         "deepspeed": str(ROOT / "recipes" / "deepspeed" / f"zero{zero}.json"),
     }  # fmt: skip
     write_json(folder / "axolotl.yml", config | ({"stemma_dpo": trainer} if trainer else {}))
@@ -106,3 +108,9 @@ def test_two_ranks_grouped_by_length_are_one(start: Path, tmp_path: Path) -> Non
     one, two = (train(tmp_path / str(ranks), start, 1, ranks, {"group_by_length": True}) for ranks in (1, 2))
     assert losses(two) == pytest.approx(losses(one), abs=LOSS)
     assert (adapter(two) - adapter(one)).norm() / adapter(one).norm() < ADAPTER
+
+
+def test_a_reference_of_a_single_pass_leaves_zero_3_as_it_was(tmp_path: Path) -> None:
+    """The engine that precomputed it kept its hooks, and training crashed at its first step."""
+    start = make_gemma(tmp_path / "start", layers=4)
+    assert len(losses(train(tmp_path, start, zero=3, ranks=2, trainer={"group_by_length": True}, steps=6))) == 6
