@@ -21,7 +21,8 @@ from stemma.jsonl import write_json
 from tests.test_checkpoints import BINDING, make_checkpoint
 
 
-def test_logs_are_off_unless_the_recipe_asks(tmp_path: Path) -> None:
+def test_logs_are_off_unless_the_recipe_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
     plain = launch.environment({}, tmp_path, Cluster())
     assert plain["WANDB_MODE"] == "disabled"
     assert "TENSORBOARD_LOGGING_DIR" not in plain
