@@ -10,6 +10,7 @@ import torch
 from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
 from axolotl.utils.logging import get_logger
 from torch import Tensor
+from transformers import TrainerCallback
 from trl.models.utils import _ForwardRedirection, disable_gradient_checkpointing, prepare_deepspeed
 from trl.trainer.utils import maybe_gather_lm_head_ctx, use_adapter
 
@@ -24,6 +25,17 @@ from stemma.plugin.reference import Cache, add_reference, digest_weights
 LOG = get_logger(__name__)
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
 NOT_MODEL = {"completion_mask", *REFERENCE}
+
+
+class TellEpoch(TrainerCallback):
+    """accelerate tells a sampler its epoch, but not on several ranks where a resumed run skips batches: it
+    would go on in the first epoch's order, some rows twice and some never."""
+
+    def __init__(self, sampler: LengthGrouped) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.sampler.set_epoch(int(state.epoch or 0))  # of a checkpoint within an epoch it has a fraction
 
 
 class DpoTrainer(AxolotlDPOTrainer):
@@ -89,7 +101,9 @@ class DpoTrainer(AxolotlDPOTrainer):
             return super()._get_train_sampler(train_dataset)
         args, dataset = self.args, self.train_dataset if train_dataset is None else train_dataset
         batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return LengthGrouped(self._lengths(dataset), batch, args.seed)
+        sampler = LengthGrouped(self._lengths(dataset), batch, args.seed)
+        self.add_callback(TellEpoch(sampler))
+        return sampler
 
     def _lengths(self, dataset: Any) -> list[int]:
         """Tokens of the longer of a pair's two sequences, as the collator cuts them."""
@@ -184,13 +198,14 @@ class DpoTrainer(AxolotlDPOTrainer):
         return self._inside(model, self._loss, inputs)
 
     def _compare_reference(self, model: Any, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The first batch takes its reference anew, so that its margins must be 0 and the kept one is seen to agree."""
+        """The first batch takes its reference anew, so that its margins must be 0 and the kept one is seen to agree. The
+        first of a resumed training is only compared."""
         self.compared = True
         with torch.no_grad():
             anew = dict(zip(REFERENCE, self.compute_ref_log_probs(model, inputs), strict=True))
         apart = torch.stack([(inputs[name] - anew[name]).abs().max() for name in REFERENCE]).max()
         self._metrics["train"]["reference/apart"].append(self.accelerator.gather(apart).max().item())
-        return {**inputs, **anew}
+        return {**inputs, **anew} if self.state.global_step == 0 else inputs
 
     def _loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         policy = self._score(model, inputs, measure=True)

@@ -177,6 +177,15 @@ def make_liger(output: Path, **settings: Any) -> Any:
     return trainer
 
 
+def test_resumed_within_an_epoch_the_sampler_keeps_its_order(tmp_path: Path) -> None:
+    """On two ranks accelerate's skipping of batches hides the sampler from it: `test_resume.py` kills and goes on."""
+    trainer = make_trainer(tiny_model(), tmp_path, {}, train_dataset=rows(40))
+    sampler = trainer._get_train_sampler()
+    trainer.state.epoch = 2.5
+    trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)
+    assert sampler.epoch == 2
+
+
 def test_equals_ligers_fused_loss(tmp_path: Path) -> None:
     """Liger's other kernels are Triton's and need a GPU; its loss compiles for minutes on a CPU, so it runs eagerly."""
     liger = make_liger(tmp_path)
