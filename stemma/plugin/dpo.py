@@ -198,8 +198,8 @@ class DpoTrainer(AxolotlDPOTrainer):
         return self._inside(model, self._loss, inputs)
 
     def _compare_reference(self, model: Any, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The first batch takes its reference anew, so that its margins must be 0 and the kept one is seen to agree. The
-        first of a resumed training is only compared."""
+        """The first batch takes its reference anew, so that its margins must be 0 and the kept one is seen to agree.
+        The first of a resumed training is only compared."""
         self.compared = True
         with torch.no_grad():
             anew = dict(zip(REFERENCE, self.compute_ref_log_probs(model, inputs), strict=True))
