@@ -22,7 +22,7 @@ from stemma.child import die_with_parent
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.rows import Score
-from stemma.runs import digest_json, digest_of
+from stemma.runs import digest_json, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.weights import weights_of
@@ -104,7 +104,7 @@ def _digests(work: Work, variant: str, weights: Path, files: dict[str, Path]) ->
     data = work.run.manifest("data").outputs
     found = {task: data[f"{import_module(f'eval.tasks.{task}').PART}/test"].sha256 for task in files}
     if variant == "base" and not work.recipe.base:
-        return found | {"weights": digest_json([digest_of(path) for path in sorted(weights.glob("*.safetensors"))])}
+        return found | {"weights": digest_json(digests_of_weights(weights))}
     stage, name = ("export", variant) if variant in work.recipe.exported() else (variant, "merged")
     return found | {"weights": work.run.manifest(stage).outputs[name].sha256}
 

@@ -13,7 +13,6 @@ from stemma.runs import Manifest, Output
 from stemma.sweep_results import Results
 
 Record = dict[str, Any]
-TRAINED = ("base", "sft", "dpo", "mcq")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from report.evidence import TRAINED, Evidence, Table
+from report.evidence import Evidence, Table
 from report.readable import number, spoken, words
+from stemma.stages import TRAINED
 
 Facts = dict[str, Any]
 

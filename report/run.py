@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from report.evidence import TRAINED, Evidence
+from report.evidence import Evidence
 from report.page import HTML, MARKDOWN, render
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts, read_json, write_text
 from stemma.plan import Asked, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest
-from stemma.stages import Result, Work, chain
+from stemma.stages import TRAINED, Result, Work, chain
 from stemma.sweep_results import read_results
 
 

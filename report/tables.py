@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from report.evidence import TRAINED, Evidence, Table
+from report.evidence import Evidence, Table
 from report.lineage import made
 from report.readable import MISSING, day, fixed, interval, number, size, took
 from stemma.rows import Score
+from stemma.stages import TRAINED
 
 
 @dataclass(frozen=True)

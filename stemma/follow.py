@@ -18,7 +18,7 @@ from stemma.errors import StageFailed
 from stemma.jsonl import read_json
 from stemma.recipe import Recipe
 from stemma.runs import MANIFEST, Run
-from stemma.stages import BEGUN, TRAINED, is_fresh, key_of, upstream
+from stemma.stages import BEGUN, TRAINED, has, key_of, upstream
 
 LOOK_SECONDS, TELL_SECONDS = 1.0, 60.0
 
@@ -51,11 +51,11 @@ class Follower:
 
     def see_through(self, stage: str) -> str:
         """`joined` its training, or `up to date`. Raises StageFailed when machine 0 does not come or training fails."""
-        before = self._manifest(stage)
+        before, keys = self._manifest(stage), dict[tuple[bytes, ...], str]()
         start = told = self.patience.clock()
         while True:
-            key = self._key(stage)
-            if key and is_fresh(self.recipe, self.run, stage) and (not self.force or self._manifest(stage) != before):
+            key = self._key(stage, keys)
+            if key and has(self.run, stage, key) and (not self.force or self._manifest(stage) != before):
                 return "up to date"
             if key and self._is_invited(stage, key):
                 launch.join(self.run.folder(stage), self.cluster, self.say)
@@ -68,10 +68,15 @@ class Follower:
                 self.say(f"waiting for machine 0 ({now - start:.0f} s)")
             self.patience.sleep(LOOK_SECONDS)
 
-    def _key(self, stage: str) -> str | None:
-        """None while machine 0 is still at what comes before."""
-        done = (self._manifest(name) for name in upstream(self.recipe, stage))
-        return key_of(self.recipe, self.run, stage) if all(done) else None
+    def _key(self, stage: str, known: dict[tuple[bytes, ...], str]) -> str | None:
+        """None while machine 0 is still at what comes before. `known` by the manifests it rests on: the user's files,
+        which may be large, are not hashed at every look."""
+        done = tuple(self._manifest(name) for name in upstream(self.recipe, stage))
+        if not all(done):
+            return None
+        if done not in known:
+            known[done] = key_of(self.recipe, self.run, stage)
+        return known[done]
 
     def _manifest(self, stage: str) -> bytes:
         path = self.run.folder(stage) / MANIFEST

@@ -139,7 +139,7 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
     key = digest_json({"stage": stage, "section": section, "inputs": inputs})
     folder = run.folder(stage)
     with writable(folder), locked(folder):
-        if not force and _is_fresh(run, stage, key):
+        if not force and has(run, stage, key):
             return "up to date"
         (folder / MANIFEST).unlink(missing_ok=True)
         if not force and _adopt(run, stage, key, recipe):
@@ -166,7 +166,7 @@ def forecast(recipe: Recipe, run: Run, say: Callable[[str], None]) -> Forecast:
 
 def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
     """Whether the stage is done and nothing it depends on has changed. Raises UserError if an input is missing."""
-    return _is_fresh(run, stage, key_of(recipe, run, stage))
+    return has(run, stage, key_of(recipe, run, stage))
 
 
 def key_of(recipe: Recipe, run: Run, stage: str) -> str:
@@ -189,7 +189,8 @@ def _inputs(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
     return found | {str(path): digest_of(path) for path in recipe.files(stage)}
 
 
-def _is_fresh(run: Run, stage: str, key: str) -> bool:
+def has(run: Run, stage: str, key: str) -> bool:
+    """Whether the run holds this very work of the stage, finished."""
     manifest = run.read_manifest(stage)
     if manifest is None or manifest.key != key:
         return False
@@ -215,7 +216,7 @@ def _adopt(run: Run, stage: str, key: str, recipe: Recipe) -> bool:
 
 def _is_donor(run: Run, stage: str, key: str) -> bool:
     try:
-        return _is_fresh(run, stage, key)
+        return has(run, stage, key)
     except UserError:  # its manifest is damaged: that run's trouble, not ours
         return False
 

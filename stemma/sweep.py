@@ -55,9 +55,8 @@ def search(recipe: Recipe, run: Run, say: Callable[[str], None], force: bool = F
             trial = Trial(f"trial-{digest_json(values)[:8]}", values)
             say(f"{trial.name} ({number} of {len(combinations)}): {' '.join(trial.sets(sweep.stage))}")
             opened = load(recipe.path, [*recipe.overrides, *trial.sets(sweep.stage)])
-            trials.append(
-                _finish(trial, TrialWork(opened, run, sweep.stage, say, force, folder / trial.name), sweep, force)
-            )
+            work = TrialWork(opened, run, sweep.stage, say, force, folder / trial.name)
+            trials.append(_finish(trial, work, sweep))
         results = Results(sweep.stage, sweep.metric, sweep.goal, ranked(trials, sweep.goal))
         write_json(folder / RESULTS, asdict(results) | {"take": results.take()})
         write_text(folder / "sweep.md", "\n".join([*markdown(results.heads(), results.rows()), "", results.take(), ""]))
@@ -77,13 +76,13 @@ def permutations(values: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _finish(trial: Trial, work: TrialWork, sweep: Sweep, force: bool) -> Trial:
+def _finish(trial: Trial, work: TrialWork, sweep: Sweep) -> Trial:
     """The trial with its result; a failure is a result of this search, and is tried again by the next."""
     key = key_of(work.recipe, work.run, work.stage)
     done = work.folder / DONE
-    if force or not done.is_file() or read_json(done)["key"] != key:
+    if work.force or not done.is_file() or read_json(done)["key"] != key:
         work.folder.mkdir(parents=True, exist_ok=True)
-        prepare(work.folder, key, force)
+        prepare(work.folder, key, work.force)
         try:
             trained = train.train_adapter(work)
         except StageFailed as error:

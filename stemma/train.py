@@ -25,12 +25,14 @@ PROOF = "deepspeed.json"
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: what it started from, what it was given, and what its completion marker says."""
+    """A finished training: what it started from, what it was given, how many processes shared it, and what its
+    completion marker says."""
 
     start: Path
     template: Template
     parts: dict[str, Part]
     config: dict[str, Any]
+    processes: int
     marker: dict[str, Any]
 
 
@@ -46,14 +48,13 @@ def train_adapter(work: Work) -> Trained:
         rows = rows_a_step(config, cluster.world_size)
         work.say(f"{rows} rows a step: {cluster.world_size} processes; one process would take {rows_a_step(config, 1)}")
     marker = launch.train(config, work.folder / "axolotl.yml", cluster, work.say)
-    return Trained(start, template, parts, config, marker)
+    return Trained(start, template, parts, config, cluster.world_size, marker)
 
 
 def run(work: Work) -> Result:
     """Train one LoRA stage and hand over its adapter, merged model, history and Axolotl file."""
     trained = train_adapter(work)
     start, parts, config, marker = trained.start, trained.parts, trained.config, trained.marker
-    processes = launch.cluster_for(config).world_size
     adapter = _hand_over_adapter(work, start, config)
     facts = {
         "start": _describe(work, start),
@@ -62,8 +63,8 @@ def run(work: Work) -> Result:
         **gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), marker),
         "peak_memory": marker["peak_memory"],
         "steps": marker["steps"],
-        "processes": processes,
-        "rows_a_step": rows_a_step(config, processes),
+        "processes": trained.processes,
+        "rows_a_step": rows_a_step(config, trained.processes),
         "trainer": marker["trainer"],
         "deepspeed": deepspeed_proof(config),
         "adapter": gates.adapter_gate(start, adapter),

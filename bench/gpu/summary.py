@@ -6,21 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bench.cluster import EPOCHS, GEMMA_2B_DPO, TOKENS_A_SIDE
 from bench.conditions import sentence
 from bench.goals import Goal, goal_table
 from stemma.costs import Training, training_flops
-from stemma.shapes import PUBLISHED, parse
 from stemma.table import UNKNOWN, markdown
 
-PAIRS, EPOCHS, TOKENS_A_SIDE = 10_400, 3, 350
-"""The report's DPO run."""
+PAIRS = 10_400
+"""Of the report's DPO run."""
 ON_CPU = "not measured on a CPU"
 Figures = Mapping[str, Any]
-REPORTS_RUN = Training(
-    shapes=parse(PUBLISHED["google/gemma-2b"], "published shapes"), rank=8, targets=("q_proj", "v_proj"),
-    preference=True, precomputed=True, checkpointing=False, chunked=True, length=1024, sequences=8, bytes=2,
-    quantised=None, fused=False, moments=8, zero=1, gpus=1,
-)  # fmt: skip
 
 
 def best_turns(said: Sequence[Figures]) -> dict[str, dict[str, Any]]:
@@ -55,7 +50,7 @@ def reports_minutes(figures: Figures) -> float:
     return PAIRS * EPOCHS / pace / 60
 
 
-def floor_minutes(tflops: float, training: Training = REPORTS_RUN) -> float:
+def floor_minutes(tflops: float, training: Training = GEMMA_2B_DPO) -> float:
     """The same run if every product ran at the measured peak."""
     tokens = PAIRS * 2 * TOKENS_A_SIDE * EPOCHS
     return training_flops(training, tokens, EPOCHS, TOKENS_A_SIDE) / (tflops * 1e12) / 60
@@ -74,8 +69,8 @@ def summarise(
     run = {
         "minutes": {name: reports_minutes(figures) for name, figures in dpo.items()},
         "floor_minutes": floor_minutes(square) if square else None,
-        "floor_minutes_with_the_reference_in_every_step": floor_minutes(square, replace(REPORTS_RUN, precomputed=False))
-        if square else None,
+        "floor_minutes_with_the_reference_in_every_step":
+            floor_minutes(square, replace(GEMMA_2B_DPO, precomputed=False)) if square else None,
     }  # fmt: skip
     found = {
         "conditions": dict(conditions),

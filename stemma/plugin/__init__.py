@@ -1,9 +1,8 @@
 """The Axolotl plugin: it runs inside the training processes. One concern a file:
 
 `cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a non-finite loss) · `ranks` ·
-`on_ray` · `sealing` (checkpoints) ·
-`args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo` (the trainer), made of `logps` (pure),
-`head`, `preference` (pure), `batches` (pure), `shared` (pure) and `reference`.
+`on_ray` · `sealing` (checkpoints) · `args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo` (the
+trainer), made of `logps` (pure), `head`, `preference` (pure), `batches` (pure), `shared` (pure) and `reference`.
 """
 
 from __future__ import annotations

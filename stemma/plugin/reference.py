@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stemma.plugin.batches import by_tokens
-from stemma.runs import digest_of
+from stemma.runs import digests_of_weights
 
 TOKENS = {"cpu": 4096, "cuda": 65536}
 """Padded tokens in one batch: nothing is kept for a backward pass."""
@@ -44,8 +44,7 @@ class Cache:
 
 def digest_weights(folder: Path, commit: str | None) -> str:
     """What the reference's weights are: the digest of a folder's files, or a hub model's name and commit."""
-    files = sorted(folder.glob("*.safetensors"))
-    return json.dumps([digest_of(path) for path in files] if files else [str(folder), commit])
+    return json.dumps(digests_of_weights(folder) or [str(folder), commit])
 
 
 def add_reference(dataset: Any, lengths: Sequence[int], cache: Cache, accelerator: Accelerator, score: Score) -> Any:
