@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,18 +181,20 @@ def whole_rows(folder: Path) -> tuple[list[list[str]], float]:
     models = make_models(folder, 256_000, GEMMA_2B, "bfloat16")
     stored = (models.start / "model.safetensors").stat().st_size
     job = {"model": models.start, "adapter": models.adapter, "merged": models.merged}
-    paths = {"paths": {"merged": str(models.merged)}, "out": folder / "proof", "template": TEMPLATE}
-    found = {
-        "merge": measure(ROOT, work="merge", template=TEMPLATE, **(job | {"out": folder / "again"})),
-        "merge gate, 2 texts": measure(ROOT, work="merge gate", count=2, tokens=128, **job),
-        "export's parity, merged alone": measure(ROOT, work="parity", count=2, model=models.merged, **paths),
-        "evaluation, 4 pairs": measure(ROOT, work="pairs", count=4, kind="hf", model=models.start),
-    }
+    bnb = {f"bnb-{kind}": folder / f"bnb-{kind}" for kind in ("int8", "nf4")}
+    found = {"merge": measure(ROOT, work="merge", template=TEMPLATE, **(job | {"out": folder / "again"}))}
+    found["merge gate, 2 texts"] = measure(ROOT, work="merge gate", count=2, tokens=128, **job)
+    for name, out in bnb.items():
+        quantised = {"merged": models.merged, "out": out, "kind": name.removeprefix("bnb-"), "template": TEMPLATE}
+        found[name] = measure(ROOT, work="quantise", **quantised)
+    proof = {"paths": _texts({"merged": models.merged} | bnb), "out": folder / "proof", "template": TEMPLATE}
+    found["parity of merged, int8, nf4"] = measure(ROOT, work="parity", count=2, model=models.merged, **proof)
+    found["evaluation, 4 pairs"] = measure(ROOT, work="pairs", count=4, kind="hf", model=models.start)
     rows = [[name, f"{peak.together / 1e9:.2f}", f"{peak.before / 1e9:.2f}"] for name, peak in found.items()]
     return rows, found["merge gate, 2 texts"].peak - 2 * stored
 
 
-def _texts(paths: dict[str, Path | None]) -> dict[str, str]:
+def _texts(paths: Mapping[str, Path | None]) -> dict[str, str]:
     return {name: str(path) for name, path in paths.items()}
 
 

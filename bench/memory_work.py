@@ -61,6 +61,17 @@ def merge(job: Job) -> Callable[[], object]:
     return lambda: merge_adapter(Path(job["model"]), Path(job["adapter"]), Path(job["out"]), template)
 
 
+def quantise(job: Job) -> Callable[[], object]:
+    import bitsandbytes  # noqa: F401
+    from transformers import AutoModelForCausalLM, GemmaForCausalLM  # noqa: F401
+
+    from export.bnb import quantise_folder
+    from stemma.templates import Template
+
+    template = Template.read(Path(job["template"]))
+    return lambda: quantise_folder(Path(job["merged"]), Path(job["out"]), job["kind"], template)
+
+
 def parity(job: Job) -> Callable[[], object]:
     """The proof of all formats in `paths`, on `count` samples of 32 answer tokens; its child is counted too."""
     from transformers import AutoTokenizer
@@ -88,6 +99,7 @@ WORKS: dict[str, Callable[[Job], Callable[[], object]]] = {
     "letters": lambda job: evaluation(job, 4, 1),
     "merge gate": merge_gate,
     "merge": merge,
+    "quantise": quantise,
     "parity": parity,
 }
 
