@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -125,7 +124,6 @@ def merge_gate(start: Path, adapter: Path, merged: Path, texts: Sequence[Sequenc
     equal = _untouched(start, adapter, merged)
     texts = [ids[:TEXT_TOKENS] for ids in texts]
     adapted, head, effect = _adapted(start, adapter, texts)
-    gc.collect()  # PEFT's wrappers hold each other: without it two models would lie here
     model = models.load_model(merged)
     agreement = compare(
         (models.logits_of(head or model, one), models.logits_of(model, other))

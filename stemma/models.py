@@ -9,6 +9,7 @@ one batch's activations; of the rest `TILE_LOGITS` values in the model's dtype a
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ def load_model(folder: Path) -> Any:
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
+    gc.collect()  # models and PEFT's wrappers hold each other: an earlier one may lie here still
     config = AutoConfig.from_pretrained(folder)
     with Tensors(folder) as tensors:
         model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
