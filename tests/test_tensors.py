@@ -1,4 +1,5 @@
-"""stemma.tensors: what is read in pieces is what was saved, and a written file is safetensors' own, byte for byte."""
+"""stemma.tensors: what is read in pieces is what was saved, and a written file is safetensors' own,
+byte for byte."""
 
 from __future__ import annotations
 

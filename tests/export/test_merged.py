@@ -1,4 +1,5 @@
-"""export.merged: the stage's own figures where its weights are these, its own gate where they are not."""
+"""export.merged: the stage's own figures where its weights are these, its own gate where they are
+not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""export.score: merged's logits wait in a file; every other folder is compared with them and leaves figures."""
+"""export.score: merged's logits wait in a file; every other folder is compared with them and leaves
+figures."""
 
 from __future__ import annotations
 
