@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
-from stemma.recipe import Recipe
-from stemma.runs import Run
+
+if TYPE_CHECKING:  # benches on a bare GPU machine read shapes without pydantic
+    from stemma.recipe import Recipe
+    from stemma.runs import Run
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
