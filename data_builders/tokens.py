@@ -49,7 +49,7 @@ def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any
     if reading is None:
         return {"said": LATER}
     template, tokenize = reading
-    found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_model}
+    found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_name}
     for stage in recipe.training_stages():
         longest = (DEFAULTS | recipe.axolotl(stage))["sequence_len"]
         for part in ("train", "validation"):

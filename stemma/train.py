@@ -201,7 +201,7 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     output = Path(config["output_dir"])
     shutil.copyfile(output / "adapter_model.safetensors", part / "adapter_model.safetensors")
     base = work.recipe.stage(work.stage).start_from
-    hub = work.recipe.base_model if base == "base" else None
+    hub = work.recipe.base_name if base == "base" else None
     given = read_json(output / "adapter_config.json")
     # PEFT writes the modules in the order of a set, another one each run: equal adapters must have equal digests.
     ours: dict[str, Any] = {"target_modules": sorted(given["target_modules"])}
