@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 
 from data_builders.drafts import Placed
 from stemma.axolotl import DEFAULTS
-from stemma.base_files import TOKENIZER, tokenizer_folder
+from stemma.base_files import TOKENIZER, added_first, tokenizer_folder
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.templates import Template
-from stemma.training_rows import Sample, Tokenize, count, sample, tokenizing
+from stemma.training_rows import Sample, count, sample, tokenizing
 
 LATER = "no tokenizer yet: the same proof runs when training starts"
 
@@ -34,10 +34,14 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def refuse_unfit_template(recipe: Recipe, run: Run) -> None:
-    """Before any row is built: raises GateFailed when the template's first or stop token is not one of the model's."""
-    if found := _reading(recipe, run):
-        template, tokenize = found
-        count((), tokenize, template.first, template.stop(), 0)
+    """Before any row is built: raises GateFailed when the template's first or stop token is not one of the model's, and
+    UserError when the tokenizer begins every text with one that the template does not write."""
+    if recipe.base:
+        added_first(recipe, Template.read(recipe.template), adds=True)
+    if reading := _reading(recipe, run):
+        template, tokenizer = reading
+        added_first(recipe, template, adds=tokenizer.encode("a").tokens[:1] == [template.bos])
+        count((), tokenizing(tokenizer), template.first, template.stop(), 0)
 
 
 def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any]:
@@ -48,7 +52,7 @@ def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any
     reading = _reading(recipe, run)
     if reading is None:
         return {"said": LATER}
-    template, tokenize = reading
+    template, tokenize = reading[0], tokenizing(reading[1])
     found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_name}
     for stage in recipe.training_stages():
         longest = (DEFAULTS | recipe.axolotl(stage))["sequence_len"]
@@ -59,12 +63,12 @@ def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any
     return found
 
 
-def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenize] | None:
-    """How the base model will read rows; None for one made on the spot, or not on this machine."""
+def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenizer] | None:
+    """What the base model will read rows with; None for one made on the spot, or not on this machine."""
     folder = None if recipe.base else tokenizer_folder(recipe, run)
     if folder is None:
         return None
-    return Template.read(recipe.template, folder), tokenizing(load_tokenizer(folder / TOKENIZER))
+    return Template.read(recipe.template, folder), load_tokenizer(folder / TOKENIZER)
 
 
 def picture(one: Sample, tokenizer: Tokenizer) -> Iterator[str]:
