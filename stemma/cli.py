@@ -202,10 +202,14 @@ def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUN
 
 
 @app.command()
-def demo(recipe: Name = "tiny", question: str = "What is 12 + 7?", set_: Set = None, runs: Runs = RUNS) -> None:
-    """The whole chain, then one answer of the shipped model on the CPU."""
+def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
+    """The whole chain, then test questions drawn by seed and the README's example, asked of the shipped model."""
+    from serve import exam
+
     all_(recipe, set_, runs=runs)
-    chat(recipe, question, set_, runs)
+    opened, run = _open(recipe, set_, runs)
+    as_shipped = opened.name == exam.EXAMPLE.recipe and not set_
+    exam.main(opened, run, exam.EXAMPLE if as_shipped else None)
 
 
 @app.command()
