@@ -16,6 +16,7 @@ import typer
 
 from stemma import ROOT
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.threads import patient
 
 if TYPE_CHECKING:
     from stemma.recipe import Recipe
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Our own bugs keep their traceback."""
     if str(ROOT) not in sys.path:  # the console script starts in its own folder; the stages lie in the checkout
         sys.path.insert(0, str(ROOT))
+    os.environ.update(patient(os.environ))  # before torch or llama.cpp is loaded, here or in a child
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:
