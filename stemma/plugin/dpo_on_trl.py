@@ -92,6 +92,12 @@ class DpoOnTrl(DPOTrainer):
             "reference": "precomputed" if self.precompute_ref_logps else "with each batch",
         }
 
+    def _prepare_inputs(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Under DeepSpeed transformers casts floats to the model's dtype: in bfloat16 a reference of -300 nats would be
+        rounded by up to 1."""
+        exact = {name: inputs[name].to(self.args.device) for name in REFERENCE if name in inputs}
+        return {**super()._prepare_inputs(inputs), **exact}
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if not self.options.group_by_length:
             return super()._get_train_sampler(train_dataset)
