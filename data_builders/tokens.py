@@ -1,52 +1,26 @@
 """Rows as tokens before anything trains, without torch: the proof on every row, and the picture of one.
 
-The one file here that knows `tokenizers`. A model made on the spot has no tokenizer yet when its data are built; there
-the same proof (stemma/training_rows.py) runs when training starts, as it always does.
+A model made on the spot has no tokenizer yet when its data are built; there the same proof (stemma/training_rows.py)
+runs when training starts, as it always does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
-
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING, Any
 
 from data_builders.drafts import Placed
 from stemma.axolotl import DEFAULTS
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.templates import Template
+from stemma.tokenizer import find_tokenizer, load_tokenizer
 from stemma.training_rows import Sample, count, sample, tokenizing
 
-FILE = "tokenizer.json"
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 LATER = "no tokenizer yet: the same proof runs when training starts"
-
-
-def find_tokenizer(recipe: Recipe, run: Run) -> Path | None:
-    """The tokenizer of the recipe's base model where it lies on this machine; nothing is fetched."""
-    if recipe.base:
-        path = run.folder("base") / "merged" / FILE
-        return path if path.is_file() else None
-    folder = Path(str(recipe.base_model))
-    if folder.is_dir():
-        return folder / FILE if (folder / FILE).is_file() else None
-    return _in_the_cache(str(recipe.base_model), recipe.base_revision)
-
-
-def _in_the_cache(name: str, revision: str | None) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(name, FILE, revision=revision)
-    except HFValidationError:  # a folder that is not there
-        return None
-    return Path(found) if isinstance(found, str) else None
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(path))
 
 
 def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any]:

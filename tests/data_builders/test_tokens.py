@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from data_builders.drafts import Draft, Placed
-from data_builders.tokens import LATER, find_tokenizer, load_tokenizer, picture, preflight
+from data_builders.tokens import LATER, picture, preflight
 from stemma import ROOT
 from stemma.errors import GateFailed
 from stemma.recipe import Recipe
 from stemma.rows import PreferenceRow, Split
 from stemma.runs import Run
+from stemma.tokenizer import find_tokenizer, load_tokenizer
 from stemma.training_rows import Sample
 from tests.models import tiny_model
 
