@@ -95,10 +95,10 @@ def test_the_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None
         == "dpo    10,400  7,800  21,840,000    331  419 s  921,600  0.037%  limits of the recipe; 350 tokens assumed"
     )
     assert lines[9].split() == ["dpo", "5.01", "0.0074", "0.0074", "19.86", "25.17", "50.05"]
-    # 4 x 2,506,172,416 and logits of 65 tokens three times in float32; weights in bf16 and a batch.
+    # 4 x 2,506,172,416 and the embedding in bf16; weights in bf16, a batch's layer (0.47) and logits (0.2).
     assert lines[11] == (
-        "GB behind the training at most: sft 10.23 (gates) · dpo 10.23 (gates) · export 10.23 (merged's proof) · "
-        "eval 6.15 (base)"
+        "GB behind the training at most: sft 11.07 (gates) · dpo 11.07 (gates) · export 11.07 (gates) · "
+        "eval 5.68 (base)"
     )
     assert lines[12] == "beside these a process holds 0.67 GB itself, one that trains 0.82 GB itself"
     assert lines[14] == "GB on disk: sft 5.04 · dpo 10.05 · merged 5.01 · gguf-F16 5.01 · gguf-Q4_K_M 1.62"
