@@ -18,7 +18,7 @@ from stemma.costs import Memory, export_bytes, left_bytes, memory, stage_bytes, 
 from stemma.dpo_section import DpoTrainer
 from stemma.errors import Problem, UserError
 from stemma.foreseen import NOT_COUNTED, Foreseen
-from stemma.peaks import peaks
+from stemma.peaks import PROCESS, peaks
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.shapes import ATTENTION, MLP, Shapes, read_shapes
@@ -78,6 +78,13 @@ class Plan:
         """Bytes of all stages and formats."""
         return sum(stage.disk for stage in self.stages) + sum(self.exports.values())
 
+    def peak(self, stage: str, cpu: bool = True) -> int | None:
+        """Bytes that a stage's fullest process holds: the training, or what follows it. None: not counted, e.g. data.
+        With a GPU (`cpu` False) the training's are there and not counted."""
+        needs = [PROCESS["engines"] + count for count in self.peaks.get(stage, {}).values()]
+        trained = [one.memory.total for one in self.stages if cpu and one.stage == stage]
+        return max([*needs, *(PROCESS["training"] + count for count in trained)], default=None)
+
     @property
     def flops(self) -> float | None:
         """Of all stages; None where one is not known."""
@@ -99,7 +106,7 @@ def count_weights(recipe: Recipe, run: Run, stage: str) -> tuple[int, int] | str
     """How many weights a LoRA stage trains, and how many there are with them; or why that is not known."""
     keys = axolotl.DEFAULTS | recipe.axolotl(stage)
     try:
-        training = read_training(recipe, stage, keys, (read_shapes(recipe, run), Asked()))
+        training = read_training(recipe, stage, keys, (read_shapes(recipe, run), 1))
     except UserError as error:
         return error.problems[0].found
     if training.quantised:
@@ -111,8 +118,9 @@ def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, Ask
     keys = axolotl.DEFAULTS | recipe.axolotl(stage)
     packed = found.tokens / keys["sequence_len"] if keys.get("sample_packing") else 1.0  # slots a row takes
     length = keys["sequence_len"] if keys.get("sample_packing") else math.ceil(found.longest)
-    training = read_training(recipe, stage, keys, machine)
-    training = replace(training, answers=found.answer / found.tokens, length=length)
+    shapes, asked = machine
+    training = read_training(recipe, stage, keys, (shapes, asked.gpus))
+    training = replace(training, answers=found.answer / found.tokens, length=length, cpu=asked.cpu)
     row_tokens = found.tokens * (2 if training.preference else 1)
     rows = None if found.rows is None else math.ceil(found.rows * packed)
     steps = keys.get("max_steps") or (None if rows is None else count_steps(rows, keys, training.gpus))
@@ -138,9 +146,9 @@ def count_steps(rows: int, keys: Mapping[str, Any], gpus: int) -> int:
     return math.ceil(keys.get("num_epochs", 1) * max(1, math.ceil(batches / keys["gradient_accumulation_steps"])))
 
 
-def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: tuple[Shapes, Asked]) -> Training:
+def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: tuple[Shapes, int]) -> Training:
     """A stage's Axolotl keys as the settings that cost."""
-    shapes, asked = machine
+    shapes, gpus = machine
     optimizer = str(keys.get("optimizer", "adamw_torch"))
     preference = bool(keys.get("rl"))
     uncounted = [key for key in UNCOUNTED if keys.get(key)]
@@ -148,19 +156,21 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
         raise UserError(Problem(recipe.path.name, f"{stage}: `plan` does not count `{'`, `'.join(uncounted)}`"))
     attention = recipe.axolotl(stage).get("attn_implementation")
     ours = recipe.dpo.trainer if stage == "dpo" and recipe.dpo else "stock"
+    chunked = preference and bool(
+        keys.get("adapter")
+    )  # of a whole model that is trained the stock trainer takes the loss
     trainer = DpoTrainer(chunked_logps=False, precompute_reference=False) if isinstance(ours, str) else ours
     return Training(
         shapes=shapes, rank=keys.get("lora_r", 8) if keys.get("adapter") else 0, targets=_targets(recipe, stage, keys),
-        preference=preference, chunked=preference and trainer.chunked_logps,
+        preference=preference, chunked=chunked and trainer.chunked_logps,
         fused=bool(keys.get("liger_fused_linear_cross_entropy")),
         precomputed=trainer.precompute_reference or bool(keys.get("precompute_ref_log_probs")),
         checkpointing=bool(keys.get("gradient_checkpointing")), length=keys["sequence_len"],
         sequences=keys.get("micro_batch_size", 1) * (2 if preference else 1),
         bytes=2 if keys.get("bf16", "auto") or keys.get("fp16") else 4, quantised=_quantised(keys),
         moments=next((count for part, count in MOMENTS.items() if part in optimizer), 8),
-        zero=zero_stage(recipe.path.parent / keys["deepspeed"]) if keys.get("deepspeed") else 0, gpus=asked.gpus,
-        cpu=asked.cpu,
-        shared=preference and trainer.chunked_logps and trainer.shared_prompts and attention in (None, *MASKED),
+        zero=zero_stage(recipe.path.parent / keys["deepspeed"]) if keys.get("deepspeed") else 0, gpus=gpus,
+        shared=chunked and trainer.chunked_logps and trainer.shared_prompts and attention in (None, *MASKED),
         eager=uses_eager(shapes, attention), dropout=bool(keys.get("lora_dropout")), liger=_liger(keys),
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from stemma.cli import main
 from stemma.errors import UserError
 from stemma.foreseen import Foreseen
 from stemma.load import load
+from stemma.peaks import PROCESS
 from stemma.plan import Asked, count_steps, count_weights, plan
 from stemma.recipe import Recipe
 from stemma.rows import PreferenceRow
@@ -141,6 +142,15 @@ def test_memory_is_of_the_longest_rows(write_recipe: Write, tmp_path: Path) -> N
     dpo = plan(recipe, run, Asked(), Foreseen(counted, 0.0, "")).stages[1]
     # 80 characters are 20 tokens of four; eight sequences.
     assert dpo.memory.logits == 8 * 20 * 256_000 * 2 * (2 + 4)
+
+
+def test_the_fullest_process_of_a_stage(tmp_path: Path) -> None:
+    found = plan(load("gemma2b"), Run(tmp_path), Asked(cpu=True))
+    dpo = found.stages[0].memory.total
+    assert found.peak("dpo") == PROCESS["training"] + dpo > PROCESS["engines"] + found.peaks["dpo"]["gates"]
+    assert found.peak("dpo", cpu=False) == PROCESS["engines"] + found.peaks["dpo"]["gates"]
+    assert found.peak("eval") == PROCESS["engines"] + max(found.peaks["eval"].values())
+    assert found.peak("data") is None
 
 
 def test_on_a_cpu_the_tiles_are_small(tmp_path: Path) -> None:
