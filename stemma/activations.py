@@ -42,7 +42,8 @@ def _norm_bytes(training: Training, width: int) -> int:
     is trained what that multiplies; Liger's keeps the input itself (liger_kernel 0.8.1, `rms_norm.py`)."""
     if "rms_norm" in training.liger:
         return width * training.bytes
-    return width * (FP32 + (0 if training.rank else training.bytes))
+    normed = FP32 if training.shapes.family.exact_norms else training.bytes
+    return width * (FP32 + (0 if training.rank else normed))
 
 
 def _attention_bytes(training: Training) -> float:

@@ -49,7 +49,7 @@ def merge_bytes(shapes: Shapes, merged: int) -> int:
     """`stemma.merge.write_merged`: the largest adapted matrix as stored, twice in float32 and once merged, and a piece
     of a tensor that is copied."""
     largest = max(a * b for a, b in shapes.linears().values())
-    return (largest + PIECE) * (shapes.weight_bytes + 2 * FP32 + merged)
+    return (largest + min(PIECE, shapes.embedding())) * (shapes.weight_bytes + 2 * FP32 + merged)
 
 
 def _tile_bytes(shapes: Shapes) -> int:

@@ -20,18 +20,20 @@ ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_pro
 @dataclass(frozen=True)
 class Family:
     """What config.json does not say: RMS norms a layer, whether heads are normed too, which matrices have a bias,
-    whether scores are capped (then Stemma computes attention eagerly, see `stemma.weights.attention_of`)."""
+    whether norms multiply in fp32, and whether scores are capped (then Stemma computes attention eagerly, see
+    `stemma.weights.attention_of`)."""
 
     norms: int = 2
     normed_heads: bool = False
+    exact_norms: bool = False
     capped: bool = False
     biased: tuple[str, ...] = ()
 
 
 FAMILIES = {
-    "gemma": Family(),
-    "gemma2": Family(norms=4, capped=True),
-    "gemma3_text": Family(norms=4, normed_heads=True),
+    "gemma": Family(exact_norms=True),
+    "gemma2": Family(norms=4, exact_norms=True, capped=True),
+    "gemma3_text": Family(norms=4, normed_heads=True, exact_norms=True),
     "llama": Family(),
     "qwen2": Family(biased=("q_proj", "k_proj", "v_proj")),
     "qwen3": Family(normed_heads=True),
