@@ -1,16 +1,13 @@
 """Rows as tokens before anything trains, without torch: the proof on every row, and the picture of one.
 
-The one file here that knows `tokenizers`. A model made on the spot has no tokenizer yet when its data are built; there
-the same proof (stemma/training_rows.py) runs when training starts, as it always does.
+A model made on the spot has no tokenizer yet when its data are built; there the same proof (stemma/training_rows.py)
+runs when training starts, as it always does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
-
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING, Any
 
 from data_builders.drafts import Placed
 from stemma.axolotl import DEFAULTS
@@ -18,19 +15,13 @@ from stemma.base_files import TOKENIZER, added_first, tokenizer_folder
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.templates import Template
+from stemma.tokenizer import load_tokenizer
 from stemma.training_rows import Sample, count, sample, tokenizing
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 LATER = "no tokenizer yet: the same proof runs when training starts"
-
-
-def find_tokenizer(recipe: Recipe, run: Run) -> Path | None:
-    """The tokenizer of the recipe's base model where it lies whole on this machine; nothing is fetched."""
-    folder = tokenizer_folder(recipe, run)
-    return folder / TOKENIZER if folder else None
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(path))
 
 
 def refuse_unfit_template(recipe: Recipe, run: Run) -> None:

@@ -15,6 +15,7 @@ SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT 
 LIGHT = {
     *("errors", "jsonl", "rows", "runs", "stages", "keys", "identity", "recipe", "templates", "base_files", "weights"),
     *("document", "load", "check", "schema", "show", "doctor", "cli", "axolotl"),
+    *("training", "activations", "peaks", "tokenizer"),
     *("shapes", "checkpoints", "costs", "amounts", "plan", "plan_text", "sweep_section", "sweep_results", "table"),
 }
 ENGINES = {"torch", "transformers", "peft", "trl", "accelerate", "deepspeed", "bitsandbytes", "datasets", "llama_cpp"}
