@@ -130,7 +130,7 @@ def test_an_unmerged_model_is_stopped(model: Path, tmp_path: Path) -> None:
 def test_compare_counts_positions_and_agreement() -> None:
     one = [torch.tensor([[0.0, 0.0], [10.0, 0.0]])]
     other = [torch.tensor([[0.0, 0.0], [0.0, 10.0]])]
-    agreement = gates.compare(one, other)
+    agreement = gates.compare(zip(one, other, strict=True))
     # Position 1 agrees (KL 0). Position 2: p = (s, 1-s), q = (1-s, s), s = 1/(1+e^-10): KL = (2s - 1) * 10.
     assert agreement.kl == pytest.approx((2 / (1 + 2.718281828**-10) - 1) * 10 / 2, rel=1e-6)
     assert (agreement.top1, agreement.positions, agreement.max_difference) == (0.5, 2, 10.0)
