@@ -185,6 +185,11 @@ class Recipe(Section):
         return ["base", *self.training_stages(), *self.exported()]
 
     @property
+    def base_folder(self) -> Path | None:
+        """The folder `base_model` names; None where it names a model of the hub."""
+        return Path(self.base_model) if self.base_model and Path(self.base_model).is_dir() else None
+
+    @property
     def template(self) -> Path:
         """The chat template's file."""
         return self.path.parent / self.chat_template

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import axolotl, gates, launch
+from stemma.base_files import lacks_padding
 from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
@@ -110,11 +111,6 @@ def adds_bos(folder: Path) -> bool:
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return bool(tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id)
-
-
-def lacks_padding(folder: Path) -> bool:
-    """Whether the tokenizer names no padding token: Llama's names none, and Axolotl asks for one."""
-    return not read_json(folder / "tokenizer_config.json").get("pad_token")
 
 
 def write_config(work: Work, start: Path, parts: dict[str, Part], template: Template) -> dict[str, Any]:

@@ -17,8 +17,7 @@ def weights_of(work: Work, stage: str) -> Path:
     recipe = work.recipe
     if stage != "base" or recipe.base:
         return work.input(stage, "merged")
-    folder = Path(str(recipe.base_model))
-    folder = folder if folder.is_dir() else _fetch(work)
+    folder = recipe.base_folder or _fetch(work)
     lacking = [name for name in NEEDED if not any(folder.glob(name))]
     if lacking:
         found = f"base_model `{recipe.base_model}`: {folder} has no {', no '.join(lacking)}"
