@@ -20,6 +20,7 @@ from stemma.child import COMPLETED, FAILURE, die_with_parent, end_survivors
 from stemma.cluster import Cluster, interface_towards, read_cluster
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json
+from stemma.precision import cpu_has_bfloat16, settle
 from stemma.runs import digest_json
 
 INVITATION = "invitation.json"
@@ -84,6 +85,13 @@ def cluster_for(config: dict[str, Any]) -> Cluster:
     if problems:
         raise UserError(problems)
     return Cluster(processes=config.get("ray_num_workers", 1))
+
+
+def precision_for(config: dict[str, Any]) -> dict[str, bool]:
+    """What `bf16: auto` comes to here: said in Axolotl's file, so that a checkpoint is not gone on with in another."""
+    import torch
+
+    return settle(config, torch.cuda.is_available(), cpu_has_bfloat16())
 
 
 @contextmanager
