@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import random_tokenizer
+from stemma.base_files import tokenizer_folder
 from stemma.jsonl import read_json, write_json
 from stemma.random_model import write_weights
 from stemma.recipe import Recipe
@@ -23,7 +24,6 @@ from stemma.training_rows import sample
 
 MADE = "made.json"
 """What the folder was made of: another recipe, seed or depth makes another."""
-TOKENIZER = "tokenizer.json"
 
 
 def config_of(recipe: Recipe, run: Run, layers: int | None) -> Any:
@@ -32,9 +32,9 @@ def config_of(recipe: Recipe, run: Run, layers: int | None) -> Any:
     from transformers import AutoConfig
 
     known = read_shapes(recipe, run)
-    folder = _at_hand(recipe, "config.json")
-    if folder is not None:
-        config = AutoConfig.from_pretrained(folder)
+    origin = Path(known.origin)
+    if origin.is_file():
+        config = AutoConfig.from_pretrained(origin)
     else:
         published = dict(PUBLISHED[str(recipe.base_model)])
         config = AutoConfig.for_model(published.pop("model_type"), **published)
@@ -45,29 +45,23 @@ def config_of(recipe: Recipe, run: Run, layers: int | None) -> Any:
     return config
 
 
-def _at_hand(recipe: Recipe, file: str) -> Path | None:
-    """The folder where the base model's `file` lies on this machine: its own, or the hub cache's."""
-    from huggingface_hub import try_to_load_from_cache
-
-    name = str(recipe.base_model)
-    if Path(name).is_dir():
-        return Path(name) if (Path(name) / file).is_file() else None
-    found = try_to_load_from_cache(name, file, revision=recipe.base_revision)
-    return Path(found).parent if isinstance(found, str) else None
-
-
 def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str], None]) -> str:
     """Make `run`'s model, whole or not at all: for `full`'s base model and, where its tokenizer is not at hand, one
     learnt from the rows of `recipe`, which is `full` shortened."""
     target, part = run.root / "model", run.root / ".model.part"
-    made = {"config": config.to_dict(), "seed": full.seed, "tokenizer": str(_at_hand(full, TOKENIZER)),
-            "data": recipe.data.content()}  # fmt: skip
+    real = tokenizer_folder(full, run)
+    made = {"config": config.to_dict(), "seed": full.seed, "tokenizer": str(real), "data": recipe.data.content()}
     if (target / MADE).is_file() and read_json(target / MADE) == digest_json(made):
         return "up to date"
     for folder in (part, target):
         shutil.rmtree(folder, ignore_errors=True)
     part.mkdir(parents=True)
-    ids = _tokenizer(config, full, recipe, run, say)(part)
+    if real is not None:
+        say(f"the tokenizer of {real}")
+        ids = random_tokenizer.copy_tokenizer(real, part)
+    else:
+        texts = _texts(config, recipe, run, say)
+        ids = random_tokenizer.write_tokenizer(config.model_type, config.vocab_size, texts, part)
     say(f"{write_weights(config, full.seed, part):,} random weights")
     _write_configs(config, ids, part)
     write_json(part / MADE, digest_json(made))
@@ -75,25 +69,15 @@ def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str
     return "done"
 
 
-def _tokenizer(
-    config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str], None]
-) -> Callable[[Path], dict[str, Any]]:
-    """What writes the tokenizer into a folder and returns its special ids."""
-    real = _at_hand(full, TOKENIZER)
-    if real is not None:
-        say(f"the tokenizer of {real}")
-        return lambda folder: random_tokenizer.copy_tokenizer(real, folder)
-    texts: list[str] = []
-    if config.model_type.startswith("gemma"):
-        texts = _texts(recipe, run, say)
-        say(f"a tokenizer learnt from {len(texts):,} texts, filled up to {config.vocab_size:,} pieces")
-    return lambda folder: random_tokenizer.write_tokenizer(config.model_type, config.vocab_size, texts, folder)
-
-
-def _texts(recipe: Recipe, run: Run, say: Callable[[str], None]) -> list[str]:
-    template = Template.read(recipe.template)
+def _texts(config: Any, recipe: Recipe, run: Run, say: Callable[[str], None]) -> list[str]:
+    """What a tokenizer is to be learnt from; nothing for a family whose byte pairs are at hand."""
+    if not config.model_type.startswith("gemma"):
+        return []
+    template = Template.unfilled(recipe.template)
     rows = [row for rows in forecast(recipe, run, say).rows.values() for row in rows]
-    return [one.prompt + answer for one in (sample(row, template) for row in rows) for answer in one.answers]
+    texts = [one.prompt + answer for one in (sample(row, template) for row in rows) for answer in one.answers]
+    say(f"a tokenizer learnt from {len(texts):,} texts, filled up to {config.vocab_size:,} pieces")
+    return texts
 
 
 def _write_configs(config: Any, ids: dict[str, Any], folder: Path) -> None:

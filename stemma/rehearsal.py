@@ -146,10 +146,8 @@ def _shorten_stage(recipe: Recipe, stage: str, machine: Machine, changes: Change
         "warmup_steps": 0,
         "save_steps": BASE_STEPS // 2 if stage == "base" else SAVE_STEPS,
         "logging_steps": 1,
-        "sequence_len": min(keys["sequence_len"], PACKED_LENGTH if keys.get("sample_packing") else LENGTH),
-        "gradient_accumulation_steps": min(keys["gradient_accumulation_steps"], 2),
         **{key: None for key in SCHEDULE if keys.get(key) is not None},
-        **({"micro_batch_size": 1} if keys.get("sample_packing") else {}),
+        **({} if stage == "base" else _smaller_steps(keys)),
         **({} if machine.gpu else _without_gpu(keys, machine)),
     }
     for key, value in wanted.items():
@@ -157,11 +155,19 @@ def _shorten_stage(recipe: Recipe, stage: str, machine: Machine, changes: Change
     changes.notes += _told(stage, keys, wanted)
 
 
+def _smaller_steps(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """What a handful of rows can fill; packed, a step takes dozens of rows."""
+    accumulated = min(keys["gradient_accumulation_steps"], 2)
+    length = min(keys["sequence_len"], PACKED_LENGTH if keys.get("sample_packing") else LENGTH)
+    packed = {"micro_batch_size": 1} if keys.get("sample_packing") else {}
+    return {"sequence_len": length, "gradient_accumulation_steps": accumulated, **packed}
+
+
 def _without_gpu(keys: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
     """What only a GPU can do, replaced by what a processor can."""
     off: dict[str, Any] = {key: False for key in keys if (key.startswith("liger_") or key == "tf32") and keys[key]}
-    if keys.get("bf16", "auto") or keys.get("fp16"):
-        off |= {"bf16": machine.bfloat16, "fp16": False}
+    if keys.get("fp16") or (keys.get("bf16") is True and not machine.bfloat16):
+        off |= {"bf16": "auto", "fp16": False}
     if str(keys.get("attn_implementation", "")).startswith("flash"):
         off["attn_implementation"] = "sdpa"
     if "8bit" in str(keys.get("optimizer", "")):

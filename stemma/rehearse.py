@@ -20,13 +20,14 @@ from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.load import load
 from stemma.plan import Asked, Plan, plan, read_training
+from stemma.precision import cpu_has_bfloat16
 from stemma.quiet import quieten
 from stemma.recipe import Recipe
 from stemma.rehearsal import Changes, Machine, halve_batches, shorten
 from stemma.rehearsal_text import Measured, lines, written
 from stemma.runs import MANIFEST, Run
 from stemma.stages import BEGUN, TRAINED, chain, execute
-from stemma.usage import computes_bfloat16, folder_bytes, free_memory, measuring
+from stemma.usage import folder_bytes, free_memory, measuring
 
 Say = Callable[[str], None]
 
@@ -98,7 +99,7 @@ def look(runs: Path) -> Machine:
     import torch
 
     runs.mkdir(parents=True, exist_ok=True)
-    return Machine(free_memory(), shutil.disk_usage(runs).free, computes_bfloat16(), torch.cuda.is_available())
+    return Machine(free_memory(), shutil.disk_usage(runs).free, cpu_has_bfloat16(), torch.cuda.is_available())
 
 
 def settle(request: Request, machine: Machine) -> Settled:

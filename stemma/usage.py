@@ -95,11 +95,3 @@ def free_memory() -> int:
     """Bytes that can be had without swapping."""
     lines = (PROC / "meminfo").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * KIB for line in lines if line.startswith("MemAvailable:"))
-
-
-def computes_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 by itself, which makes it faster than float32 there."""
-    path = PROC / "cpuinfo"
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
-    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
