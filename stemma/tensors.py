@@ -1,4 +1,5 @@
-"""Safetensors folders piece by piece: read without mapping the files, written in one stream, never held whole."""
+"""Safetensors folders piece by piece: read without mapping the files, written in one stream, never
+held whole."""
 
 from __future__ import annotations
 
@@ -86,7 +87,8 @@ class Tensors:
 
 
 def write_tensors(path: Path, shapes: dict[str, Shape], pieces: Callable[[str], Iterator[Tensor]]) -> None:
-    """A file with the bytes that `safetensors.torch.save_file` would write; `pieces` gives each tensor's rows."""
+    """A file with the bytes that `safetensors.torch.save_file` would write; `pieces` gives each
+    tensor's rows."""
     order = sorted(shapes, key=lambda name: (-shapes[name].dtype.itemsize, name))
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
