@@ -38,7 +38,8 @@ def test_each_family_loads_and_predicts(kind: str, tied: bool, tmp_path: Path) -
     config = config_of(kind, tie_word_embeddings=tied)
     folder = write(tmp_path / kind, config)
     model, loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
-    assert not loaded["missing_keys"] and not loaded["unexpected_keys"]
+    assert not loaded["missing_keys"]
+    assert not loaded["unexpected_keys"]
     ids = torch.arange(10, 42)[None]
     with torch.no_grad():
         logits = model.eval()(ids).logits[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stemma import ROOT, rehearse
+from stemma import ROOT
 from stemma.cli import main
 from stemma.errors import UserError
 from stemma.rehearsal import Machine
@@ -53,7 +53,7 @@ def test_batches_shrink_before_anything_is_refused(tmp_path: Path) -> None:
 
 def test_what_the_user_sets_holds(tmp_path: Path) -> None:
     request = Request("gemma2b", ["mcq.sequence_len=64", "export.gguf={types: [Q8_0, Q4_K_M]}"], tmp_path, 1)
-    with pytest.raises(UserError, match="eval.variants: unknown gguf-Q6_K"):
+    with pytest.raises(UserError, match=r"eval\.variants: unknown gguf-Q6_K"):
         settle(request, machine(20, 100))
     settled = settle(Request("gemma2b", ["mcq.sequence_len=64"], tmp_path, 1), machine(20, 100))
     assert settled.recipe.axolotl("mcq")["sequence_len"] == 64
@@ -82,7 +82,7 @@ def test_a_family_with_two_layers(name: str, tmp_path: Path) -> None:
     rows = rows_of(done.stdout)
     assert tuple(rows) == STAGES
     for stage in ("sft", "dpo", "mcq"):
-        seconds, memory, plan_memory, disk, plan_disk, full_seconds, full_memory, full_disk = rows[stage]
+        seconds, memory, _plan_memory, disk, _plan_disk, full_seconds, _full_memory, full_disk = rows[stage]
         assert float(memory) > 1
         assert float(full_disk) > float(disk) > 0
         assert int(full_seconds.replace(",", "")) > int(seconds)
@@ -97,7 +97,8 @@ def test_a_killed_rehearsal_goes_on_and_a_failing_stage_is_told(tmp_path: Path) 
     )
     deadline = time.monotonic() + 600
     while not (made / "dpo").is_dir():
-        assert child.poll() is None and time.monotonic() < deadline
+        assert child.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.2)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
@@ -111,5 +112,3 @@ def test_a_killed_rehearsal_goes_on_and_a_failing_stage_is_told(tmp_path: Path) 
     assert tuple(rows) == STAGES[:6], "the table so far, the failing stage too"
     assert "[sft] up to date" in failed.stderr
     assert "resumed: dpo" in failed.stderr
-
-
