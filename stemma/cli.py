@@ -186,6 +186,26 @@ def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun =
     bring(opened, run, chain(opened), Order(say, force, dry_run))
 
 
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="FILE.gguf", help="The GGUF file.")],
+    target: Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to make.")],
+    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+    template: Annotated[Path | None, typer.Option(help="A chat template in place of the file's.")] = None,
+    licence: Annotated[str | None, typer.Option(help="SPDX, where the header names none.")] = None,
+) -> None:
+    """Make a base model of a GGUF file: a Hugging Face folder, proven to be the same model."""
+    from export.convert import convert
+    from stemma.from_gguf import BYTES, Import
+    from stemma.from_gguf.bring_in import bring_in
+
+    if dtype not in BYTES:
+        raise UserError(Problem("--dtype", f"`{dtype}`", f"one of {', '.join(BYTES)}"))
+    order = Import(source, target, dtype, template, licence)
+    outcome = bring_in(order, lambda folder, out: convert(folder, out, "F32", {}), lambda text: say(f"[import] {text}"))
+    print(f"{target}: {outcome}")
+
+
 @app.command()
 def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUNS) -> None:
     """Train every combination of the recipe's `sweep` values; a killed sweep goes on with the unfinished ones."""
