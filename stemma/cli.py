@@ -16,6 +16,7 @@ import typer
 
 from stemma import ROOT
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.from_gguf import Dtype, Import
 
 if TYPE_CHECKING:
     from stemma.recipe import Recipe
@@ -190,17 +191,16 @@ def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun =
 def import_(
     source: Annotated[Path, typer.Argument(metavar="FILE.gguf", help="The GGUF file.")],
     target: Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to make.")],
-    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+    dtype: Annotated[Dtype, typer.Option(help="How the weights are stored.")] = "bfloat16",
     template: Annotated[Path | None, typer.Option(help="A chat template in place of the file's.")] = None,
     licence: Annotated[str | None, typer.Option(help="SPDX, where the header names none.")] = None,
 ) -> None:
     """Make a base model of a GGUF file: a Hugging Face folder, proven to be the same model."""
     from export.convert import convert
-    from stemma.from_gguf import BYTES, Import
     from stemma.from_gguf.bring_in import bring_in
+    from stemma.quiet import quieten
 
-    if dtype not in BYTES:
-        raise UserError(Problem("--dtype", f"`{dtype}`", f"one of {', '.join(BYTES)}"))
+    quieten()
     order = Import(source, target, dtype, template, licence)
     outcome = bring_in(order, lambda folder, out: convert(folder, out, "F32", {}), lambda text: say(f"[import] {text}"))
     print(f"{target}: {outcome}")

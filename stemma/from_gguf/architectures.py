@@ -125,17 +125,11 @@ def _derived(gguf: Gguf, config: dict[str, Any]) -> dict[str, Any]:
     if architecture_of(gguf).own:  # Gemma 2 and 3 scale scores by this, which llama.cpp takes from the head's size
         found["query_pre_attn_scalar"] = head_dim
     theta = config.pop("rope_theta", 10000.0)
-    rope = {"rope_type": "default"} if ROPE_FACTORS not in gguf.tensors else _llama3_rope(gguf, theta, head_dim)
-    # Gemma 3 has a second set of frequencies in its windowed layers, which transformers' default config knows.
-    return (
-        ids
-        | found
-        | (
-            {"rope_theta": theta}
-            if gguf.architecture == "gemma3"
-            else {"rope_parameters": rope | {"rope_theta": theta}}
-        )
-    )
+    if gguf.architecture == "gemma3":  # its windowed layers have frequencies of their own
+        return ids | found | {"rope_theta": theta}
+    stretched = ROPE_FACTORS in gguf.tensors
+    rope = _llama3_rope(gguf, theta, head_dim) if stretched else {"rope_type": "default"}
+    return ids | found | {"rope_parameters": rope | {"rope_theta": theta}}
 
 
 def _llama3_rope(gguf: Gguf, theta: float, head_dim: int) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _write_shards(weights: Iterator[Weight], total: int, folder: Path) -> None:
     if len(shards) == 1:
         (folder / _part(0)).rename(folder / "model.safetensors")
         return
-    place = {}
+    place: dict[str, str] = {}
     for number, names in enumerate(shards):
         name = f"model-{number + 1:05}-of-{len(shards):05}.safetensors"
         (folder / _part(number)).rename(folder / name)

@@ -6,6 +6,7 @@ from PyPI hangs, and it always matches the converter that reads the folder back.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -83,7 +84,7 @@ class Gguf:
         return {kind: names.count(kind) for kind in sorted(set(names), key=names.count, reverse=True)}
 
     def weights(self) -> int:
-        return sum(tensor.stored.size and int(np.prod(tensor.shape)) for tensor in self.tensors.values())
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
 
 
 def read_gguf(path: Path) -> Gguf:
@@ -136,7 +137,7 @@ def gguf_py() -> ModuleType:
 
 @cache
 def _reader() -> Any:
-    class Reader(gguf_py().GGUFReader):  # type: ignore[name-defined, misc]
+    class Reader(gguf_py().GGUFReader):  # type: ignore[misc]
         """Behind a file's end numpy gives fewer values than asked for, and the reader goes on with none: for as many
         rounds as a damaged length says."""
 

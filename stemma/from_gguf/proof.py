@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,7 @@ def _differing(source: Gguf, tensor: Tensor, found: Gguf, dtype: Dtype) -> int:
     """How many weights of a tensor are not what they must be; all of them when it is not there or another shape."""
     other = found.tensors.get(tensor.name)
     if other is None or other.shape != tensor.shape:
-        return int(np.prod(tensor.shape))
+        return math.prod(tensor.shape)
     values = tensor.values()
     if tensor.name == ROPE_FACTORS:
         return int((~np.isclose(values, other.values(), rtol=1e-5)).sum())
