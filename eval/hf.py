@@ -1,9 +1,14 @@
-"""The transformers backend: safetensors folders, bitsandbytes ones too, batched with left padding."""
+"""The transformers backend: safetensors folders, bitsandbytes ones too, batched with left padding.
+
+Peak memory: the weights as stored, the activations of BATCH_TOKENS tokens (their widest layer three times), and a tile
+of logits (`stemma.models`); of what is scored, some tens of bytes a token.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,14 +18,13 @@ from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from eval.backends import Ids, Request
+from stemma import models
 from stemma.weights import attention_of
 
 Item = TypeVar("Item")
 SequenceIds = tuple[int, ...]
 
 BATCH_TOKENS = 4096
-BATCH_LOGITS = 2**26
-"""Largest number of logits held at once (256 MiB in float32); a vocabulary of 256,000 makes this the tighter bound."""
 
 
 class HuggingFace:
@@ -51,42 +55,32 @@ class HuggingFace:
         return token == self._stop
 
     def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
-        values: NDArray[np.float32] = self._last([prompt], 1)[0, 0].cpu().numpy()
+        last = models.hidden_states(self._model, self._padded([prompt]))[0, -1:]
+        values: NDArray[np.float32] = models.logits_of(self._model, last)[0].log_softmax(-1).cpu().numpy()
         return values
 
     def log_probs(self, requests: Sequence[Request]) -> list[list[list[float]]]:
-        # Answers of one token differ only in what is read off: the prompt is then one sequence for all of them.
-        pairs = [[(tuple(r.prompt + a[:-1]), a) for a in r.answers] for r in requests]
-        kept: dict[SequenceIds, int] = {}
-        for sequence, answer in (pair for row in pairs for pair in row):
-            kept[sequence] = max(len(answer), kept.get(sequence, 0))
-        tails = self._tails(kept)
-        return [[_read(tails[sequence], answer) for sequence, answer in row] for row in pairs]
+        """One float a token leaves a batch. Answers of one token differ only in what is read off: the prompt is then
+        one sequence for all of them."""
+        behind: dict[SequenceIds, dict[SequenceIds, list[float]]] = {}
+        for request in requests:
+            for answer in request.answers:
+                behind.setdefault(tuple(request.prompt + answer[:-1]), {})[tuple(answer)] = []
+        for batch in batches(sorted(behind, key=len), _fits):
+            self._score({sequence: behind[sequence] for sequence in batch})
+        return [[behind[tuple(r.prompt + a[:-1])][tuple(a)] for a in r.answers] for r in requests]
 
-    def _tails(self, kept: dict[SequenceIds, int]) -> dict[SequenceIds, Any]:
-        """For each sequence the log-probabilities at its last positions, as many as `kept` says."""
-        tails: dict[SequenceIds, Any] = {}
-        for batch in batches(sorted(kept, key=len), self._fits(kept)):
-            width = max(kept[sequence] for sequence in batch)
-            values = self._last([list(sequence) for sequence in batch], width).cpu()
-            tails |= {s: row[width - kept[s] :].clone() for s, row in zip(batch, values, strict=True)}
-        return tails
-
-    def _fits(self, kept: dict[SequenceIds, int]) -> Callable[[Sequence[SequenceIds]], bool]:
-        vocabulary = self._model.config.vocab_size
-
-        def fits(batch: Sequence[SequenceIds]) -> bool:
-            width = max(kept[sequence] for sequence in batch)
-            tokens = len(batch) * max(map(len, batch))
-            return tokens <= BATCH_TOKENS and len(batch) * width * vocabulary <= BATCH_LOGITS
-
-        return fits
-
-    def _last(self, sequences: list[Ids], count: int) -> Any:
-        """Log-probabilities [batch, count, vocabulary] at the last `count` positions."""
-        with torch.inference_mode():
-            output = self._model(**self._padded(sequences), use_cache=False, logits_to_keep=count)
-        return torch.log_softmax(output.logits.float(), dim=-1)
+    def _score(self, batch: dict[SequenceIds, dict[SequenceIds, list[float]]]) -> None:
+        """Fill in the answers of a batch of sequences."""
+        hidden = models.hidden_states(self._model, self._padded([list(sequence) for sequence in batch]))
+        length = hidden.shape[1]
+        answers = [(row, *item) for row, found in enumerate(batch.values()) for item in found.items()]
+        places = [length * (row + 1) - len(answer) + i for row, answer, _ in answers for i in range(len(answer))]
+        tokens = torch.tensor([token for _, answer, _ in answers for token in answer], device=hidden.device)
+        positions, where = torch.tensor(places, device=hidden.device).unique(return_inverse=True)
+        values = iter(models.log_probs(self._model, hidden.flatten(0, 1)[positions], where, tokens).tolist())
+        for _, answer, found in answers:
+            found += islice(values, len(answer))
 
     def _padded(self, sequences: list[Ids]) -> dict[str, Any]:
         """Left-padded, with true positions: the ends align, so one slice holds every sequence's last logits."""
@@ -97,9 +91,11 @@ class HuggingFace:
 
     def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        most = models.tile_rows(self._model)  # each step makes one row of logits a prompt
 
         def fits(batch: Sequence[int]) -> bool:
-            return len(batch) * (max(len(prompts[index]) for index in batch) + max_new_tokens) <= 2 * BATCH_TOKENS
+            tokens = len(batch) * (max(len(prompts[index]) for index in batch) + max_new_tokens)
+            return tokens <= 2 * BATCH_TOKENS and len(batch) <= most
 
         answers: dict[int, Ids] = {}
         for batch in batches(order, fits):
@@ -118,9 +114,8 @@ class HuggingFace:
         return [list(map(int, row)) for row in rows[:, padded["input_ids"].shape[1] :].tolist()]
 
 
-def _read(tail: Any, answer: Ids) -> list[float]:
-    rows = tail[tail.shape[0] - len(answer) :]
-    return [float(rows[position, token]) for position, token in enumerate(answer)]
+def _fits(batch: Sequence[SequenceIds]) -> bool:
+    return len(batch) * max(map(len, batch)) <= BATCH_TOKENS
 
 
 def cut(ids: Ids, stop: int) -> Ids:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.backends import Ids, Request
-from stemma.llama import Llama
+from stemma.llama import Llama, log_softmax
 
 CONTEXT_STEP = 256
 
@@ -44,11 +44,7 @@ class LlamaCpp:
 
     def log_probs(self, requests: Sequence[Request]) -> list[list[list[float]]]:
         llama = self._with_room(max(len(r.prompt) + max(map(len, r.answers)) for r in requests))
-        found = []
-        for request in requests:
-            rows = llama.logits_of_continuations(request.prompt, request.answers)
-            found.append([_read(log_softmax(row), answer) for row, answer in zip(rows, request.answers, strict=True)])
-        return found
+        return [llama.log_probs(request.prompt, request.answers) for request in requests]
 
     def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
         llama = self._with_room(max(map(len, prompts)) + max_new_tokens)
@@ -70,13 +66,3 @@ class LlamaCpp:
             self._llama.close()
             self._llama = _Timed(self._path, -(-tokens // CONTEXT_STEP) * CONTEXT_STEP, self._threads)
         return self._llama
-
-
-def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    shifted: NDArray[np.float32] = logits - logits.max(axis=-1, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return shifted
-
-
-def _read(rows: NDArray[np.float32], answer: Ids) -> list[float]:
-    return [float(rows[position, token]) for position, token in enumerate(answer)]

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from export import Budget
 from export.conversations import Trial
-from export.parity import Gate, HandOver, Logits
+from export.parity import Gate, HandOver, Logits, drift_between
 from stemma.llama import Llama
 
 
-def gguf_gates(path: Path, trial: Trial, reference: Sequence[Logits], budget: Budget, threads: int) -> list[Gate]:
-    """Every gate of one file, called by its variant's name (`tiny-Q8_0.gguf`: `gguf-Q8_0`)."""
+def gguf_gates(path: Path, trial: Trial, reference: Iterable[Logits], budget: Budget, threads: int) -> list[Gate]:
+    """Every gate of one file, called by its variant's name (`tiny-Q8_0.gguf`: `gguf-Q8_0`). `reference` gives merged's
+    logits sample by sample. Peak memory: the mapped file, and two samples' logits."""
     variant = f"gguf-{path.stem.rsplit('-', 1)[1]}"
     with Llama(path, max(len(ids) for ids, _ in trial.samples), threads) as model:
         text_gates = _text_gates(model, HandOver(variant, "converting the tokenizer to GGUF"), trial)
-        found = [model.logits(ids, start) for ids, start in trial.samples]
-    return [*text_gates, *HandOver(variant, "writing the weights as GGUF").drift(reference, found, budget)]
+        found = (model.logits(ids, start) for ids, start in trial.samples)
+        drift = drift_between(zip(reference, found, strict=True))
+    return [*text_gates, *HandOver(variant, "writing the weights as GGUF").drift(drift, budget)]
 
 
 def _text_gates(model: Llama, hand_over: HandOver, trial: Trial) -> list[Gate]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,17 +22,19 @@ def weights_digest(model: Any) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()
 
 
-def answer_logits(model: Any, samples: Sequence[tuple[list[int], int]]) -> list[NDArray[np.float32]]:
-    """For each (ids, start) the logits after every token from `start` on."""
+def answer_logits(model: Any, samples: Sequence[tuple[list[int], int]]) -> Iterator[NDArray[np.float32]]:
+    """For each (ids, start) the logits after every token from `start` on, one sample at a time."""
     import torch
 
     def one(ids: list[int], start: int) -> torch.Tensor:
         logits: torch.Tensor = model(torch.tensor([ids]), logits_to_keep=len(ids) - start).logits[0]
         return logits.float()
 
-    with torch.inference_mode():
-        return [one(ids, start).numpy() for ids, start in samples]
+    for ids, start in samples:
+        with torch.inference_mode():
+            logits = one(ids, start).numpy()
+        yield logits

@@ -8,7 +8,7 @@ from export import budget_of
 from export.bnb import DIGEST
 from export.conversations import Trial
 from export.gguf_gates import gguf_gates
-from export.parity import Gate, HandOver, Logits
+from export.parity import Gate, HandOver
 from export.score import Reloaded, reload
 from stemma.stages import Work
 
@@ -17,23 +17,23 @@ def prove(work: Work, paths: dict[str, Path], trial: Trial, threads: int) -> lis
     """Every gate of every format made from `merged` (`{variant: path}`, merged among them)."""
     folders = {name: path for name, path in paths.items() if not name.startswith("gguf-")}
     work.say(f"export: loading {', '.join(folders)} in a fresh process")
-    loaded = reload(folders, trial.samples, work.folder / ".scores.part")
-    reference, limits = loaded["merged"].logits, work.recipe.export.gates.max_kl
+    reference, loaded = reload(folders, trial.samples, work.folder / ".scores.part")
+    limits = work.recipe.export.gates.max_kl
     found = []
     for name, path in paths.items():
         if name.startswith("bnb-"):
-            found += bnb_gates(path, loaded[name], reference, limits)
+            found += bnb_gates(path, loaded[name], limits)
         elif name.startswith("gguf-"):
             work.say(f"export: loading {name}")
             found += gguf_gates(path, trial, reference, budget_of(name, limits), threads)
     return found
 
 
-def bnb_gates(folder: Path, loaded: Reloaded, merged: list[Logits], limits: dict[str, float]) -> list[Gate]:
+def bnb_gates(folder: Path, loaded: Reloaded, limits: dict[str, float]) -> list[Gate]:
     """A fresh process found the weights that were saved, and they answer like merged."""
     name = folder.name
     changed = loaded.digest != (folder / DIGEST).read_text(encoding="utf-8").strip()
     return [
         HandOver(name, "saving").at_most("weights that differ from what was saved", changed, 0, 1),
-        *HandOver(name, "quantising").drift(merged, loaded.logits, budget_of(name, limits)),
+        *HandOver(name, "quantising").drift(loaded.drift, budget_of(name, limits)),
     ]

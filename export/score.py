@@ -1,7 +1,10 @@
 """Logits of saved Hugging Face folders, from a fresh process: what a user gets who loads those files.
 
-The child reads a request `{"folders": {variant: path}, "samples": [[ids, start], …]}` and writes for each variant
-`<variant>.npz` (one array of logits a sample) and `<variant>.sha256` (the loaded weights, before they were used).
+The child reads a request `{"folders": {variant: path}, "samples": [[ids, start], …]}`, merged first. Its logits go to a
+file, one sample behind the other (with Gemma's vocabulary 1 MB a token, 1 GB for 32 samples); every other folder is
+compared with them sample by sample, and leaves figures only: `<variant>.json`, the drift and the digest of the loaded
+weights, before they were used. Peak of the child: one model (merged in float32, the others as they are), and two
+samples' logits; of its parent, one sample's.
 """
 
 from __future__ import annotations
@@ -9,66 +12,100 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from export.child import run_python
 from export.conversations import Sample
+from export.parity import Drift, Logits, drift_between
 from stemma import ROOT
 from stemma.weights import attention_of
+
+REFERENCE = "merged"
 
 
 @dataclass(frozen=True)
 class Reloaded:
-    """What a fresh process found in a folder."""
+    """What a fresh process found in a folder: its weights, and how far it answers from merged."""
 
-    logits: list[NDArray[np.float32]]
     digest: str
+    drift: Drift
 
 
-def reload(folders: dict[str, Path], samples: Sequence[Sample], scratch: Path) -> dict[str, Reloaded]:
-    """Load each folder in a fresh process and score the samples. `scratch` is a folder for the exchange."""
+@dataclass(frozen=True)
+class Scored:
+    """Merged's logits on the samples, in a file: read as often as needed, one sample at a time."""
+
+    path: Path
+    lengths: Sequence[int]
+    """Of each sample how many rows of logits there are."""
+
+    def __iter__(self) -> Iterator[Logits]:
+        width = self.path.stat().st_size // (4 * sum(self.lengths))
+        with self.path.open("rb") as file:
+            for length in self.lengths:
+                yield np.fromfile(file, dtype=np.float32, count=length * width).reshape(length, width)
+
+
+def reload(folders: dict[str, Path], samples: Sequence[Sample], scratch: Path) -> tuple[Scored, dict[str, Reloaded]]:
+    """Load each folder in a fresh process and score the samples, merged first. `scratch` is a folder for the exchange,
+    and keeps merged's logits."""
     scratch.mkdir(parents=True, exist_ok=True)
     request = {"folders": {name: str(folder.resolve()) for name, folder in folders.items()}, "samples": samples}
     (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
     run_python(["-m", "export.score", str(scratch.resolve())], ROOT, f"loading {', '.join(folders)} in a fresh process")
-    return {name: _read(scratch, name) for name in folders}
+    return scored(scratch, samples), {name: _read(scratch, name) for name in folders if name != REFERENCE}
+
+
+def scored(scratch: Path, samples: Sequence[Sample]) -> Scored:
+    return Scored(scratch / f"{REFERENCE}.f32", [len(ids) - start for ids, start in samples])
 
 
 def _read(scratch: Path, name: str) -> Reloaded:
-    with np.load(scratch / f"{name}.npz") as arrays:
-        logits = [arrays[f"arr_{index}"] for index in range(len(arrays.files))]
-    return Reloaded(logits, (scratch / f"{name}.sha256").read_text(encoding="utf-8").strip())
+    found = json.loads((scratch / f"{name}.json").read_text(encoding="utf-8"))
+    return Reloaded(found["digest"], Drift(**found["drift"]))
 
 
 def main(scratch: Path) -> None:
     """The child: answer the request in `scratch`."""
     request = json.loads((scratch / "request.json").read_text(encoding="utf-8"))
-    for name, folder in request["folders"].items():
-        _score(name, folder, request["samples"], scratch)
-        gc.collect()
+    samples, folders = request["samples"], request["folders"]
+    write_reference(Path(folders[REFERENCE]), samples, scratch)
+    for name, folder in folders.items():
+        if name != REFERENCE:
+            gc.collect()
+            _compare(name, Path(folder), samples, scratch)
 
 
-def _score(name: str, folder: str, samples: Any, scratch: Path) -> None:
-    import torch
+def write_reference(folder: Path, samples: Any, scratch: Path) -> None:
+    """Merged as stored, computed in float32."""
+    from export.hf_folder import answer_logits
+    from stemma.models import load_model
+
+    model = load_model(folder).cpu()
+    with scored(scratch, samples).path.open("wb") as file:
+        for logits in answer_logits(model, samples):
+            logits.tofile(file)
+
+
+def _compare(name: str, folder: Path, samples: Any, scratch: Path) -> None:
+    """A variant as a user would run it."""
     from transformers import AutoModelForCausalLM
 
     from export.hf_folder import answer_logits, weights_digest
 
-    # The reference is merged as stored, computed in float32; the others run as a user would run them.
-    dtype = torch.float32 if name == "merged" else "auto"
-    kernel = attention_of(Path(folder))
+    kernel = attention_of(folder)
     model = AutoModelForCausalLM.from_pretrained(
-        folder, device_map={"": "cpu"}, dtype=dtype, attn_implementation=kernel
+        folder, device_map={"": "cpu"}, dtype="auto", attn_implementation=kernel
     )
     digest = weights_digest(model)
-    np.savez(scratch / f"{name}.npz", *answer_logits(model, samples))
-    (scratch / f"{name}.sha256").write_text(digest + "\n", encoding="utf-8")
+    drift = drift_between(zip(scored(scratch, samples), answer_logits(model, samples), strict=True))
+    found = {"digest": digest, "drift": asdict(drift)}
+    (scratch / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 from stemma.errors import GateFailed
 from stemma.jsonl import read_json
+from stemma.lora import Lora
+from stemma.tensors import Tensors
 from stemma.training_rows import TokenSequence
-from stemma.weights import attention_of
 
 MAX_LOGIT_DIFFERENCE = 1e-4
 MAX_MERGE_KL = 1e-3
@@ -26,6 +27,11 @@ MARGIN_TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 1e-4, torch.float16: 1e
 GPU the kernels of a pass with gradients and one without."""
 LOGP_TOLERANCE = {torch.float32: (1e-2, 1e-4), torch.bfloat16: (1.0, 2e-2), torch.float16: (0.5, 1e-2)}
 """(nats, share) by the dtype of the trained weights: half precision sums answer log-probabilities coarsely."""
+
+TEXT_TOKENS = 128
+"""Of each text the merge gate reads so many, so that 32 texts of Gemma 2B take minutes on a CPU."""
+COMPARED = 16
+"""Positions whose logits are compared at once, in float64: 5 x 33 MB with Gemma's vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,12 @@ def batch_gate(batches: Sequence[Path], sequences: set[TokenSequence]) -> dict[s
 
 
 def reference_gate(reference: Path, batches: Sequence[Path], said: dict[str, float]) -> dict[str, Any]:
-    """DPO started at its reference: first margins 0, and log-probabilities equal to our own of the stated weights."""
-    model = _load(reference)
+    """DPO started at its reference: first margins 0, and log-probabilities equal to our own of the stated weights.
+
+    Peak: the reference in float32, one sequence's activations and a tile of logits (`stemma.models`)."""
+    from stemma import models
+
+    model = models.load_model(reference)
     chosen, rejected = zip(*(_sums(model, load_file(path)).chunk(2) for path in batches), strict=True)
     ours = {"chosen": torch.cat(chosen).mean().item(), "rejected": torch.cat(rejected).mean().item()}
     nats, share = LOGP_TOLERANCE[_stored_dtype(reference)]
@@ -102,75 +112,134 @@ def reference_gate(reference: Path, batches: Sequence[Path], said: dict[str, flo
 
 
 def merge_gate(start: Path, adapter: Path, merged: Path, texts: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """Merged = adapter on its base, on real texts; and merging moved less than 5 % of what the adapter did."""
-    from peft import PeftModel
+    """Merged = adapter on its base, on real texts; merging moved less than 5 % of what the adapter did; and every
+    tensor that the adapter leaves alone is the base's.
 
-    base = _load(start)
-    before = logits(base, texts)
-    after = logits(PeftModel.from_pretrained(base, str(adapter)).eval(), texts)
-    agreement = compare(after, logits(_load(merged), texts))
-    effect = compare(after, before)
-    figures = {"merge": agreement.figures(), "adapter_effect": effect.figures()}
+    The base and the merged model are loaded one after the other, in float32; what is kept of the first are hidden
+    states of TEXT_TOKENS a text. Peak: one model in float32, the adapter, the adapter's matrices' activations of one
+    text, and logits of COMPARED positions (5 x 8 bytes each). An adapter on the head keeps the base's head as well.
+    """
+    from stemma import models
+
+    equal = _untouched(start, adapter, merged)
+    texts = [ids[:TEXT_TOKENS] for ids in texts]
+    adapted, head, effect = _adapted(start, adapter, texts)
+    gc.collect()  # PEFT's wrappers hold each other: without it two models would lie here
+    model = models.load_model(merged)
+    agreement = compare(
+        (models.logits_of(head or model, one), models.logits_of(model, other))
+        for hidden, ids in zip(adapted, texts, strict=True)
+        for one, other in _tiles(hidden, models.hidden_of(model, ids))
+    )
+    figures = {"merge": agreement.figures() | equal, "adapter_effect": effect.figures()}
     if _stored_dtype(merged) == torch.float32:
         near = agreement.max_difference <= MAX_LOGIT_DIFFERENCE
     else:
         near = agreement.kl <= MAX_MERGE_KL and agreement.top1 >= MIN_MERGE_TOP1
-    if not near or agreement.kl > MAX_SHARE_OF_EFFECT * effect.kl:
+    kept = agreement.kl <= MAX_SHARE_OF_EFFECT * effect.kl  # false for NaN
+    if not near or not kept or equal["others_changed"]:
         raise GateFailed(f"merging broke the model ({merged}): {figures}")
     return figures
 
 
 def finite_gate(folder: Path) -> dict[str, int]:
-    """No tensor of a model folder holds NaN or infinity."""
+    """No tensor of a model folder holds NaN or infinity. A few megabytes are read at a time."""
     counts = {"tensors": 0, "not_finite": 0}
-    for path in folder.glob("*.safetensors"):
-        for tensor in load_file(path).values():
+    with Tensors(folder) as tensors:
+        for name in tensors:
             counts["tensors"] += 1
-            counts["not_finite"] += not bool(torch.isfinite(tensor).all())
+            counts["not_finite"] += not all(bool(torch.isfinite(piece).all()) for piece in tensors.pieces(name))
     if counts["not_finite"] or not counts["tensors"]:
         raise GateFailed(f"{folder} holds broken weights: {counts}")
     return counts
 
 
-def logits(model: Any, texts: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-    """Next-token logits of every position, one tensor a text (unpadded, so that padding can hide nothing)."""
-    with torch.no_grad():
-        return [model(torch.tensor([list(ids)], device=model.device)).logits[0].float().cpu() for ids in texts]
-
-
-def compare(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> Agreement:
-    """Agreement of two models' logits on the same texts; KL(one || other) in nats a token."""
-    kl, same = [], []
-    for a, b in zip(one, other, strict=True):  # text by text: with Gemma's vocabulary all at once would take 30 GB
-        p, q = a.double().log_softmax(-1), b.double().log_softmax(-1)
-        kl.append((p.exp() * (p - q)).sum(-1).clamp(min=0))
+def compare(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Agreement:
+    """Agreement of two models' logits, a few positions of both at a time; KL(one || other) in nats a token."""
+    kl, same, apart = [], [], []
+    for one, other in pairs:
+        p, q = one.double().log_softmax(-1), other.double().log_softmax(-1)
         same.append(p.argmax(-1) == q.argmax(-1))
-    apart = max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
-    return Agreement(apart, torch.cat(kl).mean().item(), torch.cat(same).double().mean().item(), len(torch.cat(kl)))
+        q.sub_(p).neg_()
+        kl.append(p.exp_().mul_(q).sum(-1).clamp(min=0))
+        apart.append((one - other).abs().max())
+    divergence, agreed = torch.cat(kl), torch.cat(same)
+    furthest = torch.stack(apart).max().item()  # NaN stays NaN, as it does not with Python's max
+    return Agreement(furthest, divergence.mean().item(), agreed.double().mean().item(), len(divergence))
 
 
-def _load(folder: Path) -> Any:
-    from transformers import AutoModelForCausalLM
+def _adapted(
+    start: Path, adapter: Path, texts: Sequence[Sequence[int]]
+) -> tuple[list[torch.Tensor], Any | None, Agreement]:
+    """Of the adapter on its base: the hidden states of each text, the head where it is not the base's own, and how
+    far the adapter moves its base."""
+    from peft import PeftModel
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    kernel = attention_of(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=kernel)
-    return model.to(device).eval()
+    from stemma import models
+
+    adapted: Any = PeftModel.from_pretrained(models.load_model(start), str(adapter)).eval()
+    model = adapted.get_base_model()
+    kept: list[torch.Tensor] = []
+
+    def pairs() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for ids in texts:
+            kept.append(models.hidden_of(model, ids))
+            with adapted.disable_adapter():
+                plain = models.hidden_of(model, ids)
+            for one, other in _tiles(kept[-1], plain):
+                first = models.logits_of(model, one)
+                with adapted.disable_adapter():
+                    yield first, models.logits_of(model, other)
+
+    effect = compare(pairs())
+    return kept, _shell(model) if _head_is_adapted(model) else None, effect
+
+
+def _head_is_adapted(model: Any) -> bool:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    return any(isinstance(end, BaseTunerLayer | AuxiliaryTrainingWrapper) for end in ends)
+
+
+def _shell(model: Any) -> Any:
+    """The model without its layers: enough for its head."""
+    for name, _ in list(model.base_model.named_children()):
+        setattr(model.base_model, name, None)
+    return model
+
+
+def _tiles(one: torch.Tensor, other: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    yield from zip(one.split(COMPARED), other.split(COMPARED), strict=True)
+
+
+def _untouched(start: Path, adapter: Path, merged: Path) -> dict[str, int]:
+    """How many tensors that the adapter leaves alone are, in merged's dtype, bit for bit the start's."""
+    counts = {"others_equal": 0, "others_changed": 0}
+    touched = Lora(adapter).touched()
+    with Tensors(start) as before, Tensors(merged) as after:
+        for name in after:
+            if name in touched or name not in before:
+                continue
+            dtype = after.shape(name).dtype
+            rows = zip(before.pieces(name), after.pieces(name), strict=False)
+            same = before.shape(name).sizes == after.shape(name).sizes and all(
+                torch.equal(old.to(dtype), new) for old, new in rows
+            )
+            counts["others_equal" if same else "others_changed"] += 1
+    return counts
 
 
 def _stored_dtype(folder: Path) -> torch.dtype:
-    with safe_open(next(iter(sorted(folder.glob("*.safetensors")))), "pt") as file:
-        dtype: torch.dtype = file.get_tensor(next(iter(file.keys()))).dtype
-        return dtype
+    with Tensors(folder) as tensors:
+        return tensors.shape(next(iter(tensors))).dtype
 
 
 def _targets(start: Path, modules: list[str]) -> list[str]:
     """The base's weights that a LoRA on `modules` covers."""
-    names: list[str] = []
-    for path in start.glob("*.safetensors"):
-        with safe_open(path, "pt") as file:
-            names += file.keys()
-    return [name for name in names if name.removesuffix(".weight").rsplit(".", 1)[-1] in modules]
+    with Tensors(start) as tensors:
+        return [name for name in tensors if name.removesuffix(".weight").rsplit(".", 1)[-1] in modules]
 
 
 def _rows(batch: dict[str, torch.Tensor]) -> list[TokenSequence]:
@@ -186,9 +255,13 @@ def _rows(batch: dict[str, torch.Tensor]) -> list[TokenSequence]:
 
 def _sums(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Summed log-probability of each sequence's answer, one sequence at a time."""
+    from stemma import models
+
     sums = []
     for row in _rows(batch):
-        [scores] = logits(model, [row.ids])
-        chosen = scores[:-1].double().log_softmax(-1).gather(-1, torch.tensor(row.ids[1:])[:, None])
-        sums.append(chosen[row.border - 1 :].sum())
+        first = max(row.border, 1)
+        hidden = models.hidden_of(model, row.ids)[first - 1 : -1]
+        answer = torch.tensor(row.ids[first:], device=hidden.device)
+        where = torch.arange(len(answer), device=hidden.device)
+        sums.append(models.log_probs(model, hidden, where, answer).double().sum())
     return torch.stack(sums)

@@ -1,6 +1,7 @@
 """llama.cpp for scoring: load a GGUF file, tokenize, read logits, generate greedily.
 
-Logits are computed only where they are asked for: asking for all of them costs gigabytes with Gemma's vocabulary.
+Logits are computed only where they are asked for, and read off batch by batch: all of them would cost gigabytes with
+Gemma's vocabulary. Peak memory: the mapped file, the context, and logits of SCORED_BATCH tokens three times.
 """
 
 from __future__ import annotations
@@ -102,21 +103,25 @@ class Llama:
         return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
 
     def logits(self, ids: Sequence[int], start: int = 0) -> Logits:
-        """The logits after each token from `start` on: [len(ids) - start, vocabulary]."""
+        """The logits after each token from `start` on: [len(ids) - start, vocabulary]. For a few tokens only."""
         self._rewind(0)
         self._read(ids[:start])
         return self._score(ids[start:])
 
-    def logits_of_continuations(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[Logits]:
-        """For each continuation the logits that predict its tokens, row by row; the prompt is computed once."""
+    def log_probs(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
+        """For each continuation the log-probability of each of its tokens; the prompt is computed once."""
         self._rewind(0)
         self._read(prompt[:-1])
-        first = self._score(prompt[-1:])
+        first = log_softmax(self._score(prompt[-1:]))
         found = []
         for continuation in continuations:
             self._rewind(len(prompt))
-            rest = self._score(continuation[:-1])
-            found.append(np.concatenate([first, rest])[: len(continuation)])
+            values = [float(first[0, token]) for token in continuation[:1]]
+            for begin in range(1, len(continuation), SCORED_BATCH):
+                targets = continuation[begin : begin + SCORED_BATCH]
+                rows = log_softmax(self._score(continuation[begin - 1 : begin - 1 + len(targets)]))
+                values += [float(rows[row, token]) for row, token in enumerate(targets)]
+            found.append(values)
         return found
 
     def stream(self, ids: Sequence[int], max_new_tokens: int, stop_ids: Collection[int] = ()) -> Iterator[int]:
@@ -173,6 +178,13 @@ class Llama:
         if status != 0:
             raise StageFailed(f"{self.path.name}: llama_decode returned {status} at token {self._position}")
         self._position += len(ids)
+
+
+def log_softmax(logits: Logits) -> Logits:
+    """In place, row by row, so that there are two such arrays at most."""
+    logits -= logits.max(axis=-1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    return logits
 
 
 def _load(path: Path) -> int:

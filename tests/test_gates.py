@@ -10,9 +10,12 @@ from safetensors.torch import load_file, save_file
 
 from stemma import gates
 from stemma.errors import GateFailed
+from stemma.merge import merge_adapter
+from stemma.templates import Template
 from stemma.training_rows import TokenSequence
 from tests.adapters import make_adapter
-from tests.models import make_gemma
+from tests.held import Held
+from tests.models import TEMPLATE, make_gemma
 
 PROMPT, CHOSEN, REJECTED = [2, 120, 121], [130, 1], [140, 141, 1]
 
@@ -127,10 +130,67 @@ def test_an_unmerged_model_is_stopped(model: Path, tmp_path: Path) -> None:
         gates.merge_gate(model, adapter, model, [[*PROMPT, *CHOSEN]])
 
 
+@pytest.fixture
+def merged(model: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """An adapter on `model`, and both in one."""
+    adapter = make_adapter(model, tmp_path / "adapter")
+    merge_adapter(model, adapter, tmp_path / "merged", Template.read(TEMPLATE))
+    return adapter, tmp_path / "merged"
+
+
+def test_the_rest_of_the_model_is_compared_file_to_file(model: Path, merged: tuple[Path, Path]) -> None:
+    adapter, folder = merged
+    figures = gates.merge_gate(model, adapter, folder, [[*PROMPT, *CHOSEN]])
+    # Two layers of 9 tensors, the embedding and the last norm, less 4 adapted ones.
+    assert (figures["merge"]["others_equal"], figures["merge"]["others_changed"]) == (16, 0)
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.embed_tokens.weight"][400, 3] += 1e-3  # of a piece that no text holds: no logit shows it
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(GateFailed, match=r"merging broke the model.*'others_equal': 15, 'others_changed': 1"):
+        gates.merge_gate(model, adapter, folder, [[*PROMPT, *CHOSEN]])
+
+
+def test_a_merged_model_with_nan_is_stopped(model: Path, merged: tuple[Path, Path]) -> None:
+    adapter, folder = merged
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.layers.1.self_attn.v_proj.weight"][0, 0] = float("nan")
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(GateFailed, match=r"merging broke the model.*'max_difference': nan"):
+        gates.merge_gate(model, adapter, folder, [[*PROMPT, *CHOSEN]])
+
+
+def test_an_adapter_on_the_head_is_compared_through_its_own_head(tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    start = make_gemma(tmp_path / "start", hidden=32)
+    AutoModelForCausalLM.from_pretrained(start, tie_word_embeddings=False).save_pretrained(start)
+    adapter = make_adapter(start, tmp_path / "adapter", target_modules=["q_proj", "lm_head"])
+    merge_adapter(start, adapter, tmp_path / "merged", Template.read(TEMPLATE))
+    figures = gates.merge_gate(start, adapter, tmp_path / "merged", [[*PROMPT, *CHOSEN]])
+    assert figures["merge"]["max_difference"] < 1e-4 < figures["adapter_effect"]["max_difference"]
+    with pytest.raises(GateFailed, match="merging broke the model"):
+        gates.merge_gate(start, adapter, start, [[*PROMPT, *CHOSEN]])
+
+
+def test_the_merge_gate_holds_no_more_for_more_texts(model: Path, merged: tuple[Path, Path]) -> None:
+    adapter, folder = merged
+    texts = [[2, *range(100 + i, 227)] for i in range(12)]
+    found = []
+    for count in (4, 12):
+        with Held() as held:
+            gates.merge_gate(model, adapter, folder, texts[:count])
+        found.append(held.most)
+    # Kept of a position: its hidden state of 32 values and two figures; its logits would be 448 values, thrice.
+    positions = sum(map(len, texts[4:]))
+    assert found[1] - found[0] < positions * (32 * 4 + 64)
+
+
 def test_compare_counts_positions_and_agreement() -> None:
     one = [torch.tensor([[0.0, 0.0], [10.0, 0.0]])]
     other = [torch.tensor([[0.0, 0.0], [0.0, 10.0]])]
-    agreement = gates.compare(one, other)
+    agreement = gates.compare(zip(one, other, strict=True))
     # Position 1 agrees (KL 0). Position 2: p = (s, 1-s), q = (1-s, s), s = 1/(1+e^-10): KL = (2s - 1) * 10.
     assert agreement.kl == pytest.approx((2 / (1 + 2.718281828**-10) - 1) * 10 / 2, rel=1e-6)
     assert (agreement.top1, agreement.positions, agreement.max_difference) == (0.5, 2, 10.0)

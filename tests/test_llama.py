@@ -57,12 +57,12 @@ def test_logits_equal_transformers(llama: Llama) -> None:
 
 
 def test_continuations_equal_whole_sequences(llama: Llama) -> None:
-    prompt, answers = llama.tokenize("<bos>Question: What is 2 + 2?\n\nAnswer:"), [[401], [402, 403, 404]]
-    found = llama.logits_of_continuations(prompt, answers)
-    for logits, answer in zip(found, answers, strict=True):
-        whole = llama.logits([*prompt, *answer])[len(prompt) - 1 : -1]
-        assert logits.shape == (len(answer), llama.vocabulary_size)
-        np.testing.assert_allclose(logits, whole, atol=0.1)
+    prompt, answers = llama.tokenize("<bos>Question: What is 2 + 2?\n\nAnswer:"), [[401], [402, 403, 404], [405] * 100]
+    found = llama.log_probs(prompt, answers)
+    for values, answer in zip(found, answers, strict=True):
+        whole = llama.logits([*prompt, *answer])[len(prompt) - 1 : -1].astype(np.float64)
+        by_hand = [row[token] - np.log(np.exp(row).sum()) for row, token in zip(whole, answer, strict=True)]
+        assert values == pytest.approx(by_hand, abs=0.1)
 
 
 def test_generates_the_likeliest_tokens(llama: Llama) -> None:

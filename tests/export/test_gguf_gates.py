@@ -38,7 +38,7 @@ def reference(trial: Trial) -> list[Logits]:
 
     from export.hf_folder import answer_logits
 
-    return answer_logits(AutoModelForCausalLM.from_pretrained(tiny_model(), dtype=torch.float32), trial.samples)
+    return list(answer_logits(AutoModelForCausalLM.from_pretrained(tiny_model(), dtype=torch.float32), trial.samples))
 
 
 def check(trial: Trial, reference: Sequence[Logits]) -> list[Gate]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from export import Budget
-from export.parity import HandOver, divergences, log_softmax
+from export.parity import HandOver, divergences, drift_between, log_softmax
 
 QUARTERS = np.log(np.array([[0.75, 0.25]], dtype=np.float32))
 HALVES = np.array([[3.0, 3.0]], dtype=np.float32)
@@ -28,7 +28,8 @@ def test_divergence_by_hand() -> None:
 
 def test_drift_passes_and_fails() -> None:
     flipped = QUARTERS[:, ::-1]
-    kl, top1 = HandOver("gguf-Q8_0", "quantising").drift([QUARTERS, QUARTERS], [QUARTERS, flipped], Budget(0.2, 0.5))
+    found = drift_between([(QUARTERS, QUARTERS), (QUARTERS, flipped)])
+    kl, top1 = HandOver("gguf-Q8_0", "quantising").drift(found, Budget(0.2, 0.5))
     # half of the two tokens is flipped: KL (0 + 0.5 ln 3) / 2, top-1 0.5
     assert kl.measured == pytest.approx(0.25 * math.log(3), abs=1e-6)
     assert (kl.passed, kl.n) == (False, 2)
@@ -38,13 +39,22 @@ def test_drift_passes_and_fails() -> None:
 
 def test_a_nan_never_passes() -> None:
     broken = np.array([[np.nan, 1.0]], dtype=np.float32)
-    kl, _ = HandOver("gguf-F16", "x").drift([HALVES], [broken], Budget(1e9, 0.0))
+    kl, _ = HandOver("gguf-F16", "x").drift(drift_between([(HALVES, broken)]), Budget(1e9, 0.0))
     assert not kl.passed
 
 
-def test_missing_samples_are_an_error() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        HandOver("gguf-F16", "x").drift([HALVES, HALVES], [HALVES], Budget(1, 0))
+def test_long_samples_are_compared_part_by_part() -> None:
+    reference = np.tile(QUARTERS, (20, 1))
+    found = reference.copy()
+    found[15:] = HALVES
+    kl = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    drift = drift_between([(reference, found), (QUARTERS, QUARTERS)])
+    assert (drift.kl, drift.top1, drift.tokens) == (pytest.approx(kl * 5 / 21, abs=1e-6), 1, 21)
+
+
+def test_nothing_compared_is_an_error() -> None:
+    with pytest.raises(ZeroDivisionError):
+        drift_between([])
 
 
 def test_token_gates() -> None:

@@ -1,0 +1,102 @@
+"""A causal language model in memory, asked so that its logits never lie there all at once.
+
+Logits are by far the widest thing a model makes: with Gemma's vocabulary 1 MB a token. So the layers run first, which
+gives hidden states (8 KB a token), and the model's own head then answers for a few positions at a time.
+
+Peak memory, beside the weights: of `load_model` the largest tensor once or twice more, as stored; of `hidden_states`
+one batch's activations; of the rest `TILE_LOGITS` values in the model's dtype and twice in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stemma.tensors import Tensors
+from stemma.weights import attention_of
+
+TILE_LOGITS = {"cpu": 2**24, "cuda": 2**26}
+"""Logits computed at once (64 MiB in float32 on a CPU): 65 positions of Gemma's vocabulary."""
+
+
+def load_model(folder: Path) -> Any:
+    """The model in `folder`, computing in float32, ready to be asked.
+
+    transformers maps weight files into memory, so while it converts them a process holds the stored weights beside the
+    converted ones. Handed tensors that are read one by one it holds the converted ones only.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
+    config = AutoConfig.from_pretrained(folder)
+    with Tensors(folder) as tensors:
+        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+            None,
+            config=config,
+            state_dict=dict(tensors.slices),
+            dtype=torch.float32,
+            attn_implementation=attention_of(folder),
+        )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def hidden_states(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+    """What the head would be given: [batch, length, hidden]."""
+    with torch.inference_mode():
+        hidden: Tensor = model.base_model(**inputs, use_cache=False).last_hidden_state
+    return hidden
+
+
+def hidden_of(model: Any, ids: Sequence[int]) -> Tensor:
+    """The same of one sequence: [length, hidden]. Unpadded, so that padding can hide nothing."""
+    return hidden_states(model, {"input_ids": torch.tensor([list(ids)], device=model.device)})[0]
+
+
+def logits_of(model: Any, hidden: Tensor) -> Tensor:
+    """Float32 logits [n, vocabulary] of hidden states [n, hidden].
+
+    By the model's own forward pass, whose layers answer with what is known already: what an architecture does behind
+    its head (Gemma 2 caps the logits, others scale them) is done too.
+    """
+    from transformers.modeling_outputs import BaseModelOutputWithPast
+
+    known = BaseModelOutputWithPast(last_hidden_state=hidden[None])
+    with torch.inference_mode(), _answering(model.base_model, known):
+        unread = torch.zeros((1, len(hidden)), dtype=torch.long, device=hidden.device)
+        logits: Tensor = model(input_ids=unread, use_cache=False).logits[0]
+    return logits.float()
+
+
+def tile_rows(model: Any) -> int:
+    """Of how many positions the logits may be held at once."""
+    return max(1, TILE_LOGITS[model.device.type] // model.config.get_text_config().vocab_size)
+
+
+def log_probs(model: Any, hidden: Tensor, where: Tensor, tokens: Tensor) -> Tensor:
+    """log p of each of the `tokens` behind the hidden state `hidden[where]`: one float32 a token, on the CPU."""
+    found = torch.empty(len(tokens), device=hidden.device)
+    begin = 0
+    for part in hidden.split(tile_rows(model)):
+        logits = logits_of(model, part)
+        inside = (where >= begin) & (where < begin + len(part))
+        rows = where[inside] - begin
+        found[inside] = logits[rows, tokens[inside]] - logits.logsumexp(-1)[rows]
+        begin += len(part)
+    return found.cpu()
+
+
+@contextmanager
+def _answering(module: Any, answer: Any) -> Iterator[None]:
+    """Meanwhile calling `module` returns `answer`."""
+    own = module.__dict__.get("forward")
+    module.forward = lambda *_, **__: answer
+    try:
+        yield
+    finally:
+        del module.forward
+        if own is not None:
+            module.forward = own

@@ -1,0 +1,57 @@
+"""stemma.tensors: what is read in pieces is what was saved, and a written file is safetensors' own, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from stemma import tensors
+from stemma.tensors import Shape, Tensors, write_tensors
+
+SAVED = {
+    "b.weight": torch.arange(35, dtype=torch.float32).reshape(7, 5),
+    "a.norm": torch.tensor([1.0, float("inf")]),
+    "é": torch.tensor(3.0),
+    "none": torch.empty((0, 4)),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tensors, "PIECE", 10)
+    save_file({name: SAVED[name] for name in list(SAVED)[:1]}, tmp_path / "model-00001-of-00002.safetensors")
+    save_file({name: SAVED[name] for name in list(SAVED)[1:]}, tmp_path / "model-00002-of-00002.safetensors")
+    return tmp_path
+
+
+def test_pieces_are_rows_of_the_tensor(folder: Path) -> None:
+    with Tensors(folder) as found:
+        assert set(found) == set(SAVED)
+        assert found.shape("b.weight") == Shape(torch.float32, (7, 5))
+        pieces = list(found.pieces("b.weight"))
+        assert [len(piece) for piece in pieces] == [2, 2, 2, 1]
+        assert torch.equal(torch.cat(pieces), SAVED["b.weight"])
+        assert torch.equal(found.read("a.norm"), SAVED["a.norm"])
+        assert [float(piece) for piece in found.pieces("é")] == [3.0]
+        assert list(found.pieces("none")) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64])
+def test_a_written_file_is_what_safetensors_writes(dtype: torch.dtype, folder: Path, tmp_path: Path) -> None:
+    with Tensors(folder) as found:
+        shapes = {name: Shape(dtype, found.shape(name).sizes) for name in found if name != "a.norm"}
+        write_tensors(tmp_path / "ours", shapes, lambda name: (piece.to(dtype) for piece in found.pieces(name)))
+    theirs = {name: SAVED[name].to(dtype) for name in shapes}
+    save_file(theirs, tmp_path / "theirs", metadata={"format": "pt"})
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+def test_dtypes_of_several_sizes_are_aligned(tmp_path: Path) -> None:
+    mixed = {"a": torch.ones(3, dtype=torch.uint8), "b": torch.ones(3), "c": torch.ones(3, dtype=torch.bfloat16)}
+    shapes = {name: Shape(tensor.dtype, tuple(tensor.shape)) for name, tensor in mixed.items()}
+    write_tensors(tmp_path / "mixed.safetensors", shapes, lambda name: iter([mixed[name]]))
+    found = load_file(tmp_path / "mixed.safetensors")
+    assert all(torch.equal(found[name], mixed[name]) for name in mixed)
