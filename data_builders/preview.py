@@ -18,6 +18,7 @@ from data_builders.clean import finish
 from data_builders.drafts import ROW_MODELS, Context, Draft, Row
 from data_builders.figures import texts_of
 from data_builders.tokens import LATER, find_tokenizer, load_tokenizer, picture
+from stemma.base_files import template_of
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_dicts
 from stemma.recipe import Recipe
@@ -53,7 +54,7 @@ def preview(recipe: Recipe, run: Run, source: str | None, rows: int) -> Iterator
         known = ", ".join(sorted({batch.options.source for batch in batches_of(recipe.data)}))
         raise UserError(Problem("--source", f"`{source}` fills no set of `{recipe.name}`", f"one of {known}"))
     path = find_tokenizer(recipe, run)
-    tokenizer, template = load_tokenizer(path) if path else None, Template.read(recipe.template)
+    tokenizer, template = load_tokenizer(path) if path else None, template_of(recipe, run)
     built = _is_built(recipe, run)
     yield f"{recipe.name}: {'rows of the finished build' if built else 'first rows of the sources, not yet built'}"
     yield "" if tokenizer else f"({LATER}; rows as text, the trained part in [[ … ]])"

@@ -16,7 +16,7 @@ from data_builders.cards import card
 from data_builders.drafts import Draft, Drop, Job
 from data_builders.gate import Gate, read_benchmarks
 from data_builders.judging import judge_statistics
-from data_builders.tokens import preflight
+from data_builders.tokens import preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
 from stemma.jsonl import write_json, write_text
 from stemma.rows import Dropped, PreferenceRow
@@ -30,6 +30,7 @@ EXECUTOR = "executor"
 
 def run(work: Work) -> Result:
     """Build, write, prove on tokens. A failed build leaves dropped.jsonl and what the gate found, but no manifest."""
+    refuse_unfit_template(work.recipe, work.run)
     judged: list[dict[str, Any]] = []
     with outputs.spool(work.folder / outputs.DROPPED) as write:
 

@@ -14,39 +14,30 @@ from tokenizers import Tokenizer
 
 from data_builders.drafts import Placed
 from stemma.axolotl import DEFAULTS
+from stemma.base_files import TOKENIZER, tokenizer_folder
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.templates import Template
-from stemma.training_rows import Sample, count, sample, tokenizing
+from stemma.training_rows import Sample, Tokenize, count, sample, tokenizing
 
-FILE = "tokenizer.json"
 LATER = "no tokenizer yet: the same proof runs when training starts"
 
 
 def find_tokenizer(recipe: Recipe, run: Run) -> Path | None:
-    """The tokenizer of the recipe's base model where it lies on this machine; nothing is fetched."""
-    if recipe.base:
-        path = run.folder("base") / "merged" / FILE
-        return path if path.is_file() else None
-    folder = Path(str(recipe.base_model))
-    if folder.is_dir():
-        return folder / FILE if (folder / FILE).is_file() else None
-    return _in_the_cache(str(recipe.base_model), recipe.base_revision)
-
-
-def _in_the_cache(name: str, revision: str | None) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(name, FILE, revision=revision)
-    except HFValidationError:  # a folder that is not there
-        return None
-    return Path(found) if isinstance(found, str) else None
+    """The tokenizer of the recipe's base model where it lies whole on this machine; nothing is fetched."""
+    folder = tokenizer_folder(recipe, run)
+    return folder / TOKENIZER if folder else None
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
     return Tokenizer.from_file(str(path))
+
+
+def refuse_unfit_template(recipe: Recipe, run: Run) -> None:
+    """Before any row is built: raises GateFailed when the template's first or stop token is not one of the model's."""
+    if found := _reading(recipe, run):
+        template, tokenize = found
+        count((), tokenize, template.first, template.stop(), 0)
 
 
 def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any]:
@@ -54,18 +45,26 @@ def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any
 
     Raises GateFailed when a row is not what the template says: two `<bos>`, an untrained stop token, an empty answer.
     """
-    path = None if recipe.base else find_tokenizer(recipe, run)
-    if path is None:
+    reading = _reading(recipe, run)
+    if reading is None:
         return {"said": LATER}
-    template, tokenize = Template.read(recipe.template), tokenizing(load_tokenizer(path))
-    found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_model}
+    template, tokenize = reading
+    found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_name}
     for stage in recipe.training_stages():
         longest = (DEFAULTS | recipe.axolotl(stage))["sequence_len"]
         for part in ("train", "validation"):
             samples = (sample(p.row, template) for p in rows if (p.kind, p.part) == (stage, part))
-            counts = count(samples, tokenize, template.bos, template.stop(), longest)
+            counts = count(samples, tokenize, template.first, template.stop(), longest)
             found[f"{stage}/{part}"] = {**counts, "sequence_len": longest}
     return found
+
+
+def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenize] | None:
+    """How the base model will read rows; None for one made on the spot, or not on this machine."""
+    folder = None if recipe.base else tokenizer_folder(recipe, run)
+    if folder is None:
+        return None
+    return Template.read(recipe.template, folder), tokenizing(load_tokenizer(folder / TOKENIZER))
 
 
 def picture(one: Sample, tokenizer: Tokenizer) -> Iterator[str]:

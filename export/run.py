@@ -74,7 +74,7 @@ def _threads() -> int:
 def _about(work: Work) -> dict[str, str]:
     """Lineage for the GGUF header: the manifest it comes from names everything before it."""
     stage, recipe = work.recipe.export.from_, work.recipe
-    origin = recipe.base_model if stage == "base" and not recipe.base else f"manifest {work.run.manifest(stage).key}"
+    origin = recipe.base_name if stage == "base" and not recipe.base else f"manifest {work.run.manifest(stage).key}"
     return {
         "general.name": recipe.name,
         "general.description": f"Made by Stemma from recipe {recipe.name}, stage {stage}, {origin}.",

@@ -11,21 +11,38 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stemma.axolotl import Paths, render
+from stemma.base_files import lacks_padding, template_of, tokenizer_folder
 from stemma.errors import UserError
+from stemma.keys import upstream
 from stemma.recipe import Recipe
 from stemma.runs import MANIFEST, Run, digest_of
-from stemma.stages import chain, is_fresh, upstream
-from stemma.templates import Template
+from stemma.stages import chain, is_fresh
+from stemma.weights import attention_of
+
+UNKNOWN = "special tokens are added when the base model is on this machine"
 
 
 def resolved(recipe: Recipe, run: Run) -> str:
     """The recipe with `extends`, overrides and defaults filled in, then each Axolotl file it renders to."""
     parts = {f"recipe {recipe.name}": recipe.model_dump(mode="json", by_alias=True, exclude_none=True)}
-    stop = Template.read(recipe.template).stop()
+    folder = tokenizer_folder(recipe, run)
     for stage in [*(["base"] if recipe.base else []), *recipe.training_stages()]:
         title = f"{stage}: what `axolotl train` gets (data files get their digest into the name)"
-        parts[title] = render(recipe, stage, Paths.planned(run, recipe, stage), stop)
+        title += "" if folder or recipe.base else f"; {UNKNOWN}"
+        parts[title] = _rendered(recipe, run, stage, folder)
     return "\n".join(f"# --- {title}\n{to_yaml(values)}" for title, values in parts.items())
+
+
+def _rendered(recipe: Recipe, run: Run, stage: str, folder: Path | None) -> dict[str, Any]:
+    """As training writes it, as far as the base model (in `folder`) is known."""
+    paths, template = Paths.planned(run, recipe, stage), template_of(recipe, run)
+    if recipe.base or folder is None:
+        stop = template.stop()
+        return render(recipe, stage, paths, *([] if stop == template.eos else [stop]))
+    rendered = render(recipe, stage, paths, template.stop(), template.eos if lacks_padding(folder) else "")
+    if "attn_implementation" not in recipe.axolotl(stage) and (folder / "config.json").is_file():
+        rendered["attn_implementation"] = attention_of(folder)
+    return rendered
 
 
 def difference(old: Recipe, new: Recipe) -> str:

@@ -23,11 +23,16 @@ class Template:
 
     @classmethod
     def read(cls, path: Path, model: Path | None = None) -> Template:
-        """The template in `path` with the special tokens of a model's folder (Gemma's, before there is a model)."""
+        """The template in `path` with the special tokens of a model's folder (without one: Gemma's)."""
         if not path.is_file():
             raise UserError(Problem(str(path), "no such chat template", "a Jinja file", "see recipes/templates"))
         text = path.read_text(encoding="utf-8")
         return cls(text) if model is None else cls(text, *special_tokens(model))
+
+    @classmethod
+    def unfilled(cls, path: Path) -> Template:
+        """The template in `path` for a model that is not on this machine: its tokens' names stand in their place."""
+        return cls(cls.read(path).text, "{bos_token}", "{eos_token}")
 
     def render(self, messages: Sequence[Message], ask: bool = False) -> str:
         """The conversation as text; `ask` ends it where the assistant's next answer begins."""
@@ -51,8 +56,12 @@ class Template:
 
     @property
     def first(self) -> str:
-        """The token it begins a conversation with: `<bos>`, or nothing, as in ChatML."""
-        return self.bos if self.bos and self.render(question("q"), ask=True).startswith(self.bos) else ""
+        """The token it begins a conversation with, and writes nowhere else: `<bos>`, or nothing, as in ChatML.
+
+        A model may name ChatML's `<|im_start|>` as its first token, as SmolLM2 does: there it begins every turn.
+        """
+        asked = self.render(question("q"), ask=True)
+        return self.bos if self.bos and asked.startswith(self.bos) and asked.count(self.bos) == 1 else ""
 
     def stop(self) -> str:
         """The token that ends an answer, e.g. `<eos>` or `<end_of_turn>`."""

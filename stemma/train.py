@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import axolotl, gates, launch
+from stemma.base_files import lacks_padding
 from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
@@ -112,11 +113,6 @@ def adds_bos(folder: Path) -> bool:
     return bool(tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id)
 
 
-def lacks_padding(folder: Path) -> bool:
-    """Whether the tokenizer names no padding token: Llama's names none, and Axolotl asks for one."""
-    return not read_json(folder / "tokenizer_config.json").get("pad_token")
-
-
 def write_config(work: Work, start: Path, parts: dict[str, Part], template: Template) -> dict[str, Any]:
     """Write the data files (digest in the name: caches go by path) and axolotl.yml; returns the config."""
     from ruamel.yaml import YAML
@@ -205,7 +201,7 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     output = Path(config["output_dir"])
     shutil.copyfile(output / "adapter_model.safetensors", part / "adapter_model.safetensors")
     base = work.recipe.stage(work.stage).start_from
-    hub = work.recipe.base_model if base == "base" else None
+    hub = work.recipe.base_name if base == "base" else None
     given = read_json(output / "adapter_config.json")
     # PEFT writes the modules in the order of a set, another one each run: equal adapters must have equal digests.
     ours: dict[str, Any] = {"target_modules": sorted(given["target_modules"])}

@@ -136,6 +136,8 @@ def _tokens(texts: set[str], tokenize: Tokenize) -> dict[str, list[int]]:
 
 
 def _single(token: str, tokenize: Tokenize) -> int:
+    if not token:
+        raise GateFailed("the template ends an answer with nothing: it writes eos_token, and this tokenizer names none")
     [ids] = tokenize([token])
     if len(ids) != 1:
         raise GateFailed(f"the template's {token!r} is {len(ids)} tokens in this tokenizer, not one special token")

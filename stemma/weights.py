@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.errors import Problem, UserError
+from stemma.identity import MODEL_FILES
 from stemma.jsonl import read_json
 from stemma.stages import Work
 
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors")
-MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 
 
 def weights_of(work: Work, stage: str) -> Path:
@@ -17,8 +17,7 @@ def weights_of(work: Work, stage: str) -> Path:
     recipe = work.recipe
     if stage != "base" or recipe.base:
         return work.input(stage, "merged")
-    folder = Path(str(recipe.base_model))
-    folder = folder if folder.is_dir() else _fetch(work)
+    folder = recipe.base_folder or _fetch(work)
     lacking = [name for name in NEEDED if not any(folder.glob(name))]
     if lacking:
         found = f"base_model `{recipe.base_model}`: {folder} has no {', no '.join(lacking)}"

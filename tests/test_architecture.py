@@ -13,7 +13,7 @@ STAGE_FOLDERS = ("data_builders", "export", "eval", "report", "serve")
 FOLDERS = ("stemma", *STAGE_FOLDERS)
 SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 LIGHT = {
-    *("errors", "jsonl", "rows", "runs", "stages", "recipe", "templates"),
+    *("errors", "jsonl", "rows", "runs", "stages", "keys", "identity", "recipe", "templates", "base_files", "weights"),
     *("document", "load", "check", "schema", "show", "doctor", "cli", "axolotl"),
     *("shapes", "checkpoints", "costs", "amounts", "plan", "plan_text", "sweep_section", "sweep_results", "table"),
 }

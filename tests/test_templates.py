@@ -43,3 +43,14 @@ def test_special_tokens_are_the_models(tmp_path: Path) -> None:
     write_json(tmp_path / "tokenizer_config.json", {"bos_token": None, "eos_token": "<|endoftext|>"})
     without = Template.read(FOLDER / "qa.jinja", tmp_path)
     assert (without.first, without.stop()) == ("", "<|endoftext|>")
+
+
+def test_a_turn_marker_that_the_model_names_as_its_first_token_is_none() -> None:
+    text = (FOLDER / "chatml.jinja").read_text()
+    assert Template(text, "<|im_start|>", "<|im_end|>").first == "", "it begins every turn, not the conversation"
+    assert Template("{{ bos_token }}" + text, "<s>", "<|im_end|>").first == "<s>"
+
+
+def test_of_a_model_that_is_not_here_the_tokens_names_are_shown() -> None:
+    unfilled = Template.unfilled(FOLDER / "qa.jinja")
+    assert unfilled.split(answered("q", "a")) == ("{bos_token}Question: q\n\nAnswer:", " a{eos_token}")

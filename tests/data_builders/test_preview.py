@@ -12,6 +12,7 @@ from stemma.runs import Run
 from stemma.stages import execute
 from tests.data_builders.small_recipe import write_lines
 from tests.data_builders.test_tokens import make_recipe
+from tests.families import write_byte_tokenizer
 from tests.models import tiny_model
 
 PAIRS = [
@@ -48,8 +49,8 @@ def test_an_unbuilt_source_shows_its_first_rows_and_asks_nothing(tmp_path: Path)
         "    rejected:\n"
         "      4\n"
         "    as text:\n"
-        "      <bos>Question: What is 1 + 2?\\n\\nAnswer: [[  3\\nof course<eos> ]]\n"
-        "      <bos>Question: What is 1 + 2?\\n\\nAnswer: [[  4<eos> ]]\n"
+        "      {bos_token}Question: What is 1 + 2?\\n\\nAnswer: [[  3\\nof course{eos_token} ]]\n"
+        "      {bos_token}Question: What is 1 + 2?\\n\\nAnswer: [[  4{eos_token} ]]\n"
         "  dropped: empty answer (pairs.jsonl:2)\n"
         '      {"prompt": "What is 1 + 3?", "chosen": "...", "rejected": "5"}\n'
         "\n"
@@ -65,6 +66,16 @@ def test_with_a_tokenizer_rows_are_shown_as_tokens(tmp_path: Path) -> None:
     tokens = [line for line in lines if "trained: <bos>|" in line]
     assert len(tokens) == 4
     assert all("[[ ▁|" in line and line.endswith("|<eos> ]]") for line in tokens)
+
+
+def test_a_model_without_a_first_token_is_shown_without_one(tmp_path: Path) -> None:
+    write_byte_tokenizer(tmp_path / "model", "qwen2")
+    recipe = recipe_on(tmp_path, base_model=str(tmp_path / "model"))
+    lines = list(preview(recipe, Run(tmp_path / "runs/small"), "preference_jsonl", 1))
+    [_, second] = [line.strip() for line in lines if "trained: " in line]
+    text = "Question: What is 1 + 2?"
+    told = "36 tokens, 3 trained: " + "|".join(text).replace(" ", "Ġ")
+    assert second == told + "|Ċ|Ċ|A|n|s|w|e|r|: [[ Ġ|4|<|endoftext|> ]]"
 
 
 def test_a_finished_build_shows_what_was_written_and_what_was_dropped(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The preflight and the picture, on a real tokenizer."""
+"""The preflight and the picture, on real tokenizers of all families' kinds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from data_builders.drafts import Draft, Placed
-from data_builders.tokens import LATER, find_tokenizer, load_tokenizer, picture, preflight
+from data_builders.tokens import LATER, find_tokenizer, load_tokenizer, picture, preflight, refuse_unfit_template
 from stemma import ROOT
 from stemma.errors import GateFailed
+from stemma.jsonl import read_json, write_json
 from stemma.recipe import Recipe
 from stemma.rows import PreferenceRow, Split
 from stemma.runs import Run
 from stemma.training_rows import Sample
+from tests.families import write_byte_tokenizer
 from tests.models import tiny_model
 
 RUN = Run(Path("runs/none"))
@@ -68,13 +70,85 @@ def test_the_tokenizer_is_looked_for_on_this_machine_only(tmp_path: Path, monkey
     assert find_tokenizer(make_recipe(base_model=str(tiny_model())), RUN) == tiny_model() / "tokenizer.json"
 
 
+COMMIT = "0123456789012345678901234567890123456789"
+
+
+def test_a_tokenizer_in_the_hub_cache_is_used_once_both_of_its_files_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    snapshot = tmp_path / "models--nobody--nothing" / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    recipe = make_recipe(base_revision=COMMIT)
+    shutil.copyfile(tiny_model() / "tokenizer.json", snapshot / "tokenizer.json")
+    assert find_tokenizer(recipe, RUN) is None
+    assert preflight(recipe, RUN, [pair("3", "4")]) == {"said": LATER}, "nobody knows yet what bos_token stands for"
+    shutil.copyfile(tiny_model() / "tokenizer_config.json", snapshot / "tokenizer_config.json")
+    assert find_tokenizer(recipe, RUN) == snapshot / "tokenizer.json"
+    assert preflight(recipe, RUN, [pair("3", "4")])["dpo/train"]["rows"] == 1
+    assert find_tokenizer(make_recipe(base_revision=COMMIT.replace("0", "a")), RUN) is None, "another commit"
+
+
+@pytest.mark.parametrize(
+    ("kind", "template", "tokens", "trained"),
+    [
+        # Every character is a token here; so is a special token: <S>user\n 1 + 2?<E>\n <S>assistant\n 3<E>
+        ("qwen2", "chatml", 6 + 8 + 11 + 2, 2),
+        ("smollm2", "chatml", 6 + 8 + 11 + 2, 2),
+        # <B> <H>user</H>\n\n 1 + 2?<E> <H>assistant</H>\n\n 3<E>
+        ("llama", "llama3", 1 + 8 + 7 + 13 + 2, 2),
+        # Question: 1 + 2?\n\nAnswer: 3<E>, with a first token where the model has one
+        ("qwen2", "qa", 10 + 6 + 2 + 7 + 3, 3),
+        ("llama", "qa", 1 + 10 + 6 + 2 + 7 + 3, 3),
+    ],
+)
+def test_every_kind_of_tokenizer_counts_with_its_own_special_tokens(
+    kind: str, template: str, tokens: int, trained: int, tmp_path: Path
+) -> None:
+    write_byte_tokenizer(tmp_path / kind, kind)
+    chosen = {"chat_template": f"templates/{template}.jinja", "train": {"sequence_len": 64}}
+    recipe = make_recipe(base_model=str(tmp_path / kind), **chosen)
+    refuse_unfit_template(recipe, RUN)
+    counts = preflight(recipe, RUN, [pair("3", "4")])["dpo/train"]
+    assert (counts["rows"], counts["tokens"], counts["trained_tokens"]) == (1, 2 * tokens, 2 * trained)
+
+
+def test_special_tokens_as_objects_or_null(tmp_path: Path) -> None:
+    write_byte_tokenizer(tmp_path, "smollm2")
+    config = read_json(tmp_path / "tokenizer_config.json")
+    named = {name: {"__type": "AddedToken", "content": config[name]} for name in ("bos_token", "eos_token")}
+    recipe = make_recipe(base_model=str(tmp_path), train={"sequence_len": 64})
+    trained = {}
+    for what, more in (("text", {}), ("objects", named), ("null", {"bos_token": None})):
+        write_json(tmp_path / "tokenizer_config.json", config | more)
+        trained[what] = preflight(recipe, RUN, [pair("3", "4")])["dpo/train"]["tokens"]
+    assert trained["text"] == trained["objects"] == trained["null"] + 2, "two sequences, a first token each"
+
+
+def test_a_template_of_another_family_is_refused_before_any_row_is_built(tmp_path: Path) -> None:
+    write_byte_tokenizer(tmp_path, "qwen2")
+    recipe = make_recipe(base_model=str(tmp_path), chat_template="templates/gemma.jinja")
+    with pytest.raises(GateFailed, match=r"'<end_of_turn>' is 13 tokens in this tokenizer, not one special token"):
+        refuse_unfit_template(recipe, RUN)
+
+
+def test_a_tokenizer_that_names_no_last_token(tmp_path: Path) -> None:
+    write_byte_tokenizer(tmp_path, "qwen2")
+    config = read_json(tmp_path / "tokenizer_config.json")
+    write_json(tmp_path / "tokenizer_config.json", config | {"eos_token": None})
+    recipe = make_recipe(base_model=str(tmp_path), chat_template="templates/qa.jinja")
+    with pytest.raises(GateFailed, match="it writes eos_token, and this tokenizer names none"):
+        refuse_unfit_template(recipe, RUN)
+
+
 def test_a_model_made_on_the_spot_has_its_tokenizer_once_it_is_made(tmp_path: Path) -> None:
     made = {"base_model": None, "base": {"model": {}, "tokenizer": {"vocab_size": 300}}}
     run = Run(tmp_path / "small")
     assert find_tokenizer(make_recipe(**made), run) is None
     path = tmp_path / "small/base/merged/tokenizer.json"
     path.parent.mkdir(parents=True)
-    shutil.copyfile(tiny_model() / "tokenizer.json", path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tiny_model() / name, path.with_name(name))
     assert find_tokenizer(make_recipe(**made), run) == path
 
 

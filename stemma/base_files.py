@@ -1,0 +1,48 @@
+"""What lies on this machine of a recipe's base model, for whoever reads before anything trains; nothing is fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stemma.jsonl import read_json
+from stemma.recipe import Recipe
+from stemma.runs import Run
+from stemma.templates import Template
+
+TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+
+
+def tokenizer_folder(recipe: Recipe, run: Run) -> Path | None:
+    """The folder that holds both files of the base model's tokenizer: the pieces, and which are its special tokens.
+
+    None where one is missing: without the second nobody knows what `bos_token` in a template stands for.
+    """
+    folder = run.folder("base") / "merged" if recipe.base else recipe.base_folder or _cached(recipe)
+    lacking = folder is None or not all((folder / n).is_file() for n in (TOKENIZER, TOKENIZER_CONFIG))
+    return None if lacking else folder
+
+
+def template_of(recipe: Recipe, run: Run) -> Template:
+    """The recipe's template with the base model's own tokens. A model made on the spot has Gemma's, made or not; of one
+    that is not on this machine the tokens' names stand there."""
+    if recipe.base:
+        return Template.read(recipe.template)
+    folder = tokenizer_folder(recipe, run)
+    return Template.read(recipe.template, folder) if folder else Template.unfilled(recipe.template)
+
+
+def lacks_padding(folder: Path) -> bool:
+    """Whether the tokenizer names no padding token: Llama's names none, and Axolotl asks for one."""
+    return not read_json(folder / TOKENIZER_CONFIG).get("pad_token")
+
+
+def _cached(recipe: Recipe) -> Path | None:
+    """The snapshot's folder in the hub cache."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(str(recipe.base_model), TOKENIZER, revision=recipe.base_revision)
+    except HFValidationError:  # a folder that is not there
+        return None
+    return Path(found).parent if isinstance(found, str) else None
