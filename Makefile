@@ -21,7 +21,7 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 .PHONY: chat verify test test-slow lint format ci
 
 ##@ Start here
-demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, an answer
+demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, answers
 	$(STEMMA) demo $(PLACE)
 
 test: setup lint       ## lint, types and the quick tests

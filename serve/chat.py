@@ -6,7 +6,6 @@ what answers.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -16,6 +15,7 @@ from stemma.recipe import Recipe
 from stemma.rows import Message
 from stemma.runs import Run
 from stemma.templates import Template
+from stemma.threads import cores
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS = 512
@@ -91,7 +91,7 @@ def open_shipped(recipe: Recipe, run: Run) -> Llama:
     if ship not in run.manifest("export").outputs:
         hint = f"run `make export RECIPE={recipe.name}`"
         raise UserError(Problem(str(run.folder("export")), f"no `{ship}` among what was exported", f"`{ship}`", hint))
-    return Llama(run.output("export", ship), CONTEXT_TOKENS, os.cpu_count() or 1)
+    return Llama(run.output("export", ship), CONTEXT_TOKENS, cores())
 
 
 def template_of(llama: Llama) -> Template:

@@ -141,8 +141,8 @@ def warnings(recipe: Recipe) -> list[str]:
     loose = name and not recipe.base_revision and not Path(name).is_dir()
     found = [f"`base_model: {name}` without `base_revision`: the weights may change on the hub"] if loose else []
     return found + [
-        f"{stage}: `deepspeed: {recipe.axolotl(stage)['deepspeed']}`: LoRA trains in bf16 under ZeRO-3 "
-        "(fp32 under ZeRO-1/2), and ZeRO-3 is for models that do not fit; prefer deepspeed/zero1.json"
+        f"{stage}: `deepspeed: {recipe.axolotl(stage)['deepspeed']}`: ZeRO-3 gathers all weights in "
+        "every pass, for models that do not fit; prefer deepspeed/zero1.json"
         for stage in recipe.training_stages()
         if zero_stage(recipe.path.parent / recipe.axolotl(stage)["deepspeed"]) == 3
     ]

@@ -26,7 +26,7 @@ MARGIN_TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 1e-4, torch.float16: 1e
 """Of the first step's margin, which must be 0, as a share of the summed log-probability: one rounding of it, and on a
 GPU the kernels of a pass with gradients and one without."""
 LOGP_TOLERANCE = {torch.float32: (1e-2, 1e-4), torch.bfloat16: (1.0, 2e-2), torch.float16: (0.5, 1e-2)}
-"""(nats, share) by the dtype of the trained weights: half precision sums answer log-probabilities coarsely."""
+"""(nats, share) by the dtype the trainer computed in, whatever the weights are stored in."""
 
 TEXT_TOKENS = 128
 """Of each text the merge gate reads so many, so that 32 texts of Gemma 2B take minutes on a CPU."""
@@ -87,8 +87,9 @@ def batch_gate(batches: Sequence[Path], sequences: set[TokenSequence]) -> dict[s
     return {"first_batch_sequences": len(rows), "as_written": len(rows)}
 
 
-def reference_gate(reference: Path, batches: Sequence[Path], said: dict[str, float]) -> dict[str, Any]:
-    """DPO started at its reference: first margins 0, and log-probabilities equal to our own of the stated weights.
+def reference_gate(reference: Path, batches: Sequence[Path], said: dict[str, float], dtype: str) -> dict[str, Any]:
+    """DPO started at its reference: first margins 0, and log-probabilities equal to our own, in float32, of the stated
+    weights; `dtype` is the trainer's.
 
     Peak: the reference in float32, one sequence's activations and a tile of logits (`stemma.models`)."""
     from stemma import models
@@ -96,7 +97,8 @@ def reference_gate(reference: Path, batches: Sequence[Path], said: dict[str, flo
     model = models.load_model(reference)
     chosen, rejected = zip(*(_sums(model, load_file(path)).chunk(2) for path in batches), strict=True)
     ours = {"chosen": torch.cat(chosen).mean().item(), "rejected": torch.cat(rejected).mean().item()}
-    nats, share = LOGP_TOLERANCE[_stored_dtype(reference)]
+    computed = getattr(torch, dtype)
+    nats, share = LOGP_TOLERANCE[computed]
     figures: dict[str, Any] = {"first_margin": said["rewards/margins"], "tolerance": f"{nats} nats + {share:.2%}"}
     for side, value in ours.items():
         figures[f"logps/{side}"] = {"trainer": said[f"logps/{side}"], "stated reference": value}
@@ -104,7 +106,7 @@ def reference_gate(reference: Path, batches: Sequence[Path], said: dict[str, flo
     if "reference/apart" in said:  # computed before training, and compared with this batch's own by the trainer
         figures["precomputed_apart"] = said["reference/apart"]
         apart += ["precomputed"] * (said["reference/apart"] > nats + share * max(map(abs, ours.values())))
-    rounding = MARGIN_TOLERANCE[_stored_dtype(reference)] * max(1.0, *map(abs, ours.values()))
+    rounding = MARGIN_TOLERANCE[computed] * max(1.0, *map(abs, ours.values()))
     if apart or abs(said["rewards/margins"]) > rounding:
         what = " and ".join(apart) or "margin not 0"
         raise GateFailed(f"DPO did not start at its stated reference {reference} ({what}): {figures}")

@@ -20,7 +20,9 @@ from stemma.child import COMPLETED, FAILURE, die_with_parent, end_survivors
 from stemma.cluster import Cluster, interface_towards, read_cluster
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json
+from stemma.precision import cpu_has_bfloat16, settle
 from stemma.runs import digest_json
+from stemma.threads import patient
 
 INVITATION = "invitation.json"
 RAYS_OWN = ("GPUS", "NNODES")
@@ -84,6 +86,13 @@ def cluster_for(config: dict[str, Any]) -> Cluster:
     if problems:
         raise UserError(problems)
     return Cluster(processes=config.get("ray_num_workers", 1))
+
+
+def precision_for(config: dict[str, Any]) -> dict[str, bool]:
+    """What `bf16: auto` comes to here: said in Axolotl's file, so that a checkpoint is not gone on with in another."""
+    import torch
+
+    return settle(config, torch.cuda.is_available(), cpu_has_bfloat16())
 
 
 @contextmanager
@@ -164,7 +173,15 @@ def environment(config: dict[str, Any], folder: Path, cluster: Cluster) -> dict[
         quiet["GLOO_SOCKET_IFNAME"] = name
     quiet["STEMMA_PID"] = str(os.getpid())  # a trainer still starting when we are killed must know
     given = {name: value for name, value in os.environ.items() if name != "ACCELERATE_USE_CPU"}  # no DeepSpeed with it
-    return {**given, **quiet, **caches, "HF_HUB_OFFLINE": "1", "PATH": binaries, "PYTHONPATH": str(ROOT)}
+    return {
+        **given,
+        **patient(given),
+        **quiet,
+        **caches,
+        "HF_HUB_OFFLINE": "1",
+        "PATH": binaries,
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 def why(output: Path, log: Path, code: int) -> str:

@@ -62,6 +62,7 @@ def run(work: Work) -> Result:
         "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
         | {"share": marker["trainable_parameters"] / marker["parameters"]},
         **gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), marker),
+        "computed_in": marker["dtype"],
         "peak_memory": marker["peak_memory"],
         "steps": marker["steps"],
         "processes": trained.processes,
@@ -69,7 +70,7 @@ def run(work: Work) -> Result:
         "trainer": marker["trainer"],
         "deepspeed": deepspeed_proof(config),
         "adapter": gates.adapter_gate(start, adapter),
-        **_first_step(start, config, parts),
+        **_first_step(trained),
     }
     merge_adapter(start, adapter, work.folder / "merged", trained.template)
     texts = [sequence.ids for sequence in sorted(parts["train"].sequences, key=lambda s: s.ids)[:MERGE_TEXTS]]
@@ -134,6 +135,7 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
     config = axolotl.render(work.recipe, work.stage, paths, template.stop(), pad)
     if "attn_implementation" not in work.recipe.axolotl(work.stage):
         config["attn_implementation"] = attention_of(start)
+    config |= launch.precision_for(config)
     with (work.folder / "axolotl.yml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe").dump(config, stream)
     return config
@@ -213,12 +215,14 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     return adapter
 
 
-def _first_step(start: Path, config: dict[str, Any], parts: dict[str, Part]) -> dict[str, Any]:
+def _first_step(trained: Trained) -> dict[str, Any]:
+    config = trained.config
     output = Path(config["output_dir"])
     batches = sorted(output.glob("first_step.rank*.safetensors"))
     if config.get("sample_packing"):
         return {"first_batch": "packed: rows cannot be told apart, so they are not compared"}
-    facts = {"first_batch": gates.batch_gate(batches, parts["train"].sequences)}
+    facts = {"first_batch": gates.batch_gate(batches, trained.parts["train"].sequences)}
     if config.get("rl"):
-        facts["reference"] = gates.reference_gate(start, batches, read_json(output / "first_step.json"))
+        said = read_json(output / "first_step.json")
+        facts["reference"] = gates.reference_gate(trained.start, batches, said, trained.marker["dtype"])
     return facts

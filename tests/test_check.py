@@ -189,7 +189,7 @@ def test_zero3_is_warned_of(write_recipe: Write, tmp_path: Path) -> None:
     assert check.warnings(load("small")) == []
     (tmp_path / "recipes/deepspeed/zero1.json").write_text('{"zero_optimization": {"stage": 3}}')
     first, _ = check.warnings(load("small"))
-    assert first.startswith("sft: `deepspeed: deepspeed/zero1.json`: LoRA trains in bf16 under ZeRO-3")
+    assert first.startswith("sft: `deepspeed: deepspeed/zero1.json`: ZeRO-3 gathers all weights")
 
 
 @pytest.mark.parametrize(

@@ -102,26 +102,36 @@ def test_sft_batches_mark_the_answer_in_labels(tmp_path: Path) -> None:
 
 def test_the_stated_reference_is_the_one_it_started_at(model: Path, batch: Path) -> None:
     said = own_logps(model)
-    figures = gates.reference_gate(model, [batch], said)
+    figures = gates.reference_gate(model, [batch], said, "float32")
     assert figures["logps/chosen"]["stated reference"] == pytest.approx(said["logps/chosen"], abs=1e-3)
+
+
+def test_tolerance_is_that_of_the_dtype_the_trainer_computed_in(model: Path, batch: Path) -> None:
+    said = own_logps(model)  # of weights stored in float32
+    coarse = said | {"logps/chosen": said["logps/chosen"] + 0.5}
+    assert gates.reference_gate(model, [batch], coarse, "bfloat16")["tolerance"] == "1.0 nats + 2.00%"
+    with pytest.raises(GateFailed, match=r"\(chosen\)"):
+        gates.reference_gate(model, [batch], coarse, "float32")
 
 
 def test_a_lost_sft_is_noticed_although_the_margin_is_zero(model: Path, batch: Path, tmp_path: Path) -> None:
     said = own_logps(make_gemma(tmp_path / "other", hidden=32, seed=1))
     with pytest.raises(GateFailed, match=r"did not start at its stated reference .*chosen and rejected"):
-        gates.reference_gate(model, [batch], said)
+        gates.reference_gate(model, [batch], said, "float32")
 
 
 def test_a_first_margin_is_noticed(model: Path, batch: Path) -> None:
     with pytest.raises(GateFailed, match="margin not 0"):
-        gates.reference_gate(model, [batch], own_logps(model) | {"rewards/margins": 0.01})
+        gates.reference_gate(model, [batch], own_logps(model) | {"rewards/margins": 0.01}, "float32")
 
 
 def test_a_precomputed_reference_is_compared_with_the_first_batch(model: Path, batch: Path) -> None:
     said = own_logps(model)
-    assert gates.reference_gate(model, [batch], said | {"reference/apart": 1e-5})["precomputed_apart"] == 1e-5
+    assert (
+        gates.reference_gate(model, [batch], said | {"reference/apart": 1e-5}, "float32")["precomputed_apart"] == 1e-5
+    )
     with pytest.raises(GateFailed, match=r"did not start at its stated reference .*\(precomputed\)"):
-        gates.reference_gate(model, [batch], said | {"reference/apart": 0.5})
+        gates.reference_gate(model, [batch], said | {"reference/apart": 0.5}, "float32")
 
 
 def test_an_unmerged_model_is_stopped(model: Path, tmp_path: Path) -> None:

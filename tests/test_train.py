@@ -12,6 +12,7 @@ from stemma import stages, train
 from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_dicts, write_json, write_jsonl
 from stemma.load import load
+from stemma.precision import cpu_has_bfloat16
 from stemma.recipe import Recipe
 from stemma.rows import Message, PreferenceRow, SftRow
 from stemma.runs import Manifest, Run, describe
@@ -102,6 +103,23 @@ def test_sft_then_dpo(write_recipe: Write, run: Run) -> None:
         json.loads((run.output("dpo", "adapter") / "adapter_config.json").read_text())["base_model_name_or_path"]
         == "small/sft/merged"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU does not compute in bfloat16")
+def test_auto_trains_in_bfloat16_where_the_cpu_can(write_recipe: Write, run: Run) -> None:
+    recipe = recipe_with(write_recipe, ("bf16: false\n  fp16: false", "bf16: auto\n  max_steps: 2"))
+    for stage in ("sft", "dpo"):
+        assert stages.execute(recipe, run, stage, print) == "done"
+        facts = run.manifest(stage).facts
+        assert (facts["steps"], facts["computed_in"]) == (2, "bfloat16")
+        assert "bf16_zero_pp_rank_0" in facts["deepspeed"]
+        assert facts["merge"]["max_difference"] < 1e-4, "merged in float32, as the base is stored"
+    found = run.manifest("dpo").facts["reference"]
+    assert found["first_margin"] == 0
+    for side in ("chosen", "rejected"):
+        assert found[f"logps/{side}"]["trainer"] == pytest.approx(found[f"logps/{side}"]["stated reference"], abs=0.1)
+    assert found["precomputed_apart"] < 0.1, "kept in float32: in bfloat16 it would come in steps of a quarter"
 
 
 @pytest.mark.slow

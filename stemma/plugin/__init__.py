@@ -1,8 +1,9 @@
 """The Axolotl plugin: it runs inside the training processes. One concern a file:
 
-`cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a non-finite loss) · `ranks` ·
-`on_ray` · `sealing` (checkpoints) · `args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo` (the
-trainer), made of `logps` (pure), `head`, `preference` (pure), `batches` (pure), `shared` (pure) and `reference`.
+`cpu` (DeepSpeed without an accelerator) · `buffers` (what its cast must not round) · `evidence` (what the gates read;
+the stop at a non-finite loss) · `ranks` · `on_ray` · `sealing` (checkpoints) · `args` (Stemma's keys in Axolotl's
+file) · `step_mean` (SFT's loss) · `dpo` (the trainer), made of `logps` (pure), `head`, `preference` (pure), `batches`
+(pure), `shared` (pure) and `reference`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from transformers import set_seed
 
 from stemma.child import die_with_stemma
 from stemma.dpo_section import DpoTrainer as Options
-from stemma.plugin.cpu import let_deepspeed_run_on_cpu, refuse_ranks_apart
+from stemma.plugin.buffers import keep_float32_buffers
+from stemma.plugin.cpu import let_bfloat16_train_on_cpu, let_deepspeed_run_on_cpu, refuse_ranks_apart
 from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
 from stemma.plugin.on_ray import count_all_workers, take_gloo
 from stemma.plugin.ranks import rank
@@ -42,11 +44,16 @@ class StemmaPlugin(BasePlugin):
         self.given = given(cfg)
         if cfg.get("use_ray"):
             count_all_workers(cfg)
+        if cfg.get("deepspeed"):
+            from deepspeed.runtime.engine import DeepSpeedEngine
+
+            keep_float32_buffers(DeepSpeedEngine)
         if not torch.cuda.is_available():
             if cfg.get("use_ray"):
                 take_gloo()
             refuse_ranks_apart(cfg)
             let_deepspeed_run_on_cpu(cfg)
+            let_bfloat16_train_on_cpu(cfg)
 
     def pre_lora_load(self, cfg: Any, model: Any) -> None:
         set_seed(cfg.seed)

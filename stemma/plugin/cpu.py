@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from stemma.plugin.ranks import ranks
+from stemma.precision import cpu_has_bfloat16, settle
 
 
 def refuse_ranks_apart(cfg: dict[str, Any]) -> None:
@@ -39,3 +40,11 @@ def let_deepspeed_run_on_cpu(cfg: dict[str, Any]) -> None:
         PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.MULTI_CPU)
         # Otherwise Axolotl puts each rank's weights on the device of its number, which CPUs have not.
         cfg.setdefault("max_memory", {"cpu": "64GiB"})
+
+
+def let_bfloat16_train_on_cpu(cfg: dict[str, Any]) -> None:
+    """By hand, too, `bf16: auto` is what this CPU can; and transformers, which asks for a GPU, lets it."""
+    import transformers.training_args as arguments
+
+    cfg.update(settle(cfg, gpu=False, bfloat16=cpu_has_bfloat16()))
+    arguments.is_torch_bf16_gpu_available = lambda: True

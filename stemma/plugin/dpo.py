@@ -96,6 +96,12 @@ class DpoTrainer(AxolotlDPOTrainer):
         # Axolotl's own step collects garbage and empties the GPU's cache each time; TRL's does not.
         return super(AxolotlDPOTrainer, self).training_step(*given, **named)
 
+    def _prepare_inputs(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Under DeepSpeed transformers casts floats to the model's dtype: in bfloat16 a reference of -300 nats would be
+        rounded by up to 1."""
+        exact = {name: inputs[name].to(self.args.device) for name in REFERENCE if name in inputs}
+        return {**super()._prepare_inputs(inputs), **exact}
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if not self.options.group_by_length:
             return super()._get_train_sampler(train_dataset)

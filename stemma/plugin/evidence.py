@@ -35,12 +35,14 @@ class Record(TrainerCallback):
     stopped_early = False
     trainable = 0
     parameters = 0
+    dtype = ""
     describe: Callable[[], dict[str, str]] = dict
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         counts = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in kwargs["model"].parameters()]
         self.trainable = sum(count for count, trained in counts if trained)
         self.parameters = sum(count for count, _ in counts)
+        self.dtype = str(kwargs["model"].dtype).removeprefix("torch.")
         # Axolotl's own DPO trainer collects garbage after every micro-step: 0.2 to 0.5 s each unless what is loaded
         # is set aside.
         gc.collect()
@@ -72,6 +74,7 @@ class Record(TrainerCallback):
             "planned_steps": self.state.max_steps,
             "trainable_parameters": self.trainable,
             "parameters": self.parameters,
+            "dtype": self.dtype,
             "peak_memory": peak_memory(),
             "trainer": self.describe(),
             "history": self.state.log_history,

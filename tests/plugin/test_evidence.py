@@ -86,7 +86,7 @@ def test_a_whole_training_is_marked_as_completed(tmp_path: Path) -> None:
     assert name == COMPLETED
     assert written == {
         "binding": "of this work", "steps": 8, "planned_steps": 8, "trainable_parameters": 0, "parameters": 0,
-        "trainer": {}, "history": [{"loss": 1.0}],
+        "dtype": "", "trainer": {}, "history": [{"loss": 1.0}],
     }  # fmt: skip
     assert peak["bytes"] > 2**27, "Python with torch loaded"
     assert peak["of"] == ("GPU memory allocated" if torch.cuda.is_available() else "resident memory")
