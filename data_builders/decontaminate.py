@@ -7,8 +7,8 @@ Four rules, the strongest that holds is told:
 - `coverage`: `coverage` (half) of its words stand there in runs of 8 or more.
 
 Words are compared without case, punctuation and LaTeX signs. Numbers are words, and for the last two rules all numbers
-of the stem must stand in the text: the same exercise with other numbers is another exercise. A numpy index of word runs
-(see word_runs.py) proposes; the rules themselves are checked on the words.
+of the stem must stand in the text: the same exercise with other numbers is another exercise (see held_questions.py).
+Of each row the first MOST questions are told, those by the strongest rules: rows of one template can hold thousands.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from data_builders.drafts import Placed
+from data_builders.held_questions import MOST, RUN, HeldQuestions
 from data_builders.split import choices_of, question_key
-from data_builders.word_runs import RunIndex, Shared, shared
 from stemma.data_section import Decontaminate
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow
 
 Rule = Literal["stem and options", "stem", "n-gram", "coverage"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
-RUN = 8
-"""The shortest run of words that counts for coverage, and the shortest stem with options that is told by itself."""
+TELLING_WORDS = RUN
+"""The shortest stem with options that is told by itself."""
 
 CHARACTERS_AT_ONCE = 2_000_000
 
@@ -59,7 +59,7 @@ class Training:
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Overlap:
     """A training row holds an evaluation question."""
 
@@ -116,72 +116,59 @@ class Watch:
     """Evaluation questions, indexed once to look for them again and again."""
 
     def __init__(self, evaluation: Sequence[EvalQuestion], settings: Decontaminate) -> None:
-        self._evaluation, self._settings, self._run = evaluation, settings, min(RUN, settings.ngram)
-        self._by_stem = _by_stem(evaluation)
-        self._stems = [words_of(question_key(question.stem)) for question in evaluation]
+        self._evaluation = evaluation
+        self._stems = _Stems(evaluation)
+        stems = [words_of(question_key(question.stem)) for question in evaluation]
         options = (words_of("\n".join(question.choices)) for question in evaluation)
-        self._words = [[*stem, *more] for stem, more in zip(self._stems, options, strict=True)]
-        self._index = RunIndex(self._words, self._run)
+        words = [[*stem, *more] for stem, more in zip(stems, options, strict=True)]
+        self._held = HeldQuestions(words, stems, settings)
 
     def overlaps(self, train: Iterable[Training]) -> Iterator[Overlap]:
+        """Each row's questions in their order."""
         rows = list(train)
         by_text = self._find_in_texts({text for row in rows for text in row.texts})
         for row in rows:
-            rules: dict[int, Rule] = {}
-            held = [found for text in row.texts for found in by_text.get(text, ())]
-            for number, rule in [*_exact(row, self._by_stem), *held]:
-                rules[number] = min(rule, rules.get(number, rule), key=RULES.index)
-            for number, rule in sorted(rules.items()):
+            rules = self._stems.rules(row)
+            for text in row.texts:
+                for number, rule in by_text.get(text, ()):
+                    rules[number] = min(rule, rules.get(number, rule), key=RULES.index)
+            strongest = sorted(rules, key=lambda number: (RULES.index(rules[number]), number))
+            for number in sorted(strongest[:MOST]):
                 question = self._evaluation[number]
-                yield Overlap(row.row_id, row.batch, question.eval_set, question.id, rule)
+                yield Overlap(row.row_id, row.batch, question.eval_set, question.id, rules[number])
 
     def holds(self, question: str) -> bool:
         """Whether a question, alone or with its options, overlaps with one of these."""
         row = Training("", "", question_key(question), _as_set(choices_of(question)), (question,))
         return any(self.overlaps([row]))
 
-    def _find_in_texts(self, texts: Iterable[str]) -> dict[str, list[tuple[int, Rule]]]:
-        """The numbers of the questions whose words stand in each text, which is read once however many rows hold it."""
-        found: defaultdict[str, list[tuple[int, Rule]]] = defaultdict(list)
+    def _find_in_texts(self, texts: Iterable[str]) -> dict[str, tuple[tuple[int, Rule], ...]]:
+        """What each text holds; it is read once however many rows have it."""
+        found: dict[str, tuple[tuple[int, Rule], ...]] = {}
         for some in _batched(texts):
-            words = [words_of(text) for text in some]
-            for place, number, proposed in self._index.propose(words):
-                question, text = self._words[number], words[place]
-                if not _rule(proposed, question, self._settings) or _numbers(self._stems[number]) - _numbers(text):
-                    continue
-                if rule := _rule(shared(question, text, self._run), question, self._settings):
-                    found[some[place]].append((number, rule))
+            for place, rules in self._held.find([words_of(text) for text in some]):
+                found[some[place]] = tuple(rules.items())
         return found
 
 
-Stem = tuple[int, frozenset[str], bool]
-"""A question's number, its options, and whether its stem says enough by itself."""
+class _Stems:
+    """Questions by their stem, alone and with its options."""
 
+    def __init__(self, evaluation: Sequence[EvalQuestion]) -> None:
+        self._telling: defaultdict[str, list[int]] = defaultdict(list)
+        self._with_options: defaultdict[tuple[str, frozenset[str]], list[int]] = defaultdict(list)
+        for number, question in enumerate(evaluation):
+            key = question_key(question.stem)
+            if question.choices:
+                self._with_options[key, _as_set(question.choices)].append(number)
+            if not question.choices or len(words_of(key)) >= TELLING_WORDS:
+                self._telling[key].append(number)
 
-def _by_stem(evaluation: Sequence[EvalQuestion]) -> dict[str, list[Stem]]:
-    stems: defaultdict[str, list[Stem]] = defaultdict(list)
-    for number, question in enumerate(evaluation):
-        key = question_key(question.stem)
-        stems[key].append((number, _as_set(question.choices), not question.choices or len(words_of(key)) >= RUN))
-    return stems
-
-
-def _exact(row: Training, by_stem: Mapping[str, list[Stem]]) -> Iterator[tuple[int, Rule]]:
-    for number, choices, telling in by_stem.get(row.key, ()):
-        if choices and choices == row.choices:
-            yield number, "stem and options"
-        elif telling:
-            yield number, "stem"
-
-
-def _rule(runs: Shared, question: Sequence[str], settings: Decontaminate) -> Rule | None:
-    if runs.longest >= settings.ngram:
-        return "n-gram"
-    return "coverage" if runs.longest >= RUN and runs.covered >= settings.coverage * len(question) else None
-
-
-def _numbers(words: Iterable[str]) -> set[str]:
-    return {word for word in words if word[0].isdigit()}
+    def rules(self, row: Training) -> dict[int, Rule]:
+        """The first MOST questions that are the row's own."""
+        found: dict[int, Rule] = dict.fromkeys(self._telling.get(row.key, [])[:MOST], "stem")
+        same = self._with_options.get((row.key, row.choices), []) if row.choices else []
+        return found | dict.fromkeys(same[:MOST], "stem and options")
 
 
 def _batched(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -1,7 +1,7 @@
-"""Runs of words that questions and texts have in common, found by comparing hashes of word windows with numpy.
+"""The runs of words that texts and questions have in common, found by comparing hashes of word windows with numpy.
 
-For "a b c d e f" and the text "x b c d e y" with windows of 3: the windows "b c d" and "c d e" are shared, so 4 of 6
-words are covered and the longest run is 4. `RunIndex` proposes pairs by hash; `shared` counts on the words themselves.
+`RunIndex` numbers every different window of `run` words in the questions, and every different run of `ngram` words all
+of whose windows count. `hits` says which of them a text holds, read off the words themselves where the hashes agree.
 
 Every exam has "which of the following is most likely to" and "I only, II only, I and II only": a window of 8 says
 something if two of its words do, and only such windows count.
@@ -9,9 +9,9 @@ something if two of its words do, and only such windows count.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, repeat
 
 import numpy as np
@@ -31,6 +31,9 @@ why will with would you your
 FRAME = frozenset(_FRAME.split())
 """Words of grammar and of exam papers."""
 
+NOTHING = -1
+"""Stands where no run begins that counts."""
+
 _SIEVE_BITS = 24
 _SHIFT = np.uint64(64 - _SIEVE_BITS)
 _OUTSIDE = 0
@@ -38,104 +41,155 @@ _OUTSIDE = 0
 
 
 @dataclass(frozen=True)
-class Shared:
-    """How many of a question's words lie in runs shared with a text, and the longest such run."""
+class Hits:
+    """The numbers of the different runs of a text that questions have too. `text` is its place."""
 
-    covered: int
-    longest: int
-
-
-def shared(question: Words, text: Words, run: int) -> Shared:
-    """The plain definition, quick enough for the pairs that an index proposes."""
-    places = defaultdict(list)
-    for start in range(len(text) - run + 1):
-        places[tuple(text[start : start + run])].append(start)
-    covered: set[int] = set()
-    longest, ending = 0, dict[int, int]()
-    for start in range(len(question) - run + 1):
-        window = tuple(question[start : start + run])
-        met = places.get(window, ()) if says_something(window) else ()
-        ending = {place: ending.get(place - 1, run - 1) + 1 for place in met}
-        longest = max(longest, *ending.values()) if ending else longest
-        covered.update(range(start, start + run) if ending else ())
-    return Shared(len(covered), longest)
+    text: int
+    windows: list[int]
+    ngrams: list[int]
 
 
-def says_something(window: Words) -> bool:
-    """Whether a quarter of the words are others than every exam paper has."""
-    return sum(word not in FRAME for word in window) * 4 >= len(window)
+@dataclass(frozen=True)
+class Runs:
+    """All different runs of one length in the questions. A run's number is its place in `hashes`, which is sorted."""
+
+    length: int
+    hashes: Hashes
+    example: Integers
+    """Where in the questions' words each stands, once."""
+    at: Integers
+    """The run that begins at each place of the questions' words, or NOTHING."""
+    starts: Integers
+    questions: Integers
+    """Run r is in the questions questions[starts[r] : starts[r + 1]], which are sorted."""
+
+    @classmethod
+    def of(cls, length: int, places: Integers, hashes: Hashes, owners: Integers) -> Runs:
+        """`places` where runs begin, with their hashes; `owners` says whose each word is."""
+        different, example, which = np.unique(hashes, return_index=True, return_inverse=True)
+        at = np.full(len(owners), NOTHING)
+        at[places] = which
+        many = int(owners[-1]) + 1 if len(owners) else 1
+        held = np.unique(which * many + owners[places])
+        starts = np.searchsorted(held, np.arange(len(different) + 1) * many)
+        return cls(length, different, places[example], at, starts, held % many)
+
+    def holders(self, run: int) -> Integers:
+        """The questions that have this run."""
+        return self.questions[self.starts[run] : self.starts[run + 1]]
+
+    @cached_property
+    def counts(self) -> Integers:
+        """How many questions have each run."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def classes(self) -> Integers:
+        """Equal for runs that the very same questions have, such as all runs of a template."""
+        each = np.random.default_rng(1).integers(2**64, size=len(self.questions) + 1, dtype=np.uint64)
+        if not len(self.hashes):
+            return np.zeros(0, dtype=np.int64)
+        signatures = np.add.reduceat(each[self.questions], self.starts[:-1])
+        return np.unique(signatures, return_inverse=True)[1]
 
 
 class RunIndex:
-    """The windows of `run` words of all questions, by hash."""
+    """The windows of `run` words and the runs of `ngram` words of all questions."""
 
-    def __init__(self, questions: Sequence[Words], run: int) -> None:
-        self._run = run
-        self._numbers: dict[str, int] = {}
+    def __init__(self, questions: Sequence[Words], run: int, ngram: int) -> None:
+        self._ids: dict[str, int] = {}
         for words in questions:
             for word in words:
-                self._numbers.setdefault(word, len(self._numbers) + 1)
+                self._ids.setdefault(word, len(self._ids) + 1)
         generator = np.random.default_rng(0)
-        self._hash_of_word = generator.integers(2**64, size=len(self._numbers) + 1, dtype=np.uint64)
+        self._hash_of_word = generator.integers(2**64, size=len(self._ids) + 1, dtype=np.uint64)
         self._factor = generator.integers(2**64, dtype=np.uint64) | np.uint64(1)
-        numbers, owners = self._numbered(questions)
-        hashes = self._windows(numbers)
-        says = np.array([False, *(word not in FRAME for word in self._numbers)])
-        whole = _per_window(numbers == _OUTSIDE, run) == 0
-        inside = np.flatnonzero(whole & (_per_window(says[numbers], run) * 4 >= run))
-        self._owner = owners
-        self._places = inside[np.argsort(hashes[inside], kind="stable")]
-        self._hashes = hashes[self._places]
+        self._words, self.owners = self._numbered(questions)
+        says = np.array([False, *(word not in FRAME for word in self._ids)])
+        whole = _per_window(self._words == _OUTSIDE, run) == 0
+        counts = whole & (_per_window(says[self._words], run) * 4 >= run)
+        inside = ngram - run + 1
+        self.windows = self._runs(run, np.flatnonzero(counts))
+        self.ngrams = self._runs(ngram, np.flatnonzero(_per_window(counts, inside) == inside))
         self._sieve = np.zeros(2**_SIEVE_BITS, dtype=bool)
-        self._sieve[self._hashes >> _SHIFT] = True
+        self._sieve[self.windows.hashes >> _SHIFT] = True
 
-    def propose(self, texts: Sequence[Words]) -> Iterator[tuple[int, int, Shared]]:
-        """(text, question, what they share by hash) for each pair with a window in common."""
-        numbers, owners = self._numbered(texts)
-        hashes = self._windows(numbers)
-        starts = np.flatnonzero(self._sieve[hashes >> _SHIFT])
-        first = np.searchsorted(self._hashes, hashes[starts], side="left")
-        count = np.searchsorted(self._hashes, hashes[starts], side="right") - first
-        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        places = self._places[np.repeat(first, count) + within]
-        pairs = np.unique(np.repeat(owners[starts], count) * len(self._owner) + places)
-        yield from self._measure(pairs // len(self._owner), pairs % len(self._owner))
-
-    def _measure(self, texts: Integers, places: Integers) -> Iterator[tuple[int, int, Shared]]:
-        """From the places of shared windows (sorted, by text): per text and question the words covered and in a row."""
-        if not len(places):
-            return
-        questions = self._owner[places]
-        changes = (np.diff(texts) != 0) | (np.diff(questions) != 0)
-        steps = np.diff(places)
-        begins = np.flatnonzero(np.r_[True, changes])
-        added = np.r_[np.where(changes, self._run, np.minimum(steps, self._run)), self._run]
-        covered = np.add.reduceat(added, begins)
-        breaks = np.flatnonzero(np.r_[True, changes | (steps != 1)])
-        in_a_row = np.diff(np.r_[breaks, len(places)]) + self._run - 1
-        longest = np.maximum.reduceat(in_a_row, np.searchsorted(breaks, begins))
-        columns = (texts[begins], questions[begins], covered, longest)
-        for text, question, words, row in zip(*(column.tolist() for column in columns), strict=True):
-            yield text, question, Shared(words, row)
+    def hits(self, texts: Sequence[Words]) -> Iterator[Hits]:
+        """What each text shares with any question; texts that share nothing are left out."""
+        words, owners = self._numbered(texts)
+        starts = np.flatnonzero(self._sieve[self._all_hashes(words) >> _SHIFT])
+        starts, windows = self._found(self.windows, words, starts)
+        begins = np.zeros(len(words) + self.ngrams.length, dtype=bool)
+        begins[starts] = True
+        both = starts[begins[starts + self.ngrams.length - self.windows.length]]
+        both, ngrams = self._found(self.ngrams, words, both)
+        of_windows = _per_owner(owners[starts], windows)
+        of_ngrams = _per_owner(owners[both], ngrams)
+        for text, found in of_windows.items():
+            yield Hits(text, found, of_ngrams.get(text, []))
 
     def _numbered(self, many: Sequence[Words]) -> tuple[Integers, Integers]:
         """All words as numbers in one array with borders between, and whose word each is."""
         lengths = np.fromiter((len(words) + 1 for words in many), dtype=np.int64, count=len(many))
         words = chain.from_iterable((*words, "") for words in many)
-        numbers = np.fromiter(map(self._numbers.get, words, repeat(_OUTSIDE)), np.int64, count=int(lengths.sum()))
+        size = int(lengths.sum())
+        numbers = np.fromiter(map(self._ids.get, words, repeat(_OUTSIDE)), np.int64, count=size)
         return numbers, np.repeat(np.arange(len(many)), lengths)
 
-    def _windows(self, numbers: Integers) -> Hashes:
-        """A polynomial hash of the window that starts at each place; the last ones run into nothing."""
-        words = np.r_[self._hash_of_word[numbers], np.zeros(self._run, dtype=np.uint64)]
-        hashes = np.zeros(len(numbers), dtype=np.uint64)
-        for place in range(self._run):
+    def _runs(self, length: int, places: Integers) -> Runs:
+        return Runs.of(length, places, self._hashes(self._words, places, length), self.owners)
+
+    def _found(self, runs: Runs, words: Integers, starts: Integers) -> tuple[Integers, Integers]:
+        """Those of the starts where one of the runs stands, word for word, and which."""
+        if not len(runs.hashes) or not len(starts):
+            return starts[:0], starts[:0]
+        hashes = self._hashes(words, starts, runs.length)
+        which = np.minimum(np.searchsorted(runs.hashes, hashes), len(runs.hashes) - 1)
+        equal = runs.hashes[which] == hashes
+        padded = _padded(words, runs.length)
+        for place in range(runs.length):
+            equal &= padded[starts + place] == self._words[runs.example[which] + place]
+        return starts[equal], which[equal]
+
+    def _hashes(self, words: Integers, starts: Integers, length: int) -> Hashes:
+        """A polynomial hash of the run that starts at each of these places."""
+        padded = _padded(words, length)
+        hashes = np.zeros(len(starts), dtype=np.uint64)
+        for place in range(length):
             hashes *= self._factor
-            hashes += words[place : place + len(numbers)]
+            hashes += self._hash_of_word[padded[starts + place]]
+        return hashes
+
+    def _all_hashes(self, words: Integers) -> Hashes:
+        """The same for the window at every place, without gathering."""
+        length = self.windows.length
+        single = self._hash_of_word[_padded(words, length)]
+        hashes = np.zeros(len(words), dtype=np.uint64)
+        for place in range(length):
+            hashes *= self._factor
+            hashes += single[place : place + len(words)]
         return hashes
 
 
-def _per_window(flags: NDArray[np.bool_], run: int) -> Integers:
+def _padded(words: Integers, length: int) -> Integers:
+    """The last runs go into nothing."""
+    return np.r_[words, np.full(length, _OUTSIDE)]
+
+
+def _per_window(flags: NDArray[np.bool_], length: int) -> Integers:
     """How many flags are set in the window that starts at each place."""
     total = np.r_[0, np.cumsum(flags)]
-    return total[np.minimum(np.arange(run, len(flags) + run), len(flags))] - total[:-1]
+    return total[np.minimum(np.arange(length, len(flags) + length), len(flags))] - total[:-1]
+
+
+def _per_owner(owners: Integers, runs: Integers) -> dict[int, list[int]]:
+    """The different runs of each owner, sorted."""
+    if not len(owners):
+        return {}
+    many = int(runs.max()) + 1
+    pairs = np.unique(owners * many + runs)
+    begins = np.flatnonzero(np.r_[True, np.diff(pairs // many) != 0])
+    ends = [*begins[1:].tolist(), len(pairs)]
+    found = (pairs % many).tolist()
+    whose = (pairs[begins] // many).tolist()
+    return {owner: found[begin:end] for owner, begin, end in zip(whose, begins.tolist(), ends, strict=True)}

@@ -4,7 +4,10 @@ import random
 
 import pytest
 
-from data_builders.word_runs import RunIndex, Shared, says_something, shared
+from data_builders.word_runs import NOTHING, Hits, RunIndex, Words
+from tests.data_builders.plain_overlaps import Shared, says_something, shared
+
+FRAME_OF_EXAMS = ["which", "of", "the", "following", "is", "most", "likely", "to"]
 
 
 @pytest.mark.parametrize(
@@ -18,43 +21,73 @@ from data_builders.word_runs import RunIndex, Shared, says_something, shared
         ("q r s", "", Shared(0, 0)),
     ],
 )
-def test_shared_counts_words_in_runs(question: str, text: str, found: Shared) -> None:
+def test_the_plain_definition_counts_words_in_runs(question: str, text: str, found: Shared) -> None:
     assert shared(question.split(), text.split(), 3) == found
-    assert measured([question.split()], [text.split()], 3).get((0, 0), Shared(0, 0)) == found
+
+
+def test_runs_are_numbered_and_have_their_questions() -> None:
+    index = RunIndex([["q", "r", "s", "t"], [], ["q", "r", "s"]], run=3, ngram=4)
+    windows = index.windows
+    first, second = windows.at[0], windows.at[1]  # q r s, r s t
+    assert windows.at.tolist() == [first, second, NOTHING, NOTHING, NOTHING, NOTHING, first, NOTHING, NOTHING, NOTHING]
+    assert (windows.holders(first).tolist(), windows.holders(second).tolist()) == ([0, 2], [0])
+    assert (windows.counts[first], windows.counts[second]) == (2, 1)
+    assert index.ngrams.holders(0).tolist() == [0]
+    assert list(index.hits([["x"], ["q", "r", "s", "t", "q", "r", "s"], ["r", "s", "t"]])) == [
+        Hits(1, sorted([first, second]), [0]),
+        Hits(2, [second], []),
+    ]
+
+
+def test_runs_of_the_very_same_questions_are_one_class() -> None:
+    windows = RunIndex([["q", "r", "s", "t", "u"], ["q", "r", "s", "t", "v"], ["v", "s", "t", "u"]], 3, 3).windows
+    q_r_s, r_s_t, s_t_u = windows.at[0:3]
+    assert windows.classes[q_r_s] == windows.classes[r_s_t] != windows.classes[s_t_u]
 
 
 def test_the_frame_of_exams_does_not_count() -> None:
-    frame = ["which", "of", "the", "following", "is", "most", "likely", "to"]
-    assert not says_something(frame)
-    assert says_something([*frame[:6], "melt", "ice"])
-    assert shared(frame, frame, 8) == Shared(0, 0)
-    assert measured([frame], [frame], 8) == {}
+    assert not says_something(FRAME_OF_EXAMS)
+    assert says_something([*FRAME_OF_EXAMS[:6], "melt", "ice"])
+    assert list(RunIndex([FRAME_OF_EXAMS], 8, 8).hits([FRAME_OF_EXAMS])) == []
+    melt = [*FRAME_OF_EXAMS[:6], "melt", "ice"]
+    assert list(RunIndex([melt], 8, 8).hits([melt])) == [Hits(0, [0], [0])]
 
 
-def measured(questions: list[list[str]], texts: list[list[str]], run: int) -> dict[tuple[int, int], Shared]:
-    return {(text, question): found for text, question, found in RunIndex(questions, run).propose(texts)}
-
-
-def test_the_index_proposes_what_the_plain_definition_finds() -> None:
+def test_the_index_hits_what_the_words_have_in_common() -> None:
     chance = random.Random(1)
     questions, texts = (
         [[chance.choice("abqrs") for _ in range(chance.randrange(12))] for _ in range(many)] for many in (40, 60)
     )
-    plain = {
-        (t, q): found
-        for t, text in enumerate(texts)
-        for q, question in enumerate(questions)
-        if (found := shared(question, text, 3)).covered
-    }
-    index = measured(questions, texts, 3)
-    assert len(plain) > 200
-    assert index.keys() == plain.keys()
-    assert {pair: found.covered for pair, found in index.items()} == {p: found.covered for p, found in plain.items()}
-    # By hash a run is counted in the question alone, so it may look longer than it is, never shorter.
-    assert all(index[pair].longest >= plain[pair].longest for pair in plain)
+    index = RunIndex(questions, 3, 5)
+    found = {hits.text: hits for hits in index.hits(texts)}
+    for text, words in enumerate(texts):
+        windows = (
+            [held(questions, index.windows.example[run], 3) for run in found[text].windows] if text in found else []
+        )
+        ngrams = [held(questions, index.ngrams.example[run], 5) for run in found[text].ngrams] if text in found else []
+        assert sorted(windows) == sorted(telling(words, 3, 3) & of_any(questions, 3, 3))
+        assert sorted(ngrams) == sorted(telling(words, 5, 3) & of_any(questions, 5, 3))
+    assert sum(len(hits.ngrams) for hits in found.values()) > 20
+
+
+def held(questions: list[list[str]], place: int, length: int) -> tuple[str, ...]:
+    """The run that begins at a place of the questions' words, which have a border behind each question."""
+    words = [word for question in questions for word in [*question, ""]]
+    return tuple(words[place : place + length])
+
+
+def telling(words: Words, length: int, run: int) -> set[tuple[str, ...]]:
+    """The runs of a length all of whose windows say something."""
+    runs = {tuple(words[start : start + length]) for start in range(len(words) - length + 1)}
+    return {one for one in runs if all(says_something(one[at : at + run]) for at in range(length - run + 1))}
+
+
+def of_any(questions: list[list[str]], length: int, run: int) -> set[tuple[str, ...]]:
+    return set().union(*(telling(question, length, run) for question in questions))
 
 
 def test_nothing_is_found_in_nothing() -> None:
-    assert measured([], [], 8) == {}
-    assert measured([], [["q"] * 9], 8) == {}
-    assert measured([["q"] * 9], [], 8) == {}
+    assert list(RunIndex([], 8, 13).hits([])) == []
+    assert list(RunIndex([], 8, 13).hits([["q"] * 9])) == []
+    assert list(RunIndex([["q"] * 9], 8, 13).hits([])) == []
+    assert list(RunIndex([[]], 8, 13).hits([[]])) == []
