@@ -70,36 +70,42 @@ LLAMA3_ROPE = {
 """As in every published Llama 3.1 and 3.2; only `factor` differs (8 and 32)."""
 
 
-def architecture_of(gguf: Gguf) -> Architecture:
-    """Raises UserError for one that is not known here."""
-    name = gguf.architecture
+def header_problems(gguf: Gguf) -> list[Problem]:
+    """Why the header cannot be understood: its architecture, keys that are missing, keys that are not known here."""
+    name, where = gguf.architecture, str(gguf.path)
     if name not in ARCHITECTURES:
         found = f"architecture `{name}`" if name else "no architecture in its header"
-        raise UserError(Problem(str(gguf.path), found, f"one of {', '.join(ARCHITECTURES)}"))
-    return ARCHITECTURES[name]
+        return [Problem(where, found, f"one of {', '.join(ARCHITECTURES)}")]
+    header = gguf.of_architecture()
+    missing = COMMON.keys() - {"attention.head_count_kv"} - header.keys()
+    expected = "only keys whose meaning is known here"
+    return [
+        *(Problem(where, f"no `{name}.{key}` in its header", "a whole header") for key in sorted(missing)),
+        *(
+            Problem(where, f"header key `{name}.{key}` = {value}", expected)
+            for key, value in header.items()
+            if key not in _known(gguf)
+        ),
+    ]
+
+
+def architecture_of(gguf: Gguf) -> Architecture:
+    """Of a header without problems."""
+    return ARCHITECTURES[gguf.architecture]
+
+
+def _known(gguf: Gguf) -> dict[str, str]:
+    return COMMON | OPTIONAL | architecture_of(gguf).own
 
 
 def config_of(gguf: Gguf) -> dict[str, Any]:
-    """The values of config.json that the header tells. Raises UserError with all keys that are missing or unknown."""
-    known = COMMON | OPTIONAL | architecture_of(gguf).own
-    header = gguf.of_architecture()
-    where = str(gguf.path)
-    problems = [
-        Problem(where, f"no `{gguf.architecture}.{key}` in its header", "a whole header")
-        for key in COMMON.keys() - {"attention.head_count_kv"} - header.keys()
-    ]
-    problems += [
-        Problem(where, f"header key `{gguf.architecture}.{key}` = {value}", "only keys whose meaning is known here")
-        for key, value in header.items()
-        if key not in known
-    ]
-    if problems:
-        raise UserError(problems)
+    """The values of config.json that a header without problems tells. Raises UserError where two keys disagree."""
+    known = _known(gguf)
     config: dict[str, Any] = {}
-    for key, value in header.items():
+    for key, value in gguf.of_architecture().items():
         if config.setdefault(known[key], _exact(value)) != _exact(value):
             found = f"`{gguf.architecture}.{key}` is {value}, another key says {config[known[key]]}"
-            raise UserError(Problem(where, found, f"one `{known[key]}`"))
+            raise UserError(Problem(str(gguf.path), found, f"one `{known[key]}`"))
     return config | _derived(gguf, config)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,9 @@ from pathlib import Path
 
 from stemma.errors import Problem, UserError
 from stemma.from_gguf import BYTES, Convert, Import, Say
-from stemma.from_gguf.architectures import architecture_of, config_of
+from stemma.from_gguf.architectures import config_of, header_problems
 from stemma.from_gguf.card import PROVENANCE, file_sizes, origin_of, write_card
+from stemma.from_gguf.checks import demand
 from stemma.from_gguf.header import Gguf, read_gguf
 from stemma.from_gguf.tokenizer_files import tokenizer_problems
 from stemma.jsonl import read_json
@@ -28,7 +30,7 @@ def bring_in(order: Import, convert: Convert, say: Say) -> str:
     gguf = read_gguf(order.source)
     template = _accept(order, gguf)
     from stemma.from_gguf.folder import write_folder  # torch: only for what has passed
-    from stemma.from_gguf.proof import demand, prove
+    from stemma.from_gguf.proof import prove
 
     with _beside(order.target) as work:
         model, back = work / "model", work / "back.gguf"
@@ -37,11 +39,11 @@ def bring_in(order: Import, convert: Convert, say: Say) -> str:
         say("converting them back, to compare with the file")
         convert(model, back)
         say("comparing tokens, weights and predictions")
-        checks = prove(gguf, model, back, order.dtype)
+        checks, left_out = prove(gguf, model, back, order.dtype)
         demand(checks)
-        for check in checks:
-            say(str(check))
-        write_card(model, origin_of(order, gguf), checks)
+        for line in [*map(str, checks), *([left_out] if left_out else [])]:
+            say(line)
+        write_card(model, origin_of(order, gguf) | {"left_out": left_out}, checks)
         model.replace(order.target)
     return "done"
 
@@ -58,15 +60,7 @@ def _is_there(order: Import) -> bool:
 
 def _accept(order: Import, gguf: Gguf) -> str:
     """The chat template to write. Raises UserError with everything that speaks against the import."""
-    problems = [*_whole_model(gguf), *_target(order, gguf)]
-    if not problems:
-        for ask in (architecture_of, config_of):
-            try:
-                ask(gguf)
-            except UserError as error:
-                problems += error.problems
-                break
-    problems += tokenizer_problems(gguf)
+    problems = [*_target(order, gguf), *_whole_model(gguf), *header_problems(gguf), *tokenizer_problems(gguf)]
     template = gguf.template
     if order.template is not None:
         template = _read_template(order.template, problems)
@@ -75,6 +69,7 @@ def _accept(order: Import, gguf: Gguf) -> str:
         problems.append(Problem(str(gguf.path), "no chat template in its header", "tokenizer.chat_template", hint))
     if problems:
         raise UserError(problems)
+    config_of(gguf)  # raises where the header contradicts itself
     return str(template)
 
 
@@ -103,6 +98,8 @@ def _target(order: Import, gguf: Gguf) -> list[Problem]:
         hint = "give another FOLDER, or remove this one yourself"
         return [Problem(where, "is there already, and not this import", "a new or empty folder", hint)]
     place = next(path for path in order.target.absolute().parents if path.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        return [Problem(where, f"{place} cannot be written to", "a place where you may write")]
     needed = gguf.weights() * (BYTES[order.dtype] + FLOAT32_BYTES) + SPARE_BYTES
     free = shutil.disk_usage(place).free
     if free >= needed:

@@ -11,8 +11,8 @@ from typing import Any
 
 from stemma import __version__
 from stemma.from_gguf import Import
+from stemma.from_gguf.checks import Check
 from stemma.from_gguf.header import Gguf
-from stemma.from_gguf.proof import Check
 from stemma.jsonl import write_json
 from stemma.runs import digest_of
 
@@ -92,7 +92,7 @@ def _card(origin: dict[str, Any], checks: Sequence[Check]) -> str:
         date=origin["date"],
         stemma=origin["stemma"],
         llama=origin["llama-cpp-python"],
-        checks="\n".join(f"- {check}" for check in checks),
+        checks="\n".join(f"- {line}" for line in [*checks, origin["left_out"]] if line),
     )
 
 

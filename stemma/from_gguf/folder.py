@@ -64,7 +64,7 @@ def _weights(gguf: Gguf, names: dict[str, str], config: dict[str, Any], dtype: D
         if not np.isfinite(values).all():
             found = f"{int((~np.isfinite(values)).sum()):,} weights that are not finite"
             raise UserError(Problem(where, found, "a model that was whole when it was quantised"))
-        weight = torch.from_numpy(np.ascontiguousarray(values)).to(getattr(torch, dtype))
+        weight = torch.tensor(values).to(getattr(torch, dtype))
         if not torch.isfinite(weight).all():
             found = f"weights up to {np.abs(values).max():.3g}, too large for {dtype}"
             raise UserError(Problem(where, found, "--dtype bfloat16 or float32"))

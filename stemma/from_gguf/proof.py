@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stemma.errors import GateFailed, Problem, UserError
+from stemma.errors import Problem, UserError
 from stemma.from_gguf import Dtype
 from stemma.from_gguf.architectures import ROPE_FACTORS, architecture_of
+from stemma.from_gguf.checks import Check
 from stemma.from_gguf.conversations import TURNS
 from stemma.from_gguf.header import Gguf, Tensor, read_gguf
 from stemma.llama import Llama
-from stemma.weights import attention_of
+from stemma.models import load_model
 
 CONTEXT_TOKENS = 512
 FLOAT_KINDS = {"F32", "F16", "BF16"}
@@ -26,35 +25,31 @@ EXACT_KL, EXACT_TOP1 = 1e-3, 0.99
 """Between transformers and llama.cpp on the same float32 weights: only llama.cpp's 16-bit KV cache differs."""
 QUANTISED_KL, QUANTISED_TOP1 = 0.05, 0.90
 """Against the quantised file: llama.cpp rounds the activations too, to 8 bits."""
+SPARE = 1.2
+"""Of the weights in float32: activations, and the file that llama.cpp maps into memory beside them."""
 Logits = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Check:
-    """One comparison; it holds when `measured` is at most `limit`."""
+def prove(source: Gguf, folder: Path, back: Path, dtype: Dtype) -> tuple[list[Check], str]:
+    """Every check of the folder against the file, and what could not be checked (empty: nothing was left out).
 
-    what: str
-    measured: float
-    limit: float
-    n: int
-    """Conversations, keys, weights or tokens it was measured on."""
-
-    @property
-    def passed(self) -> bool:
-        return self.n > 0 and self.measured <= self.limit  # a NaN fails, as it must
-
-    def __str__(self) -> str:
-        verdict = "" if self.passed else "  FAILED"
-        return f"{self.what}: {self.measured:.3g} (limit {self.limit:g}, n = {self.n:,}){verdict}"
-
-
-def prove(source: Gguf, folder: Path, back: Path, dtype: Dtype) -> list[Check]:
-    """Every check of the folder against the file; `back` is the folder converted to a float32 GGUF again."""
+    `back` is the folder converted to a float32 GGUF again."""
     texts = conversations(folder)
     found = [same_tokens(folder, source.path, texts), *same_file(source, back, dtype)]
-    if all(check.passed for check in found):  # else the predictions differ anyway
-        found += same_answers(folder, source, back, texts)
-    return found
+    if not all(check.passed for check in found):  # the predictions differ as well
+        return found, ""
+    left_out = too_little_memory(source)
+    return [*found, *([] if left_out else same_answers(folder, source, back, texts))], left_out
+
+
+def too_little_memory(source: Gguf) -> str:
+    """Why predictions cannot be compared here, or nothing: transformers holds all weights in float32 for it."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    needed = source.weights() * 4 * SPARE
+    if free >= needed:
+        return ""
+    return f"predictions were not compared: that takes {needed / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB are free"
 
 
 def conversations(folder: Path) -> list[str]:
@@ -74,13 +69,6 @@ def conversations(folder: Path) -> list[str]:
         hint = "give another one with --template, e.g. recipes/templates/chatml.jinja"
         where, expected = "the chat template", "one that renders a question and its answer"
         raise UserError(Problem(where, f"{type(error).__name__}: {error}", expected, hint)) from None
-
-
-def demand(checks: Sequence[Check]) -> None:
-    """Raises GateFailed with every figure when one check does not hold."""
-    if not checks or not all(check.passed for check in checks):
-        figures = "\n".join(f"  {check}" for check in checks)
-        raise GateFailed(f"the folder is not the model of the file; nothing is written.\n{figures}")
 
 
 def same_tokens(folder: Path, source: Path, texts: Sequence[str]) -> Check:
@@ -173,12 +161,10 @@ def _log_softmax(logits: Logits) -> NDArray[np.float64]:
 
 def _predictions(folder: Path, files: tuple[Path, Path], texts: Sequence[str]) -> Iterator[tuple[Logits, ...]]:
     """For each text the logits of transformers and of both files; one text at a time is in memory."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation=attention_of(folder)
-    ).eval()
+    model = load_model(folder)
     threads = torch.get_num_threads()
     with Llama(files[0], CONTEXT_TOKENS, threads) as back, Llama(files[1], CONTEXT_TOKENS, threads) as file:
         for text in texts:

@@ -16,7 +16,7 @@ WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 PATTERNS = {"qwen2": WORDS + r"\p{N}" + REST, "llama-bpe": WORDS + r"\p{N}{1,3}" + REST}
 """How the published tokenizer.json cuts text before merging, by the name llama.cpp gives that."""
-BYTE_PAIRS = ("smollm", *PATTERNS)
+BYTE_PAIRS = ("smollm", "gpt-2", *PATTERNS)
 
 
 def tokenizer_problems(gguf: Gguf) -> list[Problem]:
@@ -104,8 +104,9 @@ def _byte_pairs(gguf: Gguf) -> dict[str, Any]:
 def _cutting(pre: str) -> Any:
     from tokenizers import Regex, pre_tokenizers
 
-    if pre == "smollm":  # digits one by one, the rest as GPT-2 does
-        steps = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    if pre in ("smollm", "gpt-2"):  # SmolLM's digits one by one, the rest as GPT-2 does
+        digits = [pre_tokenizers.Digits(individual_digits=True)] if pre == "smollm" else []
+        steps = [*digits, pre_tokenizers.ByteLevel(add_prefix_space=False)]
     else:
         words = pre_tokenizers.Split(Regex(PATTERNS[pre]), "isolated")
         steps = [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
