@@ -15,8 +15,8 @@ import click
 import typer
 
 from stemma import ROOT
+from stemma.cli_models import import_, real
 from stemma.errors import Problem, StageFailed, UserError
-from stemma.from_gguf import Dtype, Import
 from stemma.threads import patient
 
 if TYPE_CHECKING:
@@ -189,23 +189,8 @@ def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun =
     bring(opened, run, chain(opened), Order(say, force, dry_run))
 
 
-@app.command("import")
-def import_(
-    source: Annotated[Path, typer.Argument(metavar="FILE.gguf", help="The GGUF file.")],
-    target: Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to make.")],
-    dtype: Annotated[Dtype, typer.Option(help="How the weights are stored.")] = "bfloat16",
-    template: Annotated[Path | None, typer.Option(help="A chat template in place of the file's.")] = None,
-    licence: Annotated[str | None, typer.Option(help="SPDX, where the header names none.")] = None,
-) -> None:
-    """Make a base model of a GGUF file: a Hugging Face folder, proven to be the same model."""
-    from export.convert import convert
-    from stemma.from_gguf.bring_in import bring_in
-    from stemma.quiet import quieten
-
-    quieten()
-    order = Import(source, target, dtype, template, licence)
-    outcome = bring_in(order, lambda folder, out: convert(folder, out, "F32", {}), lambda text: say(f"[import] {text}"))
-    print(f"{target}: {outcome}")
+app.command("import")(import_)
+app.command()(real)
 
 
 @app.command()

@@ -51,10 +51,8 @@ def test_there_and_back(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture
     ours, theirs = (AutoTokenizer.from_pretrained(tmp_path / name) for name in ("back", "origin"))
     for text in [part for turn in TURNS for part in turn]:
         for specials in (True, False):
-            assert (
-                ours(text, add_special_tokens=specials)["input_ids"]
-                == theirs(text, add_special_tokens=specials)["input_ids"]
-            )
+            one, other = (tokenizer(text, add_special_tokens=specials)["input_ids"] for tokenizer in (ours, theirs))
+            assert one == other
     for name in ("bos_token_id", "eos_token_id", "chat_template"):
         assert getattr(ours, name) == getattr(theirs, name)
 
