@@ -15,6 +15,7 @@ import click
 import typer
 
 from stemma import ROOT
+from stemma.cli_models import import_, real
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.threads import patient
 
@@ -186,6 +187,10 @@ def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun =
 
     opened, run = _open(recipe, set_, runs)
     bring(opened, run, chain(opened), Order(say, force, dry_run))
+
+
+app.command("import")(import_)
+app.command()(real)
 
 
 @app.command()
