@@ -9,14 +9,17 @@ import re
 from bisect import bisect, insort
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
+from itertools import groupby, starmap
 from random import Random
 from typing import Any, Literal
 
+from rapidfuzz.distance import OSA, Levenshtein
 from rapidfuzz.fuzz import ratio
 
 from data_builders.drafts import Placed
-from data_builders.split import Sieved, choices_of, draw
+from data_builders.split import Sieved, cased, choices_of, draw
 from stemma.data_section import PerPart
 from stemma.rows import LETTERS, CorpusRow, McqRow, PreferenceRow, SftRow
 
@@ -25,6 +28,12 @@ NEAR = 95.0
 
 NEIGHBOURS = 64
 """Rows of a question before and behind a row that it is compared with, in two orders."""
+
+TYPO_LETTERS = 5
+"""From so many letters on, a word with one letter too many, or two swapped, is the same word."""
+_PIECES = re.compile(r"\\[A-Za-z]+|\d+(?:\.\d+)?|[^\W\d_]+|[^\w\s]|_")
+"""LaTeX commands, numbers, words, signs."""
+_IDLE = frozenset({"a", "an", "the", ",", ".", ";", ":", "?", '"', "“", "”"})
 
 NOT_SAMPLED = "not sampled"
 
@@ -124,7 +133,7 @@ def drop_conflicts(rows: Sequence[Placed], rule: Literal["contradictions", "any"
         said = {ranking for _, ranking in pairs}
         disputed = [placed for placed, (question, better, worse) in pairs if (question, worse, better) in said]
         kept, dropped = _without(rows, disputed, "contradicted by another pair")
-    asked = _grouped((placed for placed in kept if placed.kind == "mcq"), lambda placed: (placed.key, _choices(placed)))
+    asked = _grouped((placed for placed in kept if placed.kind == "mcq"), _asked)
     unclear = [placed for group in asked.values() if len(set(map(_right, group))) > 1 for placed in group]
     kept, more = _without(kept, unclear, "conflicting right answers")
     return kept, dropped + more
@@ -143,13 +152,26 @@ def _chosen_and_rejected(rankings: Iterable[tuple[str, bytes, bytes]]) -> set[tu
     return chosen & rejected
 
 
+def _asked(placed: Placed) -> Hashable:
+    """What a multiple-choice row asks: rows alike in it must have one right choice."""
+    return placed.key, cased(placed.draft.question), _choices(placed)
+
+
 def _ranking(pair: PreferenceRow) -> tuple[str, bytes, bytes]:
-    """(question with its options, better answer, worse answer), to compare: case and whitespace do not count."""
-    return " ".join(pair.prompt.casefold().split()), _digest(pair.chosen), _digest(pair.rejected)
+    """(question with its options, better answer, worse answer), to compare. Case and whitespace do not count, unless
+    they are all in which the answers differ: CO against Co, or the indentation of a program."""
+    question, answers = _folded(pair.prompt), (pair.chosen, pair.rejected)
+    one, other = map(_folded, answers)
+    chosen, rejected = answers if one == other else (one, other)
+    return question, _digest(chosen), _digest(rejected)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _digest(text: str) -> bytes:
-    return blake2b(" ".join(text.casefold().split()).encode(), digest_size=16).digest()
+    return blake2b(text.encode(), digest_size=16).digest()
 
 
 def drop_near_copies(rows: Sequence[Placed]) -> Sieved:
@@ -211,7 +233,46 @@ def _compared(placed: Placed) -> tuple[str, ...]:
 
 
 def _is_near(one: str, other: str) -> bool:
-    return bool(ratio(one, other, score_cutoff=NEAR))
+    """Whether texts differ in nothing but layout, case that means nothing, articles, and the spelling of long words.
+
+    What differs decides, not how much is shared: exam questions with one long preamble differ in a word.
+    """
+    if cased(one) != cased(other):
+        return False
+    ours, theirs = _pieces(one), _pieces(other)
+    if ours == theirs:
+        return True
+    if not ratio(one, other, score_cutoff=NEAR):  # far quicker, and nearly always enough
+        return False
+    return all(starmap(_means_the_same, _changed(ours, theirs)))
+
+
+@lru_cache(maxsize=4096)  # a text is held against every other of its question
+def _pieces(text: str) -> list[str]:
+    return _PIECES.findall(text.casefold())
+
+
+def _changed(ours: Sequence[str], theirs: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """The stretches in which two lists differ, each with what stands in its place."""
+    for equal, stretch in groupby(Levenshtein.opcodes(ours, theirs), key=lambda edit: edit.tag == "equal"):
+        edits = list(stretch)
+        if not equal:
+            first, last = edits[0], edits[-1]
+            yield ours[first.src_start : last.src_end], theirs[first.dest_start : last.dest_end]
+
+
+def _means_the_same(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Whether two stretches differ in articles, closing marks, blanks or one slip of the pen only."""
+    one, other = ("".join(piece for piece in pieces if piece not in _IDLE) for pieces in (ours, theirs))
+    if one == other:
+        return True
+    long = max(len(one), len(other)) >= TYPO_LETTERS
+    return long and (one + other).isalpha() and one[0] == other[0] and _is_slip(one, other)
+
+
+def _is_slip(one: str, other: str) -> bool:
+    """A letter too many, or two letters swapped; another letter in its place makes another word (affect, effect)."""
+    return OSA.distance(one, other) == 1 and (len(one) != len(other) or sorted(one) == sorted(other))
 
 
 def permute_choices(row: McqRow, seed: int) -> McqRow:

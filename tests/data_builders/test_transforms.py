@@ -116,6 +116,18 @@ def test_a_short_source_gives_all_and_the_others_share_the_rest(
     assert mix_counts(available, weights, total) == taken
 
 
+@pytest.mark.parametrize(
+    ("chosen", "rejected"),
+    [("CO", "Co"), ("5 mW", "5 MW"), ("if x:\n    y = 1\n    z = 2", "if x:\n    y = 1\nz = 2")],
+)
+@pytest.mark.parametrize("rule", ["contradictions", "any"])
+def test_answers_that_differ_in_case_or_indentation_contradict_nobody(chosen: str, rejected: str, rule: Any) -> None:
+    rows = [pair("q", chosen, rejected), pair("q", "something else", "nothing")]
+    assert drop_conflicts(rows, rule) == (rows, [])
+    turned = [*rows, pair("q", rejected, chosen)]
+    assert [row for row, _ in drop_conflicts(turned, rule)[1]] == [rows[0], turned[2]]
+
+
 PAIRS = [pair("q", "x", "y"), pair("q", " Y ", "X"), pair("q", "z", "x"), pair("q", "v", "w"), pair("p", "y", "x")]
 
 
@@ -143,6 +155,15 @@ def test_the_same_choices_with_two_right_ones_go() -> None:
     assert dropped == [(row, "conflicting right answers") for row in rows[:2]]
 
 
+def test_questions_whose_words_differ_in_case_have_their_own_right_answers() -> None:
+    rows = [
+        mcq("How many atoms has CO?", "1", "2", answer="B"), mcq("How many atoms has Co?", "1", "2", answer="A"),
+        mcq("Is 5! above 100?", "yes", "no", answer="A"), mcq("Is 5 above 100?", "yes", "no", answer="B"),
+        mcq("2*(3+4) is", "14", "10", answer="A"), mcq("2*3+4 is", "14", "10", answer="B"),
+    ]  # fmt: skip
+    assert drop_conflicts(rows, "contradictions") == (rows, [])
+
+
 LONG = "The force is the mass times the acceleration, so a body of 2 kg that gains 3 m/s each second feels 6 N."
 
 
@@ -159,14 +180,59 @@ def test_near_copies_of_one_question_go_but_other_numbers_stay() -> None:
 
 def test_of_many_rows_of_one_question_the_nearest_are_compared() -> None:
     """A copy differs in a few characters, so it stands beside its original by how both begin or by how both end."""
-    words = ["ab", "cd", "ef", "gh", "ij", "kl", "mn", "op", "qr", "st", "uv", "wx"]
+    words = [
+        "force",
+        "metals",
+        "orbits",
+        "planet",
+        "circle",
+        "proton",
+        "stress",
+        "valves",
+        "genome",
+        "thrust",
+        "enzyme",
+    ]
     chance = random.Random(0)
     answers = [" ".join(chance.choices(words, k=40)) for _ in range(400)]
     originals = [sft("q", answer) for answer in answers]
-    at_the_end, at_the_start = (sft("q", answers[7] + "."), sft("q", "So " + answers[8]))
+    at_the_end, at_the_start = (sft("q", answers[7] + "."), sft("q", "The " + answers[8]))
     in_the_middle = sft("q", answers[9][:60] + "z" + answers[9][60:])
     copies = [at_the_end, at_the_start, in_the_middle]
     assert [row for row, _ in drop_near_copies([*originals, *copies])[1]] == copies
+
+
+PREAMBLE = (
+    "Let X, Y and Z be random variables on one probability space, where Z is a function of X and Y alone, and let H be "
+    "the entropy in bits, so that H of a fair coin is one. Which statement holds in this setting for all such Z, "
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("$A \\cap B$?", "$A \\cup B$?"), ("H(Z) = H(Y)?", "H(Y) = H(X)?"), ("by centering?", "by scaling?"),
+        ("if it has an effect?", "if it has an affect?"), ("by mitosis?", "by meiosis?"),
+        ("if typical?", "if atypical?"), ("if x > y?", "if x < y?"), ("in mW?", "in MW?"),
+        ("if f'(x) is?", "if f(x) is?"),
+    ],
+)  # fmt: skip
+def test_what_differs_decides_not_a_long_common_preamble(one: str, other: str) -> None:
+    rows = [pair("q", PREAMBLE + one, "no"), pair("q", PREAMBLE + other, "no")]
+    assert drop_near_copies(rows) == (rows, [])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("It  Is\nso", "it is so"), ("IT IS SO", "it is so"), ("so it is.", "so it is"), ("the force", "a force"),
+        ("raise and now", "raise andnow"), ("it accelerates", "it acelerates"), ("a theorem", "a thoerem"),
+    ],
+)  # fmt: skip
+def test_layout_case_articles_and_slips_do_not_make_another_row(one: str, other: str) -> None:
+    before = "" if one.casefold().startswith("it ") and "is" in one.casefold() else PREAMBLE
+    rows = [pair("q", before + one, "no"), pair("q", before + other, "no")]
+    assert drop_near_copies(rows)[1] == [(rows[1], "near copy of another row")]
 
 
 def test_near_copies_of_choice_questions_have_equal_choices_and_form() -> None:
