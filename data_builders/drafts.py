@@ -99,6 +99,8 @@ class Ask:
     messages: tuple[Message, ...]
     seed: int
     schema: type[BaseModel] | None = None
+    in_reserve: bool = False
+    """Asked only where an earlier reply was of no use: a forecast counts it in its "at most" alone."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class Reply:
     origin: Origin
     value: BaseModel | None = None
     problem: str | None = None
+    placeholder: bool = False
+    """Nobody was asked: a forecast counts what a job would ask, and takes every reply for a good one."""
 
 
 class Writer(Protocol):
