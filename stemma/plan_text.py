@@ -28,8 +28,8 @@ def written(recipe: Recipe, plan: Plan, asked: Asked) -> str:
         *aligned((f"{unit} a GPU", *MEMORY), [[stage.stage, *_memory(stage.memory, unit)] for stage in plan.stages]),
         "batches of the longest rows (packed, or no rows known yet: of sequence_len tokens), the most a step can need",
         f"{unit} behind the training at most: {_behind(plan, unit)}",
-        f"beside these a process holds {_itself('engines')}; without a GPU one that trains {_itself('training')}, and the "
-        "file of its weights", "",
+        f"beside these a process holds {_itself('engines')}; without a GPU one that trains {_itself('training')}, "
+        "and the file of its weights", "",
         f"{unit} on disk: {' · '.join(f'{name} {_size(count, unit)}' for name, count in disk)}",
         *([f"data: not counted, {plan.data.uncounted}"] if plan.data.uncounted else []),
         f"API: {dollars(plan.data)}; {plan.data.said}", "",
