@@ -4,6 +4,8 @@ to read and no traceback. A contestant that is not installed is no error: it is 
 from __future__ import annotations
 
 import argparse
+import atexit
+import shutil
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -33,6 +35,7 @@ def put_on_path(wheels: Path) -> Path:
     if not files:
         raise UserError(Problem("--wheels", f"no *.whl in {wheels}", "a folder of wheels", "`pip download` makes one"))
     site = Path(tempfile.mkdtemp(prefix="stemma-bench-wheels-"))
+    atexit.register(shutil.rmtree, site, ignore_errors=True)
     for file in files:
         try:
             with ZipFile(file) as wheel:
