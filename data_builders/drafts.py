@@ -17,7 +17,7 @@ from stemma.data_section import SourceOptions
 from stemma.errors import Problem, UserError
 from stemma.jsonl import PROBLEMS_SHOWN
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, Split
-from stemma.runs import digest_json
+from stemma.runs import digest_json, files_under
 
 Kind = Literal["corpus", "sft", "dpo", "mcq"]
 Phase = Literal["read", "generate", "derive"]
@@ -168,11 +168,15 @@ class FileOptions(SourceOptions):
         return found or ([] if self.hub else [exact])
 
     def named_files(self, root: Path) -> dict[str, Path]:
-        if not Path(self.path).is_absolute():
+        found = self.files(root)
+        if not found and self.hub and Path(self.hub).is_dir():  # a data set's folder in place of its name
+            below = {f"hub/{path.relative_to(self.hub).as_posix()}": path for path in files_under(Path(self.hub))}
+        elif Path(self.path).is_absolute():
+            # In the order of their names, which is that of the recipe's pattern wherever they lie.
+            below = {f"{number}/{path.name}": path for number, path in enumerate(found)}
+        else:
             return super().named_files(root)
-        own = {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
-        # In the order of their names, which is that of the recipe's pattern wherever they lie.
-        return own | {f"{number}/{path.name}": path for number, path in enumerate(self.files(root))}
+        return below | {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
 
 
 class Line(BaseModel):

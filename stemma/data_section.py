@@ -202,7 +202,7 @@ class Generator(Section):
 OPERATIONAL = {"mode", "concurrency", "timeout_seconds", "limits", "prices", "max_cost_usd"}
 """Settings of the generator that change how fast and how dear it is, not what it says: they make nothing stale."""
 
-PATHS = ("path", "frozen_test")
+PATHS = ("path", "hub", "frozen_test")
 """Settings that may hold an absolute path."""
 
 

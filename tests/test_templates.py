@@ -49,6 +49,9 @@ def test_a_turn_marker_that_the_model_names_as_its_first_token_is_none() -> None
     text = (FOLDER / "chatml.jinja").read_text()
     assert Template(text, "<|im_start|>", "<|im_end|>").first == "", "it begins every turn, not the conversation"
     assert Template("{{ bos_token }}" + text, "<s>", "<|im_end|>").first == "<s>"
+    assert Template("{{ bos_token }}" + (FOLDER / "qa.jinja").read_text()).first == "<bos>", (
+        "twice: a fault that is found"
+    )
 
 
 def test_a_model_without_a_first_token_carries_a_template_that_says_so() -> None:

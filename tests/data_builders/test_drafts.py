@@ -44,6 +44,11 @@ def test_files_are_named_below_the_root_wherever_it_lies(tmp_path: Path) -> None
     whole = Options(path=f"{tmp_path}/*_test.csv")
     numbered = {"0/a_test.csv": tmp_path / "a_test.csv", "1/b_test.csv": tmp_path / "b_test.csv"}
     assert whole.named_files(Path("elsewhere")) == whole.named_files(tmp_path) == numbered
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.jsonl").touch()
+    folder = Options(path="none.jsonl", hub=str(tmp_path / "set"), revision=COMMIT)
+    assert folder.named_files(tmp_path) == {"hub/train.jsonl": tmp_path / "set" / "train.jsonl"}
+    assert Options(path="none.jsonl", hub="o/d", revision=COMMIT).named_files(tmp_path) == {}
 
 
 def test_the_hub_stands_in_only_where_there_is_no_file(tmp_path: Path) -> None:
