@@ -16,7 +16,7 @@ PLACE = $(if $(RUNS),--runs '$(RUNS)')
 OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 
 # `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
-.PHONY: help setup doctor check show diff status preview plan schema
+.PHONY: help setup doctor check show diff status preview plan rehearse schema
 .PHONY: real import
 .PHONY: data base sft dpo mcq export eval report all compare sweep demo
 .PHONY: chat verify test test-slow lint format ci
@@ -95,6 +95,9 @@ all: setup             ## every stage that is not up to date
 
 compare: setup         ## the preference training of RECIPE=… and WITH=… side by side: accuracies, margins, losses
 	$(STEMMA) compare $(RECIPE) --with '$(WITH)' $(PLACE)
+
+rehearse: setup        ## the whole chain, small, on random weights of the true shapes: what would stop a run; LAYERS=2
+	$(STEMMA) rehearse $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(LAYERS),--layers $(LAYERS))
 
 sweep: setup           ## try the values of the recipe's `sweep` section; the best by its held-out metric
 	$(STEMMA) sweep $(RECIPE) $(OPTIONS)

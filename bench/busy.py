@@ -1,8 +1,9 @@
 """Threads and how they wait, on an idle machine and beside a load. `python -m bench.busy` (--load, --rounds).
 
 Each setting is a choice of variables that a training, or llama.cpp, is started with. A child of its own for every
-setting and round trains a small Gemma (the demo's shape, AdamW, float32) in a plain torch loop, or writes tokens with
-llama.cpp; rounds are interleaved, so that all settings meet the same disturbance. The load is processes that count.
+setting trains a small Gemma (the demo's shape, AdamW, float32) in a plain torch loop, or scores tokens one by one with
+llama.cpp, when it is its turn; turns are interleaved, so that all settings meet the same disturbance. The load is
+processes that count.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -24,6 +25,7 @@ from stemma import ROOT
 from stemma.table import markdown
 
 SEED, ROWS, TOKENS, WARM = 42, 2, 256, 3
+TRAIN = "train"
 OPENMP = ("OMP_", "GOMP_", "KMP_", "MKL_")
 SETTINGS: dict[str, dict[str, str]] = {
     "nothing set": {},
@@ -32,12 +34,13 @@ SETTINGS: dict[str, dict[str, str]] = {
     "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
     "OMP_NUM_THREADS=1": {"OMP_NUM_THREADS": "1"},
 }
+Work = Callable[[], None]
+Figures = dict[str, list[float]]
 COUNT = "import itertools\nfor _ in itertools.count(): pass"
 """What a process of the load does."""
 
 
-def train(seconds: float) -> float:
-    """Milliseconds of a training step in this process: wall time, of as many steps as fit into `seconds`."""
+def training_step() -> Work:
     import torch
     from transformers import GemmaConfig, GemmaForCausalLM
 
@@ -54,22 +57,35 @@ def train(seconds: float) -> float:
         optimizer.step()
         optimizer.zero_grad()
 
-    return 1000 * seconds_each(step, seconds)
+    return step
 
 
-def write(model: Path, seconds: float) -> float:
-    """Milliseconds of a token that llama.cpp writes in this process, with as many threads as a user gets."""
+def written_token(model: Path) -> Work:
+    """One token after another, as chat writes them, with as many threads as chat takes."""
     from stemma.llama import Llama
+    from stemma.threads import cores
 
-    with Llama(model, 512, int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))) as llama:
-        tokens = 32
-        prompt = list(range(200, 232))
-        return 1000 / tokens * seconds_each(lambda: llama.logits_of_continuations(prompt, [[9]] * tokens), seconds)
+    llama = Llama(model, 512, int(os.environ.get("OMP_NUM_THREADS", cores())))
+    tokens = llama.stream([2] * 32, 10**6)
+
+    def step() -> None:
+        nonlocal tokens
+        if next(tokens, None) is None:  # the context is full
+            tokens = llama.stream([2] * 32, 10**6)
+
+    return step
 
 
-def seconds_each(work: Any, seconds: float) -> float:
+def take_turns(work: Work, seconds: float) -> None:
+    """Whenever a line comes in, say how many milliseconds the work takes."""
     for _ in range(WARM):
         work()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        print(1000 * seconds_each(work, seconds), flush=True)
+
+
+def seconds_each(work: Work, seconds: float) -> float:
     start, done = time.perf_counter(), 0
     while (passed := time.perf_counter() - start) < seconds:
         work()
@@ -89,37 +105,52 @@ def busy(processes: int) -> Iterator[None]:
             process.wait()
 
 
-def measured(work: str, setting: dict[str, str], seconds: float) -> float:
-    """What a child with the setting's variables, and no others of OpenMP, measures."""
+def start(work: str, setting: dict[str, str], seconds: float) -> subprocess.Popen[str]:
+    """A child with the setting's variables, and no others of OpenMP."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(OPENMP)}
     command = [sys.executable, "-m", "bench.busy", "--child", work, "--seconds", str(seconds)]
-    done = subprocess.run(command, env=plain | setting, cwd=ROOT, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, env=plain | setting, cwd=ROOT, text=True, **pipes)  # type: ignore[call-overload]
 
 
-def rounds(work: str, given: argparse.Namespace, load: int) -> dict[str, list[float]]:
-    """Milliseconds by setting and round."""
-    found: dict[str, list[float]] = {name: [] for name in SETTINGS}
+def rounds(work: str, given: argparse.Namespace) -> tuple[Figures, Figures]:
+    """Milliseconds by setting and round, without the load and beside it."""
+    children = {name: start(work, setting, given.seconds) for name, setting in SETTINGS.items()}
+    found: dict[int, Figures] = {load: {name: [] for name in SETTINGS} for load in (0, given.load)}
+    for child in children.values():
+        while child.stdout.readline().strip() != "ready":
+            if child.poll() is not None:
+                raise SystemExit(f"a child ended with code {child.returncode}")
     for number in range(given.rounds):
-        for name, setting in SETTINGS.items():
+        for load, figures in found.items():
             with busy(load):
-                found[name].append(measured(work, setting, given.seconds))
-            print(f"{work[-20:]}, load {load}, round {number}: {name} {found[name][-1]:.1f} ms", file=sys.stderr)
-    return found
+                for name, child in children.items():
+                    child.stdin.write("go\n")
+                    child.stdin.flush()
+                    figures[name].append(float(child.stdout.readline()))
+                    print(f"round {number}, load {load}: {name} {figures[name][-1]:.2f} ms", file=sys.stderr)
+    for child in children.values():
+        child.communicate()
+    return found[0], found[given.load]
 
 
-def table(idle: dict[str, list[float]], loaded: dict[str, list[float]]) -> list[str]:
-    """One line a setting: medians, and the ratio to the first setting's."""
-    first = {"idle": median(next(iter(idle.values()))), "loaded": median(next(iter(loaded.values())))}
-    rows = []
-    for name in idle:
-        alone, beside = median(idle[name]), median(loaded[name])
-        least, most = min(loaded[name]), max(loaded[name])
-        rows.append([
-            name, f"{alone:.2f}", f"{alone / first['idle']:.2f}", f"{beside:.2f} ({least:.2f}–{most:.2f})",
-            f"{beside / first['loaded']:.2f}",
-        ])  # fmt: skip
-    return markdown(("", "idle, ms", "ratio", "beside the load, ms (least–most)", "ratio"), rows)
+def table(idle: Figures, loaded: Figures) -> list[str]:
+    """One line a setting: medians and extremes, and the ratio of its median to the first setting's. Of the idle turns
+    the least is nearest to a machine that is really idle, so that has a ratio too."""
+    first = next(iter(idle))
+    rows = [
+        [
+            name, *(_spread(figures[name]) for figures in (idle, loaded)),
+            f"{min(idle[name]) / min(idle[first]):.2f}", f"{median(loaded[name]) / median(loaded[first]):.3f}",
+        ]
+        for name in idle
+    ]  # fmt: skip
+    heads = ("", "idle, ms", "beside the load, ms", "least idle, ratio", "beside the load, ratio")
+    return markdown(heads, rows)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{median(values):.3g} ({min(values):.3g}–{max(values):.3g})"
 
 
 def main() -> None:
@@ -130,7 +161,8 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        print(train(given.seconds) if given.child == "train" else write(Path(given.child), given.seconds))
+        work = training_step() if given.child == TRAIN else written_token(Path(given.child))
+        take_turns(work, given.seconds)
         return
     from export.convert import convert
     from tests.models import make_gemma
@@ -138,9 +170,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         gguf = Path(folder) / "small-F16.gguf"
         convert(make_gemma(Path(folder) / "model", layers=3), gguf, "F16", {"general.name": "small"})
-        for title, work in (("A training step", "train"), ("A token by llama.cpp", str(gguf))):
+        for title, name in (("A training step", TRAIN), ("A token by llama.cpp", str(gguf))):
             print(f"\n{title}:\n", flush=True)
-            print("\n".join(table(rounds(work, given, 0), rounds(work, given, given.load))), flush=True)
+            print("\n".join(table(*rounds(name, given))), flush=True)
     sizes = f"load of {given.load} processes, {given.rounds} rounds of {given.seconds:g} s, seed {SEED}"
     command = f"python -m bench.busy --load {given.load} --rounds {given.rounds} --seconds {given.seconds:g}"
     print("\n" + sentence(conditions(command, processor(), sizes)))

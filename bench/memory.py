@@ -1,9 +1,9 @@
-"""Peak memory as the work grows: evaluation, merge, gates, export's parity. `python -m bench.memory` (10 minutes).
+"""Peak memory as the work grows: evaluation, merge, gates, parity. `python -m bench.memory`.
 
-Each figure is the peak resident memory of a fresh process, interpreter and engines included; where it starts children,
-the peak of their sum, sampled every 20 ms. `--before FOLDER` measures another checkout beside this one, the evaluation
-and the merge gate at a vocabulary of 64,000. `--whole` takes Gemma 2B's true shapes instead, with random weights
-(16 GB of disk).
+Each figure is the peak resident memory of a fresh process, interpreter and engines included; where
+it starts children, the peak of their sum, sampled every 20 ms. `--before FOLDER` measures another
+checkout beside this one, the evaluation and the merge gate at a vocabulary of 64,000. `--whole`
+takes Gemma 2B's true shapes instead, with random weights (16 GB of disk).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ HEADS = {"num_key_value_heads": 1, "pad_token_id": 0, "eos_token_id": 1, "bos_to
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes: what a process held when its work began, and at most; and what all its processes held at once."""
+    """Bytes: what a process held when its work began, and at most; and what all its processes held
+    at once."""
 
     before: int
     peak: int
@@ -73,7 +74,8 @@ def make_model(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str)
 
 
 def measure(checkout: Path, **job: Any) -> Peak:
-    """The job in a fresh process with the code of `checkout`. Raises StageFailed with the end of what it said."""
+    """The job in a fresh process with the code of `checkout`. Raises StageFailed with the end of
+    what it said."""
     path = {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "2"}
     script = Path(__file__).with_name("memory_work.py")
     command = [sys.executable, str(script), json.dumps(job, default=str)]
@@ -135,7 +137,8 @@ def make_models(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str
 
 
 def growth(found: dict[int, Peak], tokens: int) -> float:
-    """Bytes a token by which the peak grew from the smallest work to the largest; `tokens` are of one piece."""
+    """Bytes a token by which the peak grew from the smallest work to the largest; `tokens` are of
+    one piece."""
     few, many = min(found), max(found)
     return (found[many].peak - found[few].peak) / ((many - few) * tokens)
 
@@ -177,22 +180,25 @@ def export_rows(checkouts: dict[str, Path], models: Models, scratch: Path) -> li
 
 
 def whole_rows(folder: Path) -> tuple[list[list[str]], float]:
-    """Gemma 2B's shapes: each step's peak, and how far the merge gate rose above its one model in float32."""
+    """Gemma 2B's shapes: each step's peak, and how far the merge gate rose above its one model in
+    float32."""
     models = make_models(folder, 256_000, GEMMA_2B, "bfloat16")
     stored = (models.start / "model.safetensors").stat().st_size
     job = {"model": models.start, "adapter": models.adapter, "merged": models.merged}
-    paths = {"paths": {"merged": str(models.merged)}, "out": folder / "proof", "template": TEMPLATE}
-    found = {
-        "merge": measure(ROOT, work="merge", template=TEMPLATE, **(job | {"out": folder / "again"})),
-        "merge gate, 2 texts": measure(ROOT, work="merge gate", count=2, tokens=128, **job),
-        "export's parity, merged alone": measure(ROOT, work="parity", count=2, model=models.merged, **paths),
-        "evaluation, 4 pairs": measure(ROOT, work="pairs", count=4, kind="hf", model=models.start),
-    }
+    bnb = {f"bnb-{kind}": folder / f"bnb-{kind}" for kind in ("int8", "nf4")}
+    found = {"merge": measure(ROOT, work="merge", template=TEMPLATE, **(job | {"out": folder / "again"}))}
+    found["merge gate, 2 texts"] = measure(ROOT, work="merge gate", count=2, tokens=128, **job)
+    for name, out in bnb.items():
+        quantised = {"merged": models.merged, "out": out, "kind": name.removeprefix("bnb-"), "template": TEMPLATE}
+        found[name] = measure(ROOT, work="quantise", **quantised)
+    proof = {"paths": _texts({"merged": models.merged} | bnb), "out": folder / "proof", "template": TEMPLATE}
+    found["parity of merged, int8, nf4"] = measure(ROOT, work="parity", count=2, model=models.merged, **proof)
+    found["evaluation, 4 pairs"] = measure(ROOT, work="pairs", count=4, kind="hf", model=models.start)
     rows = [[name, f"{peak.together / 1e9:.2f}", f"{peak.before / 1e9:.2f}"] for name, peak in found.items()]
     return rows, found["merge gate, 2 texts"].peak - 2 * stored
 
 
-def _texts(paths: dict[str, Path | None]) -> dict[str, str]:
+def _texts(paths: Mapping[str, Path | None]) -> dict[str, str]:
     return {name: str(path) for name, path in paths.items()}
 
 

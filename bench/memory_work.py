@@ -1,7 +1,9 @@
-"""One piece of work in a process of its own, and the most memory it held: the child of `bench.memory`.
+"""One piece of work in a process of its own, and the most memory it held: the child of
+`bench.memory`.
 
-It asks only for what every checkout offers, so that an earlier one can be measured by the same script.
-`python bench/memory_work.py '{"work": "pairs", "model": "folder", "count": 20}'`, with the checkout on PYTHONPATH.
+It asks only for what every checkout offers, so that an earlier one can be measured by the same
+script. `python bench/memory_work.py '{"work": "pairs", "model": "folder", "count": 20}'`, with the
+checkout on PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ def ids(count: int) -> list[int]:
 
 
 def evaluation(job: Job, answers: int, tokens: int) -> Callable[[], object]:
-    """Questions of one prompt and some answers, behind loading and one question of the same size."""
+    """Questions of one prompt and some answers, behind loading and one question of the same
+    size."""
     from eval.backends import Request, open_backend
 
     backend = open_backend(job["kind"], job["model"], "<eos>", 2)
@@ -61,8 +64,20 @@ def merge(job: Job) -> Callable[[], object]:
     return lambda: merge_adapter(Path(job["model"]), Path(job["adapter"]), Path(job["out"]), template)
 
 
+def quantise(job: Job) -> Callable[[], object]:
+    import bitsandbytes  # noqa: F401
+    from transformers import AutoModelForCausalLM, GemmaForCausalLM  # noqa: F401
+
+    from export.bnb import quantise_folder
+    from stemma.templates import Template
+
+    template = Template.read(Path(job["template"]))
+    return lambda: quantise_folder(Path(job["merged"]), Path(job["out"]), job["kind"], template)
+
+
 def parity(job: Job) -> Callable[[], object]:
-    """The proof of all formats in `paths`, on `count` samples of 32 answer tokens; its child is counted too."""
+    """The proof of all formats in `paths`, on `count` samples of 32 answer tokens; its child is
+    counted too."""
     from transformers import AutoTokenizer
 
     from export.conversations import Trial, sample
@@ -88,6 +103,7 @@ WORKS: dict[str, Callable[[Job], Callable[[], object]]] = {
     "letters": lambda job: evaluation(job, 4, 1),
     "merge gate": merge_gate,
     "merge": merge,
+    "quantise": quantise,
     "parity": parity,
 }
 

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from export.child import run_python
 from export.publish import PART
-from stemma import ROOT
+from stemma import LLAMA_CPP
 from stemma.errors import Problem, UserError
 
-# The converter is not in the wheel; the copy in the sdist always matches the runtime, and its gguf-py rejects broken
-# files on which the one from PyPI hangs.
-LLAMA_CPP = ROOT / ".cache" / "llama_cpp_python-0.3.36" / "vendor" / "llama.cpp"
+# The converter is not in the wheel; the sdist's gguf-py rejects broken files on which the one from PyPI hangs.
 FLOAT_TYPES = ("F32", "F16", "BF16")
 
 

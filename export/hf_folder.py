@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 
 def weights_digest(model: Any) -> str:
-    """sha256 over every tensor's name, type, shape and bytes. Ask before any forward pass: bitsandbytes 0.50.2 repacks
-    4-bit weights in place for CPUs with AVX512-BF16 when a model is first used.
+    """sha256 over every tensor's name, type, shape and bytes. Ask before any forward pass:
+    bitsandbytes 0.50.2 repacks 4-bit weights in place for CPUs with AVX512-BF16 when a model is
+    first used.
     """
     import torch
 

@@ -1,10 +1,12 @@
-"""Logits of saved Hugging Face folders, from a fresh process: what a user gets who loads those files.
+"""Logits of saved Hugging Face folders, from a fresh process: what a user gets who loads those
+files.
 
-The child reads a request `{"folders": {variant: path}, "samples": [[ids, start], …]}`, merged first. Its logits go to a
-file, one sample behind the other (with Gemma's vocabulary 1 MB a token, 1 GB for 32 samples); every other folder is
-compared with them sample by sample, and leaves figures only: `<variant>.json`, the drift and the digest of the loaded
-weights, before they were used. Peak of the child: one model (merged in float32, the others as they are), and two
-samples' logits; of its parent, one sample's.
+The child reads a request `{"folders": {variant: path}, "samples": [[ids, start], …]}`, merged
+first. Its logits go to a file, one sample behind the other (with Gemma's vocabulary 1 MB a token, 1
+GB for 32 samples); every other folder is compared with them sample by sample, and leaves figures
+only: `<variant>.json`, the drift and the digest of the loaded weights, before they were used. Peak
+of the child: one model (merged in float32, the others as they are), and two samples' logits; of its
+parent, one sample's.
 """
 
 from __future__ import annotations
@@ -52,8 +54,8 @@ class Scored:
 
 
 def reload(folders: dict[str, Path], samples: Sequence[Sample], scratch: Path) -> tuple[Scored, dict[str, Reloaded]]:
-    """Load each folder in a fresh process and score the samples, merged first. `scratch` is a folder for the exchange,
-    and keeps merged's logits."""
+    """Load each folder in a fresh process and score the samples, merged first. `scratch` is a
+    folder for the exchange, and keeps merged's logits."""
     scratch.mkdir(parents=True, exist_ok=True)
     request = {"folders": {name: str(folder.resolve()) for name, folder in folders.items()}, "samples": samples}
     (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")

@@ -46,9 +46,9 @@ class Chat:
     def _user(self, question: str) -> Message:
         if not question.strip():
             raise UserError(Problem("the question", "it is empty", "some text"))
-        first = self._template.first
-        if first and first in question:
-            raise UserError(Problem("the question", f"it holds the control token {first}", "plain text"))
+        control = {self._template.bos, self._template.stop()} - {""}
+        if held := [token for token in sorted(control) if token in question]:
+            raise UserError(Problem("the question", f"it holds the control token {held[0]}", "plain text"))
         return Message(role="user", content=question)
 
     def prompt_ids(self) -> list[int]:

@@ -194,6 +194,20 @@ app.command()(real)
 
 
 @app.command()
+def rehearse(
+    recipe: Name,
+    layers: Annotated[int | None, typer.Option(min=1, help="So many of its layers.", show_default="all")] = None,
+    set_: Set = None,
+    runs: Runs = RUNS,
+) -> None:
+    """The whole chain, small, on random weights of the model's true shapes; prints what each stage takes."""
+    from stemma.rehearse import Request
+    from stemma.rehearse import rehearse as rehearsed
+
+    print(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
+
+
+@app.command()
 def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUNS) -> None:
     """Train every combination of the recipe's `sweep` values; a killed sweep goes on with the unfinished ones."""
     from stemma.cluster import read_cluster

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ LOGP_TOLERANCE = {torch.float32: (1e-2, 1e-4), torch.bfloat16: (1.0, 2e-2), torc
 TEXT_TOKENS = 128
 """Of each text the merge gate reads so many, so that 32 texts of Gemma 2B take minutes on a CPU."""
 COMPARED = 16
-"""Positions whose logits are compared at once, in float64: 5 x 33 MB with Gemma's vocabulary."""
+"""Positions whose logits are compared at once, in float64: 3 x 33 MB with Gemma's vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -118,20 +118,19 @@ def merge_gate(start: Path, adapter: Path, merged: Path, texts: Sequence[Sequenc
     tensor that the adapter leaves alone is the base's.
 
     The base and the merged model are loaded one after the other, in float32; what is kept of the first are hidden
-    states of TEXT_TOKENS a text. Peak: one model in float32, the adapter, the adapter's matrices' activations of one
-    text, and logits of COMPARED positions (5 x 8 bytes each). An adapter on the head keeps the base's head as well.
+    states of TEXT_TOKENS a text. Peak: one model in float32, the adapter, one text's activations, two tiles of logits
+    (`stemma.models`) and COMPARED positions thrice in float64. An adapter on the head keeps the base's head as well.
     """
     from stemma import models
 
     equal = _untouched(start, adapter, merged)
     texts = [ids[:TEXT_TOKENS] for ids in texts]
     adapted, head, effect = _adapted(start, adapter, texts)
-    gc.collect()  # PEFT's wrappers hold each other: without it two models would lie here
     model = models.load_model(merged)
     agreement = compare(
         (models.logits_of(head or model, one), models.logits_of(model, other))
         for hidden, ids in zip(adapted, texts, strict=True)
-        for one, other in _tiles(hidden, models.hidden_of(model, ids))
+        for one, other in _tiles(model, hidden, models.hidden_of(model, ids))
     )
     figures = {"merge": agreement.figures() | equal, "adapter_effect": effect.figures()}
     if _stored_dtype(merged) == torch.float32:
@@ -159,7 +158,8 @@ def finite_gate(folder: Path) -> dict[str, int]:
 def compare(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Agreement:
     """Agreement of two models' logits, a few positions of both at a time; KL(one || other) in nats a token."""
     kl, same, apart = [], [], []
-    for one, other in pairs:
+    parts = (zip(one.split(COMPARED), other.split(COMPARED), strict=True) for one, other in pairs)
+    for one, other in chain.from_iterable(parts):
         p, q = one.double().log_softmax(-1), other.double().log_softmax(-1)
         same.append(p.argmax(-1) == q.argmax(-1))
         q.sub_(p).neg_()
@@ -188,7 +188,7 @@ def _adapted(
             kept.append(models.hidden_of(model, ids))
             with adapted.disable_adapter():
                 plain = models.hidden_of(model, ids)
-            for one, other in _tiles(kept[-1], plain):
+            for one, other in _tiles(model, kept[-1], plain):
                 first = models.logits_of(model, one)
                 with adapted.disable_adapter():
                     yield first, models.logits_of(model, other)
@@ -212,8 +212,11 @@ def _shell(model: Any) -> Any:
     return model
 
 
-def _tiles(one: torch.Tensor, other: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    yield from zip(one.split(COMPARED), other.split(COMPARED), strict=True)
+def _tiles(model: Any, one: torch.Tensor, other: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Two models' hidden states of one text, as many at a time as may have logits."""
+    from stemma.models import tile_rows
+
+    yield from zip(one.split(tile_rows(model)), other.split(tile_rows(model)), strict=True)
 
 
 def _untouched(start: Path, adapter: Path, merged: Path) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """An adapter read as plain products: which tensors of its base it changes, and by what.
 
-W' = W + s * (B @ A) in float32, s = alpha / rank, or alpha / sqrt(rank) with rank-stabilised LoRA (arXiv:2106.09685,
-2312.03732). What else PEFT can put into an adapter (DoRA, trained biases, whole layers) is left to PEFT.
+W' = W + s * (B @ A) in float32, s = alpha / rank, or alpha / sqrt(rank) with rank-stabilised LoRA
+(arXiv:2106.09685, 2312.03732). What else PEFT can put into an adapter (DoRA, trained biases, whole
+layers) is left to PEFT.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ NO_MATTER = {
 }
 """What only training reads. Every other key, also one that is not known here, must be off."""
 PLAIN_STARTS = (True, False, "gaussian")
-"""First values of A and B that leave the base as it is: others subtract from it (PiSSA, OLoRA, LoftQ)."""
+"""First values of A and B that leave the base as it is: others subtract from it (PiSSA, OLoRA,
+LoftQ)."""
 
 
 class Lora:
@@ -47,7 +49,8 @@ class Lora:
         return found
 
     def beyond(self, names: Iterable[str]) -> str | None:
-        """Why this adapter is no sum of plain products for a base with these tensors; None where it is one."""
+        """Why this adapter is no sum of plain products for a base with these tensors; None where it
+        is one."""
         config = self._config
         more = [key for key, value in config.items() if key not in FIGURES | NO_MATTER and value]
         if more:

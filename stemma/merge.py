@@ -1,7 +1,8 @@
-"""Adapter + base → a whole model folder that carries the base's own tokenizer files and the recipe's template.
+"""Adapter + base → a whole model folder that carries the base's own tokenizer files and the
+recipe's template.
 
-transformers 5 never writes `tokenizer.model`, drops `added_tokens_decoder` and leaks a local path; the GGUF converter
-needs the first two. So the tokenizer files are copied, not saved.
+transformers 5 never writes `tokenizer.model`, drops `added_tokens_decoder` and leaks a local path;
+the GGUF converter needs the first two. So the tokenizer files are copied, not saved.
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ TOKEN_FIELDS = ("content", "lstrip", "normalized", "rstrip", "single_word", "spe
 
 
 def merge_adapter(start: Path, adapter: Path, target: Path, template: Template) -> None:
-    """Write `start` with `adapter` merged in, in the dtype of `start`, to `target`; it appears whole or not at all."""
+    """Write `start` with `adapter` merged in, in the dtype of `start`, to `target`; it appears
+    whole or not at all."""
     write_merged(Merge(start, adapter), target, template)
 
 
 @dataclass(frozen=True)
 class Merge:
-    """What becomes one model: a start, its adapter (None: the start alone), and the dtype (None: the start's own)."""
+    """What becomes one model: a start, its adapter (None: the start alone), and the dtype (None:
+    the start's own)."""
 
     start: Path
     adapter: Path | None
@@ -50,9 +53,10 @@ class Merge:
 def write_merged(merge: Merge, target: Path, template: Template) -> None:
     """Write the merged model to `target`; it appears whole or not at all.
 
-    Tensor by tensor from file to file, bit for bit what PEFT's merge gives, in memory for the largest adapted matrix
-    (stored, twice in float32, once merged), the adapter, and a piece of a few megabytes. An adapter that is more than
-    sums goes through PEFT, with the whole model in memory, in float32 where another dtype is asked for.
+    Tensor by tensor from file to file, bit for bit what PEFT's merge gives, in memory for the
+    largest adapted matrix (stored, twice in float32, once merged), the adapter, and a piece of a
+    few megabytes. An adapter that is more than sums goes through PEFT, with the whole model in
+    memory, in float32 where another dtype is asked for.
     """
     from stemma.lora import Lora
     from stemma.tensors import Tensors
@@ -111,7 +115,8 @@ def _write_config(merge: Merge, part: Path) -> None:
 
 
 def write_model(model: Any, source: Path, target: Path, template: Template) -> None:
-    """Save `model` as safetensors with the tokenizer of `source`, the template and its stop token."""
+    """Save `model` as safetensors with the tokenizer of `source`, the template and its stop
+    token."""
     part = _begin(target)
     model.save_pretrained(part)
     _finish(part, source, target, template)
@@ -142,9 +147,9 @@ def copy_tokenizer(source: Path, target: Path, template: Template) -> None:
         added = read_json(source / "tokenizer.json")["added_tokens"]
         config["added_tokens_decoder"] = {str(t["id"]): {field: t[field] for field in TOKEN_FIELDS} for t in added}
     config.pop("vocab_file", None)
-    config["chat_template"] = template.text
+    config["chat_template"] = template.carried
     write_json(target / "tokenizer_config.json", config)
-    (target / "chat_template.jinja").write_text(template.text, encoding="utf-8")
+    (target / "chat_template.jinja").write_text(template.carried, encoding="utf-8")
 
 
 def _write_generation_config(source: Path, target: Path, template: Template) -> None:

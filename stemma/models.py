@@ -1,14 +1,17 @@
 """A causal language model in memory, asked so that its logits never lie there all at once.
 
-Logits are by far the widest thing a model makes: with Gemma's vocabulary 1 MB a token. So the layers run first, which
-gives hidden states (8 KB a token), and the model's own head then answers for a few positions at a time.
+Logits are by far the widest thing a model makes: with Gemma's vocabulary 1 MB a token. So the
+layers run first, which gives hidden states (8 KB a token), and the model's own head then answers
+for a few positions at a time.
 
-Peak memory, beside the weights: of `load_model` the largest tensor once or twice more, as stored; of `hidden_states`
-one batch's activations; of the rest `TILE_LOGITS` values in the model's dtype and twice in float32.
+Peak memory, beside the weights: of `load_model` the largest tensor once or twice more, as stored;
+of `hidden_states` one batch's activations; of the rest `TILE_LOGITS` values in the model's dtype
+and twice in float32.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,11 +30,13 @@ TILE_LOGITS = {"cpu": 2**24, "cuda": 2**26}
 def load_model(folder: Path) -> Any:
     """The model in `folder`, computing in float32, ready to be asked.
 
-    transformers maps weight files into memory, so while it converts them a process holds the stored weights beside the
-    converted ones. Handed tensors that are read one by one it holds the converted ones only.
+    transformers maps weight files into memory, so while it converts them a process holds the stored
+    weights beside the converted ones. Handed tensors that are read one by one it holds the
+    converted ones only.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
+    gc.collect()  # models and PEFT's wrappers hold each other: an earlier one may lie here still
     config = AutoConfig.from_pretrained(folder)
     with Tensors(folder) as tensors:
         model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
@@ -59,8 +64,8 @@ def hidden_of(model: Any, ids: Sequence[int]) -> Tensor:
 def logits_of(model: Any, hidden: Tensor) -> Tensor:
     """Float32 logits [n, vocabulary] of hidden states [n, hidden].
 
-    By the model's own forward pass, whose layers answer with what is known already: what an architecture does behind
-    its head (Gemma 2 caps the logits, others scale them) is done too.
+    By the model's own forward pass, whose layers answer with what is known already: what an
+    architecture does behind its head (Gemma 2 caps the logits, others scale them) is done too.
     """
     from transformers.modeling_outputs import BaseModelOutputWithPast
 
@@ -77,7 +82,8 @@ def tile_rows(model: Any) -> int:
 
 
 def log_probs(model: Any, hidden: Tensor, where: Tensor, tokens: Tensor) -> Tensor:
-    """log p of each of the `tokens` behind the hidden state `hidden[where]`: one float32 a token, on the CPU."""
+    """log p of each of the `tokens` behind the hidden state `hidden[where]`: one float32 a token,
+    on the CPU."""
     found = torch.empty(len(tokens), device=hidden.device)
     begin = 0
     for part in hidden.split(tile_rows(model)):

@@ -1,4 +1,5 @@
-"""Safetensors folders piece by piece: read without mapping the files, written in one stream, never held whole."""
+"""Safetensors folders piece by piece: read without mapping the files, written in one stream, never
+held whole."""
 
 from __future__ import annotations
 
@@ -48,11 +49,13 @@ class Tensors:
     def __init__(self, folder: Path) -> None:
         self._stack = ExitStack()
         self.slices: dict[str, Any] = {}
-        """Read when indexed, e.g. `[...]` or `[10:20]`."""
+        """Read when indexed by `[...]`. An index of some rows reads the whole tensor first (safetensors 0.8)."""
+        self._places: dict[str, tuple[Path, int]] = {}
         for path in sorted(folder.glob("*.safetensors")):
             file = self._stack.enter_context(safe_open(path, "pt", backend="pread"))
             names = file.keys()
             self.slices |= {name: file.get_slice(name) for name in names}
+            self._places |= {name: (path, begin) for name, begin in _begins(path).items()}
 
     def __enter__(self) -> Self:
         return self
@@ -75,18 +78,33 @@ class Tensors:
         return self.slices[name][...]
 
     def pieces(self, name: str) -> Iterator[Tensor]:
-        """The tensor some rows at a time."""
-        sizes = self.shape(name).sizes
-        if not sizes:
+        """The tensor some rows at a time, each read from its own place in the file."""
+        shape = self.shape(name)
+        if not shape.sizes:
             yield self.read(name)
             return
-        rows = max(1, PIECE // max(1, torch.Size(sizes[1:]).numel()))
-        for begin in range(0, sizes[0], rows):
-            yield self.slices[name][begin : min(begin + rows, sizes[0])]
+        width = torch.Size(shape.sizes[1:]).numel()
+        rows = max(1, PIECE // max(1, width))
+        path, begin = self._places[name]
+        with path.open("rb") as file:
+            file.seek(begin)
+            for first in range(0, shape.sizes[0], rows):
+                count = min(rows, shape.sizes[0] - first)
+                values = bytearray(file.read(count * width * shape.dtype.itemsize))
+                yield torch.frombuffer(values, dtype=shape.dtype).reshape(count, *shape.sizes[1:])
+
+
+def _begins(path: Path) -> dict[str, int]:
+    """Where in the file the values of each tensor begin."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    return {name: 8 + size + found["data_offsets"][0] for name, found in header.items() if name != "__metadata__"}
 
 
 def write_tensors(path: Path, shapes: dict[str, Shape], pieces: Callable[[str], Iterator[Tensor]]) -> None:
-    """A file with the bytes that `safetensors.torch.save_file` would write; `pieces` gives each tensor's rows."""
+    """A file with the bytes that `safetensors.torch.save_file` would write; `pieces` gives each
+    tensor's rows."""
     order = sorted(shapes, key=lambda name: (-shapes[name].dtype.itemsize, name))
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import axolotl, gates, launch
-from stemma.base_files import lacks_padding
+from stemma.base_files import added_first, lacks_padding
 from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
@@ -118,7 +118,7 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
     """Write the data files (digest in the name: caches go by path) and axolotl.yml; returns the config."""
     from ruamel.yaml import YAML
 
-    added = template.first if adds_bos(start) else ""
+    added = added_first(work.recipe, template, adds_bos(start))
     rows = {name: [s.axolotl(added) for s in part.samples] for name, part in parts.items() if part.samples}
     files = {name: work.folder / "input" / f"{name}-{digest_json(values)[:12]}.jsonl" for name, values in rows.items()}
     for name, values in rows.items():

@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Held(TorchDispatchMode):
-    """`with Held() as held:` … `held.most`: bytes of tensors made meanwhile and alive at the same time, at most."""
+    """`with Held() as held:` … `held.most`: bytes of tensors made meanwhile and alive at the same
+    time, at most."""
 
     def __init__(self) -> None:
         super().__init__()

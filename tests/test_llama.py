@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,19 @@ def test_continuations_equal_whole_sequences(llama: Llama) -> None:
         whole = llama.logits([*prompt, *answer])[len(prompt) - 1 : -1].astype(np.float64)
         by_hand = [row[token] - np.log(np.exp(row).sum()) for row, token in zip(whole, answer, strict=True)]
         assert values == pytest.approx(by_hand, abs=0.1)
+
+
+def test_a_long_answer_is_read_off_batch_by_batch(llama: Llama) -> None:
+    answer = [120 + i % 300 for i in range(600)]
+    tracemalloc.start()
+    try:
+        [values] = llama.log_probs([2, 120], [answer])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(values) == 600
+    # Of 600 rows 64 are held, with their exponentials and the copy before; all would be 600 x 448 x 4 bytes.
+    assert peak < 4 * SCORED_BATCH * llama.vocabulary_size * 4 < 600 * llama.vocabulary_size * 4
 
 
 def test_generates_the_likeliest_tokens(llama: Llama) -> None:

@@ -1,4 +1,5 @@
-"""stemma.models: tile by tile the model says what it says at once, and never holds more logits than a tile."""
+"""stemma.models: tile by tile the model says what it says at once, and never holds more logits than
+a tile."""
 
 from __future__ import annotations
 

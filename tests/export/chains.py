@@ -27,10 +27,10 @@ def make_chain(root: Path, export: dict[str, Any], hidden: int = 256) -> tuple[R
         }
     )  # fmt: skip
     make_adapter(base, run.folder("sft") / "adapter")
-    _finish(run, "sft", {"adapter": "adapter", "merged": "adapter"})
+    finish(run, "sft", {"adapter": "adapter", "merged": "adapter"})
     for name, rows in hard_rows().items():
         write_jsonl(run.folder("data") / name / "test.jsonl", rows)
-    _finish(run, "data", {f"{name}/test": f"{name}/test.jsonl" for name in hard_rows()})
+    finish(run, "data", {f"{name}/test": f"{name}/test.jsonl" for name in hard_rows()})
     return recipe, run
 
 
@@ -70,11 +70,12 @@ def hard_rows() -> dict[str, Sequence[BaseModel]]:
     }
 
 
-def _finish(run: Run, stage: str, outputs: dict[str, str]) -> None:
+def finish(run: Run, stage: str, outputs: dict[str, str], facts: dict[str, Any] | None = None) -> None:
+    """Write the manifest of a stage whose outputs are there."""
     folder = run.folder(stage)
     manifest = Manifest(
         stage=stage, recipe="trial", key=f"key-of-{stage}", section={}, overrides=[], inputs={},
-        outputs={name: describe(folder, path) for name, path in outputs.items()}, counts={}, facts={}, seed=42,
+        outputs={name: describe(folder, path) for name, path in outputs.items()}, counts={}, facts=facts or {}, seed=42,
         git_commit="", versions={}, hardware={}, start="", end="",
     )  # fmt: skip
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from export import Budget
-from export.parity import HandOver, divergences, drift_between, log_softmax
+from export.parity import ROWS, HandOver, Logits, divergences, drift_between, log_softmax
 
 QUARTERS = np.log(np.array([[0.75, 0.25]], dtype=np.float32))
 HALVES = np.array([[3.0, 3.0]], dtype=np.float32)
@@ -50,6 +52,22 @@ def test_long_samples_are_compared_part_by_part() -> None:
     kl = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
     drift = drift_between([(reference, found), (QUARTERS, QUARTERS)])
     assert (drift.kl, drift.top1, drift.tokens) == (pytest.approx(kl * 5 / 21, abs=1e-6), 1, 21)
+
+
+def test_of_many_samples_one_pair_is_held() -> None:
+    def pairs() -> Iterator[tuple[Logits, Logits]]:
+        for seed in range(20):
+            one, other = np.random.default_rng(seed).random((2, 32, 1000), dtype=np.float32)
+            yield one, other
+
+    tracemalloc.start()
+    try:
+        drift_between(pairs())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # A pair is 256 KB, with the next one in the making 512; of ROWS rows there are at most 6 arrays in float64.
+    assert peak < 2 * 2 * 32 * 1000 * 4 + 6 * ROWS * 1000 * 8 < 20 * 2 * 32 * 1000 * 4
 
 
 def test_nothing_compared_is_an_error() -> None:

@@ -1,0 +1,105 @@
+"""A rehearsal's table: what each stage took beside what `plan` says, and what the full run would take. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stemma.plan import Plan, StagePlan
+from stemma.table import UNKNOWN, aligned
+
+HEADS = ("stage", "seconds", "memory", "plan", "disk", "plan", "full run: seconds", "memory", "disk")
+SMALL = 10**8
+"""Weights below which sizes are told in MB."""
+FLOAT32 = 4
+WEIGHED = ("export", "eval")
+"""Stages whose work grows with the number of weights."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one stage of a rehearsal took. `stepping`: the seconds of it that grow with the amount of training."""
+
+    seconds: float
+    memory: int
+    disk: int
+    stepping: float = 0.0
+    resumed: bool = False
+    """A killed attempt went before; the figures are of the last one."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stage: measured, as `plan` says, and scaled to the full run. None: not known."""
+
+    stage: str
+    found: Measured
+    planned_memory: int | None = None
+    planned_disk: int | None = None
+    full_seconds: float | None = None
+    full_memory: int | None = None
+    full_disk: int | None = None
+
+
+def lines(figures: Mapping[str, Measured], here: Plan, full: Plan) -> list[Line]:
+    """Every stage in its order."""
+    small, large = ({stage.stage: stage for stage in plan.stages} for plan in (here, full))
+    return [_line(name, found, (small.get(name), large.get(name)), (here, full)) for name, found in figures.items()]
+
+
+def _line(
+    name: str, found: Measured, stages: tuple[StagePlan | None, StagePlan | None], plans: tuple[Plan, Plan]
+) -> Line:
+    here, full = plans
+    growth = full.shapes.parameters() / here.shapes.parameters()
+    missing = full.shapes.parameters() - here.shapes.parameters()
+    small, large = stages
+    if small is not None and large is not None:
+        more = max(large.memory.total - small.memory.total, FLOAT32 * missing)
+        return Line(
+            name, found, small.memory.total, small.disk, _training_seconds(found, small, large, growth),
+            found.memory + more, round(found.disk * large.disk / small.disk),
+        )  # fmt: skip
+    if name == "export":
+        disks = [sum(plan.exports.values()) for plan in plans]
+        full_disk = round(found.disk * disks[1] / disks[0])
+        return Line(name, found, None, disks[0], found.seconds * growth, found.memory + FLOAT32 * missing, full_disk)
+    return Line(name, found)
+
+
+def _training_seconds(found: Measured, small: StagePlan, large: StagePlan, growth: float) -> float | None:
+    """Steps by their FLOPs; the rest, gates and merging, by the number of weights."""
+    if not small.flops or large.flops is None or not found.stepping:
+        return None
+    return found.stepping * large.flops / small.flops + (found.seconds - found.stepping) * growth
+
+
+def written(title: str, table: Sequence[Line], notes: Sequence[str], plan: Plan) -> str:
+    """The table with what was measured, what was forecast, and how the last three columns come about."""
+    unit = "GB" if plan.shapes.parameters() > SMALL else "MB"
+    rows = [_cells(line, unit) for line in table]
+    seconds = sum(line.found.seconds for line in table)
+    fullest = max((line.found.memory for line in table), default=0)
+    resumed = [line.stage for line in table if line.found.resumed]
+    return "\n".join([
+        title, "", *aligned(HEADS, rows), "",
+        f"in all {seconds:,.0f} s, {_size(fullest, unit)} {unit} of memory at the fullest moment; sizes in {unit}",
+        "memory: of all processes together, mapped files included; disk: the stage's folder at its fullest",
+        "full run, on this machine: steps by the FLOPs `plan` counts, all else by the number of weights; memory by",
+        "what `plan` says more. A dash: not known, or it grows with files that were not read whole",
+        *([f"resumed: {', '.join(resumed)}; seconds and memory are of the last attempt"] if resumed else []),
+        "", "not as in the full run:", *(f"- {note}" for note in notes), "",
+    ])  # fmt: skip
+
+
+def _cells(line: Line, unit: str) -> list[str]:
+    found = line.found
+    sizes = (found.memory, line.planned_memory, found.disk, line.planned_disk)
+    full = (line.full_memory, line.full_disk)
+    seconds = UNKNOWN if line.full_seconds is None else f"{line.full_seconds:,.0f}"
+    cells = [line.stage, f"{found.seconds:,.0f}", *(_size(value, unit) for value in sizes), seconds]
+    return [*cells, *(_size(value, unit) for value in full)]
+
+
+def _size(count: int | None, unit: str) -> str:
+    return UNKNOWN if count is None else f"{count / {'GB': 1e9, 'MB': 1e6}[unit]:,.2f}"

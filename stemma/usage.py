@@ -1,0 +1,97 @@
+"""What a piece of work takes of the machine: seconds, memory of the whole process tree at its fullest, and disk.
+
+Memory is the sum of each process's proportional share (Pss): a page that two of them map is counted once, not twice.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+INTERVAL_SECONDS = 0.5
+KIB = 1024
+
+
+@dataclass
+class Usage:
+    """What was taken so far."""
+
+    seconds: float = 0.0
+    memory: int = 0
+    """Bytes of all processes together at the fullest moment, mapped files included."""
+    disk: int = 0
+    """Bytes of the watched folder at the fullest moment."""
+
+
+@contextmanager
+def measuring(folder: Path) -> Iterator[Usage]:
+    """Samples this process, all that descend from it, and the size of `folder`, twice a second."""
+    usage, stop, start = Usage(), threading.Event(), time.monotonic()
+    watch = threading.Thread(target=_watch, args=(folder, usage, stop), daemon=True)
+    watch.start()
+    try:
+        yield usage
+    finally:
+        stop.set()
+        watch.join()
+        _sample(folder, usage)
+        usage.seconds = time.monotonic() - start
+
+
+def _watch(folder: Path, usage: Usage, stop: threading.Event) -> None:
+    while not stop.wait(INTERVAL_SECONDS):
+        _sample(folder, usage)
+
+
+def _sample(folder: Path, usage: Usage) -> None:
+    usage.memory = max(usage.memory, sum(map(proportional_bytes, tree(os.getpid()))))
+    usage.disk = max(usage.disk, folder_bytes(folder))
+
+
+def tree(root: int) -> list[int]:
+    """The process and all its descendants."""
+    parents = {int(path.name): parent for path in PROC.iterdir() if path.name.isdigit() and (parent := _parent(path))}
+    found = [root]
+    for process in found:  # grows while it is walked
+        found += [child for child, parent in parents.items() if parent == process]
+    return found
+
+
+def _parent(process: Path) -> int:
+    """0 of a process that is gone."""
+    try:
+        stat = (process / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])  # the name before it may hold blanks and brackets
+
+
+def proportional_bytes(process: int) -> int:
+    """Resident memory, of a shared page this process's share; 0 of a process that is gone or another user's."""
+    try:
+        lines = (PROC / str(process) / "smaps_rollup").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return 0
+    return next((int(line.split()[1]) * KIB for line in lines if line.startswith("Pss:")), 0)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Of all files under it; one that goes meanwhile counts nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_size  # noqa: PTH118 (many times a second)
+    return total
+
+
+def free_memory() -> int:
+    """Bytes that can be had without swapping."""
+    lines = (PROC / "meminfo").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * KIB for line in lines if line.startswith("MemAvailable:"))

@@ -1,0 +1,114 @@
+"""The rehearsal: refused before anything runs where the machine is too small; run whole, killed, and failing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stemma import ROOT
+from stemma.cli import main
+from stemma.errors import UserError
+from stemma.rehearsal import Machine
+from stemma.rehearse import Request, settle
+
+STAGES = ("model", "data", "sft", "dpo", "mcq", "export", "eval", "report", "chat")
+
+
+def machine(memory: float, disk: float) -> Machine:
+    return Machine(round(memory * 1e9), round(disk * 1e9), bfloat16=True, gpu=False)
+
+
+def test_too_small_a_machine_is_told_with_figures(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        settle(Request("gemma2b", [], tmp_path), machine(8, 30))
+    memory, disk = caught.value.problems
+    # The gates hold 2.5 billion weights in float32: 10 GB, and the engines 2.5 GB.
+    assert (memory.where, memory.found, memory.expected) == ("memory", "8.0 GB are free", "12.5 GB")
+    assert "LAYERS=2" in memory.hint
+    assert (disk.where, disk.found) == ("disk", "30.0 GB are free")
+    assert 30 < float(disk.expected.removesuffix(" GB")) < 50
+    assert not (tmp_path / "rehearsals" / "gemma2b" / ".config").exists()
+
+
+def test_fewer_layers_need_less(tmp_path: Path) -> None:
+    settled = settle(Request("gemma2b", [], tmp_path, layers=2), machine(8, 30))
+    assert settled.config.num_hidden_layers == 2
+    assert settled.recipe.base_model == str(tmp_path / "rehearsals" / "gemma2b" / "model")
+
+
+def test_batches_shrink_before_anything_is_refused(tmp_path: Path) -> None:
+    settled = settle(Request("gemma2b", [], tmp_path, layers=2), machine(8, 30))
+    # Logits of 8 x 256 tokens, 256,000 pieces, 12 bytes each, are 6.3 GB: 2 fit beside 1.5 GB of weights.
+    assert settled.recipe.axolotl("mcq")["micro_batch_size"] == 4
+    assert "mcq: micro_batch_size 4, so that it fits into memory" in settled.changes.notes
+
+
+def test_what_the_user_sets_holds(tmp_path: Path) -> None:
+    request = Request("gemma2b", ["mcq.sequence_len=64", "export.gguf={types: [Q8_0, Q4_K_M]}"], tmp_path, 1)
+    with pytest.raises(UserError, match=r"eval\.variants: unknown gguf-Q6_K"):
+        settle(request, machine(20, 100))
+    settled = settle(Request("gemma2b", ["mcq.sequence_len=64"], tmp_path, 1), machine(20, 100))
+    assert settled.recipe.axolotl("mcq")["sequence_len"] == 64
+
+
+def test_an_unknown_model_is_one_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = "base_model=nobody/knows"
+    assert main(["rehearse", "qwen2.5-0.5b", "--set", model, "--runs", str(tmp_path)]) == 2
+    assert "`nobody/knows`: its shapes are not known on this machine" in capsys.readouterr().err
+
+
+def command(recipe: str, runs: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "stemma", "rehearse", recipe, "--layers", "2", "--runs", str(runs), *more]
+
+
+def rows_of(table: str) -> dict[str, list[str]]:
+    return {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.startswith(STAGES)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gemma-2-2b", "gemma-3-1b", "qwen2.5-0.5b", "qwen3-0.6b", "llama3.2-1b"])
+def test_a_family_with_two_layers(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(command(name, tmp_path), cwd=ROOT, capture_output=True, text=True, check=False)
+    shutil.rmtree(tmp_path / "rehearsals" / name / "model", ignore_errors=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = rows_of(done.stdout)
+    assert tuple(rows) == STAGES
+    for stage in ("sft", "dpo", "mcq"):
+        seconds, memory, _plan_memory, disk, _plan_disk, full_seconds, _full_memory, full_disk = rows[stage]
+        assert float(memory) > 1
+        assert float(full_disk) > float(disk) > 0
+        assert int(full_seconds.replace(",", "")) > int(seconds)
+    shutil.rmtree(tmp_path / "rehearsals")
+
+
+@pytest.mark.slow
+def test_a_killed_rehearsal_goes_on_and_a_failing_stage_is_told(tmp_path: Path) -> None:
+    made = tmp_path / "rehearsals" / "qwen2.5-0.5b"
+    child = subprocess.Popen(
+        command("qwen2.5-0.5b", tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 600
+    while not (made / "dpo").is_dir():
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    # A budget no format can keep, so that the export stops.
+    strict = command("qwen2.5-0.5b", tmp_path, "--set", "export.gates.max_kl={gguf-Q4_K_M: 1e-12}")
+    failed = subprocess.run(strict, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "failed: the rehearsal stopped at `export`" in failed.stderr
+    assert re.search(r"gguf-Q4_K_M: mean KL, nats per token: .* FAILED", failed.stderr)
+    rows = rows_of(failed.stderr)
+    assert tuple(rows) == STAGES[:6], "the table so far, the failing stage too"
+    assert "[sft] up to date" in failed.stderr
+    assert "resumed: dpo" in failed.stderr
