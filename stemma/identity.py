@@ -16,6 +16,8 @@ from stemma.jsonl import write_json
 from stemma.runs import digest_json, digest_of
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+PROVENANCE = "provenance.json"
+"""Where an imported model came from and when: the same model has another one after another import."""
 KEPT = "digests.json"
 """Beside the run folders."""
 
@@ -36,7 +38,7 @@ def model_digest(folder: Path, runs: Path) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     for pattern in MODEL_FILES:
-        yield from (path for path in folder.glob(pattern) if path.is_file())
+        yield from (path for path in folder.glob(pattern) if path.is_file() and path.name != PROVENANCE)
 
 
 def _entry(path: Path, known: Known) -> tuple[int, int, str]:

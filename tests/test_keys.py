@@ -255,3 +255,10 @@ def test_a_checkout_its_runs_and_data_are_moved(tmp_path: Path) -> None:
     with (moved / "project/recipes/templates/qa.jinja").open("a") as stream:
         stream.write("\n")
     assert states(moved, given) >= {"up to date", "stale: its settings, inputs or outputs changed"}
+
+
+def test_where_a_model_came_from_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    first = model_digest(tmp_path, tmp_path / "runs")
+    (tmp_path / "provenance.json").write_text('{"date": "2026-11-28"}')
+    assert model_digest(tmp_path, tmp_path / "runs") == first

@@ -11,10 +11,11 @@ from pathlib import Path
 from stemma.errors import Problem, UserError
 from stemma.from_gguf import BYTES, Convert, Import, Say
 from stemma.from_gguf.architectures import config_of, header_problems
-from stemma.from_gguf.card import PROVENANCE, file_sizes, origin_of, write_card
+from stemma.from_gguf.card import file_sizes, origin_of, write_card
 from stemma.from_gguf.checks import demand
 from stemma.from_gguf.header import Gguf, read_gguf
 from stemma.from_gguf.tokenizer_files import tokenizer_problems
+from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
 from stemma.runs import digest_of
 

@@ -13,10 +13,10 @@ from stemma import __version__
 from stemma.from_gguf import Import
 from stemma.from_gguf.checks import Check
 from stemma.from_gguf.header import Gguf
+from stemma.identity import PROVENANCE
 from stemma.jsonl import write_json
 from stemma.runs import digest_of
 
-PROVENANCE = "provenance.json"
 CARD = """\
 ---
 {front}

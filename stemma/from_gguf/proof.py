@@ -18,6 +18,7 @@ from stemma.from_gguf.conversations import TURNS
 from stemma.from_gguf.header import Gguf, Tensor, read_gguf
 from stemma.llama import Llama
 from stemma.models import load_model
+from stemma.usage import free_memory
 
 CONTEXT_TOKENS = 512
 FLOAT_KINDS = {"F32", "F16", "BF16"}
@@ -44,9 +45,7 @@ def prove(source: Gguf, folder: Path, back: Path, dtype: Dtype) -> tuple[list[Ch
 
 def too_little_memory(source: Gguf) -> str:
     """Why predictions cannot be compared here, or nothing: transformers holds all weights in float32 for it."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    needed = source.weights() * 4 * SPARE
+    free, needed = free_memory(), source.weights() * 4 * SPARE
     if free >= needed:
         return ""
     return f"predictions were not compared: that takes {needed / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB are free"
