@@ -23,8 +23,8 @@ from torch import Tensor
 from stemma.tensors import Tensors
 from stemma.weights import attention_of
 
-TILE_LOGITS = {"cpu": 2**24, "cuda": 2**26}
-"""Logits computed at once (64 MiB in float32 on a CPU): 65 positions of Gemma's vocabulary."""
+TILE_LOGITS = {"cpu": 2**23, "cuda": 2**26}
+"""Logits computed at once (32 MiB in float32 on a CPU): 32 positions of Gemma's vocabulary."""
 
 
 def load_model(folder: Path) -> Any:
@@ -38,14 +38,13 @@ def load_model(folder: Path) -> Any:
 
     gc.collect()  # models and PEFT's wrappers hold each other: an earlier one may lie here still
     config = AutoConfig.from_pretrained(folder)
-    with Tensors(folder) as tensors:
-        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
-            None,
-            config=config,
-            state_dict=dict(tensors.slices),
-            dtype=torch.float32,
-            attn_implementation=attention_of(folder),
-        )
+    model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+        None,
+        config=config,
+        state_dict=dict(Tensors(folder)),
+        dtype=torch.float32,
+        attn_implementation=attention_of(folder),
+    )
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
