@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -155,13 +154,14 @@ def finite_gate(folder: Path) -> dict[str, int]:
 def compare(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Agreement:
     """Agreement of two models' logits, a few positions of both at a time; KL(one || other) in nats a token."""
     kl, same, apart = [], [], []
-    parts = (zip(one.split(COMPARED), other.split(COMPARED), strict=True) for one, other in pairs)
-    for one, other in chain.from_iterable(parts):
-        p, q = one.double().log_softmax(-1), other.double().log_softmax(-1)
-        same.append(p.argmax(-1) == q.argmax(-1))
-        q.sub_(p).neg_()
-        kl.append(p.exp_().mul_(q).sum(-1).clamp(min=0))
-        apart.append((one - other).abs().max())
+    for one, other in pairs:
+        for a, b in zip(one.split(COMPARED), other.split(COMPARED), strict=True):
+            p, q = a.double().log_softmax(-1), b.double().log_softmax(-1)
+            same.append(p.argmax(-1) == q.argmax(-1))
+            q.sub_(p).neg_()
+            kl.append(p.exp_().mul_(q).sum(-1).clamp(min=0))
+            apart.append((a - b).abs().max())
+        del one, other, a, b, p, q  # before the next are made
     divergence, agreed = torch.cat(kl), torch.cat(same)
     furthest = torch.stack(apart).max().item()  # NaN stays NaN, as it does not with Python's max
     return Agreement(furthest, divergence.mean().item(), agreed.double().mean().item(), len(divergence))
@@ -180,15 +180,17 @@ def _adapted(
     model = adapted.get_base_model()
     kept: list[torch.Tensor] = []
 
+    def bare(hidden: torch.Tensor) -> torch.Tensor:
+        with adapted.disable_adapter():
+            return models.logits_of(model, hidden)
+
     def pairs() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for ids in texts:
             kept.append(models.hidden_of(model, ids))
             with adapted.disable_adapter():
                 plain = models.hidden_of(model, ids)
             for one, other in _tiles(model, kept[-1], plain):
-                first = models.logits_of(model, one)
-                with adapted.disable_adapter():
-                    yield first, models.logits_of(model, other)
+                yield models.logits_of(model, one), bare(other)
 
     effect = compare(pairs())
     return kept, _shell(model) if _head_is_adapted(model) else None, effect
