@@ -11,6 +11,7 @@ and twice in float32.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def load_model(folder: Path) -> Any:
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
-    gc.collect()  # models and PEFT's wrappers hold each other: an earlier one may lie here still
+    _let_go()
     config = AutoConfig.from_pretrained(folder)
     model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
         None,
@@ -45,7 +46,17 @@ def load_model(folder: Path) -> Any:
         dtype=torch.float32,
         attn_implementation=attention_of(folder),
     )
+    _let_go()
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def _let_go() -> None:
+    """An earlier model may lie here still, since models and PEFT's wrappers hold each other; and glibc
+    keeps freed blocks of up to 32 MB, hundreds of them after a model."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def hidden_states(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
