@@ -45,6 +45,12 @@ def config_of(recipe: Recipe, run: Run, layers: int | None) -> Any:
     return config
 
 
+def has_weights(recipe: Recipe, run: Run) -> bool:
+    """Whether the base model's own weights lie on this machine, or the recipe makes its own."""
+    folder = tokenizer_folder(recipe, run)
+    return recipe.base is not None or (folder is not None and any(folder.glob("*.safetensors")))
+
+
 def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str], None]) -> str:
     """Make `run`'s model, whole or not at all: for `full`'s base model and, where its tokenizer is not at hand, one
     learnt from the rows of `recipe`, which is `full` shortened."""

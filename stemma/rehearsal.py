@@ -78,6 +78,19 @@ def shorten(recipe: Recipe, machine: Machine, model: Path | None, layers: int | 
     return changes
 
 
+def lacking(recipe: Recipe, environment: Mapping[str, str], has_weights: bool) -> list[str]:
+    """What the full run needs and this machine does not have: a rehearsal does without."""
+    absent = [str(path) for path in recipe.data.files() if not path.is_file()]
+    found = [f"{len(absent)} data files, the first {absent[0]} (DATA=folder)"] if absent else []
+    generator = recipe.data.generator
+    if generator is not None and generator.server == "openai" and generator.base_url is None:
+        key = generator.api_key_env
+        found += [f"the variable {key}, the generator's key"] if key not in environment else []
+    if not has_weights:
+        found.append(f"the weights of {recipe.base_model} (`hf download`, or a network and the right to fetch them)")
+    return found
+
+
 def _smaller(task: Mapping[str, Any], most: Mapping[str, int]) -> dict[str, Any]:
     """The task with each figure at most so large; a limit is set where it has none."""
     return {**task, **{key: min(task.get(key, value), value) for key, value in most.items()}}

@@ -74,7 +74,7 @@ def _training_seconds(found: Measured, small: StagePlan, large: StagePlan, growt
     return found.stepping * large.flops / small.flops + (found.seconds - found.stepping) * growth
 
 
-def written(title: str, table: Sequence[Line], notes: Sequence[str], plan: Plan) -> str:
+def written(title: str, table: Sequence[Line], notes: Mapping[str, Sequence[str]], plan: Plan) -> str:
     """The table with what was measured, what was forecast, and how the last three columns come about."""
     unit = "GB" if plan.shapes.parameters() > SMALL else "MB"
     rows = [_cells(line, unit) for line in table]
@@ -88,7 +88,7 @@ def written(title: str, table: Sequence[Line], notes: Sequence[str], plan: Plan)
         "full run, on this machine: steps by the FLOPs `plan` counts, all else by the number of weights; memory by",
         "what `plan` says more. A dash: not known, or it grows with files that were not read whole",
         *([f"resumed: {', '.join(resumed)}; seconds and memory are of the last attempt"] if resumed else []),
-        "", "not as in the full run:", *(f"- {note}" for note in notes), "",
+        "", *(f"{head}:\n" + "".join(f"- {note}\n" for note in told) for head, told in notes.items() if told),
     ])  # fmt: skip
 
 

@@ -6,6 +6,7 @@ no GPU and nothing from outside. Killed, it goes on where it stopped: stages as 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from stemma.plan import Asked, Plan, plan, read_training
 from stemma.precision import cpu_has_bfloat16
 from stemma.quiet import quieten
 from stemma.recipe import Recipe
-from stemma.rehearsal import Changes, Machine, halve_batches, shorten
+from stemma.rehearsal import Changes, Machine, halve_batches, lacking, shorten
 from stemma.rehearsal_text import Measured, lines, written
 from stemma.runs import MANIFEST, Run
 from stemma.stages import BEGUN, TRAINED, chain, execute
@@ -63,6 +64,7 @@ class Settled:
     config: Any
     """transformers' config of the model to be made; None where the recipe makes its own."""
     changes: Changes
+    lacking: list[str]
 
     @property
     def model(self) -> Path:
@@ -83,7 +85,8 @@ def rehearse(request: Request, say: Say) -> str:
         here = plan(settled.recipe, settled.run, Asked())
         title = f"rehearsal of {settled.full.name}: {here.shapes.parameters():,} of "
         title += f"{full_plan.shapes.parameters():,} parameters"
-        return written(title, lines(figures, here, full_plan), settled.changes.notes, here)
+        notes = {"not as in the full run": settled.changes.notes, "what it needs and is not here": settled.lacking}
+        return written(title, lines(figures, here, full_plan), notes, here)
 
     for stage in ("model", *chain(settled.recipe), "chat"):
         try:
@@ -117,7 +120,8 @@ def settle(request: Request, machine: Machine) -> Settled:
         recipe = load(request.name, [*changes.overrides, *request.overrides])
         there = folder_bytes(run.root)
         refuse_small(plan(recipe.model_copy(update=known), run, Asked()), machine, there, recipe.export.gguf.types)
-    return Settled(full, recipe, run, config, changes)
+    has_weights = made_model.has_weights(full, Run(request.runs / full.name))
+    return Settled(full, recipe, run, config, changes, lacking(full, os.environ, has_weights))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from stemma.load import load, names
 from stemma.recipe import Recipe
-from stemma.rehearsal import Changes, Machine, halve_batches, shorten
+from stemma.rehearsal import Changes, Machine, halve_batches, lacking, shorten
 from tests.conftest import Write
 from tests.test_shapes import MADE
 
@@ -105,6 +105,17 @@ def test_bf16_is_left_open_where_the_processor_has_none(write_recipe: Write) -> 
     path.write_text(path.read_text().replace("  corpus: {sources: [{source: from_sets}]}\n", ""), encoding="utf-8")
     assert rehearsed(path)[0].axolotl("sft")["bf16"] == "auto", "this processor has none"
     assert rehearsed(path, SERVER)[0].axolotl("sft")["bf16"] is True
+
+
+def test_what_the_full_run_lacks_here_is_told(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = load(write_recipe(("data:\n", "data:\n  generator: {model: m, api_key_env: MY_KEY}\n")))
+    found = lacking(recipe, {}, has_weights=False)
+    assert found[0] == "2 data files, the first pairs.jsonl (DATA=folder)"
+    assert found[1] == "the variable MY_KEY, the generator's key"
+    assert found[2].startswith("the weights of None")
+    for name in ("pairs.jsonl", "train.jsonl"):
+        (tmp_path / name).touch()
+    assert lacking(recipe, {"MY_KEY": "secret"}, has_weights=True) == []
 
 
 def test_evaluation_never_grows() -> None:

@@ -49,13 +49,13 @@ def test_what_is_not_known_is_a_dash(plans: tuple[Plan, Plan]) -> None:
     found = lines({"data": Measured(3, 10**9, 10**6), "sft": replace(SFT, stepping=0.0)}, *plans)
     assert found[0] == Line("data", Measured(3, 10**9, 10**6))
     assert found[1].full_seconds is None, "the trainer's clock was not found"
-    text = written("a title", found, ["sft: 3 steps"], plans[0])
+    text = written("a title", found, {"not as in it": ["sft: 3 steps"], "not here": []}, plans[0])
     rows = text.splitlines()
     assert rows[3].split() == ["data", "3", "1.00", "–", "0.00", "–", "–", "–", "–"]
     assert "in all 103 s, 3.00 GB of memory at the fullest moment; sizes in GB" in rows
-    assert rows[-1] == "- sft: 3 steps"
+    assert rows[-2:] == ["not as in it:", "- sft: 3 steps"]
 
 
 def test_a_resumed_stage_is_named(plans: tuple[Plan, Plan]) -> None:
-    text = written("t", lines({"sft": replace(SFT, resumed=True)}, *plans), [], plans[0])
+    text = written("t", lines({"sft": replace(SFT, resumed=True)}, *plans), {}, plans[0])
     assert "resumed: sft; seconds and memory are of the last attempt" in text
