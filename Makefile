@@ -17,11 +17,12 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 
 # `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
 .PHONY: help setup doctor check show diff status preview plan rehearse schema
+.PHONY: real import
 .PHONY: data base sft dpo mcq export eval report all compare sweep demo
 .PHONY: chat verify test test-slow lint format ci
 
 ##@ Start here
-demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, an answer
+demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, answers
 	$(STEMMA) demo $(PLACE)
 
 test: setup lint       ## lint, types and the quick tests
@@ -37,6 +38,13 @@ setup:                 ## make the environment (.venv); does nothing when it is 
 
 doctor: setup          ## what this machine offers: GPU, engines, compiler, disk, key
 	$(STEMMA) doctor
+
+##@ A real model
+real: setup            ## SmolLM2 135M, brought in from a GGUF, through the whole chain; DATA=folder of real data sets
+	$(STEMMA) real $(if $(DATA),--data '$(DATA)') $(foreach pair,$(SET),--set '$(pair)') $(PLACE)
+
+import: setup          ## a GGUF file becomes a base model, proven: GGUF=file TO=folder
+	$(STEMMA) import '$(GGUF)' '$(TO)'
 
 ##@ Look before you run
 check: setup           ## check every recipe, or RECIPE=…, in a second

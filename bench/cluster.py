@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stemma.costs import Training, training_flops
+from stemma.costs import training_flops
 from stemma.shapes import PUBLISHED, parse
 from stemma.table import markdown
+from stemma.training import Training
 
-EPOCHS, TOKENS_A_SIDE = 3, 350
+EPOCHS, TOKENS_A_SIDE, ANSWER = 3, 350, 200
+"""The report's run; 350 tokens are a prompt of 150 with an answer of 200."""
 GLOBAL_PAIRS, PAIRS_A_GPU = 64, 4
 """The recipe's batch of 4 cannot be cut over more than 4 GPUs, so a fixed global batch is the least for 64."""
 FP32 = 4
 GEMMA_2B_DPO = Training(
     shapes=parse(PUBLISHED["google/gemma-2b"], "published shapes"), rank=8, targets=("q_proj", "v_proj"),
     preference=True, precomputed=True, checkpointing=False, chunked=True, length=1024, sequences=8, bytes=2,
-    quantised=None, fused=False, moments=8, zero=1, gpus=1,
+    quantised=None, fused=False, moments=8, zero=1, gpus=1, answers=ANSWER / TOKENS_A_SIDE,
 )  # fmt: skip
 
 

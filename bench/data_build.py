@@ -43,10 +43,10 @@ MODEL = {
 PREFLIGHT = """
 import sys, time
 from pathlib import Path
-from data_builders.tokens import load_tokenizer
 from stemma.jsonl import read_rows
 from stemma.rows import SftRow
 from stemma.templates import Template
+from stemma.tokenizer import load_tokenizer
 from stemma.training_rows import count, sample, tokenizing
 begun = time.monotonic()
 template, tokenize = Template.read(Path(sys.argv[1])), tokenizing(load_tokenizer(Path(sys.argv[2])))

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data_builders.tables import CSV, CsvForm, Found, HubSet, read_hub, read_table
+from stemma import ROOT
 from stemma.data_section import SourceOptions
 from stemma.errors import Problem, UserError
 from stemma.jsonl import PROBLEMS_SHOWN
@@ -161,6 +162,13 @@ class FileOptions(SourceOptions):
         named = glob(self.path, root_dir=root, recursive=True)  # noqa: PTH207  # Path.glob refuses an absolute pattern
         found = [exact] if exact.exists() else sorted(root / name for name in named)
         return found or ([] if self.hub else [exact])
+
+    def named_files(self, root: Path) -> dict[str, Path]:
+        if not Path(self.path).is_absolute():
+            return super().named_files(root)
+        own = {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
+        # In the order of their names, which is that of the recipe's pattern wherever they lie.
+        return own | {f"{number}/{path.name}": path for number, path in enumerate(self.files(root))}
 
 
 class Line(BaseModel):

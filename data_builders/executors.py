@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
-from itertools import combinations, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from datatrove.utils.word_tokenizers import WhitespaceTokenizer
 
 from data_builders.decontaminate import EvalQuestion, Overlap, Training, overlaps, training
 from data_builders.drafts import Placed
-from data_builders.near_duplicates import QuestionClusters, new_index, sketches
+from data_builders.near_duplicates import QuestionClusters, bands, sketches
 from stemma.data_section import Decontaminate, Executor, NearDuplicates
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import write_jsonl
@@ -46,7 +46,7 @@ EXECUTORS = {"local": LocalPipelineExecutor, "slurm": SlurmPipelineExecutor, "ra
 
 def question_clusters(settings: NearDuplicates, executor: Executor, folder: Path) -> QuestionClusters:
     """Clusters that look for their pairs with datatrove. All workers must see `folder`."""
-    return QuestionClusters(settings, partial(_find_pairs, settings, executor, folder))
+    return QuestionClusters(settings, partial(_find_groups, settings, executor, folder))
 
 
 def find_overlaps(
@@ -93,23 +93,24 @@ def _training(document: Document) -> Training:
     return Training(**{**row, "choices": frozenset(row["choices"]), "texts": tuple(row["texts"])})
 
 
-def _find_pairs(
+def _find_groups(
     settings: NearDuplicates, executor: Executor, folder: Path, known: Collection[str], new: Sequence[str]
-) -> Iterator[tuple[str, str]]:
-    """The pairs that in-process clusters would find: the same sketches, the same bands."""
+) -> Iterator[list[str]]:
+    """The groups that in-process clusters would find: the same sketches, the same bands."""
     if not new:
         return
-    keys, index = [*known, *new], new_index(settings)
+    keys = [*known, *new]
     work = _work_folder(folder, [settings.model_dump_json(), *keys])
     shards = _write_shards(work / "questions", keys, executor.tasks)
     hashes = HashConfig(precision=32, hash_fc="sha1")
-    config = MinhashConfig(num_buckets=index.b, hashes_per_bucket=index.r, hash_config=hashes)
+    buckets, length = bands(settings)
+    config = MinhashConfig(num_buckets=buckets, hashes_per_bucket=length, hash_config=hashes)
     sketch = [JsonlReader(str(work / "questions")), Sketches(work / "sketches", config, settings)]
     run(sketch, executor, len(shards), work / "logs" / "sketches")
-    run([Bands(str(work / "sketches"), str(work / "pairs"), config=config)], executor, index.b, work / "logs" / "pairs")
+    run([Bands(str(work / "sketches"), str(work / "pairs"), config=config)], executor, buckets, work / "logs" / "pairs")
     for path in sorted((work / "pairs").glob("*.dups")):
         for group in _groups(path):
-            yield from combinations([shards[shard][place] for shard, place in group], 2)
+            yield [shards[shard][place] for shard, place in group]
 
 
 class Sketches(MinhashDedupSignature):

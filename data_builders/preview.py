@@ -17,7 +17,7 @@ from data_builders.account import Batch, batches_of
 from data_builders.clean import finish
 from data_builders.drafts import ROW_MODELS, Context, Draft, Row
 from data_builders.figures import texts_of
-from data_builders.tokens import LATER, find_tokenizer, load_tokenizer, picture
+from data_builders.tokens import LATER, picture
 from stemma.base_files import template_of
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_dicts
@@ -26,6 +26,7 @@ from stemma.rows import Dropped
 from stemma.runs import Run
 from stemma.stages import is_fresh
 from stemma.templates import Template
+from stemma.tokenizer import find_tokenizer, load_tokenizer
 from stemma.training_rows import sample
 
 LOOKED_AT = 500

@@ -1,43 +1,38 @@
 """Rows as tokens before anything trains, without torch: the proof on every row, and the picture of one.
 
-The one file here that knows `tokenizers`. A model made on the spot has no tokenizer yet when its data are built; there
-the same proof (stemma/training_rows.py) runs when training starts, as it always does.
+A model made on the spot has no tokenizer yet when its data are built; there the same proof (stemma/training_rows.py)
+runs when training starts, as it always does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
-
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING, Any
 
 from data_builders.drafts import Placed
 from stemma.axolotl import DEFAULTS
-from stemma.base_files import TOKENIZER, tokenizer_folder
+from stemma.base_files import TOKENIZER, added_first, tokenizer_folder
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.templates import Template
-from stemma.training_rows import Sample, Tokenize, count, sample, tokenizing
+from stemma.tokenizer import load_tokenizer
+from stemma.training_rows import Sample, count, sample, tokenizing
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 LATER = "no tokenizer yet: the same proof runs when training starts"
 
 
-def find_tokenizer(recipe: Recipe, run: Run) -> Path | None:
-    """The tokenizer of the recipe's base model where it lies whole on this machine; nothing is fetched."""
-    folder = tokenizer_folder(recipe, run)
-    return folder / TOKENIZER if folder else None
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(path))
-
-
 def refuse_unfit_template(recipe: Recipe, run: Run) -> None:
-    """Before any row is built: raises GateFailed when the template's first or stop token is not one of the model's."""
-    if found := _reading(recipe, run):
-        template, tokenize = found
-        count((), tokenize, template.first, template.stop(), 0)
+    """Before any row is built: raises GateFailed when the template's first or stop token is not one of the model's, and
+    UserError when the tokenizer begins every text with one that the template does not write."""
+    if recipe.base:
+        added_first(recipe, Template.read(recipe.template), adds=True)
+    if reading := _reading(recipe, run):
+        template, tokenizer = reading
+        added_first(recipe, template, adds=tokenizer.encode("a").tokens[:1] == [template.bos])
+        count((), tokenizing(tokenizer), template.first, template.stop(), 0)
 
 
 def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any]:
@@ -48,8 +43,8 @@ def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any
     reading = _reading(recipe, run)
     if reading is None:
         return {"said": LATER}
-    template, tokenize = reading
-    found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_model}
+    template, tokenize = reading[0], tokenizing(reading[1])
+    found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_name}
     for stage in recipe.training_stages():
         longest = (DEFAULTS | recipe.axolotl(stage))["sequence_len"]
         for part in ("train", "validation"):
@@ -59,12 +54,12 @@ def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any
     return found
 
 
-def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenize] | None:
-    """How the base model will read rows; None for one made on the spot, or not on this machine."""
+def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenizer] | None:
+    """What the base model will read rows with; None for one made on the spot, or not on this machine."""
     folder = None if recipe.base else tokenizer_folder(recipe, run)
     if folder is None:
         return None
-    return Template.read(recipe.template, folder), tokenizing(load_tokenizer(folder / TOKENIZER))
+    return Template.read(recipe.template, folder), load_tokenizer(folder / TOKENIZER)
 
 
 def picture(one: Sample, tokenizer: Tokenizer) -> Iterator[str]:

@@ -6,8 +6,9 @@ What is drawn is drawn by a hash of seed and row id, so it depends neither on th
 from __future__ import annotations
 
 import re
+from bisect import bisect, insort
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from random import Random
 from typing import Any, Literal
@@ -21,6 +22,9 @@ from stemma.rows import LETTERS, CorpusRow, McqRow, PreferenceRow, SftRow
 
 NEAR = 95.0
 """Percent of characters that two texts must share, in order, to be near copies."""
+
+NEIGHBOURS = 64
+"""Rows of a question before and behind a row that it is compared with, in two orders."""
 
 NOT_SAMPLED = "not sampled"
 
@@ -155,14 +159,37 @@ def drop_near_copies(rows: Sequence[Placed]) -> Sieved:
     """
     copies: list[Placed] = []
     for group in _grouped(rows, _must_be_equal).values():
-        originals: list[tuple[str, ...]] = []
+        originals = _Originals()
         for placed in group:
             texts = _compared(placed)
-            if any(all(map(_is_near, texts, original)) for original in originals):
+            if any(all(map(_is_near, texts, original)) for original in originals.beside(texts)):
                 copies.append(placed)
             else:
-                originals.append(texts)
+                originals.add(texts)
     return _without(rows, copies, "near copy of another row")
+
+
+class _Originals:
+    """Texts of one question, in order by how they begin and by how they end (the sorted neighbourhood method).
+
+    A text is compared with its NEIGHBOURS in both orders: with all where there are few, and not with a thousand others
+    where a template has made them.
+    """
+
+    def __init__(self) -> None:
+        self._by_begin: list[tuple[str, tuple[str, ...]]] = []
+        self._by_end: list[tuple[str, tuple[str, ...]]] = []
+
+    def add(self, texts: tuple[str, ...]) -> None:
+        insort(self._by_begin, ("\n".join(texts), texts))
+        insort(self._by_end, ("\n".join(texts)[::-1], texts))
+
+    def beside(self, texts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        """The nearest in each order."""
+        joined = "\n".join(texts)
+        for ordered, key in ((self._by_begin, joined), (self._by_end, joined[::-1])):
+            place = bisect(ordered, (key, texts))
+            yield from (other for _, other in ordered[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS])
 
 
 def _must_be_equal(placed: Placed) -> Hashable:

@@ -96,6 +96,8 @@ class Scored:
     samples: list[dict[str, Any]]
     right: dict[str, dict[str, bool]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    """The question each row belongs to, where a question has several rows: they are not independent."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from stemma.rows import Score
 from stemma.runs import digest_json, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
+from stemma.threads import cores, patient
 from stemma.weights import weights_of
 
 LOG_LINES = 15
@@ -93,7 +94,7 @@ def make_job(work: Work, variant: str, files: dict[str, Path]) -> Job:
     job = Job(
         variant=variant, kind="gguf" if variant.startswith("gguf-") else "hf", weights=str(weights),
         template=template.text, bos=template.bos, eos=template.eos, tasks=section.tasks,
-        data={task: str(path) for task, path in files.items()}, threads=section.threads or os.cpu_count() or 1,
+        data={task: str(path) for task, path in files.items()}, threads=section.threads or cores(),
         machine=platform.node(), digests=_digests(work, variant, weights, files), out="",
     )  # fmt: skip
     return job.model_copy(update={"out": str(work.run.root.parent / MEASURED / f"{job.key[:32]}.json")})
@@ -124,7 +125,7 @@ def measure(work: Work, job: Job) -> Measured:
 
 def _start(job_path: Path, log_path: Path, job: Job) -> None:
     offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    env = os.environ | offline | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(job.threads)}
+    env = os.environ | patient(os.environ) | offline | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(job.threads)}
     with log_path.open("w", encoding="utf-8") as log:
         command = [sys.executable, "-m", "eval.worker", str(job_path)]
         code = subprocess.run(

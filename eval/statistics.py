@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import comb, sqrt
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import sqrt
 
 import numpy as np
 
@@ -36,24 +37,51 @@ def bootstrap_mean(values: Sequence[float], groups: Sequence[str], seed: int) ->
     return float(low), float(high)
 
 
-def mcnemar_p(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Two-sided exact McNemar test: how likely so lopsided a set of changed answers is if neither is better."""
-    won = sum(a and not b for a, b in zip(first, second, strict=True))
-    lost = sum(b and not a for a, b in zip(first, second, strict=True))
-    changed = won + lost
-    tail = sum(comb(changed, k) for k in range(min(won, lost) + 1))
-    # Integers until the last division: 2.0 ** -changed underflows long before the counts get large.
-    return float(min(1.0, 2 * tail / 2**changed))
+def share_interval(hits: Sequence[bool], groups: Sequence[str], seed: int) -> Interval:
+    """95 % interval of a share whose trials come in groups, the pairs of a question.
+
+    One trial a group: Wilson's interval. Several: whole groups are resampled, since as many trials as there are pairs
+    would be too narrow, and as many as there are questions too wide. All hits alike leave nothing to resample, and
+    Wilson's interval over the groups stays honest.
+    """
+    share, distinct = sum(hits) / len(hits), len(set(groups))
+    if distinct == len(hits) or share in (0, 1):
+        return wilson(share, distinct)
+    return bootstrap_mean([float(hit) for hit in hits], groups, seed)
+
+
+def sign_flip_p(changes: Mapping[str, int]) -> float:
+    """Two-sided exact p-value of a paired comparison, from each group's wins minus losses.
+
+    If neither side is better, a group's change is as likely to be the opposite one. The sum of all changes under every
+    choice of signs is counted exactly, by convolution; p is the share of choices whose sum is as far from zero as the
+    one found. With one row a group this is McNemar's exact test.
+    """
+    sizes = [abs(change) for change in changes.values() if change]
+    found = abs(sum(changes.values()))
+    middle = sum(sizes)
+    chances = np.ones(1)
+    for size in sizes:
+        wider = np.zeros(len(chances) + 2 * size)
+        wider[: len(chances)] += chances / 2
+        wider[2 * size :] += chances / 2
+        chances = wider
+    apart = np.abs(np.arange(-middle, middle + 1))
+    return float(min(1.0, chances[apart >= found].sum()))
 
 
 def minus(found: Scored, chief: Scored, seed: int) -> list[Metric]:
-    """For each yes-or-no metric the paired difference to the merged model (bootstrap interval) and McNemar's p."""
+    """For each yes-or-no metric the paired difference to the merged model, with the rows of a question kept together:
+    bootstrap interval and exact p-value."""
     metrics = []
     for name, right in found.right.items():
         ids = [row for row in right if row in chief.right[name]]
-        ours, theirs = [right[row] for row in ids], [chief.right[name][row] for row in ids]
-        changes = [float(a) - float(b) for a, b in zip(ours, theirs, strict=True)]
-        interval = bootstrap_mean(changes, ids, seed)
+        changes = [int(right[row]) - int(chief.right[name][row]) for row in ids]
+        groups = [found.groups.get(row, row) for row in ids]
+        interval = bootstrap_mean(changes, groups, seed)
         metrics.append(Metric(f"{name}_minus_merged", sum(changes) / len(changes), len(ids), *interval))
-        metrics.append(Metric(f"{name}_minus_merged_p", mcnemar_p(ours, theirs), len(ids)))
+        by_group: Counter[str] = Counter()
+        for group, change in zip(groups, changes, strict=True):
+            by_group[group] += change
+        metrics.append(Metric(f"{name}_minus_merged_p", sign_flip_p(by_group), len(ids)))
     return metrics

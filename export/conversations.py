@@ -55,13 +55,14 @@ def read_trial(work: Work, merged: Path) -> Trial:
 
 
 def from_files(files: dict[str, Path]) -> list[list[Message]]:
-    """All conversations of the given test files (`{"sft": path, …}`), one from each set in turn."""
+    """All different conversations of the given test files (`{"sft": path, …}`), one from each set in turn: pairs share
+    their question and often the chosen answer, and what stands there twice proves nothing more."""
     lists = [_read(name, path) for name, path in files.items()]
     longest = max((len(conversations) for conversations in lists), default=0)
     mixed = [conversations[i] for i in range(longest) for conversations in lists if i < len(conversations)]
     if not mixed:
         raise UserError(Problem("data", "no test rows", "at least one", "give a data set a share in `parts.test`"))
-    return mixed
+    return list({tuple(messages): messages for messages in mixed}.values())
 
 
 def _read(name: str, path: Path) -> list[list[Message]]:

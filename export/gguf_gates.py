@@ -9,6 +9,7 @@ from export import Budget
 from export.conversations import Trial
 from export.parity import Gate, HandOver, Logits, drift_between
 from stemma.llama import Llama
+from stemma.templates import Template, question
 
 
 def gguf_gates(path: Path, trial: Trial, reference: Iterable[Logits], budget: Budget, threads: int) -> list[Gate]:
@@ -26,7 +27,9 @@ def _text_gates(model: Llama, hand_over: HandOver, trial: Trial) -> list[Gate]:
     found = [model.tokenize(prompt) + model.tokenize(answer) for prompt, answer in trial.texts]
     stop = model.tokenize(trial.template.stop())
     goes_on = len(stop) != 1 or not model.is_end(stop[0])
-    template_differs = model.metadata("tokenizer.chat_template") != trial.template.text
+    carried, probe = model.metadata("tokenizer.chat_template") or "", question("1 + 1?")
+    asked = Template(carried, model.token("bos"), model.token("eos")).render(probe, ask=True)
+    template_differs = carried != trial.template.carried or asked != trial.template.render(probe, ask=True)
     return [
         *hand_over.tokens(trial.ids, found, trial.bos),
         hand_over.at_most("stop tokens that do not end an answer", goes_on, 0, 1),

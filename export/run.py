@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from stemma.jsonl import write_json
 from stemma.runs import size_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
+from stemma.threads import cores
 
 SOURCE = ".source-F16.gguf"
 HINT = "hint: --force makes every file anew; export.gates.max_kl in the recipe sets other limits"
@@ -33,7 +33,7 @@ def run(work: Work) -> Result:
     gates = merge_gates(work, merged, trial)
     outputs = {"merged": "merged"} | _make_bitsandbytes(work, merged) | _make_gguf(work, merged)
     paths = {name: work.folder / path for name, path in outputs.items()}
-    gates += prove(work, paths, trial, _threads())
+    gates += prove(work, paths, trial, cores())
     sweep(work.folder)
     (work.folder / SOURCE).unlink(missing_ok=True)
     write_json(work.folder / "gates.json", [asdict(gate) for gate in gates])
@@ -63,18 +63,14 @@ def _make_gguf(work: Work, merged: Path) -> dict[str, str]:
     source = next(iter(floats.values()))
     for name in [name for name in types if name not in FLOAT_TYPES]:
         work.say(f"export: gguf-{name}")
-        publish(files[name], partial(quantise, source, type_name=name, threads=_threads()))
+        publish(files[name], partial(quantise, source, type_name=name, threads=cores()))
     return {f"gguf-{name}": path.name for name, path in files.items()}
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def _about(work: Work) -> dict[str, str]:
     """Lineage for the GGUF header: the manifest it comes from names everything before it."""
     stage, recipe = work.recipe.export.from_, work.recipe
-    origin = recipe.base_model if stage == "base" and not recipe.base else f"manifest {work.run.manifest(stage).key}"
+    origin = recipe.base_name if stage == "base" and not recipe.base else f"manifest {work.run.manifest(stage).key}"
     return {
         "general.name": recipe.name,
         "general.description": f"Made by Stemma from recipe {recipe.name}, stage {stage}, {origin}.",

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from report.evidence import Evidence, Record, Table
 from report.readable import size
+from stemma.peaks import PROCESS
 from stemma.plan import StagePlan
 from stemma.runs import Manifest
 
 Cell = int | float | str | None
+TOLERANCE = 0.25
+"""How far from what was expected a measured figure may be without a word."""
+RESIDENT = "resident memory"
 HEADS = ("Steps", "Tokens", "TFLOP", "TFLOP/s", "Seconds", "Memory of a process", "Disk", "Dollars")
 
 
@@ -29,23 +33,46 @@ class Costs:
     def flops_per_second(self) -> float | None:
         return self.flops / self.seconds if self.flops is not None and self.seconds else None
 
-    def cells(self) -> list[Cell]:
+    def figures(self) -> list[float | None]:
         """In the order of HEADS, without the dollars."""
+        return [self.steps, self.tokens, self.flops, self.flops_per_second, self.seconds, self.memory, self.disk]
+
+    def cells(self) -> list[Cell]:
+        """The same, to be read."""
         tera = [None if value is None else value / 1e12 for value in (self.flops, self.flops_per_second)]
         sizes = [None if value is None else size(value) for value in (self.memory, self.disk)]
         return [self.steps, self.tokens, *tera, self.seconds, *sizes]
 
 
 def recipe_costs(evidence: Evidence) -> Table:
-    """One line of what was expected of the recipe's training and formats, one of what came."""
+    """One line of what was expected of the recipe's training and formats, one of what came, and where these are more
+    than 25 % apart one that says why."""
     if evidence.plan is None:
         return Table(("Recipe", *HEADS), [])
-    pairs = [(expected(stage), measured(evidence, stage)) for stage in _stages(evidence)]
+    stages, name = _stages(evidence), evidence.recipe.name
+    pairs = [(expected(evidence, stage), measured(evidence, stage)) for stage in stages]
     outputs = evidence.manifests["export"].outputs
     formats = sum(evidence.plan.exports.values()), sum(outputs[name].bytes for name in evidence.recipe.exported())
     sides = [total(costs, of_formats) for costs, of_formats in zip(zip(*pairs, strict=True), formats, strict=True)]
     rows = zip(("expected", "measured"), sides, dollars(evidence), strict=True)
-    return Table(("Recipe", *HEADS), [[f"{evidence.recipe.name}, {n}", *c.cells(), d] for n, c, d in rows])
+    table: list[list[Cell]] = [[f"{name}, {side}", *costs.cells(), spent] for side, costs, spent in rows]
+    words = [dict.fromkeys(reasons) for reasons in zip(*(_reasons(evidence, stage) for stage in stages), strict=True)]
+    why = [", ".join(said) if far else None for said, far in zip(words, apart(*sides), strict=True)]
+    return Table(("Recipe", *HEADS), [*table, *([[f"{name}, why apart", *why, None]] if any(why) else [])])
+
+
+def apart(one: Costs, other: Costs) -> list[bool]:
+    """Which figures are further from what was expected than is to be passed over. What is not known is not."""
+    pairs = zip(one.figures(), other.figures(), strict=True)
+    return [bool(planned and came is not None and abs(came / planned - 1) > TOLERANCE) for planned, came in pairs]
+
+
+def _reasons(evidence: Evidence, stage: StagePlan) -> list[str]:
+    """What a stage's figures rest on, in the order of HEADS: the reason where they were not met."""
+    rows, packed = stage.amount.origin, evidence.recipe.axolotl(stage.stage).get("sample_packing")
+    steps = "packed rows leave places empty" if packed else f"{stage.stage}: {rows}"
+    memory = "expected are batches of the longest rows only"
+    return [steps, f"{stage.stage}: {rows}", f"{stage.stage}: {rows}", "", "", memory, "tokenizer's files not counted"]
 
 
 def planned(evidence: Evidence) -> Table:
@@ -53,10 +80,12 @@ def planned(evidence: Evidence) -> Table:
     rows: list[list[Cell]] = []
     for stage in _stages(evidence):
         facts, name = evidence.manifests[stage.stage].facts, stage.stage
-        rows.append([name, "trained weights", stage.trainable, facts["trainable"]["trainable_parameters"]])
-        pairs = zip(_names(facts), expected(stage).cells(), measured(evidence, stage).cells(), strict=True)
-        rows += [[name, measure, *pair] for measure, *pair in pairs]
-    return Table(("Stage", "Measure", "Planned", "Measured"), rows)
+        rows.append([name, "trained weights", stage.trainable, facts["trainable"]["trainable_parameters"], None])
+        sides = expected(evidence, stage), measured(evidence, stage)
+        why = [reason if far else None for reason, far in zip(_reasons(evidence, stage), apart(*sides), strict=True)]
+        columns = zip(_names(facts), *(side.cells() for side in sides), why, strict=True)
+        rows += [[name, *cells] for cells in columns]
+    return Table(("Stage", "Measure", "Planned", "Measured", "Why more than 25 % apart"), rows)
 
 
 def _names(facts: Record) -> list[str]:
@@ -65,8 +94,11 @@ def _names(facts: Record) -> list[str]:
     return [*tokens, f"memory of one process at most ({of})", "disk: adapter and merged model"]
 
 
-def expected(stage: StagePlan) -> Costs:
-    return Costs(stage.steps, stage.tokens, stage.flops, None, stage.memory.total, stage.left)
+def expected(evidence: Evidence, stage: StagePlan) -> Costs:
+    """What `plan` says. Without a GPU all that the process holds is measured, so what it imports is expected too."""
+    of = evidence.manifests[stage.stage].facts.get("peak_memory", {}).get("of")
+    memory = stage.memory.total + (PROCESS["training"] if of == RESIDENT else 0)
+    return Costs(stage.steps, stage.tokens, stage.flops, None, memory, stage.left)
 
 
 def measured(evidence: Evidence, stage: StagePlan) -> Costs:

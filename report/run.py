@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from report.evidence import Evidence
 from report.page import HTML, MARKDOWN, render
+from report.planned import RESIDENT
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts, read_json, write_text
 from stemma.plan import Asked, Plan, plan
@@ -39,8 +40,10 @@ def gather(work: Work) -> Evidence:
 def planned(work: Work, manifests: dict[str, Manifest]) -> Plan | None:
     """What was to be expected, from the data and the recipe alone."""
     trained = work.recipe.training_stages()
-    gpus = max((manifests[stage].facts.get("processes", 1) for stage in trained), default=1)
+    facts = [manifests[stage].facts for stage in trained]
+    gpus = max((of.get("processes", 1) for of in facts), default=1)
+    cpu = any(of.get("peak_memory", {}).get("of") == RESIDENT for of in facts)
     try:
-        return plan(work.recipe, work.run, Asked(gpus))
+        return plan(work.recipe, work.run, Asked(gpus, cpu=cpu))
     except UserError:  # shapes or settings that `plan` does not know: nothing was expected
         return None

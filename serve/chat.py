@@ -6,7 +6,6 @@ what answers.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -16,6 +15,7 @@ from stemma.recipe import Recipe
 from stemma.rows import Message
 from stemma.runs import Run
 from stemma.templates import Template
+from stemma.threads import cores
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS = 512
@@ -46,9 +46,9 @@ class Chat:
     def _user(self, question: str) -> Message:
         if not question.strip():
             raise UserError(Problem("the question", "it is empty", "some text"))
-        first = self._template.first
-        if first and first in question:
-            raise UserError(Problem("the question", f"it holds the control token {first}", "plain text"))
+        control = {self._template.bos, self._template.stop()} - {""}
+        if held := [token for token in sorted(control) if token in question]:
+            raise UserError(Problem("the question", f"it holds the control token {held[0]}", "plain text"))
         return Message(role="user", content=question)
 
     def prompt_ids(self) -> list[int]:
@@ -91,7 +91,7 @@ def open_shipped(recipe: Recipe, run: Run) -> Llama:
     if ship not in run.manifest("export").outputs:
         hint = f"run `make export RECIPE={recipe.name}`"
         raise UserError(Problem(str(run.folder("export")), f"no `{ship}` among what was exported", f"`{ship}`", hint))
-    return Llama(run.output("export", ship), CONTEXT_TOKENS, os.cpu_count() or 1)
+    return Llama(run.output("export", ship), CONTEXT_TOKENS, cores())
 
 
 def template_of(llama: Llama) -> Template:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
 from stemma.recipe import Recipe
 from stemma.runs import Run
@@ -29,6 +30,17 @@ def template_of(recipe: Recipe, run: Run) -> Template:
         return Template.read(recipe.template)
     folder = tokenizer_folder(recipe, run)
     return Template.read(recipe.template, folder) if folder else Template.unfilled(recipe.template)
+
+
+def added_first(recipe: Recipe, template: Template, adds: bool) -> str:
+    """What the tokenizer itself puts in front of every text, if it `adds` a first token. Raises UserError where the
+    template does not begin with that token: TRL and llama.cpp would put it there, and the other half of training not.
+    """
+    if adds and not template.first:
+        found = f"it does not begin with `{template.bos}`, which this model's tokenizer puts before every text"
+        hint = "begin it with `{{- bos_token -}}`, or take the template of the model's family"
+        raise UserError(Problem(recipe.chat_template, found, "a template that begins with bos_token", hint))
+    return template.first if adds else ""
 
 
 def lacks_padding(folder: Path) -> bool:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from stemma.cluster import Cluster, read_cluster
 from stemma.foreseen import forecast_lines
+from stemma.keys import upstream
 from stemma.quiet import quieten
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.show import states
-from stemma.stages import chain, execute, upstream
+from stemma.stages import chain, execute
 
 Say = Callable[[str], None]
 

@@ -138,7 +138,7 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
 def warnings(recipe: Recipe) -> list[str]:
     """What works but is rarely meant."""
     name = recipe.base_model
-    loose = name and not recipe.base_revision and not Path(name).is_dir()
+    loose = name and not recipe.base_revision and not recipe.is_base_local
     found = [f"`base_model: {name}` without `base_revision`: the weights may change on the hub"] if loose else []
     return found + [
         f"{stage}: `deepspeed: {recipe.axolotl(stage)['deepspeed']}`: ZeRO-3 gathers all weights in "

@@ -15,7 +15,9 @@ import click
 import typer
 
 from stemma import ROOT
+from stemma.cli_models import import_, real
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.threads import patient
 
 if TYPE_CHECKING:
     from stemma.recipe import Recipe
@@ -56,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Our own bugs keep their traceback."""
     if str(ROOT) not in sys.path:  # the console script starts in its own folder; the stages lie in the checkout
         sys.path.insert(0, str(ROOT))
+    os.environ.update(patient(os.environ))  # before torch or llama.cpp is loaded, here or in a child
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:
@@ -186,6 +189,10 @@ def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun =
     bring(opened, run, chain(opened), Order(say, force, dry_run))
 
 
+app.command("import")(import_)
+app.command()(real)
+
+
 @app.command()
 def rehearse(
     recipe: Name,
@@ -216,10 +223,14 @@ def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUN
 
 
 @app.command()
-def demo(recipe: Name = "tiny", question: str = "What is 12 + 7?", set_: Set = None, runs: Runs = RUNS) -> None:
-    """The whole chain, then one answer of the shipped model on the CPU."""
+def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
+    """The whole chain, then test questions drawn by seed and the README's example, asked of the shipped model."""
+    from serve import exam
+
     all_(recipe, set_, runs=runs)
-    chat(recipe, question, set_, runs)
+    opened, run = _open(recipe, set_, runs)
+    as_shipped = opened.name == exam.EXAMPLE.recipe and not set_
+    exam.main(opened, run, exam.EXAMPLE if as_shipped else None)
 
 
 @app.command()

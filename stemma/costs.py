@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stemma.shapes import Shapes
+from stemma.activations import activation_bytes, logit_bytes
+from stemma.shapes import DTYPE_BYTES, Shapes
+from stemma.training import FP32, Training
 
 BITS = {"F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K": 5.5, "Q4_K": 4.5}
 """Bits a weight of GGUF's blocks, scales included (ggml-common.h: e.g. Q6_K is 210 bytes for 256 weights)."""
 NF4_BITS = 4 + 8 / 64 + 32 / (64 * 256)
 """Double quantisation: an 8-bit scale for 64 weights, an fp32 one for 256 of those (Dettmers et al. 2023, §3)."""
-FP32 = 4
-TILE_BYTES = 256 << 20
-"""Of logits held at once on a GPU by the chunked loss."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training stage's settings as far as they cost. `rank` 0 trains every weight."""
-
-    shapes: Shapes
-    rank: int
-    targets: tuple[str, ...]
-    preference: bool
-    precomputed: bool
-    """The reference's log-probabilities are computed once, not at every epoch."""
-    checkpointing: bool
-    chunked: bool
-    """Log-probabilities by Stemma's DPO trainer, tile by tile, without a tensor of all logits."""
-    fused: bool
-    """Liger's fused linear cross-entropy: chunk by chunk, likewise."""
-    length: int
-    """Tokens a sequence may have."""
-    sequences: int
-    """Sequences in one micro-batch; of a preference row there are two."""
-    bytes: int
-    """Bytes a value of activations and unquantised weights."""
-    quantised: str | None
-    moments: int
-    """Bytes of optimizer state a trained weight."""
-    zero: int
-    gpus: int
-
-    @property
-    def trainable(self) -> int:
-        if not self.rank:
-            return self.shapes.parameters()
-        return self.shapes.adapter_parameters(self.rank, self.targets)
+QUANTISED = {"int8": (8.0, FP32, 0), "nf4": (NF4_BITS, 0, 1250)}
+"""As bitsandbytes 0.50.2 saves them: bits a weight of the layers' matrices, bytes an output row (int8: its scale), and
+bytes a matrix (nf4: two tables of 256 and 16 values and a description)."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +35,46 @@ class Memory:
         return self.weights + self.adapter + self.optimizer + self.activations + self.logits
 
 
-def products(shapes: Shapes) -> int:
-    """Weights that multiply every token: all matrices and the head; the embedding is only looked up."""
-    return shapes.linear_parameters() + shapes.embedding()
-
-
 def forward_flops(shapes: Shapes, tokens: float, length: float) -> float:
-    """2 x weights a token, and for causal attention 2 x layers x length x width (Kaplan et al. 2020, table 1)."""
-    return tokens * 2 * (products(shapes) + shapes.layers * length * shapes.attention_width)
+    """Of every token through layers and head: 2 x weights a token (the embedding is only looked up), and for causal
+    attention 2 x layers x length x width (Kaplan et al. 2020, table 1)."""
+    dense = shapes.linear_parameters() + shapes.embedding()
+    return tokens * 2 * (dense + shapes.layers * length * shapes.attention_width)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One forward pass: positions through the layers, and its FLOPs by part."""
+
+    positions: float
+    layers: float
+    attention: float
+    head: float
+
+    @property
+    def total(self) -> float:
+        return self.layers + self.attention + self.head
+
+
+def forward(training: Training, tokens: float, length: float) -> Forward:
+    """Of `tokens` in sequences of `length`, prompts counted with each answer, as this trainer computes it.
+
+    A pair of prompt p and answers of a tokens is 2(p + a) positions, joined p + 2a. Position i attends to i others, at
+    4 x layers x width FLOPs each (scores and values): (p + a)^2 in all, joined p^2 / 2 + 2pa + a^2. The head costs
+    2 x vocabulary x width a position: every one by transformers' and TRL 1.9's losses and Liger's, those that
+    predict an answer's token by Stemma's own trainer.
+    """
+    shapes, answer = training.shapes, length * training.answers
+    prompt, pairs = length - answer, tokens / length / 2
+    positions = pairs * (prompt + 2 * answer) if training.shared else tokens
+    keys = pairs * ((prompt**2 / 2 + 2 * prompt * answer + answer**2) if training.shared else length**2)
+    scored = tokens * training.answers if training.chunked else positions
+    return Forward(
+        positions=positions,
+        layers=2 * shapes.linear_parameters() * positions,
+        attention=4 * shapes.layers * shapes.attention_width * keys,
+        head=2 * shapes.embedding() * scored,
+    )
 
 
 def training_flops(training: Training, tokens: float, epochs: float, length: float) -> float:
@@ -83,15 +82,16 @@ def training_flops(training: Training, tokens: float, epochs: float, length: flo
 
     Backward is twice the forward: one product for the activations' gradient, one for the weights' (Kaplan et al. 2020):
     6ND in all. LoRA's frozen matrices need only the first, so 4ND, while attention has no weights and costs its
-    two either way. An adapter's own weights pay all three. Checkpointing computes the forward again (Chen et al. 2016).
-    DPO also runs the reference forward (Rafailov et al. 2023, equation 7): 2ND an epoch, or once if precomputed.
+    two either way. An adapter's own weights pay all three. Checkpointing computes the layers again, not the head (Chen
+    et al. 2016). DPO also runs the reference forward (Rafailov et al. 2023, equation 7): 2ND an epoch, or once if
+    precomputed.
     """
-    forward = forward_flops(training.shapes, tokens, length)
-    dense = 2 * products(training.shapes) * tokens
-    total = 3 * forward - (dense if training.rank else 0) + (6 * training.trainable * tokens if training.rank else 0)
-    total += forward if training.checkpointing else 0
+    one = forward(training, tokens, length)
+    dense = one.layers + one.head
+    total = 3 * one.attention + (2 * dense + 6 * training.trainable * one.positions if training.rank else 3 * dense)
+    total += one.layers + one.attention if training.checkpointing else 0
     if training.preference:
-        total += forward / max(epochs, 1) if training.precomputed else forward
+        total += one.total / max(epochs, 1) if training.precomputed else one.total
     return total
 
 
@@ -114,38 +114,14 @@ def memory(training: Training) -> Memory:
     )
 
 
-def activation_bytes(training: Training) -> int:
-    """What the layers keep for the backward pass, after Korthikanti et al. 2022, section 4.1, for this kind of layer:
-    no dropout, scaled-dot-product attention (no length x length matrix), a gated MLP. A layer keeps, a token: the
-    inputs of two norms and of both blocks (4 hidden), queries, keys, values and the attention's output, and of the
-    MLP gate, up, activated gate and their product (4 inner). Checkpointing keeps each layer's input and one layer."""
-    shapes = training.shapes
-    attention = 2 * shapes.attention_width + 2 * shapes.key_value_heads * shapes.head_size
-    layer = 4 * shapes.hidden + attention + 4 * shapes.inner
-    a_token = shapes.layers * shapes.hidden + layer if training.checkpointing else shapes.layers * layer
-    return training.sequences * training.length * a_token * training.bytes
-
-
-def logit_bytes(training: Training) -> int:
-    """Of every position the logits, their fp32 copy, and the gradients of both (transformers 5.16 upcasts in
-    `loss_utils.ForCausalLMLoss`, TRL 1.9 in `selective_log_softmax`). The chunked loss keeps
-    a tile, and of every position the hidden state's gradient (`stemma/plugin/logps.py`); so does Liger's, whose chunk
-    is a power of 2 near positions x hidden / vocabulary (liger_kernel 0.8.1, `fused_linear_cross_entropy_forward`)."""
-    positions = training.sequences * training.length
-    values = positions * training.shapes.vocabulary
-    if training.chunked:
-        return positions * training.shapes.hidden * FP32 + min(TILE_BYTES, values * FP32)
-    if training.fused:
-        chunk = 2 ** math.ceil(math.log2(positions / math.ceil(training.shapes.vocabulary / training.shapes.hidden)))
-        return (positions * training.shapes.hidden + chunk * training.shapes.vocabulary) * training.bytes
-    return values * 2 * (training.bytes + (FP32 if training.bytes < FP32 else 0))
-
-
 def weight_bytes(shapes: Shapes, quantised: str | None, other: int) -> int:
     """The model with its layers' matrices in `int8` or `nf4` and the rest (embedding, head, norms) in `other` bytes."""
-    bits = {None: 8.0 * other, "int8": 8.0, "nf4": NF4_BITS}[quantised]
-    rest = shapes.parameters() - shapes.linear_parameters()
-    return round(shapes.linear_parameters() * bits / 8) + rest * other
+    if quantised is None:
+        return shapes.parameters() * other
+    bits, a_row, a_matrix = QUANTISED[quantised]
+    rows = shapes.layers * sum(out for _, out in shapes.linears().values())
+    packed = shapes.linear_parameters() * bits / 8 + rows * a_row + shapes.layers * len(shapes.linears()) * a_matrix
+    return round(packed) + (shapes.parameters() - shapes.linear_parameters()) * other
 
 
 def gguf_bytes(shapes: Shapes, kind: str) -> int:
@@ -180,8 +156,8 @@ def stage_bytes(training: Training, saves: int) -> int:
 
 
 def export_bytes(shapes: Shapes, export: Mapping[str, Any]) -> dict[str, int]:
-    """Every format the export section asks for."""
-    merged = {"float32": 4, "bfloat16": 2, "float16": 2}[export["merge"]["dtype"]]
+    """Every format the export section asks for. bitsandbytes leaves embedding, head and norms in the merge's dtype."""
+    merged = DTYPE_BYTES[export["merge"]["dtype"]]
     found = {"merged": shapes.parameters() * merged}
-    found |= {f"bnb-{kind}": weight_bytes(shapes, kind, 2) for kind in export["bitsandbytes"]}
+    found |= {f"bnb-{kind}": weight_bytes(shapes, kind, merged) for kind in export["bitsandbytes"]}
     return found | {f"gguf-{kind}": gguf_bytes(shapes, kind) for kind in export["gguf"]["types"]}

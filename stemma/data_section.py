@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from stemma import ROOT
 from stemma.rows import Split
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -58,8 +59,17 @@ class SourceOptions(Section):
     """The data's licence as an SPDX identifier, where the source does not know it, e.g. `CC-BY-4.0`."""
 
     def files(self, root: Path) -> list[Path]:
-        """The files it reads: part of what makes the data stage stale."""
+        """The data files it reads."""
         return []
+
+    def own_files(self) -> list[Path]:
+        """The project's own files that decide its rows: prompts, exercises."""
+        return []
+
+    def named_files(self, root: Path) -> dict[str, Path]:
+        """All of them, by names that hold no place: part of what makes the data stage stale."""
+        below = {path.relative_to(root).as_posix(): path for path in self.files(root)}
+        return below | {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
 
 
 def _parse_source(value: Any) -> Any:
@@ -192,6 +202,9 @@ class Generator(Section):
 OPERATIONAL = {"mode", "concurrency", "timeout_seconds", "limits", "prices", "max_cost_usd"}
 """Settings of the generator that change how fast and how dear it is, not what it says: they make nothing stale."""
 
+PATHS = ("path", "frozen_test")
+"""Settings that may hold an absolute path."""
+
 
 class DataSection(Section):
     root: str = "."
@@ -214,15 +227,39 @@ class DataSection(Section):
         named = {"corpus": self.corpus, "sft": self.sft, "dpo": self.dpo, "mcq": self.mcq}
         return {name: dataset for name, dataset in named.items() if dataset is not None}
 
-    def files(self) -> list[Path]:
-        """Every file the sets are built from."""
+    def files(self) -> dict[str, Path]:
+        """Every file the sets are built from, by the source that reads it and its name there."""
         root = Path(self.root)
-        sources = [source for dataset in self.sets().values() for source in dataset.sources]
-        sources += self.decontaminate.against if self.decontaminate else []
-        frozen = [root / self.frozen_test] if self.frozen_test else []
-        return sorted({*frozen, *(path for source in sources for path in source.files(root))})
+        sources = {name: dataset.sources for name, dataset in self.sets().items()}
+        sources |= {"decontaminate": self.decontaminate.against} if self.decontaminate else {}
+        found = {"data.frozen_test": root / self.frozen_test} if self.frozen_test else {}
+        for kind, listed in sources.items():
+            for number, source in enumerate(listed):
+                named = source.named_files(root)
+                found |= {f"data.{kind}[{number}]: {name}": path for name, path in named.items()}
+        return found
 
     def content(self) -> dict[str, Any]:
         """The settings that decide what the rows are: the freshness key's part."""
         told: dict[str, Any] = {name: {"expected_rows"} for name in ("corpus", "sft", "dpo", "mcq")}
-        return self.model_dump(mode="json", exclude=told | {"root": True, "executor": True, "generator": OPERATIONAL})
+        exclude = told | {"root": True, "executor": True, "generator": OPERATIONAL}
+        found: dict[str, Any] = _without_places(self.model_dump(mode="json", exclude=exclude))
+        return found
+
+
+def placeless(path: str) -> str:
+    """A path as a key tells it: as the recipe has it, but of an absolute one no more than the name. Its content is told
+    by its digest."""
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def _without_places(value: Any) -> Any:
+    """Settings as they are, but for absolute paths in them."""
+    if isinstance(value, list):
+        return [_without_places(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    named = {name: inner for name, inner in value.items() if name in PATHS and isinstance(inner, str)}
+    return {name: _without_places(inner) for name, inner in value.items()} | {
+        name: placeless(path) for name, path in named.items()
+    }

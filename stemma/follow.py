@@ -16,9 +16,10 @@ from stemma.child import COMPLETED
 from stemma.cluster import MEETING_SECONDS, Cluster
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json
+from stemma.keys import key_of, upstream
 from stemma.recipe import Recipe
 from stemma.runs import MANIFEST, Run
-from stemma.stages import BEGUN, TRAINED, has, key_of, upstream
+from stemma.stages import BEGUN, TRAINED, has
 
 LOOK_SECONDS, TELL_SECONDS = 1.0, 60.0
 

@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from stemma.errors import Problem, UserError
 
-Row = TypeVar("Row", bound=BaseModel)
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Row = TypeVar("Row", bound="BaseModel")
 
 PROBLEMS_SHOWN = 20
 
@@ -47,7 +48,7 @@ def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
     count = 0
     with atomic(path) as stream:
         for row in rows:
-            value = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
+            value = row if isinstance(row, dict) else row.model_dump(mode="json")
             stream.write(json.dumps(value, ensure_ascii=False) + "\n")
             count += 1
     return count
@@ -123,6 +124,8 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
 
 
 def _as_row(text: str, where: str, model: type[Row]) -> Row:
+    from pydantic import ValidationError  # JSON itself is read and written without it, on a bare GPU machine
+
     value = parse_object(text, where)
     try:
         return model.model_validate(value)

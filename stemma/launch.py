@@ -22,6 +22,7 @@ from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json
 from stemma.precision import cpu_has_bfloat16, settle
 from stemma.runs import digest_json
+from stemma.threads import patient
 
 INVITATION = "invitation.json"
 RAYS_OWN = ("GPUS", "NNODES")
@@ -172,7 +173,15 @@ def environment(config: dict[str, Any], folder: Path, cluster: Cluster) -> dict[
         quiet["GLOO_SOCKET_IFNAME"] = name
     quiet["STEMMA_PID"] = str(os.getpid())  # a trainer still starting when we are killed must know
     given = {name: value for name, value in os.environ.items() if name != "ACCELERATE_USE_CPU"}  # no DeepSpeed with it
-    return {**given, **quiet, **caches, "HF_HUB_OFFLINE": "1", "PATH": binaries, "PYTHONPATH": str(ROOT)}
+    return {
+        **given,
+        **patient(given),
+        **quiet,
+        **caches,
+        "HF_HUB_OFFLINE": "1",
+        "PATH": binaries,
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 def why(output: Path, log: Path, code: int) -> str:

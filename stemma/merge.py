@@ -147,9 +147,9 @@ def copy_tokenizer(source: Path, target: Path, template: Template) -> None:
         added = read_json(source / "tokenizer.json")["added_tokens"]
         config["added_tokens_decoder"] = {str(t["id"]): {field: t[field] for field in TOKEN_FIELDS} for t in added}
     config.pop("vocab_file", None)
-    config["chat_template"] = template.text
+    config["chat_template"] = template.carried
     write_json(target / "tokenizer_config.json", config)
-    (target / "chat_template.jinja").write_text(template.text, encoding="utf-8")
+    (target / "chat_template.jinja").write_text(template.carried, encoding="utf-8")
 
 
 def _write_generation_config(source: Path, target: Path, template: Template) -> None:

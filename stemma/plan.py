@@ -7,25 +7,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stemma import axolotl
+from stemma.activations import uses_eager
 from stemma.amounts import Amount, amount
 from stemma.check import zero_stage
-from stemma.costs import Memory, Training, export_bytes, left_bytes, memory, stage_bytes, training_flops
+from stemma.costs import Memory, export_bytes, left_bytes, memory, stage_bytes, training_flops
 from stemma.dpo_section import DpoTrainer
 from stemma.errors import Problem, UserError
 from stemma.foreseen import NOT_COUNTED, Foreseen
+from stemma.peaks import PROCESS, peaks
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.shapes import ATTENTION, MLP, Shapes, read_shapes
+from stemma.training import Training
 
 LINEARS = (*ATTENTION, *MLP)
 UNCOUNTED = ("lora_modules_to_save", "lora_target_parameters", "peft_use_dora")
 """Settings that train more than LoRA's own pairs, which these formulas do not know."""
 MOMENTS = {"8bit": 2, "sgd": 0, "adafactor": 0, "lion": 4}
 """Bytes of state a trained weight, by a part of the optimizer's name; Adam's two fp32 moments are 8."""
+
+
+MASKED = ("sdpa", "eager")
+"""Attention that takes a mask of its own, as joined pairs need."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Asked:
     gpus: int = 1
     tflops: float | None = None
     """What one GPU does in a second, e.g. the measured peak of its matrix products."""
+    cpu: bool = False
+    """It trains without a GPU: smaller buffers, and memory is all that the process holds."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,21 @@ class Plan:
     shapes: Shapes
     stages: Sequence[StagePlan]
     exports: Mapping[str, int]
+    peaks: Mapping[str, Mapping[str, int]]
+    """By stage what its parts need, training aside (`stemma.peaks`)."""
     data: Foreseen
 
     @property
     def disk(self) -> int:
         """Bytes of all stages and formats."""
         return sum(stage.disk for stage in self.stages) + sum(self.exports.values())
+
+    def peak(self, stage: str, cpu: bool = True) -> int | None:
+        """Bytes that a stage's fullest process holds: the training, or what follows it. None: not counted, e.g. data.
+        With a GPU (`cpu` False) the training's are there and not counted."""
+        needs = [PROCESS["engines"] + count for count in self.peaks.get(stage, {}).values()]
+        trained = [one.memory.total for one in self.stages if cpu and one.stage == stage]
+        return max([*needs, *(PROCESS["training"] + count for count in trained)], default=None)
 
     @property
     def flops(self) -> float | None:
@@ -80,8 +98,8 @@ def plan(recipe: Recipe, run: Run, asked: Asked, data: Foreseen = NOT_COUNTED) -
     shapes = read_shapes(recipe, run)
     names = [*(["base"] if recipe.base else []), *recipe.training_stages()]
     amounts = {name: amount(recipe, run, name, data.counted) for name in names}
-    stages = [_stage(recipe, name, amounts[name], (shapes, asked.gpus)) for name in names]
-    return Plan(shapes, stages, export_bytes(shapes, recipe.export.model_dump()), data)
+    stages = [_stage(recipe, name, amounts[name], (shapes, asked)) for name in names]
+    return Plan(shapes, stages, export_bytes(shapes, recipe.export.model_dump()), peaks(recipe, shapes), data)
 
 
 def count_weights(recipe: Recipe, run: Run, stage: str) -> tuple[int, int] | str:
@@ -96,10 +114,13 @@ def count_weights(recipe: Recipe, run: Run, stage: str) -> tuple[int, int] | str
     return training.trainable, training.shapes.parameters() + training.trainable
 
 
-def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, int]) -> StagePlan:
+def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, Asked]) -> StagePlan:
     keys = axolotl.DEFAULTS | recipe.axolotl(stage)
-    training = read_training(recipe, stage, keys, machine)
-    packed = found.tokens / training.length if keys.get("sample_packing") else 1.0  # slots a row takes
+    packed = found.tokens / keys["sequence_len"] if keys.get("sample_packing") else 1.0  # slots a row takes
+    length = keys["sequence_len"] if keys.get("sample_packing") else math.ceil(found.longest)
+    shapes, asked = machine
+    training = read_training(recipe, stage, keys, (shapes, asked.gpus))
+    training = replace(training, answers=found.answer / found.tokens, length=length, cpu=asked.cpu)
     row_tokens = found.tokens * (2 if training.preference else 1)
     rows = None if found.rows is None else math.ceil(found.rows * packed)
     steps = keys.get("max_steps") or (None if rows is None else count_steps(rows, keys, training.gpus))
@@ -133,11 +154,15 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
     uncounted = [key for key in UNCOUNTED if keys.get(key)]
     if uncounted:
         raise UserError(Problem(recipe.path.name, f"{stage}: `plan` does not count `{'`, `'.join(uncounted)}`"))
+    attention = recipe.axolotl(stage).get("attn_implementation")
     ours = recipe.dpo.trainer if stage == "dpo" and recipe.dpo else "stock"
+    chunked = preference and bool(
+        keys.get("adapter")
+    )  # of a whole model that is trained the stock trainer takes the loss
     trainer = DpoTrainer(chunked_logps=False, precompute_reference=False) if isinstance(ours, str) else ours
     return Training(
         shapes=shapes, rank=keys.get("lora_r", 8) if keys.get("adapter") else 0, targets=_targets(recipe, stage, keys),
-        preference=preference, chunked=trainer.chunked_logps,
+        preference=preference, chunked=chunked and trainer.chunked_logps,
         fused=bool(keys.get("liger_fused_linear_cross_entropy")),
         precomputed=trainer.precompute_reference or bool(keys.get("precompute_ref_log_probs")),
         checkpointing=bool(keys.get("gradient_checkpointing")), length=keys["sequence_len"],
@@ -145,6 +170,8 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
         bytes=2 if keys.get("bf16", "auto") or keys.get("fp16") else 4, quantised=_quantised(keys),
         moments=next((count for part, count in MOMENTS.items() if part in optimizer), 8),
         zero=zero_stage(recipe.path.parent / keys["deepspeed"]) if keys.get("deepspeed") else 0, gpus=gpus,
+        shared=chunked and trainer.chunked_logps and trainer.shared_prompts and attention in (None, *MASKED),
+        eager=uses_eager(shapes, attention), dropout=bool(keys.get("lora_dropout")), liger=_liger(keys),
     )  # fmt: skip
 
 
@@ -157,6 +184,10 @@ def _targets(recipe: Recipe, stage: str, keys: Mapping[str, Any]) -> tuple[str, 
         found = f"{stage}: lora_target_modules {', '.join(unknown) or 'not given'}"
         raise UserError(Problem(recipe.path.name, found, f"some of {', '.join(LINEARS)}"))
     return given
+
+
+def _liger(keys: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(key.removeprefix("liger_") for key, value in keys.items() if key.startswith("liger_") and value)
 
 
 def _quantised(keys: Mapping[str, Any]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stemma.costs import Memory
 from stemma.foreseen import Foreseen
+from stemma.peaks import PROCESS, highest
 from stemma.plan import Asked, Plan, StagePlan
 from stemma.recipe import Recipe
 from stemma.table import UNKNOWN, aligned
@@ -25,12 +26,23 @@ def written(recipe: Recipe, plan: Plan, asked: Asked) -> str:
         head, "", *aligned(TRAINING, [_costs(stage, asked) for stage in plan.stages]),
         f"floor: {speed}, on {asked.gpus} GPU(s); the best published LoRA runs take about twice as long", "",
         *aligned((f"{unit} a GPU", *MEMORY), [[stage.stage, *_memory(stage.memory, unit)] for stage in plan.stages]),
-        "sequences at full length: the most a step can need, shorter rows need less", "",
+        "batches of the longest rows (packed, or no rows known yet: of sequence_len tokens), the most a step can need",
+        f"{unit} behind the training at most: {_behind(plan, unit)}",
+        f"beside these a process holds {_itself('engines')}, one that trains {_itself('training')}", "",
         f"{unit} on disk: {' · '.join(f'{name} {_size(count, unit)}' for name, count in disk)}",
         *([f"data: not counted, {plan.data.uncounted}"] if plan.data.uncounted else []),
         f"API: {dollars(plan.data)}; {plan.data.said}", "",
         f"in all: {_compute(plan, asked)} · {_size(plan.disk, unit)} {unit} on disk · {dollars(plan.data)}", "",
     ])  # fmt: skip
+
+
+def _behind(plan: Plan, unit: str) -> str:
+    found = {stage: highest(parts) for stage, parts in plan.peaks.items()}
+    return " · ".join(f"{stage} {_size(count, unit)} ({part})" for stage, (part, count) in found.items())
+
+
+def _itself(kind: str) -> str:
+    return f"{PROCESS[kind] / 1e9:.2f} GB itself"
 
 
 def dollars(data: Foreseen) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from stemma.data_section import DataSection, Section
+from stemma.data_section import DataSection, Section, placeless
 from stemma.dpo_section import DpoTrainer
 from stemma.sweep_section import Sweep
 
@@ -190,6 +190,16 @@ class Recipe(Section):
         return Path(self.base_model) if self.base_model and Path(self.base_model).is_dir() else None
 
     @property
+    def is_base_local(self) -> bool:
+        """Whether `base_model` is a folder: one that is there, or a path, as no model's name on the hub begins."""
+        return self.base_folder is not None or bool(self.base_model and self.base_model.startswith(("/", ".", "~")))
+
+    @property
+    def base_name(self) -> str | None:
+        """`base_model` without a place: the hub's name, or that of a local folder."""
+        return Path(self.base_model).absolute().name if self.base_model and self.is_base_local else self.base_model
+
+    @property
     def template(self) -> Path:
         """The chat template's file."""
         return self.path.parent / self.chat_template
@@ -201,15 +211,16 @@ class Recipe(Section):
         return {**self.train, **self.stage(stage).axolotl}
 
     def section(self, stage: str) -> dict[str, Any]:
-        """All recipe settings the stage's work depends on: the recipe's part of its freshness key."""
+        """All recipe settings the stage's work depends on: the recipe's part of its freshness key. It holds no place:
+        what a path or a local folder means is told by its content."""
         shared: dict[str, Any] = {"seed": self.seed}
         if stage == "data":
             return shared | {"data": self.data.content()}
         if stage == "base":
-            return shared | {"base": self.base.model_dump(mode="json") if self.base else None}
+            return shared | {"base": _without_place(self.base.model_dump(mode="json")) if self.base else None}
         if stage in TRAINING:
             own = self.stage(stage).model_dump(mode="json", include=set(type(self.stage(stage)).model_fields))
-            return shared | self._start() | own | {"axolotl": self.axolotl(stage)}
+            return shared | self._start() | own | {"axolotl": _without_place(self.axolotl(stage))}
         if stage == "export":
             # The name stands in the files' names and metadata, so another recipe's export cannot be taken over.
             exported = {"name": self.name, "export": self.export.model_dump(mode="json", by_alias=True)}
@@ -218,13 +229,18 @@ class Recipe(Section):
         return scored if stage == "eval" else scored | {"export": self.export.model_dump(mode="json", by_alias=True)}
 
     def _start(self) -> dict[str, Any]:
-        return {"base_model": self.base_model, "base_revision": self.base_revision}
+        return {"base_model": None if self.is_base_local else self.base_model, "base_revision": self.base_revision}
 
-    def files(self, stage: str) -> list[Path]:
-        """The user's files a stage reads, so that editing one makes the stage stale."""
+    def files(self, stage: str) -> dict[str, Path]:
+        """The user's files a stage reads, by what they are to it, so that editing one makes the stage stale."""
         if stage == "data":
             return self.data.files()
         if stage == "report":
-            return []
+            return {}
         deepspeed = self.axolotl(stage).get("deepspeed") if stage in ("base", *self.training_stages()) else None
-        return [self.template, *([self.path.parent / deepspeed] if deepspeed else [])]
+        return {"chat_template": self.template} | ({"deepspeed": self.path.parent / deepspeed} if deepspeed else {})
+
+
+def _without_place(keys: dict[str, Any]) -> dict[str, Any]:
+    """Axolotl's keys, of DeepSpeed's file no more than its name where its path is absolute."""
+    return keys | ({"deepspeed": placeless(keys["deepspeed"])} if isinstance(keys.get("deepspeed"), str) else {})

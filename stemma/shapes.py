@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
-from stemma.recipe import Recipe
-from stemma.runs import Run
+
+if TYPE_CHECKING:  # benches on a bare GPU machine read shapes without pydantic
+    from stemma.recipe import Recipe
+    from stemma.runs import Run
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
@@ -19,17 +21,21 @@ ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_pro
 
 @dataclass(frozen=True)
 class Family:
-    """What config.json does not say: RMS norms a layer, whether heads are normed too, which matrices have a bias."""
+    """What config.json does not say: RMS norms a layer, whether heads are normed too, which matrices have a bias,
+    whether norms multiply in fp32, and whether scores are capped (then Stemma computes attention eagerly, see
+    `stemma.weights.attention_of`)."""
 
     norms: int = 2
     normed_heads: bool = False
+    exact_norms: bool = False
+    capped: bool = False
     biased: tuple[str, ...] = ()
 
 
 FAMILIES = {
-    "gemma": Family(),
-    "gemma2": Family(norms=4),
-    "gemma3_text": Family(norms=4, normed_heads=True),
+    "gemma": Family(exact_norms=True),
+    "gemma2": Family(norms=4, exact_norms=True, capped=True),
+    "gemma3_text": Family(norms=4, normed_heads=True, exact_norms=True),
     "llama": Family(),
     "qwen2": Family(biased=("q_proj", "k_proj", "v_proj")),
     "qwen3": Family(normed_heads=True),
@@ -82,9 +88,13 @@ class Shapes:
     def attention_width(self) -> int:
         return self.heads * self.head_size
 
+    @property
+    def key_width(self) -> int:
+        return self.key_value_heads * self.head_size
+
     def linears(self) -> dict[str, tuple[int, int]]:
         """(in, out) of one layer's matrices."""
-        queries, keys = self.attention_width, self.key_value_heads * self.head_size
+        queries, keys = self.attention_width, self.key_width
         attention = [(self.hidden, queries), (self.hidden, keys), (self.hidden, keys), (queries, self.hidden)]
         mlp = [(self.hidden, self.inner), (self.hidden, self.inner), (self.inner, self.hidden)]
         return dict(zip((*ATTENTION, *MLP), [*attention, *mlp], strict=True))

@@ -13,9 +13,10 @@ from ruamel.yaml import YAML
 from stemma.axolotl import Paths, render
 from stemma.base_files import lacks_padding, template_of, tokenizer_folder
 from stemma.errors import UserError
+from stemma.keys import upstream
 from stemma.recipe import Recipe
 from stemma.runs import MANIFEST, Run, digest_of
-from stemma.stages import chain, is_fresh, upstream
+from stemma.stages import chain, is_fresh
 from stemma.weights import attention_of
 
 UNKNOWN = "special tokens are added when the base model is on this machine"

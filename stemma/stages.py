@@ -24,8 +24,9 @@ from typing import Any, Literal
 from stemma import ROOT
 from stemma.errors import Problem, UserError
 from stemma.jsonl import write_json
+from stemma.keys import inputs_of, key_of, key_with
 from stemma.recipe import Recipe
-from stemma.runs import MANIFEST, Manifest, Run, describe, digest_json, digest_of, size_of
+from stemma.runs import MANIFEST, Manifest, Run, describe, size_of
 
 MODULES = {
     "data": "data_builders.run",
@@ -102,24 +103,6 @@ class Work:
         return self.run.output(stage, name)
 
 
-def upstream(recipe: Recipe, stage: str) -> list[str]:
-    """The stages whose manifests `stage` reads, in chain order."""
-    trained = recipe.training_stages()
-    base = ["base"] if recipe.base else []
-    if stage == "data":
-        return []
-    if stage == "base":
-        return ["data"]
-    if stage in trained:
-        start = recipe.stage(stage).start_from
-        return ["data", *([start] if start != "base" else base)]
-    if stage == "export":
-        last = recipe.export.from_
-        return ["data", *base, *(trained[: trained.index(last) + 1] if last != "base" else [])]
-    done = ["data", *base, *trained, "export"]
-    return done if stage == "eval" else [*done, "eval"]
-
-
 def chain(recipe: Recipe) -> list[str]:
     """Every stage this recipe has, in the order it runs."""
     absent = {"sft", "dpo", "mcq", "base"} - set(recipe.training_stages()) - ({"base"} if recipe.base else set())
@@ -134,9 +117,8 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
                 recipe.path.name, f"recipe `{recipe.name}` has no stage `{stage}`", f"one of {', '.join(chain(recipe))}"
             )
         )
-    inputs = _inputs(recipe, run, stage)
-    section = recipe.section(stage)
-    key = digest_json({"stage": stage, "section": section, "inputs": inputs})
+    inputs = inputs_of(recipe, run, stage)
+    key = key_with(recipe, stage, inputs)
     folder = run.folder(stage)
     with writable(folder), locked(folder):
         if not force and has(run, stage, key):
@@ -148,7 +130,8 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
         start = _now()
         result = importlib.import_module(MODULES[stage]).run(Work(recipe, run, stage, say, force))
         manifest = Manifest(
-            stage=stage, recipe=recipe.name, key=key, section=section, overrides=recipe.overrides, inputs=inputs,
+            stage=stage, recipe=recipe.name, key=key, section=recipe.section(stage),
+            overrides=recipe.overrides, inputs=inputs,
             outputs={name: describe(folder, path) for name, path in result.outputs.items()},
             counts=result.counts, facts=result.facts, seed=recipe.seed, git_commit=_git_commit(),
             versions=_versions(), hardware=_hardware(), start=start, end=_now(),
@@ -159,7 +142,7 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
 
 def forecast(recipe: Recipe, run: Run, say: Callable[[str], None]) -> Forecast:
     """What the data stage would spend and give. Raises UserError, e.g. where a file is missing."""
-    _inputs(recipe, run, "data")
+    inputs_of(recipe, run, "data")
     found: Forecast = importlib.import_module(MODULES["data"]).forecast(Work(recipe, run, "data", say))
     return found
 
@@ -167,26 +150,6 @@ def forecast(recipe: Recipe, run: Run, say: Callable[[str], None]) -> Forecast:
 def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
     """Whether the stage is done and nothing it depends on has changed. Raises UserError if an input is missing."""
     return has(run, stage, key_of(recipe, run, stage))
-
-
-def key_of(recipe: Recipe, run: Run, stage: str) -> str:
-    """The digest of all the stage depends on. Raises UserError if an input is missing."""
-    return digest_json({"stage": stage, "section": recipe.section(stage), "inputs": _inputs(recipe, run, stage)})
-
-
-def _inputs(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
-    """Digests of all a stage reads: upstream outputs, and the files its section names."""
-    found: dict[str, str] = {}
-    for name in upstream(recipe, stage):
-        found |= {f"{name}/{output}": o.sha256 for output, o in run.manifest(name).outputs.items()}
-    where, hint = f"{recipe.path.name} ({stage})", "paths in `data` start at data.root (DATA=…)"
-    missing = [path for path in recipe.files(stage) if not path.is_file()]
-    if missing:
-        raise UserError(Problem(where, f"no such file: {', '.join(map(str, missing))}", "existing files", hint))
-    if stage == "report":
-        searches = sorted(run.folder("sweep").glob("*/sweep.json"))
-        found |= {f"sweep/{path.parent.name}": digest_of(path) for path in searches}
-    return found | {str(path): digest_of(path) for path in recipe.files(stage)}
 
 
 def has(run: Run, stage: str, key: str) -> bool:

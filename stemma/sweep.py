@@ -19,10 +19,11 @@ from typing import Any
 from stemma import train
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json, write_text
+from stemma.keys import key_of
 from stemma.load import load
 from stemma.recipe import Recipe
 from stemma.runs import Run, digest_json
-from stemma.stages import Work, key_of, locked, prepare, writable
+from stemma.stages import Work, locked, prepare, writable
 from stemma.sweep_results import RESULTS, Results, Trial, ranked
 from stemma.sweep_section import Sweep
 from stemma.table import markdown

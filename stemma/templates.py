@@ -34,6 +34,13 @@ class Template:
         """The template in `path` for a model that is not on this machine: its tokens' names stand in their place."""
         return cls(cls.read(path).text, "{bos_token}", "{eos_token}")
 
+    @property
+    def carried(self) -> str:
+        """The text a model carries along. Its readers fill in `bos_token` by themselves: of a tokenizer without one,
+        llama.cpp takes the id that config.json names all the same (Qwen's does), and a question would begin as none
+        did in training. There the text says that it is empty."""
+        return self.text if self.bos else "{%- set bos_token = '' -%}" + self.text
+
     def render(self, messages: Sequence[Message], ask: bool = False) -> str:
         """The conversation as text; `ask` ends it where the assistant's next answer begins."""
         return self._compiled.render(

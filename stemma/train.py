@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import axolotl, gates, launch
-from stemma.base_files import lacks_padding
+from stemma.base_files import added_first, lacks_padding
 from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
@@ -118,7 +118,7 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
     """Write the data files (digest in the name: caches go by path) and axolotl.yml; returns the config."""
     from ruamel.yaml import YAML
 
-    added = template.first if adds_bos(start) else ""
+    added = added_first(work.recipe, template, adds_bos(start))
     rows = {name: [s.axolotl(added) for s in part.samples] for name, part in parts.items() if part.samples}
     files = {name: work.folder / "input" / f"{name}-{digest_json(values)[:12]}.jsonl" for name, values in rows.items()}
     for name, values in rows.items():
@@ -203,7 +203,7 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     output = Path(config["output_dir"])
     shutil.copyfile(output / "adapter_model.safetensors", part / "adapter_model.safetensors")
     base = work.recipe.stage(work.stage).start_from
-    hub = work.recipe.base_model if base == "base" else None
+    hub = work.recipe.base_name if base == "base" else None
     given = read_json(output / "adapter_config.json")
     # PEFT writes the modules in the order of a set, another one each run: equal adapters must have equal digests.
     ours: dict[str, Any] = {"target_modules": sorted(given["target_modules"])}

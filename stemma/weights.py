@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.errors import Problem, UserError
+from stemma.identity import MODEL_FILES
 from stemma.jsonl import read_json
 from stemma.stages import Work
 
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json", "*.safetensors")
-MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 
 
 def weights_of(work: Work, stage: str) -> Path:

@@ -9,13 +9,18 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from stemma import ROOT, stages
 from stemma.cli import STAGE_HELP, main
 from stemma.errors import GateFailed
+from stemma.jsonl import write_json
 from stemma.stages import MODULES, Forecast, Result, Work
+from tests.families import write_byte_tokenizer
+from tests.test_shapes import MADE
 
 Write = Callable[..., Path]
 Say = pytest.CaptureFixture[str]
@@ -94,6 +99,32 @@ def test_show_prints_the_resolved_recipe_and_what_axolotl_gets(capsys: Say) -> N
     assert "base_model: runs/small/base/merged\n" in sft
     assert "base_model: runs/small/sft/merged\n" in dpo
     assert "learning_rate: 0.0001\n" in dpo
+
+
+def rendered(said: str, stage: str) -> dict[str, Any]:
+    """The Axolotl file of a stage in what `show` printed."""
+    [text] = [part for part in said.split("# --- ") if part.startswith(f"{stage}:")]
+    values: dict[str, Any] = YAML(typ="safe").load(text.partition("\n")[2])
+    return values
+
+
+def test_show_knows_the_special_tokens_of_a_local_model(write_recipe: Write, tmp_path: Path, capsys: Say) -> None:
+    write_byte_tokenizer(tmp_path / "model", "llama")
+    write_json(tmp_path / "model" / "config.json", {"attn_logit_softcapping": 30.0})
+    corpus = ("  corpus: {sources: [{source: from_sets}]}\n", "")
+    write_recipe((MADE, "base_model: model\n"), corpus)
+    assert main(["show", "small"]) == 0
+    here = rendered(capsys.readouterr().out, "sft")
+    assert here["special_tokens"] == {"eos_token": "<|end_of_text|>", "pad_token": "<|end_of_text|>"}
+    assert (here["base_model"], here["attn_implementation"]) == ("model", "eager")
+    write_recipe((MADE, "base_model: nobody/nothing\n"), corpus)
+    assert main(["show", "small"]) == 0
+    said = capsys.readouterr().out
+    assert "into the name); special tokens are added when the base model is on this machine\n" in said
+    elsewhere = rendered(said, "sft")
+    assert elsewhere == {k: v for k, v in here.items() if k != "special_tokens"} | {
+        "base_model": "nobody/nothing", "attn_implementation": "sdpa",
+    }  # fmt: skip
 
 
 def test_diff_shows_only_what_differs(write_recipe: Write, capsys: Say) -> None:

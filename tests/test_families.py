@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from export.convert import convert
+from serve.chat import template_of
 from stemma.cli import main
 from stemma.jsonl import read_json, write_jsonl
 from stemma.llama import Llama
 from stemma.load import load
+from stemma.merge import write_model
 from stemma.plan import count_weights
 from stemma.recipe import Recipe
 from stemma.runs import Run
+from stemma.templates import Template, question
 from tests.families import make_family
 from tests.test_train import questions
 
@@ -138,6 +142,9 @@ def assert_shipped(run: Run, kind: str) -> None:
     assert STOP[kind] in generation["eos_token_id"]
     with Llama(run.output("export", "gguf-F16"), 2048, 1) as llama:
         assert llama.is_end(STOP[kind])
+        ids = llama.tokenize(template_of(llama).render(question("What is 1 + 1?"), ask=True))
+        assert (ids[0] == BOS[kind]) == (BOS[kind] is not None)
+        assert ids.count(BOS[kind] or -1) == (BOS[kind] is not None)
 
 
 def bring(name: str, kind: str, folder: Path, settings: list[str]) -> tuple[Typed, tuple[Recipe, Run]]:
@@ -155,3 +162,20 @@ def test_the_recipes_own_chain(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     go_through(*bring(name, kind, tmp_path, FAST if name == "gemma2b-fast" else []), kind, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["qwen2", "llama", "smollm2"])
+def test_with_a_template_of_another_kind_the_shipped_file_is_asked_as_in_training(kind: str, tmp_path: Path) -> None:
+    """`qa` writes `bos_token`. Qwen's tokenizer has none, but its config.json names an id, which llama.cpp takes."""
+    from transformers import AutoModelForCausalLM
+
+    base = make_family(tmp_path / "base", kind)
+    template = Template.read(load("tiny").template, base)
+    write_model(AutoModelForCausalLM.from_pretrained(base), base, tmp_path / "merged", template)
+    convert(tmp_path / "merged", tmp_path / "m-F16.gguf", "F16", {"general.name": "m"})
+    with Llama(tmp_path / "m-F16.gguf", 64, 1) as llama:
+        asked = template_of(llama).render(question("1 + 1?"), ask=True)
+    assert asked == template.render(question("1 + 1?"), ask=True)
+    first = {"qwen2": "", "llama": "<|begin_of_text|>", "smollm2": "<|im_start|>"}[kind]
+    assert asked == f"{first}Question: 1 + 1?\n\nAnswer:"

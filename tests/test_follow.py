@@ -16,10 +16,10 @@ from stemma.cluster import Cluster
 from stemma.errors import StageFailed, UserError
 from stemma.follow import Follower, Patience, shared
 from stemma.jsonl import read_json, write_json
+from stemma.keys import key_of
 from stemma.load import load
 from stemma.recipe import Recipe
 from stemma.runs import Run
-from stemma.stages import key_of
 from tests.conftest import Write
 from tests.test_train import put_manifest
 

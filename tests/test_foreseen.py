@@ -79,7 +79,7 @@ def test_without_prices_there_are_no_dollars(write_recipe: Write, run: Run, caps
     assert "\nAPI: dollars unknown; no price table (`data.generator.prices`): " in told.out
     assert "· dollars unknown\n" in told.out
     assert "  rows to be generated; 350 tokens assumed\n" in told.out
-    assert "  sources; 4 characters a token\n" in told.out
+    assert "  sources; 4 characters a token, no tokenizer\n" in told.out
     assert "[plan] sft: stem_exercises: 40 rows read\n" in told.err
 
 

@@ -188,6 +188,26 @@ def assert_resumed(runs: Path, stage: str, good: tuple[Path, int] | None) -> Non
     assert set(found) == ({str(good[1])} if good else set()), "from the last good checkpoint"
 
 
+def test_killed_and_moved_it_goes_on_and_ends_the_same(bench: Bench, tmp_path: Path) -> None:
+    """Runs and recipe go to another folder; the reference that was computed goes along."""
+    whole, runs, stage = bench.fresh("whole"), bench.fresh("killed"), "dpo"
+    bench.finish(stage, whole, 1)
+    process = bench.start(stage, runs, 1)
+    wait_for(2 * EVERY + 1, runs, stage, process)
+    kill(process, "everything")
+    good = last_good(training(runs, stage))
+    assert good is not None
+    moved = tmp_path / "another" / "disk"
+    moved.mkdir(parents=True)
+    runs, bench.recipe = runs.rename(moved / "runs"), bench.recipe.parent.rename(moved / "recipes") / bench.recipe.name
+    references = sorted((runs / "references").iterdir())
+    said = bench.finish(stage, runs, 1)
+    assert "moved to torn/" not in said
+    assert_resumed(runs, stage, (training(runs, stage) / good[0].name, good[1]))
+    assert sorted((runs / "references").iterdir()) == references, "not computed again"
+    assert result(runs, stage) == result(whole, stage)
+
+
 @pytest.mark.parametrize("what", ["the launcher", "Stemma"])
 def test_killed_while_the_ranks_start_nobody_is_left(bench: Bench, what: str) -> None:
     """They import for seconds before they can know of their parent's death."""

@@ -15,11 +15,12 @@ import pytest
 
 from stemma import stages
 from stemma.errors import GateFailed, StageFailed, UserError
+from stemma.keys import upstream
 from stemma.load import load
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.show import states
-from stemma.stages import Result, Work, chain, execute, is_fresh, upstream
+from stemma.stages import Result, Work, chain, execute, is_fresh
 
 Write = Callable[..., Path]
 

@@ -7,9 +7,9 @@ import pytest
 from stemma.cli import main
 from stemma.errors import UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
+from stemma.keys import key_of
 from stemma.load import load
 from stemma.runs import Run, digest_json
-from stemma.stages import key_of
 from stemma.sweep import permutations, search
 from stemma.sweep_results import Results, Trial, ranked, read_results, written
 from tests.conftest import Write

@@ -8,7 +8,7 @@ import pytest
 
 from stemma import ROOT
 from stemma.jsonl import write_json
-from stemma.templates import Template, answered, special_tokens
+from stemma.templates import Template, answered, question, special_tokens
 
 FOLDER = ROOT / "recipes" / "templates"
 LLAMA = ("<|begin_of_text|>", "<|end_of_text|>")
@@ -49,6 +49,15 @@ def test_a_turn_marker_that_the_model_names_as_its_first_token_is_none() -> None
     text = (FOLDER / "chatml.jinja").read_text()
     assert Template(text, "<|im_start|>", "<|im_end|>").first == "", "it begins every turn, not the conversation"
     assert Template("{{ bos_token }}" + text, "<s>", "<|im_end|>").first == "<s>"
+
+
+def test_a_model_without_a_first_token_carries_a_template_that_says_so() -> None:
+    text = (FOLDER / "qa.jinja").read_text()
+    without = Template(text, "", "<|endoftext|>")
+    # As llama.cpp fills it in, which knows a first token of Qwen's from config.json.
+    asked = Template(without.carried, "<|endoftext|>", "<|endoftext|>").render(question("q"), ask=True)
+    assert asked == without.render(question("q"), ask=True) == "Question: q\n\nAnswer:"
+    assert Template(text).carried == text
 
 
 def test_of_a_model_that_is_not_here_the_tokens_names_are_shown() -> None:

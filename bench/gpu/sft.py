@@ -24,9 +24,10 @@ from bench.gpu.device import finished, forget_peak, peak, say
 from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_config, model_shapes
 from stemma.axolotl import DEFAULTS
-from stemma.costs import Training, training_flops
+from stemma.costs import training_flops
 from stemma.jsonl import write_json, write_jsonl
 from stemma.load import load
+from stemma.training import Training
 from tests.models import write_tokenizer
 
 RECIPE = "gemma2b-sft-dpo"

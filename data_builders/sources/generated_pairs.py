@@ -37,7 +37,7 @@ class Options(SourceOptions):
     ties: Ties = "drop"
     """Where the judge's two orders disagree: drop the pair, or take the first order's word for it."""
 
-    def files(self, root: Path) -> list[Path]:
+    def own_files(self) -> list[Path]:
         return [*prompt_files("answer", "rank"), Path(getfile(Exercise))]
 
 

@@ -34,8 +34,8 @@ class Options(FileOptions):
     ties: Ties = "drop"
     """Where the judge's two orders disagree: drop the pair, or take the first order's word for it."""
 
-    def files(self, root: Path) -> list[Path]:
-        return [*super().files(root), *prompt_files("mathqa", "rank")]
+    def own_files(self) -> list[Path]:
+        return prompt_files("mathqa", "rank")
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:

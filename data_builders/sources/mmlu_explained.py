@@ -40,8 +40,8 @@ class Options(mmlu.Questions):
     chats: PositiveInt = 2
     """How many chats may try to explain an answer without contradicting it."""
 
-    def files(self, root: Path) -> list[Path]:
-        return [*super().files(root), *prompt_files("explain")]
+    def own_files(self) -> list[Path]:
+        return prompt_files("explain")
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:

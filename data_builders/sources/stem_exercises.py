@@ -38,7 +38,7 @@ class Options(SourceOptions):
     answer_as: Literal["letter", "text"] = "letter"
     """How a multiple-choice question is answered: with the letter, or with the choice's text."""
 
-    def files(self, root: Path) -> list[Path]:
+    def own_files(self) -> list[Path]:
         return [Path(getfile(Exercise))]  # the exercises are this source's data
 
 

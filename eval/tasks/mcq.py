@@ -2,7 +2,10 @@
 
 A row: `{"id": "…", "question": "Which unit measures force?", "choices": ["newton", "joule"], "answer": "A", …}`.
 What the assistant would say to pick a choice is scored, as the template writes it, summed over its tokens: the letter
-alone, or, for rows answered by the choice's text, the text with the stop token (else 10 would beat 100).
+alone, also where an explanation would follow (the right choice's explanation behind every letter would give the
+answer away), or, for rows answered by the choice's text, the text with the stop token (else 10 would beat 100).
+
+A question counts once, however many rows ask it: the row that is answered with the letter alone, where there is one.
 """
 
 from __future__ import annotations
@@ -30,10 +33,24 @@ class McqSample(Sample):
     def picked(self) -> str:
         return max(self.log_probs, key=lambda letter: self.log_probs[letter])
 
+    @property
+    def tied(self) -> bool:
+        """Whether several letters share the highest score."""
+        scores = list(self.log_probs.values())
+        return scores.count(max(scores)) > 1
+
 
 def read(path: Path, limit: int | None) -> tuple[list[McqRow], int]:
-    """The rows to score, and how many were skipped."""
-    return read_rows(path, McqRow)[:limit], 0
+    """One row for each question, and how many rows were skipped because they ask a question again."""
+    chosen: dict[tuple[str, ...], McqRow] = {}
+    rows = read_rows(path, McqRow)
+    for row in rows:
+        question = (row.question, *sorted(row.choices))
+        known = chosen.get(question)
+        if known is None or (known.answer_as == "explained" and row.answer_as == "letter"):
+            chosen[question] = row
+    kept = list(chosen.values())[:limit]
+    return kept, len(rows) - len(chosen)
 
 
 def measure(backend: Backend, setting: Setting) -> list[McqSample]:
@@ -49,15 +66,16 @@ def measure(backend: Backend, setting: Setting) -> list[McqSample]:
 
 
 def request_of(backend: Backend, template: Template, row: McqRow) -> Request:
-    picks = [answered(mcq_prompt(row), mcq_answer(row, letter)) for letter in LETTERS[: len(row.choices)]]
+    letters, by_letter = LETTERS[: len(row.choices)], row.answer_as != "text"
+    picks = [answered(mcq_prompt(row), letter if by_letter else mcq_answer(row, letter)) for letter in letters]
     prompt, _ = template.split(picks[0])
-    stop = template.stop() if row.answer_as == "letter" else ""
+    stop = template.stop() if by_letter else ""
     answers = [template.split(pick)[1].removesuffix(stop) for pick in picks]
     return Request(backend.tokenize(prompt), [backend.tokenize(answer) for answer in answers])
 
 
 def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
-    """Accuracy beside what guessing would give. A tie goes to the first letter."""
+    """Accuracy beside what guessing would give. A tie goes to the first letter and is counted beside."""
     rows = [McqSample.model_validate(sample) for sample in samples]
     right = {row.id: row.picked == row.answer for row in rows}
     n = len(rows)
@@ -65,8 +83,9 @@ def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
     metrics = [
         Metric("accuracy", accuracy, n, *wilson(accuracy, n)),
         Metric("chance", sum(1 / len(row.log_probs) for row in rows) / n, n),
+        Metric("ties", sum(row.tied for row in rows) / n, n),
     ]
-    shown = [row.model_dump() | {"picked": row.picked, "right": right[row.id]} for row in rows]
+    shown = [row.model_dump() | {"picked": row.picked, "tied": row.tied, "right": right[row.id]} for row in rows]
     picked, gold = Counter(row.picked for row in rows), Counter(row.answer for row in rows)
     facts = {"letters picked": dict(sorted(picked.items())), "letters right": dict(sorted(gold.items()))}
     return Scored(metrics, shown, {"accuracy": right}, facts)

@@ -12,7 +12,7 @@ from typing import Any
 
 from eval.backends import Backend, Request
 from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
-from eval.statistics import bootstrap_mean, wilson
+from eval.statistics import bootstrap_mean, share_interval
 from stemma.jsonl import read_rows
 from stemma.rows import PreferenceRow
 from stemma.templates import Template, answered
@@ -78,28 +78,40 @@ def reward(samples: list[dict[str, Any]], reference: list[dict[str, Any]], beta:
 def score(samples: list[dict[str, Any]], context: Context) -> Scored:
     """A tie counts as wrong and is shown beside, so the reference itself gets accuracy 0 and ties 1.
 
-    Intervals treat a question's pairs as one observation: shares get Wilson's interval for as many trials as there
-    are questions, means a bootstrap over questions.
+    The pairs of a question are not independent: intervals resample whole questions. Answers of equal length leave
+    "the longer one" to chance: they count half in `longer_accuracy`, and not at all in the one of those that differ.
     """
     rows = reward(samples, context.reference, context.beta)
     right = {row.id: row.margin > 0 for row in rows}
+    questions = {row.id: row.question_id for row in rows}
     metrics = [
-        _share("reward_accuracy", [row.margin > 0 for row in rows], rows),
+        _share("reward_accuracy", [row.margin > 0 for row in rows], rows, context.seed),
         _mean("reward_margin", [row.margin for row in rows], rows, context.seed),
-        _share("ties", [row.margin == 0 for row in rows], rows),
+        _share("ties", [row.margin == 0 for row in rows], rows, context.seed),
         _mean("chosen_reward", [row.chosen_reward for row in rows], rows, context.seed),
         _mean("rejected_reward", [row.rejected_reward for row in rows], rows, context.seed),
-        _share("log_prob_accuracy", [row.chosen_log_prob > row.rejected_log_prob for row in rows], rows),
-        _share("longer_accuracy", [row.chosen_tokens > row.rejected_tokens for row in rows], rows),
+        _share("log_prob_accuracy", [row.chosen_log_prob > row.rejected_log_prob for row in rows], rows, context.seed),
+        *_longer(rows, context.seed),
     ]
     shown = [row.model_dump() | {"margin": row.margin, "right": right[row.id]} for row in rows]
-    questions = len({row.question_id for row in rows})
-    return Scored(metrics, shown, {"reward_accuracy": right}, {"pairs": len(rows), "questions": questions})
+    facts = {"pairs": len(rows), "questions": len(set(questions.values()))}
+    return Scored(metrics, shown, {"reward_accuracy": right}, facts, questions)
 
 
-def _share(name: str, hits: list[bool], rows: list[Rewarded]) -> Metric:
-    share = sum(hits) / len(rows)
-    return Metric(name, share, len(rows), *wilson(share, len({row.question_id for row in rows})))
+def _longer(rows: list[Rewarded], seed: int) -> list[Metric]:
+    """How often the longer answer is the chosen one: the baseline a preference model must beat."""
+    excess = [row.chosen_tokens - row.rejected_tokens for row in rows]
+    metrics = [_mean("longer_accuracy", [0.5 if not tokens else float(tokens > 0) for tokens in excess], rows, seed)]
+    differ = [row for row, tokens in zip(rows, excess, strict=True) if tokens]
+    if differ:
+        hits = [row.chosen_tokens > row.rejected_tokens for row in differ]
+        metrics.append(_share("longer_accuracy_of_different", hits, differ, seed))
+    return metrics
+
+
+def _share(name: str, hits: list[bool], rows: list[Rewarded], seed: int) -> Metric:
+    interval = share_interval(hits, [row.question_id for row in rows], seed)
+    return Metric(name, sum(hits) / len(hits), len(hits), *interval)
 
 
 def _mean(name: str, values: list[float], rows: list[Rewarded], seed: int) -> Metric:

@@ -47,10 +47,11 @@ def test_the_slowest_link_decides() -> None:
 
 
 def test_one_gpu_s_step_by_hand() -> None:
-    # 4 pairs are 2,800 tokens. Forward of a token: 2 x 2,506,096,640 + 2 x 18 x 350 x 2,048. Three forwards less the
-    # frozen products' gradient, a third of the reference's forward, and 6 x 921,600 of the adapter.
-    dense, attention = 2 * 2_506_096_640, 2 * 18 * 350 * 2048
-    flops = 2800 * (3 * (dense + attention) - dense + 6 * 921_600 + (dense + attention) / 3)
+    # 4 pairs are 2,800 tokens, 1,600 of them answers'. Forward of a token: 2 x 1,981,808,640 + 2 x 18 x 350 x 2,048,
+    # of an answer's also 2 x 524,288,000. Three forwards less the frozen products' gradient, a third of the
+    # reference's forward, and 6 x 921,600 of the adapter.
+    dense, attention = 2800 * 2 * 1_981_808_640 + 1600 * 2 * 524_288_000, 2800 * 2 * 18 * 350 * 2048
+    flops = 3 * (dense + attention) - dense + 2800 * 6 * 921_600 + (dense + attention) / 3
     assert step_seconds(FREE, GEMMA_2B_DPO, 1, 4, 1) == pytest.approx(flops / (790e12 * 0.45))
 
 

@@ -36,6 +36,16 @@ def test_a_pattern_names_files_in_order_and_an_absent_file_itself(tmp_path: Path
     assert Options(path="none.csv").files(tmp_path) == [tmp_path / "none.csv"]
 
 
+def test_files_are_named_below_the_root_wherever_it_lies(tmp_path: Path) -> None:
+    for name in ("a_test.csv", "b_test.csv"):
+        (tmp_path / name).write_text("1,2\n")
+    below = {"a_test.csv": tmp_path / "a_test.csv", "b_test.csv": tmp_path / "b_test.csv"}
+    assert Options(path="*_test.csv").named_files(tmp_path) == below
+    whole = Options(path=f"{tmp_path}/*_test.csv")
+    numbered = {"0/a_test.csv": tmp_path / "a_test.csv", "1/b_test.csv": tmp_path / "b_test.csv"}
+    assert whole.named_files(Path("elsewhere")) == whole.named_files(tmp_path) == numbered
+
+
 def test_the_hub_stands_in_only_where_there_is_no_file(tmp_path: Path) -> None:
     options = Options(path="t.jsonl", hub="o/d", revision=COMMIT)
     assert options.files(tmp_path) == []

@@ -57,12 +57,20 @@ def pieces(chance: random.Random) -> str:
     return " ".join(f"{sentence} {' '.join(chance.choices(WORDS, k=4))}" for sentence in chosen)
 
 
+def graded(chance: random.Random) -> str:
+    """One frequent sentence with one's own words covers enough, and both sentences do; one sentence does not."""
+    own = random.Random(chance.randrange(8)).choices(WORDS, k=9)
+    first = "the blue kettle boils gently above three steady flames tonight"
+    second = "old clocks tick slowly inside the quiet dusty library hall"
+    return " ".join([first, *own, *chance.choice([[second], [second], []])])
+
+
 def varied(chance: random.Random) -> str:
     return " ".join(chance.choices(WORDS[:3], k=20))
 
 
 def mixed(chance: random.Random) -> str:
-    return chance.choice([numbered, cut_by_numbers, named, pieces, varied])(chance)
+    return chance.choice([numbered, cut_by_numbers, named, pieces, graded, varied])(chance)
 
 
 def question(number: int, text: str, chance: random.Random) -> EvalQuestion:
@@ -78,14 +86,15 @@ def row(number: int, asked: str, chance: random.Random) -> Training:
     return Training(f"r{number}", "sft: s", question_key(asked), frozenset(), (asked, answer))
 
 
-@pytest.mark.parametrize("make", [numbered, cut_by_numbers, named, pieces, varied, mixed])
+@pytest.mark.parametrize("make", [numbered, cut_by_numbers, named, pieces, graded, varied, mixed])
 @pytest.mark.parametrize("settings", [{}, {"ngram": 20, "coverage": 0.6}, {"ngram": 5}, {"ngram": 40, "coverage": 1}])
 @pytest.mark.parametrize("frequent", [2, 16])
 def test_it_tells_what_the_plain_definition_tells(
     make: Make, settings: dict[str, float], frequent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(held_questions, "FREQUENT", frequent)
-    monkeypatch.setattr(held_questions, "_LARGE", 4 * frequent)
+    monkeypatch.setattr(held_questions, "_LARGE", 2 * frequent)
+    monkeypatch.setattr(held_questions, "_AT_ONCE", frequent)
     chance = random.Random(f"{make.__name__} {frequent}")
     evaluation = [question(number, make(chance), chance) for number in range(60)]
     train = [row(number, make(chance), chance) for number in range(20)]

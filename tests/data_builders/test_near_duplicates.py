@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
-from itertools import permutations
+import random
+import time
+from itertools import combinations, permutations
 
 import pytest
 
-from data_builders.near_duplicates import QuestionClusters, same_question, shingles, sketches, telling
+from data_builders.near_duplicates import QuestionClusters, bands, same_question, shingles, sketches, telling
 from data_builders.split import question_key
 from stemma import ROOT
 from stemma.data_section import NearDuplicates
@@ -92,6 +94,55 @@ def test_the_sketch_of_a_question_does_not_change() -> None:
     (again,) = sketches([RAISE], NearDuplicates(permutations=16))
     assert one.digest().tolist() == again.digest().tolist()
     assert one.jaccard(other) == 0
+
+
+def template(chance: random.Random, words: int) -> str:
+    """One question with three slots."""
+    who, what, why = (f"w{'abcdefghijklmnopqrst'[chance.randrange(words)] * 2}" for _ in range(3))
+    return (
+        f"{who} heats a long rod made of pure {what} over the flame of a burner and then drops it into cold water "
+        f"that stands in a closed vessel to study {why} so how does the entropy of both change in the end"
+    )
+
+
+def plain_clusters(keys: list[str], threshold: float) -> set[frozenset[str]]:
+    """Every pair that has a band in common is compared, and clusters are what can be reached."""
+    settings = NearDuplicates(threshold=threshold)
+    many, length = bands(settings)
+    made = [sketch.hashvalues[: many * length].reshape(many, length) for sketch in sketches(keys, settings)]
+    clusters = {key: frozenset([key]) for key in keys}
+    for (one, ours), (other, theirs) in combinations(zip(keys, made, strict=True), 2):
+        if (ours == theirs).all(axis=1).any() and same_question(one, other, threshold):
+            both = clusters[one] | clusters[other]
+            clusters.update(dict.fromkeys(both, both))
+    return set(clusters.values())
+
+
+@pytest.mark.parametrize("threshold", [0.75, 0.8, 0.85, 0.9])
+def test_clusters_are_those_of_comparing_every_pair(threshold: float) -> None:
+    chance = random.Random(1)
+    keys = sorted({template(chance, 8) for _ in range(40)} | {f"{template(chance, 8)} 2" for _ in range(10)})
+    found = QuestionClusters(NearDuplicates(threshold=threshold))
+    found.add(keys)
+    groups: dict[str, set[str]] = {}
+    for key in keys:
+        groups.setdefault(found.of(key), set()).add(key)
+    assert set(map(frozenset, groups.values())) == plain_clusters(keys, threshold)
+    assert all(representative == min(group) for representative, group in groups.items())
+    assert len(groups) > 1
+
+
+@pytest.mark.slow
+def test_questions_of_one_template_are_joined_in_linear_time() -> None:
+    def seconds(many: int) -> float:
+        chance = random.Random(1)
+        keys = {template(chance, 20) for _ in range(many)}
+        started = time.process_time()
+        clusters(*keys)
+        return time.process_time() - started
+
+    seconds(100)
+    assert seconds(6_000) < 6 * seconds(1_500)
 
 
 @pytest.mark.skipif(not MATHQA.exists(), reason="the shared data is not here")

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from data_builders.drafts import Draft, Placed
-from data_builders.tokens import LATER, find_tokenizer, load_tokenizer, picture, preflight, refuse_unfit_template
+from data_builders.tokens import LATER, picture, preflight, refuse_unfit_template
 from stemma import ROOT
-from stemma.errors import GateFailed
+from stemma.errors import GateFailed, UserError
 from stemma.jsonl import read_json, write_json
 from stemma.recipe import Recipe
 from stemma.rows import PreferenceRow, Split
 from stemma.runs import Run
+from stemma.tokenizer import find_tokenizer, load_tokenizer
 from stemma.training_rows import Sample
 from tests.families import write_byte_tokenizer
 from tests.models import tiny_model
@@ -156,3 +157,19 @@ def test_a_picture_marks_what_is_trained() -> None:
     tokenizer = load_tokenizer(tiny_model() / "tokenizer.json")
     [line] = picture(Sample("a", "<bos>1 +", (" 2<eos>",)), tokenizer)
     assert line == "6 tokens, 3 trained: <bos>|1|▁+ [[ ▁|2|<eos> ]]"
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_first_token_that_only_the_tokenizer_writes_is_refused(made: bool, tmp_path: Path) -> None:
+    base = {"base_model": None, "base": {"model": {}, "tokenizer": {"vocab_size": 300}}}
+    write_byte_tokenizer(tmp_path, "llama")
+    chosen = base if made else {"base_model": str(tmp_path)}
+    with pytest.raises(UserError) as caught:
+        refuse_unfit_template(make_recipe(chat_template="templates/chatml.jinja", **chosen), RUN)
+    first = "<bos>" if made else "<|begin_of_text|>"
+    assert str(caught.value) == (
+        f"templates/chatml.jinja: it does not begin with `{first}`, "
+        "which this model's tokenizer puts before every text\n"
+        "  expected: a template that begins with bos_token\n"
+        "  hint: begin it with `{{- bos_token -}}`, or take the template of the model's family"
+    )

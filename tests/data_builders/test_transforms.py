@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from collections import Counter
 from typing import Any
 
@@ -154,6 +155,18 @@ def test_near_copies_of_one_question_go_but_other_numbers_stay() -> None:
     kept, dropped = drop_near_copies(rows)
     assert dropped == [(row, "near copy of another row") for row in (rows[1], rows[6])]
     assert accounted(rows, (kept, dropped))
+
+
+def test_of_many_rows_of_one_question_the_nearest_are_compared() -> None:
+    """A copy differs in a few characters, so it stands beside its original by how both begin or by how both end."""
+    words = ["ab", "cd", "ef", "gh", "ij", "kl", "mn", "op", "qr", "st", "uv", "wx"]
+    chance = random.Random(0)
+    answers = [" ".join(chance.choices(words, k=40)) for _ in range(400)]
+    originals = [sft("q", answer) for answer in answers]
+    at_the_end, at_the_start = (sft("q", answers[7] + "."), sft("q", "So " + answers[8]))
+    in_the_middle = sft("q", answers[9][:60] + "z" + answers[9][60:])
+    copies = [at_the_end, at_the_start, in_the_middle]
+    assert [row for row, _ in drop_near_copies([*originals, *copies])[1]] == copies
 
 
 def test_near_copies_of_choice_questions_have_equal_choices_and_form() -> None:

@@ -27,12 +27,24 @@ def test_rewards_by_hand() -> None:
     expected = {
         "reward_accuracy": 1 / 3, "reward_margin": 0.2 / 3, "ties": 1 / 3, "chosen_reward": 0.1 / 3,
         "rejected_reward": -0.1 / 3, "log_prob_accuracy": 1 / 3, "longer_accuracy": 1 / 3,
+        "longer_accuracy_of_different": 1 / 3,
     }  # fmt: skip
     assert values == pytest.approx(expected)
     assert all(metric.n == 3 for metric in found.metrics)
     assert found.right["reward_accuracy"] == {"1": True, "2": False, "3": False}
     assert found.samples[0]["margin"] == pytest.approx(0.3)
     assert found.facts == {"pairs": 3, "questions": 2}
+    assert found.groups == {"1": "q", "2": "q", "3": "r"}
+
+
+def test_the_longer_answer_is_a_coin_where_both_are_as_long() -> None:
+    rows = [sample("1", "q", -1, -2, (5, 5)), sample("2", "r", -1, -2, (5, 4)), sample("3", "s", -1, -2, (5, 5)),
+            sample("4", "t", -1, -2, (3, 4))]  # fmt: skip
+    metrics = {metric.name: metric for metric in score(rows, Context(1, 0.1, rows)).metrics}
+    assert metrics["longer_accuracy"].value == pytest.approx((0.5 + 1 + 0.5 + 0) / 4)
+    assert (metrics["longer_accuracy_of_different"].value, metrics["longer_accuracy_of_different"].n) == (0.5, 2)
+    alike = [sample("1", "q", -1, -2, (5, 5))]
+    assert "longer_accuracy_of_different" not in {m.name for m in score(alike, Context(1, 0.1, alike)).metrics}
 
 
 def test_the_reference_itself_is_all_ties() -> None:

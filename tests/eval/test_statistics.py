@@ -1,6 +1,6 @@
 import pytest
 
-from eval.statistics import bootstrap_mean, mcnemar_p, wilson
+from eval.statistics import bootstrap_mean, share_interval, sign_flip_p, wilson
 
 
 def test_wilson_by_hand() -> None:
@@ -16,20 +16,45 @@ def test_wilson_at_the_ends_stays_inside_and_is_not_a_point() -> None:
     assert wilson(0.0, 10) == (pytest.approx(0.0, abs=1e-12), pytest.approx(3.8415 / 13.8415, abs=1e-4))
 
 
-def test_mcnemar_by_hand() -> None:
+def test_sign_flips_of_single_rows_are_mcnemars_test() -> None:
     # 5 changed, 4 of them won: 2 * (C(5,0) + C(5,1)) / 32 = 12 / 32.
-    first = [True, True, True, True, False, True, False]
-    second = [False, False, False, False, True, True, False]
-    assert mcnemar_p(first, second) == pytest.approx(0.375)
-    assert mcnemar_p(second, first) == pytest.approx(0.375)
+    changes = {"a": 1, "b": 1, "c": 1, "d": 1, "e": -1, "f": 0, "g": 0}
+    assert sign_flip_p(changes) == pytest.approx(0.375)
+    assert sign_flip_p({name: -change for name, change in changes.items()}) == pytest.approx(0.375)
 
 
-def test_mcnemar_of_equal_answers_is_one() -> None:
-    assert mcnemar_p([True, False], [True, False]) == 1.0
+def test_sign_flips_keep_a_question_together() -> None:
+    # Sums of ±3 and ±1 are 4, 2, -2, -4: all four are at least 2 from zero, two of them 4. As eight rows that changed
+    # alike it would look like 2 / 2^4.
+    assert sign_flip_p({"a": 3, "b": 1}) == pytest.approx(0.5)
+    assert sign_flip_p({"a": 3, "b": -1}) == pytest.approx(1.0)
 
 
-def test_mcnemar_of_thousands_does_not_underflow() -> None:
-    assert mcnemar_p([True] * 3000, [False] * 3000) == 0.0
+def test_sign_flips_of_no_change_and_of_thousands() -> None:
+    assert sign_flip_p({"a": 0, "b": 0}) == 1.0
+    assert sign_flip_p({}) == 1.0
+    assert sign_flip_p({str(i): 1 for i in range(3000)}) == 0.0
+
+
+def test_a_share_of_single_rows_has_wilsons_interval() -> None:
+    assert share_interval([True, False, True], list("abc"), 1) == wilson(2 / 3, 3)
+
+
+def test_a_share_over_pairs_lies_between_too_narrow_and_too_wide() -> None:
+    # Of each question nine pairs go one way and one the other: nearly as good as independent.
+    hits = [pair != question % 10 for question in range(60) for pair in range(10)]
+    groups = [str(question) for question in range(60) for _ in range(10)]
+    low, high = share_interval(hits, groups, 1)
+    wide = wilson(0.9, 60)
+    assert wide[0] < low <= 0.9 <= high < wide[1]
+    # And where all pairs of a question go the same way, there are no more trials than questions.
+    alike = [question % 10 != 0 for question in range(60) for _ in range(10)]
+    low, high = share_interval(alike, groups, 1)
+    assert high - low > 2 * (wilson(0.9, 600)[1] - wilson(0.9, 600)[0])
+
+
+def test_a_share_of_only_hits_is_not_a_point() -> None:
+    assert share_interval([True] * 50, ["q"] * 50, 1) == wilson(1.0, 1)
 
 
 def test_bootstrap_of_equal_values_is_that_value_and_the_seed_decides() -> None:

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from report.page import MARKDOWN, render
-from report.planned import Costs, dollars, expected, planned, sweeps, total
+from report.planned import Costs, apart, dollars, expected, planned, sweeps, total
 from report.run import gather
-from stemma.amounts import Amount
-from stemma.costs import Memory
 from stemma.jsonl import write_json, write_jsonl
-from stemma.plan import StagePlan
+from stemma.peaks import PROCESS
 from stemma.rows import Message, SftRow
 from stemma.runs import Manifest, describe
 from stemma.sweep_results import Results, Trial
@@ -49,7 +47,9 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
     facts = LORA | {"trainable": trainable, "steps": 5, "processes": 1, "peak_memory": memory}
     _change(work.run.folder("sft"), work.run.manifest("sft").model_copy(update={"facts": facts}))
     evidence = gather(work)
-    rows = {str(row[1]): tuple(row[2:]) for row in planned(evidence).rows}
+    table = [list(row) for row in planned(evidence).rows]
+    rows = {str(row[1]): tuple(row[2:4]) for row in table}
+    why = {str(row[1]): row[4] for row in table}
     # A is 8 x 64, B 64 x 8, on two layers; nine rows in batches of two are five steps.
     assert rows["trained weights"] == (2 * 8 * (64 + 64), 2048)
     assert rows["optimizer steps"] == (5, 5)
@@ -61,8 +61,14 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
     flops = (evidence.plan.stages[-1].flops or 0) / 1e12
     assert rows["TFLOP of training"] == (flops, flops * 27_000 / 83)
     assert rows["of these a second"] == (None, pytest.approx(flops * 27_000 / 83 / 61.2))
+    # What is far off says why; what is not, or was not expected, says nothing.
+    assert why["tokens"] == why["TFLOP of training"] == "sft: data; 4 characters a token, no tokenizer"
+    assert [why[name] for name in ("trained weights", "optimizer steps", "seconds of training")] == [None] * 3
+    stage, memory = evidence.plan.stages[-1], "memory of one process at most (resident memory)"
+    # Of a process without a GPU the interpreter and its engines count.
+    assert expected(evidence, stage).memory == stage.memory.total + PROCESS["training"]
     # The files that `run_folder` wrote, and what the marker said.
-    assert rows["memory of one process at most (resident memory)"][1] == "900 MB"
+    assert rows[memory][1] == "900 MB"
     assert rows["disk: adapter and merged model"][1] == "820 kB"
     # The model: 500 x 64 + 2 x (2 x 64 x 64 + 2 x 64 x 16 + 3 x 64 x 128 + 2 x 64) + 64 = 101,952 weights. It is left
     # in four bytes with an adapter of 2,048, merged in bf16, written as F16: 824 kB. Measured are 820, 410 and 415 kB.
@@ -73,8 +79,7 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
 
 
 def test_a_recipe_is_one_line_expected_and_one_measured(tmp_path: Path) -> None:
-    stages = [_stage("sft", 10, 1000, 5e12, 700), _stage("dpo", 4, 600, None, 900)]
-    summed = total([expected(stage) for stage in stages], formats=50)
+    summed = total([Costs(10, 1000, 5e12, None, 700, 150), Costs(4, 600, None, None, 900, 150)], formats=50)
     assert summed == Costs(steps=14, tokens=1600, flops=None, seconds=None, memory=900, disk=350)
     came = [Costs(10, 1100, 5.5e12, 11, 800, 100), Costs(4, 700, 1.1e12, 9, 1000, 120)]
     assert total(came, formats=80) == Costs(14, 1800, 6.6e12, 20, 1000, 300)
@@ -88,9 +93,11 @@ def test_a_recipe_is_one_line_expected_and_one_measured(tmp_path: Path) -> None:
     assert dollars(gather(work)) == ("at most 5.00", "1.23 for 4,200 requests")
 
 
-def _stage(name: str, steps: int, tokens: int, flops: float | None, memory: int) -> StagePlan:
-    need, amount = Memory(memory, 0, 0, 0, 0), Amount(1, 1.0, "made up")
-    return StagePlan(name, amount, steps, tokens, flops, trainable=1, parameters=2, memory=need, disk=500, left=150)
+def test_a_quarter_apart_is_passed_over() -> None:
+    planned_, came = Costs(100, 1000, 8e12, None, 400, 100), Costs(125, 1251, 6e12, 10, 299, 100)
+    # Steps 25 % more, tokens 25.1 %; FLOPs 25 % less, their pace and seconds not expected, memory 25.3 % less.
+    assert apart(planned_, came) == [False, True, False, False, False, True, False]
+    assert not any(apart(Costs(), came))
 
 
 def test_the_best_trial_is_marked(tmp_path: Path) -> None:

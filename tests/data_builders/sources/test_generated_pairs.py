@@ -45,5 +45,6 @@ def test_questions_of_evaluation_parts_are_never_asked(tmp_path: Path) -> None:
 
 
 def test_prompts_and_exercises_are_inputs_of_the_stage(tmp_path: Path) -> None:
-    names = [path.name for path in Options(source="generated_pairs").files(tmp_path)]
-    assert names == ["answer.jinja", "rank.jinja", "exercises.py"]
+    names = list(Options(source="generated_pairs").named_files(tmp_path))
+    prompts = ["recipes/prompts/answer.jinja", "recipes/prompts/rank.jinja"]
+    assert names == [*prompts, "data_builders/exercises.py"]

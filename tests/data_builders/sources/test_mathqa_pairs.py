@@ -123,4 +123,5 @@ def test_problems_of_evaluation_parts_are_never_asked(root: Path, monkeypatch: p
 
 
 def test_the_prompts_are_inputs_of_the_stage(root: Path) -> None:
-    assert [path.name for path in OPTIONS.files(root)] == ["mathqa.json", "mathqa.jinja", "rank.jinja"]
+    names = [path.name for path in OPTIONS.named_files(root).values()]
+    assert names == ["mathqa.json", "mathqa.jinja", "rank.jinja"]

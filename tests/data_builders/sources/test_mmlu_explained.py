@@ -102,4 +102,6 @@ def test_the_course_s_format_is_read_too(tmp_path: Path) -> None:
 
 
 def test_the_prompt_is_an_input_of_the_stage(root: Path) -> None:
-    assert [path.name for path in OPTIONS.files(root)] == ["high_school_biology_dev.csv", "explain.jinja"]
+    [data, prompt] = OPTIONS.named_files(root)
+    assert data.endswith("high_school_biology_dev.csv")
+    assert prompt == "recipes/prompts/explain.jinja"

@@ -1,0 +1,55 @@
+"""The verbs around models that come from somewhere else, `import` and `real`; `stemma.cli` lists them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stemma.from_gguf import Dtype, Import
+
+Source = Annotated[Path, typer.Argument(metavar="FILE.gguf", help="The GGUF file.")]
+Target = Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to make.")]
+Store = Annotated[Dtype, typer.Option("--dtype", help="How the weights are stored.")]
+Template = Annotated[Path | None, typer.Option(help="A chat template in place of the file's.")]
+Licence = Annotated[str | None, typer.Option(help="SPDX, where the header names none.")]
+
+
+def import_(
+    source: Source, target: Target, dtype: Store = "bfloat16", template: Template = None, licence: Licence = None
+) -> None:
+    """Make a base model of a GGUF file: a Hugging Face folder, proven to be the same model."""
+    print(f"{target}: {_bring_in(Import(source, target, dtype, template, licence))}", flush=True)
+
+
+def real(
+    data: Annotated[Path | None, typer.Option(help="A folder of real data sets; else the project's own few.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE")] = None,
+    runs: Annotated[Path, typer.Option("--runs", metavar="FOLDER")] = Path("runs"),
+) -> None:
+    """SmolLM2 135M Instruct through the whole chain on a CPU: from a GGUF file to tested answers."""
+    from stemma import smollm2
+    from stemma.cli import demo
+
+    target = smollm2.FOLDER
+    print(f"import  {_bring_in(Import(smollm2.fetch(smollm2.cache(os.environ)), target))}", flush=True)
+    if data is None:
+        demo("smollm2", set_, runs)
+    else:
+        demo("smollm2-course", [f"data.root={data}", *(set_ or [])], runs)
+
+
+def _bring_in(order: Import) -> str:
+    from export.convert import convert
+    from stemma.from_gguf.bring_in import bring_in
+    from stemma.quiet import quieten
+
+    quieten()
+    return bring_in(order, lambda folder, out: convert(folder, out, "F32", {}), _say)
+
+
+def _say(text: str) -> None:
+    print(f"[import] {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,198 @@
+"""What a GGUF's architecture means to transformers: the config, the weights' names, and what the converter changed.
+
+Strict on purpose: a header key that is not understood would make a folder that answers differently without a word.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemma.errors import Problem, UserError
+from stemma.from_gguf.header import Gguf, Tensor, gguf_py
+
+COMMON = {
+    "context_length": "max_position_embeddings",
+    "block_count": "num_hidden_layers",
+    "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+}
+OPTIONAL = {
+    "rope.freq_base": "rope_theta",
+    "rope.dimension_count": "head_dim",
+    "attention.key_length": "head_dim",
+    "attention.value_length": "head_dim",
+    "vocab_size": "vocab_size",
+}
+SLIDING = {"attention.sliding_window": "sliding_window"}
+CAPPED = SLIDING | {
+    "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One architecture of llama.cpp as transformers knows it."""
+
+    model_type: str
+    own: dict[str, str]
+    """Header keys it has besides the common ones, and what the config calls them."""
+    permuted: bool = False
+    """The converter interleaves the halves of each rotary head in q and k."""
+    shifted_norms: bool = False
+    """The converter adds 1 to the norms' weights."""
+
+
+ARCHITECTURES = {
+    "llama": Architecture("llama", {}, permuted=True),
+    "qwen2": Architecture("qwen2", {}),
+    "qwen3": Architecture("qwen3", {}),
+    "gemma": Architecture("gemma", {}, shifted_norms=True),
+    "gemma2": Architecture("gemma2", CAPPED, shifted_norms=True),
+    "gemma3": Architecture("gemma3_text", SLIDING, shifted_norms=True),
+}
+ROPE_FACTORS = "rope_freqs.weight"
+"""Llama 3's stretched rotary frequencies: computed from its config by the converter, so they go back there."""
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+"""As in every published Llama 3.1 and 3.2; only `factor` differs (8 and 32)."""
+
+
+def header_problems(gguf: Gguf) -> list[Problem]:
+    """Why the header cannot be understood: its architecture, keys that are missing, keys that are not known here."""
+    name, where = gguf.architecture, str(gguf.path)
+    if name not in ARCHITECTURES:
+        found = f"architecture `{name}`" if name else "no architecture in its header"
+        return [Problem(where, found, f"one of {', '.join(ARCHITECTURES)}")]
+    header = gguf.of_architecture()
+    missing = COMMON.keys() - {"attention.head_count_kv"} - header.keys()
+    expected = "only keys whose meaning is known here"
+    return [
+        *(Problem(where, f"no `{name}.{key}` in its header", "a whole header") for key in sorted(missing)),
+        *(
+            Problem(where, f"header key `{name}.{key}` = {value}", expected)
+            for key, value in header.items()
+            if key not in _known(gguf)
+        ),
+    ]
+
+
+def architecture_of(gguf: Gguf) -> Architecture:
+    """Of a header without problems."""
+    return ARCHITECTURES[gguf.architecture]
+
+
+def _known(gguf: Gguf) -> dict[str, str]:
+    return COMMON | OPTIONAL | architecture_of(gguf).own
+
+
+def config_of(gguf: Gguf) -> dict[str, Any]:
+    """The values of config.json that a header without problems tells. Raises UserError where two keys disagree."""
+    known = _known(gguf)
+    config: dict[str, Any] = {}
+    for key, value in gguf.of_architecture().items():
+        if config.setdefault(known[key], _exact(value)) != _exact(value):
+            found = f"`{gguf.architecture}.{key}` is {value}, another key says {config[known[key]]}"
+            raise UserError(Problem(str(gguf.path), found, f"one `{known[key]}`"))
+    return config | _derived(gguf, config)
+
+
+def _exact(value: Any) -> Any:
+    """A float32 of the header as it was meant: 1e-05, not 9.999999747378752e-06."""
+    return float(str(np.float32(value))) if isinstance(value, float) else value
+
+
+def _derived(gguf: Gguf, config: dict[str, Any]) -> dict[str, Any]:
+    """What the header says only through the tokenizer and the tensors."""
+    heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim", config["hidden_size"] // heads)
+    ids = {
+        f"{ours}_token_id": gguf.tokenizer(f"{theirs}_token_id")
+        for ours, theirs in (("bos", "bos"), ("eos", "eos"), ("pad", "padding"))
+    }
+    found = {
+        "vocab_size": config.get("vocab_size", len(gguf.tokenizer("tokens"))),
+        "num_key_value_heads": config.get("num_key_value_heads", heads),
+        "head_dim": head_dim,
+        "tie_word_embeddings": "output.weight" not in gguf.tensors,
+    }
+    if architecture_of(gguf).own:  # Gemma 2 and 3 scale scores by this, which llama.cpp takes from the head's size
+        found["query_pre_attn_scalar"] = head_dim
+    theta = config.pop("rope_theta", 10000.0)
+    if gguf.architecture == "gemma3":  # its windowed layers have frequencies of their own
+        return ids | found | {"rope_theta": theta}
+    stretched = ROPE_FACTORS in gguf.tensors
+    rope = _llama3_rope(gguf, theta, head_dim) if stretched else {"rope_type": "default"}
+    return ids | found | {"rope_parameters": rope | {"rope_theta": theta}}
+
+
+def _llama3_rope(gguf: Gguf, theta: float, head_dim: int) -> dict[str, Any]:
+    """The rope settings whose factors are those of the file. Raises UserError when there are none."""
+    stored = gguf.tensors[ROPE_FACTORS].values()
+    rope = LLAMA3_ROPE | {"factor": float(stored.max())}
+    if not np.allclose(stored, llama3_factors(rope, theta, head_dim), rtol=1e-5):
+        found, expected = f"{ROPE_FACTORS} is not Llama 3's", "rotary frequencies as Llama 3.1 stretches them"
+        raise UserError(Problem(str(gguf.path), found, expected))
+    return rope
+
+
+def llama3_factors(rope: dict[str, Any], theta: float, head_dim: int) -> NDArray[np.float64]:
+    """By how much each rotary frequency is divided: 1 for short waves, `factor` for long ones, smooth between."""
+    waves = 2 * math.pi * theta ** (np.arange(0, head_dim, 2) / head_dim)
+    turns = rope["original_max_position_embeddings"] / waves
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    smooth = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    return np.asarray(1 / ((1 - smooth) / rope["factor"] + smooth))
+
+
+def weight_names(gguf: Gguf, parameters: dict[str, tuple[int, ...]]) -> dict[str, str]:
+    """{name in the GGUF: name in transformers} for every tensor. `parameters`: the shapes of the model that config.json
+    describes. Raises UserError where one side has a tensor that the other lacks, or of another shape."""
+    module = gguf_py()
+    kinds = {name: kind for kind, name in module.MODEL_ARCH_NAMES.items()}
+    layers = gguf.of_architecture()["block_count"]
+    table = module.get_tensor_name_map(kinds[gguf.architecture], layers)
+    names = {}
+    for parameter in parameters:
+        stem, _, suffix = parameter.rpartition(".")
+        names[f"{table.get_name(stem)}.{suffix}"] = parameter
+    stored = {name: tensor.shape for name, tensor in gguf.tensors.items() if name != ROPE_FACTORS}
+    problems = [
+        Problem(str(gguf.path), f"tensor {name} is {stored.get(name, 'missing')}", f"{wanted}, by the header")
+        for name in sorted(names.keys() | stored.keys())
+        if stored.get(name) != (wanted := parameters.get(names.get(name, ""), "no such tensor"))
+    ]
+    if problems:
+        raise UserError(problems[:20])
+    return names
+
+
+def original(tensor: Tensor, config: dict[str, Any], architecture: Architecture) -> NDArray[np.float32]:
+    """The dequantised weights as transformers has them: what the converter changed is turned back."""
+    values = tensor.values()
+    if architecture.shifted_norms and tensor.name.endswith("norm.weight"):
+        return values - np.float32(1)
+    if architecture.permuted and ".attn_q." in tensor.name:
+        return _unpermute(values, config["num_attention_heads"])
+    if architecture.permuted and ".attn_k." in tensor.name:
+        return _unpermute(values, config["num_key_value_heads"])
+    return values
+
+
+def _unpermute(values: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
+    """[heads x (pair, half), in] to [heads x (half, pair), in]."""
+    pairs = values.shape[0] // heads // 2
+    turned = values.reshape(heads, pairs, 2, *values.shape[1:]).swapaxes(1, 2)
+    return turned.reshape(values.shape)

@@ -1,0 +1,101 @@
+"""Where the folder came from: provenance for machines, and a model card for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stemma import __version__
+from stemma.from_gguf import Import
+from stemma.from_gguf.checks import Check
+from stemma.from_gguf.header import Gguf
+from stemma.jsonl import write_json
+from stemma.runs import digest_of
+
+PROVENANCE = "provenance.json"
+CARD = """\
+---
+{front}
+---
+# {name}
+
+This folder is [{file}](#where-it-comes-from), a GGUF file, written as a Hugging Face model folder by Stemma's `import`.
+**It is not the original model**: the weights were dequantised from {kinds} and rounded to {dtype}; what quantising lost
+stays lost.
+
+## Where it comes from
+
+| | |
+|---|---|
+| file | `{file}`, {size:,} bytes, sha256 `{sha256}` |
+{header}
+| stored as | {stored} |
+| weights | {weights:,} |
+| imported | {date}, Stemma {stemma}, llama-cpp-python {llama} |
+
+## What was checked
+
+{checks}
+"""
+
+
+def origin_of(order: Import, gguf: Gguf) -> dict[str, Any]:
+    """All that is known of where the folder came from."""
+    return {
+        "file": order.source.name,
+        "bytes": order.source.stat().st_size,
+        "sha256": digest_of(order.source),
+        "licence": order.licence or gguf.fields.get("general.license", "unknown"),
+        "template": order.template.name if order.template else "from the header",
+        "header": {k: v for k, v in gguf.fields.items() if k.startswith("general.")},
+        "stored_as": gguf.kinds(),
+        "weights": gguf.weights(),
+        "dtype": order.dtype,
+        "stemma": __version__,
+        "llama-cpp-python": version("llama-cpp-python"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """The folder's files in bytes, without the provenance that holds this list."""
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != PROVENANCE}
+
+
+def write_card(folder: Path, origin: dict[str, Any], checks: Sequence[Check]) -> None:
+    """README.md, and last provenance.json."""
+    (folder / "README.md").write_text(_card(origin, checks), encoding="utf-8")
+    known = origin | {"checks": [asdict(check) for check in checks], "files": file_sizes(folder)}
+    write_json(folder / PROVENANCE, known)
+
+
+def _card(origin: dict[str, Any], checks: Sequence[Check]) -> str:
+    """The model card."""
+    header = origin["header"]
+    named = {k.removeprefix("general."): v for k, v in header.items() if k != "general.license"}
+    front = [f"license: {origin['licence'].lower()}", "library_name: transformers", "tags: [dequantised-from-gguf]"]
+    return CARD.format(
+        front="\n".join(front),
+        name=folder_title(header),
+        file=origin["file"],
+        size=origin["bytes"],
+        sha256=origin["sha256"],
+        kinds=" and ".join(origin["stored_as"]),
+        dtype=origin["dtype"],
+        header="\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in named.items()),
+        stored=", ".join(f"{count} tensors {kind}" for kind, count in origin["stored_as"].items()),
+        weights=origin["weights"],
+        date=origin["date"],
+        stemma=origin["stemma"],
+        llama=origin["llama-cpp-python"],
+        checks="\n".join(f"- {line}" for line in [*checks, origin["left_out"]] if line),
+    )
+
+
+def folder_title(header: dict[str, Any]) -> str:
+    """The model's name as its header has it."""
+    return str(header.get("general.name") or header.get("general.basename") or "a model without a name")

@@ -1,0 +1,104 @@
+"""The folder's config and weights: dequantised one tensor at a time, so that memory stays at one shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from stemma.errors import Problem, UserError
+from stemma.from_gguf import BYTES, Dtype
+from stemma.from_gguf.architectures import architecture_of, config_of, original, weight_names
+from stemma.from_gguf.header import Gguf
+from stemma.from_gguf.tokenizer_files import write_tokenizer
+from stemma.jsonl import write_json
+
+SHARD_BYTES = 2**30
+
+
+def write_folder(gguf: Gguf, dtype: Dtype, template: str, folder: Path) -> None:
+    """Write the whole model folder: config, tokenizer with the chat template, weights."""
+    write_tokenizer(gguf, template, folder)
+    _write_generation_config(gguf, folder)
+    _write_model(gguf, dtype, folder)
+
+
+def _write_model(gguf: Gguf, dtype: Dtype, folder: Path) -> None:
+    """config.json and the weights. Raises UserError where the header and the weights disagree."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    kind, values = architecture_of(gguf), config_of(gguf)
+    config: Any = AutoConfig.for_model(kind.model_type, **values, dtype=dtype)
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(config)
+    config.architectures = [type(model).__name__]
+    config.save_pretrained(folder)
+    own = {name for name in model.state_dict() if not (config.tie_word_embeddings and name == "lm_head.weight")}
+    names = weight_names(gguf, {name: tuple(model.state_dict()[name].shape) for name in own})
+    _write_shards(_weights(gguf, names, values, dtype), gguf.weights() * BYTES[dtype], folder)
+
+
+def _write_generation_config(gguf: Gguf, folder: Path) -> None:
+    """`generate` stops at the end of a text, and at the end of a turn where the header names one."""
+    ids = {gguf.tokenizer(f"{name}_token_id") for name in ("eos", "eot")} - {None}
+    value: dict[str, Any] = {"_from_model_config": False, "eos_token_id": sorted(ids)}
+    for ours, theirs in (("bos", "bos"), ("pad", "padding")):
+        if (number := gguf.tokenizer(f"{theirs}_token_id")) is not None:
+            value[f"{ours}_token_id"] = number
+    write_json(folder / "generation_config.json", value)
+
+
+Weight = tuple[str, torch.Tensor]
+
+
+def _weights(gguf: Gguf, names: dict[str, str], config: dict[str, Any], dtype: Dtype) -> Iterator[Weight]:
+    """Every weight by its name in transformers. Raises UserError for one that is not finite."""
+    kind = architecture_of(gguf)
+    for name, ours in names.items():
+        values = original(gguf.tensors[name], config, kind)
+        where = f"{gguf.path}, tensor {name}"
+        if not np.isfinite(values).all():
+            found = f"{int((~np.isfinite(values)).sum()):,} weights that are not finite"
+            raise UserError(Problem(where, found, "a model that was whole when it was quantised"))
+        weight = torch.tensor(values).to(getattr(torch, dtype))
+        if not torch.isfinite(weight).all():
+            found = f"weights up to {np.abs(values).max():.3g}, too large for {dtype}"
+            raise UserError(Problem(where, found, "--dtype bfloat16 or float32"))
+        yield ours, weight
+
+
+def _write_shards(weights: Iterator[Weight], total: int, folder: Path) -> None:
+    """model.safetensors, or numbered parts of at most about a gigabyte and their index."""
+    shards: list[list[str]] = []
+    waiting: dict[str, torch.Tensor] = {}
+    for name, weight in weights:
+        waiting[name] = weight
+        if sum(w.nbytes for w in waiting.values()) >= SHARD_BYTES:
+            shards.append(_write_shard(waiting, folder, len(shards)))
+    if waiting:
+        shards.append(_write_shard(waiting, folder, len(shards)))
+    if len(shards) == 1:
+        (folder / _part(0)).rename(folder / "model.safetensors")
+        return
+    place: dict[str, str] = {}
+    for number, names in enumerate(shards):
+        name = f"model-{number + 1:05}-of-{len(shards):05}.safetensors"
+        (folder / _part(number)).rename(folder / name)
+        place |= dict.fromkeys(names, name)
+    index = {"metadata": {"total_size": total}, "weight_map": place}
+    write_json(folder / "model.safetensors.index.json", index)
+
+
+def _write_shard(waiting: dict[str, torch.Tensor], folder: Path, number: int) -> list[str]:
+    save_file(waiting, folder / _part(number), metadata={"format": "pt"})
+    names = list(waiting)
+    waiting.clear()
+    return names
+
+
+def _part(number: int) -> str:
+    return f"part-{number}.safetensors"

@@ -1,0 +1,174 @@
+"""That the folder is the model of the file: each check's figure, its limit, and on how much it was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stemma.errors import Problem, UserError
+from stemma.from_gguf import Dtype
+from stemma.from_gguf.architectures import ROPE_FACTORS, architecture_of
+from stemma.from_gguf.checks import Check
+from stemma.from_gguf.conversations import TURNS
+from stemma.from_gguf.header import Gguf, Tensor, read_gguf
+from stemma.llama import Llama
+from stemma.models import load_model
+
+CONTEXT_TOKENS = 512
+FLOAT_KINDS = {"F32", "F16", "BF16"}
+EXACT_KL, EXACT_TOP1 = 1e-3, 0.99
+"""Between transformers and llama.cpp on the same float32 weights: only llama.cpp's 16-bit KV cache differs."""
+QUANTISED_KL, QUANTISED_TOP1 = 0.05, 0.90
+"""Against the quantised file: llama.cpp rounds the activations too, to 8 bits."""
+SPARE = 1.2
+"""Of the weights in float32: activations, and the file that llama.cpp maps into memory beside them."""
+Logits = NDArray[np.float32]
+
+
+def prove(source: Gguf, folder: Path, back: Path, dtype: Dtype) -> tuple[list[Check], str]:
+    """Every check of the folder against the file, and what could not be checked (empty: nothing was left out).
+
+    `back` is the folder converted to a float32 GGUF again."""
+    texts = conversations(folder)
+    found = [same_tokens(folder, source.path, texts), *same_file(source, back, dtype)]
+    if not all(check.passed for check in found):  # the predictions differ as well
+        return found, ""
+    left_out = too_little_memory(source)
+    return [*found, *([] if left_out else same_answers(folder, source, back, texts))], left_out
+
+
+def too_little_memory(source: Gguf) -> str:
+    """Why predictions cannot be compared here, or nothing: transformers holds all weights in float32 for it."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    needed = source.weights() * 4 * SPARE
+    if free >= needed:
+        return ""
+    return f"predictions were not compared: that takes {needed / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB are free"
+
+
+def conversations(folder: Path) -> list[str]:
+    """Hard conversations, rendered by the folder's template. Raises UserError when it cannot render them."""
+    from jinja2 import TemplateError
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    try:
+        return [
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": question}, {"role": "assistant", "content": answer}], tokenize=False
+            )
+            for question, answer in TURNS
+        ]
+    except TemplateError as error:
+        hint = "give another one with --template, e.g. recipes/templates/chatml.jinja"
+        where, expected = "the chat template", "one that renders a question and its answer"
+        raise UserError(Problem(where, f"{type(error).__name__}: {error}", expected, hint)) from None
+
+
+def same_tokens(folder: Path, source: Path, texts: Sequence[str]) -> Check:
+    """transformers' token ids in the folder against llama.cpp's in the file."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with Llama(source, CONTEXT_TOKENS, threads=1) as model:
+        apart = [
+            text for text in texts
+            if tokenizer(text, add_special_tokens=False)["input_ids"] != model.tokenize(text)
+        ]  # fmt: skip
+    what = "conversations tokenized differently"
+    if apart:
+        what += f", e.g. {apart[0]!r}"
+    return Check(what, len(apart), 0, len(texts))
+
+
+def same_file(source: Gguf, back: Path, dtype: Dtype) -> list[Check]:
+    """The folder converted back to a GGUF: the header's keys and every weight, bit by bit, as `dtype` rounds it."""
+    found = read_gguf(back)
+    keys = [key for key in source.fields if _must_come_back(source, key)]
+    apart = [key for key in keys if found.fields.get(key) != source.fields[key]]
+    named = f": {', '.join(apart)}" if apart else ""
+    wrong = sum(_differing(source, tensor, found, dtype) for tensor in source.tensors.values())
+    return [
+        Check(f"header keys that come back changed{named}", len(apart), 0, len(keys)),
+        Check(f"weights that come back other than rounded to {dtype}", wrong, 0, source.weights()),
+    ]
+
+
+def _must_come_back(source: Gguf, key: str) -> bool:
+    """What decides how the model answers: its sizes and its tokenizer. Names and file types may change."""
+    dull = {"tokenizer.ggml.add_space_prefix", "tokenizer.chat_template"}
+    return key.startswith((f"{source.architecture}.", "tokenizer.ggml.")) and key not in dull
+
+
+def _differing(source: Gguf, tensor: Tensor, found: Gguf, dtype: Dtype) -> int:
+    """How many weights of a tensor are not what they must be; all of them when it is not there or another shape."""
+    other = found.tensors.get(tensor.name)
+    if other is None or other.shape != tensor.shape:
+        return math.prod(tensor.shape)
+    values = tensor.values()
+    if tensor.name == ROPE_FACTORS:
+        return int((~np.isclose(values, other.values(), rtol=1e-5)).sum())
+    shift = architecture_of(source).shifted_norms and tensor.name.endswith("norm.weight")
+    stored = torch.from_numpy(values - np.float32(shift)).to(getattr(torch, dtype)).float().numpy()
+    return int((stored + np.float32(shift) != other.values()).sum())
+
+
+def same_answers(folder: Path, source: Gguf, back: Path, texts: Sequence[str]) -> list[Check]:
+    """Next-token predictions of transformers in float32, of llama.cpp on the way back, and of the file itself."""
+    exact, file = Drift(), Drift()
+    for ours, theirs, whole in _predictions(folder, (back, source.path), texts):
+        exact.add(ours, theirs)
+        file.add(ours, whole)
+    loose = bool(source.kinds().keys() - FLOAT_KINDS)
+    limits = (QUANTISED_KL, QUANTISED_TOP1) if loose else (EXACT_KL, EXACT_TOP1)
+    against = f"the file ({', '.join(source.kinds())})"
+    return [
+        *exact.checks("llama.cpp on the folder as F32", (EXACT_KL, EXACT_TOP1)),
+        *file.checks(against, limits),
+    ]
+
+
+class Drift:
+    """Mean KL and disagreement of the likeliest token, gathered text by text."""
+
+    def __init__(self) -> None:
+        self.kl: list[NDArray[np.float64]] = []
+        self.other: list[NDArray[np.bool_]] = []
+
+    def add(self, one: Logits, two: Logits) -> None:
+        p, q = _log_softmax(one), _log_softmax(two)
+        self.kl.append((np.exp(p) * (p - q)).sum(-1))
+        self.other.append(one.argmax(-1) != two.argmax(-1))
+
+    def checks(self, against: str, limits: tuple[float, float]) -> list[Check]:
+        kl, other = np.concatenate(self.kl), np.concatenate(self.other)
+        return [
+            Check(f"mean KL from {against}, nats a token", float(kl.mean()), limits[0], len(kl)),
+            Check(f"likeliest token other than {against}", float(other.mean()), 1 - limits[1], len(other)),
+        ]
+
+
+def _log_softmax(logits: Logits) -> NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
+
+
+def _predictions(folder: Path, files: tuple[Path, Path], texts: Sequence[str]) -> Iterator[tuple[Logits, ...]]:
+    """For each text the logits of transformers and of both files; one text at a time is in memory."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = load_model(folder)
+    threads = torch.get_num_threads()
+    with Llama(files[0], CONTEXT_TOKENS, threads) as back, Llama(files[1], CONTEXT_TOKENS, threads) as file:
+        for text in texts:
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"][:CONTEXT_TOKENS]
+            with torch.inference_mode():
+                ours = model(torch.tensor([ids])).logits[0].float().numpy()
+            yield ours, back.logits(ids), file.logits(ids)

@@ -1,0 +1,159 @@
+"""The tokenizer of a GGUF as a Hugging Face folder has it: for transformers, and for the converter on the way back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from stemma.errors import Problem
+from stemma.from_gguf.header import Gguf
+from stemma.jsonl import write_json
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+"""Token types, numbered alike in GGUF and SentencePiece."""
+WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+PATTERNS = {"qwen2": WORDS + r"\p{N}" + REST, "llama-bpe": WORDS + r"\p{N}{1,3}" + REST}
+"""How the published tokenizer.json cuts text before merging, by the name llama.cpp gives that."""
+BYTE_PAIRS = ("smollm", "gpt-2", *PATTERNS)
+
+
+def tokenizer_problems(gguf: Gguf) -> list[Problem]:
+    """Why its tokenizer cannot be written as files; empty when it can."""
+    model, pre = gguf.tokenizer("model"), gguf.tokenizer("pre")
+    where = str(gguf.path)
+    if not model or not gguf.tokenizer("tokens"):
+        hint = "take a GGUF that was converted from the whole model folder"
+        return [Problem(where, "no tokenizer in its header", "tokenizer.ggml.model and .tokens", hint)]
+    if model == "gpt2" and pre in BYTE_PAIRS:
+        return []
+    if model == "llama" and gguf.tokenizer("scores"):
+        return []
+    found = f"tokenizer `{model}`" + (f", cut as `{pre}`" if pre else "")
+    expected = f"`gpt2` cut as one of {', '.join(BYTE_PAIRS)}, or `llama` (SentencePiece)"
+    return [Problem(where, found, expected)]
+
+
+def write_tokenizer(gguf: Gguf, template: str, folder: Path) -> None:
+    """Write tokenizer.json, tokenizer_config.json, the template, and for SentencePiece tokenizer.model."""
+    if gguf.tokenizer("model") == "gpt2":
+        value, kind = _byte_pairs(gguf), "PreTrainedTokenizerFast"
+    else:
+        value, kind = _sentencepiece(gguf, folder), "GemmaTokenizer"
+    text = json.dumps(value, ensure_ascii=False)
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    write_json(folder / "tokenizer_config.json", _config(gguf, value, kind) | {"chat_template": template})
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+
+
+def _config(gguf: Gguf, tokenizer: dict[str, Any], kind: str) -> dict[str, Any]:
+    names = (("bos", "bos"), ("eos", "eos"), ("pad", "padding"), ("unk", "unknown"))
+    fields = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
+    added = {str(t["id"]): {name: t[name] for name in fields} for t in tokenizer["added_tokens"]}
+    return {
+        "tokenizer_class": kind,
+        "add_bos_token": adds_first(gguf),
+        "add_eos_token": False,
+        **{f"{ours}_token": gguf.token(theirs) for ours, theirs in names},
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": gguf.of_architecture()["context_length"],
+        "added_tokens_decoder": added,
+    }
+
+
+def adds_first(gguf: Gguf) -> bool:
+    """Whether the tokenizer puts the first token in front by itself, as llama.cpp decides it."""
+    said = gguf.tokenizer("add_bos_token")
+    by_kind = gguf.tokenizer("model") == "llama" or gguf.tokenizer("pre") == "llama-bpe"
+    return by_kind if said is None else bool(said)
+
+
+def _added(gguf: Gguf) -> list[Any]:
+    from tokenizers import AddedToken
+
+    types = gguf.tokenizer("token_type")
+    pairs = zip(gguf.tokenizer("tokens"), types, strict=True)
+    return [
+        AddedToken(token, normalized=False, special=kind == CONTROL)
+        for token, kind in pairs
+        if kind in (CONTROL, USER_DEFINED)
+    ]
+
+
+def _byte_pairs(gguf: Gguf) -> dict[str, Any]:
+    """tokenizer.json of byte-level pairs."""
+    from tokenizers import Tokenizer, decoders, normalizers
+    from tokenizers.models import BPE
+
+    tokens, types, pre = gguf.tokenizer("tokens"), gguf.tokenizer("token_type"), gguf.tokenizer("pre")
+    vocabulary = {token: number for number, token in enumerate(tokens) if types[number] != UNUSED}
+    merges = [tuple(merge.split(" ")) for merge in gguf.tokenizer("merges")]
+    tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=merges, ignore_merges=pre == "llama-bpe"))
+    tokenizer.pre_tokenizer = _cutting(pre)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_tokens(_added(gguf))
+    if pre == "qwen2":  # as published; llama.cpp leaves text as it is, which differs for decomposed letters
+        tokenizer.normalizer = normalizers.NFC()
+    if adds_first(gguf):
+        tokenizer.post_processor = _first(gguf)
+    value: dict[str, Any] = json.loads(tokenizer.to_str())
+    return value
+
+
+def _cutting(pre: str) -> Any:
+    from tokenizers import Regex, pre_tokenizers
+
+    if pre in ("smollm", "gpt-2"):  # SmolLM's digits one by one, the rest as GPT-2 does
+        digits = [pre_tokenizers.Digits(individual_digits=True)] if pre == "smollm" else []
+        steps = [*digits, pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    else:
+        words = pre_tokenizers.Split(Regex(PATTERNS[pre]), "isolated")
+        steps = [words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    return pre_tokenizers.Sequence(steps)
+
+
+def _first(gguf: Gguf) -> Any:
+    """Puts the first token in front."""
+    from tokenizers import processors
+
+    first, number = gguf.token("bos"), gguf.tokenizer("bos_token_id")
+    begin = processors.TemplateProcessing(f"{first} $A", f"{first} $A {first} $B", special_tokens=[(first, number)])
+    return processors.Sequence([processors.ByteLevel(trim_offsets=False), begin])
+
+
+def _sentencepiece(gguf: Gguf, folder: Path) -> dict[str, Any]:
+    """Writes tokenizer.model, from which transformers makes its tokenizer.json; returns that."""
+    from transformers import GemmaTokenizer
+
+    (folder / "tokenizer.model").write_bytes(sentencepiece_model(gguf))
+    GemmaTokenizer.from_pretrained(folder).save_pretrained(folder)
+    value: dict[str, Any] = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    types = gguf.tokenizer("token_type")
+    for token in value["added_tokens"]:
+        token["special"] = types[token["id"]] in (CONTROL, UNKNOWN)
+    return value
+
+
+def sentencepiece_model(gguf: Gguf) -> bytes:
+    """The SentencePiece file with the header's pieces, scores and types."""
+    from sentencepiece import sentencepiece_model_pb2 as wire
+
+    model = wire.ModelProto()
+    pieces = zip(*(gguf.tokenizer(key) for key in ("tokens", "scores", "token_type")), strict=True)
+    for piece, score, kind in pieces:
+        model.pieces.add(piece=piece, score=score, type=kind)
+    model.trainer_spec.model_type = wire.TrainerSpec.BPE
+    model.trainer_spec.byte_fallback = BYTE in gguf.tokenizer("token_type")
+    model.trainer_spec.vocab_size = len(model.pieces)
+    for ours, theirs in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
+        number = gguf.tokenizer(f"{theirs}_token_id")
+        setattr(model.trainer_spec, f"{ours}_id", -1 if number is None else number)
+        if number is not None:
+            setattr(model.trainer_spec, f"{ours}_piece", gguf.token(theirs))
+    model.normalizer_spec.name = "identity"
+    model.normalizer_spec.add_dummy_prefix = bool(gguf.tokenizer("add_space_prefix"))
+    model.normalizer_spec.remove_extra_whitespaces = False
+    model.normalizer_spec.escape_whitespaces = True
+    found: bytes = model.SerializeToString()
+    return found

@@ -1,0 +1,102 @@
+"""The most memory that the parts of each stage take, training aside: gates, merge, formats, evaluation. Pure.
+
+Bytes of weights and work space, without what a process always holds (`PROCESS`). Each law names the code it is of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stemma import axolotl
+from stemma.costs import export_bytes, weight_bytes
+from stemma.recipe import Recipe
+from stemma.shapes import DTYPE_BYTES, Shapes
+from stemma.training import FP32
+
+PROCESS = {"training": 780 << 20, "engines": 640 << 20}
+"""Resident bytes of the interpreter with what it imports, before any weights: Axolotl, TRL, DeepSpeed and the plugin;
+torch, transformers and peft. `resource.getrusage`, Linux x86-64, Python 3.11, torch 2.13.0 for CPUs, n = 1."""
+TILE, BATCH_TOKENS = 1 << 24, 4096
+"""`stemma.models`: logits at once on a CPU. `eval.hf`: tokens at once."""
+COMPARED = 16
+"""`stemma.gates`: positions whose logits are compared at once, five times in float64."""
+PIECE = 1 << 22
+"""`stemma.tensors`: values read at once."""
+SCORED, PROMPT = 64, 512
+"""`stemma.llama`: tokens decoded at once with and without logits."""
+
+Parts = dict[str, int]
+
+
+def peaks(recipe: Recipe, shapes: Shapes) -> dict[str, Parts]:
+    """By stage, its parts and what each needs; parts follow each other, so a stage needs the largest."""
+    stored = shapes.parameters() * shapes.weight_bytes
+    found: dict[str, Parts] = {"base": {"hand-over": 2 * stored}} if recipe.base else {}
+    behind = {"merge": merge_bytes(shapes, shapes.weight_bytes), "gates": gate_bytes(shapes)}
+    found |= dict.fromkeys(recipe.training_stages(), behind)
+    return found | {"export": _export(recipe, shapes), "eval": _evaluation(recipe, shapes)}
+
+
+def gate_bytes(shapes: Shapes) -> int:
+    """`stemma.gates.merge_gate`: one model after the other in float32. While it is loaded its largest tensor lies there
+    as stored as well; then come a tile of logits, or those that are compared."""
+    loading = shapes.embedding() * shapes.weight_bytes
+    comparing = 5 * 8 * COMPARED * shapes.vocabulary
+    return shapes.parameters() * FP32 + max(loading, comparing, _tile_bytes(shapes))
+
+
+def merge_bytes(shapes: Shapes, merged: int) -> int:
+    """`stemma.merge.write_merged`: the largest adapted matrix as stored, twice in float32 and once merged, and a piece
+    of a tensor that is copied."""
+    largest = max(a * b for a, b in shapes.linears().values())
+    return (largest + min(PIECE, shapes.embedding())) * (shapes.weight_bytes + 2 * FP32 + merged)
+
+
+def _tile_bytes(shapes: Shapes) -> int:
+    """`stemma.models.log_probs`: in the model's dtype and twice in float32."""
+    return 3 * FP32 * min(TILE, BATCH_TOKENS * shapes.vocabulary)
+
+
+def _export(recipe: Recipe, shapes: Shapes) -> Parts:
+    """`export.run`: merging and its gate; bitsandbytes (`export.bnb`: the merged model and what becomes of it);
+    llama.cpp's converter (lazily: two copies of the largest tensor in float32); the proof of each (`export.score`,
+    `export.gguf_gates`): merged in float32, the others as in evaluation."""
+    merged, parts = DTYPE_BYTES[recipe.export.merge.dtype], _scored(recipe, shapes)
+    found = {"merge": merge_bytes(shapes, merged), "gates": gate_bytes(shapes)}
+    for kind in recipe.export.bitsandbytes:
+        found[f"bnb-{kind}"] = shapes.parameters() * merged + weight_bytes(shapes, kind, merged)
+    proofs = {f"{name}'s proof": parts[name] for name in parts} | {"merged's proof": gate_bytes(shapes)}
+    return found | {"GGUF": 2 * shapes.embedding() * FP32} | proofs
+
+
+def _evaluation(recipe: Recipe, shapes: Shapes) -> Parts:
+    """Each variant by itself; those of a stage are stored as its start is."""
+    made = _scored(recipe, shapes)
+    of_a_stage = shapes.parameters() * shapes.weight_bytes + _batch_bytes(shapes, shapes.weight_bytes)
+    return {variant: made.get(variant, of_a_stage) for variant in recipe.eval.variants}
+
+
+def _scored(recipe: Recipe, shapes: Shapes) -> Parts:
+    """Every exported format, loaded and asked: `eval.hf` (weights as stored, one batch) and `stemma.llama`."""
+    export = recipe.export.model_dump()
+    batch = _batch_bytes(shapes, DTYPE_BYTES[recipe.export.merge.dtype])
+    work = {name: _context_bytes(recipe, shapes) if name.startswith("gguf-") else batch for name in recipe.exported()}
+    return {name: count + work[name] for name, count in export_bytes(shapes, export).items()}
+
+
+def _batch_bytes(shapes: Shapes, value: int) -> int:
+    """Activations of a batch, the widest layer three times, and a tile of logits."""
+    return BATCH_TOKENS * (4 * shapes.hidden + 3 * shapes.inner) * value + _tile_bytes(shapes)
+
+
+def _context_bytes(recipe: Recipe, shapes: Shapes) -> int:
+    """llama.cpp's context: keys and values in fp16, one batch's activations, and logits."""
+    lengths = [(axolotl.DEFAULTS | recipe.axolotl(stage))["sequence_len"] for stage in recipe.training_stages()]
+    context = max(lengths, default=axolotl.DEFAULTS["sequence_len"])
+    cache = context * shapes.layers * 2 * shapes.key_width * 2
+    return cache + PROMPT * (4 * shapes.hidden + 3 * shapes.inner) * FP32 + SCORED * shapes.vocabulary * FP32
+
+
+def highest(parts: Mapping[str, int]) -> tuple[str, int]:
+    """The part that needs most."""
+    return max(parts.items(), key=lambda part: part[1])

