@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from stemma import random_tokenizer
-from stemma.base_files import tokenizer_folder
+from stemma.base_files import TOKENIZER, tokenizer_folder
 from stemma.jsonl import read_json, write_json
 from stemma.random_model import write_weights
 from stemma.recipe import Recipe
-from stemma.runs import Run, digest_json
+from stemma.runs import Run, digest_json, digest_of
 from stemma.shapes import PUBLISHED, read_shapes
 from stemma.stages import forecast
 from stemma.templates import Template
@@ -56,7 +56,12 @@ def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str
     learnt from the rows of `recipe`, which is `full` shortened."""
     target, part = run.root / "model", run.root / ".model.part"
     real = tokenizer_folder(full, run)
-    made = {"config": config.to_dict(), "seed": full.seed, "tokenizer": str(real), "data": recipe.data.content()}
+    made = {
+        "config": config.to_dict(),
+        "seed": full.seed,
+        "tokenizer": real and digest_of(real / TOKENIZER),
+        "data": recipe.data.content(),
+    }
     if (target / MADE).is_file() and read_json(target / MADE) == digest_json(made):
         return "up to date"
     for folder in (part, target):

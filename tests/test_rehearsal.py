@@ -8,7 +8,7 @@ import pytest
 
 from stemma.load import load, names
 from stemma.recipe import Recipe
-from stemma.rehearsal import Changes, Machine, halve_batches, lacking, shorten
+from stemma.rehearsal import Changes, Machine, lacking, shorten
 from tests.conftest import Write
 from tests.test_shapes import MADE
 
@@ -124,10 +124,3 @@ def test_evaluation_never_grows() -> None:
         assert after.limit == 4
         assert after.max_new_tokens <= before.max_new_tokens
         assert after.prompt_tokens <= before.prompt_tokens
-
-
-def test_batches_are_halved_until_they_fit() -> None:
-    needs = {"sft": [90, 50, 30, 20], "dpo": [40, 25]}
-    assert halve_batches({"sft": 8, "dpo": 2}, needs, 50) == {"sft": 4, "dpo": 2}
-    assert halve_batches({"sft": 8, "dpo": 2}, needs, 30) == {"sft": 2, "dpo": 1}
-    assert halve_batches({"sft": 8}, needs, 10) == {"sft": 1}, "what does not fit even so is refused elsewhere"
