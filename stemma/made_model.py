@@ -15,6 +15,7 @@ from stemma import random_tokenizer
 from stemma.base_files import TOKENIZER, tokenizer_folder
 from stemma.jsonl import read_json, write_json
 from stemma.random_model import write_weights
+from stemma.random_tokenizer import Wanted
 from stemma.recipe import Recipe
 from stemma.runs import Run, digest_json, digest_of
 from stemma.shapes import PUBLISHED, read_shapes
@@ -72,7 +73,8 @@ def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str
         ids = random_tokenizer.copy_tokenizer(real, part)
     else:
         texts = _texts(config, recipe, run, say)
-        ids = random_tokenizer.write_tokenizer(config.model_type, config.vocab_size, texts, part)
+        wanted = Wanted(config.model_type, config.vocab_size, Template.read(recipe.template).text)
+        ids = random_tokenizer.write_tokenizer(wanted, texts, part)
     say(f"{write_weights(config, full.seed, part):,} random weights")
     _write_configs(config, ids, part)
     write_json(part / MADE, digest_json(made))

@@ -80,9 +80,9 @@ def written(title: str, table: Sequence[Line], notes: Mapping[str, Sequence[str]
         title, "", *aligned(HEADS, rows), "",
         f"in all {seconds:,.0f} s, {_size(fullest, unit)} {unit} of memory at the fullest moment; sizes in {unit}",
         "memory: of all processes together, mapped files included; disk: the stage's folder at its fullest",
-        "plan: what it says of this small run, memory of the fullest process alone; full run, on this machine: steps by",
-        "the FLOPs it counts, all else by the number of weights, memory by what it says more. A dash: not known, or it",
-        "grows with the rows",
+        "plan: what it says of this small run, memory of the fullest process alone; full run, on this machine: steps",
+        "by the FLOPs it counts, all else by the number of weights, memory by what it says more. A dash: not known,",
+        "or it grows with the rows",
         *([f"resumed: {', '.join(resumed)}; seconds and memory are of the last attempt"] if resumed else []),
         "", *(f"{head}:\n" + "".join(f"- {note}\n" for note in told) for head, told in notes.items() if told),
     ])  # fmt: skip
