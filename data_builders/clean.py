@@ -1,8 +1,6 @@
 """Drafts → rows: repairs LaTeX whose backslash was eaten, and refuses what must not be trained on, with the reason.
 
-The damage comes from JSON or Python strings read with single backslashes: `\\text` became TAB + `ext`, `\\neq` newline
-+ `eq`, `\\frac` form feed + `rac`, `\\begin` backspace + `egin`. Where a command can be told from ordinary text it is
-put back; a control character that is left over afterwards refuses the row.
+A control character that `latex` did not put back as a command refuses the row.
 """
 
 from __future__ import annotations
@@ -16,6 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from data_builders.drafts import ROW_MODELS, Draft, Kind, Row
+from data_builders.latex import is_damaged as damaged
+from data_builders.latex import put_back
 from data_builders.split import question_id
 from stemma.rows import LETTERS
 
@@ -25,38 +25,18 @@ _CONTROL_TOKEN = re.compile(
     r"<(?:(?:bos|eos|pad|unk|(?:start|end)_of_(?:turn|image)|unused\d+|/s)>|\|[A-Za-z0-9_]+\|>|</?SYS>>)|\[/?INST\]"
 )
 
-# What followed the eaten backslash and its letter. TAB, newline and carriage return also occur in ordinary text, so
-# only remainders that are no English words and stand as LaTeX writes them count; the others never occur in text.
-_END, _BRACE = "(?![a-zA-Z])", r"(?=\s?\{)"
-_EATEN = {
-    "t": f"(?:ext(?:bf|it|rm|tt|sf)?|ilde|frac){_BRACE}|(?:imes|heta|riangle|herefore){_END}",
-    "n": f"(?:eq(?![.:(])|abla|otin){_END}",
-    "r": f"(?:ight(?:arrow)?|ho|angle|ceil|floor){_END}",
-    "f": f"(?:rac|loor|orall|box|lat){_END}",
-    "b": f"(?:egin|eta|ar|oxed|inom|ullet|mod|igl?|f|ot){_END}",
-    "v": f"(?:ec|ert|arepsilon|arphi|ee|dots){_END}",
-    "a": f"(?:lpha|pprox|ngle|rray|st){_END}",
-}
-_SIGNS = dict(zip("tnrfbva", "\t\n\r\f\b\v\a", strict=True))
-# (sign, damage, command). The sign stands in brackets, where \b is a backspace and no word boundary.
-_DAMAGE = [(_SIGNS[x], re.compile(rf"[\{x}](?={rest})"), rf"\\{x}") for x, rest in _EATEN.items()]
-# Words that may also follow a TAB in text ("an", "o") count right behind a sign of mathematics: `$` TAB `au$`.
-_DAMAGE.append(("\t", re.compile(r"(?<=[$({^_])\t(?=(?:anh?|au|op?)(?![a-zA-Z]))"), r"\\t"))
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
 
 
 def repair(text: str) -> str:
     """Put eaten LaTeX backslashes back, make line ends `\\n`, strip outer whitespace."""
-    for sign, damage, command in _DAMAGE:
-        if sign in text:  # far cheaper than the pattern, and rarely so
-            text = damage.sub(command, text)
-    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    return put_back(text).replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def is_damaged(row: dict[str, Any]) -> bool:
     """Whether `repair` puts a backslash back somewhere in the row."""
-    return any(sign in text and damage.search(text) for text in _texts(row) for sign, damage, _ in _DAMAGE)
+    return damaged(_texts(row))
 
 
 def refuse_text(text: str) -> str | None:

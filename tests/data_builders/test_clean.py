@@ -2,52 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from data_builders.clean import finish, is_damaged, refuse_text, repair
+from data_builders.clean import finish, refuse_text, repair
 from data_builders.drafts import Draft
 from stemma.rows import McqRow, PreferenceRow
-
-
-@pytest.mark.parametrize(
-    ("damaged", "whole"),
-    [
-        ("5 \text{ cm}", r"5 \text{ cm}"),
-        ("a \times b", r"a \times b"),
-        ("$\theta$", r"$\theta$"),
-        ("x \neq 0", r"x \neq 0"),
-        ("\nabla f", r"\nabla f"),
-        ("\frac{1}{2}", r"\frac{1}{2}"),
-        ("\forall x", r"\forall x"),
-        ("\begin{matrix}", r"\begin{matrix}"),
-        ("\boxed{4}", r"\boxed{4}"),
-        ("(\right)", r"(\right)"),
-        ("\vec{v}", r"\vec{v}"),
-        ("\alpha", r"\alpha"),
-        ("\floor x", r"\floor x"),
-        ("$\tau$ and 2^\top", r"$\tau$ and 2^\top"),
-        ("(\tan x)", r"(\tan x)"),
-    ],
-)
-def test_eaten_backslashes_are_put_back(damaged: str, whole: str) -> None:
-    assert repair(damaged) == whole
-    assert repair(whole) == whole
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "def f():\n\treturn 1",
-        "if x:\n\ttext = 1",
-        "first\n\textra tab-indented",
-        "see\neq. (3)",
-        "a\nequal b",
-        "1.\n\ntotal",
-        "a\tan apple\to eat",
-        r"\frac{a}{b} \neq \text{x}",
-    ],
-)
-def test_ordinary_tabs_and_newlines_stay(text: str) -> None:
-    assert repair(text) == text
-    assert not is_damaged({"text": text})
 
 
 def test_line_ends_become_newlines_and_outer_space_goes() -> None:
@@ -68,7 +25,7 @@ def test_line_ends_become_newlines_and_outer_space_goes() -> None:
         ("good work!</s>", "control token in content"),
         ("<s>struck out</b>, x <| y |> z, a[INSTANCE]", None),
         ("bell \x07", "control character in content"),
-        ("\x0cxyz", "control character in content"),
+        ("\x0cXyz", "control character in content"),
         ("half a pair \ud83d", "unpaired surrogate in content"),
     ],
 )
