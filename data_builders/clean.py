@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,14 +20,33 @@ from data_builders.latex import put_back
 from data_builders.split import question_id
 from stemma.rows import LETTERS
 
-# What tokenizers of common families read as control tokens: Gemma's; ChatML's, Qwen's and Llama 3's `<|im_start|>`,
-# `<|endoftext|>`, `<|eot_id|>`; Llama 2's and Mistral's. `<s>` is left out: it is HTML for struck-out text.
+# What tokenizers of common families read as control tokens: Gemma's; ChatML's, Qwen's, Phi's and Llama 3's
+# `<|im_start|>`, `<|endoftext|>`, `<|eot_id|>`; DeepSeek's `<｜User｜>`; Llama 2's and Mistral's. `<s>` is left out: it
+# is HTML for struck-out text. Those of the recipe's own model come on top, where its tokenizer is known.
 _CONTROL_TOKEN = re.compile(
-    r"<(?:(?:bos|eos|pad|unk|(?:start|end)_of_(?:turn|image)|unused\d+|/s)>|\|[A-Za-z0-9_]+\|>|</?SYS>>)|\[/?INST\]"
+    r"<(?:(?:bos|eos|pad|unk|(?:start|end)_of_(?:turn|image)|unused\d+|/s)>|\|[A-Za-z0-9_]+\|>|｜[^｜\s]+｜>|</?SYS>>)"
+    r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT)\]"
 )
-
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
+# Characters that are drawn as nothing: soft hyphen, zero-width ones, marks of direction, byte order mark, fillers,
+# variation selectors, tags.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+# What programs write where there is no value. "None" is left out: it answers questions.
+_PLACEHOLDERS = frozenset({"null", "nan", "<na>", "n/a", "#n/a", "[object object]"})
+_SHEET_ERRORS = frozenset({"#ref!", "#value!", "#div/0!", "#name?", "#null!", "#num!", "#n/a"})
+
+NO_TOKENS = re.compile(r"(?!)")
+"""The special tokens of a tokenizer that is not known."""
+
+
+def special_tokens(tokens: Iterable[str]) -> re.Pattern[str]:
+    """A tokenizer's own special tokens, to refuse in content. One that is drawn as nothing is none."""
+    written = sorted({token for token in tokens if _visible(token)}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, written))) if written else NO_TOKENS
 
 
 def repair(text: str) -> str:
@@ -39,9 +59,9 @@ def is_damaged(row: dict[str, Any]) -> bool:
     return damaged(_texts(row))
 
 
-def refuse_text(text: str) -> str | None:
-    """Why this text must not enter a row, or None."""
-    if ("<" in text or "[" in text) and _CONTROL_TOKEN.search(text):
+def refuse_text(text: str, special: re.Pattern[str] = NO_TOKENS) -> str | None:
+    """Why this text must not enter a row, or None. `special`: see `special_tokens`."""
+    if (("<" in text or "[" in text) and _CONTROL_TOKEN.search(text)) or special.search(text):
         return "control token in content"
     found = _CONTROL.search(text)
     if found is None:
@@ -49,12 +69,14 @@ def refuse_text(text: str) -> str | None:
     return "control character in content" if found[0] < "\ud800" else "unpaired surrogate in content"
 
 
-def finish(kind: Kind, source: str, draft: Draft) -> Row | str:
+def finish(kind: Kind, source: str, draft: Draft, special: re.Pattern[str] = NO_TOKENS) -> Row | str:
     """The row of a draft, repaired and with its id, or the reason why it is refused."""
     row = map_texts(draft.row, repair)
+    if kind == "mcq":
+        row["choices"] = without_empty_end(row["choices"])
     if kind == "dpo":
         row["question_id"] = question_id(row["prompt"])
-    reason = next(filter(None, map(refuse_text, _texts(row))), None) or _refuse_answers(kind, row)
+    reason = next(filter(None, (refuse_text(text, special) for text in _texts(row))), None) or _refuse(kind, row)
     if reason:
         return reason
     content = {name: row[name] for name in row if name != "meta"}  # the same row from another file is a duplicate
@@ -65,19 +87,55 @@ def finish(kind: Kind, source: str, draft: Draft) -> Row | str:
         return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
 
 
-def _refuse_answers(kind: Kind, row: dict[str, Any]) -> str | None:
+def without_empty_end(choices: list[str]) -> list[str]:
+    """Choices without the empty ones at the end: tables of five columns hold questions of four choices too."""
+    count = len(choices)
+    while count and not _visible(choices[count - 1]):
+        count -= 1
+    return choices[:count]
+
+
+def _refuse(kind: Kind, row: dict[str, Any]) -> str | None:
     if kind == "mcq":
-        if any(map(_DOTS_ONLY.fullmatch, row["choices"])):
-            return "empty choice"
-        right = row["choices"][LETTERS.index(row["answer"])]
-        return "right choice occurs twice" if row["choices"].count(right) > 1 else None
+        return _refuse_question(row)
+    if kind == "corpus":
+        return _refuse_answer(row["text"])
     if kind == "sft":
-        texts = [message["content"] for message in row["messages"]]
-    else:
-        texts = [row["text"]] if kind == "corpus" else [row["chosen"], row["rejected"]]
-    if any(map(_DOTS_ONLY.fullmatch, texts)):
+        *asked, answer = [_visible(message["content"]) for message in row["messages"]] or [""]
+        return "empty turn" if any(map(_DOTS_ONLY.fullmatch, asked)) else _refuse_answer(answer)
+    chosen, rejected = _visible(row["chosen"]), _visible(row["rejected"])
+    if not _visible(row["prompt"]):
+        return "empty question"
+    reason = _refuse_answer(chosen) or _refuse_answer(rejected)
+    return reason or ("identical answers" if chosen == rejected else None)
+
+
+def _refuse_question(row: dict[str, Any]) -> str | None:
+    choices = list(map(_visible, row["choices"]))
+    if not _visible(row["question"]):
+        return "empty question"
+    if any(map(_DOTS_ONLY.fullmatch, choices)):
+        return "empty choice"
+    if any(choice.casefold() in _SHEET_ERRORS for choice in choices):
+        return "placeholder instead of a choice"
+    if len(choices) > len(LETTERS):
+        return f"more than {len(LETTERS)} choices"
+    if row["answer"] not in LETTERS[: len(choices)]:
+        return "the answer is none of the options"
+    right = choices[LETTERS.index(row["answer"])]
+    return "right choice occurs twice" if choices.count(right) > 1 else None
+
+
+def _refuse_answer(text: str) -> str | None:
+    text = _visible(text)
+    if _DOTS_ONLY.fullmatch(text):
         return "empty answer"
-    return "identical answers" if kind == "dpo" and texts[0] == texts[1] else None
+    return "placeholder instead of an answer" if text.casefold() in _PLACEHOLDERS | _SHEET_ERRORS else None
+
+
+def _visible(text: str) -> str:
+    """What a reader sees of a text, to compare: composed (NFC), without characters that are drawn as nothing."""
+    return (text if text.isascii() else _UNSEEN.sub("", unicodedata.normalize("NFC", text))).strip()
 
 
 def map_texts(value: Any, change: Callable[[str], str]) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
-LETTERS = "ABCDEFGHIJ"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Meta = dict[str, str | int | float | bool | None]
