@@ -75,7 +75,9 @@ def finish(kind: Kind, source: str, draft: Draft, special: re.Pattern[str] = NO_
     if kind == "mcq":
         row["choices"] = without_empty_end(row["choices"])
     if kind == "dpo":
-        row["question_id"] = question_id(row["prompt"])
+        row["question_id"] = question_id(repair(draft.question))
+        if row.get("turns"):
+            row["prompt"] = "\n\n".join(turn["content"] for turn in row["turns"] if turn["role"] != "system")
     reason = next(filter(None, (refuse_text(text, special) for text in _texts(row))), None) or _refuse(kind, row)
     if reason:
         return reason
@@ -106,6 +108,8 @@ def _refuse(kind: Kind, row: dict[str, Any]) -> str | None:
     chosen, rejected = _visible(row["chosen"]), _visible(row["rejected"])
     if not _visible(row["prompt"]):
         return "empty question"
+    if not all(_visible(turn["content"]) for turn in row.get("turns", ())):
+        return "empty turn"
     reason = _refuse_answer(chosen) or _refuse_answer(rejected)
     return reason or ("identical answers" if chosen == rejected else None)
 

@@ -106,7 +106,10 @@ def as_text(value: Any, path: str) -> str:
 
 
 def is_missing(value: Any) -> bool:
-    return value is None or value in ("", [], {}) or (isinstance(value, float) and math.isnan(value))
+    """Whether there is nothing in a cell."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or value in ([], {}) or (isinstance(value, float) and math.isnan(value))
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:

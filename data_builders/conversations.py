@@ -62,10 +62,16 @@ def turns_of(value: Any, role: Role) -> list[Turn]:
         if _PRINTED.match(value):
             return turns_of(_parse(value), role)
         return _transcript(value) or ([Turn(role, value.strip())] if value.strip() else [])
-    if value is None:
-        return []
-    messages = value if isinstance(value, list) else [value]
-    return [_turn(message) for message in messages]
+    if not isinstance(value, list | dict):
+        raise NoConversation(describe(value))
+    if isinstance(value, list) and not all(isinstance(message, dict) for message in value):
+        raise NoConversation(describe(value))
+    return [_turn(message) for message in (value if isinstance(value, list) else [value])]
+
+
+def spoken(turns: Sequence[Turn], *roles: Role) -> str:
+    """What was said as one text, by these or by user and assistant: a system turn is no part of a question."""
+    return "\n\n".join(turn.content for turn in turns if turn.role in (roles or ("user", "assistant")))
 
 
 def check_order(turns: Sequence[Turn]) -> None:
@@ -121,9 +127,7 @@ def _spoken(turns: Sequence[Turn]) -> list[tuple[str, str]]:
     return [(turn.role, turn.content) for turn in turns if turn.role != "system"]
 
 
-def _turn(message: Any) -> Turn:
-    if not isinstance(message, dict):
-        raise NoConversation(describe(message))
+def _turn(message: dict[str, Any]) -> Turn:
     role, content = (next((message[key] for key in keys if key in message), message) for keys in (_ROLE, _CONTENT))
     if role is message or content is message:
         raise NoConversation(describe(message))

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from data_builders.tables import CSV, CsvForm, Found, HubSet, read_hub, read_table
+from data_builders.json_rows import Found
+from data_builders.tables import CSV, CsvForm, HubSet, read_hub, read_table
 from stemma import ROOT
 from stemma.data_section import SourceOptions
 from stemma.errors import Problem, Problems, UserError

@@ -22,6 +22,7 @@ Found = tuple[str, dict[str, Any] | Problem]
 
 WRAPPERS = ("data", "rows", "examples", "instances", "records", "samples")
 """Keys under which a file's one object may hold its rows."""
+PARTS = frozenset({"train", "training", "validation", "valid", "val", "dev", "test", "eval"})
 
 _CHUNK = 1 << 20
 _DECODE = json.JSONDecoder().raw_decode
@@ -99,10 +100,11 @@ def _decode_all(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _is_no_row(value: dict[str, Any]) -> bool:
     """Whether an object holds a table in each of its values: `train`, `test`; or one column, as pandas writes them."""
     inner = list(value.values())
-    lengths = {len(one) for one in inner if isinstance(one, list)}
-    by_column = len(lengths) == 1 and all(isinstance(one, list) for one in inner)
+    lengths = {len(one) for one in inner if isinstance(one, list) and not _are_objects(one)}
+    by_column = len(lengths) == 1 and all(isinstance(one, list) and not _are_objects(one) for one in inner)
     by_number = all(isinstance(one, dict) and "0" in one for one in inner)
-    return len(inner) > 1 and (all(map(_are_objects, inner)) or by_column or by_number)
+    by_part = PARTS.issuperset(value) and all(map(_are_objects, inner))
+    return len(inner) > 1 and (by_column or by_number or by_part)
 
 
 def _are_objects(value: Any) -> bool:

@@ -75,7 +75,7 @@ def sample(row: Row, template: Template) -> Sample:
     if isinstance(row, CorpusRow):
         return Sample(row.id, template.bos, (row.text + template.eos,))
     if isinstance(row, PreferenceRow):
-        (prompt, chosen), (_, rejected) = (template.split(answered(row.prompt, a)) for a in (row.chosen, row.rejected))
+        (prompt, chosen), (_, rejected) = (template.split(row.conversation(a)) for a in (row.chosen, row.rejected))
         return Sample(row.id, prompt, (chosen, rejected))
     messages = row.messages if isinstance(row, SftRow) else answered(mcq_prompt(row), mcq_answer(row, row.answer))
     prompt, answer = template.split(messages)

@@ -14,7 +14,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from data_builders.tables import CSV, CsvForm, Found, HubSet, read_hub, read_table
+from data_builders.json_rows import Found
+from data_builders.tables import CSV, CsvForm, HubSet, read_hub, read_table
 from stemma import ROOT
 from stemma.errors import Problem, UserError
 
