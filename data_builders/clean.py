@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from data_builders.drafts import ROW_MODELS, Draft, Kind, Row
+from data_builders.drafts import NO_TOKENS, ROW_MODELS, Draft, Kind, Row
 from data_builders.latex import is_damaged as damaged
 from data_builders.latex import put_back
 from data_builders.split import question_id
@@ -38,9 +38,6 @@ _UNSEEN = re.compile(
 # What programs write where there is no value. "None" is left out: it answers questions.
 _PLACEHOLDERS = frozenset({"null", "nan", "<na>", "n/a", "#n/a", "[object object]"})
 _SHEET_ERRORS = frozenset({"#ref!", "#value!", "#div/0!", "#name?", "#null!", "#num!", "#n/a"})
-
-NO_TOKENS = re.compile(r"(?!)")
-"""The special tokens of a tokenizer that is not known."""
 
 
 def special_tokens(tokens: Iterable[str]) -> re.Pattern[str]:

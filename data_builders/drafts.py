@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,9 @@ from stemma.runs import digest_json, files_under
 Kind = Literal["corpus", "sft", "dpo", "mcq"]
 Phase = Literal["read", "generate", "derive"]
 Row = CorpusRow | SftRow | PreferenceRow | McqRow
+
+NO_TOKENS = re.compile(r"(?!)")
+"""The special tokens of a tokenizer that is not known."""
 
 PHASES: tuple[Phase, ...] = ("read", "generate", "derive")
 """Sources that ask a generator run after those that only read: by then the evaluation questions are known, and no
@@ -140,6 +144,8 @@ class Context:
     """Set in the `generate` phase."""
     held_out: Callable[[str], bool] = lambda _question: False
     """Whether an evaluation set holds this question, or one that says the same: no request is paid for it."""
+    special: re.Pattern[str] = NO_TOKENS
+    """The special tokens of the recipe's own model (see clean.special_tokens)."""
 
 
 class FileOptions(SourceOptions):

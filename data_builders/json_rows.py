@@ -66,7 +66,7 @@ def _read_objects(path: Path) -> Iterator[Found]:
         if any(map(_is_object, text[:_CHUNK].split("\n"))):
             yield from _read_lines(path)
         else:
-            where = f":{error.lineno}"
+            where = f":{text[: error.pos].rstrip().count(chr(10)) + 1}"
             yield where, Problem(f"{path}{where}", f"not valid JSON ({error.msg})", _ROWS)
         return
     if len(found) > 1:

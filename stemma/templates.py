@@ -88,6 +88,11 @@ def special_tokens(model: Path) -> tuple[str, str]:
     return bos, eos
 
 
+def read_special_tokens(tokenizer: Path) -> list[str]:
+    """All special tokens of a `tokenizer.json`: what no text may say, as the model would read a command."""
+    return [token["content"] for token in read_json(tokenizer)["added_tokens"] if token["special"]]
+
+
 def question(text: str) -> list[Message]:
     """A conversation of one user turn."""
     return [Message(role="user", content=text)]

@@ -60,6 +60,7 @@ def test_several_tables_and_tables_by_column_give_one_error(tmp_path: Path, tabl
 def test_a_broken_object_gives_one_error_and_broken_lines_one_each(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     broken = json.dumps({"data": ROWS}, indent=2).replace('"b"', "b")
+    assert [where for where, _ in read(path, broken[:40] + "\n\n")] == [":4"]
     assert [str(row) for _, row in read(path, broken)] == [
         f"{path}:10: not valid JSON (Expecting value)\n  expected: {SHAPE}"
     ]

@@ -229,8 +229,8 @@ def test_a_training_question_with_eaten_backslashes_is_still_recognised(tmp_path
         run(work)
 
 
-def test_an_empty_file_is_an_empty_set(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.dpo: no training row is left\n"):
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"pairs\.jsonl: no rows in it\n  expected: at least one row"):
         run(make_pairs_work(tmp_path))
 
 
