@@ -174,6 +174,7 @@ def _facts(work: Work, build: Build, totals: dict[str, Any], judged: list[dict[s
         },
         "decontamination": build.gate.summary(),
         "unfilled": unfilled,
+        "special_tokens": "of common families" + ("" if build.special is NO_TOKENS else " and the model's own"),
         "preflight": preflight(work.recipe, work.run, build.rows),
     }
 

@@ -233,8 +233,9 @@ class Recipe(Section):
 
     def files(self, stage: str) -> dict[str, Path]:
         """The user's files a stage reads, by what they are to it, so that editing one makes the stage stale."""
-        if stage == "data":
-            return self.data.files()
+        if stage == "data":  # a local model's special tokens decide which rows are refused
+            tokenizer = self.base_folder / "tokenizer.json" if self.base_folder else None
+            return self.data.files() | ({"tokenizer": tokenizer} if tokenizer and tokenizer.is_file() else {})
         if stage == "report":
             return {}
         deepspeed = self.axolotl(stage).get("deepspeed") if stage in ("base", *self.training_stages()) else None

@@ -89,8 +89,8 @@ def special_tokens(model: Path) -> tuple[str, str]:
 
 
 def read_special_tokens(tokenizer: Path) -> list[str]:
-    """All special tokens of a `tokenizer.json`: what no text may say, as the model would read a command."""
-    return [token["content"] for token in read_json(tokenizer)["added_tokens"] if token["special"]]
+    """All special tokens of a `tokenizer.json` that are drawn as something: no text may say one."""
+    return [t["content"] for t in read_json(tokenizer)["added_tokens"] if t["special"] and t["content"].strip()]
 
 
 def question(text: str) -> list[Message]:
