@@ -9,6 +9,7 @@ import pytest
 
 from stemma.errors import UserError
 from stemma.load import load, names
+from stemma.stages import chain
 
 Write = Callable[..., Path]
 
@@ -99,6 +100,27 @@ def test_source_in_the_wrong_set_is_found_at_its_line(write_recipe: Write) -> No
 def test_missing_start_from_target(write_recipe: Write) -> None:
     write_recipe(("sft: {start_from: base, learning_rate: 2e-4}\n", ""), ("[base, sft, dpo, gguf-Q4_K_M]", "[base]"))
     assert refused() == ["recipes/small.yml:11: dpo.start_from: `sft`, but this recipe has no `sft` stage before `dpo`"]
+
+
+DATA_ONLY = "name: small\ndata:\n  sft:\n    sources:\n    - {source: gsm8k, path: train.jsonl}\n"
+
+
+def test_a_recipe_of_data_alone_is_whole(write_recipe: Write) -> None:
+    write_recipe(text=DATA_ONLY)
+    recipe = load("small")
+    assert recipe.is_data_only
+    assert chain(recipe) == ["data"]
+    for section in ("export", "eval"):
+        with pytest.raises(UserError, match=f"builds data only\n  expected: a section `{section}`"):
+            getattr(recipe, section)
+    write_recipe(text=DATA_ONLY + "base_model: some/model\n")
+    assert refused()[0].startswith("recipes/small.yml:1: chat_template: missing key `chat_template`; only a recipe of")
+
+
+def test_a_recipe_that_trains_or_exports_needs_its_other_sections(write_recipe: Write) -> None:
+    write_recipe(text=DATA_ONLY + "base_model: some/model\nsft: {start_from: base}\ntrain: {adapter: lora}\n")
+    missing = "missing key `export` (and eval, chat_template); only a recipe of data alone needs none"
+    assert f"recipes/small.yml:1: export: {missing}" in refused()
 
 
 def test_variants_that_no_stage_makes(write_recipe: Write) -> None:
