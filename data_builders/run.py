@@ -19,8 +19,9 @@ from data_builders.clean import special_tokens
 from data_builders.drafts import NO_TOKENS, Draft, Drop, Job
 from data_builders.gate import Gate, read_benchmarks
 from data_builders.judging import judge_statistics
-from data_builders.tokens import find_tokenizer, preflight, refuse_unfit_template
+from data_builders.tokens import preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
+from stemma.base_files import TOKENIZER, tokenizer_folder
 from stemma.jsonl import write_json, write_text
 from stemma.rows import Dropped, PreferenceRow
 from stemma.stages import Forecast, Result, Work
@@ -123,8 +124,8 @@ def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
 
 def _special_tokens(work: Work) -> re.Pattern[str]:
     """The special tokens of the model that trains on these rows, where its tokenizer is on this machine already."""
-    path = None if work.recipe.base else find_tokenizer(work.recipe, work.run)
-    return special_tokens(read_special_tokens(path)) if path else NO_TOKENS
+    folder = None if work.recipe.base else tokenizer_folder(work.recipe, work.run)
+    return special_tokens(read_special_tokens(folder / TOKENIZER)) if folder else NO_TOKENS
 
 
 @contextmanager
