@@ -83,6 +83,28 @@ def test_wrong_type_says_what_was_expected(write_recipe: Write) -> None:
     assert refused() == ["recipes/small.yml:5: `base.tokenizer.vocab_size` is '300'\n  expected: a valid integer"]
 
 
+def test_a_sources_own_options_have_a_did_you_mean(write_recipe: Write) -> None:
+    old = "{source: gsm8k, path: train.jsonl}"
+    write_recipe((old, "{source: table, path: t.jsonl, colums: {question: q, answer: a}}"))
+    [problem] = refused()
+    assert problem.startswith(
+        "recipes/small.yml:16: unknown key `colums` in data.sft.sources.0\n  expected: one of: an"
+    )
+    assert problem.endswith("hint: did you mean `columns`?")
+    write_recipe((old, "{source: table, path: t.jsonl, columns: {mesages: q}}"))
+    assert refused()[0].endswith("system, text\n  hint: did you mean `messages`?")
+    write_recipe((old, "{source: table, path: t.jsonl, columns: {question: {instruction}, answer: a}}"))
+    assert refused() == [
+        "recipes/small.yml:16: `data.sft.sources.0.columns.question` is {'instruction': None}\n"
+        '  expected: a valid string\n  hint: braces begin a mapping in YAML: write "{instruction}"'
+    ]
+
+
+def test_a_key_that_a_choice_of_types_does_not_know(write_recipe: Write) -> None:
+    write_recipe(("dpo: {start_from: sft,", "dpo: {start_from: sft, trainer: {chunked_logp: true},"))
+    assert any("chunked_logp" in problem for problem in refused())
+
+
 def test_unknown_source_lists_the_known(write_recipe: Write) -> None:
     write_recipe(("source: gsm8k", "source: gsm9k"))
     [problem] = refused()
