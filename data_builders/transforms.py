@@ -53,6 +53,11 @@ _LETTERS_JOINED = re.compile(r"\b[A-H]\s*(?:,|&|and\b|or\b|nor\b)\s*(?:and |or )
 _LETTER_NAMED = re.compile(
     r"\([A-Ja-j]\)|\b[B-HJ]\b|\b(?i:option|choice|answer|letter)s?\W{1,3}(?:is\W{1,3})?[A-Ja-j]\b"
 )
+_ANY_LETTER_NAMED = re.compile(
+    r"\([A-Za-z]\)|\b[B-HJ-Z]\b|\b(?i:option|choice|answer|letter)s?\W{1,3}(?:is\W{1,3})?[A-Za-z]\b"
+)
+FEW = 10
+"""With more choices than this, every single letter may name one."""
 
 
 def drop_short(rows: Sequence[Placed], words: int) -> Sieved:
@@ -61,15 +66,19 @@ def drop_short(rows: Sequence[Placed], words: int) -> Sieved:
     return _without(rows, short, f"answer under {words} words")
 
 
-def cap_per_question(rows: Sequence[Placed], caps: PerPart, seed: int) -> Sieved:
-    """At most so many rows of a question in each part; near-duplicate questions count as one."""
+def cap_per_question(rows: Sequence[Placed], caps: Mapping[str, PerPart], seed: int) -> Sieved:
+    """At most so many rows of a question in each part, counted over all batches of a set; near-duplicate questions
+    count as one. A batch without a cap (`caps`: by batch) loses nothing, and its rows count first."""
     groups = _grouped(rows, lambda placed: (placed.part, placed.cluster, _choices(placed)))
-    surplus = [
-        placed
-        for (part, *_), group in groups.items()
-        if part in caps
-        for placed in _drawn(group, "cap", seed)[_count(caps[part], len(group)) :]
-    ]
+    surplus: list[Placed] = []
+    for (part, *_), group in groups.items():
+        capped = [placed for placed in group if part in caps.get(placed.batch, {})]
+        count = len(group) - len(capped)
+        for placed in _drawn(capped, "cap", seed):
+            if count < _count(caps[placed.batch][part], len(group)):
+                count += 1
+            else:
+                surplus.append(placed)
     return _without(rows, surplus, "more rows of its question than max_per_question")
 
 
@@ -282,7 +291,7 @@ def permute_choices(row: McqRow, seed: int) -> McqRow:
     """
     if any(map(_OTHERS.search, row.choices)) or any(map(_LETTERS_JOINED.search, row.choices)):
         return row
-    if _LETTER_NAMED.search(row.explanation):
+    if (_LETTER_NAMED if len(row.choices) <= FEW else _ANY_LETTER_NAMED).search(row.explanation):
         return row
     order = list(LETTERS[: len(row.choices)])
     Random(f"{seed}\n{row.id}").shuffle(order)

@@ -50,7 +50,7 @@ class SourceOptions(Section):
     min_words: PositiveInt | None = None
     """Drop a row with an answer of fewer words."""
     max_per_question: PerPart = {}
-    """Keep at most so many rows of a question, drawn by the seed."""
+    """Keep at most so many rows of a question, drawn by the seed. Rows of the set's other sources count too."""
     sample: PerPart = {}
     """Of what is left, keep so many rows (or this share of them), drawn by the seed."""
     weight: PositiveFloat | None = None

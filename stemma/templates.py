@@ -88,6 +88,11 @@ def special_tokens(model: Path) -> tuple[str, str]:
     return bos, eos
 
 
+def read_special_tokens(tokenizer: Path) -> list[str]:
+    """All special tokens of a `tokenizer.json` that are drawn as something: no text may say one."""
+    return [t["content"] for t in read_json(tokenizer)["added_tokens"] if t["special"] and t["content"].strip()]
+
+
 def question(text: str) -> list[Message]:
     """A conversation of one user turn."""
     return [Message(role="user", content=text)]

@@ -66,20 +66,34 @@ def test_a_pair_needs_two_long_answers_and_a_conversation_one() -> None:
 
 def test_a_question_keeps_so_many_rows_whatever_their_order() -> None:
     rows = [pair(question, f"c{n}", "r") for question in ("q", "p") for n in range(9)] + [pair("s", "c", "r")]
-    once = cap_per_question(rows, {"train": 4}, 42)
+    once = cap_per_question(rows, {"b": {"train": 4}}, 42)
     assert Counter(row.key for row in once[0]) == {"q": 4, "p": 4, "s": 1}
     assert accounted(rows, once)
-    assert set(texts(once)) == set(texts(cap_per_question(rows[::-1], {"train": 4}, 42)))
-    assert texts(once) != texts(cap_per_question(rows, {"train": 4}, 43))
+    assert set(texts(once)) == set(texts(cap_per_question(rows[::-1], {"b": {"train": 4}}, 42)))
+    assert texts(once) != texts(cap_per_question(rows, {"b": {"train": 4}}, 43))
     assert {reason for _, reason in once[1]} == {"more rows of its question than max_per_question"}
+
+
+def test_a_cap_counts_the_rows_of_all_sources_of_the_set() -> None:
+    rows = [pair("q", f"c{n}", "r", batch=name) for n, name in enumerate("aaabbbuu")]
+    once = cap_per_question(rows, {"a": {"train": 4}, "b": {"train": 4}}, 42)
+    kept = Counter(row.batch for row in once[0])
+    assert kept["u"] == 2  # not capped, and counted first
+    assert kept["a"] + kept["b"] == 2
+    assert accounted(rows, once)
+    mixed = Counter(row.batch for row in cap_per_question(rows, {"a": {"train": 3}, "b": {"train": 5}}, 42)[0])
+    assert mixed["u"] == 2
+    assert mixed["a"] <= 1
+    assert mixed["a"] + mixed["b"] == 3
+    assert len(cap_per_question(rows, {"a": {"train": 1}}, 42)[0]) == 5  # b and u fill it
 
 
 def test_other_options_make_another_question_and_other_parts_are_not_capped() -> None:
     rows = [pair("Which is true?" + OPTIONS.format(n, "x"), "c", "r") for n in "abc"]
-    assert cap_per_question(rows, {"train": 1}, 42) == (rows, [])
+    assert cap_per_question(rows, {"b": {"train": 1}}, 42) == (rows, [])
     swapped = [pair("Which is true?" + OPTIONS.format(*two), "c", "r") for two in ("ax", "xa")]
-    assert len(cap_per_question(swapped, {"train": 1}, 42)[0]) == 1
-    assert cap_per_question(swapped, {"test": 1}, 42) == (swapped, [])
+    assert len(cap_per_question(swapped, {"b": {"train": 1}}, 42)[0]) == 1
+    assert cap_per_question(swapped, {"b": {"test": 1}}, 42) == (swapped, [])
 
 
 def test_a_sample_is_a_count_or_a_share_of_a_part() -> None:
@@ -290,6 +304,15 @@ def test_choices_that_only_look_like_it_are_shuffled(choice: str) -> None:
 def test_an_explanation_that_names_letters_holds_the_choices(explanation: str, moves: bool) -> None:
     row = choice_row("p", "q", "r", explanation=explanation)
     assert (permute_choices(row, 42) is not row) == moves
+
+
+def test_among_more_than_ten_choices_every_letter_may_name_one() -> None:
+    many = [f"c{number}" for number in range(12)]
+    for explanation, moves in (("(K) is wrong.", False), ("Option L fails.", False), ("c3 it is.", True)):
+        row = McqRow(id="m", source="s", question="q", choices=many, answer="A", explanation=explanation)
+        assert (permute_choices(row, 42) is not row) == moves
+    few = McqRow(id="m", source="s", question="q", choices=many[:4], answer="A", explanation="(K) is potassium.")
+    assert permute_choices(few, 42) is not few
 
 
 def test_length_balance_counts_words() -> None:
