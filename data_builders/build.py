@@ -16,6 +16,7 @@ from data_builders.account import Account, Batch, batches_of
 from data_builders.clean import finish, is_damaged, repair
 from data_builders.drafts import NO_TOKENS, Context, Draft, Drop, Generate, Kind, Phase, Placed, Row
 from data_builders.gate import Gate
+from data_builders.near_copies import drop_near_copies
 from data_builders.near_duplicates import QuestionClusters
 from data_builders.split import Sieved, choose_part, frozen_clusters, keep_apart, question_key, read_frozen
 from stemma.data_section import DataSection
@@ -204,7 +205,7 @@ class Build:
             if kind == "dpo":
                 self.balance["chosen_and_rejected"] = transforms.chosen_and_rejected(self._of(kind=kind))
             self._sieve(partial(transforms.drop_conflicts, rule=dataset.conflicts), kind=kind)
-            self._sieve(transforms.drop_near_copies, kind=kind)
+            self._sieve(drop_near_copies, kind=kind)
 
     def _cap(self, batches: Sequence[Batch]) -> None:
         """Keep so many rows of a question as its sources say; what earlier phases gave counts too."""

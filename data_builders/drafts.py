@@ -294,11 +294,8 @@ def merge_origins(replies: Sequence[Reply]) -> Origin:
     """The one origin of a row made of several replies: what they cost together, the newest's date."""
     origins = [reply.origin for reply in replies]
     costs = [origin.cost_usd for origin in origins if origin.cost_usd is not None]
-    prompts = [origin.prompt_sha256 for origin in origins]
-    return Origin(
-        model=", ".join(sorted({origin.model for origin in origins})),
-        date=max(origin.date for origin in origins),
-        prompt_sha256=prompts[0] if len(prompts) == 1 else digest_json(prompts),
-        requests=sum(origin.requests for origin in origins),
-        cost_usd=sum(costs) if len(costs) == len(origins) else None,
-    )
+    prompts, models = [origin.prompt_sha256 for origin in origins], sorted({origin.model for origin in origins})
+    prompt = prompts[0] if len(prompts) == 1 else digest_json(prompts)
+    cost = sum(costs) if len(costs) == len(origins) else None
+    requests = sum(origin.requests for origin in origins)
+    return Origin(", ".join(models), max(origin.date for origin in origins), prompt, requests, cost)
