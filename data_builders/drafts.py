@@ -24,8 +24,7 @@ Kind = Literal["corpus", "sft", "dpo", "mcq"]
 Phase = Literal["read", "generate", "derive"]
 Row = CorpusRow | SftRow | PreferenceRow | McqRow
 
-NO_TOKENS = re.compile(r"(?!)")
-"""The special tokens of a tokenizer that is not known."""
+NO_TOKENS = re.compile(r"(?!)")  # the special tokens of a tokenizer that is not known
 
 PHASES: tuple[Phase, ...] = ("read", "generate", "derive")
 """Sources that ask a generator run after those that only read: by then the evaluation questions are known, and no
@@ -116,7 +115,7 @@ class Reply:
     value: BaseModel | None = None
     problem: str | None = None
     placeholder: bool = False
-    """Nobody was asked: a forecast counts what a job would ask, and takes every reply for a good one."""
+    """Nobody was asked: a forecast takes every reply for a good one."""
 
 
 class Writer(Protocol):
@@ -294,8 +293,8 @@ def merge_origins(replies: Sequence[Reply]) -> Origin:
     """The one origin of a row made of several replies: what they cost together, the newest's date."""
     origins = [reply.origin for reply in replies]
     costs = [origin.cost_usd for origin in origins if origin.cost_usd is not None]
-    prompts, models = [origin.prompt_sha256 for origin in origins], sorted({origin.model for origin in origins})
+    prompts, models = [o.prompt_sha256 for o in origins], sorted({o.model for o in origins})
     prompt = prompts[0] if len(prompts) == 1 else digest_json(prompts)
     cost = sum(costs) if len(costs) == len(origins) else None
-    requests = sum(origin.requests for origin in origins)
-    return Origin(", ".join(models), max(origin.date for origin in origins), prompt, requests, cost)
+    date, requests = max(o.date for o in origins), sum(o.requests for o in origins)
+    return Origin(", ".join(models), date, prompt, requests, cost)
