@@ -78,7 +78,7 @@ class Placed:
     kind: Kind
     part: Split
     key: str
-    """The question's key (see split.question_key)."""
+    """Of its question (see split.question_key)."""
     cluster: str
     """The key that stands for all near-duplicates of the question: they share a part."""
     fixed: bool
@@ -292,9 +292,8 @@ def conversation(question: str, answer: str) -> list[dict[str, str]]:
 def merge_origins(replies: Sequence[Reply]) -> Origin:
     """The one origin of a row made of several replies: what they cost together, the newest's date."""
     origins = [reply.origin for reply in replies]
-    costs = [origin.cost_usd for origin in origins if origin.cost_usd is not None]
+    costs = [o.cost_usd for o in origins if o.cost_usd is not None]
     prompts, models = [o.prompt_sha256 for o in origins], sorted({o.model for o in origins})
     prompt = prompts[0] if len(prompts) == 1 else digest_json(prompts)
     cost = sum(costs) if len(costs) == len(origins) else None
-    date, requests = max(o.date for o in origins), sum(o.requests for o in origins)
-    return Origin(", ".join(models), date, prompt, requests, cost)
+    return Origin(", ".join(models), max(o.date for o in origins), prompt, sum(o.requests for o in origins), cost)
