@@ -93,6 +93,9 @@ def rehearse(request: Request, say: Say) -> str:
         except (StageFailed, UserError) as error:
             so_far = table() if figures else ""
             raise StageFailed(f"the rehearsal stopped at `{stage}`: {error}\n\n{so_far}") from error
+        except Exception:
+            say(f"the rehearsal stopped at `{stage}`\n\n{table()}")  # a bug of ours keeps its traceback
+            raise
     return table()
 
 
