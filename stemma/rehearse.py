@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -196,8 +196,9 @@ def _run(settled: Settled, stage: str, figures: dict[str, Measured], say: Say) -
         try:
             outcome = _do(settled, stage, lambda text: say(f"[{stage}] {text}"))
         finally:
-            figures[stage] = Measured(usage.seconds, usage.memory, usage.disk, resumed=resumed)
-    found = Measured(usage.seconds, usage.memory, usage.disk, _stepping(settled.run, stage), resumed)
+            found = Measured(usage.seconds, usage.memory, usage.process, usage.disk, resumed=resumed)
+            figures[stage] = found
+    found = replace(found, stepping=_stepping(settled.run, stage))
     figures[stage] = known[stage] if outcome == "up to date" and stage in known else found
     write_json(settled.run.root / MEASURED, {name: asdict(value) for name, value in (known | figures).items()})
     say(f"[{stage}] {outcome} in {usage.seconds:.0f} s, {usage.memory / 1e9:.1f} GB of memory")

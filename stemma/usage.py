@@ -26,6 +26,8 @@ class Usage:
     seconds: float = 0.0
     memory: int = 0
     """Bytes of all processes together at the fullest moment, mapped files included."""
+    process: int = 0
+    """Bytes of the fullest process alone."""
     disk: int = 0
     """Bytes of the watched folder at the fullest moment."""
 
@@ -51,10 +53,11 @@ def _watch(folder: Path, usage: Usage, stop: threading.Event) -> None:
 
 
 def _sample(folder: Path, usage: Usage) -> None:
-    processes = tree(os.getpid())
-    # The exact figure costs the kernel a walk over all pages, so it is asked for only where it can be a new peak.
-    if sum(map(resident_bytes, processes)) > usage.memory:
-        usage.memory = max(usage.memory, sum(map(proportional_bytes, processes)))
+    resident = {process: resident_bytes(process) for process in tree(os.getpid())}
+    usage.process = max(usage.process, *resident.values())
+    # Shares cost the kernel a walk over all pages, so they are asked for only where they can be a new peak.
+    if sum(resident.values()) > usage.memory:
+        usage.memory = max(usage.memory, sum(map(proportional_bytes, resident)))
     usage.disk = max(usage.disk, folder_bytes(folder))
 
 
