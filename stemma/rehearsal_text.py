@@ -81,8 +81,8 @@ def written(title: str, table: Sequence[Line], notes: Mapping[str, Sequence[str]
     return "\n".join([
         title, "", *aligned(HEADS, rows), "",
         f"in all {seconds:,.0f} s, {_size(fullest, unit)} {unit} of memory at the fullest moment; sizes in {unit}",
-        "memory: of all processes together, then of the fullest alone, which is what `plan` forecasts; mapped files too",
-        "disk: the stage's folder at its fullest; plan: what it says of this small run",
+        "memory: of all processes together, then of the fullest alone, which is what `plan` forecasts; with mapped",
+        "files; disk: the stage's folder at its fullest; plan: what it says of this small run",
         "full run: on this machine; steps by the FLOPs `plan` counts, all else by the number of weights, memory of all",
         "processes by what `plan` says more. A dash: not known, or it grows with the rows",
         *([f"resumed: {', '.join(resumed)}; seconds and memory are of the last attempt"] if resumed else []),
