@@ -31,13 +31,16 @@ STOP = {
 }  # fmt: skip
 STARTS = {
     "qa": "<bos>|Question|:", "gemma": "<bos>|<start_of_turn>|", "chatml": "<|im_start|>|user|Ċ|",
+    "smollm2": "<|im_start|>|system|Ċ|",
     "llama3": "<|begin_of_text|>|<|start_header_id|>|user|<|end_header_id|>|",
 }  # fmt: skip
 """How a row begins, as `preview` shows it. The tiny Gemmas' vocabulary spells words in several pieces."""
-ENDS = {"qa": "<eos>", "gemma": "<end_of_turn>", "chatml": "<|im_end|>", "llama3": "<|eot_id|>"}
+ENDS = {
+    "qa": "<eos>", "gemma": "<end_of_turn>", "chatml": "<|im_end|>", "smollm2": "<|im_end|>", "llama3": "<|eot_id|>",
+}  # fmt: skip
 RECIPES = (
     ("gemma2b", "gemma"), ("gemma2b-fast", "gemma"), ("gemma-2-2b", "gemma2"), ("gemma-3-1b", "gemma3_text"),
-    ("qwen2.5-0.5b", "qwen2"), ("qwen3-0.6b", "qwen3"), ("llama3.2-1b", "llama"), ("qwen2.5-0.5b", "smollm2"),
+    ("qwen2.5-0.5b", "qwen2"), ("qwen3-0.6b", "qwen3"), ("llama3.2-1b", "llama"), ("smollm2", "smollm2"),
 )  # fmt: skip
 SMALL = [
     "base_revision=null", "train.bf16=false", "train.fp16=false", "train.sequence_len=256", "train.logging_steps=1",
