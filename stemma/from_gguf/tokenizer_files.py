@@ -28,10 +28,13 @@ def tokenizer_problems(gguf: Gguf) -> list[Problem]:
         return [Problem(where, "no tokenizer in its header", "tokenizer.ggml.model and .tokens", hint)]
     if model == "gpt2" and pre in BYTE_PAIRS:
         return []
-    if model == "llama" and gguf.tokenizer("scores"):
+    blank = gguf.tokenizer("add_space_prefix") is not False
+    if model == "llama" and gguf.tokenizer("scores") and not blank:
         return []
     found = f"tokenizer `{model}`" + (f", cut as `{pre}`" if pre else "")
-    expected = f"`gpt2` cut as one of {', '.join(BYTE_PAIRS)}, or `llama` (SentencePiece)"
+    if model == "llama" and blank:
+        found = "a SentencePiece tokenizer that puts a blank in front of every text, as Llama 2's"
+    expected = f"`gpt2` cut as one of {', '.join(BYTE_PAIRS)}, or Gemma's SentencePiece"
     return [Problem(where, found, expected)]
 
 

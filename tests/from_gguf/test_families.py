@@ -57,6 +57,16 @@ def test_there_and_back(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture
         assert getattr(ours, name) == getattr(theirs, name)
 
 
+@pytest.mark.parametrize(("kind", "dtype"), [("gemma", "bfloat16"), ("gemma2", "float16"), ("qwen3", "float16")])
+def test_rounded(kind: str, dtype: str, tmp_path: Path) -> None:
+    source = make(tmp_path, kind, "F32")
+    assert main(["import", str(source), str(tmp_path / "back"), "--dtype", dtype]) == 0
+    origin, back = weights(tmp_path / "origin"), weights(tmp_path / "back")
+    for name, tensor in origin.items():
+        if "norm" not in name:
+            assert torch.equal(back[name], tensor.to(getattr(torch, dtype)))
+
+
 def test_again_is_up_to_date_and_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, target = make(tmp_path, "smollm2", "F16"), tmp_path / "back"
     assert main(["import", str(source), str(target), "--licence", "Apache-2.0"]) == 0
