@@ -3,9 +3,9 @@
     .venv/bin/python -m bench.decontaminate [--kinds numbers names …] [--rows 1000 10000 100000]
         [--questions 2000 20000] [--seconds 900]
 
-Each cell is a process of its own, which makes the rows, holds them against the evaluation questions and says its peak
-memory and CPU seconds, those of Python and of making the rows taken off. One that goes on for longer than `--seconds`,
-or wants more than `--gigabytes`, is stopped and named. Prints a table in Markdown for bench/README.md.
+Each cell is a process of its own, which makes the rows, holds them against the evaluation questions and says the CPU
+seconds of that alone, and its peak memory beside what Python and the rows took before. One that goes on for longer than
+`--seconds`, or wants more than `--gigabytes`, is stopped and named. Prints a table in Markdown for bench/README.md.
 """
 
 from __future__ import annotations

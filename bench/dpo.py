@@ -37,7 +37,8 @@ def cpu_seconds(work: Callable[[], Any]) -> float:
 
 def loss_seconds(setting: Any, kinds: tuple[str, ...], rounds: int) -> dict[str, list[float]]:
     """CPU seconds of the loss step, by trainer and round; every round takes another batch, the same for all."""
-    from bench.dpo_setting import loss_step, make_trainer
+    from bench.dpo_setting import loss_step
+    from bench.dpo_trainers import make_trainer
 
     trainers = {kind: make_trainer(kind, setting) for kind in kinds}
     batches = list(trainers["ours"].get_train_dataloader())
@@ -53,7 +54,8 @@ def loss_seconds(setting: Any, kinds: tuple[str, ...], rounds: int) -> dict[str,
 
 def extra_bytes(setting: Any, kind: str) -> int:
     """What one loss step needs beyond the model, in this process."""
-    from bench.dpo_setting import loss_step, make_trainer
+    from bench.dpo_setting import loss_step
+    from bench.dpo_trainers import make_trainer
 
     trainer = make_trainer(kind, setting)
     batch = max(trainer.get_train_dataloader(), key=lambda batch: batch["input_ids"].numel())
@@ -82,7 +84,8 @@ def whole_steps(setting: Any, rounds: int) -> dict[str, float]:
     """CPU seconds of an epoch's steps, interleaved, and of the reference's pass; padding of both."""
     import axolotl.train  # noqa: F401 (its stack is what the garbage collector walks in a real run)
 
-    from bench.dpo_setting import Options, make_trainer, padding_share, train_step
+    from bench.dpo_setting import Switches, padding_share, train_step
+    from bench.dpo_trainers import make_trainer
 
     found: dict[str, float] = {"stock": 0.0, "ours": 0.0}
     trainers = {"stock": make_trainer("stock", setting)}
@@ -91,7 +94,7 @@ def whole_steps(setting: Any, rounds: int) -> dict[str, float]:
     building = time.process_time() - started
     del plain
     started = time.process_time()
-    trainers["ours"] = make_trainer("ours", setting, Options())
+    trainers["ours"] = make_trainer("ours", setting, Switches())
     found["reference"] = max(time.process_time() - started - building, 0.0)
     batches = {kind: list(trainer.get_train_dataloader()) for kind, trainer in trainers.items()}
     for kind, trainer in trainers.items():

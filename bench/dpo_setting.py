@@ -1,30 +1,39 @@
-"""What the DPO benches have in common: a random Gemma, pairs of random digits, and the four trainers to compare.
+"""What the DPO benches have in common: a random Gemma, pairs of random digits, steps. `dpo_trainers` compares on it.
 
-`trl`: TRL's DPOTrainer. `liger`: the same with Liger's fused loss. `stock`: Axolotl's trainer. `ours`: Stemma's.
+Needs torch, transformers and peft.
 """
 
 from __future__ import annotations
 
 import random
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from axolotl.core.trainers.dpo.args import AxolotlDPOConfig
-from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
-from datasets import Dataset, disable_progress_bars
 from peft import LoraConfig
-from transformers import AutoTokenizer, GemmaConfig, GemmaForCausalLM, PreTrainedTokenizerBase
-from trl import DPOTrainer
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from tokenizers.processors import TemplateProcessing
+from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from stemma.dpo_section import DpoTrainer as Options
-from stemma.plugin.dpo import DpoTrainer
-from tests.models import write_tokenizer
+SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
+PAD, EOS, BOS, DIGIT = 0, 1, 2, len(SPECIAL)
+"""Gemma's ids, and the id of the digit 0."""
 
-LIGER = ("rope", "rms_norm", "geglu", "swiglu", "cross_entropy", "fused_linear_cross_entropy")
-LOSS_ONLY = Options(group_by_length=False, precompute_reference=False)
+Pair = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Switches:
+    """The recipe's `dpo.trainer`, as far as it is compared."""
+
+    group_by_length: bool = True
+    precompute_reference: bool = True
+    shared_prompts: bool = False
+
+
+LOSS_ONLY = Switches(group_by_length=False, precompute_reference=False)
 
 
 @dataclass(frozen=True)
@@ -65,56 +74,36 @@ def make_model(setting: Setting) -> GemmaForCausalLM:
         return GemmaForCausalLM(config).to(setting.dtype)
 
 
+def make_adapter() -> LoraConfig:
+    return LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"])
+
+
+def stir(model: Any, device: str) -> None:
+    """LoRA's B is zero at first, which would make every first loss log 2."""
+    generator = torch.Generator(device).manual_seed(0)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            weight.data.normal_(0, 0.02, generator=generator)
+
+
 def make_tokenizer() -> PreTrainedTokenizerBase:
-    folder = Path(tempfile.mkdtemp(prefix="stemma-bench-"))
-    (folder / "config.json").write_text('{"model_type": "gemma"}', encoding="utf-8")
-    write_tokenizer(folder)
-    return AutoTokenizer.from_pretrained(folder)
+    """Every character is a token."""
+    made = Tokenizer(WordLevel({token: number for number, token in enumerate((*SPECIAL, *"0123456789"))}, "<unk>"))
+    made.pre_tokenizer = Split(Regex("."), "isolated")
+    made.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", BOS)])
+    names = dict(zip(("pad_token", "eos_token", "bos_token", "unk_token"), SPECIAL, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=made, **names)
 
 
-def make_rows(setting: Setting) -> Dataset:
-    """Pairs whose every character is one token."""
+def draw_pairs(setting: Setting) -> list[Pair]:
+    """Pairs of random digits."""
     source = random.Random(0)
 
     def digits(bounds: tuple[int, int]) -> str:
         return "".join(source.choices("0123456789", k=source.randint(*bounds)))
 
     names = {"prompt": setting.prompt, "chosen": setting.answer, "rejected": setting.answer}
-    return Dataset.from_list([{name: digits(bounds) for name, bounds in names.items()} for _ in range(setting.rows)])
-
-
-def make_trainer(kind: str, setting: Setting, options: Options = LOSS_ONLY) -> Any:
-    """One of the four, ready to step, all with the same weights, adapter and rows."""
-    disable_progress_bars()
-    settings: dict[str, Any] = {}
-    if kind == "liger":
-        # Its other kernels are Triton's and take part in no comparison of the loss.
-        settings = {"use_liger_kernel": True, "liger_kernel_config": dict.fromkeys(LIGER, False)}
-    args = AxolotlDPOConfig(
-        output_dir=tempfile.mkdtemp(prefix="stemma-bench-"), per_device_train_batch_size=setting.pairs, seed=0,
-        max_length=None, use_cpu=setting.device == "cpu", bf16=setting.device != "cpu", report_to=[],
-        remove_unused_columns=False, gradient_checkpointing=False, disable_tqdm=True,
-        precompute_ref_log_probs=kind == "ours" and options.precompute_reference, **settings,
-    )  # fmt: skip
-    given = {
-        "args": args,
-        "train_dataset": make_rows(setting),
-        "processing_class": make_tokenizer(),
-        "peft_config": LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"]),
-    }
-    torch.manual_seed(0)
-    model = make_model(setting)
-    if kind == "ours":
-        trainer: Any = DpoTrainer(model, options=options, **given)
-    else:
-        trainer = (AxolotlDPOTrainer if kind == "stock" else DPOTrainer)(model, **given)
-    generator = torch.Generator(setting.device).manual_seed(0)
-    for name, weight in trainer.model.named_parameters():
-        if "lora_B" in name:  # zero at first, which would make every first loss log 2
-            weight.data.normal_(0, 0.02, generator=generator)
-    trainer.current_gradient_accumulation_steps = 1
-    trainer.create_optimizer()
-    return trainer
+    return [{name: digits(bounds) for name, bounds in names.items()} for _ in range(setting.rows)]
 
 
 def train_step(trainer: Any, batch: dict[str, torch.Tensor]) -> float:

@@ -211,10 +211,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def small_report(checkouts: dict[str, Path], folder: Path) -> list[Goal]:
     models = make_models(folder / "64k", 64_000, SMALL, "float32")
+    head = ("vocabulary", "work", "code", "n", "peak, MB", "KB a token")
     rows, _ = table(checkouts, models, 64_000)
+    print("\n".join(markdown(head, rows)) + "\n", flush=True)
     models = make_models(folder / "256k", 256_000, SMALL, "float32")
-    more, grown = table({"after": ROOT}, models, 256_000)
-    print("\n".join(markdown(("vocabulary", "work", "code", "n", "peak, MB", "KB a token"), rows + more)) + "\n")
+    rows, grown = table({"after": ROOT}, models, 256_000)
+    print("\n".join(markdown(head, rows)) + "\n", flush=True)
     parity = export_rows(checkouts, models, folder)
     print("\n".join(markdown(("code", "parity, 8 samples: all (parent), MB", "32 samples"), parity)) + "\n")
     return [Goal(f"growth, {work}", 1, "KB a token", value / 1e3) for work, value in grown.items()]

@@ -14,8 +14,9 @@ from typing import Any
 from data_builders import SOURCES, transforms
 from data_builders.account import Account, Batch, batches_of
 from data_builders.clean import finish, is_damaged, repair
-from data_builders.drafts import Context, Draft, Drop, Generate, Kind, Phase, Placed, Row
+from data_builders.drafts import NO_TOKENS, Context, Draft, Drop, Generate, Kind, Phase, Placed, Row
 from data_builders.gate import Gate
+from data_builders.near_copies import drop_near_copies
 from data_builders.near_duplicates import QuestionClusters
 from data_builders.split import Sieved, choose_part, frozen_clusters, keep_apart, question_key, read_frozen
 from stemma.data_section import DataSection
@@ -53,6 +54,8 @@ class Build:
         self.rows: list[Placed] = []
         self.balance: dict[str, Any] = {}
         self.clusters = QuestionClusters(data.near_duplicates)
+        self.special = NO_TOKENS
+        """The special tokens of the recipe's own model, to refuse in content."""
         self._frozen = read_frozen(Path(data.root) / data.frozen_test) if data.frozen_test else frozenset()
         self._seen: set[tuple[Split, str]] = set()
 
@@ -68,9 +71,8 @@ class Build:
             if words := batch.options.min_words:
                 self._sieve(partial(transforms.drop_short, words=words), batch=batch.name)
         self._agree({batch.kind for batch in batches})
+        self._cap(batches)
         for batch in batches:
-            if caps := batch.options.max_per_question:
-                self._sieve(partial(transforms.cap_per_question, caps=caps, seed=self.seed), batch=batch.name)
             if amounts := batch.options.sample:
                 self._sieve(partial(transforms.sample, amounts=amounts, seed=self.seed), batch=batch.name)
         self.say(f"{len(self.rows):,} rows sifted")
@@ -125,7 +127,7 @@ class Build:
         problems: list[Problem] = []
         for batch in batches:
             root = Path(self.data.root)
-            context = Context(batch.kind, root, self.seed, before, self.say, generate, held_out)
+            context = Context(batch.kind, root, self.seed, before, self.say, generate, held_out, self.special)
             try:
                 found += self._clean(batch, context)
             except UserError as error:  # the other files may hold more to fix
@@ -140,7 +142,7 @@ class Build:
         self.account.read[batch.name] += 0  # a source that gives nothing is counted too
         for item in islice(SOURCES[batch.options.source].read(batch.options, context), batch.options.limit):
             self.account.read[batch.name] += 1
-            row = finish(batch.kind, batch.options.source, item) if isinstance(item, Draft) else item.reason
+            row = self._finish(batch, item) if isinstance(item, Draft) else item.reason
             if isinstance(row, str) or not isinstance(item, Draft):
                 self.account.drop(batch.name, Drop(item.where, str(row), item.row))
                 continue
@@ -151,6 +153,9 @@ class Build:
                 found = self._thin(found, enough)
         self.say(f"{batch.name}: {self.account.read[batch.name]:,} rows read")
         return self._thin(found, enough) if enough else found
+
+    def _finish(self, batch: Batch, draft: Draft) -> Row | str:
+        return finish(batch.kind, batch.options.source, draft, self.special)
 
     def _enough(self, batch: Batch) -> int | None:
         """How many rows of a source to go on with: of a file far larger than its sample, most can go at once."""
@@ -200,7 +205,16 @@ class Build:
             if kind == "dpo":
                 self.balance["chosen_and_rejected"] = transforms.chosen_and_rejected(self._of(kind=kind))
             self._sieve(partial(transforms.drop_conflicts, rule=dataset.conflicts), kind=kind)
-            self._sieve(transforms.drop_near_copies, kind=kind)
+            self._sieve(drop_near_copies, kind=kind)
+
+    def _cap(self, batches: Sequence[Batch]) -> None:
+        """Keep so many rows of a question as its sources say; what earlier phases gave counts too."""
+        for kind in {batch.kind: None for batch in batches}:
+            caps = {
+                b.name: b.options.max_per_question for b in batches if b.kind == kind and b.options.max_per_question
+            }
+            if caps:
+                self._sieve(partial(transforms.cap_per_question, caps=caps, seed=self.seed), kind=kind)
 
     def _of(self, kind: str | None = None, batch: str | None = None) -> list[Placed]:
         return [row for row in self.rows if kind in (None, row.kind) and batch in (None, row.batch)]

@@ -24,7 +24,7 @@ def draw_candidates(
     found: dict[str, Candidate] = {}
     drops: list[Drop] = []
     for item in items:
-        row = finish("mcq", options.source, item) if isinstance(item, Draft) else item.reason
+        row = finish("mcq", options.source, item, context.special) if isinstance(item, Draft) else item.reason
         if not isinstance(row, McqRow) or not isinstance(item, Draft):
             drops.append(Drop(item.where, str(row), item.row))
         elif row.id in found:

@@ -1,8 +1,6 @@
 """Drafts → rows: repairs LaTeX whose backslash was eaten, and refuses what must not be trained on, with the reason.
 
-The damage comes from JSON or Python strings read with single backslashes: `\\text` became TAB + `ext`, `\\neq` newline
-+ `eq`, `\\frac` form feed + `rac`, `\\begin` backspace + `egin`. Where a command can be told from ordinary text it is
-put back; a control character that is left over afterwards refuses the row.
+A control character that `latex` did not put back as a command refuses the row.
 """
 
 from __future__ import annotations
@@ -10,58 +8,57 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
-from data_builders.drafts import ROW_MODELS, Draft, Kind, Row
+from data_builders.drafts import NO_TOKENS, ROW_MODELS, Draft, Kind, Row
+from data_builders.latex import is_damaged as damaged
+from data_builders.latex import put_back
 from data_builders.split import question_id
 from stemma.rows import LETTERS
 
-# What tokenizers of common families read as control tokens: Gemma's; ChatML's, Qwen's and Llama 3's `<|im_start|>`,
-# `<|endoftext|>`, `<|eot_id|>`; Llama 2's and Mistral's. `<s>` is left out: it is HTML for struck-out text.
+# What tokenizers of common families read as control tokens: Gemma's; ChatML's, Qwen's, Phi's and Llama 3's
+# `<|im_start|>`, `<|endoftext|>`, `<|eot_id|>`; DeepSeek's `<｜User｜>`; Llama 2's and Mistral's. `<s>` is left out: it
+# is HTML for struck-out text. Those of the recipe's own model come on top, where its tokenizer is known.
 _CONTROL_TOKEN = re.compile(
-    r"<(?:(?:bos|eos|pad|unk|(?:start|end)_of_(?:turn|image)|unused\d+|/s)>|\|[A-Za-z0-9_]+\|>|</?SYS>>)|\[/?INST\]"
+    r"<(?:(?:bos|eos|pad|unk|(?:start|end)_of_(?:turn|image)|unused\d+|/s)>|\|[A-Za-z0-9_]+\|>|｜[^｜\s]+｜>|</?SYS>>)"
+    r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT)\]"
 )
-
-# What followed the eaten backslash and its letter. TAB, newline and carriage return also occur in ordinary text, so
-# only remainders that are no English words and stand as LaTeX writes them count; the others never occur in text.
-_END, _BRACE = "(?![a-zA-Z])", r"(?=\s?\{)"
-_EATEN = {
-    "t": f"(?:ext(?:bf|it|rm|tt|sf)?|ilde|frac){_BRACE}|(?:imes|heta|riangle|herefore){_END}",
-    "n": f"(?:eq(?![.:(])|abla|otin){_END}",
-    "r": f"(?:ight(?:arrow)?|ho|angle|ceil|floor){_END}",
-    "f": f"(?:rac|loor|orall|box|lat){_END}",
-    "b": f"(?:egin|eta|ar|oxed|inom|ullet|mod|igl?|f|ot){_END}",
-    "v": f"(?:ec|ert|arepsilon|arphi|ee|dots){_END}",
-    "a": f"(?:lpha|pprox|ngle|rray|st){_END}",
-}
-_SIGNS = dict(zip("tnrfbva", "\t\n\r\f\b\v\a", strict=True))
-# (sign, damage, command). The sign stands in brackets, where \b is a backspace and no word boundary.
-_DAMAGE = [(_SIGNS[x], re.compile(rf"[\{x}](?={rest})"), rf"\\{x}") for x, rest in _EATEN.items()]
-# Words that may also follow a TAB in text ("an", "o") count right behind a sign of mathematics: `$` TAB `au$`.
-_DAMAGE.append(("\t", re.compile(r"(?<=[$({^_])\t(?=(?:anh?|au|op?)(?![a-zA-Z]))"), r"\\t"))
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
+# Characters that are drawn as nothing: soft hyphen, zero-width ones, marks of direction, byte order mark, fillers,
+# variation selectors, tags.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+# What programs write where there is no value. "None" is left out: it answers questions.
+_PLACEHOLDERS = frozenset({"null", "nan", "<na>", "n/a", "#n/a", "[object object]"})
+_SHEET_ERRORS = frozenset({"#ref!", "#value!", "#div/0!", "#name?", "#null!", "#num!", "#n/a"})
+
+
+def special_tokens(tokens: Iterable[str]) -> re.Pattern[str]:
+    """A tokenizer's own special tokens, to refuse in content. One that is drawn as nothing is none."""
+    written = sorted({token for token in tokens if _visible(token)}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, written))) if written else NO_TOKENS
 
 
 def repair(text: str) -> str:
     """Put eaten LaTeX backslashes back, make line ends `\\n`, strip outer whitespace."""
-    for sign, damage, command in _DAMAGE:
-        if sign in text:  # far cheaper than the pattern, and rarely so
-            text = damage.sub(command, text)
-    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    return put_back(text).replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def is_damaged(row: dict[str, Any]) -> bool:
     """Whether `repair` puts a backslash back somewhere in the row."""
-    return any(sign in text and damage.search(text) for text in _texts(row) for sign, damage, _ in _DAMAGE)
+    return damaged(_texts(row))
 
 
-def refuse_text(text: str) -> str | None:
-    """Why this text must not enter a row, or None."""
-    if ("<" in text or "[" in text) and _CONTROL_TOKEN.search(text):
+def refuse_text(text: str, special: re.Pattern[str] = NO_TOKENS) -> str | None:
+    """Why this text must not enter a row, or None. `special`: see `special_tokens`."""
+    if (("<" in text or "[" in text) and _CONTROL_TOKEN.search(text)) or special.search(text):
         return "control token in content"
     found = _CONTROL.search(text)
     if found is None:
@@ -69,12 +66,16 @@ def refuse_text(text: str) -> str | None:
     return "control character in content" if found[0] < "\ud800" else "unpaired surrogate in content"
 
 
-def finish(kind: Kind, source: str, draft: Draft) -> Row | str:
+def finish(kind: Kind, source: str, draft: Draft, special: re.Pattern[str] = NO_TOKENS) -> Row | str:
     """The row of a draft, repaired and with its id, or the reason why it is refused."""
     row = map_texts(draft.row, repair)
+    if kind == "mcq":
+        row["choices"] = without_empty_end(row["choices"])
     if kind == "dpo":
-        row["question_id"] = question_id(row["prompt"])
-    reason = next(filter(None, map(refuse_text, _texts(row))), None) or _refuse_answers(kind, row)
+        row["question_id"] = question_id(repair(draft.question))
+        if row.get("turns"):
+            row["prompt"] = "\n\n".join(turn["content"] for turn in row["turns"] if turn["role"] != "system")
+    reason = next(filter(None, (refuse_text(text, special) for text in _texts(row))), None) or _refuse(kind, row)
     if reason:
         return reason
     content = {name: row[name] for name in row if name != "meta"}  # the same row from another file is a duplicate
@@ -85,19 +86,57 @@ def finish(kind: Kind, source: str, draft: Draft) -> Row | str:
         return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
 
 
-def _refuse_answers(kind: Kind, row: dict[str, Any]) -> str | None:
+def without_empty_end(choices: list[str]) -> list[str]:
+    """Choices without the empty ones at the end: tables of five columns hold questions of four choices too."""
+    count = len(choices)
+    while count and not _visible(choices[count - 1]):
+        count -= 1
+    return choices[:count]
+
+
+def _refuse(kind: Kind, row: dict[str, Any]) -> str | None:
     if kind == "mcq":
-        if any(map(_DOTS_ONLY.fullmatch, row["choices"])):
-            return "empty choice"
-        right = row["choices"][LETTERS.index(row["answer"])]
-        return "right choice occurs twice" if row["choices"].count(right) > 1 else None
+        return _refuse_question(row)
+    if kind == "corpus":
+        return _refuse_answer(row["text"])
     if kind == "sft":
-        texts = [message["content"] for message in row["messages"]]
-    else:
-        texts = [row["text"]] if kind == "corpus" else [row["chosen"], row["rejected"]]
-    if any(map(_DOTS_ONLY.fullmatch, texts)):
+        *asked, answer = [_visible(message["content"]) for message in row["messages"]] or [""]
+        return "empty turn" if any(map(_DOTS_ONLY.fullmatch, asked)) else _refuse_answer(answer)
+    chosen, rejected = _visible(row["chosen"]), _visible(row["rejected"])
+    if not _visible(row["prompt"]):
+        return "empty question"
+    if not all(_visible(turn["content"]) for turn in row.get("turns", ())):
+        return "empty turn"
+    reason = _refuse_answer(chosen) or _refuse_answer(rejected)
+    return reason or ("identical answers" if chosen == rejected else None)
+
+
+def _refuse_question(row: dict[str, Any]) -> str | None:
+    choices = list(map(_visible, row["choices"]))
+    if not _visible(row["question"]):
+        return "empty question"
+    if any(map(_DOTS_ONLY.fullmatch, choices)):
+        return "empty choice"
+    if any(choice.casefold() in _SHEET_ERRORS for choice in choices):
+        return "placeholder instead of a choice"
+    if len(choices) > len(LETTERS):
+        return f"more than {len(LETTERS)} choices"
+    if row["answer"] not in LETTERS[: len(choices)]:
+        return "the answer is none of the options"
+    right = choices[LETTERS.index(row["answer"])]
+    return "right choice occurs twice" if choices.count(right) > 1 else None
+
+
+def _refuse_answer(text: str) -> str | None:
+    text = _visible(text)
+    if _DOTS_ONLY.fullmatch(text):
         return "empty answer"
-    return "identical answers" if kind == "dpo" and texts[0] == texts[1] else None
+    return "placeholder instead of an answer" if text.casefold() in _PLACEHOLDERS | _SHEET_ERRORS else None
+
+
+def _visible(text: str) -> str:
+    """What a reader sees of a text, to compare: composed (NFC), without characters that are drawn as nothing."""
+    return (text if text.isascii() else _UNSEEN.sub("", unicodedata.normalize("NFC", text))).strip()
 
 
 def map_texts(value: Any, change: Callable[[str], str]) -> Any:

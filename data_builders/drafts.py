@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,17 +12,19 @@ from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from data_builders.tables import CSV, CsvForm, Found, HubSet, read_hub, read_table
+from data_builders.json_rows import Found
+from data_builders.tables import CSV, CsvForm, HubSet, read_hub, read_table
 from stemma import ROOT
 from stemma.data_section import SourceOptions
-from stemma.errors import Problem, UserError
-from stemma.jsonl import PROBLEMS_SHOWN
+from stemma.errors import Problem, Problems, UserError
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, Split
-from stemma.runs import digest_json
+from stemma.runs import digest_json, files_under
 
 Kind = Literal["corpus", "sft", "dpo", "mcq"]
 Phase = Literal["read", "generate", "derive"]
 Row = CorpusRow | SftRow | PreferenceRow | McqRow
+
+NO_TOKENS = re.compile(r"(?!)")  # the special tokens of a tokenizer that is not known
 
 PHASES: tuple[Phase, ...] = ("read", "generate", "derive")
 """Sources that ask a generator run after those that only read: by then the evaluation questions are known, and no
@@ -75,7 +78,7 @@ class Placed:
     kind: Kind
     part: Split
     key: str
-    """The question's key (see split.question_key)."""
+    """Of its question (see split.question_key)."""
     cluster: str
     """The key that stands for all near-duplicates of the question: they share a part."""
     fixed: bool
@@ -99,6 +102,8 @@ class Ask:
     messages: tuple[Message, ...]
     seed: int
     schema: type[BaseModel] | None = None
+    in_reserve: bool = False
+    """Asked only where an earlier reply was of no use: a forecast counts it in its "at most" alone."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,8 @@ class Reply:
     origin: Origin
     value: BaseModel | None = None
     problem: str | None = None
+    placeholder: bool = False
+    """Nobody was asked: a forecast takes every reply for a good one."""
 
 
 class Writer(Protocol):
@@ -136,6 +143,8 @@ class Context:
     """Set in the `generate` phase."""
     held_out: Callable[[str], bool] = lambda _question: False
     """Whether an evaluation set holds this question, or one that says the same: no request is paid for it."""
+    special: re.Pattern[str] = NO_TOKENS
+    """The special tokens of the recipe's own model (see clean.special_tokens)."""
 
 
 class FileOptions(SourceOptions):
@@ -164,11 +173,15 @@ class FileOptions(SourceOptions):
         return found or ([] if self.hub else [exact])
 
     def named_files(self, root: Path) -> dict[str, Path]:
-        if not Path(self.path).is_absolute():
+        found = self.files(root)
+        if not found and self.hub and Path(self.hub).is_dir():  # a data set's folder in place of its name
+            below = {f"hub/{path.relative_to(self.hub).as_posix()}": path for path in files_under(Path(self.hub))}
+        elif Path(self.path).is_absolute():
+            # In the order of their names, which is that of the recipe's pattern wherever they lie.
+            below = {f"{number}/{path.name}": path for number, path in enumerate(found)}
+        else:
             return super().named_files(root)
-        own = {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
-        # In the order of their names, which is that of the recipe's pattern wherever they lie.
-        return own | {f"{number}/{path.name}": path for number, path in enumerate(self.files(root))}
+        return below | {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
 
 
 class Line(BaseModel):
@@ -200,33 +213,49 @@ def read_lines(
 ) -> Iterator[Entry[AnyLine]]:
     """Every row of the source's files, read as the one of `forms` that it shares most keys with.
 
-    Raises UserError naming all rows that are none (the first 20); behind the first of them no row is given.
+    Raises UserError naming all rows that are none (20 kinds of problem at most); behind the first of them no row is
+    given. A file without rows is named: beside others to the user, alone as an error.
     """
-    problems: list[Problem] = []
-    for file, place, (where, row) in _rows(options, context.root, csv):
+    problems = Problems()
+    for file, place, (where, row) in _rows(options, context, csv):
         try:
             line = _parse(row, forms, place + where)
         except UserError as error:
-            problems += error.problems
-            if len(problems) >= PROBLEMS_SHOWN:
+            problems.add(error.problems)
+            if problems.are_enough:
                 break
         else:
             if not problems:
                 yield Entry(file + where, file, line)
     if problems:
-        raise UserError(problems[:PROBLEMS_SHOWN])
+        raise UserError(problems.listed())
 
 
-def _rows(options: FileOptions, root: Path, csv: CsvForm) -> Iterator[tuple[str, str, Found]]:
+def _rows(options: FileOptions, context: Context, csv: CsvForm) -> Iterator[tuple[str, str, Found]]:
     """(the file's name for provenance, its name in an error, the row)."""
-    for path in options.files(root):
+    tables = list(_tables(options, context.root, csv))
+    empty: list[str] = []
+    for file, place, rows in tables:
+        count = 0
+        for row in rows:
+            count += 1
+            yield file, place, row
+        if not count:
+            empty.append(place)
+    if len(empty) == len(tables):
+        raise UserError(Problem(place, "no rows in it", "at least one row") for place in empty)
+    for place in empty:
+        context.say(f"warning: {place}: no rows in it")
+
+
+def _tables(options: FileOptions, root: Path, csv: CsvForm) -> Iterator[tuple[str, str, Iterator[Found]]]:
+    files = options.files(root)
+    for path in files:
         file = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
-        for row in read_table(path, csv):
-            yield file, str(path), row
-    if options.hub and options.revision and not options.files(root):
+        yield file, str(path), read_table(path, csv)
+    if options.hub and options.revision and not files:
         wanted = HubSet(options.hub, options.revision, options.config, options.split)
-        for row in read_hub(wanted, root / options.path):
-            yield f"{options.hub}@{options.revision}", options.hub, row
+        yield f"{options.hub}@{options.revision}", options.hub, read_hub(wanted, root / options.path)
 
 
 def _parse(row: dict[str, Any] | Problem, forms: tuple[type[AnyLine], ...], where: str) -> AnyLine:
@@ -263,12 +292,8 @@ def conversation(question: str, answer: str) -> list[dict[str, str]]:
 def merge_origins(replies: Sequence[Reply]) -> Origin:
     """The one origin of a row made of several replies: what they cost together, the newest's date."""
     origins = [reply.origin for reply in replies]
-    costs = [origin.cost_usd for origin in origins if origin.cost_usd is not None]
-    prompts = [origin.prompt_sha256 for origin in origins]
-    return Origin(
-        model=", ".join(sorted({origin.model for origin in origins})),
-        date=max(origin.date for origin in origins),
-        prompt_sha256=prompts[0] if len(prompts) == 1 else digest_json(prompts),
-        requests=sum(origin.requests for origin in origins),
-        cost_usd=sum(costs) if len(costs) == len(origins) else None,
-    )
+    costs = [o.cost_usd for o in origins if o.cost_usd is not None]
+    prompts, models = [o.prompt_sha256 for o in origins], sorted({o.model for o in origins})
+    prompt = prompts[0] if len(prompts) == 1 else digest_json(prompts)
+    cost = sum(costs) if len(costs) == len(origins) else None
+    return Origin(", ".join(models), max(o.date for o in origins), prompt, sum(o.requests for o in origins), cost)

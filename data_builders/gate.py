@@ -14,7 +14,7 @@ from typing import Any
 
 from data_builders import SOURCES
 from data_builders.account import name_of
-from data_builders.clean import repair
+from data_builders.clean import repair, without_empty_end
 from data_builders.decontaminate import EvalQuestion, Overlap, Watch, eval_question, find_overlaps, report, table
 from data_builders.drafts import Context, Draft, Placed
 from data_builders.split import choices_of
@@ -82,6 +82,6 @@ def read_benchmarks(data: DataSection, seed: int, say: Callable[[str], None]) ->
         context = Context(module.KINDS[0], Path(data.root), seed, (), say)
         for item in islice(module.read(options, context), options.limit):
             if isinstance(item, Draft):
-                choices = tuple(item.row.get("choices") or choices_of(item.question))
+                choices = tuple(without_empty_end(item.row.get("choices") or list(choices_of(item.question))))
                 found.append(EvalQuestion(name_of(options), item.where, repair(item.question), choices))
     return found

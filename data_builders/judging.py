@@ -11,11 +11,14 @@ to its word, `"A/B"` one that twice preferred what it was shown first.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from stemma.errors import StageFailed
 
 Side = Literal["A", "B"]
 Ties = Literal["drop", "first_order"]
@@ -24,6 +27,9 @@ Mark = Literal["A", "B", "AB", "None"]
 
 DISAGREES, TIE, NEITHER = "judge disagrees with itself", "tie", "neither answer is correct"
 AGAINST_GOLD = "judge contradicts the gold answer"
+UNSTATED = "neither answer states the gold answer"
+ENOUGH_VERDICTS = 20
+"""So many verdicts alike, whatever was shown first: a fair judge gives them once in 500,000 times."""
 _OTHER_ORDER = {"A": "B", "B": "A", "AB": "AB", "None": "None", "tie": "tie"}
 
 
@@ -81,11 +87,31 @@ def combine(first: Ranking, second: Ranking, ties: Ties = "drop") -> Verdict:
     return Verdict(None, problem, marks)
 
 
-def contradicts_gold(winner: Side, first: bool | None, second: bool | None) -> bool:
-    """Whether a judge chose an answer that is wrong, or unclear where the other one is right."""
-    worth = {True: 2, None: 1, False: 0}
-    lead = worth[first] - worth[second]
-    return lead < 0 if winner == "A" else lead > 0
+def neither_is_right(first: bool | None, second: bool | None) -> str | None:
+    """Why no pair can be made, where the gold answer is known and no answer states it: nothing else is ever chosen."""
+    if first or second:
+        return None
+    return NEITHER if first is False and second is False else UNSTATED
+
+
+class JudgeWatch:
+    """Notices a judge that is of no use before all its verdicts are paid for: both orders of every pair get the same
+    verdict, so it never reads what it is shown."""
+
+    def __init__(self) -> None:
+        self._verdicts: Counter[str] = Counter()
+
+    def see(self, *rankings: Ranking) -> None:
+        """Raises StageFailed once there are enough verdicts and all of them are alike."""
+        self._verdicts.update(ranking.overall for ranking in rankings)
+        if len(self._verdicts) > 1 or self._verdicts.total() < ENOUGH_VERDICTS:
+            return
+        [verdict] = self._verdicts
+        said = "a tie" if verdict == "tie" else f"answer {verdict}"
+        raise StageFailed(
+            f"the judge is of no use: all {self._verdicts.total()} verdicts are `{said}`, whichever answer was shown "
+            "first; take another generator.model, or look at recipes/prompts/rank.jinja. What was paid for is kept"
+        )
 
 
 def judge_statistics(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

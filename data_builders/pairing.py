@@ -1,18 +1,19 @@
 """How a preference pair is made of one question: two separate chats, a check by the gold answer, or a judge.
 
-The judge is asked in both orders, and only where the gold answer does not tell the answers apart.
+The judge is asked in both orders, and only where the gold answer does not tell the answers apart. The chosen answer
+always states the gold one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from data_builders.drafts import Ask, Draft, Drop, Job, Message, Reply, Writer, merge_origins
-from data_builders.judging import AGAINST_GOLD, NEITHER, Ranking, Side, Ties, by_gold, combine, contradicts_gold
+from data_builders.judging import AGAINST_GOLD, JudgeWatch, Ranking, Side, Ties, by_gold, combine, neither_is_right
 from data_builders.prompts import render
 from stemma.rows import Meta
 
@@ -36,31 +37,39 @@ class Task:
     file: str = ""
 
 
-def pair_job(task: Task, seed: int, ties: Ties) -> Job:
-    async def job(writer: Writer) -> Draft | Drop:
-        return await _Pairing(task, writer, ties, random.Random(f"{seed}/{task.prompt}")).run()
+def pair_jobs(tasks: Sequence[Task], seed: int, ties: Ties) -> list[Job]:
+    """A job for each task; one watch looks at the judge of them all."""
+    watch = JudgeWatch()
 
-    return job
+    def pair_job(task: Task) -> Job:
+        async def job(writer: Writer) -> Draft | Drop:
+            return await _Pairing(task, writer, (ties, watch), random.Random(f"{seed}/{task.prompt}")).run()
+
+        return job
+
+    return list(map(pair_job, tasks))
 
 
 class _Pairing:
     """The requests of one task. Keeps every reply: dropped rows show what was said, and all of them are paid for."""
 
-    def __init__(self, task: Task, writer: Writer, ties: Ties, rng: random.Random) -> None:
-        self._task, self._writer, self._ties = task, writer, ties
+    def __init__(self, task: Task, writer: Writer, judging: tuple[Ties, JudgeWatch], rng: random.Random) -> None:
+        self._task, self._writer = task, writer
+        self._ties, self._watch = judging
         self._seeds = [rng.getrandbits(31) for _ in range(4)]
         self._replies: list[Reply] = []
         self._row: dict[str, Any] = {"question": task.prompt, "meta": dict(task.meta)}
 
     async def run(self) -> Draft | Drop:
         task, seeds = self._task, self._seeds
-        answers = [reply.text for reply in await self._ask([Ask(task.chat, seed) for seed in seeds[:2]])]
+        replies = await self._ask([Ask(task.chat, seed) for seed in seeds[:2]])
+        answers = [reply.text for reply in replies]
         self._row["answers"] = answers
         if problem := self._problem() or ("identical answers" if answers[0] == answers[1] else None):
             return self._drop(problem)
-        right = [task.is_right(answer) for answer in answers]
-        if right == [False, False]:
-            return self._drop(NEITHER)
+        right = [reply.placeholder or task.is_right(reply.text) for reply in replies]
+        if problem := neither_is_right(*right):
+            return self._drop(problem)
         if winner := by_gold(*right):
             self._row["meta"]["decided"] = "gold"
             return self._pair(winner)
@@ -70,15 +79,17 @@ class _Pairing:
         orders = [{"answer_a": one, "answer_b": other} for one, other in (answers, answers[::-1])]
         chats = [render("rank", **self._task.shown, **order) for order in orders]
         asks = [Ask(chat, seed, Ranking) for chat, seed in zip(chats, self._seeds[2:], strict=True)]
-        rankings = [reply.value for reply in await self._ask(asks)]
+        replies = await self._ask(asks)
         if problem := self._problem():
             return self._drop(f"ranking: {problem}")
-        first, second = (Ranking.model_validate(ranking) for ranking in rankings)
+        first, second = (Ranking.model_validate(reply.value) for reply in replies)
+        if not replies[0].placeholder:
+            self._watch.see(first, second)
         verdict = combine(first, second, self._ties)
         self._row["meta"] |= {"decided": "judge", **verdict.marks}
         if verdict.winner is None:
             return self._drop(verdict.problem or "")
-        if contradicts_gold(verdict.winner, *right):
+        if not right["AB".index(verdict.winner)]:
             return self._drop(AGAINST_GOLD)
         return self._pair(verdict.winner)
 

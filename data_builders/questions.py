@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from data_builders.choices import bare_stem
 from data_builders.drafts import AnyLine, Context, Draft, Drop, Entry, FileOptions, conversation
 from stemma.rows import LETTERS, lettered
 
@@ -41,7 +42,10 @@ class Question:
 def make_rows(
     entry: Entry[AnyLine], question: Question, options: ChoiceOptions, context: Context
 ) -> Iterator[Draft | Drop]:
-    """One row, or two where `answer_as` is `both`: each a draft, or a drop where there is no explanation to give."""
+    """One row, or two where `answer_as` is `both`: each a draft, or a drop where there is no explanation to give.
+
+    A question that lists its options itself loses them: they are shown once."""
+    question = replace(question, stem=bare_stem(question.stem, question.choices))
     if context.kind == "sft":
         yield _explain_first(entry, question)
         return
@@ -83,7 +87,7 @@ _WORD = r"(?:answers?|ans|options?|choice|alternative)"
 _LINK = r"(?:\s*(?:choice|option|letter|will|must|should|would|be|is|are|definitely|the|correct|[:=.,;→>–-]))*"
 _LEAD = r"[\s,;:=→>–(\[-]*(?:\b(?:so|hence|thus|therefore|and|this is|that is|which is)\b[\s,.:]*)*"
 _QUALITY = r"(?:\b(?:the|our|correct|right|final|required|best|only)\b\s*)*"
-_SAID = r"[(\[]?\s*\b([a-j])\b\s*[)\]]?"
+_SAID = r"[(\[]?\s*\b([a-z])\b\s*[)\]]?"
 _VERDICT = rf"\s*is\s*(?:the\s*|our\s*)?(?:correct|right|{_WORD})(?:\s+{_WORD})?"
 _MARKS = r"[\s.,;:!?)\]\"'…]*$"
 _CLOSINGS = [
@@ -94,7 +98,7 @@ _CLOSINGS = [
         rf"(?:^|(?<=[\s.%\d])){_SAID}{_MARKS}",
     )
 ]
-_CAN_CLOSE = re.compile(rf"(?:\b[a-j]|correct|right|{_WORD}){_MARKS}", re.IGNORECASE)
+_CAN_CLOSE = re.compile(rf"(?:\b[a-z]|correct|right|{_WORD}){_MARKS}", re.IGNORECASE)
 _REACH = 100
 """How many characters from the end a closing begins at most."""
 

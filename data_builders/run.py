@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_builders import figures, outputs
-from data_builders.account import Account, Batch
+from data_builders.account import Account, Batch, batches_of
 from data_builders.build import Build
 from data_builders.cards import card
-from data_builders.drafts import Draft, Drop, Job
+from data_builders.clean import special_tokens
+from data_builders.drafts import NO_TOKENS, Draft, Drop, Job
 from data_builders.gate import Gate, read_benchmarks
 from data_builders.judging import judge_statistics
 from data_builders.tokens import preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
+from stemma.base_files import TOKENIZER, tokenizer_folder
 from stemma.jsonl import write_json, write_text
 from stemma.rows import Dropped, PreferenceRow
 from stemma.stages import Forecast, Result, Work
+from stemma.templates import read_special_tokens
+
+if TYPE_CHECKING:
+    from data_builders.generator import Generation
 
 LEDGER = "ledger.sqlite"
 """Beside the run folders: an answer that was paid for outlives the run it was made for."""
@@ -32,7 +40,8 @@ def run(work: Work) -> Result:
     """Build, write, prove on tokens. A failed build leaves dropped.jsonl and what the gate found, but no manifest."""
     refuse_unfit_template(work.recipe, work.run)
     judged: list[dict[str, Any]] = []
-    with outputs.spool(work.folder / outputs.DROPPED) as write:
+    # Opened before anything is read: a missing key is told at once, not when large files have been gone through.
+    with _generation(work) as generation, outputs.spool(work.folder / outputs.DROPPED) as write:
 
         def drop(dropped: Dropped) -> None:
             write(dropped)
@@ -40,7 +49,7 @@ def run(work: Work) -> Result:
 
         build = _start(work, drop)
         try:
-            totals = _all_phases(build, work)
+            totals = _all_phases(build, generation)
         finally:
             build.gate.write(work.folder)
     files = _write_rows(work, build)
@@ -102,6 +111,7 @@ def expected_of(batch: Batch, asked: int) -> int:
 def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
     data, seed = work.recipe.data, work.recipe.seed
     build = Build(data, seed, Account(write), Gate(data, read_benchmarks(data, seed, work.say)), work.say)
+    build.special = _special_tokens(work)
     if data.executor:
         from data_builders import executors  # loads datatrove
 
@@ -112,20 +122,33 @@ def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
     return build
 
 
-def _all_phases(build: Build, work: Work) -> dict[str, Any]:
-    """All phases in turn; what the generator was asked for."""
-    totals: dict[str, Any] = {}
-    build.collect("read")
-    settings = work.recipe.data.generator
-    if settings and build.generates():
-        from data_builders.generator import open_generate  # loads the network client
+def _special_tokens(work: Work) -> re.Pattern[str]:
+    """The special tokens of the model that trains on these rows, where its tokenizer is on this machine already."""
+    folder = None if work.recipe.base else tokenizer_folder(work.recipe, work.run)
+    return special_tokens(read_special_tokens(folder / TOKENIZER)) if folder else NO_TOKENS
 
-        with open_generate(settings, work.run.root.parent / LEDGER, work.recipe.seed, work.say) as generation:
-            build.collect("generate", generation)
-            totals = generation.totals()
+
+@contextmanager
+def _generation(work: Work) -> Iterator[Generation | None]:
+    """The recipe's generator, where a source asks it."""
+    settings = work.recipe.data.generator
+    if settings is None or all(batch.phase != "generate" for batch in batches_of(work.recipe.data)):
+        yield None
+        return
+    from data_builders.generator import open_generate  # loads the network client
+
+    with open_generate(settings, work.run.root.parent / LEDGER, work.recipe.seed, work.say) as generation:
+        yield generation
+
+
+def _all_phases(build: Build, generation: Generation | None) -> dict[str, Any]:
+    """All phases in turn; what the generator was asked for."""
+    build.collect("read")
+    if generation:
+        build.collect("generate", generation)
     build.mix()
     build.collect("derive")
-    return totals
+    return generation.totals() if generation else {}
 
 
 def _write_rows(work: Work, build: Build) -> dict[str, str]:
@@ -152,6 +175,7 @@ def _facts(work: Work, build: Build, totals: dict[str, Any], judged: list[dict[s
         },
         "decontamination": build.gate.summary(),
         "unfilled": unfilled,
+        "special_tokens": "of common families" + ("" if build.special is NO_TOKENS else " and the model's own"),
         "preflight": preflight(work.recipe, work.run, build.rows),
     }
 

@@ -24,7 +24,14 @@ Sieved = tuple[list[Placed], list[tuple[Placed, str]]]
 
 # Numbers, words, and the signs that change a question's meaning ("3 - 4" is not "3 + 4"); other punctuation goes.
 _TOKENS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|(?<![^\W\d_])-|-(?![^\W\d_])|[/*%\\&#@]|[^\w\s-]")
-_KEPT_SIGNS = frozenset("-/*%\\&#@")
+_KEPT_SIGNS = frozenset("-/*%\\&#@!′")
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
+# Brackets round words are punctuation: "(in metres)". Round anything else they are mathematics: 2*(3+4), f(x).
+_ASIDE = re.compile(r"[(\[](\s*[^\W\d_]{2,}(?:[\s,.;:'’-]+[^\W\d_]{2,})*[\s,.;:'’-]*)[)\]]")
+# A prime stands behind a single letter: f'(3), y''. An apostrophe has a word in front, or letters behind.
+_PRIME = re.compile(r"(?<![\w'’])([^\W\d_]\s*)(['’′]+)(?![^\W_])")
+# A factorial stands behind a number, a bracket or a single letter; any other "!" is a cry.
+_CRY = re.compile(r"(?<![\d)\]])(?<!(?<![^\W_])[^\W\d_])(?<!(?<=[\d)\]]) )(?<!(?<=\b[^\W\d_]) )!")
 _OPTIONS = re.compile(r"\n\s*Options:\s*\n\s*[A1][.)].*", re.DOTALL)
 _OPTION_LABEL = re.compile(r"^\s*(?:[A-J]|\d\d?)[.)]\s*", re.MULTILINE)
 _STRENGTH: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
@@ -41,7 +48,26 @@ def question_key(question: str) -> str:
     text = unicodedata.normalize("NFC", _OPTIONS.sub("", bare(question))).casefold()
     text = re.sub(r"[‐-―−]", "-", text)
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
-    return " ".join(token for token in _TOKENS.findall(text) if _is_kept(token))
+    text = _CRY.sub(" ", _PRIME.sub(_primes, _ASIDE.sub(r" \1 ", text)))
+    return " ".join(token for token in _paired(_TOKENS.findall(text)) if _is_kept(token))
+
+
+def _primes(found: re.Match[str]) -> str:
+    return found[1] + "′" * len(found[2])
+
+
+def _paired(tokens: Sequence[str]) -> list[str]:
+    """The tokens without brackets that have no partner, as in `a) first b) second`. [0, 1) is a pair."""
+    waiting, lonely = list[int](), set[int]()
+    for place, token in enumerate(tokens):
+        if token in _OPENING:
+            waiting.append(place)
+        elif token in _CLOSING and waiting:
+            waiting.pop()
+        elif token in _CLOSING:
+            lonely.add(place)
+    lonely.update(waiting)
+    return [token for place, token in enumerate(tokens) if place not in lonely]
 
 
 def choices_of(question: str) -> tuple[str, ...]:
@@ -51,7 +77,23 @@ def choices_of(question: str) -> tuple[str, ...]:
 
 
 def _is_kept(token: str) -> bool:
-    return token[0].isalnum() or token in _KEPT_SIGNS or unicodedata.category(token[0])[0] == "S"
+    """Signs of mathematics, brackets, and marks that belong to a letter (Hindi's vowel signs) tell questions apart."""
+    if token in _OPENING or token in _CLOSING or token in _KEPT_SIGNS:
+        return True
+    return token[0].isalnum() or unicodedata.category(token[0])[0] in "SM"
+
+
+_CASED = re.compile(r"[^\W\d_]+")
+
+
+def cased(text: str) -> tuple[str, ...]:
+    """The words whose case may mean something: `CO`, `mW`, `pH`, `M`; not `Co`, which any word at a line's start may
+    look like, nor `A` and `I`, nor anything where all is upper case. Texts that differ in them are different:
+    CO and Co, mW and MW."""
+    words = _CASED.findall(text)
+    if not any(word.islower() for word in words):
+        return ()
+    return tuple(w for w in words if w[1:] != w[1:].lower() or (len(w) == 1 and w.isupper() and w not in "AI"))
 
 
 def question_id(question: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows of the files that data comes in: JSON Lines, a JSON array, CSV, Parquet, or a pinned data set of the hub.
+"""Rows of the files that data comes in: JSON (see `json_rows`), CSV, Parquet, or a pinned data set of the hub.
 
 Everything is read row by row, so a file of any size costs little memory. What is no row is a Problem in its place, and
 the reader goes on where it can: all problems of a file are reported at once.
@@ -7,24 +7,16 @@ the reader goes on where it can: all problems of a file are reported at once.
 from __future__ import annotations
 
 import csv
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from data_builders.json_rows import Found, not_utf8, read_json_rows
 from stemma.errors import Problem, UserError
-from stemma.jsonl import parse_object
-
-Found = tuple[str, dict[str, Any] | Problem]
-"""Where in its file a row stands (`:12` for a line, else ` row 12`), and the row."""
 
 FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-_CHUNK = 1 << 20
-_DECODE = json.JSONDecoder().raw_decode
-_FIRST, _NEXT = re.compile(r"\s*\[\s*"), re.compile(r"\s*,\s*")
-_EMPTY, _END = re.compile(r"\s*\[\s*\]\s*"), re.compile(r"\s*\]\s*")
+LONGEST_CELL = 1 << 26
+"""Characters of a CSV value behind which a quote was not closed rather than much written."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,7 @@ class HubSet:
 
 
 def read_table(path: Path, form: CsvForm) -> Iterator[Found]:
-    """Every row of a file, in its order. `.json` may hold an array or, in spite of its name, JSON Lines."""
+    """Every row of a file, in its order."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise UserError(Problem(str(path), found, "a data file", "check `path` in the recipe, and DATA="))
@@ -61,7 +53,7 @@ def read_table(path: Path, form: CsvForm) -> Iterator[Found]:
     if path.suffix in (".csv", ".tsv"):
         rows = _read_csv(path, CsvForm(form.columns, "\t") if path.suffix == ".tsv" else form)
     else:
-        rows = _read_array(path) if _opens_an_array(path) else _read_lines(path)
+        rows = read_json_rows(path)
     return _decoded(rows, path)
 
 
@@ -80,59 +72,12 @@ def read_hub(wanted: HubSet, local: Path) -> Iterator[Found]:
         yield f" row {number}", row
 
 
-def _opens_an_array(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(_CHUNK).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
-
-
-def _read_lines(path: Path) -> Iterator[Found]:
-    with path.open("rb") as stream:  # bytes: U+2028 and lone carriage returns are legal inside a JSON string
-        for number, line in enumerate(stream, start=1):
-            where = f":{number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                if text.strip():
-                    yield where, parse_object(text.rstrip("\n"), f"{path}{where}")
-            except UnicodeDecodeError as error:  # only this line is lost
-                yield where, _not_utf8(f"{path}{where}", error)
-            except UserError as error:
-                yield where, error.problems[0]
-
-
-def _read_array(path: Path) -> Iterator[Found]:
-    """The objects of one JSON array, each with the line it begins at. A syntax error ends them."""
-    text, at, line, mark, empty = "", 0, 1, _FIRST, _EMPTY
-    with path.open(encoding="utf-8-sig") as stream:
-        while True:
-            try:
-                begin = _behind(mark, text, at)
-                value, end = _DECODE(text, begin)
-            except json.JSONDecodeError as error:  # wrong; or not read to its end yet
-                if more := stream.read(max(_CHUNK, len(text) - at)):
-                    text, at = text[at:] + more, 0
-                    continue
-                if not empty.fullmatch(text, at):
-                    line += text.count("\n", at, error.pos)
-                    where = f":{line}"
-                    yield where, Problem(f"{path}{where}", f"not valid JSON ({error.msg})", "an array of objects")
-                return
-            line += text.count("\n", at, begin)
-            where = f":{line}"
-            is_row = isinstance(value, dict)
-            yield where, value if is_row else Problem(f"{path}{where}", f"a JSON {type(value).__name__}", "an object")
-            line, at, mark, empty = line + text.count("\n", begin, end), end, _NEXT, _END
-
-
-def _behind(mark: re.Pattern[str], text: str, at: int) -> int:
-    if found := mark.match(text, at):
-        return found.end()
-    raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
-
-
 def _read_csv(path: Path, form: CsvForm) -> Iterator[Found]:
     """Blank lines are no rows. A value may span lines: a row stands where it begins."""
+    csv.field_size_limit(LONGEST_CELL)  # the module's own 128 KiB refuse a long text
     with path.open(encoding="utf-8-sig", newline="") as stream:
         lines = csv.reader(stream, delimiter=form.delimiter, strict=True)
+        at = 0
         try:
             columns = form.columns or tuple(name.strip() for name in next(lines, ()))
             if len(set(columns)) < len(columns):
@@ -150,7 +95,7 @@ def _read_csv(path: Path, form: CsvForm) -> Iterator[Found]:
                         Problem(f"{path}{where}", f"{len(values)} values", expected, "is a quote or a comma missing?"),
                     )
         except csv.Error as error:
-            where = f":{lines.line_num}"
+            where = f":{at + 1}"  # the row that it happened in; its end may be the file's
             yield where, Problem(f"{path}{where}", f"not valid CSV ({error})", 'quotes in pairs: "a ""b"" c"')
 
 
@@ -179,9 +124,4 @@ def _decoded(rows: Iterator[Found], path: Path) -> Iterator[Found]:
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             where = f":{line}"
-            yield where, _not_utf8(f"{path}{where}", error)
-
-
-def _not_utf8(where: str, error: UnicodeDecodeError) -> Problem:
-    found = f"not UTF-8: byte 0x{error.object[error.start]:02x}"
-    return Problem(where, found, "text in UTF-8", "save it again as UTF-8 (in Excel: CSV UTF-8)")
+            yield where, not_utf8(f"{path}{where}", error)

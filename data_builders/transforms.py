@@ -6,29 +6,19 @@ What is drawn is drawn by a hash of seed and row id, so it depends neither on th
 from __future__ import annotations
 
 import re
-from bisect import bisect, insort
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from random import Random
 from typing import Any, Literal
 
-from rapidfuzz.fuzz import ratio
-
 from data_builders.drafts import Placed
-from data_builders.split import Sieved, choices_of, draw
+from data_builders.split import Sieved, cased, choices_of, draw
 from stemma.data_section import PerPart
 from stemma.rows import LETTERS, CorpusRow, McqRow, PreferenceRow, SftRow
 
-NEAR = 95.0
-"""Percent of characters that two texts must share, in order, to be near copies."""
-
-NEIGHBOURS = 64
-"""Rows of a question before and behind a row that it is compared with, in two orders."""
-
 NOT_SAMPLED = "not sampled"
 
-_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 # A choice that means others, or a place among them: "All of the above", "Both A and B", "(a) or (b)"; not "I and II".
 _OTHERS = re.compile(
     r"\b(?:above|below|preceding)\b"
@@ -44,36 +34,45 @@ _LETTERS_JOINED = re.compile(r"\b[A-H]\s*(?:,|&|and\b|or\b|nor\b)\s*(?:and |or )
 _LETTER_NAMED = re.compile(
     r"\([A-Ja-j]\)|\b[B-HJ]\b|\b(?i:option|choice|answer|letter)s?\W{1,3}(?:is\W{1,3})?[A-Ja-j]\b"
 )
+_ANY_LETTER_NAMED = re.compile(
+    r"\([A-Za-z]\)|\b[B-HJ-Z]\b|\b(?i:option|choice|answer|letter)s?\W{1,3}(?:is\W{1,3})?[A-Za-z]\b"
+)
+FEW = 10
+"""With more choices than this, every single letter may name one."""
 
 
 def drop_short(rows: Sequence[Placed], words: int) -> Sieved:
     """Without rows that have an answer (of a pair: either) of fewer words."""
     short = (placed for placed in rows if any(len(text.split()) < words for text in _answers(placed)))
-    return _without(rows, short, f"answer under {words} words")
+    return without(rows, short, f"answer under {words} words")
 
 
-def cap_per_question(rows: Sequence[Placed], caps: PerPart, seed: int) -> Sieved:
-    """At most so many rows of a question in each part; near-duplicate questions count as one."""
-    groups = _grouped(rows, lambda placed: (placed.part, placed.cluster, _choices(placed)))
-    surplus = [
-        placed
-        for (part, *_), group in groups.items()
-        if part in caps
-        for placed in _drawn(group, "cap", seed)[_count(caps[part], len(group)) :]
-    ]
-    return _without(rows, surplus, "more rows of its question than max_per_question")
+def cap_per_question(rows: Sequence[Placed], caps: Mapping[str, PerPart], seed: int) -> Sieved:
+    """At most so many rows of a question in each part, counted over all batches of a set; near-duplicate questions
+    count as one. A batch without a cap (`caps`: by batch) loses nothing, and its rows count first."""
+    groups = grouped(rows, lambda placed: (placed.part, placed.cluster, choices(placed)))
+    surplus: list[Placed] = []
+    for (part, *_), group in groups.items():
+        capped = [placed for placed in group if part in caps.get(placed.batch, {})]
+        count = len(group) - len(capped)
+        for placed in _drawn(capped, "cap", seed):
+            if count < _count(caps[placed.batch][part], len(group)):
+                count += 1
+            else:
+                surplus.append(placed)
+    return without(rows, surplus, "more rows of its question than max_per_question")
 
 
 def sample(rows: Sequence[Placed], amounts: PerPart, seed: int) -> Sieved:
     """So many rows of each part, or such a share of them; a part that is not named stays whole."""
-    groups = _grouped(rows, lambda placed: placed.part)
+    groups = grouped(rows, lambda placed: placed.part)
     spare = [
         placed
         for part, group in groups.items()
         if part in amounts
         for placed in _drawn(group, "sample", seed)[_count(amounts[part], len(group)) :]
     ]
-    return _without(rows, spare, NOT_SAMPLED)
+    return without(rows, spare, NOT_SAMPLED)
 
 
 def draw_for_sample(row_id: str, seed: int) -> float:
@@ -83,10 +82,10 @@ def draw_for_sample(row_id: str, seed: int) -> float:
 
 def mix(rows: Sequence[Placed], weights: Mapping[str, float], total: int, seed: int) -> Sieved:
     """`total` training rows, each batch (Placed.batch) with its share; other parts stay whole. See `mix_counts`."""
-    training = _grouped((placed for placed in rows if placed.part == "train"), lambda placed: placed.batch)
+    training = grouped((placed for placed in rows if placed.part == "train"), lambda placed: placed.batch)
     counts = mix_counts({batch: len(training.get(batch, ())) for batch in weights}, weights, total)
     spare = [placed for batch, n in counts.items() for placed in _drawn(training.get(batch, ()), "mix", seed)[n:]]
-    return _without(rows, spare, "beyond its share of the total")
+    return without(rows, spare, "beyond its share of the total")
 
 
 def mix_counts(available: Mapping[str, int], weights: Mapping[str, float], total: int) -> dict[str, int]:
@@ -119,14 +118,14 @@ def drop_conflicts(rows: Sequence[Placed], rule: Literal["contradictions", "any"
     if rule == "any":
         both = _chosen_and_rejected(ranking for _, ranking in pairs)
         disputed = [placed for placed, (question, *answers) in pairs if any((question, a) in both for a in answers)]
-        kept, dropped = _without(rows, disputed, "an answer chosen here and rejected there")
+        kept, dropped = without(rows, disputed, "an answer chosen here and rejected there")
     else:
         said = {ranking for _, ranking in pairs}
         disputed = [placed for placed, (question, better, worse) in pairs if (question, worse, better) in said]
-        kept, dropped = _without(rows, disputed, "contradicted by another pair")
-    asked = _grouped((placed for placed in kept if placed.kind == "mcq"), lambda placed: (placed.key, _choices(placed)))
-    unclear = [placed for group in asked.values() if len(set(map(_right, group))) > 1 for placed in group]
-    kept, more = _without(kept, unclear, "conflicting right answers")
+        kept, dropped = without(rows, disputed, "contradicted by another pair")
+    asked = grouped((placed for placed in kept if placed.kind == "mcq"), _asked)
+    unclear = [placed for group in asked.values() if len(set(map(right_choice, group))) > 1 for placed in group]
+    kept, more = without(kept, unclear, "conflicting right answers")
     return kept, dropped + more
 
 
@@ -143,75 +142,26 @@ def _chosen_and_rejected(rankings: Iterable[tuple[str, bytes, bytes]]) -> set[tu
     return chosen & rejected
 
 
+def _asked(placed: Placed) -> Hashable:
+    """What a multiple-choice row asks: rows alike in it must have one right choice."""
+    return placed.key, cased(placed.draft.question), choices(placed)
+
+
 def _ranking(pair: PreferenceRow) -> tuple[str, bytes, bytes]:
-    """(question with its options, better answer, worse answer), to compare: case and whitespace do not count."""
-    return " ".join(pair.prompt.casefold().split()), _digest(pair.chosen), _digest(pair.rejected)
+    """(question with its options, better answer, worse answer), to compare. Case and whitespace do not count, unless
+    they are all in which the answers differ: CO against Co, or the indentation of a program."""
+    question, answers = _folded(pair.prompt), (pair.chosen, pair.rejected)
+    one, other = map(_folded, answers)
+    chosen, rejected = answers if one == other else (one, other)
+    return question, _digest(chosen), _digest(rejected)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _digest(text: str) -> bytes:
-    return blake2b(" ".join(text.casefold().split()).encode(), digest_size=16).digest()
-
-
-def drop_near_copies(rows: Sequence[Placed]) -> Sieved:
-    """Without rows that repeat another row of the same question, part and set but for a few characters.
-
-    Texts with different numbers are never copies, and choices must be equal as a set, the right one too.
-    """
-    copies: list[Placed] = []
-    for group in _grouped(rows, _must_be_equal).values():
-        originals = _Originals()
-        for placed in group:
-            texts = _compared(placed)
-            if any(all(map(_is_near, texts, original)) for original in originals.beside(texts)):
-                copies.append(placed)
-            else:
-                originals.add(texts)
-    return _without(rows, copies, "near copy of another row")
-
-
-class _Originals:
-    """Texts of one question, in order by how they begin and by how they end (the sorted neighbourhood method).
-
-    A text is compared with its NEIGHBOURS in both orders: with all where there are few, and not with a thousand others
-    where a template has made them.
-    """
-
-    def __init__(self) -> None:
-        self._by_begin: list[tuple[str, tuple[str, ...]]] = []
-        self._by_end: list[tuple[str, tuple[str, ...]]] = []
-
-    def add(self, texts: tuple[str, ...]) -> None:
-        insort(self._by_begin, ("\n".join(texts), texts))
-        insort(self._by_end, ("\n".join(texts)[::-1], texts))
-
-    def beside(self, texts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        """The nearest in each order."""
-        joined = "\n".join(texts)
-        for ordered, key in ((self._by_begin, joined), (self._by_end, joined[::-1])):
-            place = bisect(ordered, (key, texts))
-            yield from (other for _, other in ordered[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS])
-
-
-def _must_be_equal(placed: Placed) -> Hashable:
-    numbers = tuple(tuple(_DIGITS.findall(text)) for text in _compared(placed))
-    answer = (_right(placed), placed.row.answer_as) if isinstance(placed.row, McqRow) else None
-    return placed.kind, placed.part, placed.cluster, _choices(placed), answer, numbers
-
-
-def _compared(placed: Placed) -> tuple[str, ...]:
-    match placed.row:
-        case SftRow(messages=messages):
-            return tuple(message.content for message in messages)
-        case PreferenceRow(prompt=prompt, chosen=chosen, rejected=rejected):
-            return prompt, chosen, rejected
-        case McqRow(question=question, explanation=explanation):
-            return question, explanation
-        case CorpusRow(text=text):
-            return (text,)
-
-
-def _is_near(one: str, other: str) -> bool:
-    return bool(ratio(one, other, score_cutoff=NEAR))
+    return blake2b(text.encode(), digest_size=16).digest()
 
 
 def permute_choices(row: McqRow, seed: int) -> McqRow:
@@ -221,7 +171,7 @@ def permute_choices(row: McqRow, seed: int) -> McqRow:
     """
     if any(map(_OTHERS.search, row.choices)) or any(map(_LETTERS_JOINED.search, row.choices)):
         return row
-    if _LETTER_NAMED.search(row.explanation):
+    if (_LETTER_NAMED if len(row.choices) <= FEW else _ANY_LETTER_NAMED).search(row.explanation):
         return row
     order = list(LETTERS[: len(row.choices)])
     Random(f"{seed}\n{row.id}").shuffle(order)
@@ -258,18 +208,18 @@ def _answers(placed: Placed) -> tuple[str, ...]:
             return ()
 
 
-def _choices(placed: Placed) -> frozenset[str]:
+def choices(placed: Placed) -> frozenset[str]:
     """The choices of the question, in any order: questions such as "Which is true?" differ in them alone."""
     choices = placed.row.choices if isinstance(placed.row, McqRow) else choices_of(placed.draft.question)
     return frozenset(" ".join(choice.casefold().split()) for choice in choices)
 
 
-def _right(placed: Placed) -> str:
+def right_choice(placed: Placed) -> str:
     row = placed.row
     return " ".join(row.choices[LETTERS.index(row.answer)].casefold().split()) if isinstance(row, McqRow) else ""
 
 
-def _grouped(rows: Iterable[Placed], by: Callable[[Placed], Any]) -> dict[Any, list[Placed]]:
+def grouped(rows: Iterable[Placed], by: Callable[[Placed], Any]) -> dict[Any, list[Placed]]:
     groups = defaultdict(list)
     for placed in rows:
         groups[by(placed)].append(placed)
@@ -285,6 +235,6 @@ def _count(amount: float, available: int) -> int:
     return amount if isinstance(amount, int) else max(1, round(amount * available))
 
 
-def _without(rows: Sequence[Placed], dropped: Iterable[Placed], reason: str) -> Sieved:
+def without(rows: Sequence[Placed], dropped: Iterable[Placed], reason: str) -> Sieved:
     gone = {id(placed) for placed in dropped}
     return [p for p in rows if id(p) not in gone], [(p, reason) for p in rows if id(p) in gone]

@@ -69,7 +69,7 @@ def _read(name: str, path: Path) -> list[list[Message]]:
     if name == "sft":
         return [row.messages for row in read_rows(path, SftRow)]
     if name == "dpo":
-        return [answered(row.prompt, row.chosen) for row in read_rows(path, PreferenceRow)]
+        return [row.conversation(row.chosen) for row in read_rows(path, PreferenceRow)]
     return [answered(mcq_prompt(row), mcq_answer(row, row.answer)) for row in read_rows(path, McqRow)]
 
 

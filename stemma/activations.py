@@ -16,6 +16,11 @@ SHARED_INPUTS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_
 """Matrices that multiply the same tensor."""
 TILES = {"cpu": (8 << 20, 1024), "cuda": (256 << 20, 4096)}
 """Bytes of logits at once, and rows of hidden states: `stemma/plugin/logps.py`, which has two buffers of them."""
+LOSS_BYTES = {(False, True): 14, (False, False): 16, (True, True): 16, (True, False): 24}
+"""A logit, at the fullest moment of backward, by (preference pairs, half precision). transformers 5.16's
+`ForCausalLMLoss`: the logits, in fp32 their log-softmax, its gradient, and the logits' own. TRL 1.9's
+`selective_log_softmax`, which goes row by row: more, but for one row. Resident memory around both on a CPU, 1,024
+positions of 64,000 logits in one row or eight: 12.8 to 14.0, 16.0 and 16.1, 15.2 and 15.7, 21.9 and 23.8."""
 
 
 def activation_bytes(training: Training) -> int:
@@ -90,8 +95,7 @@ def _shared(training: Training, names: Iterable[str]) -> int:
 
 
 def logit_bytes(training: Training) -> int:
-    """Of every position the logits, their fp32 copy, and the gradients of both (transformers 5.16 upcasts in
-    `loss_utils.ForCausalLMLoss`, TRL 1.9 in `selective_log_softmax`).
+    """Of every position the logits and what the loss makes of them, by `LOSS_BYTES`.
 
     The chunked loss holds two buffers of a tile, and of every answer token three times its hidden state in fp32: the
     head's pull, the gradient made of it, and all of these in one tensor (`stemma/plugin/logps.py`). Liger's loss keeps
@@ -108,7 +112,7 @@ def logit_bytes(training: Training) -> int:
     if training.fused:
         chunk = 2 ** math.ceil(math.log2(positions / math.ceil(vocabulary / hidden)))
         return (positions * hidden + chunk * vocabulary) * training.bytes
-    return positions * vocabulary * 2 * (training.bytes + (FP32 if training.bytes < FP32 else 0))
+    return positions * vocabulary * LOSS_BYTES[training.preference, training.bytes < FP32]
 
 
 def uses_eager(shapes: Shapes, asked: str | None) -> bool:

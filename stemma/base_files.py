@@ -50,11 +50,13 @@ def lacks_padding(folder: Path) -> bool:
 
 def _cached(recipe: Recipe) -> Path | None:
     """The snapshot's folder in the hub cache."""
+    if recipe.base_model is None:
+        return None
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(str(recipe.base_model), TOKENIZER, revision=recipe.base_revision)
+        found = try_to_load_from_cache(recipe.base_model, TOKENIZER, revision=recipe.base_revision)
     except HFValidationError:  # a folder that is not there
         return None
     return Path(found).parent if isinstance(found, str) else None

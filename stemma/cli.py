@@ -155,12 +155,15 @@ def plan(
     runs: Runs = RUNS,
 ) -> None:
     """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars of every stage, before anything runs."""
-    from stemma.foreseen import foresee
+    from stemma.foreseen import forecast_lines, foresee
     from stemma.plan import Asked
     from stemma.plan import plan as forecast
     from stemma.plan_text import written
 
     opened, run = _open(recipe, set_, runs)
+    if opened.is_data_only:
+        print("\n".join(forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))))
+        return
     asked = Asked(gpus, tflops)
     data = foresee(opened, run, lambda text: say(f"[plan] {text}"))
     print(written(opened, forecast(opened, run, asked, data), asked), end="")

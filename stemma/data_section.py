@@ -50,7 +50,7 @@ class SourceOptions(Section):
     min_words: PositiveInt | None = None
     """Drop a row with an answer of fewer words."""
     max_per_question: PerPart = {}
-    """Keep at most so many rows of a question, drawn by the seed."""
+    """Keep at most so many rows of a question, drawn by the seed. Rows of the set's other sources count too."""
     sample: PerPart = {}
     """Of what is left, keep so many rows (or this share of them), drawn by the seed."""
     weight: PositiveFloat | None = None
@@ -202,7 +202,7 @@ class Generator(Section):
 OPERATIONAL = {"mode", "concurrency", "timeout_seconds", "limits", "prices", "max_cost_usd"}
 """Settings of the generator that change how fast and how dear it is, not what it says: they make nothing stale."""
 
-PATHS = ("path", "frozen_test")
+PATHS = ("path", "hub", "frozen_test")
 """Settings that may hold an absolute path."""
 
 

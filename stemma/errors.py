@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+PROBLEMS_SHOWN = 20
+"""Different problems of one file that are told at once."""
+COUNTED = 10_000
+"""Problems of one file behind which counting ends: nobody reads a wrong file of a million rows to its end."""
+PLACES = 3
+"""How many of the places of one problem are named."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,40 @@ class Problem:
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
+
+
+@dataclass
+class Problems:
+    """Problems as they are met. Equal ones are one, with their count and first places."""
+
+    _places: dict[Problem, list[str]] = field(default_factory=dict)
+    _count: int = 0
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self._count += 1
+            self._places.setdefault(replace(problem, where=""), []).append(problem.where)
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether looking for more would tell nobody anything."""
+        return len(self._places) >= PROBLEMS_SHOWN or self._count >= COUNTED
+
+    def listed(self) -> list[Problem]:
+        """Each problem at its first place, the others counted."""
+        found = list(self._places.items())[:PROBLEMS_SHOWN]
+        return [replace(one, where=first, found=one.found + _more(others)) for one, (first, *others) in found]
+
+
+def _more(others: list[str]) -> str:
+    if not others:
+        return ""
+    count = len(others) + 1
+    named = ", ".join(others[: PLACES - 1]) + (", …" if count > PLACES else "")
+    return f" ({f'{COUNTED:,} or more' if count >= COUNTED else f'{count:,}'} times: also at {named})"
 
 
 class UserError(Exception):

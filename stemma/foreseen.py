@@ -65,7 +65,7 @@ def _cost(recipe: Recipe, counted: Forecast, paid: bool) -> tuple[float | None, 
         asked += f"; {spent['from_ledger']:,} more are in the ledger"
     if spent["cost_usd_at_most"] is None:
         return None, f"no price table (`data.generator.prices`): {asked}"
-    return spent["cost_usd_at_most"], asked
+    return spent["cost_usd_at_most"], f"{asked}; about {spent['cost_usd_about']:,.2f} dollars if all replies are good"
 
 
 def _short(found: str) -> str:

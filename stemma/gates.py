@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,8 @@ LOGP_TOLERANCE = {torch.float32: (1e-2, 1e-4), torch.bfloat16: (1.0, 2e-2), torc
 
 TEXT_TOKENS = 128
 """Of each text the merge gate reads so many, so that 32 texts of Gemma 2B take minutes on a CPU."""
-COMPARED = 16
-"""Positions whose logits are compared at once, in float64: 3 x 33 MB with Gemma's vocabulary."""
+COMPARED = 8
+"""Positions whose logits are compared at once, in float64: 3 x 16 MB with Gemma's vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -146,10 +145,9 @@ def merge_gate(start: Path, adapter: Path, merged: Path, texts: Sequence[Sequenc
 def finite_gate(folder: Path) -> dict[str, int]:
     """No tensor of a model folder holds NaN or infinity. A few megabytes are read at a time."""
     counts = {"tensors": 0, "not_finite": 0}
-    with Tensors(folder) as tensors:
-        for name in tensors:
-            counts["tensors"] += 1
-            counts["not_finite"] += not all(bool(torch.isfinite(piece).all()) for piece in tensors.pieces(name))
+    for stored in Tensors(folder).values():
+        counts["tensors"] += 1
+        counts["not_finite"] += not all(bool(torch.isfinite(piece).all()) for piece in stored.pieces())
     if counts["not_finite"] or not counts["tensors"]:
         raise GateFailed(f"{folder} holds broken weights: {counts}")
     return counts
@@ -158,13 +156,14 @@ def finite_gate(folder: Path) -> dict[str, int]:
 def compare(pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Agreement:
     """Agreement of two models' logits, a few positions of both at a time; KL(one || other) in nats a token."""
     kl, same, apart = [], [], []
-    parts = (zip(one.split(COMPARED), other.split(COMPARED), strict=True) for one, other in pairs)
-    for one, other in chain.from_iterable(parts):
-        p, q = one.double().log_softmax(-1), other.double().log_softmax(-1)
-        same.append(p.argmax(-1) == q.argmax(-1))
-        q.sub_(p).neg_()
-        kl.append(p.exp_().mul_(q).sum(-1).clamp(min=0))
-        apart.append((one - other).abs().max())
+    for one, other in pairs:
+        for a, b in zip(one.split(COMPARED), other.split(COMPARED), strict=True):
+            p, q = a.double().log_softmax(-1), b.double().log_softmax(-1)
+            same.append(p.argmax(-1) == q.argmax(-1))
+            q.sub_(p).neg_()
+            kl.append(p.exp_().mul_(q).sum(-1).clamp(min=0))
+            apart.append((a - b).abs().max())
+        del one, other, a, b, p, q  # before the next are made
     divergence, agreed = torch.cat(kl), torch.cat(same)
     furthest = torch.stack(apart).max().item()  # NaN stays NaN, as it does not with Python's max
     return Agreement(furthest, divergence.mean().item(), agreed.double().mean().item(), len(divergence))
@@ -183,15 +182,17 @@ def _adapted(
     model = adapted.get_base_model()
     kept: list[torch.Tensor] = []
 
+    def bare(hidden: torch.Tensor) -> torch.Tensor:
+        with adapted.disable_adapter():
+            return models.logits_of(model, hidden)
+
     def pairs() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for ids in texts:
             kept.append(models.hidden_of(model, ids))
             with adapted.disable_adapter():
                 plain = models.hidden_of(model, ids)
             for one, other in _tiles(model, kept[-1], plain):
-                first = models.logits_of(model, one)
-                with adapted.disable_adapter():
-                    yield first, models.logits_of(model, other)
+                yield models.logits_of(model, one), bare(other)
 
     effect = compare(pairs())
     return kept, _shell(model) if _head_is_adapted(model) else None, effect
@@ -222,29 +223,25 @@ def _tiles(model: Any, one: torch.Tensor, other: torch.Tensor) -> Iterator[tuple
 def _untouched(start: Path, adapter: Path, merged: Path) -> dict[str, int]:
     """How many tensors that the adapter leaves alone are, in merged's dtype, bit for bit the start's."""
     counts = {"others_equal": 0, "others_changed": 0}
-    touched = Lora(adapter).touched()
-    with Tensors(start) as before, Tensors(merged) as after:
-        for name in after:
-            if name in touched or name not in before:
-                continue
-            dtype = after.shape(name).dtype
-            rows = zip(before.pieces(name), after.pieces(name), strict=False)
-            same = before.shape(name).sizes == after.shape(name).sizes and all(
-                torch.equal(old.to(dtype), new) for old, new in rows
+    touched, before = Lora(adapter).touched(), Tensors(start)
+    for name, new in Tensors(merged).items():
+        if name not in touched and name in before:
+            old = before[name]
+            same = old.shape.sizes == new.shape.sizes and all(
+                torch.equal(one.to(new.shape.dtype), other)
+                for one, other in zip(old.pieces(), new.pieces(), strict=True)
             )
             counts["others_equal" if same else "others_changed"] += 1
     return counts
 
 
 def _stored_dtype(folder: Path) -> torch.dtype:
-    with Tensors(folder) as tensors:
-        return tensors.shape(next(iter(tensors))).dtype
+    return next(iter(Tensors(folder).values())).shape.dtype
 
 
 def _targets(start: Path, modules: list[str]) -> list[str]:
     """The base's weights that a LoRA on `modules` covers."""
-    with Tensors(start) as tensors:
-        return [name for name in tensors if name.removesuffix(".weight").rsplit(".", 1)[-1] in modules]
+    return [name for name in Tensors(start) if name.removesuffix(".weight").rsplit(".", 1)[-1] in modules]
 
 
 def _rows(batch: dict[str, torch.Tensor]) -> list[TokenSequence]:

@@ -9,14 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from stemma.errors import Problem, UserError
+from stemma.errors import Problem, Problems, UserError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 Row = TypeVar("Row", bound="BaseModel")
-
-PROBLEMS_SHOWN = 20
 
 
 @contextmanager
@@ -60,12 +58,12 @@ def read_json(path: Path) -> Any:
 
 
 def read_dicts(path: Path) -> list[dict[str, Any]]:
-    """Every line of a JSONL file as an object. Raises UserError with all malformed lines (the first 20)."""
+    """Every line of a JSONL file as an object. Raises UserError with all malformed lines (20 kinds at most)."""
     return _each(path, parse_object)
 
 
 def read_rows(path: Path, model: type[Row]) -> list[Row]:
-    """Every line of a JSONL file as `model`. Raises UserError with all wrong lines (the first 20), as file:line."""
+    """Every line of a JSONL file as `model`. Raises UserError with all wrong lines (20 kinds at most), as file:line."""
     return _each(path, lambda text, where: _as_row(text, where, model))
 
 
@@ -74,16 +72,16 @@ Value = TypeVar("Value")
 
 def _each(path: Path, parse: Callable[[str, str], Value]) -> list[Value]:
     values: list[Value] = []
-    problems: list[Problem] = []
+    problems = Problems()
     for number, text in enumerate(_lines(path), start=1):
         if not text.strip():
             continue
         try:
             values.append(parse(text, f"{path}:{number}"))
         except UserError as error:
-            problems += error.problems
+            problems.add(error.problems)
     if problems:
-        raise UserError(problems[:PROBLEMS_SHOWN])
+        raise UserError(problems.listed())
     return values
 
 

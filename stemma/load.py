@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from stemma import ROOT, check
+from stemma.data_section import SourceOptions
 from stemma.document import Document, override, read, shown
 from stemma.errors import Problem, UserError
 from stemma.recipe import Recipe
@@ -66,7 +68,7 @@ def _validate(document: Document, overrides: Sequence[str]) -> tuple[Recipe | No
         given = {"path": document.path, "overrides": list(overrides)}
         recipe = Recipe.model_validate(document.values | given)
     except ValidationError as error:
-        return None, [*problems, *_explain(error, document, (), Recipe)]
+        return None, [*problems, *_explain(error, document)]
     return recipe, [*problems, *_data_problems(document, recipe)]
 
 
@@ -78,18 +80,27 @@ def _data_problems(document: Document, recipe: Recipe) -> Iterator[Problem]:
         yield Problem(place, f"`{problem.where}`: {problem.found}", problem.expected, problem.hint)
 
 
-def _explain(
-    error: ValidationError, document: Document, prefix: tuple[Any, ...], model: type[BaseModel]
-) -> Iterator[Problem]:
+def _explain(error: ValidationError, document: Document) -> Iterator[Problem]:
     for item in error.errors(include_url=False):
-        keys = (*prefix, *item["loc"])
-        cause = item["ctx"]["error"] if item["type"] == "value_error" else None
-        if isinstance(cause, ValidationError):
-            yield from _explain(cause, document, keys, _source_options(item["input"]))
-        elif item["type"] == "extra_forbidden":
-            yield _unknown(document, keys, section_model(model, item["loc"][:-1]))
+        keys = item["loc"]
+        if item["type"] == "extra_forbidden":
+            yield _unknown(document, keys, section_model(document.values, keys[:-1]))
         else:
             yield _wrong_value(document, keys, item)
+
+
+def section_model(values: Any, keys: Sequence[Any]) -> type[BaseModel]:
+    """The model of the section at `keys` of a recipe's `values`: of a source, that source's own options."""
+    model: type[BaseModel] = Recipe
+    for key in keys:
+        with suppress(LookupError, TypeError):  # a part of the place may name a type, where one of several was meant
+            values = values[key]
+        for name, info in model.model_fields.items():
+            if (info.alias or name) == key:
+                model = _model_in(info.annotation) or model
+        if model is SourceOptions and isinstance(values, dict):
+            model = _source_options(values)
+    return model
 
 
 def _source_options(value: Any) -> type[BaseModel]:
@@ -97,15 +108,6 @@ def _source_options(value: Any) -> type[BaseModel]:
 
     options: type[BaseModel] = SOURCES[value["source"]].Options
     return options
-
-
-def section_model(model: type[BaseModel], keys: Sequence[Any]) -> type[BaseModel]:
-    """The model of the section at `keys`; positions in lists are skipped."""
-    for key in keys:
-        for name, info in model.model_fields.items():
-            if (info.alias or name) == key:
-                model = _model_in(info.annotation) or model
-    return model
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -134,8 +136,11 @@ def _wrong_value(document: Document, keys: tuple[Any, ...], item: ErrorDetails) 
         return Problem(document.where(about[1].split(".") if about else ()), message)
     if item["type"] == "value_error":
         return Problem(document.where(keys), f"`{name}`: {message}")
-    expected = message[:1].lower() + message[1:].removesuffix(".")
-    return Problem(document.where(keys), f"`{name}` is {item['input']!r}", expected.removeprefix("input should be "))
+    expected = (message[:1].lower() + message[1:].removesuffix(".")).removeprefix("input should be ")
+    given = item["input"]
+    is_braced = item["type"] == "string_type" and isinstance(given, dict) and set(given.values()) == {None}
+    hint = f'braces begin a mapping in YAML: write "{{{", ".join(given)}}}"' if is_braced else ""
+    return Problem(document.where(keys), f"`{name}` is {given!r}", expected, hint)
 
 
 def _place(problem: Problem) -> tuple[str, int]:

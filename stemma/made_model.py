@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from stemma import random_tokenizer
-from stemma.base_files import tokenizer_folder
+from stemma.base_files import TOKENIZER, tokenizer_folder
 from stemma.jsonl import read_json, write_json
 from stemma.random_model import write_weights
+from stemma.random_tokenizer import Wanted
 from stemma.recipe import Recipe
-from stemma.runs import Run, digest_json
+from stemma.runs import Run, digest_json, digest_of
 from stemma.shapes import PUBLISHED, read_shapes
 from stemma.stages import forecast
 from stemma.templates import Template
@@ -45,12 +46,23 @@ def config_of(recipe: Recipe, run: Run, layers: int | None) -> Any:
     return config
 
 
+def has_weights(recipe: Recipe, run: Run) -> bool:
+    """Whether the base model's own weights lie on this machine, or the recipe makes its own."""
+    folder = tokenizer_folder(recipe, run)
+    return recipe.base is not None or (folder is not None and any(folder.glob("*.safetensors")))
+
+
 def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str], None]) -> str:
     """Make `run`'s model, whole or not at all: for `full`'s base model and, where its tokenizer is not at hand, one
     learnt from the rows of `recipe`, which is `full` shortened."""
     target, part = run.root / "model", run.root / ".model.part"
     real = tokenizer_folder(full, run)
-    made = {"config": config.to_dict(), "seed": full.seed, "tokenizer": str(real), "data": recipe.data.content()}
+    made = {
+        "config": config.to_dict(),
+        "seed": full.seed,
+        "tokenizer": real and digest_of(real / TOKENIZER),
+        "data": recipe.data.content(),
+    }
     if (target / MADE).is_file() and read_json(target / MADE) == digest_json(made):
         return "up to date"
     for folder in (part, target):
@@ -61,7 +73,8 @@ def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str
         ids = random_tokenizer.copy_tokenizer(real, part)
     else:
         texts = _texts(config, recipe, run, say)
-        ids = random_tokenizer.write_tokenizer(config.model_type, config.vocab_size, texts, part)
+        wanted = Wanted(config.model_type, config.vocab_size, Template.read(recipe.template).text)
+        ids = random_tokenizer.write_tokenizer(wanted, texts, part)
     say(f"{write_weights(config, full.seed, part):,} random weights")
     _write_configs(config, ids, part)
     write_json(part / MADE, digest_json(made))

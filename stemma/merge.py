@@ -61,13 +61,13 @@ def write_merged(merge: Merge, target: Path, template: Template) -> None:
     from stemma.lora import Lora
     from stemma.tensors import Tensors
 
-    with Tensors(merge.start) as tensors:
-        lora = Lora(merge.adapter) if merge.adapter else None
-        if lora and lora.beyond(tensors):
-            _merge_by_peft(merge, target, template)
-            return
-        part = _begin(target)
-        _stream(tensors, lora, merge.dtype, part / "model.safetensors")
+    tensors = Tensors(merge.start)
+    lora = Lora(merge.adapter) if merge.adapter else None
+    if lora and lora.beyond(tensors):
+        _merge_by_peft(merge, target, template)
+        return
+    part = _begin(target)
+    _stream(tensors, lora, merge.dtype, part / "model.safetensors")
     _write_config(merge, part)
     _finish(part, merge.start, target, template)
 
@@ -79,15 +79,15 @@ def _stream(tensors: Tensors, lora: Lora | None, dtype: str | None, path: Path) 
     from stemma.tensors import Shape, write_tensors
 
     def shape(name: str) -> Shape:
-        found = tensors.shape(name)
+        found = tensors[name].shape
         return replace(found, dtype=getattr(torch, dtype)) if dtype and found.dtype.is_floating_point else found
 
     def pieces(name: str) -> Iterator[Tensor]:
         added = lora.added_to(name) if lora else None
         if added is None:
-            yield from (piece.to(shape(name).dtype) for piece in tensors.pieces(name))
+            yield from (piece.to(shape(name).dtype) for piece in tensors[name].pieces())
         else:
-            yield added.add_(tensors.read(name)).to(shape(name).dtype)
+            yield added.add_(tensors[name][...]).to(shape(name).dtype)
 
     write_tensors(path, {name: shape(name) for name in tensors}, pieces)
 

@@ -11,6 +11,7 @@ and twice in float32.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,8 +24,8 @@ from torch import Tensor
 from stemma.tensors import Tensors
 from stemma.weights import attention_of
 
-TILE_LOGITS = {"cpu": 2**24, "cuda": 2**26}
-"""Logits computed at once (64 MiB in float32 on a CPU): 65 positions of Gemma's vocabulary."""
+TILE_LOGITS = {"cpu": 2**23, "cuda": 2**26}
+"""Logits computed at once (32 MiB in float32 on a CPU): 32 positions of Gemma's vocabulary."""
 
 
 def load_model(folder: Path) -> Any:
@@ -36,17 +37,26 @@ def load_model(folder: Path) -> Any:
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
-    gc.collect()  # models and PEFT's wrappers hold each other: an earlier one may lie here still
+    _let_go()
     config = AutoConfig.from_pretrained(folder)
-    with Tensors(folder) as tensors:
-        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
-            None,
-            config=config,
-            state_dict=dict(tensors.slices),
-            dtype=torch.float32,
-            attn_implementation=attention_of(folder),
-        )
+    model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+        None,
+        config=config,
+        state_dict=dict(Tensors(folder)),
+        dtype=torch.float32,
+        attn_implementation=attention_of(folder),
+    )
+    _let_go()
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def _let_go() -> None:
+    """An earlier model may lie here still, since models and PEFT's wrappers hold each other; and glibc
+    keeps freed blocks of up to 32 MB, hundreds of them after a model."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
 
 
 def hidden_states(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -18,7 +18,7 @@ from stemma.costs import Memory, export_bytes, left_bytes, memory, stage_bytes, 
 from stemma.dpo_section import DpoTrainer
 from stemma.errors import Problem, UserError
 from stemma.foreseen import NOT_COUNTED, Foreseen
-from stemma.peaks import PROCESS, peaks
+from stemma.peaks import PROCESS, peaks, training_bytes
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.shapes import ATTENTION, MLP, Shapes, read_shapes
@@ -83,7 +83,7 @@ class Plan:
         With a GPU (`cpu` False) the training's are there and not counted."""
         needs = [PROCESS["engines"] + count for count in self.peaks.get(stage, {}).values()]
         trained = [one.memory.total for one in self.stages if cpu and one.stage == stage]
-        return max([*needs, *(PROCESS["training"] + count for count in trained)], default=None)
+        return max([*needs, *(training_bytes(self.shapes, count) for count in trained)], default=None)
 
     @property
     def flops(self) -> float | None:

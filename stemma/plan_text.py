@@ -28,7 +28,8 @@ def written(recipe: Recipe, plan: Plan, asked: Asked) -> str:
         *aligned((f"{unit} a GPU", *MEMORY), [[stage.stage, *_memory(stage.memory, unit)] for stage in plan.stages]),
         "batches of the longest rows (packed, or no rows known yet: of sequence_len tokens), the most a step can need",
         f"{unit} behind the training at most: {_behind(plan, unit)}",
-        f"beside these a process holds {_itself('engines')}, one that trains {_itself('training')}", "",
+        f"beside these a process holds {_itself('engines')}; without a GPU one that trains {_itself('training')}, "
+        "and the file of its weights", "",
         f"{unit} on disk: {' · '.join(f'{name} {_size(count, unit)}' for name, count in disk)}",
         *([f"data: not counted, {plan.data.uncounted}"] if plan.data.uncounted else []),
         f"API: {dollars(plan.data)}; {plan.data.said}", "",
@@ -42,7 +43,7 @@ def _behind(plan: Plan, unit: str) -> str:
 
 
 def _itself(kind: str) -> str:
-    return f"{PROCESS[kind] / 1e9:.2f} GB itself"
+    return f"{PROCESS[kind] / 1e9:.2f} GB"
 
 
 def dollars(data: Foreseen) -> str:

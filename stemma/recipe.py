@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from stemma import ROOT
 from stemma.data_section import DataSection, Section, placeless
 from stemma.dpo_section import DpoTrainer
+from stemma.errors import Problem, UserError
 from stemma.sweep_section import Sweep
 
 TRAINING = ("sft", "dpo", "mcq")
@@ -115,14 +117,14 @@ class Recipe(Section):
     base_model: str | None = None
     base_revision: str | None = None
     base: BaseModelSection | None = None
-    chat_template: str
+    chat_template: str = ""
     train: dict[str, Any] = {}
     sft: AnswerStage | None = None
     dpo: PreferenceStage | None = None
     mcq: AnswerStage | None = None
     data: DataSection
-    export: ExportSection
-    eval: EvalSection
+    exported_as: ExportSection | None = Field(default=None, alias="export")
+    evaluated_by: EvalSection | None = Field(default=None, alias="eval")
     sweep: Sweep | None = None
 
     path: Path = Field(default=Path(), exclude=True)
@@ -131,13 +133,29 @@ class Recipe(Section):
     """What the command line changed, as `key=value`."""
 
     @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        lacking = [] if self.is_data_only else [name for name in ("export", "eval") if not self._has(name)]
+        lacking += [] if self.chat_template or (self.is_data_only and not self.base_model) else ["chat_template"]
+        if lacking:
+            more = f" (and {', '.join(lacking[1:])})" if lacking[1:] else ""
+            raise ValueError(f"{lacking[0]}: missing key `{lacking[0]}`{more}; only a recipe of data alone needs none")
+        return self
+
+    def _has(self, name: str) -> bool:
+        return (self.exported_as if name == "export" else self.evaluated_by) is not None
+
+    @model_validator(mode="after")
     def _one_base(self) -> Self:
+        if self.is_data_only and self.base_model is None:
+            return self
         if (self.base_model is None) == (self.base is None):
             raise ValueError("give either `base_model` (a folder or hub name) or `base` (a model made on the spot)")
         return self
 
     @model_validator(mode="after")
     def _stages_exist(self) -> Self:
+        if self.is_data_only:
+            return self
         present = ["base", *self.training_stages()]
         for name in self.training_stages():
             start = self.stage(name).start_from
@@ -153,6 +171,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _variants_exist(self) -> Self:
+        if self.is_data_only:
+            return self
         unknown = [name for name in self.eval.variants if name not in self.variants()]
         if unknown:
             made = ", ".join(self.variants())
@@ -160,6 +180,28 @@ class Recipe(Section):
         if self.export.ship not in self.exported():
             raise ValueError(f"export.ship: `{self.export.ship}` is none of {', '.join(self.exported())}")
         return self
+
+    @property
+    def is_data_only(self) -> bool:
+        """Whether it builds data sets and nothing else: no stage trains, and there is nothing to export or score."""
+        return not (self.base or self.training_stages() or self.exported_as or self.evaluated_by)
+
+    @property
+    def export(self) -> ExportSection:
+        """Raises UserError for a recipe of data alone."""
+        if self.exported_as is None:
+            raise self._only_data("export")
+        return self.exported_as
+
+    @property
+    def eval(self) -> EvalSection:
+        """Raises UserError for a recipe of data alone."""
+        if self.evaluated_by is None:
+            raise self._only_data("eval")
+        return self.evaluated_by
+
+    def _only_data(self, section: str) -> UserError:
+        return UserError(Problem(self.path.name, f"recipe `{self.name}` builds data only", f"a section `{section}`"))
 
     def training_stages(self) -> list[str]:
         """The LoRA stages this recipe has, in chain order."""
@@ -201,8 +243,8 @@ class Recipe(Section):
 
     @property
     def template(self) -> Path:
-        """The chat template's file."""
-        return self.path.parent / self.chat_template
+        """The chat template's file; a recipe of data alone may name none, and its rows are shown as questions."""
+        return self.path.parent / self.chat_template if self.chat_template else ROOT / "recipes/templates/qa.jinja"
 
     def axolotl(self, stage: str) -> dict[str, Any]:
         """The user's Axolotl keys of a training stage: `train`, overlaid by the stage's own (`base`: its own only)."""
@@ -233,8 +275,9 @@ class Recipe(Section):
 
     def files(self, stage: str) -> dict[str, Path]:
         """The user's files a stage reads, by what they are to it, so that editing one makes the stage stale."""
-        if stage == "data":
-            return self.data.files()
+        if stage == "data":  # a local model's special tokens decide which rows are refused
+            tokenizer = self.base_folder / "tokenizer.json" if self.base_folder else None
+            return self.data.files() | ({"tokenizer": tokenizer} if tokenizer and tokenizer.is_file() else {})
         if stage == "report":
             return {}
         deepspeed = self.axolotl(stage).get("deepspeed") if stage in ("base", *self.training_stages()) else None

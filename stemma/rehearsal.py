@@ -6,7 +6,7 @@ Everything else stays the recipe's: its stages and their order, adapter, optimiz
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,19 @@ def shorten(recipe: Recipe, machine: Machine, model: Path | None, layers: int | 
     changes.set("eval.tasks", [_smaller(task, SCORED) for task in tasks])
     changes.notes.append(f"evaluation: {SCORED['limit']} rows a task; gates: {PROMPTS} conversations")
     return changes
+
+
+def lacking(recipe: Recipe, environment: Mapping[str, str], has_weights: bool) -> list[str]:
+    """What the full run needs and this machine does not have: a rehearsal does without."""
+    absent = sorted({str(path) for path in recipe.data.files().values() if not path.is_file()})
+    found = [f"{len(absent)} data files, the first {absent[0]} (DATA=folder)"] if absent else []
+    generator = recipe.data.generator
+    if generator is not None and generator.server == "openai" and generator.base_url is None:
+        key = generator.api_key_env
+        found += [f"the variable {key}, the generator's key"] if key not in environment else []
+    if not has_weights:
+        found.append(f"the weights of {recipe.base_model} (`hf download`, or a network and the right to fetch them)")
+    return found
 
 
 def _smaller(task: Mapping[str, Any], most: Mapping[str, int]) -> dict[str, Any]:
@@ -180,12 +193,3 @@ def _told(stage: str, keys: Mapping[str, Any], wanted: Mapping[str, Any]) -> lis
     quiet = {"max_steps", "warmup_steps", "save_steps", "logging_steps", *SCHEDULE}
     changed = [f"{k} {keys.get(k, 'unset')} → {v}" for k, v in wanted.items() if k not in quiet and keys.get(k) != v]
     return [f"{stage}: {wanted['max_steps']} steps" + (f"; {', '.join(changed)}" if changed else "")]
-
-
-def halve_batches(sizes: Mapping[str, int], needs: Mapping[str, Sequence[int]], most: int) -> dict[str, int]:
-    """Each stage's micro-batch, halved until what it needs fits: `needs` gives the bytes at size, size / 2, … 1."""
-    found = {}
-    for stage, size in sizes.items():
-        halvings = next((n for n, need in enumerate(needs[stage]) if need <= most), len(needs[stage]) - 1)
-        found[stage] = max(1, size >> halvings)
-    return found

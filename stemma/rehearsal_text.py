@@ -11,9 +11,6 @@ from stemma.table import UNKNOWN, aligned
 HEADS = ("stage", "seconds", "memory", "plan", "disk", "plan", "full run: seconds", "memory", "disk")
 SMALL = 10**8
 """Weights below which sizes are told in MB."""
-FLOAT32 = 4
-WEIGHED = ("export", "eval")
-"""Stages whose work grows with the number of weights."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +48,18 @@ def _line(
     name: str, found: Measured, stages: tuple[StagePlan | None, StagePlan | None], plans: tuple[Plan, Plan]
 ) -> Line:
     here, full = plans
+    peak, full_peak = here.peak(name), full.peak(name)
+    full_memory = None if peak is None or full_peak is None else found.memory + full_peak - peak
     growth = full.shapes.parameters() / here.shapes.parameters()
-    missing = full.shapes.parameters() - here.shapes.parameters()
     small, large = stages
     if small is not None and large is not None:
-        more = max(large.memory.total - small.memory.total, FLOAT32 * missing)
-        return Line(
-            name, found, small.memory.total, small.disk, _training_seconds(found, small, large, growth),
-            found.memory + more, round(found.disk * large.disk / small.disk),
-        )  # fmt: skip
+        seconds = _training_seconds(found, small, large, growth)
+        return Line(name, found, peak, small.disk, seconds, full_memory, round(found.disk * large.disk / small.disk))
     if name == "export":
-        disks = [sum(plan.exports.values()) for plan in plans]
+        disks = [sum(plan.exports.values()) for plan in (here, full)]
         full_disk = round(found.disk * disks[1] / disks[0])
-        return Line(name, found, None, disks[0], found.seconds * growth, found.memory + FLOAT32 * missing, full_disk)
-    return Line(name, found)
+        return Line(name, found, peak, disks[0], found.seconds * growth, full_memory, full_disk)
+    return Line(name, found, peak, full_memory=full_memory)
 
 
 def _training_seconds(found: Measured, small: StagePlan, large: StagePlan, growth: float) -> float | None:
@@ -74,7 +69,7 @@ def _training_seconds(found: Measured, small: StagePlan, large: StagePlan, growt
     return found.stepping * large.flops / small.flops + (found.seconds - found.stepping) * growth
 
 
-def written(title: str, table: Sequence[Line], notes: Sequence[str], plan: Plan) -> str:
+def written(title: str, table: Sequence[Line], notes: Mapping[str, Sequence[str]], plan: Plan) -> str:
     """The table with what was measured, what was forecast, and how the last three columns come about."""
     unit = "GB" if plan.shapes.parameters() > SMALL else "MB"
     rows = [_cells(line, unit) for line in table]
@@ -85,10 +80,11 @@ def written(title: str, table: Sequence[Line], notes: Sequence[str], plan: Plan)
         title, "", *aligned(HEADS, rows), "",
         f"in all {seconds:,.0f} s, {_size(fullest, unit)} {unit} of memory at the fullest moment; sizes in {unit}",
         "memory: of all processes together, mapped files included; disk: the stage's folder at its fullest",
-        "full run, on this machine: steps by the FLOPs `plan` counts, all else by the number of weights; memory by",
-        "what `plan` says more. A dash: not known, or it grows with files that were not read whole",
+        "plan: what it says of this small run, memory of the fullest process alone; full run, on this machine: steps",
+        "by the FLOPs it counts, all else by the number of weights, memory by what it says more. A dash: not known,",
+        "or it grows with the rows",
         *([f"resumed: {', '.join(resumed)}; seconds and memory are of the last attempt"] if resumed else []),
-        "", "not as in the full run:", *(f"- {note}" for note in notes), "",
+        "", *(f"{head}:\n" + "".join(f"- {note}\n" for note in told) for head, told in notes.items() if told),
     ])  # fmt: skip
 
 

@@ -6,24 +6,25 @@ no GPU and nothing from outside. Killed, it goes on where it stopped: stages as 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stemma import axolotl, made_model
-from stemma.costs import memory
+from stemma import made_model
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.load import load
-from stemma.plan import Asked, Plan, plan, read_training
+from stemma.peaks import PROCESS
+from stemma.plan import Asked, Plan, plan
 from stemma.precision import cpu_has_bfloat16
 from stemma.quiet import quieten
 from stemma.recipe import Recipe
-from stemma.rehearsal import Changes, Machine, halve_batches, shorten
+from stemma.rehearsal import Changes, Machine, lacking, shorten
 from stemma.rehearsal_text import Measured, lines, written
 from stemma.runs import MANIFEST, Run
 from stemma.stages import BEGUN, TRAINED, chain, execute
@@ -37,10 +38,8 @@ MEASURED = "rehearsal.json"
 QUESTION = "What is 12 + 7?"
 PIECES = 16
 """Of the answer: random weights have no end to their talk."""
-ENGINES_BYTES = 2_500_000_000
-"""What the engines take before they hold a model: torch, transformers and Axolotl in two processes."""
-MOST_BYTES = 18_000_000_000
-"""Of one stage's forecast; batches are halved until it is below."""
+MOST_BYTES = 20_000_000_000
+"""Batches are halved until a stage's forecast is below this, also where there is more memory."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,7 @@ class Settled:
     config: Any
     """transformers' config of the model to be made; None where the recipe makes its own."""
     changes: Changes
+    lacking: list[str]
 
     @property
     def model(self) -> Path:
@@ -73,17 +73,19 @@ def rehearse(request: Request, say: Say) -> str:
     """Run the whole chain small; returns the table. Raises StageFailed with the table so far, or UserError before
     anything has run."""
     quieten()
-    settled = settle(request, look(request.runs))
-    full_plan = plan(settled.full, Run(request.runs / settled.full.name), Asked())
+    machine = look(request.runs)
+    settled, asked = settle(request, machine), Asked(cpu=not machine.gpu)
+    full_plan = plan(settled.full, _real_run(request), asked)
     for note in settled.changes.notes:
         say(f"[rehearse] {note}")
     figures: dict[str, Measured] = {}
 
     def table() -> str:
-        here = plan(settled.recipe, settled.run, Asked())
+        here = plan(settled.recipe, settled.run, asked)
         title = f"rehearsal of {settled.full.name}: {here.shapes.parameters():,} of "
         title += f"{full_plan.shapes.parameters():,} parameters"
-        return written(title, lines(figures, here, full_plan), settled.changes.notes, here)
+        notes = {"not as in the full run": settled.changes.notes, "what it needs and is not here": settled.lacking}
+        return written(title, lines(figures, here, full_plan), notes, here)
 
     for stage in ("model", *chain(settled.recipe), "chat"):
         try:
@@ -104,20 +106,26 @@ def look(runs: Path) -> Machine:
 
 def settle(request: Request, machine: Machine) -> Settled:
     """Recipe and model of the rehearsal. Raises UserError when the machine is too small for it."""
-    full = load(request.name, request.overrides)
+    full, real = load(request.name, request.overrides), _real_run(request)
     run = Run(request.runs / FOLDER / full.name)
     model = None if full.base else run.root / "model"
-    config = made_model.config_of(full, Run(request.runs / full.name), request.layers) if model else None
+    config = made_model.config_of(full, real, request.layers) if model else None
     changes = shorten(full, machine, model, request.layers)
-    recipe = load(request.name, [*changes.overrides, *request.overrides])
     with _readable(config, run) as known:
-        for stage, size in _batches(recipe.model_copy(update=known), run, machine).items():
-            changes.set(f"{stage}.micro_batch_size", size)
-            changes.notes.append(f"{stage}: micro_batch_size {size}, so that it fits into memory")
-        recipe = load(request.name, [*changes.overrides, *request.overrides])
-        there = folder_bytes(run.root)
-        refuse_small(plan(recipe.model_copy(update=known), run, Asked()), machine, there, recipe.export.gguf.types)
-    return Settled(full, recipe, run, config, changes)
+
+        def planned() -> Plan:
+            recipe = load(request.name, [*changes.overrides, *request.overrides])
+            return plan(recipe.model_copy(update=known), run, Asked(cpu=not machine.gpu))
+
+        _shrink_batches(changes, planned, full, machine)
+        refuse_small(planned(), machine, folder_bytes(run.root))
+    recipe = load(request.name, [*changes.overrides, *request.overrides])
+    needed = lacking(full, os.environ, made_model.has_weights(full, real))
+    return Settled(full, recipe, run, config, changes, needed)
+
+
+def _real_run(request: Request) -> Run:
+    return Run(request.runs / Path(request.name).stem)
 
 
 @contextmanager
@@ -134,32 +142,37 @@ def _readable(config: Any, run: Run) -> Iterator[dict[str, str]]:
         shutil.rmtree(folder)
 
 
-def _batches(recipe: Recipe, run: Run, machine: Machine) -> dict[str, int]:
-    """The micro-batches that must shrink so that a stage's forecast fits."""
-    shapes = plan(recipe, run, Asked()).shapes
-    sizes, needs = {}, {}
-    for stage in recipe.training_stages():
-        keys = axolotl.DEFAULTS | recipe.axolotl(stage)
-        training = read_training(recipe, stage, keys, (shapes, 1))
-        sizes[stage] = size = keys.get("micro_batch_size", 1)
-        smaller = [max(1, size >> n) * training.sequences // size for n in range(size.bit_length())]
-        needs[stage] = [memory(replace(training, sequences=count)).total for count in smaller]
-    most = min(MOST_BYTES, machine.memory) - ENGINES_BYTES
-    return {stage: size for stage, size in halve_batches(sizes, needs, most).items() if size != sizes[stage]}
+def _shrink_batches(changes: Changes, planned: Callable[[], Plan], full: Recipe, machine: Machine) -> None:
+    """Halve the micro-batches of stages that would not fit, until they do or are of one row."""
+    most = min(MOST_BYTES, machine.memory) - PROCESS["engines"]
+    sizes = {stage: full.axolotl(stage).get("micro_batch_size", 1) for stage in full.training_stages()}
+    before = dict(sizes)
+    while wide := [
+        one.stage for one in planned().stages
+        if PROCESS["training"] + one.memory.total > most and sizes.get(one.stage, 1) > 1
+    ]:  # fmt: skip
+        for stage in wide:
+            sizes[stage] //= 2
+            changes.set(f"{stage}.micro_batch_size", sizes[stage])
+    for stage, size in sizes.items():
+        if size != before[stage]:
+            changes.notes.append(f"{stage}: micro_batch_size {before[stage]} → {size}, to fit into memory")
 
 
-def refuse_small(forecast: Plan, machine: Machine, there: int, types: Sequence[str]) -> None:
+def refuse_small(forecast: Plan, machine: Machine, there: int) -> None:
     """Raise UserError with the figures where memory or disk will not do. `there`: what an earlier attempt has left."""
     weights = forecast.shapes.parameters()
-    need = max(4 * weights, *(stage.memory.total for stage in forecast.stages)) + ENGINES_BYTES
-    source = 0 if {"F32", "F16", "BF16"} & set(types) else 2 * weights  # quantised files are made from one
-    beside = max(stage.disk - stage.left for stage in forecast.stages)
-    kept = 2 * weights + sum(stage.left for stage in forecast.stages) + sum(forecast.exports.values())
+    stages = (*forecast.peaks, *(one.stage for one in forecast.stages))
+    need = PROCESS["engines"] + max(forecast.peak(stage, not machine.gpu) or 0 for stage in stages)
+    floats = {"gguf-F32", "gguf-F16", "gguf-BF16"} & forecast.exports.keys()
+    source = 0 if floats else 2 * weights  # quantised files are made from one in float16
+    beside = max((one.disk - one.left for one in forecast.stages), default=0)
+    kept = 2 * weights + sum(one.left for one in forecast.stages) + sum(forecast.exports.values())
     disk = max(0, kept + beside + source - there)
     problems = []
     if need > machine.memory:
-        expected = f"{need / 1e9:.1f} GB"
         hint = "end other programs, or rehearse with fewer layers (LAYERS=2)"
+        expected = f"{need / 1e9:.1f} GB"
         problems.append(Problem("memory", f"{machine.memory / 1e9:.1f} GB are free", expected, hint))
     if disk > machine.disk:
         hint = "free some space, rehearse on another disk (RUNS=folder), or with fewer layers (LAYERS=2)"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
-LETTERS = "ABCDEFGHIJ"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Meta = dict[str, str | int | float | bool | None]
@@ -52,6 +52,9 @@ class PreferenceRow(_Row):
 
     question_id: Text
     prompt: Text
+    """All that was asked, as one text: what is compared, counted and looked for in evaluation questions."""
+    turns: list[Message] = []
+    """The same as turns, where there are several, behind a system turn if any: what is rendered (`conversation`)."""
     chosen: Text
     rejected: Text
     meta: Meta = {}
@@ -61,6 +64,24 @@ class PreferenceRow(_Row):
         if self.chosen == self.rejected:
             raise ValueError("chosen and rejected are the same")
         return self
+
+    @model_validator(mode="after")
+    def _turns_say_the_prompt(self) -> Self:
+        if self.turns and spoken(self.turns) != self.prompt:
+            raise ValueError("turns do not say what the prompt says")
+        if self.turns and self.turns[-1].role != "user":
+            raise ValueError("turns must end with the user's")
+        return self
+
+    def conversation(self, answer: str) -> list[Message]:
+        """The conversation that ends in one of the answers: the only way in which pairs are rendered."""
+        asked = self.turns or [Message(role="user", content=self.prompt)]
+        return [*asked, Message(role="assistant", content=answer)]
+
+
+def spoken(turns: Sequence[Message]) -> str:
+    """What user and assistant said, as one text."""
+    return "\n\n".join(turn.content for turn in turns if turn.role != "system")
 
 
 class McqRow(_Row):

@@ -105,6 +105,8 @@ class Work:
 
 def chain(recipe: Recipe) -> list[str]:
     """Every stage this recipe has, in the order it runs."""
+    if recipe.is_data_only:
+        return ["data"]
     absent = {"sft", "dpo", "mcq", "base"} - set(recipe.training_stages()) - ({"base"} if recipe.base else set())
     return [stage for stage in STAGES if stage not in absent]
 

@@ -63,12 +63,15 @@ class Template:
 
     @property
     def first(self) -> str:
-        """The token it begins a conversation with, and writes nowhere else: `<bos>`, or nothing, as in ChatML.
+        """The token it begins a conversation with: `<bos>`, or nothing, as in ChatML.
 
-        A model may name ChatML's `<|im_start|>` as its first token, as SmolLM2 does: there it begins every turn.
+        A model may name ChatML's `<|im_start|>` as its first token, as SmolLM2 does. There it begins every turn, so an
+        answer brings one more.
         """
-        asked = self.render(question("q"), ask=True)
-        return self.bos if self.bos and asked.startswith(self.bos) and asked.count(self.bos) == 1 else ""
+        if not self.bos or not self.render(question("q"), ask=True).startswith(self.bos):
+            return ""
+        begins_turns = self.render(answered("q", "a")).count(self.bos) > self.render(question("q")).count(self.bos)
+        return "" if begins_turns else self.bos
 
     def stop(self) -> str:
         """The token that ends an answer, e.g. `<eos>` or `<end_of_turn>`."""
@@ -83,6 +86,11 @@ def special_tokens(model: Path) -> tuple[str, str]:
     named = [config.get(name) or "" for name in ("bos_token", "eos_token")]
     bos, eos = (token["content"] if isinstance(token, dict) else str(token) for token in named)
     return bos, eos
+
+
+def read_special_tokens(tokenizer: Path) -> list[str]:
+    """All special tokens of a `tokenizer.json` that are drawn as something: no text may say one."""
+    return [t["content"] for t in read_json(tokenizer)["added_tokens"] if t["special"] and t["content"].strip()]
 
 
 def question(text: str) -> list[Message]:

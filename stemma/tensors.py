@@ -4,15 +4,16 @@ held whole."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from types import EllipsisType
+from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
+
+from stemma.errors import Problem, UserError
 
 DTYPES = {
     "F64": torch.float64,
@@ -43,63 +44,77 @@ class Shape:
         return torch.Size(self.sizes).numel()
 
 
-class Tensors:
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a file. `stored[...]` reads it, as transformers asks for it."""
+
+    path: Path
+    offset: int
+    shape: Shape
+
+    def __getitem__(self, everything: EllipsisType) -> Tensor:
+        return self._read(0, self.shape.values).reshape(self.shape.sizes)
+
+    def pieces(self) -> Iterator[Tensor]:
+        """The tensor some rows at a time."""
+        width = torch.Size(self.shape.sizes[1:]).numel()
+        rows = max(1, PIECE // max(1, width)) * width
+        for begin in range(0, self.shape.values, max(1, rows)):
+            values = self._read(begin, min(rows, self.shape.values - begin))
+            yield values.reshape(-1, *self.shape.sizes[1:]) if self.shape.sizes else values[0]
+
+    def _read(self, begin: int, count: int) -> Tensor:
+        """Not through safetensors: it maps the file, or reads a whole tensor for some rows of it."""
+        dtype = self.shape.dtype
+        room = torch.empty(count * dtype.itemsize, dtype=torch.uint8)
+        left = memoryview(room.numpy())
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self.offset + begin * dtype.itemsize)
+            while left:
+                read = file.readinto(left)
+                if not read:
+                    raise UserError(damaged(self.path, "it is cut off"))
+                left = left[read:]
+        return room.view(dtype)
+
+
+class Tensors(Mapping[str, Stored]):
     """All tensors of a folder's safetensors files, by name."""
 
     def __init__(self, folder: Path) -> None:
-        self._stack = ExitStack()
-        self.slices: dict[str, Any] = {}
-        """Read when indexed by `[...]`. An index of some rows reads the whole tensor first (safetensors 0.8)."""
-        self._places: dict[str, tuple[Path, int]] = {}
+        self._stored: dict[str, Stored] = {}
         for path in sorted(folder.glob("*.safetensors")):
-            file = self._stack.enter_context(safe_open(path, "pt", backend="pread"))
-            names = file.keys()
-            self.slices |= {name: file.get_slice(name) for name in names}
-            self._places |= {name: (path, begin) for name, begin in _begins(path).items()}
+            self._stored |= _stored_in(path)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.slices.clear()
-        self._stack.close()
+    def __getitem__(self, name: str) -> Stored:
+        return self._stored[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.slices)
+        return iter(self._stored)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.slices
-
-    def shape(self, name: str) -> Shape:
-        found = self.slices[name]
-        return Shape(DTYPES[found.get_dtype()], tuple(found.get_shape()))
-
-    def read(self, name: str) -> Tensor:
-        return self.slices[name][...]
-
-    def pieces(self, name: str) -> Iterator[Tensor]:
-        """The tensor some rows at a time, each read from its own place in the file."""
-        shape = self.shape(name)
-        if not shape.sizes:
-            yield self.read(name)
-            return
-        width = torch.Size(shape.sizes[1:]).numel()
-        rows = max(1, PIECE // max(1, width))
-        path, begin = self._places[name]
-        with path.open("rb") as file:
-            file.seek(begin)
-            for first in range(0, shape.sizes[0], rows):
-                count = min(rows, shape.sizes[0] - first)
-                values = bytearray(file.read(count * width * shape.dtype.itemsize))
-                yield torch.frombuffer(values, dtype=shape.dtype).reshape(count, *shape.sizes[1:])
+    def __len__(self) -> int:
+        return len(self._stored)
 
 
-def _begins(path: Path) -> dict[str, int]:
-    """Where in the file the values of each tensor begin."""
+def _stored_in(path: Path) -> dict[str, Stored]:
+    """What the file's header says. Raises UserError when there is none."""
     with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    return {name: 8 + size + found["data_offsets"][0] for name, found in header.items() if name != "__metadata__"}
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(length) if length < path.stat().st_size else b"")
+            header.pop("__metadata__", None)
+            return {
+                name: Stored(
+                    path, 8 + length + one["data_offsets"][0], Shape(DTYPES[one["dtype"]], tuple(one["shape"]))
+                )
+                for name, one in header.items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(damaged(path, f"its header cannot be read ({error})")) from None
+
+
+def damaged(path: Path, found: str) -> Problem:
+    return Problem(str(path), found, "a whole safetensors file", "copy it anew, or run the stage that made it again")
 
 
 def write_tensors(path: Path, shapes: dict[str, Shape], pieces: Callable[[str], Iterator[Tensor]]) -> None:

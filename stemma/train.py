@@ -17,7 +17,7 @@ from stemma.plan import count_weights
 from stemma.runs import digest_json, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
-from stemma.training_rows import ROWS, Part, Sample, Tokenize, prove, sample, tokenizing
+from stemma.training_rows import ROWS, Part, Sample, Tokenize, prove, refuse_special, sample, tokenizing
 from stemma.weights import attention_of, weights_of
 
 MERGE_TEXTS = 32
@@ -41,7 +41,7 @@ def train_adapter(work: Work) -> Trained:
     """Rows → Axolotl, until its marker says that it is complete."""
     start = weights_of(work, work.recipe.stage(work.stage).start_from)
     template = Template.read(work.recipe.template, start)
-    parts = _parts(work, template, tokenizer_of(start))
+    parts = _parts(work, template, start)
     config = write_config(work, start, parts, template)
     work.say(_describe(work, start))
     cluster = launch.cluster_for(config)
@@ -104,6 +104,14 @@ def tokenizer_of(folder: Path) -> Tokenize:
     from transformers import AutoTokenizer
 
     return tokenizing(AutoTokenizer.from_pretrained(folder).backend_tokenizer)
+
+
+def special_tokens_of(folder: Path) -> list[str]:
+    """The special tokens of the model in `folder` that are drawn as something: no text may say one."""
+    from transformers import AutoTokenizer
+
+    known = AutoTokenizer.from_pretrained(folder).added_tokens_decoder.values()
+    return [token.content for token in known if token.special and token.content.strip()]
 
 
 def adds_bos(folder: Path) -> bool:
@@ -169,11 +177,14 @@ def trim(config: dict[str, Any]) -> None:
     (output / "model.safetensors").unlink(missing_ok=True)
 
 
-def _parts(work: Work, template: Template, tokenize: Tokenize) -> dict[str, Part]:
+def _parts(work: Work, template: Template, start: Path) -> dict[str, Part]:
     parts = {}
+    tokenize, special = tokenizer_of(start), special_tokens_of(start)
     for name in ("train", "validation"):
         path = work.input("data", f"{work.stage}/{name}")
-        samples = [sample(row, template) for row in read_rows(path, ROWS[work.stage])]
+        rows = read_rows(path, ROWS[work.stage])
+        refuse_special(rows, special, path)
+        samples = [sample(row, template) for row in rows]
         parts[name] = prepared_part(samples, tokenize, work, template, template.stop())
         if name == "train" and not parts[name].samples:
             left_out = parts[name].counts["left_out_longer_than_sequence_len"]

@@ -6,12 +6,14 @@ than `sequence_len` are left out here and counted, because Axolotl would drop th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from stemma.errors import GateFailed
+from stemma.errors import GateFailed, Problem, UserError
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, mcq_answer, mcq_prompt
 from stemma.templates import Template, answered
 
@@ -75,11 +77,37 @@ def sample(row: Row, template: Template) -> Sample:
     if isinstance(row, CorpusRow):
         return Sample(row.id, template.bos, (row.text + template.eos,))
     if isinstance(row, PreferenceRow):
-        (prompt, chosen), (_, rejected) = (template.split(answered(row.prompt, a)) for a in (row.chosen, row.rejected))
+        (prompt, chosen), (_, rejected) = (template.split(row.conversation(a)) for a in (row.chosen, row.rejected))
         return Sample(row.id, prompt, (chosen, rejected))
     messages = row.messages if isinstance(row, SftRow) else answered(mcq_prompt(row), mcq_answer(row, row.answer))
     prompt, answer = template.split(messages)
     return Sample(row.id, prompt, (answer,))
+
+
+def contents(row: Row) -> list[str]:
+    """The texts of a row that a template is put around."""
+    if isinstance(row, CorpusRow):
+        return [row.text]
+    if isinstance(row, PreferenceRow):
+        return [message.content for message in row.conversation(row.chosen)] + [row.rejected]
+    if isinstance(row, SftRow):
+        return [message.content for message in row.messages]
+    return [mcq_prompt(row), mcq_answer(row, row.answer)]
+
+
+def refuse_special(rows: Iterable[Row], special: Sequence[str], path: Path) -> None:
+    """Raises UserError where a text holds a special token, which the model would read as a command.
+
+    The data stage drops such rows, unless the model's tokenizer was not on this machine yet."""
+    if not special:
+        return
+    pattern = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
+    found = [(row.id, hit[0]) for row in rows if (hit := pattern.search("\n".join(contents(row))))]
+    if found:
+        first, token = found[0]
+        told = f"{len(found):,} rows hold a special token of the model in their text: `{token}` in {first}"
+        hint = "build the data again, with --force (FORCE=1): now that the tokenizer is known, such rows are dropped"
+        raise UserError(Problem(str(path), told, "text that is no command to the model", hint))
 
 
 def prove(samples: Iterable[Sample], tokenize: Tokenize, bos: str, stop: str, longest: int) -> Part:

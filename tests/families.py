@@ -42,11 +42,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "llama": LLAMA | {"tie_word_embeddings": True},
     "smollm2": SMOLLM | {"tie_word_embeddings": True},
 }
-TEMPLATES = {
-    "gemma": "qa", "gemma2": "gemma", "gemma3_text": "gemma", "qwen2": "chatml", "qwen3": "chatml", "llama": "llama3",
-    "smollm2": "chatml",
-}  # fmt: skip
-"""What each is trained with in `recipes/`."""
 VOCABULARIES = {"llama": 128256, "qwen2": 151936, "qwen3": 151936, "smollm2": 50304}
 VOCABULARY_OF = {"llama": "llama-bpe", "qwen2": "qwen2", "qwen3": "qwen2", "smollm2": "gpt-2"}
 SPECIAL = {

@@ -58,8 +58,10 @@ def test_checkpointing_keeps_inputs_and_one_layer() -> None:
     assert kept == 8 * 1024 * (18 * 2048 * 2 + layer_bytes(DPO) + norm)
 
 
-def test_full_precision_has_no_second_copy_of_the_logits() -> None:
-    assert logit_bytes(replace(SFT, bytes=4, sequences=1)) == 1024 * 256_000 * 2 * 4
+def test_logits_their_log_softmax_and_the_gradients_of_both() -> None:
+    assert logit_bytes(replace(SFT, bytes=4, sequences=1)) == 1024 * 256_000 * 4 * 4
+    assert logit_bytes(replace(SFT, sequences=1)) == 1024 * 256_000 * (2 + 3 * 4)
+    assert logit_bytes(replace(DPO, bytes=4, sequences=1)) == 1024 * 256_000 * 24
 
 
 def test_chunked_logits_are_two_tiles_and_hidden_states_of_answers() -> None:

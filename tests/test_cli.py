@@ -176,6 +176,18 @@ def test_preview_shows_rows_of_the_sources(write_recipe: Write, tmp_path: Path, 
     assert "--source: `mmlu` fills no set of `small`" in capsys.readouterr().err
 
 
+def test_a_recipe_of_data_alone_is_checked_built_and_shown(write_recipe: Write, tmp_path: Path, capsys: Say) -> None:
+    (tmp_path / "train.jsonl").write_text('{"question": "What is 1 + 2?", "answer": "1 + 2 = 3\\n#### 3"}\n')
+    source = "{source: gsm8k, path: train.jsonl, use: train}"
+    write_recipe(text=f"name: small\ndata:\n  sft:\n    sources:\n    - {source}\n")
+    for verb in ("check", "show", "plan", "data", "status", "preview", "verify", "all"):
+        assert main([verb, "small"]) == 0, verb
+    assert "sft rows to train on: 1" in capsys.readouterr().out
+    for verb, said in {"sft": "has no stage `sft`", "chat": "builds data only", "export": "has no stage `exp"}.items():
+        assert main([verb, "small"]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_missing_upstream_is_the_users(tiny_stages: None, capsys: Say) -> None:
     assert main(["sft", "small"]) == 2
     err = capsys.readouterr().err

@@ -86,7 +86,7 @@ def test_memory_by_hand() -> None:
     assert need.weights == 2 * 2_506_172_416
     assert need.adapter == 2 * 4 * 921_600, "weights and gradients in fp32"
     assert need.optimizer == 8 * 921_600
-    assert need.logits == 8 * 1024 * 256_000 * 2 * (2 + 4)
+    assert need.logits == 8 * 1024 * 256_000 * 16
     assert need.total == sum((need.weights, need.adapter, need.optimizer, need.logits, need.activations))
 
 

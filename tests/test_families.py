@@ -1,6 +1,5 @@
 """Not only Gemma 2B: the recipes themselves, each on a tiny random model of its architecture, from small data files of
-the test's own to the answer in the terminal, by the verbs a user types. SmolLM2's kind goes through Qwen 2.5's recipe,
-whose template is SmolLM2's."""
+the test's own to the answer in the terminal, by the verbs a user types."""
 
 from __future__ import annotations
 
@@ -31,12 +30,11 @@ STOP = {
 }  # fmt: skip
 STARTS = {
     "qa": "<bos>|Question|:", "gemma": "<bos>|<start_of_turn>|", "chatml": "<|im_start|>|user|Ċ|",
-    "smollm2": "<|im_start|>|system|Ċ|",
-    "llama3": "<|begin_of_text|>|<|start_header_id|>|user|<|end_header_id|>|",
+    "llama3": "<|begin_of_text|>|<|start_header_id|>|user|<|end_header_id|>|", "smollm2": "<|im_start|>|system|Ċ|",
 }  # fmt: skip
 """How a row begins, as `preview` shows it. The tiny Gemmas' vocabulary spells words in several pieces."""
 ENDS = {
-    "qa": "<eos>", "gemma": "<end_of_turn>", "chatml": "<|im_end|>", "smollm2": "<|im_end|>", "llama3": "<|eot_id|>",
+    "qa": "<eos>", "gemma": "<end_of_turn>", "chatml": "<|im_end|>", "llama3": "<|eot_id|>", "smollm2": "<|im_end|>",
 }  # fmt: skip
 RECIPES = (
     ("gemma2b", "gemma"), ("gemma2b-fast", "gemma"), ("gemma-2-2b", "gemma2"), ("gemma-3-1b", "gemma3_text"),

@@ -9,6 +9,7 @@ import pytest
 
 from stemma.errors import UserError
 from stemma.load import load, names
+from stemma.stages import chain
 
 Write = Callable[..., Path]
 
@@ -82,6 +83,28 @@ def test_wrong_type_says_what_was_expected(write_recipe: Write) -> None:
     assert refused() == ["recipes/small.yml:5: `base.tokenizer.vocab_size` is '300'\n  expected: a valid integer"]
 
 
+def test_a_sources_own_options_have_a_did_you_mean(write_recipe: Write) -> None:
+    old = "{source: gsm8k, path: train.jsonl}"
+    write_recipe((old, "{source: table, path: t.jsonl, colums: {question: q, answer: a}}"))
+    [problem] = refused()
+    assert problem.startswith(
+        "recipes/small.yml:16: unknown key `colums` in data.sft.sources.0\n  expected: one of: an"
+    )
+    assert problem.endswith("hint: did you mean `columns`?")
+    write_recipe((old, "{source: table, path: t.jsonl, columns: {mesages: q}}"))
+    assert refused()[0].endswith("system, text\n  hint: did you mean `messages`?")
+    write_recipe((old, "{source: table, path: t.jsonl, columns: {question: {instruction}, answer: a}}"))
+    assert refused() == [
+        "recipes/small.yml:16: `data.sft.sources.0.columns.question` is {'instruction': None}\n"
+        '  expected: a valid string\n  hint: braces begin a mapping in YAML: write "{instruction}"'
+    ]
+
+
+def test_a_key_that_a_choice_of_types_does_not_know(write_recipe: Write) -> None:
+    write_recipe(("dpo: {start_from: sft,", "dpo: {start_from: sft, trainer: {chunked_logp: true},"))
+    assert any("chunked_logp" in problem for problem in refused())
+
+
 def test_unknown_source_lists_the_known(write_recipe: Write) -> None:
     write_recipe(("source: gsm8k", "source: gsm9k"))
     [problem] = refused()
@@ -99,6 +122,27 @@ def test_source_in_the_wrong_set_is_found_at_its_line(write_recipe: Write) -> No
 def test_missing_start_from_target(write_recipe: Write) -> None:
     write_recipe(("sft: {start_from: base, learning_rate: 2e-4}\n", ""), ("[base, sft, dpo, gguf-Q4_K_M]", "[base]"))
     assert refused() == ["recipes/small.yml:11: dpo.start_from: `sft`, but this recipe has no `sft` stage before `dpo`"]
+
+
+DATA_ONLY = "name: small\ndata:\n  sft:\n    sources:\n    - {source: gsm8k, path: train.jsonl}\n"
+
+
+def test_a_recipe_of_data_alone_is_whole(write_recipe: Write) -> None:
+    write_recipe(text=DATA_ONLY)
+    recipe = load("small")
+    assert recipe.is_data_only
+    assert chain(recipe) == ["data"]
+    for section in ("export", "eval"):
+        with pytest.raises(UserError, match=f"builds data only\n  expected: a section `{section}`"):
+            getattr(recipe, section)
+    write_recipe(text=DATA_ONLY + "base_model: some/model\n")
+    assert refused()[0].startswith("recipes/small.yml:1: chat_template: missing key `chat_template`; only a recipe of")
+
+
+def test_a_recipe_that_trains_or_exports_needs_its_other_sections(write_recipe: Write) -> None:
+    write_recipe(text=DATA_ONLY + "base_model: some/model\nsft: {start_from: base}\ntrain: {adapter: lora}\n")
+    missing = "missing key `export` (and eval, chat_template); only a recipe of data alone needs none"
+    assert f"recipes/small.yml:1: export: {missing}" in refused()
 
 
 def test_variants_that_no_stage_makes(write_recipe: Write) -> None:

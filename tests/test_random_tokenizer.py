@@ -9,7 +9,7 @@ import pytest
 
 from stemma.errors import UserError
 from stemma.jsonl import write_json
-from stemma.random_tokenizer import write_tokenizer
+from stemma.random_tokenizer import Wanted, write_tokenizer
 
 TEXTS = [f"Question: What is {a} + {b}?\n\nAnswer: {a + b}" for a in range(30) for b in range(30)]
 TEXT = "Question: What is 12 + 7? ⟦700⟧ $\\frac{1}{2}$ é\n\nAnswer: 19"
@@ -18,7 +18,7 @@ TEXT = "Question: What is 12 + 7? ⟦700⟧ $\\frac{1}{2}$ é\n\nAnswer: 19"
 def made(kind: str, vocabulary: int, folder: Path) -> tuple[dict[str, Any], Any]:
     from transformers import AutoTokenizer
 
-    ids = write_tokenizer(kind, vocabulary, TEXTS, folder)
+    ids = write_tokenizer(Wanted(kind, vocabulary, "{{ bos_token }}"), TEXTS, folder)
     write_json(folder / "config.json", {"model_type": kind, "vocab_size": vocabulary, "transformers_version": "5.16.0"})
     return ids, AutoTokenizer.from_pretrained(folder)
 
@@ -53,4 +53,4 @@ def test_llama_and_qwen_have_their_published_ids(tmp_path: Path) -> None:
 
 def test_an_unknown_family_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no tokenizer for a `mamba`\n  expected: one of gemma"):
-        write_tokenizer("mamba", 100, TEXTS, tmp_path)
+        write_tokenizer(Wanted("mamba", 100, ""), TEXTS, tmp_path)

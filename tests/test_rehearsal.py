@@ -8,7 +8,7 @@ import pytest
 
 from stemma.load import load, names
 from stemma.recipe import Recipe
-from stemma.rehearsal import Changes, Machine, halve_batches, shorten
+from stemma.rehearsal import Changes, Machine, lacking, shorten
 from tests.conftest import Write
 from tests.test_shapes import MADE
 
@@ -107,16 +107,20 @@ def test_bf16_is_left_open_where_the_processor_has_none(write_recipe: Write) -> 
     assert rehearsed(path, SERVER)[0].axolotl("sft")["bf16"] is True
 
 
+def test_what_the_full_run_lacks_here_is_told(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = load(write_recipe(("data:\n", "data:\n  generator: {model: m, api_key_env: MY_KEY}\n")))
+    found = lacking(recipe, {}, has_weights=False)
+    assert found[0] == "2 data files, the first pairs.jsonl (DATA=folder)"
+    assert found[1] == "the variable MY_KEY, the generator's key"
+    assert found[2].startswith("the weights of None")
+    for name in ("pairs.jsonl", "train.jsonl"):
+        (tmp_path / name).touch()
+    assert lacking(recipe, {"MY_KEY": "secret"}, has_weights=True) == []
+
+
 def test_evaluation_never_grows() -> None:
     full, recipe = load("course"), rehearsed("course")[0]
     for before, after in zip(full.eval.tasks, recipe.eval.tasks, strict=True):
         assert after.limit == 4
         assert after.max_new_tokens <= before.max_new_tokens
         assert after.prompt_tokens <= before.prompt_tokens
-
-
-def test_batches_are_halved_until_they_fit() -> None:
-    needs = {"sft": [90, 50, 30, 20], "dpo": [40, 25]}
-    assert halve_batches({"sft": 8, "dpo": 2}, needs, 50) == {"sft": 4, "dpo": 2}
-    assert halve_batches({"sft": 8, "dpo": 2}, needs, 30) == {"sft": 2, "dpo": 1}
-    assert halve_batches({"sft": 8}, needs, 10) == {"sft": 1}, "what does not fit even so is refused elsewhere"

@@ -1,8 +1,8 @@
 """Killed at any moment, the same command goes on and ends the same: real Axolotl, DeepSpeed and `kill -9` (slow).
 
-A training of 30 steps with a checkpoint every 3 is killed three times (under ZeRO-2 and 3 once), each time at another
-place after a few steps drawn by a fixed seed, and given again. On one rank and on two, in fp32 with one thread each,
-adapter and losses equal bit by bit those of a training that was never stopped.
+A training of 30 steps with a checkpoint every 3 is killed three times (under ZeRO-2 and 3, and in bf16, once), each
+time at another place after a few steps drawn by a fixed seed, and given again. On one rank and on two, in fp32 (DPO
+once in bf16) with one thread each, adapter and losses equal bit by bit those of a training that was never stopped.
 """
 
 from __future__ import annotations
@@ -157,15 +157,16 @@ def is_zombie(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("stage", "ranks", "zero"),
-    [("sft", 1, 1), ("sft", 2, 1), ("dpo", 1, 1), ("dpo", 2, 1), ("sft", 2, 2), ("dpo", 2, 3)],
-)
-def test_killed_it_goes_on_and_ends_the_same(bench: Bench, stage: str, ranks: int, zero: int) -> None:
-    settings = {"train__deepspeed": f"deepspeed/zero{zero}.json"}
+    ("stage", "ranks", "zero", "bf16"),
+    [("sft", 1, 1, False), ("sft", 2, 1, False), ("dpo", 1, 1, False), ("dpo", 2, 1, False), ("sft", 2, 2, False),
+     ("dpo", 2, 3, False), ("dpo", 2, 1, True)],
+)  # fmt: skip
+def test_killed_it_goes_on_and_ends_the_same(bench: Bench, stage: str, ranks: int, zero: int, bf16: bool) -> None:
+    settings = {"train__deepspeed": f"deepspeed/zero{zero}.json", "train__bf16": bf16}
     whole, runs = bench.fresh("whole"), bench.fresh("killed")
     bench.finish(stage, whole, ranks, **settings)
     draw = random.Random(f"{stage} {ranks} {zero}")
-    for what in ("a rank", "the launcher", "everything") if zero == 1 else ("a rank",):
+    for what in ("a rank", "the launcher", "everything") if (zero, bf16) == (1, False) else ("a rank",):
         before, steps = last_good(training(runs, stage)), draw.randint(2, 7)
         process = bench.start(stage, runs, ranks, **settings)
         wait_for(steps, runs, stage, process)

@@ -17,6 +17,11 @@ SPLITS = {
     "qa": ("<bos>Question: 1 + 1?\n\nAnswer:", " 2<eos>"),
     "gemma": ("<bos><start_of_turn>user\n1 + 1?<end_of_turn>\n<start_of_turn>model\n", "2<end_of_turn>"),
     "chatml": ("<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n", "2<|im_end|>"),
+    "smollm2": (
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        "<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n",
+        "2<|im_end|>",
+    ),
     "llama3": (f"<bos>{HEAD.format('user')}1 + 1?<|eot_id|>{HEAD.format('assistant')}", "2<|eot_id|>"),
 }
 
@@ -31,7 +36,7 @@ def test_the_border_the_stop_and_the_first_token(name: str) -> None:
     prompt, answer = template.split(answered("1 + 1?", "2"))
     assert (prompt, answer) == SPLITS[name]
     assert template.stop() == answer.strip().removeprefix("2")
-    assert template.first == ("" if name == "chatml" else "<bos>")
+    assert template.first == ("" if name in ("chatml", "smollm2") else "<bos>")
 
 
 def test_special_tokens_are_the_models(tmp_path: Path) -> None:
@@ -46,9 +51,13 @@ def test_special_tokens_are_the_models(tmp_path: Path) -> None:
 
 
 def test_a_turn_marker_that_the_model_names_as_its_first_token_is_none() -> None:
-    text = (FOLDER / "chatml.jinja").read_text()
-    assert Template(text, "<|im_start|>", "<|im_end|>").first == "", "it begins every turn, not the conversation"
+    for name in ("smollm2", "chatml"):
+        text = (FOLDER / f"{name}.jinja").read_text()
+        assert Template(text, "<|im_start|>", "<|im_end|>").first == "", "it begins every turn, not the conversation"
     assert Template("{{ bos_token }}" + text, "<s>", "<|im_end|>").first == "<s>"
+    assert Template("{{ bos_token }}" + (FOLDER / "qa.jinja").read_text()).first == "<bos>", (
+        "twice: a fault that is found"
+    )
 
 
 def test_a_model_without_a_first_token_carries_a_template_that_says_so() -> None:

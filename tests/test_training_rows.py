@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from stemma.errors import GateFailed
+import pytest
+from pydantic import ValidationError
+
+from stemma import ROOT
+from stemma.errors import GateFailed, UserError
 from stemma.rows import CorpusRow, McqRow, Message, PreferenceRow, SftRow
-from stemma.templates import Template
+from stemma.templates import Template, answered
 from stemma.train import tokenizer_of
-from stemma.training_rows import Sample, Tokenize, prove, sample
+from stemma.training_rows import Sample, Tokenize, prove, refuse_special, sample
 from tests.models import TEMPLATE, tiny_model
 
 
@@ -80,3 +84,42 @@ def test_rows_that_are_not_what_the_template_says_stop_the_stage(
 def test_a_stop_token_the_tokenizer_does_not_know(tokenize: Tokenize) -> None:
     with pytest.raises(GateFailed, match=r"'<stop>' is [0-9]+ tokens in this tokenizer, not one special token"):
         prove([], tokenize, "<bos>", "<stop>", longest=100)
+
+
+def test_text_that_is_a_command_to_the_model_is_told_with_what_to_do() -> None:
+    rows = [
+        PreferenceRow(id="one", source="s", question_id="q", prompt="p", chosen="a", rejected="b"),
+        PreferenceRow(id="two", source="s", question_id="q", prompt="p", chosen="a", rejected="b <mask>"),
+        SftRow(id="three", source="s", messages=answered("is <s>struck</s>?", "no")),
+        McqRow(id="four", source="s", question="q", choices=["<mask>", "b"], answer="B"),
+    ]
+    refuse_special(rows, [], Path("train.jsonl"))
+    refuse_special(rows[:1], ["<mask>", "<s>"], Path("train.jsonl"))
+    with pytest.raises(UserError) as caught:
+        refuse_special(rows, ["<mask>", "<s>"], Path("train.jsonl"))
+    assert str(caught.value) == (
+        "train.jsonl: 3 rows hold a special token of the model in their text: `<mask>` in two\n"
+        "  expected: text that is no command to the model\n"
+        "  hint: build the data again, with --force (FORCE=1): now that the tokenizer is known, such rows are dropped"
+    )
+
+
+def test_a_pair_of_several_turns_is_rendered_with_all_of_them() -> None:
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi!"},
+        {"role": "assistant", "content": "Hello."},
+        {"role": "user", "content": "Bye."},
+    ]
+    row = PreferenceRow.model_validate(
+        {"id": "r", "source": "s", "question_id": "q", "prompt": "Hi!\n\nHello.\n\nBye.", "turns": turns}
+        | {"chosen": "See you.", "rejected": "Go."}
+    )
+    made = sample(row, Template.read(ROOT / "recipes/templates/gemma.jinja"))
+    assert made.prompt == (
+        "<bos><start_of_turn>user\nBe brief.\n\nHi!<end_of_turn>\n<start_of_turn>model\nHello.<end_of_turn>\n"
+        "<start_of_turn>user\nBye.<end_of_turn>\n<start_of_turn>model\n"
+    )
+    assert made.answers == ("See you.<end_of_turn>", "Go.<end_of_turn>")
+    with pytest.raises(ValidationError, match="turns do not say what the prompt says"):
+        PreferenceRow.model_validate(row.model_dump() | {"prompt": "Bye."})

@@ -1,9 +1,10 @@
 """DPO on one GPU: Gemma 2B with random weights (nothing is downloaded). `python -m bench.gpu.dpo`.
 
 Whole optimizer steps of Axolotl's stock trainer, TRL's, TRL's with Liger's fused loss, and Stemma's with everything on,
-each over all batches of the same pairs, interleaved in turns. Each turn says: pairs a second, peak memory (beyond the
-weights, too), the loss of one equal batch, share of padding, dtype of the logits, seconds a step in the garbage
-collector. Stemma's reference pass is timed apart. `bench.gpu` runs this and sums it up.
+as far as they are installed (see `bench.dpo_trainers`), each over all batches of the same pairs, interleaved in turns.
+Each turn says: pairs a second, peak memory (beyond the weights, too), the loss of one equal batch, share of padding,
+dtype of the logits, seconds a step in the garbage collector. Stemma's reference pass is timed apart. `bench.gpu` runs
+this and sums it up.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ import gc
 import time
 from typing import Any
 
-import axolotl.train  # noqa: F401 (its stack is what the garbage collector walks in a real run)
-
-from bench.dpo_setting import LOSS_ONLY, Options, Setting, loss_step, make_trainer, padding_share, train_step
+from bench.dpo_setting import LOSS_ONLY, Setting, Switches, loss_step, padding_share, train_step
+from bench.dpo_trainers import how_ours, make_trainer, missing
 from bench.gpu.device import allocated, finished, forget_peak, peak, say
 from bench.gpu.needs import parse
 from bench.gpu.settings import TURNS, choose
 
-OURS = {"ours": Options(), "ours, prompts shared": Options(shared_prompts=True)}
-NAMES = ("stock", "trl", "liger", *OURS)
+OURS = {"ours": Switches(), "ours, prompts shared": Switches(shared_prompts=True)}
+OTHERS = ("stock", "trl", "liger")
 WARM = 3
 
 
@@ -70,20 +70,37 @@ def measure(name: str, setting: Setting) -> dict[str, Any]:
             train_step(trainer, batch)
         seconds = finished(device) - started
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
+    how = {"how": how_ours()} if name in OURS else {}
     return {
-        "name": name, "steps": len(batches), "pairs": setting.rows, "pairs_per_second": setting.rows / seconds,
+        **how, "name": name, "steps": len(batches), "pairs": setting.rows, "pairs_per_second": setting.rows / seconds,
         "tokens_a_side": tokens / setting.rows / 2, "building_seconds": building, "loss": loss, "logits": logits,
         "peak_gb": peak(device) / 1e9 or None, "beyond_weights_gb": (peak(device) - weights) / 1e9 or None,
         "padding": padding_share(batches), "gc_seconds_a_step": collector.seconds / len(batches),
     }  # fmt: skip
 
 
+def contestants() -> list[str]:
+    """Those that are installed; says which are not. A plain loop stands beside ours where TRL is not installed."""
+    absent = {name: missing(name) for name in OTHERS if missing(name)}
+    for name, modules in absent.items():
+        say("absent", of="dpo", name=name, modules=modules)
+    plain = ["plain"] if "trl" in absent else []
+    return [name for name in OTHERS if name not in absent] + plain + list(OURS)
+
+
 def main() -> None:
     arguments = parse(__doc__)
     setting = choose(arguments.device, arguments.small)
+    names = [arguments.kind] if arguments.kind else contestants()
+    if not missing("stock"):
+        import axolotl.train  # noqa: F401 (its stack is what the garbage collector walks in a real run)
     for turn in range(TURNS):
-        for name in [arguments.kind] if arguments.kind else NAMES:
-            say("dpo", turn=turn, **measure(name, setting))
+        for name in list(names):
+            try:
+                say("dpo", turn=turn, **measure(name, setting))
+            except ImportError as error:  # it is there, but not for these versions; the others go on
+                names.remove(name)
+                say("absent", of="dpo", name=name, modules=[str(error)])
             gc.collect()
 
 

@@ -1,16 +1,22 @@
 """What the GPU bench is told and what it needs: asked before any engine is imported, so that a missing one is an error
-to read and no traceback."""
+to read and no traceback. A contestant that is not installed is no error: it is named in the table."""
 
 from __future__ import annotations
 
 import argparse
+import atexit
+import shutil
+import sys
+import tempfile
 from importlib.util import find_spec
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from stemma.errors import Problem, UserError
 
 GPU_GB = 70
 """Stock trainers keep all logits of a batch, several times over: tens of GB for Gemma's vocabulary."""
-PACKAGES = ("torch", "axolotl", "trl", "liger_kernel", "peft")
+PACKAGES = ("torch", "transformers", "peft")
 
 
 def parse(description: str | None) -> argparse.Namespace:
@@ -19,7 +25,25 @@ def parse(description: str | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--small", action="store_true", help="a small model and a few rows, to try the script")
     parser.add_argument("--kind", help="one contestant only, where the part can tell them apart")
+    parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="wheels to use for this run, not installed")
     return parser.parse_args()
+
+
+def put_on_path(wheels: Path) -> Path:
+    """Unpack the folder's wheels into a temporary folder, which comes first on this process's path."""
+    files = sorted(wheels.glob("*.whl"))
+    if not files:
+        raise UserError(Problem("--wheels", f"no *.whl in {wheels}", "a folder of wheels", "`pip download` makes one"))
+    site = Path(tempfile.mkdtemp(prefix="stemma-bench-wheels-"))
+    atexit.register(shutil.rmtree, site, ignore_errors=True)
+    for file in files:
+        try:
+            with ZipFile(file) as wheel:
+                wheel.extractall(site)
+        except (BadZipFile, OSError) as error:
+            raise UserError(Problem("--wheels", f"{file}: {error}", "a whole wheel", "copy it again")) from error
+    sys.path.insert(0, str(site))
+    return site
 
 
 def require(device: str, small: bool) -> None:
@@ -27,7 +51,8 @@ def require(device: str, small: bool) -> None:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         found = f"{', '.join(missing)} not installed"
-        raise UserError(Problem("bench.gpu", found, "the environment of `make setup`", "run `make setup`"))
+        hint = "`make setup` installs all contestants; these three are enough for a part of the table"
+        raise UserError(Problem("bench.gpu", found, ", ".join(PACKAGES), hint))
     if device == "cuda":
         _require_gpu(0 if small else GPU_GB)
 

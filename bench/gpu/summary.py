@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +16,13 @@ from stemma.training import Training
 PAIRS = 10_400
 """Of the report's DPO run."""
 ON_CPU = "not measured on a CPU"
+QUICK_SFT = ("fast", "plain, own head")
+"""Whose share of the peak is the goal's: Axolotl's, or the plain loop's where Axolotl is not installed."""
 Figures = Mapping[str, Any]
 
 
 def best_turns(said: Sequence[Figures]) -> dict[str, dict[str, Any]]:
-    """Each contestant's fastest turn, and how far its loss of the same batch is from TRL's."""
+    """Each contestant's fastest turn, and how far its loss of the same batch is from the yardstick's."""
     turns: dict[str, list[Figures]] = {}
     for figures in said:
         turns.setdefault(figures["name"], []).append(figures)
@@ -28,18 +30,24 @@ def best_turns(said: Sequence[Figures]) -> dict[str, dict[str, Any]]:
         name: {**max(given, key=lambda turn: turn["pairs_per_second"]), "turns": len(given)}
         for name, given in turns.items()
     }
+    by = yardstick(turns)
     for found in best.values():
-        found["loss_from_trl"] = abs(found["loss"] - best["trl"]["loss"]) if "trl" in best else None
+        found["loss_apart"] = abs(found["loss"] - best[by]["loss"]) if by else None
     return {name: with_reference(found, turns) for name, found in best.items()}
 
 
+def yardstick(names: Collection[str]) -> str | None:
+    """TRL's trainer, or the plain loop where TRL is not installed."""
+    return next((name for name in ("trl", "plain") if name in names), None)
+
+
 def with_reference(found: dict[str, Any], turns: Mapping[str, Sequence[Figures]]) -> dict[str, Any]:
-    """Pairs a second when a precomputed reference is counted: what making this trainer took longer than making TRL's,
-    once for all epochs. The others compute the reference in every step."""
-    once = 0.0
-    if found["name"].startswith("ours") and "trl" in turns:
-        quickest = {name: min(t["building_seconds"] for t in turns[name]) for name in (found["name"], "trl")}
-        once = max(quickest[found["name"]] - quickest["trl"], 0.0)
+    """Pairs a second when a precomputed reference is counted: what making this trainer took longer than making the
+    yardstick's, once for all epochs. The others compute the reference in every step."""
+    once, by = 0.0, yardstick(turns)
+    if found["name"].startswith("ours") and by:
+        quickest = {name: min(t["building_seconds"] for t in turns[name]) for name in (found["name"], by)}
+        once = max(quickest[found["name"]] - quickest[by], 0.0)
     pairs = found["pairs"]
     seconds = pairs / found["pairs_per_second"] + once / EPOCHS
     return found | {"reference_seconds": once, "pairs_per_second_in_all": pairs / seconds}
@@ -76,12 +84,18 @@ def summarise(
     found = {
         "conditions": dict(conditions),
         "cut": list(cut),
+        "absent": {of: absent(said, of) for of in ("dpo", "sft")},
         "peak": peaks,
         "dpo": dpo,
         "sft": sft,
         "reports_run": run,
     }
     return found | {"goals": [goal.row() for goal in goals(found, on_gpu)]}
+
+
+def absent(said: Sequence[Figures], of: str) -> dict[str, list[str]]:
+    """The contestants that are not installed, each with the modules that it lacks."""
+    return {line["name"]: line["modules"] for line in said if line["part"] == "absent" and line["of"] == of}
 
 
 def goals(found: Figures, on_gpu: bool) -> list[Goal]:
@@ -92,16 +106,23 @@ def goals(found: Figures, on_gpu: bool) -> list[Goal]:
         pair = [dpo[name][figure] if name in dpo else None for name in ("ours", other)]
         return pair[0] / pair[1] if on_gpu and None not in pair else None
 
-    share = sft["fast"]["share_of_peak"] if on_gpu and "fast" in sft else None
+    def unmeasured(of: str, name: str) -> str:
+        if on_gpu and name in found["absent"][of]:
+            return f"{name} is not installed"
+        return "cut short" if on_gpu else ON_CPU
+
+    quick = next((name for name in QUICK_SFT if name in sft), None)
+    share = sft[quick]["share_of_peak"] if on_gpu and quick else None
+    sft_goal = "SFT, share of the matmul peak" + (f" ({quick})" if quick == QUICK_SFT[1] else "")
     quickest = min((minutes[name] for name in minutes if name.startswith("ours")), default=None) if on_gpu else None
-    unmeasured = "cut short" if on_gpu else ON_CPU
     pace = "pairs_per_second_in_all"
+    stock, trl = unmeasured("dpo", "stock"), unmeasured("dpo", "trl")
     return [
-        Goal("DPO, pairs/s against stock Axolotl", 3, "×", against("stock", pace), True, unmeasured),
-        Goal("DPO, pairs/s against TRL", 1.5, "×", against("trl", pace), True, unmeasured),
-        Goal("DPO, peak memory against TRL", 0.6, "×", against("trl", "peak_gb"), False, unmeasured),
-        Goal("SFT, share of the matmul peak", 45, "%", share and 100 * share, True, unmeasured),
-        Goal("the report's DPO run", 15, "min", quickest, False, unmeasured),
+        Goal("DPO, pairs/s against stock Axolotl", 3, "×", against("stock", pace), True, stock),
+        Goal("DPO, pairs/s against TRL", 1.5, "×", against("trl", pace), True, trl),
+        Goal("DPO, peak memory against TRL", 0.6, "×", against("trl", "peak_gb"), False, trl),
+        Goal(sft_goal, 45, "%", share and 100 * share, True, unmeasured("sft", quick or "")),
+        Goal("the report's DPO run", 15, "min", quickest, False, unmeasured("dpo", "ours")),
     ]
 
 
@@ -109,10 +130,29 @@ def report(found: Figures, on_gpu: bool) -> str:
     """Markdown, ready for bench/README.md."""
     parts = [sentence(dict(found["conditions"]))]
     parts += [f"Cut short: {', '.join(found['cut'])}."] if found["cut"] else []
-    parts += [goal_table(goals(found, on_gpu)), _run(found["reports_run"])]
+    parts += [goal_table(goals(found, on_gpu)), _run(found["reports_run"]), *_how(found)]
     for title, lines in (("Matrix products", _peaks(found)), ("DPO", _dpo(found)), ("SFT", _sft(found))):
         parts += [f"**{title}**", "\n".join(lines)] if len(lines) > 2 else [f"**{title}**: no figures."]
     return "\n\n".join(parts)
+
+
+def _how(found: Figures) -> list[str]:
+    """What `ours` is, and how it compares with the plain loop where that had to take TRL's place."""
+    dpo = found["dpo"]
+    parts = [f"`ours` is {dpo['ours']['how']}."] if "ours" in dpo else []
+    if {"ours", "plain"} <= dpo.keys():
+        ours, plain = dpo["ours"], dpo["plain"]
+        pace = ours["pairs_per_second_in_all"] / plain["pairs_per_second_in_all"]
+        parts[0] += f" Against `plain`, a loop with all logits and the reference in every step: pace {pace:.2f} ×"
+        parts[0] += f", peak memory {ours['peak_gb'] / plain['peak_gb']:.2f} ×." if plain["peak_gb"] else "."
+    return parts
+
+
+def _not_installed(found: Figures, of: str, columns: int) -> list[tuple[str, ...]]:
+    return [
+        (name, f"not installed: {', '.join(modules)}", *[UNKNOWN] * (columns - 2))
+        for name, modules in found["absent"][of].items()
+    ]
 
 
 def _number(value: float | None, digits: int = 1) -> str:
@@ -144,18 +184,18 @@ def _peaks(found: Figures) -> list[str]:
 
 def _dpo(found: Figures) -> list[str]:
     heads = (
-        "trainer", "pairs/s", "with the reference's pass", "peak GB", "beyond the weights", "Δloss from TRL", "padding",
-        "logits", "gc s/step",
+        "trainer", "pairs/s", "with the reference's pass", "peak GB", "beyond the weights",
+        f"Δloss from {yardstick(found['dpo']) or 'TRL'}", "padding", "logits", "gc s/step",
     )  # fmt: skip
     rows = [
         (
             name, _number(f["pairs_per_second"], 2), _number(f["pairs_per_second_in_all"], 2), _number(f["peak_gb"]),
-            _number(f["beyond_weights_gb"]), UNKNOWN if f["loss_from_trl"] is None else f"{f['loss_from_trl']:.1e}",
+            _number(f["beyond_weights_gb"]), UNKNOWN if f["loss_apart"] is None else f"{f['loss_apart']:.1e}",
             f"{f['padding']:.0%}", f["logits"], f"{f['gc_seconds_a_step']:.3f}",
         )
         for name, f in found["dpo"].items()
     ]  # fmt: skip
-    return markdown(heads, rows)
+    return markdown(heads, _not_installed(found, "dpo", len(heads)) + rows)
 
 
 def _sft(found: Figures) -> list[str]:
@@ -167,4 +207,5 @@ def _sft(found: Figures) -> list[str]:
         )
         for name, f in found["sft"].items()
     ]  # fmt: skip
-    return markdown(("settings", "tokens/s", "TFLOP/s", "share of the peak", "peak GB", "padding", "loss"), rows)
+    heads = ("settings", "tokens/s", "TFLOP/s", "share of the peak", "peak GB", "padding", "loss")
+    return markdown(heads, _not_installed(found, "sft", len(heads)) + rows)

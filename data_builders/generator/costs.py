@@ -61,6 +61,13 @@ class Tally:
     cached_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    lost: int = 0
+    lost_usd: float = 0.0
+    """Requests that were sent and brought no reply, though the server may bill them, and what they cost at most."""
+
+    def lose(self, dollars: float) -> None:
+        self.lost += 1
+        self.lost_usd += dollars
 
     def count(self, usage: Usage, dollars: float) -> None:
         self.input_tokens += usage.input
@@ -69,7 +76,8 @@ class Tally:
         self.cost_usd += dollars
 
     def __str__(self) -> str:
-        return f"{self.from_ledger} replies from the ledger, {self.sent} requests sent, {self.cost_usd:.2f} USD"
+        lost = f" and at most {self.lost_usd:.2f} USD for {self.lost} lost replies" if self.lost else ""
+        return f"{self.from_ledger} replies from the ledger, {self.sent} requests sent, {self.cost_usd:.2f} USD{lost}"
 
     def totals(self) -> dict[str, Any]:
         """For the manifest."""
@@ -83,4 +91,6 @@ class Tally:
             "cached_tokens": self.cached_tokens,
             "output_tokens": self.output_tokens,
             "cost_usd": round(self.cost_usd, 6),
+            "lost": self.lost,
+            "lost_usd_at_most": round(self.lost_usd, 6),
         }

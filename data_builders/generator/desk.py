@@ -60,7 +60,7 @@ class Desk:
                 self.books.tally.unusable[request.key] = problem
             if problem is None or len(entries) == self.settings.attempts:
                 text = (entries[-1].answer.text or "").strip()
-                return Reply(text, self._origin(ask, entries), value, problem)
+                return Reply(text, self._origin(ask, entries), value, problem, entries[-1].placeholder)
 
     def _origin(self, ask: Ask, entries: Sequence[Entry]) -> Origin:
         costs = [self.books.dollars(entry) for entry in entries]

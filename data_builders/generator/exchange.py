@@ -9,6 +9,7 @@ A reply's body, of which only what is used is read:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,25 @@ REFUSED, CUT, EMPTY, GARBAGE = "reply refused", "reply cut off", "reply empty", 
 """Why a reply cannot be used."""
 ROW_ERRORS = {"content_filter", "content_policy_violation", "context_length_exceeded", "string_above_max_length"}
 """Codes of HTTP 400 that blame one prompt, not the settings of all."""
+
+_REFUSAL = re.compile(
+    r"\W*(?:(?:i['’]m|i am) (?:\w+ )?sorry|sorry|(?:my )?apologies|i apologi[sz]e|unfortunately)?[\s,.;:!—–-]*"
+    r"(?:(?:but|that|however)[\s,]+)?(?:as an ai\b[\w\s]*,?\s*)?"
+    r"i(?:(?:['’]m| am) (?:not able|unable|not allowed|not permitted|not comfortable)(?: to)?"
+    r"| (?:can ?not|can['’]t|can not|could ?n['’]t|wo ?n['’]t|will not|must decline to|decline to|have to decline to))"
+    r"\s+(?:(?!only\b)\w+\s+){0,3}?(?:assist|help|provid|fulfil|comply|answer|continu|discuss|creat|generat|shar|engag|respond"
+    r"|complet|process|support|offer|do (?:that|this)|talk)",
+    re.IGNORECASE,
+)
+_AS_AN_AI = re.compile(
+    r"\W*(?:(?:i['’]m )?sorry[\s,]+(?:but )?)?as an ai\b[^.!?]*\b(?:cannot|can['’]t|unable|not able)\b", re.I
+)
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a text opens by declining to answer: a server may send that as a good reply. "I cannot be right, since …"
+    and "We cannot conclude …" are answers."""
+    return bool(_REFUSAL.match(text) or _AS_AN_AI.match(text))
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,8 @@ class Answer:
             return CUT
         if not (self.text or "").strip():
             return EMPTY
+        if is_refusal(self.text or ""):
+            return REFUSED
         return None if self.finish_reason == "stop" else f"reply not finished ({self.finish_reason})"
 
 

@@ -1,4 +1,7 @@
-"""A dry run of the jobs: what they would ask for, in requests, tokens and dollars."""
+"""A dry run of the jobs: what they would ask for, in requests, tokens and dollars.
+
+A placeholder is as long as the longest reply, so that the judge who reads it is counted with a full prompt.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data_builders.drafts import Ask, Draft, Drop, Job
-from data_builders.generator.costs import price
+from data_builders.generator.costs import price, worst_case
 from data_builders.generator.desk import Desk, JobWriter
 from data_builders.generator.exchange import Answer, Request, Usage, estimate_input, output_limit
 from data_builders.generator.ledger import Entry
 from data_builders.generator.structured import example
+
+CHARACTERS_PER_TOKEN = 4
 
 
 class Forecast:
@@ -21,6 +26,8 @@ class Forecast:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._new: dict[str, Entry] = {}
+        self._requests: dict[str, Request] = {}
+        self._in_reserve: set[str] = set()
 
     def __call__(self, jobs: Sequence[Job]) -> list[Draft | Drop]:
         return asyncio.run(self._run(jobs))
@@ -30,22 +37,36 @@ class Forecast:
 
     async def _fetch(self, request: Request, ask: Ask) -> Entry:
         if request.key not in self._new:
-            usage = Usage(estimate_input(request.body), 0, output_limit(request.body) or 0)
-            text = (
-                example(ask.schema).model_dump_json() if ask.schema else f"(no request in a dry run: {request.key[:8]})"
-            )
+            longest = output_limit(request.body) or 0
+            usage = Usage(estimate_input(request.body), 0, longest)
+            said = f"(no request in a dry run: {request.key[:8]})".ljust(longest * CHARACTERS_PER_TOKEN, ".")
+            text = example(ask.schema).model_dump_json() if ask.schema else said
             answer = Answer(text, None, "stop", self._desk.settings.model, usage)
-            self._new[request.key] = Entry(answer, datetime.now(UTC).isoformat(), self._desk.settings.mode, None)
+            now, mode = datetime.now(UTC).isoformat(), self._desk.settings.mode
+            self._new[request.key] = Entry(answer, now, mode, None, placeholder=True)
+            self._requests[request.key] = request
+            if ask.in_reserve:
+                self._in_reserve.add(request.key)
         return self._new[request.key]
 
     def totals(self) -> dict[str, Any]:
-        """What is still to be paid: tokens in by four characters each, tokens out at most."""
-        settings, usages = self._desk.settings, [entry.answer.usage for entry in self._new.values()]
-        dollars = [price(usage, settings.prices, settings.mode) for usage in usages] if settings.prices else None
+        """What is still to be paid: tokens in by four characters each, tokens out and dollars at most.
+
+        `cost_usd_about`: every reply is good at once, and as long as it may be. `cost_usd_at_most`: every one is asked
+        for as often as the recipe allows, in a prompt of one-byte tokens.
+        """
+        settings = self._desk.settings
+        first = [entry.answer.usage for key, entry in self._new.items() if key not in self._in_reserve]
+        about = at_most = None
+        if prices := settings.prices:
+            about = round(sum(price(usage, prices, settings.mode) for usage in first), 6)
+            worst = sum(worst_case(request.body, prices, settings.mode) for request in self._requests.values())
+            at_most = round(worst * settings.attempts, 6)
         return {
-            "requests": len(usages),
+            "requests": len(first),
             "from_ledger": self._desk.books.tally.from_ledger,
-            "input_tokens": sum(usage.input for usage in usages),
-            "output_tokens_at_most": sum(usage.output for usage in usages),
-            "cost_usd_at_most": None if dollars is None else round(sum(dollars), 6),
+            "input_tokens": sum(usage.input for usage in first),
+            "output_tokens_at_most": sum(usage.output for usage in first),
+            "cost_usd_about": about,
+            "cost_usd_at_most": at_most,
         }

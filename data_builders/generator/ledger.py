@@ -47,6 +47,8 @@ class Entry:
     answered: str
     mode: Mode
     cost_usd: float | None
+    placeholder: bool = False
+    """Made up by a forecast; never in a ledger."""
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,9 @@ class Sender:
         except Exception as error:
             letter.fail(error)
         finally:
-            if not may_be_billed:  # otherwise it stays reserved: the bill may come
+            if may_be_billed:  # and it stays reserved
+                self._books.tally.lose(dollars)
+            else:
                 self._books.budget.release(dollars)
             self._limiter.finish(ticket, outcome, heard, time.monotonic())
             self._changed.set()

@@ -22,7 +22,7 @@ from typing import Literal
 from data_builders.drafts import Context, Draft, Drop
 from data_builders.exercises import Exercise, exercises
 from data_builders.judging import Ties
-from data_builders.pairing import Task, pair_job
+from data_builders.pairing import Task, pair_jobs
 from data_builders.prompts import prompt_files, render
 from data_builders.stated import states_gold
 from stemma.data_section import SourceOptions
@@ -46,7 +46,7 @@ def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
     free = (exercise for exercise in reversed(exercises(context.seed)) if not context.held_out(exercise.question))
     tasks = [_task(exercise) for exercise in islice(free, options.limit)]
     context.say(f"generated_pairs: {len(tasks)} questions, two answers each, ranked where both are right")
-    yield from context.generate([pair_job(task, context.seed, options.ties) for task in tasks])
+    yield from context.generate(pair_jobs(tasks, context.seed, options.ties))
 
 
 def _task(exercise: Exercise) -> Task:

@@ -18,7 +18,7 @@ from typing import Literal
 from data_builders.candidates import as_mcq, draw_candidates, letter_options, right_option, same_files
 from data_builders.drafts import Context, Draft, Drop, FileOptions
 from data_builders.judging import Ties
-from data_builders.pairing import Task, pair_job
+from data_builders.pairing import Task, pair_jobs
 from data_builders.prompts import prompt_files, render
 from data_builders.sources import mathqa
 from data_builders.stated import stated_choice
@@ -43,7 +43,8 @@ def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
     problems = mathqa.read(mathqa.Options(source="mathqa", **same_files(options)), as_mcq(context))
     asked, drops = draw_candidates(problems, options, context)
     context.say(f"mathqa_pairs: {len(asked)} problems, two answers each, ranked where the right option decides nothing")
-    yield from context.generate([pair_job(_task(draft, row), context.seed, options.ties) for draft, row in asked])
+    tasks = [_task(draft, row) for draft, row in asked]
+    yield from context.generate(pair_jobs(tasks, context.seed, options.ties))
     yield from drops  # last, so that they take none of the `limit`'s places
 
 

@@ -3,15 +3,16 @@
     {"subject": "abstract_algebra", "answer": "B",
      "question": "Question: Find all c in …\\n\\nOptions:\\nA. 0\\nB. 1\\n…\\n\\nAnswer:"}
 
-`subject` may be null. Some ARC questions number their options `1.` to `4.` and give the answer as a digit.
+`subject` may be null or absent. Some ARC questions number their options `1.` to `4.` and give the answer as a digit.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+from data_builders.choices import NONE_OF_THEM, TOO_MANY
 from data_builders.drafts import Context, Draft, Drop, FileOptions, Line, read_lines
 from data_builders.sources.mmlu import Subjects, is_wanted
 from stemma.rows import LETTERS
@@ -24,6 +25,10 @@ _LAYOUT = re.compile(
     r"\s*(?:Question:)?\s*(?P<stem>.*?)\s*\n\s*Options:\s*\n(?P<options>.*?)\s*(?:\n\s*Answer:)?\s*", re.DOTALL
 )
 
+# More than can be lettered, so that what is too long is told instead of glued into the last choice.
+_LETTERED = (*LETTERS, *(f"A{letter}" for letter in LETTERS))
+_NUMBERED = tuple(str(number) for number in range(1, 2 * len(LETTERS) + 1))
+
 
 class Options(FileOptions):
     source: Literal["mcq_jsonl"]
@@ -32,7 +37,7 @@ class Options(FileOptions):
 
 
 class _Question(Line):
-    subject: str | None
+    subject: str | None = None
     question: str
     answer: str
 
@@ -54,7 +59,9 @@ def _make(question: _Question, options: Options) -> dict[str, Any] | str:
     stem, choices = parsed
     label = question.answer.strip().rstrip(".)").upper()
     if label not in choices:
-        return "the answer is none of the options"
+        return NONE_OF_THEM
+    if len(choices) > len(LETTERS):
+        return TOO_MANY
     answer = LETTERS[list(choices).index(label)]
     return {"question": stem, "choices": list(choices.values()), "answer": answer, "subject": subject}
 
@@ -67,21 +74,22 @@ def parse_mcq(text: str) -> tuple[str, dict[str, str]] | None:
     match = _LAYOUT.fullmatch(text)
     if match is None:
         return None
-    for labels in (LETTERS, "123456789"):
+    for labels in (_LETTERED, _NUMBERED):
         choices = _parse_choices(match["options"], labels)
         if len(choices) > 1:
             return match["stem"], choices
     return None
 
 
-def _parse_choices(text: str, labels: str) -> dict[str, str]:
+def _parse_choices(text: str, labels: Sequence[str]) -> dict[str, str]:
     choices: dict[str, str] = {}
+    last = ""
     for line in text.split("\n"):
-        label = labels[len(choices) : len(choices) + 1]
+        label = labels[len(choices)] if len(choices) < len(labels) else ""
         if label and (found := re.match(rf"\s*{label}[.)]\s*", line)):
-            choices[label] = line[found.end() :]
+            choices[label], last = line[found.end() :], label
         elif choices:
-            choices[labels[len(choices) - 1]] += "\n" + line
+            choices[last] += "\n" + line
         else:
             return {}
     return {label: choice.strip() for label, choice in choices.items()}

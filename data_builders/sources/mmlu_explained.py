@@ -65,12 +65,14 @@ def _job(draft: Draft, row: McqRow, chats: int, context: Context) -> Job:
 
     async def job(writer: Writer) -> Draft | Drop:
         replies: list[Reply] = []
-        for seed in seeds:
-            replies.append(await writer.ask(Ask(chat, seed)))
+        for attempt, seed in enumerate(seeds):
+            replies.append(await writer.ask(Ask(chat, seed, in_reserve=attempt > 0)))
             explanation, problem = replies[-1].text, replies[-1].problem
             if problem:
                 return Drop(draft.where, problem, row.model_dump(mode="json"))
-            if stated_choices(explanation, row.choices) <= {row.answer}:
+            if replies[-1].placeholder and len(replies) < chats:
+                continue  # a forecast counts every chat there may be
+            if replies[-1].placeholder or stated_choices(explanation, row.choices) <= {row.answer}:
                 made = _row(row, explanation, context.kind)
                 return Draft(draft.where, draft.question, made, draft.file, merge_origins(replies))
         said = {"explanations": [reply.text for reply in replies]}

@@ -17,6 +17,7 @@ import random
 from collections.abc import Iterator
 from typing import Literal
 
+from data_builders.choices import NONE_OF_THEM, TOO_MANY
 from data_builders.drafts import Context, Draft, Drop, Entry, Line, read_lines
 from data_builders.questions import ChoiceOptions, Question, make_rows
 from data_builders.sources.mcq_jsonl import parse_mcq
@@ -57,7 +58,9 @@ class _Prompted(Line):
         choices = list(parsed[1].values())
         right, _, support = self.completion.partition("\nExplanation:")
         if right.strip() not in choices:
-            return "the answer is none of the options"
+            return NONE_OF_THEM
+        if len(choices) > len(LETTERS):
+            return TOO_MANY
         return Question(parsed[0], choices, LETTERS[choices.index(right.strip())], support.strip())
 
 

@@ -1,4 +1,4 @@
-"""Any table, by a mapping of its columns: adds a course without code. A line of `physics.csv`
+r"""Any table, by a mapping of its columns: adds a course without code. A line of `physics.csv`
 
     Frage,A,B,C,Loesung
     "Was misst man in Newton?",Kraft,Arbeit,Leistung,A
@@ -8,61 +8,57 @@ is a multiple-choice question by
     {source: table, path: physics.csv,
      columns: {question: Frage, choices: [A, B, C], answer: Loesung, subject: =physics}}
 
-A column's name may be a path into nested objects (`choices.text`); `=physics` is the text itself. Conversations need
-`question` and `answer`; pairs `prompt`, `chosen`, `rejected`; MCQ `question`, `choices`, `answer`; a corpus `text`.
+A column is named as `data_builders/columns.py` says: a path (`answers.text[0]`), a text itself (`=physics`), or several
+joined (`"{instruction}\n\n{input}"`). Without `columns` the rows must be in one of the field's own forms, which
+`data_builders/mapping.py` lists: OpenAI's `messages`, ShareGPT's `conversations`, Alpaca, prompts and completions;
+pairs as TRL, UltraFeedback, HH, Axolotl and LLaMA-Factory write them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import ConfigDict, model_validator
 
-from data_builders.drafts import Context, Draft, Drop, Entry, Kind, Line, conversation, read_lines
+from data_builders.choices import NO_LIST, NONE_OF_THEM, TOO_MANY, AnswerIs, find_answer, read_choices
+from data_builders.columns import Cells, NoColumn, NoText, as_text, is_missing, paths
+from data_builders.conversations import (
+    PICTURE,
+    NoConversation,
+    Role,
+    Turn,
+    Unusable,
+    answered,
+    describe,
+    pair,
+    spoken,
+    turns_of,
+)
+from data_builders.drafts import Context, Draft, Drop, Entry, Kind, Line, read_lines
+from data_builders.mapping import FORMS, NEEDED, READ, Columns, absent, form_of, ways
 from data_builders.questions import ChoiceOptions, Question, make_rows
 from data_builders.tables import CsvForm
 from stemma.check import nearest
-from stemma.data_section import Section
-from stemma.errors import Problem, UserError
+from stemma.errors import Problem, Problems, UserError
 from stemma.rows import LETTERS
 
 KINDS = ("sft", "dpo", "mcq", "corpus")
 PHASE = "read"
 LICENCE = ""
 
-NEEDED: dict[Kind, tuple[str, ...]] = {
-    "sft": ("question", "answer"),
-    "dpo": ("prompt", "chosen", "rejected"),
-    "mcq": ("question", "choices", "answer"),
-    "corpus": ("text",),
-}
-
-
-class Columns(Section):
-    """Which column holds what."""
-
-    question: str | None = None
-    answer: str | None = None
-    gold: str | None = None
-    """In conversations: the short right answer, to score with."""
-    choices: str | list[str] | None = None
-    """One column with a list, or a column each."""
-    labels: str | None = None
-    """The list of the choices' labels, where they are not A, B, …"""
-    explanation: str | None = None
-    subject: str | None = None
-    prompt: str | None = None
-    chosen: str | None = None
-    rejected: str | None = None
-    text: str | None = None
+_MEDIA = re.compile(r"<(image|video|audio)>")
 
 
 class Options(ChoiceOptions):
     source: Literal["table"]
-    columns: Columns
-    answer_is: Literal["label", "text", "number", "index"] = "label"
+    columns: Columns | None = None
+    """Which column holds what; without it, rows must be in one of the field's own forms."""
+    train_on: Literal["all_answers", "last_answer"] = "all_answers"
+    """Of a conversation of several turns: a row for each answer, or one row for the last."""
+    answer_is: AnswerIs = "label"
     """What the answer of a multiple-choice question is: a choice's label, its text, its number from 1 or from 0."""
     header: list[str] = []
     """The names of a CSV file's columns, where it has no header line."""
@@ -70,9 +66,8 @@ class Options(ChoiceOptions):
 
     @model_validator(mode="after")
     def _fills_a_set(self) -> Options:
-        if not any(not _absent(self.columns, kind) for kind in NEEDED):
-            ways = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in NEEDED.items())
-            raise ValueError(f"columns: they fill no set ({ways})")
+        if self.columns and all(absent(self.columns, kind) for kind in NEEDED):
+            raise ValueError(f"columns: they fill no set ({'; '.join(f'{kind}: {ways(kind)}' for kind in NEEDED)})")
         return self
 
 
@@ -81,105 +76,193 @@ class _Row(Line):
 
 
 def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    if absent := _absent(options.columns, context.kind):
-        found = f"`columns` does not say where {' and '.join(absent)} stand"
-        raise UserError(Problem(f"{options.path} in data.{context.kind}", found, ", ".join(NEEDED[context.kind])))
-    for entry in read_lines(options, context, _Row, csv=CsvForm(tuple(options.header), options.delimiter)):
-        values = _pick(entry, options.columns)
-        missing = [name for name in NEEDED[context.kind] if _is_missing(values[name])]
-        if missing:
-            yield entry.drop(f"no {missing[0]}")
-        elif context.kind == "mcq":
-            question = _question(values, options)
-            if isinstance(question, str):
-                yield entry.drop(question)
-            else:
-                yield from make_rows(entry, question, options, context)
-        else:
-            yield _plain(entry, context.kind, {name: _text(value) for name, value in values.items()})
+    where = f"{options.path} in data.{context.kind}"
+    if options.columns is None and not FORMS[context.kind]:
+        raise UserError(Problem(where, "no `columns`", ways(context.kind)))
+    if options.columns and (lacking := absent(options.columns, context.kind)):
+        found = f"`columns` does not say where {' and '.join(lacking)} stand"
+        raise UserError(Problem(where, found, ways(context.kind)))
+    yield from _Reading(options, context).items()
 
 
-def _absent(columns: Columns, kind: Kind) -> list[str]:
-    return [f"`{name}`" for name in NEEDED[kind] if getattr(columns, name) is None]
+@dataclass
+class _Reading:
+    """One source being read: what is wrong in its rows, and which columns are filled for nothing."""
 
+    options: Options
+    context: Context
+    problems: Problems = field(default_factory=Problems)
+    filled: dict[str, None] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
 
-def _plain(entry: Entry[_Row], kind: Kind, texts: dict[str, str]) -> Draft:
-    if kind == "corpus":
-        return entry.draft(texts["text"], {"text": texts["text"]})
-    meta = {name: texts[name] for name in ("subject", "gold") if texts[name]}
-    if kind == "dpo":
-        row: dict[str, Any] = {name: texts[name] for name in NEEDED["dpo"]}
-        return entry.draft(texts["prompt"], {**row, "meta": meta})
-    messages = conversation(texts["question"], texts["answer"])
-    return entry.draft(texts["question"], {"messages": messages, "meta": meta})
-
-
-def _question(values: dict[str, Any], options: Options) -> Question | str:
-    if not isinstance(values["choices"], list):
-        return "choices are no list"
-    choices = [_text(choice) for choice in values["choices"]]
-    while choices and not choices[-1]:  # a table of five columns holds questions of four choices too
-        choices.pop()
-    labels = [_text(label) for label in values["labels"] or LETTERS]
-    keys = {
-        "label": labels[: len(choices)],
-        "text": choices,
-        "number": [str(number) for number in range(1, len(choices) + 1)],
-        "index": [str(number) for number in range(len(choices))],
-    }[options.answer_is]
-    answer = _text(values["answer"])
-    if options.answer_is in ("number", "index"):
-        answer = answer.removesuffix(".0")  # whole numbers beside missing ones are stored as floats
-    if answer not in keys or len(choices) > len(LETTERS):
-        return "the answer is none of the options"
-    stem, explanation, subject = (_text(values[name]) for name in ("question", "explanation", "subject"))
-    return Question(stem, choices, LETTERS[keys.index(answer)], explanation, subject)
-
-
-def _pick(entry: Entry[_Row], columns: Columns) -> dict[str, Any]:
-    """The value of every mapped column, None for the others. Raises UserError naming those that are not there."""
-    row: dict[str, Any] = entry.line.model_extra or {}
-    values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    for name in Columns.model_fields:
-        wanted = getattr(columns, name)
+    def items(self) -> Iterator[Draft | Drop]:
+        options, context = self.options, self.context
+        form = CsvForm(tuple(options.header), options.delimiter)
         try:
-            many = isinstance(wanted, list)
-            values[name] = [_value(row, path) for path in wanted] if many else wanted and _value(row, wanted)
-        except KeyError as error:
-            path, known = error.args[0], list(_paths(row))
-            found, expected = f"no column {path!r} for `{name}`", f"one of {', '.join(known)}"
-            problems.append(Problem(entry.where, found, expected, nearest(path, known)))
-    if problems:
-        raise UserError(problems)
-    return values
+            for entry in read_lines(options, context, _Row, csv=form):
+                try:
+                    found = self._make(entry)
+                except UserError as error:
+                    self.problems.add(error.problems)
+                    if self.problems.are_enough:
+                        break
+                    continue
+                if not self.problems:
+                    yield from found
+            if self.problems:
+                raise UserError(self.problems.listed())
+        finally:
+            if unused := [f"`{name}`" for name in self.filled if name not in self.used]:
+                context.say(f"{options.source} {options.path}: filled, but nothing uses {', '.join(unused)}")
+
+    def _make(self, entry: Entry[_Row]) -> list[Draft | Drop]:
+        """The rows of one entry. Raises UserError with all that is wrong in it."""
+        cells = Cells(entry.line.model_extra or {})
+        self.filled |= {name: None for name, value in cells.row.items() if not is_missing(value)}
+        columns = self.options.columns or form_of(entry.where, cells.row, self.context.kind)
+        picked = _Picked(entry, cells, columns, self.context.kind)
+        self.used |= cells.read
+        try:
+            if lacking := picked.lacking():
+                raise Unusable(f"no {lacking}")
+            if self.context.kind == "mcq":
+                question = picked.question(self.options.answer_is)
+                return list(make_rows(entry, question, self.options, self.context))
+            return list(_MAKE[self.context.kind](picked, self.options))
+        except Unusable as reason:
+            return [Drop(entry.where, str(reason), _printable(cells.row))]
 
 
-def _value(row: dict[str, Any], path: str) -> Any:
-    """The value at a dotted path, the text behind `=`. Raises KeyError with the path."""
-    if path.startswith("="):
-        return path[1:]
-    if path in row:
-        return row[path]
-    value: Any = row
-    for step in path.split("."):
-        if not isinstance(value, dict) or step not in value:
-            raise KeyError(path)
-        value = value[step]
-    return value
+class _Picked:
+    """The values of a row by what they are. Raises UserError naming the columns that are not there."""
+
+    def __init__(self, entry: Entry[_Row], cells: Cells, columns: Columns, kind: Kind) -> None:
+        self.entry, self.columns, self.kind = entry, columns, kind
+        self.row = cells.row
+        self.values: dict[str, Any] = {}
+        problems: list[Problem] = []
+        for name in READ[kind]:
+            wanted = getattr(columns, name)
+            try:
+                many = isinstance(wanted, list)
+                self.values[name] = [cells.value(one) for one in wanted] if many else wanted and cells.value(wanted)
+            except NoColumn as error:
+                known = list(paths(cells.row))
+                found, expected = f"no column {error.path!r} for `{name}`", f"one of {', '.join(known)}"
+                problems.append(Problem(entry.where, found, expected, nearest(error.path, known)))
+            except NoText as error:
+                problems.append(self._no_text(name, error))
+        if problems:
+            raise UserError(problems)
+
+    def lacking(self) -> str | None:
+        """The first of what must be there that the row lacks."""
+        names = next(names for names in NEEDED[self.kind] if all(getattr(self.columns, name) for name in names))
+        prompt = ("prompt",) if self.kind == "dpo" and self.columns.prompt else ()
+        return next((name for name in (*prompt, *names) if is_missing(self.values[name])), None)
+
+    def text(self, name: str) -> str:
+        try:
+            return as_text(self.values[name], self._column(name))
+        except NoText as error:
+            raise UserError(self._no_text(name, error)) from None
+
+    def turns(self, name: str, role: Role) -> list[Turn]:
+        """A text or conversation as turns. Raises Unusable."""
+        value = self.values[name]
+        if not isinstance(value, str | list | dict):
+            value = self.text(name)
+        try:
+            turns = turns_of(value, role)
+        except NoConversation as error:
+            expected = "a text, or a list of turns (`role` and `content`, or `from` and `value`)"
+            hint = NoText(self._column(name), value).hint
+            raise UserError(
+                Problem(self.entry.where, f"`{name}`: `{self._column(name)}` holds {error}", expected, hint)
+            ) from None
+        shown = {media[1] for turn in turns for media in _MEDIA.finditer(turn.content)}
+        if any(not is_missing(self.row.get(one)) for media in shown for one in (media, f"{media}s")):
+            raise Unusable(PICTURE)
+        return turns
+
+    def system(self, turns: list[Turn]) -> list[Turn]:
+        """The turns behind the system's, where there is one."""
+        told = self.text("system")
+        return [Turn("system", told), *turns] if told and turns and turns[0].role != "system" else turns
+
+    def meta(self) -> dict[str, str]:
+        texts = {name: self.text(name) for name in ("subject", "gold")}
+        return {name: text for name, text in texts.items() if text}
+
+    def question(self, answer_is: AnswerIs) -> Question:
+        """A multiple-choice question. Raises Unusable."""
+        try:
+            found = read_choices(self.values["choices"], self._column("choices"))
+        except NoText as error:
+            raise UserError(self._no_text("choices", error)) from None
+        if found is None:
+            raise Unusable(NO_LIST)
+        choices, labels = found
+        if given := self.values["labels"]:
+            labels = [as_text(label, self._column("labels")) for label in given]
+        place = find_answer(self.text("answer"), choices, labels, answer_is)
+        if place is None or len(choices) > len(LETTERS):
+            raise Unusable(NONE_OF_THEM if place is None else TOO_MANY)
+        stem, explanation, subject = (self.text(name) for name in ("question", "explanation", "subject"))
+        return Question(stem, choices, LETTERS[place], explanation, subject)
+
+    def _column(self, name: str) -> str:
+        return ", ".join(self.columns.mapped().get(name, ()))
+
+    def _no_text(self, name: str, error: NoText) -> Problem:
+        return Problem(self.entry.where, f"`{name}`: {error}", "a text or a number", error.hint)
 
 
-def _paths(row: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in row.items():
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
+def _conversations(picked: _Picked, options: Options) -> Iterator[Draft]:
+    if picked.columns.messages:
+        turns = picked.turns("messages", "user")
+    else:
+        turns = picked.turns("question", "user") + picked.turns("answer", "assistant")
+    turns = picked.system(turns)
+    asked = spoken(turns, "user")
+    for ending in answered(turns, every=options.train_on == "all_answers"):
+        meta = picked.meta()
+        if len(ending) < len(turns):
+            meta.pop("gold", None)  # it is the last answer's
+        yield picked.entry.draft(asked, {"messages": [turn.message() for turn in ending], "meta": meta})
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or value in ("", []) or (isinstance(value, float) and math.isnan(value))
+def _pairs(picked: _Picked, _options: Options) -> Iterator[Draft]:
+    prompt = picked.turns("prompt", "user")
+    chosen, rejected = picked.turns("chosen", "assistant"), picked.turns("rejected", "assistant")
+    try:
+        asked, better, worse = pair(prompt, chosen, rejected)
+    except NoConversation as error:
+        expected = "`prompt`, or whole conversations"
+        raise UserError(Problem(picked.entry.where, f"`chosen`: {error}", expected)) from None
+    asked = picked.system(asked)
+    row: dict[str, Any] = {"prompt": spoken(asked), "chosen": better, "rejected": worse, "meta": picked.meta()}
+    if len(asked) > 1:
+        row["turns"] = [turn.message() for turn in asked]
+    yield picked.entry.draft(spoken(asked, "user"), row)
 
 
-def _text(value: Any) -> str:
-    return "" if _is_missing(value) else str(value).strip()
+def _texts(picked: _Picked, _options: Options) -> Iterator[Draft]:
+    text = picked.text("text")
+    yield picked.entry.draft(text, {"text": text})
+
+
+_MAKE: dict[Kind, Callable[[_Picked, Options], Iterator[Draft]]] = {
+    "sft": _conversations,
+    "dpo": _pairs,
+    "corpus": _texts,
+}
+
+
+def _printable(value: Any) -> Any:
+    """A row as JSON holds it: what is no JSON is described."""
+    if isinstance(value, Mapping):
+        return {str(name): _printable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_printable(inner) for inner in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else describe(value)

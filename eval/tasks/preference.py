@@ -15,7 +15,7 @@ from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
 from eval.statistics import bootstrap_mean, share_interval
 from stemma.jsonl import read_rows
 from stemma.rows import PreferenceRow
-from stemma.templates import Template, answered
+from stemma.templates import Template
 
 PART = "dpo"
 
@@ -56,8 +56,8 @@ def measure(backend: Backend, setting: Setting) -> list[PreferenceSample]:
 
 
 def request_of(backend: Backend, template: Template, row: PreferenceRow) -> Request:
-    prompt, chosen = template.split(answered(row.prompt, row.chosen))
-    _, rejected = template.split(answered(row.prompt, row.rejected))
+    prompt, chosen = template.split(row.conversation(row.chosen))
+    _, rejected = template.split(row.conversation(row.rejected))
     return Request(backend.tokenize(prompt), [backend.tokenize(chosen), backend.tokenize(rejected)])
 
 

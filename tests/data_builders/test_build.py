@@ -55,6 +55,15 @@ def test_rows_are_sifted_in_order_and_each_loss_is_told(tmp_path: Path) -> None:
     assert build.unfilled() == []
 
 
+def test_a_question_is_capped_over_all_sources_of_its_set(tmp_path: Path) -> None:
+    rows = pairs("red", count=8)
+    sources = [file_of(tmp_path, name, rows[at : at + 4], max_per_question=3) for name, at in (("a", 0), ("b", 4))]
+    build, dropped = make_build(tmp_path, dpo={"sources": sources})
+    build.collect("read")
+    assert len(build.rows) == 3
+    assert Counter(row.reason for row in dropped) == {"more rows of its question than max_per_question": 5}
+
+
 def test_a_file_far_larger_than_its_sample_gives_the_same_rows_as_if_it_were_held_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,52 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from data_builders.clean import finish, is_damaged, refuse_text, repair
+from data_builders.clean import finish, refuse_text, repair, special_tokens
 from data_builders.drafts import Draft
 from stemma.rows import McqRow, PreferenceRow
-
-
-@pytest.mark.parametrize(
-    ("damaged", "whole"),
-    [
-        ("5 \text{ cm}", r"5 \text{ cm}"),
-        ("a \times b", r"a \times b"),
-        ("$\theta$", r"$\theta$"),
-        ("x \neq 0", r"x \neq 0"),
-        ("\nabla f", r"\nabla f"),
-        ("\frac{1}{2}", r"\frac{1}{2}"),
-        ("\forall x", r"\forall x"),
-        ("\begin{matrix}", r"\begin{matrix}"),
-        ("\boxed{4}", r"\boxed{4}"),
-        ("(\right)", r"(\right)"),
-        ("\vec{v}", r"\vec{v}"),
-        ("\alpha", r"\alpha"),
-        ("\floor x", r"\floor x"),
-        ("$\tau$ and 2^\top", r"$\tau$ and 2^\top"),
-        ("(\tan x)", r"(\tan x)"),
-    ],
-)
-def test_eaten_backslashes_are_put_back(damaged: str, whole: str) -> None:
-    assert repair(damaged) == whole
-    assert repair(whole) == whole
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "def f():\n\treturn 1",
-        "if x:\n\ttext = 1",
-        "first\n\textra tab-indented",
-        "see\neq. (3)",
-        "a\nequal b",
-        "1.\n\ntotal",
-        "a\tan apple\to eat",
-        r"\frac{a}{b} \neq \text{x}",
-    ],
-)
-def test_ordinary_tabs_and_newlines_stay(text: str) -> None:
-    assert repair(text) == text
-    assert not is_damaged({"text": text})
 
 
 def test_line_ends_become_newlines_and_outer_space_goes() -> None:
@@ -65,10 +22,12 @@ def test_line_ends_become_newlines_and_outer_space_goes() -> None:
         ("<|eot_id|>", "control token in content"),
         ("[INST] hi [/INST]", "control token in content"),
         ("<<SYS>>", "control token in content"),
+        ("<｜User｜>hi", "control token in content"),
+        ("[TOOL_CALLS]", "control token in content"),
         ("good work!</s>", "control token in content"),
         ("<s>struck out</b>, x <| y |> z, a[INSTANCE]", None),
         ("bell \x07", "control character in content"),
-        ("\x0cxyz", "control character in content"),
+        ("\x0cXyz", "control character in content"),
         ("half a pair \ud83d", "unpaired surrogate in content"),
     ],
 )
@@ -94,6 +53,45 @@ def test_pairs_with_empty_or_equal_answers_are_refused_with_the_reason() -> None
     assert kept.chosen == r"\frac{1}{2}"
 
 
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "reason"),
+    [
+        ("\u200b\ufeff", "no", "empty answer"),
+        ("no", " \u2060 \u00ad\u200e", "empty answer"),
+        ("\u3164", "no", "empty answer"),
+        ("caf\u00e9", "cafe\u0301", "identical answers"),
+        ("the same", "the\u200b same", "identical answers"),
+        ("\ufeffthe same", "the same", "identical answers"),
+        ("the same\u200e", "the same", "identical answers"),
+        ("null", "no", "placeholder instead of an answer"),
+        ("yes", "NaN", "placeholder instead of an answer"),
+        ("N/A", "no", "placeholder instead of an answer"),
+        ("yes", "#REF!", "placeholder instead of an answer"),
+        ("[object Object]", "no", "placeholder instead of an answer"),
+        ("\u200b", "\u200b", "empty answer"),
+    ],
+)
+def test_what_a_reader_does_not_see_makes_no_answer_and_no_difference(chosen: str, rejected: str, reason: str) -> None:
+    assert pair(chosen, rejected) == reason
+
+
+@pytest.mark.parametrize(
+    "answer", ["None", "undefined", "The pointer is null.", "zero \u200d joined", "\u0967\u094d\u0937"]
+)
+def test_words_that_answer_and_text_with_joiners_stay_as_they_are(answer: str) -> None:
+    kept = pair(answer, "no")
+    assert isinstance(kept, PreferenceRow)
+    assert kept.chosen == answer
+
+
+def test_a_question_that_nobody_sees_is_refused() -> None:
+    assert finish("dpo", "s", Draft("w", "", {"prompt": "\u200b", "chosen": "a", "rejected": "b"})) == "empty question"
+    assert (
+        finish("mcq", "s", Draft("w", "", {"question": " ", "choices": ["a", "b"], "answer": "A"})) == "empty question"
+    )
+    assert finish("corpus", "s", Draft("w", "", {"text": "\ufeff"})) == "empty answer"
+
+
 def test_the_same_prompt_has_the_same_question_id() -> None:
     ids = set()
     for prompt in ("What is \\frac{1}{2}?", "what is \frac{1}{2}", "Question: What is \\frac{1}{2}?"):
@@ -106,7 +104,7 @@ def test_the_same_prompt_has_the_same_question_id() -> None:
 
 def test_a_conversation_with_an_empty_turn_is_refused() -> None:
     messages = [{"role": "user", "content": " "}, {"role": "assistant", "content": "a"}]
-    assert finish("sft", "s", Draft("row 1", "", {"messages": messages})) == "empty answer"
+    assert finish("sft", "s", Draft("row 1", "", {"messages": messages})) == "empty turn"
 
 
 def mcq(*choices: str, answer: str = "A") -> McqRow | str:
@@ -119,6 +117,33 @@ def test_an_ambiguous_or_empty_choice_is_refused_but_equal_wrong_ones_stay() -> 
     assert mcq("12", "4", "12") == "right choice occurs twice"
     assert mcq("12", "4", "...") == "empty choice"
     assert isinstance(mcq("12", "4", "4"), McqRow)
+    assert mcq("caf\u00e9", "tea", "cafe\u0301") == "right choice occurs twice"
+    assert mcq("12", "\u200b", "4") == "empty choice"
+    assert mcq("12", "#REF!") == "placeholder instead of a choice"
+
+
+def test_empty_choices_at_the_end_are_none_and_26_can_be_lettered() -> None:
+    kept = mcq("12", "4", "", " ")
+    assert isinstance(kept, McqRow)
+    assert kept.choices == ["12", "4"]
+    assert mcq("12", "4", "", answer="C") == "the answer is none of the options"
+    many = [str(number) for number in range(27)]
+    last = mcq(*many[:26], answer="Z")
+    assert isinstance(last, McqRow)
+    assert last.answer == "Z"
+    assert mcq(*many) == "more than 26 choices"
+
+
+def test_the_special_tokens_of_the_model_itself_are_refused() -> None:
+    own = special_tokens(["<s>", "<mask>", "[CLS]", "\n", ""])
+    assert refuse_text("is <s>struck</s> out", own) == "control token in content"
+    assert refuse_text("a [CLS] b", own) == "control token in content"
+    assert refuse_text("line\nbreak [SEP] <MASK>", own) is None
+    assert refuse_text("<s>struck") is None
+    assert special_tokens([]).search("") is None
+    row: dict[str, object] = {"prompt": "p?", "chosen": "a <mask>", "rejected": "b"}
+    assert finish("dpo", "s", Draft("w", "p?", row), own) == "control token in content"
+    assert isinstance(finish("dpo", "s", Draft("w", "p?", row)), PreferenceRow)
 
 
 def test_the_id_is_the_content_without_its_origin() -> None:

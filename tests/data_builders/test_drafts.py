@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +45,11 @@ def test_files_are_named_below_the_root_wherever_it_lies(tmp_path: Path) -> None
     whole = Options(path=f"{tmp_path}/*_test.csv")
     numbered = {"0/a_test.csv": tmp_path / "a_test.csv", "1/b_test.csv": tmp_path / "b_test.csv"}
     assert whole.named_files(Path("elsewhere")) == whole.named_files(tmp_path) == numbered
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.jsonl").touch()
+    folder = Options(path="none.jsonl", hub=str(tmp_path / "set"), revision=COMMIT)
+    assert folder.named_files(tmp_path) == {"hub/train.jsonl": tmp_path / "set" / "train.jsonl"}
+    assert Options(path="none.jsonl", hub="o/d", revision=COMMIT).named_files(tmp_path) == {}
 
 
 def test_the_hub_stands_in_only_where_there_is_no_file(tmp_path: Path) -> None:
@@ -80,16 +86,40 @@ def test_rows_of_the_hub_carry_its_name_and_revision(tmp_path: Path, monkeypatch
 
 
 def test_all_wrong_rows_are_named_and_none_is_lost_in_silence(tmp_path: Path) -> None:
-    wrong = [{"question": number} for number in range(30)]
+    wrong = [{"question": number} for number in range(100)]
     path = write_lines(tmp_path / "t.jsonl", {"question": "good"}, *wrong, {"prompt": "p"}, {"question": "late"})
     rows = read_lines(Options(path="t.jsonl"), make_context("sft", tmp_path), Plain, Nested)
     assert next(rows).line == Plain(question="good")
     with pytest.raises(UserError) as caught:
         next(rows)
-    assert len(caught.value.problems) == 20
-    assert str(caught.value.problems[0]) == (
-        f"{path}:2: question: Input should be a valid string\n  expected: an object of question, rating"
+    assert str(caught.value) == (
+        f"{path}:2: question: Input should be a valid string "
+        f"(100 times: also at {path}:3, {path}:4, …)\n  expected: an object of question, rating\n"
+        f"{path}:102: answers: Field required\n  expected: an object of prompt, answers"
     )
+
+
+def test_no_more_than_twenty_different_problems_are_told(tmp_path: Path) -> None:
+    write_lines(tmp_path / "t.jsonl", *({"question": "q", f"key{number}": 1} for number in range(30)))
+    with pytest.raises(UserError) as caught:
+        list(read_lines(Options(path="t.jsonl"), make_context("sft", tmp_path), Plain))
+    assert len(caught.value.problems) == 20
+
+
+def test_a_file_without_rows_is_named(tmp_path: Path) -> None:
+    said: list[str] = []
+    context = replace(make_context("sft", tmp_path), say=said.append)
+    (tmp_path / "1.jsonl").write_text("\n")
+    (tmp_path / "2.csv").write_text("question\n")
+    with pytest.raises(UserError) as caught:
+        list(read_lines(Options(path="*"), context, Plain))
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"{tmp_path}/{name}: no rows in it\n  expected: at least one row" for name in ("1.jsonl", "2.csv")
+    ]
+    assert said == []
+    write_lines(tmp_path / "3.jsonl", {"question": "q"})
+    assert len(list(read_lines(Options(path="*"), context, Plain))) == 1
+    assert said == [f"warning: {tmp_path}/{name}: no rows in it" for name in ("1.jsonl", "2.csv")]
 
 
 def test_syntax_errors_and_wrong_rows_are_reported_together(tmp_path: Path) -> None:

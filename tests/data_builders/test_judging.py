@@ -10,12 +10,15 @@ from data_builders.judging import (
     DISAGREES,
     NEITHER,
     TIE,
+    UNSTATED,
+    JudgeWatch,
     Ranking,
     by_gold,
     combine,
-    contradicts_gold,
     judge_statistics,
+    neither_is_right,
 )
+from stemma.errors import StageFailed
 
 
 def ranking(overall: str, mark: str = "AB", **marks: str) -> Ranking:
@@ -85,11 +88,24 @@ def test_two_answers_that_are_wrong_in_both_orders_make_no_pair() -> None:
     assert combine(ranking("A", correctness="None"), ranking("B", correctness="B")).winner == "A"
 
 
-def test_no_verdict_may_stand_against_the_gold_answer() -> None:
-    assert contradicts_gold("B", True, None)  # the clear right answer lost to one that decides for nothing
-    assert contradicts_gold("A", False, None)
-    assert not contradicts_gold("A", True, None)
-    assert not any(contradicts_gold(winner, right, right) for winner in ("A", "B") for right in (True, None))
+def test_only_an_answer_that_states_the_gold_one_can_be_chosen() -> None:
+    assert neither_is_right(False, False) == NEITHER
+    assert {neither_is_right(None, other) for other in (None, False)} == {UNSTATED}
+    assert {neither_is_right(True, other) for other in (True, None, False)} == {None}
+
+
+def test_a_judge_without_eyes_is_told_apart_from_a_fair_one() -> None:
+    watch = JudgeWatch()
+    for _ in range(9):
+        watch.see(ranking("A"), ranking("A"))
+    watch.see(ranking("A"), ranking("B"))  # 20 verdicts, one unlike the others
+    for _ in range(100):
+        watch.see(ranking("A"), ranking("A"))
+    blind = JudgeWatch()
+    for _ in range(9):
+        blind.see(ranking("tie"), ranking("tie"))
+    with pytest.raises(StageFailed, match="all 20 verdicts are `a tie`"):
+        blind.see(ranking("tie"), ranking("tie"))
 
 
 def test_statistics_show_how_pairs_were_decided_and_the_judge_s_bias() -> None:

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from data_builders.drafts import Draft, Drop, Message
 from data_builders.judging import CRITERIA, Ties
-from data_builders.pairing import Task, pair_job
+from data_builders.pairing import Task, pair_jobs
 from data_builders.scripted.faults import Faults, Json
+from stemma.errors import StageFailed
 from tests.data_builders.chats import answering, tagged
 
 RIGHT, ALSO_RIGHT, WRONG, ALSO_WRONG = "2 + 2 = 4", "It is 4, as two and two are four.", "2 + 2 = 5", "2 + 2 = 6"
@@ -57,7 +59,7 @@ class Chat:
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Draft | Drop]:
     def run(answer: Callable[[Json], str], ties: Ties = "drop", faults: Faults | None = None) -> Draft | Drop:
         with answering(answer, tmp_path, monkeypatch, faults) as (generate, _):
-            [made] = generate([pair_job(TASK, 42, ties)])
+            [made] = generate(pair_jobs([TASK], 42, ties))
         return made
 
     return run
@@ -109,7 +111,6 @@ def test_a_judge_that_prefers_a_place_makes_a_pair_only_where_the_recipe_says_so
         ((WRONG, ALSO_WRONG), prefer(WRONG), "neither answer is correct"),
         ((RIGHT, ALSO_RIGHT), lambda *_: "tie", "tie"),
         ((RIGHT, UNCLEAR), prefer(UNCLEAR), "judge contradicts the gold answer"),
-        ((UNCLEAR, WRONG), prefer(WRONG), "judge contradicts the gold answer"),
     ],
 )
 def test_what_makes_no_pair(
@@ -121,10 +122,49 @@ def test_what_makes_no_pair(
     assert made.row["question"] == TASK.prompt
 
 
-def test_unclear_answers_are_no_pair_when_the_judge_finds_both_wrong(make: Callable[..., Draft | Drop]) -> None:
-    made = make(Chat((UNCLEAR, ALSO_UNCLEAR), prefer(UNCLEAR), correctness="None"))
+@pytest.mark.parametrize("answers", [(UNCLEAR, ALSO_UNCLEAR), (UNCLEAR, WRONG), (WRONG, UNCLEAR)])
+def test_an_answer_that_states_no_gold_is_never_chosen_nor_judged(
+    answers: tuple[str, str], make: Callable[..., Draft | Drop]
+) -> None:
+    chat = Chat(answers, prefer(UNCLEAR))
+    made = make(chat)
+    assert isinstance(made, Drop)
+    assert made.reason == "neither answer states the gold answer"
+    assert chat.ranked == []
+
+
+def test_answers_are_no_pair_when_the_judge_finds_both_wrong(make: Callable[..., Draft | Drop]) -> None:
+    made = make(Chat((RIGHT, ALSO_RIGHT), prefer(RIGHT), correctness="None"))
     assert isinstance(made, Drop)
     assert made.reason == "neither answer is correct"
+
+
+def test_a_refusal_in_prose_is_a_refusal(make: Callable[..., Draft | Drop]) -> None:
+    sorry = "I’m sorry, but I can’t assist with that request."
+    made = make(lambda _body: sorry)
+    assert isinstance(made, Drop)
+    assert made.reason == "reply refused"
+
+
+def test_a_judge_that_never_reads_is_stopped_before_all_is_paid_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {f"What is {n} + 0?": iter((f"{n}", f"It is {n}.")) for n in range(100)}
+    tasks = [
+        replace(TASK, prompt=asked, question=asked, chat=(Message("user", asked),), is_right=lambda _: True)
+        for asked in answers
+    ]
+
+    def answer(body: Json) -> str:
+        if tagged(body, "answer_a") is not None:
+            return ranked("A")
+        return next(answers[body["messages"][-1]["content"]])
+
+    with answering(answer, tmp_path, monkeypatch) as (generate, server):
+        with pytest.raises(StageFailed, match=r"the judge is of no use: all 2\d verdicts are `answer A`, whichever"):
+            generate(pair_jobs(tasks, 42, "drop"))
+        asked = server.record.billed.total()
+    assert asked < 400, "two hundred answers and two hundred rankings would have been all"
 
 
 def test_the_right_answer_may_beat_an_unclear_one(make: Callable[..., Draft | Drop]) -> None:

@@ -26,6 +26,7 @@ from stemma.rows import Dropped, McqRow, PreferenceRow, SftRow
 from stemma.runs import Run, digest_of, files_under
 from stemma.stages import Work
 from tests.data_builders.small_recipe import make_recipe, make_work, write_lines
+from tests.models import tiny_model
 
 TINY: dict[str, Any] = {
     "decontaminate": {"mode": "drop"},
@@ -229,9 +230,36 @@ def test_a_training_question_with_eaten_backslashes_is_still_recognised(tmp_path
         run(work)
 
 
-def test_an_empty_file_is_an_empty_set(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.dpo: no training row is left\n"):
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"pairs\.jsonl: no rows in it\n  expected: at least one row"):
         run(make_pairs_work(tmp_path))
+
+
+def test_the_special_tokens_of_a_model_that_is_here_are_refused_and_changing_them_makes_the_data_stale(
+    tmp_path: Path,
+) -> None:
+    answers = [f"a {n}" + " <mask>" * (n < 3) for n in range(9)]
+    work = make_pairs_work(
+        tmp_path, *({"prompt": f"why {a}", "chosen": a, "rejected": "b"} for a in answers), use="train"
+    )
+    assert run(work).counts["sources"]["dpo: preference_jsonl pairs.jsonl"]["dropped"] == {}
+    known = {"base_model": str(tiny_model()), "path": ROOT / "recipes" / "small.yml"}
+    recipe = work.recipe.model_copy(update=known)
+    result = run(replace(work, recipe=recipe))
+    source = result.counts["sources"]["dpo: preference_jsonl pairs.jsonl"]
+    assert source["dropped"] == {"control token in content": 3}
+    assert result.facts["special_tokens"] == "of common families and the model's own"
+    assert recipe.files("data")["tokenizer"] == tiny_model() / "tokenizer.json"
+    assert "tokenizer" not in work.recipe.files("data")
+
+
+def test_a_missing_key_is_told_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEST_KEY", raising=False)
+    missing = {"sources": [{"source": "gsm8k", "path": "none.jsonl"}]}
+    against = {"against": [{"source": "mcq_jsonl", "path": "none.jsonl"}]}
+    work = make_work(tmp_path, {**GENERATED, "sft": missing, "decontaminate": against})
+    with pytest.raises(UserError, match=r"environment variable TEST_KEY: not set"):
+        run(work)
 
 
 def test_a_malformed_line_stops_the_stage_with_file_and_line(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from data_builders.drafts import Draft, Kind, Placed
 from data_builders.split import (
     bare,
+    cased,
     choices_of,
     choose_part,
     frozen_clusters,
@@ -35,8 +36,15 @@ def placed(kind: Kind, part: Split, cluster: str, fixed: bool = False) -> Placed
         ("Question: Pick one.\n\nOptions:\nA. x\nB. y\n\nAnswer:", "pick one"),
         ("Janet’s ducks lay 1,000 eggs.", "janet s ducks lay 1000 eggs"),
         ("A two-sided test", "a two sided test"),
-        ("f(x) = x^2 − 1.5", "f x = x ^ 2 - 1.5"),
-        ("$\\frac{1}{2}$", "$ \\ frac 1 2 $"),
+        ("f(x) = x^2 − 1.5", "f ( x ) = x ^ 2 - 1.5"),
+        ("$\\frac{1}{2}$", "$ \\ frac { 1 } { 2 } $"),
+        ("How far (in metres) is it?", "how far in metres is it"),
+        ("a) first b) second", "a first b second"),
+        ("What a mess! Why?", "what a mess why"),
+        ("5! is what", "5 ! is what"),
+        ("the students' f''(x)", "the students f ′ ′ ( x )"),
+        ("Is 'A' right?", "is a right"),
+        ("[0, 1)", "[ 0 1 )"),
         ("Größe?", "grösse"),
     ],
 )
@@ -45,15 +53,39 @@ def test_a_key_forgets_case_space_and_punctuation_only(question: str, key: str) 
     assert question_key(key) == key
 
 
+def test_a_bracket_that_is_never_closed_costs_nothing() -> None:
+    assert question_key("(" + "word " * 5000 + "5").endswith("word 5")
+    assert question_key("(" * 2000 + "abcdefgh" * 500 + "5")[-1] == "5"
+
+
 def test_bare_takes_the_frame_off() -> None:
     assert bare("Question: Why?\n\nAnswer:") == "Why?"
     assert bare("Why? Answer: because") == "Why? Answer: because"
     assert question_key("Question: Why?\n\nOptions:\nA. x\nB. y") == "why"
 
 
-@pytest.mark.parametrize(("one", "other"), [("3 - 4", "3 + 4"), ("3.5", "35"), ("x < 1", "x > 1"), ("6/2", "6*2")])
-def test_signs_and_decimal_points_tell_questions_apart(one: str, other: str) -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("3 - 4", "3 + 4"), ("3.5", "35"), ("x < 1", "x > 1"), ("6/2", "6*2"),
+        ("2*(3+4)", "2*3+4"), ("5!", "5"), ("n!", "n"), ("(n+1)!", "(n+1)"), ("f'(3)", "f(3)"), ("y''", "y'"),
+        ("कि", "की"), ("log(2)x", "log(2x)"), ("x_{1}2", "x_{12}"),
+    ],
+)  # fmt: skip
+def test_signs_brackets_and_marks_tell_questions_apart(one: str, other: str) -> None:
     assert question_key(one) != question_key(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("the mass of CO", ("CO",)), ("Co is a metal", ()), ("a mW is not a MW", ("mW", "MW")),
+        ("pH of NaCl", ("pH", "NaCl")),
+        ("A body of mass M", ("M",)), ("WHAT IS CO?", ()), ("What is it?", ()),
+    ],
+)  # fmt: skip
+def test_words_whose_case_means_something(text: str, words: tuple[str, ...]) -> None:
+    assert cased(text) == words
 
 
 def test_the_part_is_the_seeded_hash_against_the_shares() -> None:

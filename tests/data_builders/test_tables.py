@@ -14,7 +14,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from data_builders.tables import CSV, CsvForm, Found, HubSet, read_hub, read_table
+from data_builders.json_rows import Found
+from data_builders.tables import CSV, CsvForm, HubSet, read_hub, read_table
 from stemma import ROOT
 from stemma.errors import Problem, UserError
 
@@ -49,7 +50,10 @@ def test_json_lines_keep_their_numbers_and_a_bad_line_hides_no_other(tmp_path: P
 def test_an_array_of_objects_is_told_from_lines_whatever_the_name(tmp_path: Path) -> None:
     array = '\ufeff[\n  {"a": "x, ]",\n   "b": [1, {}]},\n  {"a": "\\ud83d"}\n]\n'
     assert read(tmp_path / "t.json", array) == [(":2", {"a": "x, ]", "b": [1, {}]}), (":4", {"a": "\ud83d"})]
-    assert read(tmp_path / "t.jsonl", '[{"a": 1}, {"a": 2}]') == [(":1", {"a": 1}), (":1", {"a": 2})]
+    assert read(tmp_path / "t.jsonl", '[{"a": 1}, {"a": 2}]') == [
+        (":1 row 1", {"a": 1}),
+        (":1 row 2", {"a": 2}),
+    ]
     assert read(tmp_path / "t.json", '{"a": 1}\n{"a": 2}\n') == [(":1", {"a": 1}), (":2", {"a": 2})]
     assert read(tmp_path / "t.json", " [ ] ") == []
     assert read(tmp_path / "t.json", "") == []
@@ -92,6 +96,11 @@ def test_csv_has_a_header_or_is_given_one_and_values_may_span_lines(tmp_path: Pa
     assert read(tmp_path / "t.tsv", "x\ty\na\tb, c\n") == [(":2", {"x": "a", "y": "b, c"})]
 
 
+def test_a_csv_value_may_be_long(tmp_path: Path) -> None:
+    long = "x" * 200_000
+    assert read(tmp_path / "t.csv", f'q,a\n"{long}",1\n') == [(":2", {"q": long, "a": "1"})]
+
+
 def test_malformed_csv_is_named_by_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     assert problems(read(path, "q,a\nx\ny,1\nz,1,2\n")) == [
@@ -101,6 +110,7 @@ def test_malformed_csv_is_named_by_line(tmp_path: Path) -> None:
     assert problems(read(path, 'q,a\n"x,1\n')) == [
         f'{path}:2: not valid CSV (unexpected end of data)\n  expected: quotes in pairs: "a ""b"" c"'
     ]
+    assert problems(read(path, 'q,a\nz,1\n"x,1\ny,2\n'))[0].startswith(f"{path}:3: not valid CSV ")
     assert problems(read(path, b"q,a\nx,\xfc\n"))[0].startswith(f"{path}:2: not UTF-8: byte 0xfc\n")
     assert problems(read(path, "q,q\nx,y\n"))[0].startswith(
         f"{path}:1: columns q, q\n  expected: a name of its own for each"

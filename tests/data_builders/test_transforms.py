@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-import random
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from data_builders.drafts import ROW_MODELS, Draft, Kind, Placed
-from data_builders.split import Sieved, question_key
 from data_builders.transforms import (
     cap_per_question,
     chosen_and_rejected,
     drop_conflicts,
-    drop_near_copies,
     drop_short,
     length_balance,
     mix,
@@ -20,37 +16,10 @@ from data_builders.transforms import (
     permute_choices,
     sample,
 )
-from stemma.rows import McqRow, PreferenceRow, Split
+from stemma.rows import McqRow, PreferenceRow
+from tests.data_builders.placed_rows import accounted, mcq, pair, placed, sft, texts
 
 OPTIONS = "\n\nOptions:\nA. {}\nB. {}"
-
-
-def placed(kind: Kind, asked: str, part: Split = "train", batch: str = "b", **row: Any) -> Placed:
-    made = ROW_MODELS[kind].model_validate({"id": f"{kind} {asked} {row}", "source": "s", **row})
-    key = question_key(asked)
-    return Placed(batch, kind, part, key, key, False, Draft("row 1", asked, {}), made)
-
-
-def pair(question: str, chosen: str, rejected: str, part: Split = "train", batch: str = "b") -> Placed:
-    row = {"question_id": "q", "prompt": question, "chosen": chosen, "rejected": rejected}
-    return placed("dpo", question, part, batch, **row)
-
-
-def mcq(question: str, *choices: str, answer: str = "A", **row: Any) -> Placed:
-    return placed("mcq", question, question=question, choices=list(choices), answer=answer, **row)
-
-
-def sft(question: str, answer: str) -> Placed:
-    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return placed("sft", question, messages=messages)
-
-
-def texts(sieved: Sieved) -> list[str]:
-    return [row.row.chosen for row in sieved[0] if isinstance(row.row, PreferenceRow)]
-
-
-def accounted(rows: list[Placed], sieved: Sieved) -> bool:
-    return Counter(map(id, rows)) == Counter(map(id, [*sieved[0], *(row for row, _ in sieved[1])]))
 
 
 def test_a_pair_needs_two_long_answers_and_a_conversation_one() -> None:
@@ -66,20 +35,34 @@ def test_a_pair_needs_two_long_answers_and_a_conversation_one() -> None:
 
 def test_a_question_keeps_so_many_rows_whatever_their_order() -> None:
     rows = [pair(question, f"c{n}", "r") for question in ("q", "p") for n in range(9)] + [pair("s", "c", "r")]
-    once = cap_per_question(rows, {"train": 4}, 42)
+    once = cap_per_question(rows, {"b": {"train": 4}}, 42)
     assert Counter(row.key for row in once[0]) == {"q": 4, "p": 4, "s": 1}
     assert accounted(rows, once)
-    assert set(texts(once)) == set(texts(cap_per_question(rows[::-1], {"train": 4}, 42)))
-    assert texts(once) != texts(cap_per_question(rows, {"train": 4}, 43))
+    assert set(texts(once)) == set(texts(cap_per_question(rows[::-1], {"b": {"train": 4}}, 42)))
+    assert texts(once) != texts(cap_per_question(rows, {"b": {"train": 4}}, 43))
     assert {reason for _, reason in once[1]} == {"more rows of its question than max_per_question"}
+
+
+def test_a_cap_counts_the_rows_of_all_sources_of_the_set() -> None:
+    rows = [pair("q", f"c{n}", "r", batch=name) for n, name in enumerate("aaabbbuu")]
+    once = cap_per_question(rows, {"a": {"train": 4}, "b": {"train": 4}}, 42)
+    kept = Counter(row.batch for row in once[0])
+    assert kept["u"] == 2  # not capped, and counted first
+    assert kept["a"] + kept["b"] == 2
+    assert accounted(rows, once)
+    mixed = Counter(row.batch for row in cap_per_question(rows, {"a": {"train": 3}, "b": {"train": 5}}, 42)[0])
+    assert mixed["u"] == 2
+    assert mixed["a"] <= 1
+    assert mixed["a"] + mixed["b"] == 3
+    assert len(cap_per_question(rows, {"a": {"train": 1}}, 42)[0]) == 5  # b and u fill it
 
 
 def test_other_options_make_another_question_and_other_parts_are_not_capped() -> None:
     rows = [pair("Which is true?" + OPTIONS.format(n, "x"), "c", "r") for n in "abc"]
-    assert cap_per_question(rows, {"train": 1}, 42) == (rows, [])
+    assert cap_per_question(rows, {"b": {"train": 1}}, 42) == (rows, [])
     swapped = [pair("Which is true?" + OPTIONS.format(*two), "c", "r") for two in ("ax", "xa")]
-    assert len(cap_per_question(swapped, {"train": 1}, 42)[0]) == 1
-    assert cap_per_question(swapped, {"test": 1}, 42) == (swapped, [])
+    assert len(cap_per_question(swapped, {"b": {"train": 1}}, 42)[0]) == 1
+    assert cap_per_question(swapped, {"b": {"test": 1}}, 42) == (swapped, [])
 
 
 def test_a_sample_is_a_count_or_a_share_of_a_part() -> None:
@@ -116,6 +99,18 @@ def test_a_short_source_gives_all_and_the_others_share_the_rest(
     assert mix_counts(available, weights, total) == taken
 
 
+@pytest.mark.parametrize(
+    ("chosen", "rejected"),
+    [("CO", "Co"), ("5 mW", "5 MW"), ("if x:\n    y = 1\n    z = 2", "if x:\n    y = 1\nz = 2")],
+)
+@pytest.mark.parametrize("rule", ["contradictions", "any"])
+def test_answers_that_differ_in_case_or_indentation_contradict_nobody(chosen: str, rejected: str, rule: Any) -> None:
+    rows = [pair("q", chosen, rejected), pair("q", "something else", "nothing")]
+    assert drop_conflicts(rows, rule) == (rows, [])
+    turned = [*rows, pair("q", rejected, chosen)]
+    assert [row for row, _ in drop_conflicts(turned, rule)[1]] == [rows[0], turned[2]]
+
+
 PAIRS = [pair("q", "x", "y"), pair("q", " Y ", "X"), pair("q", "z", "x"), pair("q", "v", "w"), pair("p", "y", "x")]
 
 
@@ -143,39 +138,13 @@ def test_the_same_choices_with_two_right_ones_go() -> None:
     assert dropped == [(row, "conflicting right answers") for row in rows[:2]]
 
 
-LONG = "The force is the mass times the acceleration, so a body of 2 kg that gains 3 m/s each second feels 6 N."
-
-
-def test_near_copies_of_one_question_go_but_other_numbers_stay() -> None:
+def test_questions_whose_words_differ_in_case_have_their_own_right_answers() -> None:
     rows = [
-        pair("q", LONG, "no"), pair("q", LONG.replace("feels", "feel"), "no"), pair("q", LONG.replace("6", "7"), "no"),
-        pair("q", LONG, "an answer of its own"), pair("p", LONG, "no"), sft("q", LONG), sft("q", LONG + "."),
-        pair("q", LONG, "no", "test"),
+        mcq("How many atoms has CO?", "1", "2", answer="B"), mcq("How many atoms has Co?", "1", "2", answer="A"),
+        mcq("Is 5! above 100?", "yes", "no", answer="A"), mcq("Is 5 above 100?", "yes", "no", answer="B"),
+        mcq("2*(3+4) is", "14", "10", answer="A"), mcq("2*3+4 is", "14", "10", answer="B"),
     ]  # fmt: skip
-    kept, dropped = drop_near_copies(rows)
-    assert dropped == [(row, "near copy of another row") for row in (rows[1], rows[6])]
-    assert accounted(rows, (kept, dropped))
-
-
-def test_of_many_rows_of_one_question_the_nearest_are_compared() -> None:
-    """A copy differs in a few characters, so it stands beside its original by how both begin or by how both end."""
-    words = ["ab", "cd", "ef", "gh", "ij", "kl", "mn", "op", "qr", "st", "uv", "wx"]
-    chance = random.Random(0)
-    answers = [" ".join(chance.choices(words, k=40)) for _ in range(400)]
-    originals = [sft("q", answer) for answer in answers]
-    at_the_end, at_the_start = (sft("q", answers[7] + "."), sft("q", "So " + answers[8]))
-    in_the_middle = sft("q", answers[9][:60] + "z" + answers[9][60:])
-    copies = [at_the_end, at_the_start, in_the_middle]
-    assert [row for row, _ in drop_near_copies([*originals, *copies])[1]] == copies
-
-
-def test_near_copies_of_choice_questions_have_equal_choices_and_form() -> None:
-    stem = "Which force keeps the planets on their way around the sun, as Newton was the first to say"
-    rows = [
-        mcq(stem + "?", "x", "y"), mcq(stem, "y", "x", answer="B"), mcq(stem, "x", "z"),
-        mcq(stem, "x", "y", answer_as="explained", explanation="Because."),
-    ]  # fmt: skip
-    assert drop_near_copies(rows)[1] == [(rows[1], "near copy of another row")]
+    assert drop_conflicts(rows, "contradictions") == (rows, [])
 
 
 def choice_row(*choices: str, explanation: str = "", number: int = 0) -> McqRow:
@@ -224,6 +193,15 @@ def test_choices_that_only_look_like_it_are_shuffled(choice: str) -> None:
 def test_an_explanation_that_names_letters_holds_the_choices(explanation: str, moves: bool) -> None:
     row = choice_row("p", "q", "r", explanation=explanation)
     assert (permute_choices(row, 42) is not row) == moves
+
+
+def test_among_more_than_ten_choices_every_letter_may_name_one() -> None:
+    many = [f"c{number}" for number in range(12)]
+    for explanation, moves in (("(K) is wrong.", False), ("Option L fails.", False), ("c3 it is.", True)):
+        row = McqRow(id="m", source="s", question="q", choices=many, answer="A", explanation=explanation)
+        assert (permute_choices(row, 42) is not row) == moves
+    few = McqRow(id="m", source="s", question="q", choices=many[:4], answer="A", explanation="(K) is potassium.")
+    assert permute_choices(few, 42) is not few
 
 
 def test_length_balance_counts_words() -> None:

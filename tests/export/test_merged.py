@@ -45,7 +45,7 @@ def test_equal_weights_are_not_compared_again(work: Work, monkeypatch: pytest.Mo
 def test_another_dtype_is_compared(work: Work) -> None:
     section = work.recipe.export
     merge = section.merge.model_copy(update={"dtype": "bfloat16"})
-    recipe = work.recipe.model_copy(update={"export": section.model_copy(update={"merge": merge})})
+    recipe = work.recipe.model_copy(update={"exported_as": section.model_copy(update={"merge": merge})})
     half = Work(recipe, work.run, "export", _silent)
     kl, *_ = merge_gates(half, make_merged(half), TRIAL)
     assert kl.n == 4

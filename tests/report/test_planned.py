@@ -65,8 +65,8 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
     assert why["tokens"] == why["TFLOP of training"] == "sft: data; 4 characters a token, no tokenizer"
     assert [why[name] for name in ("trained weights", "optimizer steps", "seconds of training")] == [None] * 3
     stage, memory = evidence.plan.stages[-1], "memory of one process at most (resident memory)"
-    # Of a process without a GPU the interpreter and its engines count.
-    assert expected(evidence, stage).memory == stage.memory.total + PROCESS["training"]
+    # Of a process without a GPU the interpreter, its engines and the mapped weights count.
+    assert expected(evidence, stage).memory == stage.memory.total + PROCESS["training"] + 4 * stage.parameters
     # The files that `run_folder` wrote, and what the marker said.
     assert rows[memory][1] == "900 MB"
     assert rows["disk: adapter and merged model"][1] == "820 kB"
@@ -74,7 +74,7 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
     # in four bytes with an adapter of 2,048, merged in bf16, written as F16: 824 kB. Measured are 820, 410 and 415 kB.
     text = render(evidence, MARKDOWN)
     assert "\n| Recipe | Steps | Tokens | TFLOP | TFLOP/s | Seconds | Memory of a process | Disk | Dollars |\n" in text
-    assert re.search(r"\n\| toy, expected \| 5 \| 83 \| [\d.e-]+ \| – \| – \| [\d.]+ MB \| 824 kB \| 0 \|\n", text)
+    assert re.search(r"\n\| toy, expected \| 5 \| 83 \| [\d.e-]+ \| – \| – \| [\d.]+ GB \| 824 kB \| 0 \|\n", text)
     assert re.search(r"\n\| toy, measured \| 5 \| 27,000 \| .* \| 61.2 \| 900 MB \| 1.65 MB \| 0 \|\n", text)
 
 

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.gpu.__main__ import PARTS, TOTAL_SECONDS, Part, run
+import pytest
+
+from bench.gpu import __main__ as main
+from bench.gpu.__main__ import DPO, PEAK, SFT, SFT_PLAIN, TOTAL_SECONDS, Part, choose_parts, run
 from bench.gpu.device import said
 
 CPU = ["--device", "cpu"]
 
 
-def test_the_limits_leave_time_to_start_and_to_sum_up() -> None:
-    assert sum(part.seconds for part in PARTS) <= TOTAL_SECONDS <= 570
+@pytest.mark.parametrize("sft", [SFT, SFT_PLAIN])
+def test_the_limits_leave_time_to_start_and_to_sum_up(sft: tuple[Part, ...]) -> None:
+    assert sum(part.seconds for part in (PEAK, *sft, DPO)) <= TOTAL_SECONDS <= 8 * 60 - 15
+
+
+def test_where_axolotl_is_missing_a_plain_loop_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_parts() == ([PEAK, *SFT, DPO], [])
+    monkeypatch.setattr(main, "find_spec", lambda _name: None)
+    parts, lines = choose_parts()
+    assert parts == [PEAK, *SFT_PLAIN, DPO]
+    assert [line["name"] for line in said("\n".join(lines))] == ["stock", "fast"]
 
 
 def test_a_part_that_hangs_is_cut_and_keeps_its_figures(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_every_part_has_finite_figures(found: dict[str, Any]) -> None:
 
 
 def test_all_trainers_have_one_loss(found: dict[str, Any]) -> None:
-    apart = {name: figures["loss_from_trl"] for name, figures in found["dpo"].items()}
+    apart = {name: figures["loss_apart"] for name, figures in found["dpo"].items()}
     assert {name: value for name, value in apart.items() if value > 1e-5} == {}
     assert found["dpo"]["trl"]["loss"] != pytest.approx(math.log(2), abs=1e-6), "the adapter is not at its start"
 

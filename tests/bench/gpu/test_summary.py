@@ -18,7 +18,7 @@ def turn(name: str, pace: float, building: float = 10.0, **changes: Any) -> dict
         "logits": "bfloat16",
         "gc_seconds_a_step": 0.2,
     }  # fmt: skip
-    return found | changes
+    return found | ({"how": "its own trainer"} if name.startswith("ours") else {}) | changes
 
 
 SAID = [
@@ -38,7 +38,7 @@ def test_the_faster_turn_counts_and_the_reference_pass_is_shared_by_three_epochs
     assert best["ours"]["reference_seconds"] == 3, "its quickest making, 11 s, less TRL's, 8 s"
     assert best["ours"]["pairs_per_second_in_all"] == 120 / (120 / 60 + 3 / 3) == 40
     assert best["trl"]["pairs_per_second_in_all"] == 20
-    assert best["ours"]["loss_from_trl"] == pytest.approx(1e-7)
+    assert best["ours"]["loss_apart"] == pytest.approx(1e-7)
 
 
 def test_the_reports_run_by_hand() -> None:
@@ -77,3 +77,27 @@ def test_nothing_said_is_no_error() -> None:
     found = summarise([], CONTEXT, ["peak (ended with exit code 1)"], on_gpu=True)
     assert found["reports_run"]["floor_minutes"] is None
     assert "floor at the measured peak – min" in report(found, on_gpu=True)
+
+
+ABSENT = [
+    *({"part": "absent", "of": "dpo", "name": name, "modules": ["trl", "datasets"]} for name in ("stock", "trl")),
+    {"part": "absent", "of": "sft", "name": "fast", "modules": ["axolotl"]},
+]
+
+
+def test_what_is_not_installed_is_named_and_a_plain_loop_stands_in() -> None:
+    plain = turn("plain", 10, peak_gb=80.0, loss=0.25)
+    sft = {**SAID[-1], "name": "plain, own head", "tflops": 316.0}
+    found = summarise([SAID[0], *ABSENT, plain, turn("ours", 40, building=16.0), sft], CONTEXT, [], on_gpu=True)
+    assert [row[0] for row in found["goals"]][3] == "SFT, share of the matmul peak (plain, own head)"
+    assert [row[2:] for row in found["goals"]] == [
+        ("–", "stock is not installed"), ("–", "trl is not installed"), ("–", "trl is not installed"),
+        ("40 %", "missed"), ("21.7 min", "missed"),
+    ]  # fmt: skip
+    assert found["dpo"]["ours"]["reference_seconds"] == 6, "making ours, 16 s, less making the plain loop, 10 s"
+    assert found["dpo"]["ours"]["loss_apart"] == 0.25
+    text = report(found, on_gpu=True)
+    assert "| trl | not installed: trl, datasets | – | – | – | – | – | – | – |" in text
+    assert "| fast | not installed: axolotl | – | – | – | – | – |" in text
+    assert "`ours` is its own trainer. Against `plain`" in text
+    assert "pace 2.40 ×, peak memory 0.50 ×." in text  # 120 pairs in 3 s and a third of 6 s: 24 a second

@@ -40,6 +40,7 @@ def test_a_tally_is_written_into_the_manifest() -> None:
     tally.unusable = {"a": "reply empty", "b": "reply empty"}
     tally.count(Usage(10, 4, 3), 0.25)
     tally.count(Usage(1, 0, 1), 0.5)
+    tally.lose(0.125)
     assert tally.totals() == {
         "requests": 2,
         "from_ledger": 1,
@@ -50,4 +51,7 @@ def test_a_tally_is_written_into_the_manifest() -> None:
         "cached_tokens": 4,
         "output_tokens": 4,
         "cost_usd": 0.75,
+        "lost": 1,
+        "lost_usd_at_most": 0.125,
     }
+    assert str(tally).endswith("0.75 USD and at most 0.12 USD for 1 lost replies")

@@ -8,6 +8,7 @@ from data_builders.generator.exchange import (
     Answer,
     Usage,
     estimate_input,
+    is_refusal,
     output_limit,
     read_completion,
     refuse_row,
@@ -83,3 +84,39 @@ def test_a_requests_size_is_known_before_it_is_sent() -> None:
     assert output_limit(REQUEST) == 9
     assert output_limit({"max_completion_tokens": 7, "max_tokens": None}) == 7
     assert output_limit({"model": "m"}) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't assist with that request.",
+        "I’m sorry, I cannot help with that.",
+        "I am sorry, but I am unable to provide an explanation.",
+        "Sorry, I can't comply.",
+        "I cannot fulfill this request.",
+        "I won't be able to assist with this.",
+        "Unfortunately, I'm not able to answer that.",
+        "As an AI language model, I cannot solve this.",
+        "My apologies, but I must decline to answer.",
+    ],
+)
+def test_a_refusal_in_prose_is_one(text: str) -> None:
+    assert is_refusal(text)
+    assert Answer(text, None, "stop", "m", Usage(1, 0, 1)).problem() == "reply refused"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I cannot be right, since the sum of II and III is odd.",
+        "We cannot conclude that the series converges, so the answer is C.",
+        "The enzyme can't help the substrate bind. Answer: B",
+        "Sorry for the long derivation: the answer is 19.",
+        "I can answer this by symmetry: 4.",
+        "I will not only answer but also explain: 19.",
+        "19",
+        "Unfortunately the reaction cannot provide enough energy.",
+    ],
+)
+def test_an_answer_that_sounds_like_one_is_not(text: str) -> None:
+    assert not is_refusal(text)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,14 +33,35 @@ def test_every_round_is_counted_and_priced(tmp_path: Path) -> None:
     assert counted([ranked, ranked]) == [Draft("", "", {})] * 2  # the same asks twice: the same three requests
     # In: 8 characters are 2 tokens, a message 4 more. Out: 100 each.
     tokens_in, tokens_out = 6 + 6 + 5, 300
-    assert counted.totals() == {
+    totals = counted.totals()
+    at_most = totals.pop("cost_usd_at_most")
+    assert totals == {
         "requests": 3,
         "from_ledger": 0,
         "input_tokens": tokens_in,
         "output_tokens_at_most": tokens_out,
-        "cost_usd_at_most": round((tokens_in * 2 + tokens_out * 10) / 1_000_000 / 2, 6),
+        "cost_usd_about": round((tokens_in * 2 + tokens_out * 10) / 1_000_000 / 2, 6),
     }
+    # Each may be asked for `attempts` times, and a request is some 100 to 400 one-byte tokens with all its keys.
+    out = tokens_out * 10 / 1_000_000 / 2 * given.attempts
+    assert out + 3 * 100 * 2 / 1e6 / 2 * given.attempts < at_most < out + 3 * 900 * 2 / 1e6 / 2 * given.attempts
     assert list(tmp_path.iterdir()) == []
+
+
+async def judged(writer: Writer) -> Draft | Drop:
+    reply = await writer.ask(ask("12345678", 1))
+    assert reply.placeholder
+    await writer.ask(ask(reply.text, 2))
+    await writer.ask(replace(ask("1234", 3), in_reserve=True))
+    return Draft("", "", {})
+
+
+def test_a_judge_s_prompt_counts_with_the_longest_answer_and_reserves_apart(tmp_path: Path) -> None:
+    counted = forecast(settings("http://nowhere", prices=PRICES), tmp_path / "ledger.sqlite", 42)
+    counted([judged])
+    totals = counted.totals()
+    assert (totals["requests"], totals["output_tokens_at_most"]) == (2, 200)
+    assert totals["input_tokens"] == (2 + 4) + (100 + 4)  # the reply may have 100 tokens
 
 
 def test_what_the_ledger_holds_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

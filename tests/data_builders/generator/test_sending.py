@@ -184,6 +184,18 @@ def test_requests_that_may_have_been_billed_stay_reserved(tmp_path: Path) -> Non
     assert len(requests) == 2
 
 
+def test_what_may_have_been_billed_for_nothing_is_shown(tmp_path: Path) -> None:
+    count = itertools.count()
+
+    def lose_first(_: dict[str, Any]) -> loopback.Reply:
+        return (200, {}, b"lost") if next(count) == 0 else loopback.completion("19")
+
+    with loopback.serve(lose_first) as (base_url, _):
+        _, totals = generate(settings(base_url, prices=PRICES), tmp_path, [job("q")])
+    assert totals["lost"] == 1
+    assert totals["lost_usd_at_most"] > 100 * 10 / 1e6, "all 100 tokens of a reply may have been written"
+
+
 def test_earlier_jobs_go_first(tmp_path: Path) -> None:
     with loopback.serve(lambda _: loopback.completion("19")) as (base_url, requests):
         generate(settings(base_url, concurrency=1), tmp_path, [job(n, rounds=2) for n in range(3)])

@@ -46,7 +46,7 @@ def test_questions_with_a_picture_are_dropped_and_unknown_types_refused(tmp_path
     (tmp_path / "t.json").write_text(json.dumps([{**ROW, "Picture": "images/x.png"}, ROW]))
     items = read("sft", "theoremqa", tmp_path, "t.json")
     assert len(rows(items)) == 1
-    assert drops(items) == [("t.json:1", "needs its picture")]
+    assert drops(items) == [("t.json:1 row 1", "needs its picture")]
     (tmp_path / "t.json").write_text(json.dumps([{**ROW, "Answer_type": "matrix"}]))
     with pytest.raises(UserError, match="Answer_type: Input should be 'integer'"):
         read("sft", "theoremqa", tmp_path, "t.json")

@@ -1,0 +1,101 @@
+"""The choices of a multiple-choice question in the forms that tables hold them in, and which of them is right:
+
+["x", "y"]                                        a list, or a column each
+{"text": ["x", "y"], "label": ["1", "2"]}         ARC
+[{"label": "A", "text": "x"}, …]                  OpenBookQA
+{"A": "x", "B": "y"}                              MedQA
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from data_builders.columns import as_text, is_missing
+from stemma.rows import LETTERS
+
+AnswerIs = Literal["label", "text", "number", "index"]
+
+NONE_OF_THEM, NO_LIST = "the answer is none of the options", "choices are no list"
+TOO_MANY = f"more than {len(LETTERS)} choices"
+
+_TEXT, _LABEL = ("text", "content", "value", "option", "choice"), ("label", "key", "letter", "id")
+_HEAD = r"(?:\n|^|(?<=[.?!:;)\s]))\s*(?:(?:(?:answer )?(?:options|choices)|possible answers)\s*:?\s*)?"
+
+
+def read_choices(value: Any, path: str) -> tuple[list[str], list[str]] | None:
+    """(choices, their labels: empty where they have none of their own), or None where there is no list of them.
+
+    Raises NoText where a choice is no text. `path` names the column in it."""
+    found = _unfold(_parsed(value))
+    if found is None:
+        return None
+    choices, labels = found
+    texts = [as_text(choice, f"{path}[{place}]") for place, choice in enumerate(choices)]
+    while texts and not texts[-1]:  # a table of five columns holds questions of four choices too
+        texts.pop()
+    return texts, [as_text(label, path) for label in labels][: len(texts)]
+
+
+def find_answer(answer: str, choices: Sequence[str], labels: Sequence[str], answer_is: AnswerIs) -> int | None:
+    """Which choice is right, from 0; None: none of them."""
+    if answer_is == "text":
+        return choices.index(answer) if answer in choices else None
+    if answer_is == "label":
+        known = list(labels)[: len(choices)] if labels else list(LETTERS[: len(choices)])
+        if answer in known:
+            return known.index(answer)
+        bare, known = answer.strip("(). ").upper(), [label.strip("(). ").upper() for label in known]
+        return known.index(bare) if bare in known else None
+    number = answer.removesuffix(".0")  # whole numbers beside missing ones are stored as floats
+    place = int(number) - (answer_is == "number") if number.isdecimal() else -1
+    return place if 0 <= place < len(choices) else None
+
+
+def bare_stem(question: str, choices: Sequence[str]) -> str:
+    """A question without its options, where it lists these very ones at its end: they would be shown twice."""
+    for labels in (LETTERS, [str(number) for number in range(1, 100)]) if len(choices) > 1 else ():
+        listed = r"[\s,;]*".join(
+            rf"[(\[]?{label}\s*[).:\]]\s*{_spaced(choice)}" for label, choice in zip(labels, choices, strict=False)
+        )
+        if found := re.search(rf"{_HEAD}{listed}\s*(?:Answer\s*:?)?\s*$", question, re.IGNORECASE):
+            return question[: found.start()].rstrip() or question
+    return question
+
+
+def _spaced(choice: str) -> str:
+    """A pattern of the choice, however its blanks are written."""
+    return r"\s+".join(map(re.escape, choice.split()))
+
+
+def _unfold(value: Any) -> tuple[list[Any], list[Any]] | None:
+    if isinstance(value, dict):
+        text, label = _of(value, _TEXT), _of(value, _LABEL)
+        if isinstance(text, list):
+            return text, label if isinstance(label, list) else []
+        return list(value.values()), list(value)
+    if not isinstance(value, list):
+        return None
+    if value and all(isinstance(one, dict) and _of(one, _TEXT) is not None for one in value):
+        labels = [_of(one, _LABEL) for one in value]
+        return [_of(one, _TEXT) for one in value], [] if any(map(is_missing, labels)) else labels
+    return value, []
+
+
+def _of(value: dict[str, Any], keys: Sequence[str]) -> Any:
+    return next((value[key] for key in keys if key in value), None)
+
+
+def _parsed(value: Any) -> Any:
+    """A list or object that a CSV file holds as text."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+        return value
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(value.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return value

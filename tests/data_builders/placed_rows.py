@@ -1,0 +1,38 @@
+"""Rows as they flow through a build, made short for tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from data_builders.drafts import ROW_MODELS, Draft, Kind, Placed
+from data_builders.split import Sieved, question_key
+from stemma.rows import PreferenceRow, Split
+
+
+def placed(kind: Kind, asked: str, part: Split = "train", batch: str = "b", **row: Any) -> Placed:
+    made = ROW_MODELS[kind].model_validate({"id": f"{kind} {asked} {row}", "source": "s", **row})
+    key = question_key(asked)
+    return Placed(batch, kind, part, key, key, False, Draft("row 1", asked, {}), made)
+
+
+def pair(question: str, chosen: str, rejected: str, part: Split = "train", batch: str = "b") -> Placed:
+    row = {"question_id": "q", "prompt": question, "chosen": chosen, "rejected": rejected}
+    return placed("dpo", question, part, batch, **row)
+
+
+def mcq(question: str, *choices: str, answer: str = "A", **row: Any) -> Placed:
+    return placed("mcq", question, question=question, choices=list(choices), answer=answer, **row)
+
+
+def sft(question: str, answer: str) -> Placed:
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return placed("sft", question, messages=messages)
+
+
+def texts(sieved: Sieved) -> list[str]:
+    return [row.row.chosen for row in sieved[0] if isinstance(row.row, PreferenceRow)]
+
+
+def accounted(rows: list[Placed], sieved: Sieved) -> bool:
+    return Counter(map(id, rows)) == Counter(map(id, [*sieved[0], *(row for row, _ in sieved[1])]))
