@@ -18,15 +18,19 @@ from stemma.from_gguf.conversations import TURNS
 from stemma.from_gguf.header import read_gguf
 from stemma.from_gguf.proof import prove
 from stemma.jsonl import read_json, write_json
-from tests.families import TEMPLATES, make_family
+from tests.families import make_family
 
 pytestmark = pytest.mark.slow
-RECIPES = Path(__file__).parents[2] / "recipes" / "templates"
+FILES = Path(__file__).parents[2] / "recipes" / "templates"
+TEMPLATES = {
+    "gemma": "qa", "gemma2": "gemma", "gemma3_text": "gemma", "qwen2": "chatml", "qwen3": "chatml", "llama": "llama3",
+    "smollm2": "smollm2",
+}  # fmt: skip
 
 
 def make(folder: Path, kind: str, dtype: str) -> Path:
     """A family's folder with its recipe's template, as a GGUF."""
-    text = (RECIPES / f"{TEMPLATES[kind]}.jinja").read_text(encoding="utf-8")
+    text = (FILES / f"{TEMPLATES[kind]}.jinja").read_text(encoding="utf-8")
     config = read_json(make_family(folder / "origin", kind) / "tokenizer_config.json")
     write_json(folder / "origin" / "tokenizer_config.json", config | {"chat_template": text})
     convert(folder / "origin", folder / "model.gguf", dtype, {})
