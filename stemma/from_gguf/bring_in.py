@@ -11,7 +11,7 @@ from pathlib import Path
 from stemma.errors import Problem, UserError
 from stemma.from_gguf import BYTES, Convert, Import, Say
 from stemma.from_gguf.architectures import config_of, header_problems
-from stemma.from_gguf.card import file_sizes, origin_of, write_card
+from stemma.from_gguf.card import file_sizes, origin_of, template_name, write_card
 from stemma.from_gguf.checks import demand
 from stemma.from_gguf.header import Gguf, read_gguf
 from stemma.from_gguf.tokenizer_files import tokenizer_problems
@@ -53,7 +53,8 @@ def _is_there(order: Import) -> bool:
     """Whether the folder is this very import of this very file, its files as large as they were written."""
     try:
         origin = read_json(order.target / PROVENANCE)
-        asked = {"sha256": digest_of(order.source), "dtype": order.dtype}
+        asked = {"sha256": digest_of(order.source), "dtype": order.dtype, "template": template_name(order)}
+        asked |= {"licence": order.licence} if order.licence else {}
         return asked.items() <= origin.items() and origin["files"] == file_sizes(order.target)
     except (OSError, UserError, KeyError, AttributeError):
         return False

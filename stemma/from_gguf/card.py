@@ -50,7 +50,7 @@ def origin_of(order: Import, gguf: Gguf) -> dict[str, Any]:
         "bytes": order.source.stat().st_size,
         "sha256": digest_of(order.source),
         "licence": order.licence or gguf.fields.get("general.license", "unknown"),
-        "template": order.template.name if order.template else "from the header",
+        "template": template_name(order),
         "header": {k: v for k, v in gguf.fields.items() if k.startswith("general.")},
         "stored_as": gguf.kinds(),
         "weights": gguf.weights(),
@@ -59,6 +59,10 @@ def origin_of(order: Import, gguf: Gguf) -> dict[str, Any]:
         "llama-cpp-python": version("llama-cpp-python"),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def template_name(order: Import) -> str:
+    return order.template.name if order.template else "the header's"
 
 
 def file_sizes(folder: Path) -> dict[str, int]:

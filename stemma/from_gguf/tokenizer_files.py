@@ -26,12 +26,15 @@ def tokenizer_problems(gguf: Gguf) -> list[Problem]:
     if not model or not gguf.tokenizer("tokens"):
         hint = "take a GGUF that was converted from the whole model folder"
         return [Problem(where, "no tokenizer in its header", "tokenizer.ggml.model and .tokens", hint)]
-    if model == "gpt2" and pre in BYTE_PAIRS:
-        return []
-    if model == "llama" and gguf.tokenizer("scores"):
-        return []
+    blank = gguf.tokenizer("add_space_prefix") is not False
+    if (model == "gpt2" and pre in BYTE_PAIRS) or (model == "llama" and not blank):
+        needed = ("token_type", "merges") if model == "gpt2" else ("token_type", "scores")
+        missing = [key for key in needed if not gguf.tokenizer(key)]
+        return [Problem(where, f"no `tokenizer.ggml.{key}` in its header", "a whole header") for key in missing]
     found = f"tokenizer `{model}`" + (f", cut as `{pre}`" if pre else "")
-    expected = f"`gpt2` cut as one of {', '.join(BYTE_PAIRS)}, or `llama` (SentencePiece)"
+    if model == "llama" and blank:
+        found = "a SentencePiece tokenizer that puts a blank in front of every text, as Llama 2's"
+    expected = f"`gpt2` cut as one of {', '.join(BYTE_PAIRS)}, or Gemma's SentencePiece"
     return [Problem(where, found, expected)]
 
 

@@ -81,6 +81,11 @@ def test_cut_off_anywhere(tmp_path: Path, place: Path, capsys: Say) -> None:
             {"tokenizer.ggml.model": "bert"},
             "tokenizer `bert`, cut as `smollm`\n  expected: `gpt2` cut as one",
         ),
+        (
+            {"tokenizer.ggml.model": "llama", "tokenizer.ggml.scores": [0.5]},
+            "a SentencePiece tokenizer that puts a blank in front of every text, as Llama 2's\n",
+        ),
+        ({"tokenizer.ggml.merges": None}, "no `tokenizer.ggml.merges` in its header\n  expected: a whole header"),
         ({"tokenizer.ggml.pre": "falcon"}, "tokenizer `gpt2`, cut as `falcon`\n"),
         (
             {"tokenizer.chat_template": None},

@@ -18,15 +18,19 @@ from stemma.from_gguf.conversations import TURNS
 from stemma.from_gguf.header import read_gguf
 from stemma.from_gguf.proof import prove
 from stemma.jsonl import read_json, write_json
-from tests.families import TEMPLATES, make_family
+from tests.families import make_family
 
 pytestmark = pytest.mark.slow
-RECIPES = Path(__file__).parents[2] / "recipes" / "templates"
+FILES = Path(__file__).parents[2] / "recipes" / "templates"
+TEMPLATES = {
+    "gemma": "qa", "gemma2": "gemma", "gemma3_text": "gemma", "qwen2": "chatml", "qwen3": "chatml", "llama": "llama3",
+    "smollm2": "smollm2",
+}  # fmt: skip
 
 
 def make(folder: Path, kind: str, dtype: str) -> Path:
     """A family's folder with its recipe's template, as a GGUF."""
-    text = (RECIPES / f"{TEMPLATES[kind]}.jinja").read_text(encoding="utf-8")
+    text = (FILES / f"{TEMPLATES[kind]}.jinja").read_text(encoding="utf-8")
     config = read_json(make_family(folder / "origin", kind) / "tokenizer_config.json")
     write_json(folder / "origin" / "tokenizer_config.json", config | {"chat_template": text})
     convert(folder / "origin", folder / "model.gguf", dtype, {})
@@ -55,6 +59,16 @@ def test_there_and_back(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture
             assert one == other
     for name in ("bos_token_id", "eos_token_id", "chat_template"):
         assert getattr(ours, name) == getattr(theirs, name)
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("gemma", "bfloat16"), ("gemma2", "float16"), ("qwen3", "float16")])
+def test_rounded(kind: str, dtype: str, tmp_path: Path) -> None:
+    source = make(tmp_path, kind, "F32")
+    assert main(["import", str(source), str(tmp_path / "back"), "--dtype", dtype]) == 0
+    origin, back = weights(tmp_path / "origin"), weights(tmp_path / "back")
+    for name, tensor in origin.items():
+        if "norm" not in name:
+            assert torch.equal(back[name], tensor.to(getattr(torch, dtype)))
 
 
 def test_again_is_up_to_date_and_another_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
