@@ -1,8 +1,8 @@
 """How many threads compute, and how they wait for one another: so that other work on the machine does not stop them.
 
 OpenMP's threads spin while they wait (libgomp, which torch and llama.cpp link, 300,000 times). Beside other work a
-thread then burns the time that the one it waits for needs: on two cores beside four processes a training step took 35 times as long as with
-threads that sleep (`python -m bench.busy`).
+thread then burns the time that the one it waits for needs: on two cores beside four processes a training step took 35
+times as long as with threads that sleep (`python -m bench.busy`).
 """
 
 from __future__ import annotations
