@@ -14,6 +14,9 @@ NUMBER = re.compile(
     r"-?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?:/[1-9]\d*)?"
 )
 WORD = re.compile(r"[^\W_]+")
+MOST = 1000
+"""Digits that are read of a number, and powers of ten: a model that repeats itself writes 1e99999999, which would be a
+hundred million digits, and runs of digits longer than Python reads."""
 
 
 def is_right(reply: str, gold: str) -> bool:
@@ -31,7 +34,13 @@ def is_right(reply: str, gold: str) -> bool:
 def numbers(text: str) -> list[Fraction]:
     """The numbers of a text, exactly: 1,234.50 and 3e-4 and 2/3 are one each; "5-3" holds 5 and 3."""
     parts = [match.replace(",", "").partition("/") for match in NUMBER.findall(text)]
-    return [Fraction(numerator) / Fraction(denominator or "1") for numerator, _, denominator in parts]
+    return [_read(numerator) / _read(denominator or "1") for numerator, _, denominator in parts]
+
+
+def _read(text: str) -> Fraction:
+    """One number without its commas; no gold answer is beyond MOST, so one that is there equals none."""
+    mantissa, _, power = text.lower().partition("e")
+    return Fraction(mantissa[:MOST]) * Fraction(10) ** max(-MOST, min(MOST, int(power[:MOST] or "0")))
 
 
 def words(text: str) -> list[str]:

@@ -39,3 +39,12 @@ def test_is_right(reply: str, gold: str, right: bool) -> None:
 
 def test_numbers() -> None:
     assert numbers("x2 costs 1,000, v1.5, 2.5. and 1/4; 7/0") == [1000, Fraction(5, 2), Fraction(1, 4), 7, 0]
+
+
+@pytest.mark.parametrize(
+    "reply", ["1e99999999", "1e-99999999", "1" * 9000, "." + "1" * 9000, "1/" + "1" * 9000, "1e" + "9" * 9000]
+)
+def test_a_reply_without_end_is_wrong_at_once(reply: str) -> None:
+    """10 to the 99,999,999 takes minutes to compute, and Python reads no more than 4,300 digits."""
+    assert is_right(reply, "3") is False
+    assert is_right(f"{reply} is 3", "3") is True
