@@ -29,7 +29,7 @@ from stemma.tensors import Shape, write_tensors
 from tests.adapters import make_adapter
 from tests.models import TEMPLATE, write_tokenizer
 
-PAIRS, LETTERS, TEXTS = (20, 40, 80), (100, 400), (4, 8, 16, 32)
+PAIRS, LETTERS, TEXTS = (20, 40, 80), (200, 800), (4, 8, 16, 32)
 MB = 1e6
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "head_dim": 16}
 GEMMA_2B = {"hidden_size": 2048, "intermediate_size": 16384, "num_hidden_layers": 18, "head_dim": 256}
@@ -138,7 +138,7 @@ def make_models(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str
 
 def growth(found: dict[int, Peak], tokens: int) -> float:
     """Bytes a token by which the peak grew from the smallest work to the largest; `tokens` are of
-    one piece."""
+    one piece: a pair's answers, a question and its letters, a text."""
     few, many = min(found), max(found)
     return (found[many].peak - found[few].peak) / ((many - few) * tokens)
 
@@ -148,7 +148,7 @@ def table(checkouts: dict[str, Path], models: Models, vocabulary: int) -> tuple[
     gate = {"adapter": models.adapter, "merged": models.merged}
     works: list[tuple[str, tuple[int, ...], int, dict[str, Any]]] = [
         ("pairs", PAIRS, 100, {"kind": "hf", "model": models.start}),
-        ("letters", LETTERS, 4, {"kind": "hf", "model": models.start}),
+        ("letters", LETTERS, 35, {"kind": "hf", "model": models.start}),
         ("pairs", PAIRS, 100, {"kind": "gguf", "model": models.gguf}),
         ("merge gate", TEXTS, 256, {"model": models.start, **gate}),
     ]

@@ -26,6 +26,8 @@ from stemma.weights import attention_of
 
 TILE_LOGITS = {"cpu": 2**23, "cuda": 2**26}
 """Logits computed at once (32 MiB in float32 on a CPU): 32 positions of Gemma's vocabulary."""
+M_MMAP_THRESHOLD = -3
+"""glibc's name for its number (malloc.h)."""
 
 
 def load_model(folder: Path) -> Any:
@@ -46,17 +48,18 @@ def load_model(folder: Path) -> Any:
         dtype=torch.float32,
         attn_implementation=attention_of(folder),
     )
-    _let_go()
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def _let_go() -> None:
-    """An earlier model may lie here still, since models and PEFT's wrappers hold each other; and glibc
-    keeps freed blocks of up to 32 MB, hundreds of them after a model."""
+    """An earlier model may lie here still, since models and PEFT's wrappers hold each other. And glibc
+    keeps freed blocks of up to 32 MB, scattered among what stays, hundreds of them after a model: from
+    now on each megabyte is mapped by itself, and freed means given back."""
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, 2**20)
+        libc.malloc_trim(0)
 
 
 def hidden_states(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from stemma.plan import Plan, StagePlan
 from stemma.table import UNKNOWN, aligned
 
-HEADS = ("stage", "seconds", "memory", "plan", "disk", "plan", "full run: seconds", "memory", "disk")
+HEADS = ("stage", "seconds", "memory", "fullest", "plan", "disk", "plan", "full run: hours", "memory", "disk")
 SMALL = 10**8
 """Weights below which sizes are told in MB."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one stage of a rehearsal took. `stepping`: the seconds of it that grow with the amount of training."""
+    """What one stage of a rehearsal took: memory of all processes together, and of the fullest alone. `stepping`: the
+    seconds of it that grow with the amount of training."""
 
     seconds: float
     memory: int
+    process: int
     disk: int
     stepping: float = 0.0
     resumed: bool = False
@@ -79,10 +81,10 @@ def written(title: str, table: Sequence[Line], notes: Mapping[str, Sequence[str]
     return "\n".join([
         title, "", *aligned(HEADS, rows), "",
         f"in all {seconds:,.0f} s, {_size(fullest, unit)} {unit} of memory at the fullest moment; sizes in {unit}",
-        "memory: of all processes together, mapped files included; disk: the stage's folder at its fullest",
-        "plan: what it says of this small run, memory of the fullest process alone; full run, on this machine: steps",
-        "by the FLOPs it counts, all else by the number of weights, memory by what it says more. A dash: not known,",
-        "or it grows with the rows",
+        "memory: of all processes together, then of the fullest alone, which is what `plan` forecasts; with mapped",
+        "files; disk: the stage's folder at its fullest; plan: what it says of this small run",
+        "full run: on this machine; steps by the FLOPs `plan` counts, all else by the number of weights, memory of all",
+        "processes by what `plan` says more. A dash: not known, or it grows with the rows",
         *([f"resumed: {', '.join(resumed)}; seconds and memory are of the last attempt"] if resumed else []),
         "", *(f"{head}:\n" + "".join(f"- {note}\n" for note in told) for head, told in notes.items() if told),
     ])  # fmt: skip
@@ -90,10 +92,10 @@ def written(title: str, table: Sequence[Line], notes: Mapping[str, Sequence[str]
 
 def _cells(line: Line, unit: str) -> list[str]:
     found = line.found
-    sizes = (found.memory, line.planned_memory, found.disk, line.planned_disk)
+    sizes = (found.memory, found.process, line.planned_memory, found.disk, line.planned_disk)
     full = (line.full_memory, line.full_disk)
-    seconds = UNKNOWN if line.full_seconds is None else f"{line.full_seconds:,.0f}"
-    cells = [line.stage, f"{found.seconds:,.0f}", *(_size(value, unit) for value in sizes), seconds]
+    hours = UNKNOWN if line.full_seconds is None else f"{line.full_seconds / 3600:,.1f}"
+    cells = [line.stage, f"{found.seconds:,.0f}", *(_size(value, unit) for value in sizes), hours]
     return [*cells, *(_size(value, unit) for value in full)]
 
 

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from stemma import made_model
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.load import load
-from stemma.peaks import PROCESS
+from stemma.peaks import PROCESS, training_bytes
 from stemma.plan import Asked, Plan, plan
 from stemma.precision import cpu_has_bfloat16
 from stemma.quiet import quieten
@@ -93,6 +93,9 @@ def rehearse(request: Request, say: Say) -> str:
         except (StageFailed, UserError) as error:
             so_far = table() if figures else ""
             raise StageFailed(f"the rehearsal stopped at `{stage}`: {error}\n\n{so_far}") from error
+        except Exception:
+            say(f"the rehearsal stopped at `{stage}`\n\n{table()}")  # a bug of ours keeps its traceback
+            raise
     return table()
 
 
@@ -147,16 +150,19 @@ def _shrink_batches(changes: Changes, planned: Callable[[], Plan], full: Recipe,
     most = min(MOST_BYTES, machine.memory) - PROCESS["engines"]
     sizes = {stage: full.axolotl(stage).get("micro_batch_size", 1) for stage in full.training_stages()}
     before = dict(sizes)
-    while wide := [
-        one.stage for one in planned().stages
-        if PROCESS["training"] + one.memory.total > most and sizes.get(one.stage, 1) > 1
-    ]:  # fmt: skip
+    while wide := _wide(planned(), most, sizes):
         for stage in wide:
             sizes[stage] //= 2
             changes.set(f"{stage}.micro_batch_size", sizes[stage])
     for stage, size in sizes.items():
         if size != before[stage]:
             changes.notes.append(f"{stage}: micro_batch_size {before[stage]} → {size}, to fit into memory")
+
+
+def _wide(forecast: Plan, most: int, sizes: dict[str, int]) -> list[str]:
+    """The stages that need more, and have a batch to halve."""
+    needs = {one.stage: training_bytes(forecast.shapes, one.memory.total) for one in forecast.stages}
+    return [stage for stage, size in sizes.items() if size > 1 and needs[stage] > most]
 
 
 def refuse_small(forecast: Plan, machine: Machine, there: int) -> None:
@@ -190,8 +196,9 @@ def _run(settled: Settled, stage: str, figures: dict[str, Measured], say: Say) -
         try:
             outcome = _do(settled, stage, lambda text: say(f"[{stage}] {text}"))
         finally:
-            figures[stage] = Measured(usage.seconds, usage.memory, usage.disk, resumed=resumed)
-    found = Measured(usage.seconds, usage.memory, usage.disk, _stepping(settled.run, stage), resumed)
+            found = Measured(usage.seconds, usage.memory, usage.process, usage.disk, resumed=resumed)
+            figures[stage] = found
+    found = replace(found, stepping=_stepping(settled.run, stage))
     figures[stage] = known[stage] if outcome == "up to date" and stage in known else found
     write_json(settled.run.root / MEASURED, {name: asdict(value) for name, value in (known | figures).items()})
     say(f"[{stage}] {outcome} in {usage.seconds:.0f} s, {usage.memory / 1e9:.1f} GB of memory")

@@ -16,6 +16,7 @@ from pathlib import Path
 PROC = Path("/proc")
 INTERVAL_SECONDS = 0.5
 KIB = 1024
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
@@ -25,6 +26,8 @@ class Usage:
     seconds: float = 0.0
     memory: int = 0
     """Bytes of all processes together at the fullest moment, mapped files included."""
+    process: int = 0
+    """Bytes of the fullest process alone."""
     disk: int = 0
     """Bytes of the watched folder at the fullest moment."""
 
@@ -50,7 +53,11 @@ def _watch(folder: Path, usage: Usage, stop: threading.Event) -> None:
 
 
 def _sample(folder: Path, usage: Usage) -> None:
-    usage.memory = max(usage.memory, sum(map(proportional_bytes, tree(os.getpid()))))
+    resident = {process: resident_bytes(process) for process in tree(os.getpid())}
+    usage.process = max(usage.process, *resident.values())
+    # Shares cost the kernel a walk over all pages, so they are asked for only where they can be a new peak.
+    if sum(resident.values()) > usage.memory:
+        usage.memory = max(usage.memory, sum(map(proportional_bytes, resident)))
     usage.disk = max(usage.disk, folder_bytes(folder))
 
 
@@ -70,6 +77,15 @@ def _parent(process: Path) -> int:
     except OSError:
         return 0
     return int(stat.rpartition(")")[2].split()[1])  # the name before it may hold blanks and brackets
+
+
+def resident_bytes(process: int) -> int:
+    """Resident memory, shared pages in full; 0 of a process that is gone."""
+    try:
+        pages = (PROC / str(process) / "statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * PAGE
 
 
 def proportional_bytes(process: int) -> int:

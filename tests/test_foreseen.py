@@ -51,7 +51,7 @@ def test_without_its_files_a_paid_servers_cost_is_unknown(write_recipe: Write, r
 def test_files_that_cannot_be_read_are_no_end_of_the_plan(write_recipe: Write, run: Run, tmp_path: Path) -> None:
     write_lines(tmp_path / "train.jsonl", {"question": "1 + 1?", "answer": "#### 2"})
     write_lines(tmp_path / "pairs.jsonl", ["no object"])
-    assert foresee(load(write_recipe()), run, print).uncounted == "pairs.jsonl:1: a JSON str"
+    assert foresee(load(write_recipe()), run, print).uncounted == "pairs.jsonl:1 row 1: a JSON str"
 
 
 def test_requests_rows_and_dollars_are_counted(write_recipe: Write, run: Run) -> None:

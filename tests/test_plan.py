@@ -44,8 +44,9 @@ def test_the_reports_runs(recipe: Recipe, tmp_path: Path) -> None:
     assert [sft.trainable, dpo.trainable] == [921_600, 921_600]
     assert dpo.flops is not None
     assert round(dpo.flops / 790e12) == 419
-    # Adapter 3.7 MB, merged 5.01 GB, Axolotl's second copy, two checkpoints of weights and two moments.
-    assert dpo.disk == 921_600 * 4 + 2 * 5_012_344_832 + 2 * 921_600 * 12
+    # Adapter 3.7 MB, merged 5.01 GB, Axolotl's second copy, two checkpoints of weights and two moments, and in each the
+    # tied head in bf16.
+    assert dpo.disk == 921_600 * 4 + 2 * 5_012_344_832 + 2 * (921_600 * 12 + 256_000 * 2048 * 2)
     assert list(found.exports) == ["merged", "gguf-F16", "gguf-Q4_K_M"]
 
 
@@ -104,13 +105,13 @@ def test_the_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None
     assert lines[12] == (
         "beside these a process holds 0.67 GB; without a GPU one that trains 1.10 GB, and the file of its weights"
     )
-    assert lines[14] == "GB on disk: sft 5.04 · dpo 10.05 · merged 5.01 · gguf-F16 5.01 · gguf-Q4_K_M 1.62"
+    assert lines[14] == "GB on disk: sft 7.14 · dpo 12.15 · merged 5.01 · gguf-F16 5.01 · gguf-Q4_K_M 1.62"
     assert lines[15] == "data: not counted, small.yml (data): no such file: pairs.jsonl and 1 more"
     assert lines[16] == "API: 0 dollars; nothing is asked of a paid server"
-    assert lines[18] == "in all: FLOPs unknown · 26.74 GB on disk · 0 dollars"
+    assert lines[18] == "in all: FLOPs unknown · 30.93 GB on disk · 0 dollars"
     assert main(["plan", "small", "--tflops", "790", "--gpus", "2"]) == 0
     # 331 and 396 PFLOP: 419 and 501 s on one GPU.
-    assert "\nin all: 727 PFLOP, 460 s at least · 26.74 GB on disk · 0 dollars\n" in capsys.readouterr().out
+    assert "\nin all: 727 PFLOP, 460 s at least · 30.93 GB on disk · 0 dollars\n" in capsys.readouterr().out
 
 
 def test_gemma2b_trains_the_reports_share(tmp_path: Path) -> None:

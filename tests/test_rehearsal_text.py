@@ -12,7 +12,7 @@ from stemma.plan import Asked, Plan, plan
 from stemma.rehearsal_text import Line, Measured, lines, written
 from stemma.runs import Run
 
-SFT = Measured(seconds=100, memory=3 * 10**9, disk=10**9, stepping=40)
+SFT = Measured(seconds=100, memory=3 * 10**9, process=2 * 10**9, disk=10**9, stepping=40)
 
 
 @pytest.fixture
@@ -32,16 +32,16 @@ def test_steps_scale_by_flops_and_the_rest_by_weights(plans: tuple[Plan, Plan]) 
     [line] = lines({"sft": SFT}, here, full)
     growth = 2_506_172_416 / 744_499_200
     assert line.full_seconds == pytest.approx(40 * 1000 + 60 * growth)
-    # Training: activations and logits are what the full run needs more, its weights are the same here.
-    memory = full.stages[0].memory
-    assert line.full_memory == 3 * 10**9 + memory.activations + memory.logits
+    # Activations and logits, which the small one has none of here, and the mapped file of 16 more layers.
+    memory, more = full.stages[0].memory, 2 * (2_506_172_416 - 744_499_200)
+    assert line.full_memory == 3 * 10**9 + memory.activations + memory.logits + more
     assert line.full_disk == pytest.approx(4 * 10**9, rel=1e-6)
     assert (line.planned_memory, line.planned_disk) == (here.peak("sft"), here.stages[0].disk)
 
 
 def test_export_grows_with_the_weights(plans: tuple[Plan, Plan]) -> None:
     here, full = plans
-    [line] = lines({"export": Measured(60, 5 * 10**9, 2 * 10**9)}, here, full)
+    [line] = lines({"export": Measured(60, 5 * 10**9, 4 * 10**9, 2 * 10**9)}, here, full)
     assert line.full_seconds == pytest.approx(60 * 2_506_172_416 / 744_499_200)
     assert line.planned_memory == 10**9 + (640 << 20), "the engines, and what the parts need"
     assert line.full_memory == 5 * 10**9 + max(full.peaks["export"].values()) - 10**9
@@ -50,12 +50,12 @@ def test_export_grows_with_the_weights(plans: tuple[Plan, Plan]) -> None:
 
 
 def test_what_is_not_known_is_a_dash(plans: tuple[Plan, Plan]) -> None:
-    found = lines({"data": Measured(3, 10**9, 10**6), "sft": replace(SFT, stepping=0.0)}, *plans)
-    assert found[0] == Line("data", Measured(3, 10**9, 10**6))
+    found = lines({"data": Measured(3, 10**9, 9 * 10**8, 10**6), "sft": replace(SFT, stepping=0.0)}, *plans)
+    assert found[0] == Line("data", Measured(3, 10**9, 9 * 10**8, 10**6))
     assert found[1].full_seconds is None, "the trainer's clock was not found"
     text = written("a title", found, {"not as in it": ["sft: 3 steps"], "not here": []}, plans[0])
     rows = text.splitlines()
-    assert rows[3].split() == ["data", "3", "1.00", "–", "0.00", "–", "–", "–", "–"]
+    assert rows[3].split() == ["data", "3", "1.00", "0.90", "–", "0.00", "–", "–", "–", "–"]
     assert "in all 103 s, 3.00 GB of memory at the fullest moment; sizes in GB" in rows
     assert rows[-2:] == ["not as in it:", "- sft: 3 steps"]
 

@@ -107,7 +107,8 @@ def main() -> int:
         return 2
     flags = ["--device", arguments.device, *(["--small"] if arguments.small else [])]
     outputs, cut = run_all(flags, Path(tempfile.mkdtemp(prefix="stemma-bench-")))
-    print(summed_up(arguments, " ".join(["python -m bench.gpu", *flags]), outputs, cut))
+    carried = ["--wheels FOLDER"] if arguments.wheels else []
+    print(summed_up(arguments, " ".join(["python -m bench.gpu", *flags, *carried]), outputs, cut))
     return 1 if cut else 0
 
 

@@ -66,7 +66,7 @@ def test_the_page_of_sources_names_each_and_its_examples_are_valid() -> None:
     examples = [source for block in blocks for source in block]
     for source in examples:
         SOURCES[source["source"]].Options.model_validate(source)
-    assert len(examples) == 3
+    assert len(examples) == 8
 
 
 def test_every_source_says_what_licence_its_data_has() -> None:
