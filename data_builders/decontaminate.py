@@ -2,7 +2,8 @@
 
 Four rules, the strongest that holds is told:
 - `stem and options`: the same question with the same options in any order;
-- `stem`: the same question. A stem under 8 words that has options ("Which of the following is true?") says too little;
+- `stem`: the same question. A stem with options, but without a telling word or number ("Which of the following is
+  true?"), says too little;
 - `n-gram`: `ngram` (13) consecutive words of the question with its options stand in one text of the row;
 - `coverage`: `coverage` (half) of its words stand there in runs of 8 or more.
 
@@ -21,16 +22,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from data_builders.drafts import Placed
-from data_builders.held_questions import MOST, RUN, HeldQuestions
-from data_builders.split import choices_of, question_key
+from data_builders.held_questions import MOST, HeldQuestions
+from data_builders.split import as_set, choices_of, is_generic, question_key
 from stemma.data_section import Decontaminate
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow
 
 Rule = Literal["stem and options", "stem", "n-gram", "coverage"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-
-TELLING_WORDS = RUN
-"""The shortest stem with options that is told by itself."""
 
 CHARACTERS_AT_ONCE = 2_000_000
 
@@ -91,7 +89,7 @@ def training(placed: Placed) -> Training:
             texts = "\n".join([question, *choices]), explanation
         case CorpusRow(text=text):
             texts = (text,)
-    return Training(placed.row.id, placed.batch, placed.key, _as_set(_choices(placed)), texts)
+    return Training(placed.row.id, placed.batch, placed.key, as_set(_choices(placed)), texts)
 
 
 def _choices(placed: Placed) -> tuple[str, ...]:
@@ -139,7 +137,7 @@ class Watch:
 
     def holds(self, question: str) -> bool:
         """Whether a question, alone or with its options, overlaps with one of these."""
-        row = Training("", "", question_key(question), _as_set(choices_of(question)), (question,))
+        row = Training("", "", question_key(question), as_set(choices_of(question)), (question,))
         return any(self.overlaps([row]))
 
     def _find_in_texts(self, texts: Iterable[str]) -> dict[str, tuple[tuple[int, Rule], ...]]:
@@ -160,8 +158,8 @@ class _Stems:
         for number, question in enumerate(evaluation):
             key = question_key(question.stem)
             if question.choices:
-                self._with_options[key, _as_set(question.choices)].append(number)
-            if not question.choices or len(words_of(key)) >= TELLING_WORDS:
+                self._with_options[key, as_set(question.choices)].append(number)
+            if not question.choices or not is_generic(key):
                 self._telling[key].append(number)
 
     def rules(self, row: Training) -> dict[int, Rule]:
@@ -181,10 +179,6 @@ def _batched(texts: Iterable[str]) -> Iterator[list[str]]:
             yield some
             some, size = [], 0
     yield some
-
-
-def _as_set(choices: Iterable[str]) -> frozenset[str]:
-    return frozenset(" ".join(words) for words in map(str.split, map(str.casefold, choices)))
 
 
 def report(found: Iterable[Overlap]) -> list[dict[str, Any]]:

@@ -17,10 +17,13 @@ from data_builders.account import name_of
 from data_builders.clean import repair, without_empty_end
 from data_builders.decontaminate import EvalQuestion, Overlap, Watch, eval_question, find_overlaps, report, table
 from data_builders.drafts import Context, Draft, Placed
-from data_builders.split import choices_of
+from data_builders.split import choices_of, id_of
 from stemma.data_section import DataSection, Decontaminate
-from stemma.errors import Problem, UserError
+from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import write_json
+
+NAMED = 10
+"""Questions that an error names, at most."""
 
 Find = Callable[[Sequence[Placed], Sequence[EvalQuestion], Decontaminate], list[Overlap]]
 
@@ -52,6 +55,21 @@ class Gate:
             hint = "decontamination.json in the data stage's folder lists the rows; `mode: drop` takes them out"
             raise UserError(Problem("data.decontaminate", told, expected, hint))
         return reasons if settings.mode == "drop" else {}
+
+    def prove_apart(self, placed: Sequence[Placed]) -> None:
+        """The promise at the end of a build: no question of a test part trains, in whatever set.
+
+        Raises StageFailed naming those that do. Rows that the recipe let stay (`limit`) are told by the gate.
+        """
+        if self.data.decontaminate is None:
+            return
+        tested = {id_of(row) for row in placed if row.part == "test"}
+        told = {overlap.row_id for overlap in self.overlaps}
+        train = [row for row in placed if row.part == "train" and row.row.id not in told]
+        if leaks := {name: row.row.id for row in train if (name := id_of(row)) in tested}:
+            named = ", ".join(f"{name} ({row})" for name, row in sorted(leaks.items())[:NAMED])
+            more = f" and {len(leaks) - NAMED:,} more" if len(leaks) > NAMED else ""
+            raise StageFailed(f"{len(leaks):,} test questions train: {named}{more}")
 
     def watch(self, rows: Sequence[Placed]) -> Callable[[str], bool]:
         """Whether a question overlaps with one of the evaluation's."""

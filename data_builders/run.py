@@ -50,6 +50,7 @@ def run(work: Work) -> Result:
         build = _start(work, drop)
         try:
             totals = _all_phases(build, generation)
+            build.gate.prove_apart(build.rows)
         finally:
             build.gate.write(work.folder)
     files = _write_rows(work, build)

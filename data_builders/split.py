@@ -17,7 +17,7 @@ from pathlib import Path
 from data_builders.drafts import Placed
 from stemma.data_section import Parts
 from stemma.errors import Problem, UserError
-from stemma.rows import Split
+from stemma.rows import McqRow, PreferenceRow, Split
 
 Sieved = tuple[list[Placed], list[tuple[Placed, str]]]
 """Rows kept, and rows dropped with the reason."""
@@ -34,6 +34,16 @@ _PRIME = re.compile(r"(?<![\w'’])([^\W\d_]\s*)(['’′]+)(?![^\W_])")
 _CRY = re.compile(r"(?<![\d)\]])(?<!(?<![^\W_])[^\W\d_])(?<!(?<=[\d)\]]) )(?<!(?<=\b[^\W\d_]) )!")
 _OPTIONS = re.compile(r"\n\s*Options:\s*\n\s*[A1][.)].*", re.DOTALL)
 _OPTION_LABEL = re.compile(r"^\s*(?:[A-J]|\d\d?)[.)]\s*", re.MULTILINE)
+_FRAME = """
+a about above all also an and any are as at be been being below best both but by can correct could describes did do
+does each either every example except false following for from had has have how i if ii iii in incorrect into is it
+its iv least likely may more most must neither no none nor not of on one only or other should some statement
+statements than that the their them then there these they this those to true v was we were what when where which who
+why will with would you your
+"""
+FRAME = frozenset(_FRAME.split())
+"""Words of grammar and of exam papers."""
+
 _STRENGTH: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -96,9 +106,30 @@ def cased(text: str) -> tuple[str, ...]:
     return tuple(w for w in words if w[1:] != w[1:].lower() or (len(w) == 1 and w.isupper() and w not in "AI"))
 
 
-def question_id(question: str) -> str:
-    """A short id shared by all rows that ask the same."""
-    return "q-" + hashlib.sha256(question_key(question).encode()).hexdigest()[:12]
+def is_generic(key: str) -> bool:
+    """Whether a question's key has neither a telling word nor a number: "which is true" asks nothing alone."""
+    return all(word in FRAME for word in re.findall(r"[^\W_]+", key))
+
+
+def question_id(question: str, choices: Iterable[str] = ()) -> str:
+    """A short id shared by all rows that ask the same. Its options (`choices`, or those it lists) count only where the
+    stem is generic: "Which is true?" is another question with others."""
+    key = question_key(question)
+    listed = as_set(choices) or as_set(choices_of(question)) if is_generic(key) else ()
+    return "q-" + hashlib.sha256("\n".join([key, *sorted(listed)]).encode()).hexdigest()[:12]
+
+
+def as_set(choices: Iterable[str]) -> frozenset[str]:
+    """Choices to compare, in any order, however their blanks and case are."""
+    return frozenset(" ".join(choice.casefold().split()) for choice in choices)
+
+
+def id_of(placed: Placed) -> str:
+    """The id of a row's question."""
+    if isinstance(placed.row, PreferenceRow):
+        return placed.row.question_id
+    choices = placed.row.choices if isinstance(placed.row, McqRow) else choices_of(placed.draft.question)
+    return question_id(placed.key, choices)
 
 
 def read_frozen(path: Path) -> frozenset[str]:
@@ -114,9 +145,11 @@ def read_frozen(path: Path) -> frozenset[str]:
     return frozenset(lines)
 
 
-def frozen_clusters(keys: Iterable[str], frozen: frozenset[str], cluster: Callable[[str], str]) -> set[str]:
-    """The clusters that hold a frozen question: all their questions belong to test."""
-    return {cluster(key) for key in keys if question_id(key) in frozen} if frozen else set()
+def frozen_clusters(
+    asked: Iterable[tuple[str, Iterable[str]]], frozen: frozenset[str], cluster: Callable[[str], str]
+) -> set[str]:
+    """The clusters that hold a frozen question, of keys with their choices: all their questions belong to test."""
+    return {cluster(key) for key, choices in asked if question_id(key, choices) in frozen} if frozen else set()
 
 
 def choose_part(cluster: str, seed: int, parts: Parts) -> Split:

@@ -17,19 +17,11 @@ from itertools import chain, repeat
 import numpy as np
 from numpy.typing import NDArray
 
+from data_builders.split import FRAME
+
 Words = Sequence[str]
 Integers = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
-
-_FRAME = """
-a about above all also an and any are as at be been being below best both but by can correct could describes did do
-does each either every example except false following for from had has have how i if ii iii in incorrect into is it
-its iv least likely may more most must neither no none nor not of on one only or other should some statement
-statements than that the their them then there these they this those to true v was we were what when where which who
-why will with would you your
-"""
-FRAME = frozenset(_FRAME.split())
-"""Words of grammar and of exam papers."""
 
 NOTHING = -1
 """Stands where no run begins that counts."""

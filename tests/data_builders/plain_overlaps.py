@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data_builders.decontaminate import RULES, EvalQuestion, Overlap, Rule, Training, words_of
-from data_builders.split import question_key
-from data_builders.word_runs import FRAME, Words
+from data_builders.split import FRAME, question_key
+from data_builders.word_runs import Words
 from stemma.data_section import Decontaminate
 
 
@@ -58,7 +58,7 @@ def rule_of(row: Training, question: EvalQuestion, settings: Decontaminate) -> R
     choices = frozenset(" ".join(choice.casefold().split()) for choice in question.choices)
     if key == row.key and choices and choices == row.choices:
         return "stem and options"
-    if key == row.key and (not choices or len(words_of(key)) >= 8):
+    if key == row.key and (not choices or set(words_of(key)) - FRAME):
         return "stem"
     found = [rule_in_text(question, text, settings) for text in row.texts]
     return min(filter(None, found), key=RULES.index, default=None)

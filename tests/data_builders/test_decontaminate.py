@@ -54,10 +54,19 @@ def test_the_same_question_with_other_options_or_none() -> None:
     assert rules(pair(STEM), GAS) == ["stem"]
 
 
-def test_a_short_stem_says_nothing_without_its_options() -> None:
+def test_a_stem_with_a_telling_word_is_found_without_its_options() -> None:
+    short = EvalQuestion("mmlu", "1", "What is the capital of Peru?", ("Lima", "Cusco"))
+    assert rules(pair("what is the capital of peru"), short) == ["stem"]
+    assert rules(mcq("What is the capital of Peru?", "Ica", "Lima"), short) == ["stem"]
+    assert rules(pair("What is 5!?"), EvalQuestion("mmlu", "1", "What is 5!?", ("120", "25"))) == ["stem"]
+
+
+def test_a_generic_stem_says_nothing_without_its_options() -> None:
     true = EvalQuestion("mmlu", "1", "Which is true?", ("x", "y"))
     assert rules(mcq("Which is true?", "x", "z"), true) == []
     assert rules(mcq("Which is true?", "y", "x"), true) == ["stem and options"]
+    long = "Which of the following is or is not one of the most correct statements?"
+    assert rules(mcq(long, "x", "z"), EvalQuestion("mmlu", "1", long, ("x", "y"))) == []
     assert rules(pair("Who is he?"), EvalQuestion("open", "1", "Who is he")) == ["stem"]
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from data_builders.drafts import Draft, Placed
 from data_builders.gate import Gate, evaluation_of, read_benchmarks
-from data_builders.split import question_key
-from stemma.errors import UserError
+from data_builders.split import question_id, question_key
+from stemma.errors import StageFailed, UserError
 from stemma.rows import McqRow, Split
 from tests.data_builders.small_recipe import make_recipe, write_lines
 
@@ -31,6 +31,7 @@ ROWS = [
     placed("r3", "What else?", "train"),
     placed("v1", STEM, "validation"),
 ]
+ID = question_id(STEM)
 FOUND = {
     "r1": "overlaps with mcq test: m test.jsonl (stem and options)",
     "r2": "overlaps with mcq test: m test.jsonl (stem)",
@@ -51,11 +52,33 @@ def test_up_to_the_limit_rows_stay_and_are_reported() -> None:
         gate(limit=1).examine(ROWS)
 
 
+def test_a_build_in_which_a_test_question_trains_fails_and_names_it() -> None:
+    apart = [placed("t1", STEM, "test"), placed("r1", "What else?", "train"), placed("v1", STEM, "validation")]
+    gate().prove_apart(apart)
+    with pytest.raises(StageFailed, match=rf"^2 test questions train: {ID} \(r2\), q-\w+ \(r4\)$"):
+        gate().prove_apart([*ROWS[:1], ROWS[2], placed("t4", "Why heat?", "test"), placed("r4", "why heat", "train")])
+
+
+def test_generic_questions_with_other_options_are_others() -> None:
+    rows = [placed("t1", "Which is true?", "test", "x", "y"), placed("r1", "Which is true?", "train", "x", "z")]
+    assert gate().examine(rows) == {}
+    gate().prove_apart(rows)
+    with pytest.raises(StageFailed, match="1 test questions train"):
+        gate().prove_apart([*rows, placed("r2", "Which is true?", "train", "Y", "x")])
+
+
+def test_rows_that_the_recipe_lets_stay_do_not_fail_the_build() -> None:
+    one = gate(limit=2)
+    one.examine(ROWS)
+    one.prove_apart(ROWS)
+
+
 def test_without_the_section_nothing_is_looked_for() -> None:
     data = make_recipe({"decontaminate": None, "mcq": {"sources": [{"source": "stem_exercises"}]}}).data
     one = Gate(data, [])
     assert one.examine(ROWS) == {}
     assert not one.watch(ROWS)(STEM)
+    one.prove_apart(ROWS)
     assert one.summary() == {"mode": "off", "questions": {}, "rows": 0}
 
 
