@@ -97,6 +97,34 @@ def test_the_frame_of_an_exam_is_no_overlap() -> None:
     assert rules(mcq("Which of the following is an example of a chemical change?", "rust", "rain"), one) == []
 
 
+BOX = (
+    "For the question, mark the box corresponding to the correct answer. Each question has exactly one correct answer."
+)
+EXAM = [
+    "Which symmetric matrix has orthogonal eigenvectors with distinct real eigenvalues along every principal axis",
+    "How does a parallel garbage collector reclaim unreachable cyclic objects while mutator threads keep allocating",
+    "Why do stochastic gradients escape narrow saddle regions faster than full batches under equal learning rates",
+    "Where does a turbulent boundary layer separate from an aerofoil whose camber grows towards its trailing edge",
+    "When may an optimistic transaction commit although concurrent readers hold older snapshots of several pages",
+]
+
+
+def test_boilerplate_of_exams_is_no_overlap_and_what_stands_behind_it_is() -> None:
+    evaluation = [EvalQuestion("exam", str(n), f"{BOX} {asked}") for n, asked in enumerate(EXAM)]
+    other = f"{BOX} Let us name a sorting algorithm whose worst case is linear."
+    assert rules(pair(other), *evaluation[:4]) == ["n-gram"] * 4
+    assert rules(pair(other), *evaluation) == []
+    assert rules(pair(f"Well: {EXAM[2]}."), *evaluation) == ["n-gram"]
+    half = " ".join(EXAM[2].split()[:9])  # of its own 16 words: of all 34 it is less than half
+    assert rules(pair(f"Well: {half}."), *evaluation) == ["coverage"]
+
+
+def test_exercises_of_one_template_are_found_by_their_numbers() -> None:
+    evaluation = [EvalQuestion("exam", str(n), f"{BOX} {STEM.replace('300', str(n))}?") for n in range(40)]
+    assert rules(pair(f"{BOX} {STEM.replace('300', '7')} or so"), *evaluation) == ["n-gram"]
+    assert rules(pair(f"{BOX} {STEM.replace('300', '700')} or so"), *evaluation) == []
+
+
 def test_several_rows_and_questions_and_the_report() -> None:
     other = EvalQuestion("arc", "x", STEM)
     rows = [mcq(STEM, *CHOICES), pair(STEM)]
@@ -151,4 +179,4 @@ def test_every_question_of_the_course_example_is_found_in_mmlu() -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
 def test_arc_has_few_overlaps_between_its_own_parts() -> None:
     train, test = (course(f"arc_challenge/mcqa_ai2_arc_{part}.jsonl") for part in ("train", "test"))
-    assert counts(train, test) == {"coverage": 1, "n-gram": 3, "stem": 4}
+    assert counts(train, test) == {"coverage": 1, "n-gram": 3, "stem": 7}
