@@ -7,8 +7,9 @@ Four rules, the strongest that holds is told:
 - `n-gram`: `ngram` (13) consecutive words of the question with its options stand in one text of the row;
 - `coverage`: `coverage` (half) of its words stand there in runs of 8 or more.
 
-Words are compared without case, punctuation and LaTeX signs. Numbers are words, and for the last two rules all numbers
-of the stem must stand in the text: the same exercise with other numbers is another exercise (see held_questions.py).
+Words are compared without case, punctuation, LaTeX signs and what is drawn as nothing. Numbers are words, written out
+or not ("forty-five" is 45), and for the last two rules all numbers of the stem must stand in the text: the same
+exercise with other numbers is another exercise (see held_questions.py).
 Of each row the first MOST questions are told, those by the strongest rules: rows of one template can hold thousands.
 """
 
@@ -23,7 +24,8 @@ from typing import Any, Literal, get_args
 
 from data_builders.drafts import Placed
 from data_builders.held_questions import MOST, HeldQuestions
-from data_builders.split import as_set, choices_of, is_generic, question_key
+from data_builders.number_words import read_numbers
+from data_builders.split import UNSEEN, as_set, choices_of, is_generic, question_key
 from stemma.data_section import Decontaminate
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow
 
@@ -69,8 +71,14 @@ class Overlap:
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words and numbers: "It’s 1,000.5 km" becomes it, s, 1000.5, km."""
-    return _WORDS.findall(_THOUSANDS.sub(r"\1", unicodedata.normalize("NFC", text).casefold()))
+    """Lower-case words and numbers: "It’s 1,000.5 km or forty-five" becomes it, s, 1000.5, km, or, 45."""
+    seen = text if text.isascii() else unicodedata.normalize("NFC", UNSEEN.sub("", text))
+    return read_numbers(_WORDS.findall(_THOUSANDS.sub(r"\1", seen.casefold())))
+
+
+def as_asked(key: str) -> str:
+    """A question's key with its numbers in figures."""
+    return " ".join(read_numbers(key.split()))
 
 
 def eval_question(placed: Placed, eval_set: str) -> EvalQuestion:
@@ -157,15 +165,17 @@ class _Stems:
         self._with_options: defaultdict[tuple[str, frozenset[str]], list[int]] = defaultdict(list)
         for number, question in enumerate(evaluation):
             key = question_key(question.stem)
+            asked = as_asked(key)
             if question.choices:
-                self._with_options[key, as_set(question.choices)].append(number)
+                self._with_options[asked, as_set(question.choices)].append(number)
             if not question.choices or not is_generic(key):
-                self._telling[key].append(number)
+                self._telling[asked].append(number)
 
     def rules(self, row: Training) -> dict[int, Rule]:
         """The first MOST questions that are the row's own."""
-        found: dict[int, Rule] = dict.fromkeys(self._telling.get(row.key, [])[:MOST], "stem")
-        same = self._with_options.get((row.key, row.choices), []) if row.choices else []
+        asked = as_asked(row.key)
+        found: dict[int, Rule] = dict.fromkeys(self._telling.get(asked, [])[:MOST], "stem")
+        same = self._with_options.get((asked, row.choices), []) if row.choices else []
         return found | dict.fromkeys(same[:MOST], "stem and options")
 
 

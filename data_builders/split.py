@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from data_builders.drafts import Placed
+from data_builders.listed_options import split_options
 from stemma.data_section import Parts
 from stemma.errors import Problem, UserError
 from stemma.rows import McqRow, PreferenceRow, Split
@@ -32,8 +33,12 @@ _ASIDE = re.compile(r"[(\[](\s*[^\W\d_]{2,}(?:[\s,.;:'’-]+[^\W\d_]{2,})*[\s,.;
 _PRIME = re.compile(r"(?<![\w'’])([^\W\d_]\s*)(['’′]+)(?![^\W_])")
 # A factorial stands behind a number, a bracket or a single letter; any other "!" is a cry.
 _CRY = re.compile(r"(?<![\d)\]])(?<!(?<![^\W_])[^\W\d_])(?<!(?<=[\d)\]]) )(?<!(?<=\b[^\W\d_]) )!")
-_OPTIONS = re.compile(r"\n\s*Options:\s*\n\s*[A1][.)].*", re.DOTALL)
-_OPTION_LABEL = re.compile(r"^\s*(?:[A-J]|\d\d?)[.)]\s*", re.MULTILINE)
+# Characters that are drawn as nothing: soft hyphen, zero-width ones, marks of direction, byte order mark, fillers,
+# variation selectors, tags.
+UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
 _FRAME = """
 a about above all also an and any are as at be been being below best both but by can correct could describes did do
 does each either every example except false following for from had has have how i if ii iii in incorrect into is it
@@ -55,7 +60,7 @@ def bare(prompt: str) -> str:
 @lru_cache(maxsize=4096)  # many rows in a row ask the same
 def question_key(question: str) -> str:
     """The question without what does not change it: case, whitespace, punctuation, `Question:` and its options."""
-    text = unicodedata.normalize("NFC", _OPTIONS.sub("", bare(question))).casefold()
+    text = unicodedata.normalize("NFC", UNSEEN.sub("", split_options(bare(question))[0])).casefold()
     text = re.sub(r"[‐-―−]", "-", text)
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     text = _CRY.sub(" ", _PRIME.sub(_primes, _ASIDE.sub(r" \1 ", text)))
@@ -82,8 +87,7 @@ def _paired(tokens: Sequence[str]) -> list[str]:
 
 def choices_of(question: str) -> tuple[str, ...]:
     """The lettered options written under a question, without their letters."""
-    written = _OPTIONS.search(bare(question))
-    return tuple(map(str.strip, _OPTION_LABEL.split(written[0])[1:])) if written else ()
+    return split_options(bare(question))[1]
 
 
 def _is_kept(token: str) -> bool:
@@ -120,8 +124,8 @@ def question_id(question: str, choices: Iterable[str] = ()) -> str:
 
 
 def as_set(choices: Iterable[str]) -> frozenset[str]:
-    """Choices to compare, in any order, however their blanks and case are."""
-    return frozenset(" ".join(choice.casefold().split()) for choice in choices)
+    """Choices to compare, in any order, however their blanks and case are, without characters drawn as nothing."""
+    return frozenset(" ".join(UNSEEN.sub("", choice).casefold().split()) for choice in choices)
 
 
 def id_of(placed: Placed) -> str:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from data_builders.decontaminate import RULES, EvalQuestion, Overlap, Rule, Training, words_of
+from data_builders.decontaminate import RULES, EvalQuestion, Overlap, Rule, Training, as_asked, words_of
 from data_builders.split import FRAME, question_key
 from data_builders.word_runs import Words
 from stemma.data_section import Decontaminate
@@ -92,9 +92,10 @@ def rule_of(row: Training, question: EvalQuestion, settings: Decontaminate, mute
     """The strongest."""
     key = question_key(question.stem)
     choices = frozenset(" ".join(choice.casefold().split()) for choice in question.choices)
-    if key == row.key and choices and choices == row.choices:
+    same = as_asked(key) == as_asked(row.key)
+    if same and choices and choices == row.choices:
         return "stem and options"
-    if key == row.key and (not choices or set(words_of(key)) - FRAME):
+    if same and (not choices or set(words_of(key)) - FRAME):
         return "stem"
     found = [rule_in_text(question, text, settings, mute) for text in row.texts]
     return min(filter(None, found), key=RULES.index, default=None)

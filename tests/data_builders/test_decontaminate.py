@@ -43,6 +43,30 @@ def test_words_have_no_case_and_no_signs_but_numbers() -> None:
     assert words_of("It’s 1,000.5 km — $\\frac{1}{2}$, 3x") == ["it", "s", "1000.5", "km", "frac", "1", "2", "3", "x"]
 
 
+def test_numbers_are_read_and_what_is_drawn_as_nothing_is_not() -> None:
+    assert words_of("forty-five kilo\u00adgrams\u200b and two hundred") == ["45", "kilograms", "and", "200"]
+
+
+@pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\u200d", "\ufeff"])
+def test_characters_drawn_as_nothing_hide_no_question(unseen: str) -> None:
+    hidden = STEM.replace("e", f"{unseen}e")
+    assert rules(pair(hidden), GAS) == rules(mcq(hidden, "a", "b"), GAS) == ["stem"]
+    assert rules(pair(f"Well: {hidden}!"), GAS) == ["n-gram"]
+
+
+def test_numbers_written_out_hide_no_question() -> None:
+    written = STEM.replace("300", "three hundred").replace("600", "six hundred")
+    assert rules(pair(written), GAS) == ["stem"]
+    assert rules(pair(f"Well: {written}!"), GAS) == ["n-gram"]
+    assert rules(pair("What is five plus two?"), EvalQuestion("open", "1", "What is 5 plus 2")) == ["stem"]
+
+
+@pytest.mark.parametrize("head", ["\n\nChoices:\n", "\nAnswer choices: ", " "])
+def test_options_in_the_usual_layouts_are_read(head: str) -> None:
+    asked = f"{STEM}?{head}(A) mass (B) volume (C) density (D) pressure"
+    assert rules(pair(asked), GAS) == ["stem and options"]
+
+
 def test_the_same_question_with_the_same_options_in_any_order() -> None:
     assert rules(mcq(STEM.upper() + "?", "Mass", "density ", "volume", "pressure"), GAS) == ["stem and options"]
     asked = f"Question: {STEM}?\n\nOptions:\nA. mass\nB. volume\nC. density\nD. pressure\n\nAnswer:"

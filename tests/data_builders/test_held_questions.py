@@ -158,7 +158,7 @@ def test_four_times_the_rows_take_four_times_as_long(make: Make) -> None:
         evaluation = [question(number, make(chance), chance) for number in range(many)]
         train = [row(number, make(chance), chance) for number in range(4 * many)]
         started = time.process_time()
-        assert len(list(overlaps(train, evaluation, Decontaminate()))) > many
+        assert len(list(overlaps(train, evaluation, Decontaminate()))) > many / 10
         return time.process_time() - started
 
     seconds(100)
