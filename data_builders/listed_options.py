@@ -20,6 +20,7 @@ _HEAD = re.compile(
 )
 _LINE_LABEL = re.compile(r"^\s*\(?(?:[A-J]|\d\d?)[.):]\s*", re.MULTILINE)
 _ANSWER = re.compile(r"\s*\bAnswer\s*:\s*$")
+_NEXT_SENTENCE = re.compile(r"[.;]\s+[A-Z]")
 _LEAST = 3
 
 
@@ -33,9 +34,12 @@ def split_options(question: str) -> tuple[str, tuple[str, ...]]:
         return question[: head.start()], choices
     for label in (_at_line, _inline):
         start, choices = _in_order(question, label, _LEAST)
+        if not choices:
+            continue
         stem = question[:start].rstrip()
-        # Behind options that stand within a sentence the question itself follows.
-        if choices and "?" not in choices[-1] and (label is _at_line or stem.endswith(("?", ".", ":", "_"))):
+        # Behind options that stand within an exercise the question itself follows.
+        whole = label is _at_line or stem.endswith(("?", ".", ":", "_")) or not _NEXT_SENTENCE.search(choices[-1])
+        if whole and "?" not in choices[-1]:
             return question[:start], choices
     return question, ()
 

@@ -162,4 +162,4 @@ def test_four_times_the_rows_take_four_times_as_long(make: Make) -> None:
         return time.process_time() - started
 
     seconds(100)
-    assert seconds(8_000) < 6 * seconds(2_000)
+    assert seconds(16_000) < 6 * seconds(4_000)

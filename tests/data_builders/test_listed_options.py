@@ -23,12 +23,17 @@ def test_the_usual_layouts(listed: str) -> None:
     assert (stem.strip(), choices) == ("Which melts?", ("ice", "a stone", "iron"))
 
 
+def test_a_stem_may_go_on_in_its_options() -> None:
+    assert split_options("It is called (A) ice (B) stone (C) iron") == ("It is called ", ("ice", "stone", "iron"))
+
+
 @pytest.mark.parametrize(
     "question",
     [
         "Prove both. (a) It melts. (b) It flows. (c) It cools.",
         "Let f(A) be open and (B) closed. Why?",
         "Take the salts (A) zinc (B) lead (C) tin. Which of them melts?",
+        "Take the salts (A) zinc (B) lead (C) tin. Name the one that melts.",
         "Consider: (A) zinc (B) lead (C) tin. Which of them melts?",
         "Which vitamin? A. Or B. Or C. Or none",
         "Name your options: a car, a bus.",
