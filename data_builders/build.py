@@ -185,22 +185,23 @@ class Build:
         frozen = frozen_clusters(asked, self._frozen, self.clusters.of)
         for one in found:
             cluster = self.clusters.of(one.key)
-            part, fixed = self._part(one.batch, cluster, cluster in frozen)
-            placed = Placed(one.batch.name, one.batch.kind, part, one.key, cluster, fixed, one.draft, one.row)
+            by_pair = one.batch.options.use == "split" and one.batch.dataset.split == "pair"
+            part, fixed = self._part(one.batch, one.row.id if by_pair else cluster, cluster in frozen)
+            placed = Placed(one.batch.name, one.batch.kind, part, one.key, cluster, fixed, one.draft, one.row, by_pair)
             if (part, one.row.id) in self._seen:
                 self.account.drop_placed(placed, "duplicate")
             else:
                 self._seen.add((part, one.row.id))
                 self.rows.append(placed)
 
-    def _part(self, batch: Batch, cluster: str, frozen: bool) -> tuple[Split, bool]:
-        """The part, and whether it was fixed rather than drawn."""
+    def _part(self, batch: Batch, drawn: str, frozen: bool) -> tuple[Split, bool]:
+        """The part, and whether it was fixed rather than drawn for `drawn`: a cluster or a single pair."""
         use = batch.options.use
         if use != "split":
             return use, True
         if batch.kind == "corpus":
             return "train", False
-        return ("test", True) if frozen else (choose_part(cluster, self.seed, batch.dataset.parts), False)
+        return ("test", True) if frozen else (choose_part(drawn, self.seed, batch.dataset.parts), False)
 
     def _agree(self, kinds: set[Kind]) -> None:
         """Drop pairs that contradict each other, then rows that say almost the same."""

@@ -177,13 +177,14 @@ def keep_apart(rows: Sequence[Placed]) -> Sieved:
     """Leaves every cluster in one part: the strongest that a recipe fixed, or else the strongest that was drawn.
 
     A row whose part the recipe fixed stays in any case: two fixed parts that share questions are for the
-    decontamination gate to report, not for a filter to settle in silence.
+    decontamination gate to report, not for a filter to settle in silence. So are rows that are split by pair.
     """
     claims: dict[str, tuple[bool, int]] = {}
-    for placed in rows:
+    rows_by_question = [placed for placed in rows if not placed.by_pair]
+    for placed in rows_by_question:
         claims[placed.cluster] = max(claims.get(placed.cluster, (False, 0)), (placed.fixed, _STRENGTH[placed.part]))
     dropped = []
-    for placed in rows:
+    for placed in rows_by_question:
         claim, own = claims[placed.cluster][1], _STRENGTH[placed.part]
         if own != claim and not placed.fixed:
             dropped.append((placed, "in evaluation part" if own < claim else "in a part fixed by the recipe"))
