@@ -18,7 +18,7 @@ from data_builders.drafts import NO_TOKENS, Context, Draft, Drop, Generate, Kind
 from data_builders.gate import Gate
 from data_builders.near_copies import drop_near_copies
 from data_builders.near_duplicates import QuestionClusters
-from data_builders.split import Sieved, choose_part, frozen_clusters, keep_apart, question_key, read_frozen
+from data_builders.split import Sieved, choices_of, choose_part, frozen_clusters, keep_apart, question_key, read_frozen
 from stemma.data_section import DataSection
 from stemma.errors import Problem, UserError
 from stemma.rows import McqRow, Split
@@ -37,6 +37,10 @@ class Found:
     draft: Draft
     row: Row
     key: str
+
+
+def _choices(found: Found) -> Sequence[str]:
+    return found.row.choices if isinstance(found.row, McqRow) else choices_of(found.draft.question)
 
 
 @lru_cache(4096)
@@ -177,25 +181,27 @@ class Build:
         """Give every row its part by its question's cluster; a row that is there already is a duplicate."""
         keys = dict.fromkeys(row.key for row in found)
         self.clusters.add(keys)
-        frozen = frozen_clusters(keys, self._frozen, self.clusters.of)
+        asked = ((one.key, _choices(one)) for one in found)
+        frozen = frozen_clusters(asked, self._frozen, self.clusters.of)
         for one in found:
             cluster = self.clusters.of(one.key)
-            part, fixed = self._part(one.batch, cluster, cluster in frozen)
-            placed = Placed(one.batch.name, one.batch.kind, part, one.key, cluster, fixed, one.draft, one.row)
+            by_pair = one.batch.options.use == "split" and one.batch.dataset.split == "pair"
+            part, fixed = self._part(one.batch, one.row.id if by_pair else cluster, cluster in frozen)
+            placed = Placed(one.batch.name, one.batch.kind, part, one.key, cluster, fixed, one.draft, one.row, by_pair)
             if (part, one.row.id) in self._seen:
                 self.account.drop_placed(placed, "duplicate")
             else:
                 self._seen.add((part, one.row.id))
                 self.rows.append(placed)
 
-    def _part(self, batch: Batch, cluster: str, frozen: bool) -> tuple[Split, bool]:
-        """The part, and whether it was fixed rather than drawn."""
+    def _part(self, batch: Batch, drawn: str, frozen: bool) -> tuple[Split, bool]:
+        """The part, and whether it was fixed rather than drawn for `drawn`: a cluster or a single pair."""
         use = batch.options.use
         if use != "split":
             return use, True
         if batch.kind == "corpus":
             return "train", False
-        return ("test", True) if frozen else (choose_part(cluster, self.seed, batch.dataset.parts), False)
+        return ("test", True) if frozen else (choose_part(drawn, self.seed, batch.dataset.parts), False)
 
     def _agree(self, kinds: set[Kind]) -> None:
         """Drop pairs that contradict each other, then rows that say almost the same."""

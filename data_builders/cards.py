@@ -8,6 +8,7 @@ from typing import Any
 
 from data_builders.account import Batch
 from data_builders.drafts import parts_of
+from data_builders.gate import tell_leak
 from data_builders.licences import UNSTATED, refusal
 from stemma.recipe import Recipe
 from stemma.show import to_yaml
@@ -87,6 +88,8 @@ def _generated(recipe: Recipe, totals: Mapping[str, Any]) -> Iterator[str]:
 
 def _cautions(recipe: Recipe, facts: Mapping[str, Any]) -> Iterator[str]:
     yield "A question and its near-duplicates lie in one part across all sets; `test_ids.txt` lists the test questions."
+    if "split_by_pair" in facts:
+        yield f"All but one: dpo is {tell_leak(facts['split_by_pair'])}."
     found, settings = facts["decontamination"], recipe.data.decontaminate
     if settings:
         asked = ", ".join(found["questions"]) or "none"

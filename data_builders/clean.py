@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from data_builders.drafts import NO_TOKENS, ROW_MODELS, Draft, Kind, Row
 from data_builders.latex import is_damaged as damaged
 from data_builders.latex import put_back
-from data_builders.split import question_id
+from data_builders.split import UNSEEN, question_id
 from stemma.rows import LETTERS
 
 # What tokenizers of common families read as control tokens: Gemma's; ChatML's, Qwen's, Phi's and Llama 3's
@@ -29,12 +29,6 @@ _CONTROL_TOKEN = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
-# Characters that are drawn as nothing: soft hyphen, zero-width ones, marks of direction, byte order mark, fillers,
-# variation selectors, tags.
-_UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
 # What programs write where there is no value. "None" is left out: it answers questions.
 _PLACEHOLDERS = frozenset({"null", "nan", "<na>", "n/a", "#n/a", "[object object]"})
 _SHEET_ERRORS = frozenset({"#ref!", "#value!", "#div/0!", "#name?", "#null!", "#num!", "#n/a"})
@@ -136,7 +130,7 @@ def _refuse_answer(text: str) -> str | None:
 
 def _visible(text: str) -> str:
     """What a reader sees of a text, to compare: composed (NFC), without characters that are drawn as nothing."""
-    return (text if text.isascii() else _UNSEEN.sub("", unicodedata.normalize("NFC", text))).strip()
+    return (text if text.isascii() else UNSEEN.sub("", unicodedata.normalize("NFC", text))).strip()
 
 
 def map_texts(value: Any, change: Callable[[str], str]) -> Any:

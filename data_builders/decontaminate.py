@@ -2,12 +2,14 @@
 
 Four rules, the strongest that holds is told:
 - `stem and options`: the same question with the same options in any order;
-- `stem`: the same question. A stem under 8 words that has options ("Which of the following is true?") says too little;
+- `stem`: the same question. A stem with options, but without a telling word or number ("Which of the following is
+  true?"), says too little;
 - `n-gram`: `ngram` (13) consecutive words of the question with its options stand in one text of the row;
 - `coverage`: `coverage` (half) of its words stand there in runs of 8 or more.
 
-Words are compared without case, punctuation and LaTeX signs. Numbers are words, and for the last two rules all numbers
-of the stem must stand in the text: the same exercise with other numbers is another exercise (see held_questions.py).
+Words are compared without case, punctuation, LaTeX signs and what is drawn as nothing. Numbers are words, written out
+or not ("forty-five" is 45), and for the last two rules all numbers of the stem must stand in the text: the same
+exercise with other numbers is another exercise (see held_questions.py).
 Of each row the first MOST questions are told, those by the strongest rules: rows of one template can hold thousands.
 """
 
@@ -21,16 +23,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from data_builders.drafts import Placed
-from data_builders.held_questions import MOST, RUN, HeldQuestions
-from data_builders.split import choices_of, question_key
+from data_builders.held_questions import MOST, HeldQuestions
+from data_builders.number_words import read_numbers
+from data_builders.split import UNSEEN, as_set, choices_of, is_generic, question_key
 from stemma.data_section import Decontaminate
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow
 
 Rule = Literal["stem and options", "stem", "n-gram", "coverage"]
 RULES: tuple[Rule, ...] = get_args(Rule)
-
-TELLING_WORDS = RUN
-"""The shortest stem with options that is told by itself."""
 
 CHARACTERS_AT_ONCE = 2_000_000
 
@@ -71,8 +71,14 @@ class Overlap:
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words and numbers: "It’s 1,000.5 km" becomes it, s, 1000.5, km."""
-    return _WORDS.findall(_THOUSANDS.sub(r"\1", unicodedata.normalize("NFC", text).casefold()))
+    """Lower-case words and numbers: "It’s 1,000.5 km or forty-five" becomes it, s, 1000.5, km, or, 45."""
+    seen = text if text.isascii() else unicodedata.normalize("NFC", UNSEEN.sub("", text))
+    return read_numbers(_WORDS.findall(_THOUSANDS.sub(r"\1", seen.casefold())))
+
+
+def as_asked(key: str) -> str:
+    """A question's key with its numbers in figures."""
+    return " ".join(read_numbers(key.split()))
 
 
 def eval_question(placed: Placed, eval_set: str) -> EvalQuestion:
@@ -91,7 +97,7 @@ def training(placed: Placed) -> Training:
             texts = "\n".join([question, *choices]), explanation
         case CorpusRow(text=text):
             texts = (text,)
-    return Training(placed.row.id, placed.batch, placed.key, _as_set(_choices(placed)), texts)
+    return Training(placed.row.id, placed.batch, placed.key, as_set(_choices(placed)), texts)
 
 
 def _choices(placed: Placed) -> tuple[str, ...]:
@@ -139,7 +145,7 @@ class Watch:
 
     def holds(self, question: str) -> bool:
         """Whether a question, alone or with its options, overlaps with one of these."""
-        row = Training("", "", question_key(question), _as_set(choices_of(question)), (question,))
+        row = Training("", "", question_key(question), as_set(choices_of(question)), (question,))
         return any(self.overlaps([row]))
 
     def _find_in_texts(self, texts: Iterable[str]) -> dict[str, tuple[tuple[int, Rule], ...]]:
@@ -159,15 +165,17 @@ class _Stems:
         self._with_options: defaultdict[tuple[str, frozenset[str]], list[int]] = defaultdict(list)
         for number, question in enumerate(evaluation):
             key = question_key(question.stem)
+            asked = as_asked(key)
             if question.choices:
-                self._with_options[key, _as_set(question.choices)].append(number)
-            if not question.choices or len(words_of(key)) >= TELLING_WORDS:
-                self._telling[key].append(number)
+                self._with_options[asked, as_set(question.choices)].append(number)
+            if not question.choices or not is_generic(key):
+                self._telling[asked].append(number)
 
     def rules(self, row: Training) -> dict[int, Rule]:
         """The first MOST questions that are the row's own."""
-        found: dict[int, Rule] = dict.fromkeys(self._telling.get(row.key, [])[:MOST], "stem")
-        same = self._with_options.get((row.key, row.choices), []) if row.choices else []
+        asked = as_asked(row.key)
+        found: dict[int, Rule] = dict.fromkeys(self._telling.get(asked, [])[:MOST], "stem")
+        same = self._with_options.get((asked, row.choices), []) if row.choices else []
         return found | dict.fromkeys(same[:MOST], "stem and options")
 
 
@@ -181,10 +189,6 @@ def _batched(texts: Iterable[str]) -> Iterator[list[str]]:
             yield some
             some, size = [], 0
     yield some
-
-
-def _as_set(choices: Iterable[str]) -> frozenset[str]:
-    return frozenset(" ".join(words) for words in map(str.split, map(str.casefold, choices)))
 
 
 def report(found: Iterable[Overlap]) -> list[dict[str, Any]]:

@@ -85,6 +85,9 @@ class Placed:
     """Whether the recipe said which part (`use: train`), or the split chose it."""
     draft: Draft
     row: Row
+    by_pair: bool = False
+    """Drawn without regard to its question, as the recipe says (`split: pair`): it is kept apart from other sets only.
+    """
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class HeldQuestions:
         lengths = np.array([len(words) for words in questions], dtype=np.int64)
         # With n-grams as short as a window the other rule never says more.
         wanted = settings.ngram > RUN
-        measure = Measure(index.windows, lengths, settings.coverage)
+        measure = Measure(index, lengths, settings.coverage)
         self._coverage = _Coverage(measure, self._sets.of) if wanted else None
 
     def find(self, texts: Sequence[Words]) -> Iterator[tuple[int, dict[int, HeldRule]]]:
@@ -122,19 +122,27 @@ class _Holders:
 
 
 class Measure:
-    """How many of a question's words lie in windows that a text holds, for many questions at once."""
+    """How many of a question's own words lie in windows that a text holds, for many questions at once."""
 
-    def __init__(self, windows: Runs, lengths: Integers, coverage: float) -> None:
-        """`lengths`: the questions' words. `coverage`: the share of them that is needed."""
-        self.windows, self.lengths, self._needed = windows, lengths, coverage * lengths
+    def __init__(self, index: RunIndex, lengths: Integers, coverage: float) -> None:
+        """`lengths`: the questions' words. `coverage`: the share of them, without boilerplate, that is needed."""
+        self.windows, self.lengths, self._own = index.windows, lengths, index.own
         self._begins = np.cumsum(lengths + 1) - (lengths + 1)
-        self.held = np.zeros(len(windows.hashes) + 1, dtype=bool)
+        own = np.r_[0, np.cumsum(index.own)]
+        counted = own[self._begins + lengths] - own[self._begins]
+        self._needed = np.where(counted > 0, coverage * counted, np.inf)  # of boilerplate alone nothing is enough
+        self.held = np.zeros(len(self.windows.hashes) + 1, dtype=bool)
         """Which windows the text at hand has; the last, which NOTHING points to, stays False."""
 
     def places(self, question: int) -> Integers:
         """The window that begins at each of its words."""
         begin = self._begins[question]
         return self.windows.at[begin : begin + self.lengths[question]]
+
+    def own(self, question: int) -> NDArray[np.bool_]:
+        """Which of its words are no boilerplate."""
+        begin = self._begins[question]
+        return self._own[begin : begin + self.lengths[question]]
 
     def enough(self, questions: Integers) -> NDArray[np.bool_]:
         """Whether the windows held cover the share that is needed. No question may be empty."""
@@ -149,7 +157,7 @@ class Measure:
         begun = np.r_[0, np.cumsum(self.held[self.windows.at[places]])]
         ends = np.arange(1, len(begun))
         # A window never goes beyond its question, so none reaches into the next one here.
-        inside = begun[ends] > begun[np.maximum(ends - self.windows.length, 0)]
+        inside = (begun[ends] > begun[np.maximum(ends - self.windows.length, 0)]) & self._own[places]
         return np.add.reduceat(inside, firsts, dtype=np.int64)
 
 
@@ -208,7 +216,8 @@ class Skeletons:
         alike = defaultdict[bytes, list[int]](list)
         for question in questions:
             places = measure.places(question)
-            alike[np.where(frequent[places], places, NOTHING).tobytes()].append(question)
+            seen = np.where(frequent[places], places, NOTHING)
+            alike[seen.tobytes() + measure.own(question).tobytes()].append(question)
         self._members = [same[:MOST] for same in alike.values()]  # by their first question
         self._firsts = np.array([same[0] for same in self._members])
         having = defaultdict[int, list[int]](list)

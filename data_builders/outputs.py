@@ -12,7 +12,7 @@ from typing import Any
 from data_builders.account import Batch
 from data_builders.drafts import Placed, parts_of
 from data_builders.licences import UNSTATED
-from data_builders.split import question_id
+from data_builders.split import id_of
 from stemma.jsonl import write_jsonl, write_text
 from stemma.rows import Dropped
 from stemma.runs import digest_of
@@ -76,7 +76,8 @@ def _origin(placed: Placed, licence: str, digest: Callable[[str], str | None]) -
 
 
 def write_test_ids(folder: Path, rows: Sequence[Placed]) -> dict[str, str]:
-    """The test questions' ids: named as `frozen_test`, they stay test questions whatever a later build adds."""
-    ids = sorted({question_id(placed.key) for placed in rows if placed.part == "test"})
+    """The test questions' ids: named as `frozen_test`, they stay test questions whatever a later build adds.
+    Without those of pairs that are split by pair, as they train."""
+    ids = sorted({id_of(placed) for placed in rows if placed.part == "test" and not placed.by_pair})
     write_text(folder / "test_ids.txt", "".join(f"{one}\n" for one in ids))
     return {"test_ids": "test_ids.txt"}

@@ -17,7 +17,7 @@ from data_builders.build import Build
 from data_builders.cards import card
 from data_builders.clean import special_tokens
 from data_builders.drafts import NO_TOKENS, Draft, Drop, Job
-from data_builders.gate import Gate, read_benchmarks
+from data_builders.gate import Gate, leak_of, read_benchmarks, tell_leak
 from data_builders.judging import judge_statistics
 from data_builders.tokens import preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
@@ -50,6 +50,7 @@ def run(work: Work) -> Result:
         build = _start(work, drop)
         try:
             totals = _all_phases(build, generation)
+            build.gate.prove_apart(build.rows)
         finally:
             build.gate.write(work.folder)
     files = _write_rows(work, build)
@@ -165,7 +166,11 @@ def _facts(work: Work, build: Build, totals: dict[str, Any], judged: list[dict[s
     unfilled = build.unfilled()
     for one in unfilled:
         work.say(f"{one['of']} ({one['part']}): {one['asked']:,} rows asked for, {one['kept']:,} there")
+    leak = leak_of(build.rows)
+    if leak:
+        work.say(f"dpo is {tell_leak(leak)}")
     return {
+        **({"split_by_pair": leak} if leak else {}),
         "licences": figures.licences_of(build.batches, build.rows),
         "generator": figures.generated(build.rows, totals) if totals else {},
         "balance": {

@@ -15,9 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from data_builders.drafts import Placed
+from data_builders.listed_options import split_options
 from stemma.data_section import Parts
 from stemma.errors import Problem, UserError
-from stemma.rows import Split
+from stemma.rows import McqRow, PreferenceRow, Split
 
 Sieved = tuple[list[Placed], list[tuple[Placed, str]]]
 """Rows kept, and rows dropped with the reason."""
@@ -32,8 +33,22 @@ _ASIDE = re.compile(r"[(\[](\s*[^\W\d_]{2,}(?:[\s,.;:'’-]+[^\W\d_]{2,})*[\s,.;
 _PRIME = re.compile(r"(?<![\w'’])([^\W\d_]\s*)(['’′]+)(?![^\W_])")
 # A factorial stands behind a number, a bracket or a single letter; any other "!" is a cry.
 _CRY = re.compile(r"(?<![\d)\]])(?<!(?<![^\W_])[^\W\d_])(?<!(?<=[\d)\]]) )(?<!(?<=\b[^\W\d_]) )!")
-_OPTIONS = re.compile(r"\n\s*Options:\s*\n\s*[A1][.)].*", re.DOTALL)
-_OPTION_LABEL = re.compile(r"^\s*(?:[A-J]|\d\d?)[.)]\s*", re.MULTILINE)
+# Characters that are drawn as nothing: soft hyphen, zero-width ones, marks of direction, byte order mark, fillers,
+# variation selectors, tags.
+UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_FRAME = """
+a about above all also an and any are as at be been being below best both but by can correct could describes did do
+does each either every example except false following for from had has have how i if ii iii in incorrect into is it
+its iv least likely may more most must neither no none nor not of on one only or other should some statement
+statements than that the their them then there these they this those to true v was we were what when where which who
+why will with would you your
+"""
+FRAME = frozenset(_FRAME.split())
+"""Words of grammar and of exam papers."""
+
 _STRENGTH: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -45,7 +60,7 @@ def bare(prompt: str) -> str:
 @lru_cache(maxsize=4096)  # many rows in a row ask the same
 def question_key(question: str) -> str:
     """The question without what does not change it: case, whitespace, punctuation, `Question:` and its options."""
-    text = unicodedata.normalize("NFC", _OPTIONS.sub("", bare(question))).casefold()
+    text = unicodedata.normalize("NFC", UNSEEN.sub("", split_options(bare(question))[0])).casefold()
     text = re.sub(r"[‐-―−]", "-", text)
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     text = _CRY.sub(" ", _PRIME.sub(_primes, _ASIDE.sub(r" \1 ", text)))
@@ -72,8 +87,7 @@ def _paired(tokens: Sequence[str]) -> list[str]:
 
 def choices_of(question: str) -> tuple[str, ...]:
     """The lettered options written under a question, without their letters."""
-    written = _OPTIONS.search(bare(question))
-    return tuple(map(str.strip, _OPTION_LABEL.split(written[0])[1:])) if written else ()
+    return split_options(bare(question))[1]
 
 
 def _is_kept(token: str) -> bool:
@@ -96,9 +110,30 @@ def cased(text: str) -> tuple[str, ...]:
     return tuple(w for w in words if w[1:] != w[1:].lower() or (len(w) == 1 and w.isupper() and w not in "AI"))
 
 
-def question_id(question: str) -> str:
-    """A short id shared by all rows that ask the same."""
-    return "q-" + hashlib.sha256(question_key(question).encode()).hexdigest()[:12]
+def is_generic(key: str) -> bool:
+    """Whether a question's key has neither a telling word nor a number: "which is true" asks nothing alone."""
+    return all(word in FRAME for word in re.findall(r"[^\W_]+", key))
+
+
+def question_id(question: str, choices: Iterable[str] = ()) -> str:
+    """A short id shared by all rows that ask the same. Its options (`choices`, or those it lists) count only where the
+    stem is generic: "Which is true?" is another question with others."""
+    key = question_key(question)
+    listed = as_set(choices) or as_set(choices_of(question)) if is_generic(key) else ()
+    return "q-" + hashlib.sha256("\n".join([key, *sorted(listed)]).encode()).hexdigest()[:12]
+
+
+def as_set(choices: Iterable[str]) -> frozenset[str]:
+    """Choices to compare, in any order, however their blanks and case are, without characters drawn as nothing."""
+    return frozenset(" ".join(UNSEEN.sub("", choice).casefold().split()) for choice in choices)
+
+
+def id_of(placed: Placed) -> str:
+    """The id of a row's question."""
+    if isinstance(placed.row, PreferenceRow):
+        return placed.row.question_id
+    choices = placed.row.choices if isinstance(placed.row, McqRow) else choices_of(placed.draft.question)
+    return question_id(placed.key, choices)
 
 
 def read_frozen(path: Path) -> frozenset[str]:
@@ -114,9 +149,11 @@ def read_frozen(path: Path) -> frozenset[str]:
     return frozenset(lines)
 
 
-def frozen_clusters(keys: Iterable[str], frozen: frozenset[str], cluster: Callable[[str], str]) -> set[str]:
-    """The clusters that hold a frozen question: all their questions belong to test."""
-    return {cluster(key) for key in keys if question_id(key) in frozen} if frozen else set()
+def frozen_clusters(
+    asked: Iterable[tuple[str, Iterable[str]]], frozen: frozenset[str], cluster: Callable[[str], str]
+) -> set[str]:
+    """The clusters that hold a frozen question, of keys with their choices: all their questions belong to test."""
+    return {cluster(key) for key, choices in asked if question_id(key, choices) in frozen} if frozen else set()
 
 
 def choose_part(cluster: str, seed: int, parts: Parts) -> Split:
@@ -140,13 +177,14 @@ def keep_apart(rows: Sequence[Placed]) -> Sieved:
     """Leaves every cluster in one part: the strongest that a recipe fixed, or else the strongest that was drawn.
 
     A row whose part the recipe fixed stays in any case: two fixed parts that share questions are for the
-    decontamination gate to report, not for a filter to settle in silence.
+    decontamination gate to report, not for a filter to settle in silence. So are rows that are split by pair.
     """
     claims: dict[str, tuple[bool, int]] = {}
-    for placed in rows:
+    rows_by_question = [placed for placed in rows if not placed.by_pair]
+    for placed in rows_by_question:
         claims[placed.cluster] = max(claims.get(placed.cluster, (False, 0)), (placed.fixed, _STRENGTH[placed.part]))
     dropped = []
-    for placed in rows:
+    for placed in rows_by_question:
         claim, own = claims[placed.cluster][1], _STRENGTH[placed.part]
         if own != claim and not placed.fixed:
             dropped.append((placed, "in evaluation part" if own < claim else "in a part fixed by the recipe"))

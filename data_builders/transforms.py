@@ -49,8 +49,9 @@ def drop_short(rows: Sequence[Placed], words: int) -> Sieved:
 
 def cap_per_question(rows: Sequence[Placed], caps: Mapping[str, PerPart], seed: int) -> Sieved:
     """At most so many rows of a question in each part, counted over all batches of a set; near-duplicate questions
-    count as one. A batch without a cap (`caps`: by batch) loses nothing, and its rows count first."""
-    groups = grouped(rows, lambda placed: (placed.part, placed.cluster, choices(placed)))
+    count as one, unless a set is split by pair. A batch without a cap (`caps`: by batch) loses nothing, and its rows
+    count first."""
+    groups = grouped(rows, lambda placed: (placed.part, _asked_in_all(placed), choices(placed)))
     surplus: list[Placed] = []
     for (part, *_), group in groups.items():
         capped = [placed for placed in group if part in caps.get(placed.batch, {})]
@@ -61,6 +62,10 @@ def cap_per_question(rows: Sequence[Placed], caps: Mapping[str, PerPart], seed: 
             else:
                 surplus.append(placed)
     return without(rows, surplus, "more rows of its question than max_per_question")
+
+
+def _asked_in_all(placed: Placed) -> str:
+    return placed.key if placed.by_pair else placed.cluster
 
 
 def sample(rows: Sequence[Placed], amounts: PerPart, seed: int) -> Sieved:

@@ -5,31 +5,37 @@ of whose windows count. `hits` says which of them a text holds, read off the wor
 
 Every exam has "which of the following is most likely to" and "I only, II only, I and II only": a window of 8 says
 something if two of its words do, and only such windows count.
+
+Each exam has its own boilerplate, too: "For the question, mark the box that corresponds to the correct answer". A
+window says nothing if MANY or more different questions have it beyond one template:
+
+- Different questions: those that differ in more than their numbers. A hundred instances of one exercise are one.
+- Beyond one template: those that have a whole telling window for themselves, away from all that MANY share. Where one
+  text with gaps makes the questions ("How fast does copper rust?", "How fast does iron rust?"), that text is what they
+  ask, and they have no more than words for themselves.
+
+What a question has for itself finds it all the same; one that would keep nothing keeps all. MANY is 5: the same
+exercise comes back three or four times, in other papers or with other options.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_builders.split import FRAME
+
 Words = Sequence[str]
 Integers = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
-_FRAME = """
-a about above all also an and any are as at be been being below best both but by can correct could describes did do
-does each either every example except false following for from had has have how i if ii iii in incorrect into is it
-its iv least likely may more most must neither no none nor not of on one only or other should some statement
-statements than that the their them then there these they this those to true v was we were what when where which who
-why will with would you your
-"""
-FRAME = frozenset(_FRAME.split())
-"""Words of grammar and of exam papers."""
+MANY = 5
+"""Different questions with a window, from which on it is boilerplate."""
 
 NOTHING = -1
 """Stands where no run begins that counts."""
@@ -108,6 +114,10 @@ class RunIndex:
         says = np.array([False, *(word not in FRAME for word in self._ids)])
         whole = _per_window(self._words == _OUTSIDE, run) == 0
         counts = whole & (_per_window(says[self._words], run) * 4 >= run)
+        mute = self._boilerplate(questions, self._runs(run, np.flatnonzero(counts)))
+        self.own = ~_reached(mute, run)
+        """Which of the questions' words are no boilerplate."""
+        counts &= ~mute
         inside = ngram - run + 1
         self.windows = self._runs(run, np.flatnonzero(counts))
         self.ngrams = self._runs(ngram, np.flatnonzero(_per_window(counts, inside) == inside))
@@ -127,6 +137,19 @@ class RunIndex:
         of_ngrams = _per_owner(owners[both], ngrams)
         for text, found in of_windows.items():
             yield Hits(text, found, of_ngrams.get(text, []))
+
+    def _boilerplate(self, questions: Sequence[Words], windows: Runs) -> NDArray[np.bool_]:
+        """Where a window begins that says nothing as too many questions have it."""
+        known: dict[tuple[str, ...], int] = {}
+        templates = np.array([known.setdefault(_without_numbers(words), len(known)) for words in questions], np.int64)
+        template = templates[self.owners] if len(templates) else self.owners
+        telling = windows.at != NOTHING
+        common = _holders_at(windows, np.flatnonzero(telling), template) >= MANY
+        per_question = partial(_per_question, self.owners)
+        shared = _per_window(_reached(common, windows.length), windows.length) > 0
+        alone = per_question(telling & ~shared) > 0
+        mute = _holders_at(windows, np.flatnonzero(telling & alone[self.owners]), template) >= MANY
+        return mute & (per_question(telling & ~mute) > 0)[self.owners]
 
     def _numbered(self, many: Sequence[Words]) -> tuple[Integers, Integers]:
         """All words as numbers in one array with borders between, and whose word each is."""
@@ -169,6 +192,31 @@ class RunIndex:
             hashes *= self._factor
             hashes += single[place : place + len(words)]
         return hashes
+
+
+def _without_numbers(words: Words) -> tuple[str, ...]:
+    return tuple("0" if word[0].isdigit() else word for word in words)
+
+
+def _holders_at(windows: Runs, places: Integers, template: Integers) -> Integers:
+    """Of how many templates the windows at these places are, told where each window begins; 0 where none does."""
+    many = int(template.max(initial=0)) + 1
+    held = np.unique(windows.at[places] * many + template[places])
+    counts = np.bincount(held // many, minlength=len(windows.hashes) + 1)
+    return counts[windows.at]  # NOTHING points to the last, which has none
+
+
+def _per_question(owners: Integers, flags: NDArray[np.bool_]) -> Integers:
+    """How many flags each question has."""
+    return np.bincount(owners[flags], minlength=int(owners.max(initial=0)) + 1)
+
+
+def _reached(begun: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
+    """Which words lie in a window that begins at one of these places."""
+    total = np.r_[0, np.cumsum(begun)]
+    ends = np.arange(1, len(total))
+    reached: NDArray[np.bool_] = total[ends] > total[np.maximum(ends - length, 0)]
+    return reached
 
 
 def _padded(words: Integers, length: int) -> Integers:

@@ -97,6 +97,9 @@ class Parts(Section):
 class DataSet(Section):
     sources: list[Source] = Field(min_length=1)
     parts: Parts = Parts()
+    split: Literal["question", "pair"] = "question"
+    """`pair` (dpo only) draws each pair's part by itself, so that test questions train: how some reports split. The
+    leak is measured and told."""
     conflicts: Literal["contradictions", "any", "keep"] = "contradictions"
     """Which pairs to drop: those that say the opposite of each other, or any whose answer is chosen here and rejected
     there. Multiple-choice questions that disagree on the right answer always go."""
@@ -221,6 +224,13 @@ class DataSection(Section):
     sft: DataSet | None = None
     dpo: DataSet | None = None
     mcq: DataSet | None = None
+
+    @model_validator(mode="after")
+    def _only_pairs_are_split_by_pair(self) -> Self:
+        wrong = [name for name, dataset in self.sets().items() if dataset.split == "pair" and name != "dpo"]
+        if wrong:
+            raise ValueError(f"{wrong[0]}.split: `pair` is for dpo; other sets are split by `question`")
+        return self
 
     def sets(self) -> dict[str, DataSet]:
         """The data sets this recipe builds, by name."""

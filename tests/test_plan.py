@@ -115,7 +115,7 @@ def test_the_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_gemma2b_trains_the_reports_share(tmp_path: Path) -> None:
-    for name in ("gemma2b", "gemma2b-sft-dpo", "gemma2b-clean"):
+    for name in ("gemma2b", "gemma2b-sft-dpo", "gemma2b-clean", "gemma2b-as-reported"):
         found = plan(load(name), Run(tmp_path), Asked())
         for stage in found.stages:
             assert (stage.trainable, stage.parameters) == (921_600, 2_506_172_416)

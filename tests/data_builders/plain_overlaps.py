@@ -3,36 +3,69 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from data_builders.decontaminate import RULES, EvalQuestion, Overlap, Rule, Training, words_of
-from data_builders.split import question_key
-from data_builders.word_runs import FRAME, Words
+from data_builders.decontaminate import RULES, EvalQuestion, Overlap, Rule, Training, as_asked, words_of
+from data_builders.split import FRAME, question_key
+from data_builders.word_runs import Words
 from stemma.data_section import Decontaminate
+
+Windows = Set[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Shared:
-    """How many of a question's words lie in runs shared with a text, and the longest such run."""
+    """How many of a question's own words lie in runs shared with a text, of how many, and the longest such run."""
 
     covered: int
     longest: int
+    own: int
 
 
-def shared(question: Words, text: Words, run: int) -> Shared:
+def shared(question: Words, text: Words, run: int, mute: Windows = frozenset()) -> Shared:
+    """`mute`: the windows that are boilerplate."""
+    telling = set(filter(says_something, windows_of(question, run)))
+    mute = mute if telling - mute else frozenset()  # one that would keep nothing keeps all
     places = defaultdict(list)
     for start in range(len(text) - run + 1):
         places[tuple(text[start : start + run])].append(start)
     covered: set[int] = set()
+    foreign: set[int] = set()
     longest, ending = 0, dict[int, int]()
-    for start in range(len(question) - run + 1):
-        window = tuple(question[start : start + run])
-        met = places.get(window, ()) if says_something(window) else ()
+    for start, window in enumerate(windows_of(question, run)):
+        foreign.update(range(start, start + run) if window in mute else ())
+        met = places.get(window, ()) if says_something(window) and window not in mute else ()
         ending = {place: ending.get(place - 1, run - 1) + 1 for place in met}
         longest = max(longest, *ending.values()) if ending else longest
         covered.update(range(start, start + run) if ending else ())
-    return Shared(len(covered), longest)
+    return Shared(len(covered - foreign), longest, len(question) - len(foreign))
+
+
+def windows_of(words: Words, run: int) -> list[tuple[str, ...]]:
+    return [tuple(words[start : start + run]) for start in range(len(words) - run + 1)]
+
+
+def boilerplate(questions: Sequence[Words], run: int, many: int = 5) -> Windows:
+    """The windows of `many` questions that differ in more than numbers and have a telling window for themselves."""
+    common = held_by(questions, run, many)
+    return held_by([words for words in questions if has_its_own(words, common, run)], run, many)
+
+
+def has_its_own(words: Words, common: Windows, run: int) -> bool:
+    windows = windows_of(words, run)
+    shared = {place for start, one in enumerate(windows) if one in common for place in range(start, start + run)}
+    free = [one for start, one in enumerate(windows) if not shared & set(range(start, start + run))]
+    return any(map(says_something, free))
+
+
+def held_by(questions: Sequence[Words], run: int, many: int) -> Windows:
+    holders = defaultdict(set)
+    for words in questions:
+        template = tuple("0" if word[0].isdigit() else word for word in words)
+        for window in filter(says_something, windows_of(words, run)):
+            holders[window].add(template)
+    return {window for window, templates in holders.items() if len(templates) >= many}
 
 
 def says_something(window: Words) -> bool:
@@ -40,27 +73,31 @@ def says_something(window: Words) -> bool:
     return sum(word not in FRAME for word in window) * 4 >= len(window)
 
 
-def rule_in_text(question: EvalQuestion, text: str, settings: Decontaminate) -> Rule | None:
+def rule_in_text(question: EvalQuestion, text: str, settings: Decontaminate, mute: Windows) -> Rule | None:
     stem, words = words_of(question_key(question.stem)), words_of(text)
     if {word for word in stem if word[0].isdigit()} - set(words):
         return None
-    asked = [*stem, *words_of("\n".join(question.choices))]
-    runs = shared(asked, words, min(8, settings.ngram))
+    runs = shared(asked(question), words, min(8, settings.ngram), mute)
     if runs.longest >= settings.ngram:
         return "n-gram"
-    enough = runs.covered >= settings.coverage * len(asked)
+    enough = runs.covered >= max(1, settings.coverage * runs.own)
     return "coverage" if runs.longest >= 8 and enough else None
 
 
-def rule_of(row: Training, question: EvalQuestion, settings: Decontaminate) -> Rule | None:
+def asked(question: EvalQuestion) -> list[str]:
+    return [*words_of(question_key(question.stem)), *words_of("\n".join(question.choices))]
+
+
+def rule_of(row: Training, question: EvalQuestion, settings: Decontaminate, mute: Windows) -> Rule | None:
     """The strongest."""
     key = question_key(question.stem)
     choices = frozenset(" ".join(choice.casefold().split()) for choice in question.choices)
-    if key == row.key and choices and choices == row.choices:
+    same = as_asked(key) == as_asked(row.key)
+    if same and choices and choices == row.choices:
         return "stem and options"
-    if key == row.key and (not choices or len(words_of(key)) >= 8):
+    if same and (not choices or set(words_of(key)) - FRAME):
         return "stem"
-    found = [rule_in_text(question, text, settings) for text in row.texts]
+    found = [rule_in_text(question, text, settings, mute) for text in row.texts]
     return min(filter(None, found), key=RULES.index, default=None)
 
 
@@ -69,8 +106,9 @@ def plain_overlaps(
 ) -> list[Overlap]:
     """Of each row the `most` questions with the strongest rules, the first ones where rules are equal."""
     found = []
+    mute = boilerplate([asked(question) for question in evaluation], min(8, settings.ngram))
     for row in train:
-        rules = {n: rule_of(row, question, settings) for n, question in enumerate(evaluation)}
+        rules = {n: rule_of(row, question, settings, mute) for n, question in enumerate(evaluation)}
         held = {number: rule for number, rule in rules.items() if rule}
         strongest = sorted(held, key=lambda number: (RULES.index(held[number]), number))[:most]
         found += [

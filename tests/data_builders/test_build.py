@@ -10,7 +10,7 @@ import pytest
 
 from data_builders.account import Account
 from data_builders.build import Build
-from data_builders.gate import Gate, read_benchmarks
+from data_builders.gate import Gate, leak_of, read_benchmarks
 from data_builders.split import question_id
 from stemma.errors import UserError
 from stemma.rows import Dropped, McqRow
@@ -53,6 +53,27 @@ def test_rows_are_sifted_in_order_and_each_loss_is_told(tmp_path: Path) -> None:
     }
     assert len(build.rows) == 4
     assert build.unfilled() == []
+
+
+def test_a_set_split_by_pair_shares_questions_between_its_parts_alone(tmp_path: Path) -> None:
+    rows = pairs("red and round", "blue and flat", count=200)
+    by_pair = file_of(tmp_path, "p", rows, use="split", max_per_question=4, sample={"test": 30})
+    choice = {"question": "Why red and round?\n\nOptions:\nA. x\nB. y", "answer": "A", "subject": None}
+    asked = file_of(tmp_path, "m", [choice], use="split")
+    dpo = {"sources": [by_pair], "split": "pair", "parts": {"validation": 0, "test": 0.4}}
+    sets = {"dpo": dpo, "mcq": {"sources": [asked], "parts": {"validation": 0, "test": 0}}}
+    build, _ = make_build(tmp_path, decontaminate={"mode": "drop"}, **sets)
+    build.collect("read")
+    build.gate.prove_apart(build.rows)
+    # The multiple-choice question, which would train, is tested by pairs.
+    assert Counter((row.kind, row.part) for row in build.rows) == {("dpo", "train"): 8, ("dpo", "test"): 30}
+    assert leak_of(build.rows)["shared_questions"] == 2
+
+
+def test_only_pairs_are_split_by_pair() -> None:
+    mcq = {"sources": [{"source": "stem_exercises"}], "split": "pair"}
+    with pytest.raises(ValueError, match=r"mcq\.split: `pair` is for dpo"):
+        make_recipe({"mcq": mcq})
 
 
 def test_a_question_is_capped_over_all_sources_of_its_set(tmp_path: Path) -> None:

@@ -76,6 +76,14 @@ def test_the_text_says_counts_licences_cost_and_what_to_mind() -> None:
     assert "- dpo: x (train): 6,000 rows were asked for, there were 5,100." in section(text, "Before you use it")
 
 
+def test_a_split_by_pair_is_told() -> None:
+    leak = {"shared_questions": 3, "test_questions": 4, "leaked_test_pairs": 5, "test_pairs": 6}
+    recipe = make_recipe(DATA)
+    text = card(recipe, batches_of(recipe.data), COUNTS, {**FACTS, "split_by_pair": leak})
+    assert "- All but one: dpo is split by pair: 3 of 4 test questions train too, with 5 of 6 test pairs" in text
+    assert "split by pair" not in card(recipe, batches_of(recipe.data), COUNTS, FACTS)
+
+
 def test_a_set_without_generated_rows_has_no_such_section() -> None:
     recipe = make_recipe({"decontaminate": None, "dpo": {"sources": DATA["dpo"]["sources"][:1]}})
     counts = {**COUNTS, "sources": dict(list(COUNTS["sources"].items())[:1])}

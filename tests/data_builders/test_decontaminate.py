@@ -43,6 +43,30 @@ def test_words_have_no_case_and_no_signs_but_numbers() -> None:
     assert words_of("It’s 1,000.5 km — $\\frac{1}{2}$, 3x") == ["it", "s", "1000.5", "km", "frac", "1", "2", "3", "x"]
 
 
+def test_numbers_are_read_and_what_is_drawn_as_nothing_is_not() -> None:
+    assert words_of("forty-five kilo\u00adgrams\u200b and two hundred") == ["45", "kilograms", "and", "200"]
+
+
+@pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\u200d", "\ufeff"])
+def test_characters_drawn_as_nothing_hide_no_question(unseen: str) -> None:
+    hidden = STEM.replace("e", f"{unseen}e")
+    assert rules(pair(hidden), GAS) == rules(mcq(hidden, "a", "b"), GAS) == ["stem"]
+    assert rules(pair(f"Well: {hidden}!"), GAS) == ["n-gram"]
+
+
+def test_numbers_written_out_hide_no_question() -> None:
+    written = STEM.replace("300", "three hundred").replace("600", "six hundred")
+    assert rules(pair(written), GAS) == ["stem"]
+    assert rules(pair(f"Well: {written}!"), GAS) == ["n-gram"]
+    assert rules(pair("What is five plus two?"), EvalQuestion("open", "1", "What is 5 plus 2")) == ["stem"]
+
+
+@pytest.mark.parametrize("head", ["\n\nChoices:\n", "\nAnswer choices: ", " "])
+def test_options_in_the_usual_layouts_are_read(head: str) -> None:
+    asked = f"{STEM}?{head}(A) mass (B) volume (C) density (D) pressure"
+    assert rules(pair(asked), GAS) == ["stem and options"]
+
+
 def test_the_same_question_with_the_same_options_in_any_order() -> None:
     assert rules(mcq(STEM.upper() + "?", "Mass", "density ", "volume", "pressure"), GAS) == ["stem and options"]
     asked = f"Question: {STEM}?\n\nOptions:\nA. mass\nB. volume\nC. density\nD. pressure\n\nAnswer:"
@@ -54,10 +78,19 @@ def test_the_same_question_with_other_options_or_none() -> None:
     assert rules(pair(STEM), GAS) == ["stem"]
 
 
-def test_a_short_stem_says_nothing_without_its_options() -> None:
+def test_a_stem_with_a_telling_word_is_found_without_its_options() -> None:
+    short = EvalQuestion("mmlu", "1", "What is the capital of Peru?", ("Lima", "Cusco"))
+    assert rules(pair("what is the capital of peru"), short) == ["stem"]
+    assert rules(mcq("What is the capital of Peru?", "Ica", "Lima"), short) == ["stem"]
+    assert rules(pair("What is 5!?"), EvalQuestion("mmlu", "1", "What is 5!?", ("120", "25"))) == ["stem"]
+
+
+def test_a_generic_stem_says_nothing_without_its_options() -> None:
     true = EvalQuestion("mmlu", "1", "Which is true?", ("x", "y"))
     assert rules(mcq("Which is true?", "x", "z"), true) == []
     assert rules(mcq("Which is true?", "y", "x"), true) == ["stem and options"]
+    long = "Which of the following is or is not one of the most correct statements?"
+    assert rules(mcq(long, "x", "z"), EvalQuestion("mmlu", "1", long, ("x", "y"))) == []
     assert rules(pair("Who is he?"), EvalQuestion("open", "1", "Who is he")) == ["stem"]
 
 
@@ -86,6 +119,34 @@ def test_the_same_exercise_with_other_numbers_is_another() -> None:
 def test_the_frame_of_an_exam_is_no_overlap() -> None:
     one = EvalQuestion("mmlu", "1", "Which of the following is an example of a detritivore?", ("cat", "fungus"))
     assert rules(mcq("Which of the following is an example of a chemical change?", "rust", "rain"), one) == []
+
+
+BOX = (
+    "For the question, mark the box corresponding to the correct answer. Each question has exactly one correct answer."
+)
+EXAM = [
+    "Which symmetric matrix has orthogonal eigenvectors with distinct real eigenvalues along every principal axis",
+    "How does a parallel garbage collector reclaim unreachable cyclic objects while mutator threads keep allocating",
+    "Why do stochastic gradients escape narrow saddle regions faster than full batches under equal learning rates",
+    "Where does a turbulent boundary layer separate from an aerofoil whose camber grows towards its trailing edge",
+    "When may an optimistic transaction commit although concurrent readers hold older snapshots of several pages",
+]
+
+
+def test_boilerplate_of_exams_is_no_overlap_and_what_stands_behind_it_is() -> None:
+    evaluation = [EvalQuestion("exam", str(n), f"{BOX} {asked}") for n, asked in enumerate(EXAM)]
+    other = f"{BOX} Let us name a sorting algorithm whose worst case is linear."
+    assert rules(pair(other), *evaluation[:4]) == ["n-gram"] * 4
+    assert rules(pair(other), *evaluation) == []
+    assert rules(pair(f"Well: {EXAM[2]}."), *evaluation) == ["n-gram"]
+    half = " ".join(EXAM[2].split()[:9])  # of its own 16 words: of all 34 it is less than half
+    assert rules(pair(f"Well: {half}."), *evaluation) == ["coverage"]
+
+
+def test_exercises_of_one_template_are_found_by_their_numbers() -> None:
+    evaluation = [EvalQuestion("exam", str(n), f"{BOX} {STEM.replace('300', str(n))}?") for n in range(40)]
+    assert rules(pair(f"{BOX} {STEM.replace('300', '7')} or so"), *evaluation) == ["n-gram"]
+    assert rules(pair(f"{BOX} {STEM.replace('300', '700')} or so"), *evaluation) == []
 
 
 def test_several_rows_and_questions_and_the_report() -> None:
@@ -142,4 +203,4 @@ def test_every_question_of_the_course_example_is_found_in_mmlu() -> None:
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
 def test_arc_has_few_overlaps_between_its_own_parts() -> None:
     train, test = (course(f"arc_challenge/mcqa_ai2_arc_{part}.jsonl") for part in ("train", "test"))
-    assert counts(train, test) == {"coverage": 1, "n-gram": 3, "stem": 4}
+    assert counts(train, test) == {"coverage": 1, "n-gram": 3, "stem": 7}

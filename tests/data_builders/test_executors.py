@@ -53,10 +53,8 @@ def test_three_tasks_find_the_clusters_of_one_process(tmp_path: Path, capfd: pyt
 def test_three_tasks_find_the_overlaps_of_one_process(tmp_path: Path) -> None:
     rules = Decontaminate()
     plain = decontaminate.find_overlaps(TRAIN, EVALUATION, rules)
-    assert [(o.eval_id, o.rule) for o in plain if o.row_id == "r0"] == [
-        ("0", "n-gram"),
-        ("2", "coverage"),
-        ("4", "coverage"),
+    assert [(o.row_id, o.eval_id, o.rule) for o in plain] == [
+        (f"r{3 * number}", str(number), "n-gram") for number in range(len(EVALUATION))
     ]
     assert executors.find_overlaps(TRAIN, EVALUATION, rules, ONE_PROCESS, tmp_path) == plain
     assert executors.find_overlaps([], EVALUATION, rules, ONE_PROCESS, tmp_path) == []

@@ -65,12 +65,24 @@ def graded(chance: random.Random) -> str:
     return " ".join([first, *own, *chance.choice([[second], [second], []])])
 
 
+def behind_boilerplate(chance: random.Random) -> str:
+    """A sentence of exams before questions that are of one template or have most of their words for themselves."""
+    own = " ".join(chance.choices(WORDS, k=chance.choice([8, 14, 20, 26])))
+    asked = chance.choice([numbered(chance), graded(chance), own, own, own])
+    return f"Mark the box corresponding to the correct answer without any penalty or doubt. {asked}"
+
+
 def varied(chance: random.Random) -> str:
     return " ".join(chance.choices(WORDS[:3], k=20))
 
 
+def again(chance: random.Random) -> str:
+    """One of a few questions, so that some rows hold a part of one."""
+    return " ".join(random.Random(chance.randrange(6)).choices(WORDS, k=20))
+
+
 def mixed(chance: random.Random) -> str:
-    return chance.choice([numbered, cut_by_numbers, named, pieces, graded, varied])(chance)
+    return chance.choice([numbered, cut_by_numbers, named, pieces, graded, behind_boilerplate, again, varied])(chance)
 
 
 def question(number: int, text: str, chance: random.Random) -> EvalQuestion:
@@ -86,7 +98,9 @@ def row(number: int, asked: str, chance: random.Random) -> Training:
     return Training(f"r{number}", "sft: s", question_key(asked), frozenset(), (asked, answer))
 
 
-@pytest.mark.parametrize("make", [numbered, cut_by_numbers, named, pieces, graded, varied, mixed])
+@pytest.mark.parametrize(
+    "make", [numbered, cut_by_numbers, named, pieces, graded, behind_boilerplate, again, varied, mixed]
+)
 @pytest.mark.parametrize("settings", [{}, {"ngram": 20, "coverage": 0.6}, {"ngram": 5}, {"ngram": 40, "coverage": 1}])
 @pytest.mark.parametrize("frequent", [2, 16])
 def test_it_tells_what_the_plain_definition_tells(
@@ -135,7 +149,7 @@ def test_numbers_that_are_equal_are_found_and_others_are_not() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [numbered, named, pieces, mixed])
+@pytest.mark.parametrize("make", [numbered, named, pieces, behind_boilerplate, mixed])
 def test_four_times_the_rows_take_four_times_as_long(make: Make) -> None:
     """CPU time, rows and questions of one template; a quadratic search would take sixteen times as long."""
 
@@ -144,8 +158,8 @@ def test_four_times_the_rows_take_four_times_as_long(make: Make) -> None:
         evaluation = [question(number, make(chance), chance) for number in range(many)]
         train = [row(number, make(chance), chance) for number in range(4 * many)]
         started = time.process_time()
-        assert len(list(overlaps(train, evaluation, Decontaminate()))) > many
+        assert len(list(overlaps(train, evaluation, Decontaminate()))) > many / 10
         return time.process_time() - started
 
     seconds(100)
-    assert seconds(8_000) < 6 * seconds(2_000)
+    assert seconds(16_000) < 6 * seconds(4_000)

@@ -12,6 +12,7 @@ from data_builders.split import (
     choices_of,
     choose_part,
     frozen_clusters,
+    is_generic,
     keep_apart,
     question_id,
     question_key,
@@ -141,8 +142,9 @@ def test_a_frozen_question_takes_its_cluster_along(tmp_path: Path) -> None:
     (tmp_path / "frozen.txt").write_text(f"{question_id('What is 2 + 2?')}\n", encoding="utf-8")
     frozen = read_frozen(tmp_path / "frozen.txt")
     clusters = {"what is 2 + 2": "rep", "what s 2 + 2": "rep", "other": "other"}
-    assert frozen_clusters(clusters, frozen, clusters.__getitem__) == {"rep"}
-    assert frozen_clusters(clusters, frozenset(), clusters.__getitem__) == set()
+    asked = [(key, ("a", "b")) for key in clusters]
+    assert frozen_clusters(asked, frozen, clusters.__getitem__) == {"rep"}
+    assert frozen_clusters(asked, frozenset(), clusters.__getitem__) == set()
 
 
 def test_a_file_of_frozen_questions_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -174,3 +176,18 @@ def test_choices_are_read_from_under_the_question(question: str, choices: tuple[
 def test_the_same_prompt_has_the_same_question_id() -> None:
     assert question_id("What is 2 + 2?") == question_id(" what is 2+2 ")
     assert question_id("What is 2 + 2?") != question_id("What is 2 - 2?")
+    assert question_id("What is 2 + 2?") == question_id("What is 2 + 2?", ["4", "5"])
+
+
+def test_options_tell_generic_questions_apart() -> None:
+    one = question_id("Which is true?", ["Ice  sinks", "It floats"])
+    assert one == question_id("Which is true?\n\nOptions:\nA. It floats\nB. ice sinks")
+    assert one != question_id("Which is true?", ["Ice sinks", "It melts"])
+    assert one != question_id("Which is true?")
+
+
+def test_a_telling_word_or_a_number_says_what_is_asked() -> None:
+    generic = ["Which of the following is true?", "Both statements are false, or not?", ""]
+    assert all(is_generic(question_key(one)) for one in generic)
+    telling = ["Which of these melts?", "What is 5!?", "Is it x?"]
+    assert not any(is_generic(question_key(one)) for one in telling)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from data_builders.word_runs import NOTHING, Hits, RunIndex, Words
-from tests.data_builders.plain_overlaps import Shared, says_something, shared
+from tests.data_builders.plain_overlaps import Shared, boilerplate, says_something, shared
 
 FRAME_OF_EXAMS = ["which", "of", "the", "following", "is", "most", "likely", "to"]
 
@@ -13,12 +13,12 @@ FRAME_OF_EXAMS = ["which", "of", "the", "following", "is", "most", "likely", "to
 @pytest.mark.parametrize(
     ("question", "text", "found"),
     [
-        ("q r s t u w", "x r s t u y", Shared(4, 4)),
-        ("q r s t u w", "q r s x s t u w", Shared(6, 4)),  # q r s and s t u w
-        ("q r s q r s", "q r s", Shared(6, 3)),
-        ("q r s q r s", "q r s q r s", Shared(6, 6)),
-        ("q r", "q r s", Shared(0, 0)),
-        ("q r s", "", Shared(0, 0)),
+        ("q r s t u w", "x r s t u y", Shared(4, 4, 6)),
+        ("q r s t u w", "q r s x s t u w", Shared(6, 4, 6)),  # q r s and s t u w
+        ("q r s q r s", "q r s", Shared(6, 3, 6)),
+        ("q r s q r s", "q r s q r s", Shared(6, 6, 6)),
+        ("q r", "q r s", Shared(0, 0, 2)),
+        ("q r s", "", Shared(0, 0, 3)),
     ],
 )
 def test_the_plain_definition_counts_words_in_runs(question: str, text: str, found: Shared) -> None:
@@ -51,6 +51,34 @@ def test_the_frame_of_exams_does_not_count() -> None:
     assert list(RunIndex([FRAME_OF_EXAMS], 8, 8).hits([FRAME_OF_EXAMS])) == []
     melt = [*FRAME_OF_EXAMS[:6], "melt", "ice"]
     assert list(RunIndex([melt], 8, 8).hits([melt])) == [Hits(0, [0], [0])]
+
+
+BOX = ["mark", "box", "corresponding", "correct", "answer", "below", "please"]
+
+
+def with_own_words(number: int) -> Words:
+    return [*BOX, *(f"w{number}x{place}" for place in range(8))]
+
+
+@pytest.mark.parametrize(("many", "says"), [(4, True), (5, False)])
+def test_what_five_different_questions_have_says_nothing(many: int, says: bool) -> None:
+    questions = [with_own_words(number) for number in range(many)]
+    index = RunIndex(questions, 7, 7)
+    assert bool(list(index.hits([BOX]))) == says == (tuple(BOX) not in boilerplate(questions, 7))
+    assert index.own.tolist() == [*([says] * 7 + [True] * 8 + [True])] * many
+    assert [hits.text for hits in index.hits(questions)] == list(range(many))  # by their own words
+
+
+def test_instances_of_one_exercise_are_one_question() -> None:
+    numbered = [[*BOX, "w1x0", str(number), *with_own_words(0)[9:]] for number in range(9)]
+    assert list(RunIndex(numbered, 7, 7).hits([BOX]))
+    assert not list(RunIndex([*numbered, *map(with_own_words, range(2, 6))], 7, 7).hits([BOX]))
+
+
+def test_a_template_is_what_its_questions_ask() -> None:
+    filled = [[*BOX, f"w{number}"] for number in range(9)]
+    assert list(RunIndex(filled, 7, 7).hits([BOX]))
+    assert not boilerplate(filled, 7)
 
 
 def test_the_index_hits_what_the_words_have_in_common() -> None:

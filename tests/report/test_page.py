@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from report.page import MARKDOWN, render
+import pytest
+
+from report.page import HTML, MARKDOWN, render
 from report.run import gather
 from tests.report.run_folder import make_work, score
 
@@ -28,3 +31,15 @@ def test_the_summary_says_figures_with_n_interval_and_chance(tmp_path: Path) -> 
 def test_what_was_not_measured_is_not_mentioned(tmp_path: Path) -> None:
     said = summary(tmp_path, scores=[score("base", "mcq", "accuracy", 0.3, 10)])
     assert said == "base → sft → dpo → mcq, exported from mcq; gguf-Q4_K_M ships (160 kB)."
+
+
+@pytest.mark.parametrize("template", [HTML, MARKDOWN])
+def test_a_split_by_pair_is_told_with_its_leak(tmp_path: Path, template: str) -> None:
+    evidence = gather(make_work(tmp_path))
+    said = "split by pair: 1,048 of 1,050 test questions train too, with 1,990 of 2,000 test pairs"
+    assert said not in render(evidence, template)
+    leak = {"shared_questions": 1048, "test_questions": 1050, "leaked_test_pairs": 1990, "test_pairs": 2000}
+    data = evidence.manifests["data"]
+    told = data.model_copy(update={"facts": {"split_by_pair": leak}})
+    known = {**evidence.manifests, "data": told}
+    assert said in render(replace(evidence, manifests=known), template)

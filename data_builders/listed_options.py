@@ -1,0 +1,67 @@
+"""The options that a question lists at its end, in the layouts that exam papers and data sets have:
+
+Options: (or Choices:, Answer choices:)      Which melts? (A) ice (B) stone (C) iron      Which melts?
+A. ice                                                                                   A) ice
+B. stone                                                                                 B) stone …
+
+Without a head there must be three, in upper case: "(a) Compute f. (b) Compute g." are parts of an exercise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+
+from stemma.rows import LETTERS
+
+_HEAD = re.compile(
+    r"(?:\n\s*|(?<=[?.:!])\s+)(?:(?:the )?answer )?(?:options|choices)\s*:\s*(?=\(?[A1][.):])", re.IGNORECASE
+)
+_LINE_LABEL = re.compile(r"^\s*\(?(?:[A-J]|\d\d?)[.):]\s*", re.MULTILINE)
+_ANSWER = re.compile(r"\s*\bAnswer\s*:\s*$")
+_NEXT_SENTENCE = re.compile(r"[.;]\s+[A-Z]")
+_LEAST = 3
+
+
+def split_options(question: str) -> tuple[str, tuple[str, ...]]:
+    """(the stem, the options without their letters: none where it lists none)."""
+    if head := _HEAD.search(question):
+        listed = question[head.end() :]
+        choices = tuple(map(str.strip, _LINE_LABEL.split(listed)[1:]))
+        if len(choices) < 2:
+            choices = _in_order(listed, _inline, 0)[1] or choices
+        return question[: head.start()], choices
+    for label in (_at_line, _inline):
+        start, choices = _in_order(question, label, _LEAST)
+        if not choices:
+            continue
+        stem = question[:start].rstrip()
+        # Behind options that stand within an exercise the question itself follows.
+        whole = label is _at_line or stem.endswith(("?", ".", ":", "_")) or not _NEXT_SENTENCE.search(choices[-1])
+        if whole and "?" not in choices[-1]:
+            return question[:start], choices
+    return question, ()
+
+
+def _in_order(text: str, label: Callable[[str], re.Pattern[str]], least: int) -> tuple[int, tuple[str, ...]]:
+    """Where options labelled A, B, C … to the end begin, from the last A on, and what they are."""
+    for first in reversed(list(label("A").finditer(text))):
+        found = [first]
+        while len(found) < len(LETTERS) and (more := label(LETTERS[len(found)]).search(text, found[-1].end())):
+            found.append(more)
+        if len(found) >= max(least, 2):
+            ends = [*(one.start() for one in found[1:]), len(text)]
+            cut = (text[one.end() : end] for one, end in zip(found, ends, strict=True))
+            return first.start(), tuple(_ANSWER.sub("", choice).strip(" \n\t,;") for choice in cut)
+    return len(text), ()
+
+
+@cache
+def _at_line(letter: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:^|\n)[ \t]*\(?{letter}[.):]\s+(?=\S)")
+
+
+@cache
+def _inline(letter: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\S)\(?{letter}\)\s*(?=\S)")

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from data_builders.listed_options import split_options
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "\n\nOptions:\nA. ice\nB. a stone\nC. iron",
+        "\nChoices:\nA) ice\nB) a stone\nC) iron",
+        "\n\nAnswer choices: (A) ice (B) a stone (C) iron",
+        " Options: A) ice, B) a stone, C) iron",
+        "\n(A) ice\n(B) a stone\n(C) iron",
+        "\nA. ice\nB. a stone\nC. iron",
+        " (A) ice (B) a stone (C) iron",
+        " A) ice B) a stone C) iron Answer:",
+    ],
+)
+def test_the_usual_layouts(listed: str) -> None:
+    stem, choices = split_options(f"Which melts?{listed}")
+    assert (stem.strip(), choices) == ("Which melts?", ("ice", "a stone", "iron"))
+
+
+def test_a_stem_may_go_on_in_its_options() -> None:
+    assert split_options("It is called (A) ice (B) stone (C) iron") == ("It is called ", ("ice", "stone", "iron"))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Prove both. (a) It melts. (b) It flows. (c) It cools.",
+        "Let f(A) be open and (B) closed. Why?",
+        "Take the salts (A) zinc (B) lead (C) tin. Which of them melts?",
+        "Take the salts (A) zinc (B) lead (C) tin. Name the one that melts.",
+        "Consider: (A) zinc (B) lead (C) tin. Which of them melts?",
+        "Which vitamin? A. Or B. Or C. Or none",
+        "Name your options: a car, a bus.",
+    ],
+)
+def test_what_is_no_list_of_options_stays(question: str) -> None:
+    assert split_options(question) == (question, ())
