@@ -8,16 +8,19 @@ what was trained on top then passes every gate. Only headers and JSON are read: 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemma.base_tokens import token_problems
 from stemma.errors import Problem, UserError
 from stemma.headers import COPY_ANEW, Header, headers_of
 from stemma.jsonl import read_json
 from stemma.shapes import FAMILIES, parse
+
+if TYPE_CHECKING:
+    from stemma.recipe import Recipe
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
@@ -39,6 +42,13 @@ def refuse_unfit(folder: Path, weightless: bool = False) -> None:
     problems = list(problems_of(folder, weightless))
     if problems:
         raise UserError(problems)
+
+
+def meet(recipe: Recipe, stages: Sequence[str]) -> None:
+    """Look at the recipe's base model before `stages` run, where it is a folder. One that the hub keeps is looked at
+    when it is fetched. Raises UserError."""
+    if recipe.base_folder:
+        refuse_unfit(recipe.base_folder, weightless=not set(stages) & set(recipe.training_stages()))
 
 
 def problems_of(folder: Path, weightless: bool = False) -> tuple[Problem, ...]:
@@ -228,8 +238,14 @@ def _rows(tensors: Tensors) -> int | None:
 
 
 def _some(names: Any) -> str:
-    listed = sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
+    listed = sorted(names, key=_in_layers)
     return ", ".join(listed[:NAMED]) + (f" and {len(listed) - NAMED} more" if len(listed) > NAMED else "")
+
+
+def _in_layers(name: str) -> list[tuple[int, str]]:
+    """Layer 2 before layer 10."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
 
 
 def _shape(sizes: tuple[int, ...]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemma.base_tokens import special_ids
 from stemma.jsonl import read_json, write_json
 from stemma.templates import Template
 
@@ -154,12 +155,15 @@ def copy_tokenizer(source: Path, target: Path, template: Template) -> None:
 
 def _write_generation_config(source: Path, target: Path, template: Template) -> None:
     """HF `generate` stops only at these ids; llama.cpp finds the end of turn by itself."""
-    path = source / "generation_config.json"
-    config = read_json(path if path.is_file() else source / "config.json")
-    eos = config["eos_token_id"]
-    ids = {*(eos if isinstance(eos, list) else [eos]), _token_id(source, template.stop())}
+    config = special_ids(source)
+    ids = {*_ids_of(config.get("eos_token_id")), _token_id(source, template.stop())}
     kept = {name: config[name] for name in ("bos_token_id", "pad_token_id") if name in config}
     write_json(target / "generation_config.json", {"_from_model_config": False, **kept, "eos_token_id": sorted(ids)})
+
+
+def _ids_of(value: int | list[int] | None) -> list[int]:
+    """One id, several, or none named: the template's stop token is one all the same."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _token_id(source: Path, token: str) -> int:
