@@ -271,12 +271,21 @@ def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
 def _template_problems(path: Path, place: str) -> Iterator[Problem]:
     from jinja2 import TemplateError
 
-    from stemma.templates import Template
+    from stemma.chat_jinja import DatedTemplate, unequal_names
+    from stemma.templates import Template, probe
 
     example = "see recipes/templates/qa.jinja"
     try:
-        if not Template.read(path).stop():
+        template = Template.read(path)
+        if not template.stop():
             yield Problem(place, f"{path} writes no stop token behind an answer", "e.g. eos_token", example)
+        if unequal := unequal_names(template.text):
+            found = f"{path} writes `{'`, `'.join(unequal)}`, which transformers fills in and llama.cpp does not"
+            yield Problem(place, found, "bos_token and eos_token only", "write the token itself")
+        probe(template)
+    except DatedTemplate as error:
+        hint = "fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}, or take strftime_now out"
+        yield Problem(place, f"{path}: {error}", "the same text every day", hint)
     except UserError:
         known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
         hint = nearest(f"templates/{path.name}", known)
