@@ -13,14 +13,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stemma.base_tokens import token_problems
+from stemma.base_files import tokenizer_folder
+from stemma.base_tokens import stop_problems, token_problems
 from stemma.errors import Problem, UserError
 from stemma.headers import COPY_ANEW, Header, headers_of
 from stemma.jsonl import read_json
 from stemma.shapes import FAMILIES, parse
+from stemma.templates import Template
 
 if TYPE_CHECKING:
     from stemma.recipe import Recipe
+    from stemma.runs import Run
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
@@ -44,11 +47,18 @@ def refuse_unfit(folder: Path, weightless: bool = False) -> None:
         raise UserError(problems)
 
 
-def meet(recipe: Recipe, stages: Sequence[str]) -> None:
-    """Look at the recipe's base model before `stages` run, where it is a folder. One that the hub keeps is looked at
-    when it is fetched. Raises UserError."""
+def meet(recipe: Recipe, run: Run, stages: Sequence[str]) -> None:
+    """Look at the recipe's base model before `stages` run: at a folder's weights (those that the hub keeps are looked
+    at when they are fetched), and at its tokenizer, wherever that lies. Raises UserError."""
+    problems: list[Problem] = []
     if recipe.base_folder:
-        refuse_unfit(recipe.base_folder, weightless=not set(stages) & set(recipe.training_stages()))
+        weightless = not set(stages) & set(recipe.training_stages())
+        problems += problems_of(recipe.base_folder, weightless)
+    tokenizer = tokenizer_folder(recipe, run)
+    if tokenizer and recipe.training_stages() and not problems:
+        problems += stop_problems(Template.read(recipe.template, tokenizer), tokenizer, recipe.chat_template)
+    if problems:
+        raise UserError(problems)
 
 
 def problems_of(folder: Path, weightless: bool = False) -> tuple[Problem, ...]:

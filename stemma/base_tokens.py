@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemma.errors import Problem
 from stemma.jsonl import read_json
+
+if TYPE_CHECKING:
+    from stemma.templates import Template
 
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 ROWLESS = {"gemma3_text": {"<image_soft_token>"}}
@@ -46,6 +49,21 @@ def token_problems(folder: Path, config: dict[str, Any], rows: int | None) -> It
         found = f"{len(ids)} tokens for an embedding of {rows} rows"
         yield Problem(place, found, "the tokenizer the model was trained with", "it is another model's tokenizer")
     yield from _named_problems(folder, ids)
+
+
+def stop_problems(template: Template, folder: Path, place: str) -> Iterator[Problem]:
+    """What ends an answer must be one token: engines stop at ids. `place` is the template's."""
+    stop = template.stop()
+    added = {token["content"] for token in read_json(folder / TOKENIZER)["added_tokens"]}
+    if stop in added:
+        return
+    several = sorted((token for token in added if token and token in stop), key=stop.index)
+    found = f"an answer ends with {stop!r}, which is no special token of this model"
+    hint = ""
+    if several:
+        found = f"an answer ends with {stop!r}: several tokens, and engines stop at one"
+        hint = f"end it with `{several[0]}` alone, and write what follows in front of the next turn"
+    yield Problem(place, found, "one of the tokenizer's special tokens", hint)
 
 
 def _named_problems(folder: Path, ids: dict[str, int]) -> Iterator[Problem]:

@@ -35,7 +35,7 @@ class Order:
 def bring(recipe: Recipe, run: Run, stages: Sequence[str], order: Order) -> None:
     """Bring the stages up to date; prints a line for each."""
     quieten()
-    meet(recipe, stages)
+    meet(recipe, run, stages)
     if order.dry_run:
         _preview(recipe, run, stages, order)
         return

@@ -106,8 +106,8 @@ def check(recipes: Names = None, set_: Set = None) -> None:
         raise UserError(Problem("recipes", "no recipes", "*.yml files"))
     for name in chosen:
         try:
-            recipe, _ = _open(name, set_, RUNS)
-            meet(recipe, recipe.training_stages())
+            recipe, run = _open(name, set_, RUNS)
+            meet(recipe, run, recipe.training_stages())
             print(f"{recipe.name}: ok")
         except UserError as error:
             problems += error.problems
@@ -164,7 +164,7 @@ def plan(
     from stemma.plan_text import written
 
     opened, run = _open(recipe, set_, runs)
-    meet(opened, ["plan"])
+    meet(opened, run, ["plan"])
     if opened.is_data_only:
         print("\n".join(forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))))
         return

@@ -7,7 +7,6 @@ the GGUF converter needs the first two. So the tokenizer files are copied, not s
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemma.base_tokens import special_ids
+from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json, write_json
 from stemma.templates import Template
 
@@ -167,6 +167,9 @@ def _ids_of(value: int | list[int] | None) -> list[int]:
 
 
 def _token_id(source: Path, token: str) -> int:
-    tokens = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
-    [found] = [t["id"] for t in tokens if t["content"] == token]
-    return int(found)
+    tokens = read_json(source / "tokenizer.json")["added_tokens"]
+    found = [t["id"] for t in tokens if t["content"] == token]
+    if not found:
+        text = f"the template ends an answer with {token!r}, which is none of its special tokens"
+        raise UserError(Problem(str(source / "tokenizer.json"), text, "one special token that ends an answer"))
+    return int(found[0])

@@ -9,6 +9,7 @@ from typing import Any
 
 from stemma import axolotl, gates, launch
 from stemma.base_files import added_first, lacks_padding
+from stemma.base_tokens import stop_problems
 from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
@@ -41,6 +42,8 @@ def train_adapter(work: Work) -> Trained:
     """Rows → Axolotl, until its marker says that it is complete."""
     start = weights_of(work, work.recipe.stage(work.stage).start_from)
     template = Template.read(work.recipe.template, start)
+    if problems := list(stop_problems(template, start, work.recipe.chat_template)):
+        raise UserError(problems)
     parts = _parts(work, template, start)
     config = write_config(work, start, parts, template)
     work.say(_describe(work, start))

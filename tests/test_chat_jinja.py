@@ -42,7 +42,7 @@ ALIKE = {
     "continue": "{% for m in messages %}{% if m.role == 'user' %}{% continue %}{% endif %}" + TURN + "{% endfor %}",
     "tojson": "{{ messages | tojson }}{{ messages | tojson(indent=2) }}{{ messages[0] | tojson(ensure_ascii=true) }}",
     "tools": "{% if tools is not none %}tools!{% endif %}{% if not documents %}none{% endif %}",
-    "undefined": "nothing: {{ builtin_tools }}{% if enable_thinking is defined %}think{% endif %}{{ messages[0].tool_calls }}",
+    "undefined": "nothing: {{ builtin_tools }}{% if x is defined %}think{% endif %}{{ messages[0].tool_calls }}",
     "whitespace": "  {% if true %}\n    a\n  {% endif %}\n\n{{ add_generation_prompt }}  \n",
     "a fixed date": "{% set date_string = '26 Jul 2024' %}" + DATED,
     "a date that none asks for": "{% if messages[0].role == 'tool' %}{{ strftime_now('%Y') }}{% endif %}text",
