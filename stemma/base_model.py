@@ -18,7 +18,8 @@ from stemma.base_tokens import stop_problems, token_problems
 from stemma.errors import Problem, UserError
 from stemma.headers import COPY_ANEW, Header, headers_of
 from stemma.jsonl import read_json
-from stemma.shapes import FAMILIES, parse
+from stemma.shapes import FAMILIES, parse, read_shapes
+from stemma.targets import target_problems
 from stemma.templates import Template
 
 if TYPE_CHECKING:
@@ -54,11 +55,23 @@ def meet(recipe: Recipe, run: Run, stages: Sequence[str]) -> None:
     if recipe.base_folder:
         weightless = not set(stages) & set(recipe.training_stages())
         problems += problems_of(recipe.base_folder, weightless)
+    problems += _adapter_problems(recipe, run)
     tokenizer = tokenizer_folder(recipe, run)
     if tokenizer and recipe.training_stages() and not problems:
         problems += stop_problems(Template.read(recipe.template, tokenizer), tokenizer, recipe.chat_template)
     if problems:
         raise UserError(problems)
+
+
+def _adapter_problems(recipe: Recipe, run: Run) -> list[Problem]:
+    """Adapters that this model cannot carry, where its shapes are known here."""
+    try:
+        shapes = read_shapes(recipe, run)
+    except UserError:
+        return []
+    places = {stage: f"{recipe.path.name}: {stage}" for stage in recipe.training_stages()}
+    found = [one for stage, place in places.items() for one in target_problems(recipe.axolotl(stage), shapes, place)]
+    return list(dict.fromkeys(found))
 
 
 def problems_of(folder: Path, weightless: bool = False) -> tuple[Problem, ...]:

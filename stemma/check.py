@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from stemma.errors import Problem, UserError
 from stemma.recipe import TRAINING, AnswerStage, BaseModelSection, PreferenceStage, Recipe
 from stemma.sweep_section import Sweep
+from stemma.targets import setting_problems
 
 Keys = tuple[str, ...]
 Where = Callable[[Sequence[object]], str]
@@ -199,6 +200,8 @@ def _stage_problems(stage: str, settings: dict[str, Any], places: dict[str, str]
     if adapter not in ("lora", "qlora"):
         place = places["adapter" if adapter else ""]
         yield Problem(place, f"{stage}: `adapter` is {adapter!r}", "lora or qlora", "set `train.adapter: lora`")
+    for key, found, hint in setting_problems(settings):
+        yield Problem(places[key], f"{stage}: {found}", hint=hint)
     deepspeed = settings.get("deepspeed")
     if isinstance(deepspeed, str):
         yield from _deepspeed_problems(deepspeed, places["deepspeed"], folder)

@@ -220,7 +220,8 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     hub = work.recipe.base_name if base == "base" else None
     given = read_json(output / "adapter_config.json")
     # PEFT writes the modules in the order of a set, another one each run: equal adapters must have equal digests.
-    ours: dict[str, Any] = {"target_modules": sorted(given["target_modules"])}
+    modules = given["target_modules"]  # a regular expression stays one
+    ours: dict[str, Any] = {"target_modules": modules if isinstance(modules, str) else sorted(modules)}
     ours["base_model_name_or_path"] = hub or f"{work.recipe.name}/{base}/merged"
     write_json(part / "adapter_config.json", given | ours)
     write_text(part / "base.sha256", _digest_of_weights(start) + "\n")
