@@ -84,11 +84,10 @@ def target_problems(keys: Mapping[str, Any], shapes: Shapes, place: str) -> Iter
     covered = targets.among(weights)
     names = [] if isinstance(targets.modules, str) else targets.modules
     idle = [name for name in names if not Targets([name]).among(weights)]
-    if idle or not covered:
+    if idle or (targets.modules and not covered):
         shown = idle or targets.modules
-        found = (
-            f"lora_target_modules: nothing in this model is `{shown if isinstance(shown, str) else ', '.join(shown)}`"
-        )
+        named = shown if isinstance(shown, str) else ", ".join(shown)
+        found = f"lora_target_modules: nothing in this model is `{named}`"
         chosen = targets.layers is not None and not idle
         found += f" in the layers {targets.layers} (of {shapes.layers}, from 0)" if chosen else ""
         yield Problem(place, found, f"some of {', '.join(LINEARS)}, or an expression that meets whole names")
@@ -105,11 +104,9 @@ def _tied_problems(covered: Sequence[str], saved: Sequence[str], place: str) -> 
     ends = (EMBEDDING, HEAD)
     found = [f"lora_target_modules: {end}" for end in ends if f"{end}.weight" in covered]
     found += [f"lora_modules_to_save: {name}" for name in saved if any(end.endswith(name) for end in ends)]
+    expected = "adapters on the layers' matrices; only a head that is not tied can have one"
     for one in found:
-        hint = "train the layers' matrices; a model whose head is not tied can have it"
-        yield Problem(
-            place, f"{one}, but this model's embedding is its head: {TIED}", f"none of {', '.join(ends)}", hint
-        )
+        yield Problem(place, f"{one}, but this model's embedding is its head: {TIED}", expected)
 
 
 def setting_problems(keys: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
