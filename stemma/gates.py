@@ -48,10 +48,11 @@ class Agreement:
 
 
 def adapter_gate(start: Path, adapter: Path) -> dict[str, Any]:
-    """Every targeted layer has a trained LoRA pair. B starts at zero, so B unlike zero differs from the start."""
+    """Every targeted layer has a trained LoRA pair. B starts at zero (an embedding's A does), so B unlike
+    zero differs from the start."""
     tensors = load_file(adapter / "adapter_model.safetensors")
     expected = Targets.of_adapter(read_json(adapter / "adapter_config.json")).among(Tensors(start))
-    b = {name: tensor for name, tensor in tensors.items() if ".lora_B." in name or ".lora_embedding_B" in name}
+    b = {name: tensor for name, tensor in tensors.items() if ".lora_B." in name or ".lora_embedding_A" in name}
     figures = {
         "lora_pairs": len(b),
         "expected_pairs": len(expected),

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from stemma import gates
-from stemma.errors import UserError
+from stemma.errors import GateFailed, UserError
 from stemma.jsonl import read_json
 from stemma.load import load
 from stemma.merge import merge_adapter
@@ -72,7 +72,20 @@ def test_adapters_on_an_untied_embedding_and_head_pass_the_gates(tmp_path: Path)
     adapter = make_adapter(start, tmp_path / "adapter", target_modules=["q_proj", "embed_tokens", "lm_head"])
     assert gates.adapter_gate(start, adapter)["lora_pairs"] == 4
     merge_adapter(start, adapter, tmp_path / "merged", Template.read(TEMPLATE))
-    gates.merge_gate(start, adapter, tmp_path / "merged", [[2, 120, 130, 140, 150]])
+    figures = gates.merge_gate(start, adapter, tmp_path / "merged", [[2, 120, 130, 140, 150]])
+    assert figures["merge"]["max_difference"] < 1e-4 < figures["adapter_effect"]["max_difference"]
+    never = make_adapter(start, tmp_path / "never", scale=0, target_modules=["embed_tokens"])
+    with pytest.raises(GateFailed, match="'lora_pairs': 1, 'expected_pairs': 1, 'not_finite': 0, 'zero_b': 1"):
+        gates.adapter_gate(start, never)
+
+
+@pytest.mark.parametrize("end", ["lm_head", "embed_tokens"])
+def test_merging_on_one_half_of_a_tied_pair_does_break_the_model(end: str, tmp_path: Path) -> None:
+    """Why `check` refuses it."""
+    adapter = make_adapter(tiny_model(), tmp_path / "adapter", target_modules=[end])
+    merge_adapter(tiny_model(), adapter, tmp_path / "merged", Template.read(TEMPLATE))
+    with pytest.raises(GateFailed, match="merging broke the model"):
+        gates.merge_gate(tiny_model(), adapter, tmp_path / "merged", [[2, 120, 130, 140, 150]])
 
 
 def told(keys: dict[str, Any], tied: bool = True) -> list[str]:
