@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemma.base_files import tokenizer_folder
-from stemma.base_tokens import stop_problems, token_problems
+from stemma.base_tokens import TOKENIZER, TOKENIZER_CONFIG, stop_problems, token_problems
 from stemma.errors import Problem, UserError
 from stemma.headers import COPY_ANEW, Header, headers_of
 from stemma.jsonl import read_json
@@ -55,6 +55,9 @@ def meet(recipe: Recipe, run: Run, stages: Sequence[str]) -> None:
     if recipe.base_folder:
         weightless = not set(stages) & set(recipe.training_stages())
         problems += problems_of(recipe.base_folder, weightless)
+        lacking = [n for n in (TOKENIZER, TOKENIZER_CONFIG) if not (recipe.base_folder / n).is_file()]
+        if lacking and not weightless and not problems:
+            problems.append(Problem(str(recipe.base_folder), f"no {', no '.join(lacking)}", "the model's tokenizer"))
     problems += _adapter_problems(recipe, run)
     tokenizer = tokenizer_folder(recipe, run)
     if tokenizer and recipe.training_stages() and not problems:

@@ -307,6 +307,10 @@ def test_a_base_model_without_weights_is_enough_to_plan_and_to_build_data(
     assert main(["data", "small"]) == 0
     assert main(["check", "small"]) == main(["all", "small"]) == 2
     assert f"{folder}: no weights" in capsys.readouterr().err
+    shutil.copytree(tiny_model(), folder, dirs_exist_ok=True)
+    (folder / "tokenizer.json").unlink()
+    assert main(["check", "small"]) == 2
+    assert f"{folder}: no tokenizer.json\n  expected: the model's tokenizer" in capsys.readouterr().err
 
 
 def test_a_stop_text_of_several_tokens_is_told_where_the_tokenizer_is_known(
