@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from stemma.base_model import meet
 from stemma.cluster import Cluster, read_cluster
 from stemma.foreseen import forecast_lines
 from stemma.keys import upstream
@@ -34,6 +35,7 @@ class Order:
 def bring(recipe: Recipe, run: Run, stages: Sequence[str], order: Order) -> None:
     """Bring the stages up to date; prints a line for each."""
     quieten()
+    meet(recipe, run, stages)
     if order.dry_run:
         _preview(recipe, run, stages, order)
         return

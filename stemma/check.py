@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from stemma.errors import Problem, UserError
 from stemma.recipe import TRAINING, AnswerStage, BaseModelSection, PreferenceStage, Recipe
 from stemma.sweep_section import Sweep
+from stemma.targets import setting_problems
 
 Keys = tuple[str, ...]
 Where = Callable[[Sequence[object]], str]
@@ -199,6 +200,8 @@ def _stage_problems(stage: str, settings: dict[str, Any], places: dict[str, str]
     if adapter not in ("lora", "qlora"):
         place = places["adapter" if adapter else ""]
         yield Problem(place, f"{stage}: `adapter` is {adapter!r}", "lora or qlora", "set `train.adapter: lora`")
+    for key, found, hint in setting_problems(settings):
+        yield Problem(places[key], f"{stage}: {found}", hint=hint)
     deepspeed = settings.get("deepspeed")
     if isinstance(deepspeed, str):
         yield from _deepspeed_problems(deepspeed, places["deepspeed"], folder)
@@ -271,12 +274,21 @@ def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
 def _template_problems(path: Path, place: str) -> Iterator[Problem]:
     from jinja2 import TemplateError
 
-    from stemma.templates import Template
+    from stemma.chat_jinja import DatedTemplate, unequal_names
+    from stemma.templates import Template, probe
 
     example = "see recipes/templates/qa.jinja"
     try:
-        if not Template.read(path).stop():
+        template = Template.read(path)
+        if not template.stop():
             yield Problem(place, f"{path} writes no stop token behind an answer", "e.g. eos_token", example)
+        if unequal := unequal_names(template.text):
+            found = f"{path} writes `{'`, `'.join(unequal)}`, which transformers fills in and llama.cpp does not"
+            yield Problem(place, found, "bos_token and eos_token only", "write the token itself")
+        probe(template)
+    except DatedTemplate as error:
+        hint = "fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}, or take strftime_now out"
+        yield Problem(place, f"{path}: {error}", "the same text every day", hint)
     except UserError:
         known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
         hint = nearest(f"templates/{path.name}", known)

@@ -97,6 +97,7 @@ def _open(name: str, overrides: list[str] | None, runs: Path) -> tuple[Recipe, R
 @app.command()
 def check(recipes: Names = None, set_: Set = None) -> None:
     """Check recipes (all of recipes/ by default); every problem at once, with file and line."""
+    from stemma.base_model import meet
     from stemma.load import names
 
     problems = []
@@ -105,7 +106,8 @@ def check(recipes: Names = None, set_: Set = None) -> None:
         raise UserError(Problem("recipes", "no recipes", "*.yml files"))
     for name in chosen:
         try:
-            recipe, _ = _open(name, set_, RUNS)
+            recipe, run = _open(name, set_, RUNS)
+            meet(recipe, run, recipe.training_stages())
             print(f"{recipe.name}: ok")
         except UserError as error:
             problems += error.problems
@@ -155,12 +157,14 @@ def plan(
     runs: Runs = RUNS,
 ) -> None:
     """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars of every stage, before anything runs."""
+    from stemma.base_model import meet
     from stemma.foreseen import forecast_lines, foresee
     from stemma.plan import Asked
     from stemma.plan import plan as forecast
     from stemma.plan_text import written
 
     opened, run = _open(recipe, set_, runs)
+    meet(opened, run, ["plan"])
     if opened.is_data_only:
         print("\n".join(forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))))
         return

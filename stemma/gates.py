@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from stemma.errors import GateFailed
 from stemma.jsonl import read_json
 from stemma.lora import Lora
+from stemma.targets import Targets
 from stemma.tensors import Tensors
 from stemma.training_rows import TokenSequence
 
@@ -47,10 +48,11 @@ class Agreement:
 
 
 def adapter_gate(start: Path, adapter: Path) -> dict[str, Any]:
-    """Every targeted layer has a trained LoRA pair. B starts at zero, so B unlike zero differs from the start."""
+    """Every targeted layer has a trained LoRA pair. B starts at zero (an embedding's A does), so B unlike
+    zero differs from the start."""
     tensors = load_file(adapter / "adapter_model.safetensors")
-    expected = _targets(start, read_json(adapter / "adapter_config.json")["target_modules"])
-    b = {name: tensor for name, tensor in tensors.items() if ".lora_B." in name}
+    expected = Targets.of_adapter(read_json(adapter / "adapter_config.json")).among(Tensors(start))
+    b = {name: tensor for name, tensor in tensors.items() if ".lora_B." in name or ".lora_embedding_A" in name}
     figures = {
         "lora_pairs": len(b),
         "expected_pairs": len(expected),
@@ -238,11 +240,6 @@ def _untouched(start: Path, adapter: Path, merged: Path) -> dict[str, int]:
 
 def _stored_dtype(folder: Path) -> torch.dtype:
     return next(iter(Tensors(folder).values())).shape.dtype
-
-
-def _targets(start: Path, modules: list[str]) -> list[str]:
-    """The base's weights that a LoRA on `modules` covers."""
-    return [name for name in Tensors(start) if name.removesuffix(".weight").rsplit(".", 1)[-1] in modules]
 
 
 def _rows(batch: dict[str, torch.Tensor]) -> list[TokenSequence]:

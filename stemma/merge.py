@@ -7,13 +7,14 @@ the GGUF converter needs the first two. So the tokenizer files are copied, not s
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemma.base_tokens import special_ids
+from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json, write_json
 from stemma.templates import Template
 
@@ -154,15 +155,21 @@ def copy_tokenizer(source: Path, target: Path, template: Template) -> None:
 
 def _write_generation_config(source: Path, target: Path, template: Template) -> None:
     """HF `generate` stops only at these ids; llama.cpp finds the end of turn by itself."""
-    path = source / "generation_config.json"
-    config = read_json(path if path.is_file() else source / "config.json")
-    eos = config["eos_token_id"]
-    ids = {*(eos if isinstance(eos, list) else [eos]), _token_id(source, template.stop())}
+    config = special_ids(source)
+    ids = {*_ids_of(config.get("eos_token_id")), _token_id(source, template.stop())}
     kept = {name: config[name] for name in ("bos_token_id", "pad_token_id") if name in config}
     write_json(target / "generation_config.json", {"_from_model_config": False, **kept, "eos_token_id": sorted(ids)})
 
 
+def _ids_of(value: int | list[int] | None) -> list[int]:
+    """One id, several, or none named: the template's stop token is one all the same."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
 def _token_id(source: Path, token: str) -> int:
-    tokens = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
-    [found] = [t["id"] for t in tokens if t["content"] == token]
-    return int(found)
+    tokens = read_json(source / "tokenizer.json")["added_tokens"]
+    found = [t["id"] for t in tokens if t["content"] == token]
+    if not found:
+        text = f"the template ends an answer with {token!r}, which is none of its special tokens"
+        raise UserError(Problem(str(source / "tokenizer.json"), text, "one special token that ends an answer"))
+    return int(found[0])

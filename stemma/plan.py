@@ -21,10 +21,10 @@ from stemma.foreseen import NOT_COUNTED, Foreseen
 from stemma.peaks import PROCESS, peaks, training_bytes
 from stemma.recipe import Recipe
 from stemma.runs import Run
-from stemma.shapes import ATTENTION, MLP, Shapes, read_shapes
+from stemma.shapes import Shapes, read_shapes
+from stemma.targets import LINEARS, Targets
 from stemma.training import Training
 
-LINEARS = (*ATTENTION, *MLP)
 UNCOUNTED = ("lora_modules_to_save", "lora_target_parameters", "peft_use_dora")
 """Settings that train more than LoRA's own pairs, which these formulas do not know."""
 MOMENTS = {"8bit": 2, "sgd": 0, "adafactor": 0, "lion": 4}
@@ -106,12 +106,15 @@ def count_weights(recipe: Recipe, run: Run, stage: str) -> tuple[int, int] | str
     """How many weights a LoRA stage trains, and how many there are with them; or why that is not known."""
     keys = axolotl.DEFAULTS | recipe.axolotl(stage)
     try:
-        training = read_training(recipe, stage, keys, (read_shapes(recipe, run), 1))
+        shapes = read_shapes(recipe, run)
+        _refuse_uncounted(recipe, stage, keys)
     except UserError as error:
         return error.problems[0].found
-    if training.quantised:
-        return f"the weights are packed in {training.quantised}"
-    return training.trainable, training.shapes.parameters() + training.trainable
+    if quantised := _quantised(keys):
+        return f"the weights are packed in {quantised}"
+    tensors = shapes.tensors()
+    trained: int = sum(keys.get("lora_r", 8) * sum(tensors[name]) for name in Targets.of_stage(keys).among(tensors))
+    return trained, shapes.parameters() + trained
 
 
 def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, Asked]) -> StagePlan:
@@ -151,9 +154,7 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
     shapes, gpus = machine
     optimizer = str(keys.get("optimizer", "adamw_torch"))
     preference = bool(keys.get("rl"))
-    uncounted = [key for key in UNCOUNTED if keys.get(key)]
-    if uncounted:
-        raise UserError(Problem(recipe.path.name, f"{stage}: `plan` does not count `{'`, `'.join(uncounted)}`"))
+    _refuse_uncounted(recipe, stage, keys)
     attention = recipe.axolotl(stage).get("attn_implementation")
     ours = recipe.dpo.trainer if stage == "dpo" and recipe.dpo else "stock"
     chunked = preference and bool(
@@ -161,7 +162,8 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
     )  # of a whole model that is trained the stock trainer takes the loss
     trainer = DpoTrainer(chunked_logps=False, precompute_reference=False) if isinstance(ours, str) else ours
     return Training(
-        shapes=shapes, rank=keys.get("lora_r", 8) if keys.get("adapter") else 0, targets=_targets(recipe, stage, keys),
+        shapes=shapes, rank=keys.get("lora_r", 8) if keys.get("adapter") else 0,
+        targets=_targets(recipe, stage, keys, shapes),
         preference=preference, chunked=chunked and trainer.chunked_logps,
         fused=bool(keys.get("liger_fused_linear_cross_entropy")),
         precomputed=trainer.precompute_reference or bool(keys.get("precompute_ref_log_probs")),
@@ -175,15 +177,27 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
     )  # fmt: skip
 
 
-def _targets(recipe: Recipe, stage: str, keys: Mapping[str, Any]) -> tuple[str, ...]:
+def _refuse_uncounted(recipe: Recipe, stage: str, keys: Mapping[str, Any]) -> None:
+    uncounted = [key for key in UNCOUNTED if keys.get(key)]
+    if uncounted:
+        raise UserError(Problem(recipe.path.name, f"{stage}: `plan` does not count `{'`, `'.join(uncounted)}`"))
+
+
+def _targets(recipe: Recipe, stage: str, keys: Mapping[str, Any], shapes: Shapes) -> tuple[str, ...]:
+    """The matrices of a layer that get adapters; in every layer the same ones, as the formulas have it."""
     if not keys.get("adapter"):
         return ()
-    given = LINEARS if keys.get("lora_target_linear") else tuple(keys.get("lora_target_modules") or ())
-    unknown = [name for name in given if name not in LINEARS]
-    if unknown or not given:
-        found = f"{stage}: lora_target_modules {', '.join(unknown) or 'not given'}"
+    targets = Targets.of_stage(keys)
+    covered = targets.among(shapes.tensors())
+    names = {name.removesuffix(".weight").rsplit(".", 1)[-1] for name in covered}
+    given = set() if isinstance(targets.modules, str) else set(targets.modules)
+    unknown = sorted((names | given) - set(LINEARS))
+    if unknown or not covered:
+        found = f"{stage}: lora_target_modules {', '.join(unknown) or targets.modules or 'not given'}"
         raise UserError(Problem(recipe.path.name, found, f"some of {', '.join(LINEARS)}"))
-    return given
+    if len(covered) != shapes.layers * len(names):
+        raise UserError(Problem(recipe.path.name, f"{stage}: `plan` does not count adapters on some layers only"))
+    return tuple(name for name in LINEARS if name in names)
 
 
 def _liger(keys: Mapping[str, Any]) -> frozenset[str]:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from stemma import LLAMA_CPP
+from stemma.base_tokens import special_ids
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_json
 from stemma.merge import TOKENIZER_FILES
 
 LEARNT = 4000
@@ -25,7 +25,6 @@ UNREACHABLE = -1e9
 """The score of a piece that only fills the vocabulary."""
 VOCABULARIES = {"qwen2": "qwen2", "qwen3": "qwen2", "llama": "llama-bpe"}
 """llama.cpp's file of byte pairs, by `model_type`."""
-SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,4 @@ def copy_tokenizer(source: Path, folder: Path) -> dict[str, Any]:
     for name in (*TOKENIZER_FILES, "tokenizer_config.json"):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
-    path = source / "generation_config.json"
-    config = read_json(path if path.is_file() else source / "config.json")
-    return {name: config[name] for name in SPECIAL_IDS if name in config}
+    return special_ids(source)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # benches on a bare GPU machine read shapes without pydantic
     from stemma.runs import Run
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
+"""In the order in which `Family.norms` counts them."""
 ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
 
 
@@ -112,6 +114,25 @@ class Shapes:
         norms = self.family.norms * self.hidden + (2 * self.head_size if self.family.normed_heads else 0)
         tables = self.embedding() * (1 if self.tied else 2)
         return tables + self.linear_parameters() + self.layers * (biases + norms) + self.hidden
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """The weights that a file of this model holds: their names, and their shapes as torch stores them. A tied head
+        is not among them."""
+        table = (self.vocabulary, self.hidden)
+        found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": table, "model.norm.weight": (self.hidden,)}
+        found |= {} if self.tied else {"lm_head.weight": table}
+        for layer in range(self.layers):
+            found |= {f"model.layers.{layer}.{name}": shape for name, shape in self._layer().items()}
+        return found
+
+    def _layer(self) -> dict[str, tuple[int, ...]]:
+        places = dict.fromkeys(ATTENTION, "self_attn") | dict.fromkeys(MLP, "mlp")
+        found: dict[str, tuple[int, ...]] = {f"{name}.weight": (self.hidden,) for name in NORMS[: self.family.norms]}
+        for name, (width, out) in self.linears().items():
+            found[f"{places[name]}.{name}.weight"] = (out, width)
+        found |= {f"{places[name]}.{name}.bias": (self.linears()[name][1],) for name in self.biased}
+        heads = ("q_norm", "k_norm") if self.family.normed_heads else ()
+        return found | {f"self_attn.{name}.weight": (self.head_size,) for name in heads}
 
     def adapter_parameters(self, rank: int, targets: Sequence[str]) -> int:
         """LoRA: A is rank x in, B is out x rank, on every layer (Hu et al. 2021, section 4.1)."""

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError
 
+from stemma.chat_jinja import DatedTemplate, environment
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
 from stemma.rows import Message
 
 
 class Template:
-    """A Jinja chat template and the tokens it writes. Rendered in a sandbox, with transformers' whitespace."""
+    """A Jinja chat template and the tokens it writes. Rendered in a sandbox, as transformers does."""
 
     def __init__(self, text: str, bos: str = "<bos>", eos: str = "<eos>") -> None:
         self.text = text
         self.bos = bos
         self.eos = eos
-        self._compiled = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(text)
+        self._compiled = environment().from_string(text)
 
     @classmethod
     def read(cls, path: Path, model: Path | None = None) -> Template:
@@ -48,6 +49,8 @@ class Template:
             bos_token=self.bos,
             eos_token=self.eos,
             add_generation_prompt=ask,
+            tools=None,
+            documents=None,
         )
 
     def split(self, messages: Sequence[Message]) -> tuple[str, str]:
@@ -78,6 +81,20 @@ class Template:
         marker = "STEMMA"
         _, answer = self.split([Message(role="user", content="q"), Message(role="assistant", content=marker)])
         return answer.split(marker)[1]
+
+
+def probe(template: Template) -> None:
+    """Render what training may ask for: several turns, and a system's. Raises DatedTemplate where a template writes the
+    date of the day, which may be only there. What else a template refuses it refuses with its reason, when asked."""
+    talk = [*answered("q", "a"), *answered("q", "a")]
+    for messages in (talk, [Message(role="system", content="s"), *talk]):
+        for asked in (messages, messages[:-1]):
+            try:
+                template.render(asked, ask=asked is not messages)
+            except DatedTemplate:
+                raise
+            except (TemplateError, TypeError, ValueError):
+                continue
 
 
 def special_tokens(model: Path) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from stemma import axolotl, gates, launch
 from stemma.base_files import added_first, lacks_padding
+from stemma.base_tokens import stop_problems
 from stemma.checkpoints import ASIDE
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
@@ -41,6 +42,8 @@ def train_adapter(work: Work) -> Trained:
     """Rows → Axolotl, until its marker says that it is complete."""
     start = weights_of(work, work.recipe.stage(work.stage).start_from)
     template = Template.read(work.recipe.template, start)
+    if problems := list(stop_problems(template, start, work.recipe.chat_template)):
+        raise UserError(problems)
     parts = _parts(work, template, start)
     config = write_config(work, start, parts, template)
     work.say(_describe(work, start))
@@ -217,7 +220,8 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     hub = work.recipe.base_name if base == "base" else None
     given = read_json(output / "adapter_config.json")
     # PEFT writes the modules in the order of a set, another one each run: equal adapters must have equal digests.
-    ours: dict[str, Any] = {"target_modules": sorted(given["target_modules"])}
+    modules = given["target_modules"]  # a regular expression stays one
+    ours: dict[str, Any] = {"target_modules": modules if isinstance(modules, str) else sorted(modules)}
     ours["base_model_name_or_path"] = hub or f"{work.recipe.name}/{base}/merged"
     write_json(part / "adapter_config.json", given | ours)
     write_text(part / "base.sha256", _digest_of_weights(start) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stemma.base_model import refuse_unfit
 from stemma.errors import Problem, UserError
 from stemma.identity import MODEL_FILES
 from stemma.jsonl import read_json
@@ -22,7 +23,7 @@ def weights_of(work: Work, stage: str) -> Path:
     if lacking:
         found = f"base_model `{recipe.base_model}`: {folder} has no {', no '.join(lacking)}"
         raise UserError(Problem(recipe.path.name, found, "a model folder as transformers saves it"))
-    read_json(folder / "config.json")
+    refuse_unfit(folder)
     return folder
 
 

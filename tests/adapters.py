@@ -17,7 +17,7 @@ def make_adapter(start: Path, folder: Path, scale: float = 0.05, **settings: Any
     lora = LoraConfig(**(plain | settings), task_type="CAUSAL_LM")
     model: Any = get_peft_model(AutoModelForCausalLM.from_pretrained(start), lora)
     for name, weight in model.named_parameters():
-        if "lora_B" in name or ".modules_to_save." in name:
+        if "lora_B" in name or "lora_embedding_A" in name or ".modules_to_save." in name:
             weight.data = torch.randn_like(weight) * scale
     model.save_pretrained(folder)
     return folder

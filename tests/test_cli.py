@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from stemma.errors import GateFailed
 from stemma.jsonl import write_json
 from stemma.stages import MODULES, Forecast, Result, Work
 from tests.families import write_byte_tokenizer
+from tests.models import tiny_model
 from tests.test_shapes import MADE
 
 Write = Callable[..., Path]
@@ -279,3 +281,51 @@ def test_the_console_script_finds_the_stages_in_the_checkout(tmp_path: Path) -> 
         "import sys; from stemma.cli import main; sys.exit(main(['check', 'recipes/small.yml']))", tmp_path, site
     )
     assert (done.returncode, done.stdout) == (0, "small: ok\n"), done.stderr
+
+
+@pytest.mark.parametrize("verb", ["check", "plan", "data", "sft", "all"])
+def test_an_unfit_base_model_is_refused_before_anything_runs(
+    verb: str, tiny_stages: None, tmp_path: Path, write_recipe: Write, capsys: Say
+) -> None:
+    folder = Path(shutil.copytree(tiny_model(), tmp_path / "model"))
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    write_recipe((MADE, f"base_model: {folder}\n"))
+    capsys.readouterr()  # what making the model says
+    assert main([verb, "small"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"{folder}: weights as pickles only (pytorch_model.bin)")
+    assert captured.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_base_model_without_weights_is_enough_to_plan_and_to_build_data(
+    tiny_stages: None, tmp_path: Path, write_recipe: Write, capsys: Say
+) -> None:
+    folder = Path(shutil.copytree(tiny_model(), tmp_path / "model"))
+    (folder / "model.safetensors").unlink()
+    write_recipe((MADE, f"base_model: {folder}\n"))
+    assert main(["data", "small"]) == 0
+    assert main(["check", "small"]) == main(["all", "small"]) == 2
+    assert f"{folder}: no weights" in capsys.readouterr().err
+    shutil.copytree(tiny_model(), folder, dirs_exist_ok=True)
+    (folder / "tokenizer.json").unlink()
+    assert main(["check", "small"]) == 2
+    assert f"{folder}: no tokenizer.json\n  expected: the model's tokenizer" in capsys.readouterr().err
+
+
+def test_a_stop_text_of_several_tokens_is_told_where_the_tokenizer_is_known(
+    tiny_stages: None, tmp_path: Path, write_recipe: Write, capsys: Say
+) -> None:
+    recipe = write_recipe((MADE, f"base_model: {tiny_model()}\n"))
+    template = recipe.parent / "templates" / "qa.jinja"
+    for end, said in {
+        "<end_of_turn>\\n' + eos_token": "ends with '<end_of_turn>\\n<eos>': several tokens, and engines stop at one\n"
+        "  expected: one of the tokenizer's special tokens\n  hint: end it with `<end_of_turn>` alone, and",
+        "<|end|>'": "ends with '<|end|>', which is no special token of this model",
+    }.items():
+        template.write_text("{{ bos_token }}{% for m in messages %}{{ m.content + '" + end + " }}{% endfor %}")
+        for verb in ("check", "plan", "all"):
+            assert main([verb, "small"]) == 2
+            assert said in capsys.readouterr().err
+    template.write_text("{{ bos_token }}{% for m in messages %}{{ m.content + '<end_of_turn>\\n' }}{% endfor %}")
+    assert main(["check", "small"]) == 0

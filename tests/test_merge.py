@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,24 @@ def test_tokenizer_config_gets_back_what_transformers_drops(tmp_path: Path) -> N
     written = json.loads((target / "tokenizer_config.json").read_text())
     assert written["added_tokens_decoder"]["107"]["content"] == "<end_of_turn>"
     assert "vocab_file" not in written
+
+
+@pytest.mark.parametrize(
+    ("generation", "config", "stops"),
+    [
+        ({"do_sample": True}, {}, [1, 107]),  # config.json names 1
+        ({"eos_token_id": None}, {"eos_token_id": None}, [107]),  # nobody names one: the template does
+        (None, {"eos_token_id": [1, 5]}, [1, 5, 107]),
+    ],
+)
+def test_a_base_whose_generation_config_names_no_last_token(
+    generation: dict[str, Any] | None, config: dict[str, Any], stops: list[int], tmp_path: Path
+) -> None:
+    start = Path(shutil.copytree(tiny_model(), tmp_path / "start"))
+    (start / "generation_config.json").unlink()
+    if generation is not None:
+        write_json(start / "generation_config.json", generation)
+    write_json(start / "config.json", read_json(start / "config.json") | config)
+    turns = Template("{% for m in messages %}{{ m.content }}<end_of_turn>{% endfor %}")
+    write_merged(Merge(start, None), tmp_path / "merged", turns)
+    assert read_json(tmp_path / "merged" / "generation_config.json")["eos_token_id"] == stops

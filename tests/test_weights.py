@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from stemma.load import load
 from stemma.runs import Run
 from stemma.stages import Work
 from stemma.weights import attention_of, weights_of
+from tests.models import tiny_model
 
 Write = Callable[..., Path]
 BASE = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
@@ -32,6 +34,9 @@ def test_a_local_folder_is_taken_as_it_is(tmp_path: Path, write_recipe: Write) -
     with pytest.raises(UserError, match=r"^small\.yml: base_model .* has no \*\.safetensors\n"):
         weights_of(work, "base")
     (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match=r"model\.safetensors: cut off: 0 bytes"):
+        weights_of(work, "base")
+    shutil.copytree(tiny_model(), folder, dirs_exist_ok=True)
     assert weights_of(work, "base") == folder
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json: not valid JSON"):
