@@ -76,6 +76,8 @@ class HuggingFace:
         length = hidden.shape[1]
         answers = [(row, *item) for row, found in enumerate(batch.values()) for item in found.items()]
         places = [length * (row + 1) - len(answer) + i for row, answer, _ in answers for i in range(len(answer))]
+        if not places:  # empty answers only
+            return
         tokens = torch.tensor([token for _, answer, _ in answers for token in answer], device=hidden.device)
         positions, where = torch.tensor(places, device=hidden.device).unique(return_inverse=True)
         values = iter(models.log_probs(self._model, hidden.flatten(0, 1)[positions], where, tokens).tolist())

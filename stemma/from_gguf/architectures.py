@@ -6,6 +6,7 @@ Strict on purpose: a header key that is not understood would make a folder that 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,10 @@ OPTIONAL = {
     "attention.value_length": "head_dim",
     "vocab_size": "vocab_size",
 }
+REAL = {"attention.layer_norm_rms_epsilon", "rope.freq_base", "attn_logit_softcapping", "final_logit_softcapping"}
+"""Keys that are no whole numbers."""
+LARGEST = 2**24
+"""Beyond every size there is; more is a damaged header, and would not be refused before memory ran out."""
 SLIDING = {"attention.sliding_window": "sliding_window"}
 CAPPED = SLIDING | {
     "attn_logit_softcapping": "attn_logit_softcapping",
@@ -86,7 +91,23 @@ def header_problems(gguf: Gguf) -> list[Problem]:
             for key, value in header.items()
             if key not in _known(gguf)
         ),
+        *_senseless(gguf),
     ]
+
+
+def _senseless(gguf: Gguf) -> Iterator[Problem]:
+    """Values that no model can have, or that its tensors contradict: found before a model of that size is made."""
+    where, header = str(gguf.path), gguf.of_architecture()
+    for key, value in header.items():
+        if key not in _known(gguf):
+            continue
+        kind, what = (float, "a number") if key in REAL else (int, "a whole number")
+        if not (isinstance(value, kind) and 0 < value <= (math.inf if key in REAL else LARGEST)):
+            yield Problem(where, f"header key `{gguf.architecture}.{key}` = {value}", f"{what} above 0")
+    layers = len({name.split(".")[1] for name in gguf.tensors if name.startswith("blk.")})
+    said = header.get("block_count", layers)
+    if gguf.tensors and said != layers:
+        yield Problem(where, f"tensors of {layers} layers", f"of {said}, by `{gguf.architecture}.block_count`")
 
 
 def architecture_of(gguf: Gguf) -> Architecture:

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from stemma.errors import Problem, UserError
@@ -26,6 +27,7 @@ FLOAT32_BYTES = 4
 
 def bring_in(order: Import, convert: Convert, say: Say) -> str:
     """Make the folder; returns `done` or `up to date`. Raises UserError, or GateFailed when the proof fails."""
+    order = replace(order, target=order.target.resolve())  # a link stays one; `.` gets a name
     if _is_there(order):
         return "up to date"
     gguf = read_gguf(order.source)
@@ -85,7 +87,7 @@ def _read_template(path: Path, problems: list[Problem]) -> str:
 def _whole_model(gguf: Gguf) -> list[Problem]:
     where, parts = str(gguf.path), gguf.fields.get("split.count", 1)
     kind = gguf.fields.get("general.type", "model")
-    if parts > 1:
+    if parts not in (0, 1):  # 0: joined again by llama-gguf-split
         hint = "join them first: llama-gguf-split --merge FIRST.gguf WHOLE.gguf"
         return [Problem(where, f"one of {parts} parts of a split file", "the whole model in one file", hint)]
     if kind != "model":

@@ -49,7 +49,7 @@ def origin_of(order: Import, gguf: Gguf) -> dict[str, Any]:
         "file": order.source.name,
         "bytes": order.source.stat().st_size,
         "sha256": digest_of(order.source),
-        "licence": order.licence or gguf.fields.get("general.license", "unknown"),
+        "licence": str(order.licence or gguf.fields.get("general.license", "unknown")),
         "template": template_name(order),
         "header": {k: v for k, v in gguf.fields.items() if k.startswith("general.")},
         "stored_as": gguf.kinds(),

@@ -29,16 +29,23 @@ def write_folder(gguf: Gguf, dtype: Dtype, template: str, folder: Path) -> None:
 
 def _write_model(gguf: Gguf, dtype: Dtype, folder: Path) -> None:
     """config.json and the weights. Raises UserError where the header and the weights disagree."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
 
     kind, values = architecture_of(gguf), config_of(gguf)
-    config: Any = AutoConfig.for_model(kind.model_type, **values, dtype=dtype)
+    try:
+        config: Any = AutoConfig.for_model(kind.model_type, **values, dtype=dtype)
+    except StrictDataclassError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(Problem(str(gguf.path), reason, "a header whose sizes fit together")) from None
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config)
     config.architectures = [type(model).__name__]
     config.save_pretrained(folder)
-    own = {name for name in model.state_dict() if not (config.tie_word_embeddings and name == "lm_head.weight")}
-    names = weight_names(gguf, {name: tuple(model.state_dict()[name].shape) for name in own})
+    shapes = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    if config.tie_word_embeddings:
+        del shapes["lm_head.weight"]
+    names = weight_names(gguf, shapes)
     _write_shards(_weights(gguf, names, values, dtype), gguf.weights() * BYTES[dtype], folder)
 
 

@@ -22,8 +22,8 @@ from stemma.errors import Problem, UserError
 
 GGUF_PY = ROOT / ".cache" / "llama_cpp_python-0.3.36" / "vendor" / "llama.cpp" / "gguf-py"
 MAGIC = b"GGUF"
-BROKEN = (ValueError, IndexError, KeyError, OverflowError)
-"""How the reader says that a file is not what it claims (UnicodeDecodeError is a ValueError)."""
+BROKEN = (ValueError, IndexError, KeyError, OverflowError, RecursionError)
+"""How the reader says that a file is not what it claims (UnicodeDecodeError is a ValueError; nested arrays recurse)."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def conversations(folder: Path) -> list[str]:
             )
             for question, answer in TURNS
         ]
-    except TemplateError as error:
+    except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         hint = "give another one with --template, e.g. recipes/templates/chatml.jinja"
         where, expected = "the chat template", "one that renders a question and its answer"
         raise UserError(Problem(where, f"{type(error).__name__}: {error}", expected, hint)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 PATTERNS = {"qwen2": WORDS + r"\p{N}" + REST, "llama-bpe": WORDS + r"\p{N}{1,3}" + REST}
 """How the published tokenizer.json cuts text before merging, by the name llama.cpp gives that."""
+SPECIAL = ("bos", "eos", "unknown", "padding", "eot")
 BYTE_PAIRS = ("smollm", "gpt-2", *PATTERNS)
 
 
@@ -30,12 +32,38 @@ def tokenizer_problems(gguf: Gguf) -> list[Problem]:
     if (model == "gpt2" and pre in BYTE_PAIRS) or (model == "llama" and not blank):
         needed = ("token_type", "merges") if model == "gpt2" else ("token_type", "scores")
         missing = [key for key in needed if not gguf.tokenizer(key)]
-        return [Problem(where, f"no `tokenizer.ggml.{key}` in its header", "a whole header") for key in missing]
+        if missing:
+            return [Problem(where, f"no `tokenizer.ggml.{key}` in its header", "a whole header") for key in missing]
+        hint = "take a GGUF that was converted from the whole model folder"
+        return [Problem(where, found, "a whole tokenizer", hint) for found in _contradictions(gguf)]
     found = f"tokenizer `{model}`" + (f", cut as `{pre}`" if pre else "")
     if model == "llama" and blank:
         found = "a SentencePiece tokenizer that puts a blank in front of every text, as Llama 2's"
     expected = f"`gpt2` cut as one of {', '.join(BYTE_PAIRS)}, or Gemma's SentencePiece"
     return [Problem(where, found, expected)]
+
+
+def _contradictions(gguf: Gguf) -> Iterator[str]:
+    """What of the tokenizer does not fit together."""
+    tokens, byte_pairs = gguf.tokenizer("tokens"), gguf.tokenizer("model") == "gpt2"
+    if not all(isinstance(token, str) for token in tokens):
+        yield "tokens that are no texts"
+        return
+    known = set(tokens)
+    if len(known) < len(tokens):
+        yield f"{len(tokens) - len(known):,} tokens that are there twice"
+    for key in ("token_type",) if byte_pairs else ("token_type", "scores"):
+        if (found := len(gguf.tokenizer(key))) != len(tokens):
+            yield f"`tokenizer.ggml.{key}` of {found:,} tokens, and there are {len(tokens):,}"
+    for name in SPECIAL:
+        number = gguf.tokenizer(f"{name}_token_id")
+        if number is not None and not 0 <= number < len(tokens):
+            yield f"`tokenizer.ggml.{name}_token_id` = {number}, and there are {len(tokens):,} tokens"
+    if gguf.tokenizer("eos_token_id") is None:
+        yield "no `tokenizer.ggml.eos_token_id`"
+    merges = [merge.split(" ") for merge in gguf.tokenizer("merges")] if byte_pairs else []
+    if wrong := [" ".join(m) for m in merges if len(m) != 2 or not known.issuperset((*m, "".join(m)))]:
+        yield f"{len(wrong):,} merges of what is no token, e.g. {wrong[0]!r}"
 
 
 def write_tokenizer(gguf: Gguf, template: str, folder: Path) -> None:

@@ -196,3 +196,44 @@ def test_the_files_are_what_they_seem(tmp_path: Path) -> None:
     assert found.weights() == matrices + 5 * 64
     assert found.fields["general.license"] == header()["general.license"]
     assert (found.token("bos"), found.token("eos"), found.token("eot")) == ("<|im_start|>", "<|im_end|>", None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"tokenizer.ggml.token_type": [3, 3]}, "`tokenizer.ggml.token_type` of 2 tokens, and there are 265"),
+        ({"tokenizer.ggml.tokens": [*vocabulary()[:-1], "a"]}, "1 tokens that are there twice"),
+        ({"tokenizer.ggml.tokens": list(range(265))}, "tokens that are no texts"),
+        ({"tokenizer.ggml.bos_token_id": 265}, "`tokenizer.ggml.bos_token_id` = 265, and there are 265 tokens"),
+        ({"tokenizer.ggml.eos_token_id": None}, "no `tokenizer.ggml.eos_token_id`"),
+        ({"tokenizer.ggml.merges": ["h e", "zz q"]}, "1 merges of what is no token, e.g. 'zz q'"),
+        ({"tokenizer.ggml.merges": ["h e", "he"]}, "1 merges of what is no token, e.g. 'he'"),
+        ({"llama.attention.head_count": 0}, "header key `llama.attention.head_count` = 0\n  expected: a whole number"),
+        ({"llama.attention.head_count": [4, 4]}, "header key `llama.attention.head_count` = [4, 4]\n"),
+        ({"llama.attention.head_count_kv": 0}, "header key `llama.attention.head_count_kv` = 0\n"),
+        ({"llama.embedding_length": 4_000_000_000}, "header key `llama.embedding_length` = 4000000000\n"),
+        ({"llama.rope.freq_base": np.nan}, "header key `llama.rope.freq_base` = nan\n  expected: a number above 0"),
+        ({"llama.block_count": 16_000_000}, "tensors of 2 layers\n  expected: of 16000000, by `llama.block_count`"),
+        ({"split.count": "3"}, "one of 3 parts of a split file"),
+    ],
+)
+def test_headers_that_make_no_sense(
+    changed: dict[str, object], found: str, tmp_path: Path, place: Path, capsys: Say
+) -> None:
+    """Also none that claims a model of any size: it is refused before one is made."""
+    source = write_gguf(tmp_path / "x.gguf", changed)
+    assert f"{source}: {found}" in refused(source, place, capsys)
+
+
+@pytest.mark.slow
+def test_sizes_that_do_not_fit_together(tmp_path: Path, place: Path, capsys: Say) -> None:
+    source = write_gguf(tmp_path / "x.gguf", {"llama.embedding_length": 63})
+    assert "The hidden size (63) is not a multiple of the number of attention heads" in refused(source, place, capsys)
+
+
+def test_arrays_in_arrays_without_end(tmp_path: Path, place: Path, capsys: Say) -> None:
+    source = tmp_path / "x.gguf"
+    array = (9).to_bytes(4, "little") + (1).to_bytes(8, "little")
+    start = b"GGUF" + (3).to_bytes(4, "little") + (0).to_bytes(8, "little") + (1).to_bytes(8, "little")
+    source.write_bytes(start + (1).to_bytes(8, "little") + b"a" + (9).to_bytes(4, "little") + array * 3000)
+    assert f"{source}: truncated or damaged: " in refused(source, place, capsys)
