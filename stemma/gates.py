@@ -224,10 +224,10 @@ def _tiles(model: Any, one: torch.Tensor, other: torch.Tensor) -> Iterator[tuple
 
 
 def _untouched(start: Path, adapter: Path, merged: Path) -> dict[str, int]:
-    """How many tensors that the adapter leaves alone are, in merged's dtype, bit for bit the start's."""
+    """How many tensors that the adapter leaves alone are, in merged's dtype, bit for bit the start's, or lost."""
     counts = {"others_equal": 0, "others_changed": 0}
-    touched, before = Lora(adapter).touched(), Tensors(start)
-    for name, new in Tensors(merged).items():
+    touched, before, after = Lora(adapter).touched(), Tensors(start), Tensors(merged)
+    for name, new in after.items():
         if name not in touched and name in before:
             old = before[name]
             same = old.shape.sizes == new.shape.sizes and all(
@@ -235,6 +235,8 @@ def _untouched(start: Path, adapter: Path, merged: Path) -> dict[str, int]:
                 for one, other in zip(old.pieces(), new.pieces(), strict=True)
             )
             counts["others_equal" if same else "others_changed"] += 1
+    lost = before.keys() - after.keys() - touched - {"lm_head.weight"}  # a tied head need not be written
+    counts["others_changed"] += len(lost)
     return counts
 
 

@@ -148,6 +148,16 @@ def merged(model: Path, tmp_path: Path) -> tuple[Path, Path]:
     return adapter, tmp_path / "merged"
 
 
+def test_a_lost_tensor_is_a_changed_one(model: Path, merged: tuple[Path, Path]) -> None:
+    """transformers would start it anew: a norm as it was here, so no logit shows it."""
+    adapter, folder = merged
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.0.input_layernorm.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(GateFailed, match=r"merging broke the model.*'others_equal': 15, 'others_changed': 1"):
+        gates.merge_gate(model, adapter, folder, [[*PROMPT, *CHOSEN]])
+
+
 def test_the_rest_of_the_model_is_compared_file_to_file(model: Path, merged: tuple[Path, Path]) -> None:
     adapter, folder = merged
     figures = gates.merge_gate(model, adapter, folder, [[*PROMPT, *CHOSEN]])
