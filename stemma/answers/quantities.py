@@ -1,0 +1,143 @@
+"""Numbers with their units, exactly: 1,234.50, 3e8, 1/2, -4, 19 m/s, 50 %; and which of them a reply states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from stemma.answers.claims import FILLER, claims, plain, sentences
+from stemma.answers.texts import negation_before, tokens
+from stemma.answers.units import PERCENT, Unit, unit_at
+
+NUMBER = re.compile(
+    r"(?<![\w.)√±^])(?<!\^-)(?<!\d,)"  # not inside a word or version, not the exponent of a unit (m/s^2)
+    r"-?(?:\d{1,3}(?:,\d{3}){1,9}(?!\d)|\d{1,30}|(?=\.\d))(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3}(?!\d))?"
+    r"(?:\s?/\s?[1-9]\d{0,29})?(?![.,]?\d)"
+)
+_CURRENCY = "$€£ "
+_GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(]|\*|x\b|\d|\\|!|π|[^\W\d_])")
+"""Behind a number without a unit: it is a part of something larger, 5!, 2x, 3π, 12 + 7. A word needs a blank."""
+_OPERAND_BEFORE = re.compile(r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|[√±]\s?-?$|[\w)]-$")
+_OPERAND_BEHIND = re.compile(r"\s?[-+×*/÷·]\s?[\w(]|\^|!|\\|\s?[π√]")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    value: Fraction
+    places: int | None
+    """Digits behind the decimal point; None for a fraction or a power of ten."""
+    unit: Unit | None
+    rest: str
+    """What follows the number, for units that only the gold answer knows: 12 apples."""
+
+
+def value(text: str) -> Fraction | None:
+    """The number that a text is, and nothing else."""
+    found = _number(text)
+    return _exact(found) if found and NUMBER.fullmatch(found) else None
+
+
+def quantity(gold: str) -> Quantity | None:
+    """The quantity that a gold answer is: a number, a number and a unit, or a number and one or two nouns."""
+    written = _number(plain(gold))
+    number = NUMBER.match(written)
+    if not number:
+        return None
+    found = _read(written, number)
+    unit_end = unit_at(written, number.end())[1]
+    if unit_end == len(written) or re.fullmatch(r" [a-z]{3,}( [a-z]{3,})?", found.rest):
+        return found
+    return None
+
+
+def compare(said: Quantity, gold: Quantity) -> bool | None:
+    """Whether a quantity is the gold one; None: a unit is missing or unknown, or one is the other rounded."""
+    if said.value == gold.value and said.unit == gold.unit and gold.unit:
+        return True
+    if said.unit and gold.unit:
+        if said.unit.dimensions != gold.unit.dimensions:
+            return False if said.value == gold.value else None
+        return said.value * said.unit.factor == gold.value * gold.unit.factor
+    if PERCENT in (said.unit, gold.unit) and _scaled(said) == _scaled(gold):
+        return True
+    if said.value != gold.value:
+        return None if _rounds_to(said, gold) or _rounds_to(gold, said) else False
+    if gold.unit is None:
+        noun = tokens(gold.rest)
+        return True if tokens(said.rest)[: len(noun)] == noun else None
+    return None
+
+
+def stated(text: str) -> tuple[list[Quantity], list[Quantity]]:
+    """The quantities that a reply (plain text) gives as its result, and those it denies."""
+    announced = {*claims(text), *re.findall(r"^A:(.*)$", text, re.MULTILINE)[-1:]}
+    said = [found for claim in sorted(announced) for found in _leading(claim)]
+    if said:
+        return said, []
+    return _closing(text)
+
+
+def _leading(claim: str) -> Iterator[Quantity]:
+    """The numbers a claim gives as its result: "18 dollars" 18, "2 or 3" both, "12 + 7 = …" none yet."""
+    body = FILLER.sub("", claim, count=1).lstrip(_CURRENCY)
+    number = NUMBER.match(body)
+    if not number:
+        return
+    found = _read(body, number)
+    rest = body[number.end() :]
+    if found.unit:
+        rest = body[unit_at(body, number.end())[1] :]
+    if not _goes_on(rest):
+        yield found
+        if other := re.match(r",? (?:or|and|to) (.*)", rest):
+            yield from _leading(other[1])
+
+
+def _goes_on(rest: str) -> bool:
+    """Whether what follows a number makes it a part of something else; a word behind a blank does not."""
+    match = _GOES_ON.match(rest)
+    return bool(match) and not (match[0][:1] == " " and match[0][1:].isalpha() and match[0] not in (" x", " π"))
+
+
+def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
+    """What an unannounced result can be: the last sentence's numbers, or only what follows its last equals sign.
+
+    Parts of a sum or product are none: "12 + 7 is 19" states 19, and "5 - 3" nothing.
+    """
+    closing = "".join(sentences(text)[-1:]).split("=")[-1]
+    said, denied = list[Quantity](), list[Quantity]()
+    for number in NUMBER.finditer(closing):
+        found = _read(closing, number)
+        behind = closing[unit_at(closing, number.end())[1] :] if found.unit else closing[number.end() :]
+        if _OPERAND_BEFORE.search(closing[: number.start()]) or _OPERAND_BEHIND.match(behind):
+            continue
+        if behind[:1].isalpha():  # 2x, 3rd
+            return [], denied
+        (denied if negation_before(closing[: number.start()]) == "near" else said).append(found)
+    return said, denied
+
+
+def _read(text: str, number: re.Match[str]) -> Quantity:
+    written = number[0]
+    plainly = "/" not in written and "e" not in written.lower()
+    places = len(written.partition(".")[2]) if plainly else None
+    return Quantity(_exact(written), places, unit_at(text, number.end())[0], text[number.end() :])
+
+
+def _number(text: str) -> str:
+    return text.strip().rstrip(".").replace("−", "-").lstrip(_CURRENCY)
+
+
+def _exact(number: str) -> Fraction:
+    numerator, _, denominator = number.replace(",", "").replace(" ", "").partition("/")
+    return Fraction(numerator) / Fraction(denominator or "1")
+
+
+def _scaled(one: Quantity) -> Fraction:
+    return one.value / 100 if one.unit == PERCENT else one.value
+
+
+def _rounds_to(exact: Quantity, rounded: Quantity) -> bool:
+    return bool(rounded.places) and round(exact.value, rounded.places) == rounded.value
