@@ -76,6 +76,7 @@ NUMBERS = [
     ("\\boxed{42}", "42", "right"),
     ("#### 42", "42", "right"),
     ("She makes 9 * 2 = $18 every day at the market.\nA: 18", "18", "right"),
+    ("The answer in percent: 2 of 8 is 2 wearers / 8 = 25 %.\nA: 25", "25", "right"),
     ("**18** dollars", "18", "right"),
     ("9*2", "92", "undecided"),
     ("9" * 10_000, "9", "undecided"),
@@ -161,6 +162,8 @@ TEXTS = [
     ("Answer: B", "B", "right"),
     ("The answer is B because 2 > 1.", "B", "right"),
     ("Answer: C", "B", "wrong"),
+    ("Answer: C", "newton", "undecided"),
+    ("The answer is (C).", "newton", "undecided"),
 ]
 
 

@@ -17,8 +17,10 @@ NUMBER = re.compile(
     r"(?:\s?/\s?[1-9]\d{0,29})?(?![.,]?\d)"
 )
 _CURRENCY = "$€£ "
-_GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(]|\*|x\b|\d|\\|!|π|[^\W\d_])")
-"""Behind a number without a unit: it is a part of something larger, 5!, 2x, 3π, 12 + 7. A word needs a blank."""
+_MARKED = re.compile(r"^A: *(.*)$", re.MULTILINE)
+"""A last line as GSM8K's solutions end: it decides alone."""
+_GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(*\\!π\d]|x\b)|[^\W\d_]")
+"""Behind a number and its unit: it is a part of something larger, 5!, 2x, 3π, 12 + 7. A word needs a blank."""
 _OPERAND_BEFORE = re.compile(r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|[√±]\s?-?$|[\w)]-$")
 _OPERAND_BEHIND = re.compile(r"\s?[-+×*/÷·]\s?[\w(]|\^|!|\\|\s?[π√]")
 
@@ -72,7 +74,10 @@ def compare(said: Quantity, gold: Quantity) -> bool | None:
 
 def stated(text: str) -> tuple[list[Quantity], list[Quantity]]:
     """The quantities that a reply (plain text) gives as its result, and those it denies."""
-    announced = {*claims(text), *re.findall(r"^A:(.*)$", text, re.MULTILINE)[-1:]}
+    marked = [found for line in _MARKED.findall(text)[-1:] for found in _leading(line)]
+    if marked:
+        return marked, []
+    announced = set(claims(text))
     said = [found for claim in sorted(announced) for found in _leading(claim)]
     if said:
         return said, []
@@ -89,16 +94,10 @@ def _leading(claim: str) -> Iterator[Quantity]:
     rest = body[number.end() :]
     if found.unit:
         rest = body[unit_at(body, number.end())[1] :]
-    if not _goes_on(rest):
+    if not _GOES_ON.match(rest):
         yield found
         if other := re.match(r",? (?:or|and|to) (.*)", rest):
             yield from _leading(other[1])
-
-
-def _goes_on(rest: str) -> bool:
-    """Whether what follows a number makes it a part of something else; a word behind a blank does not."""
-    match = _GOES_ON.match(rest)
-    return bool(match) and not (match[0][:1] == " " and match[0][1:].isalpha() and match[0] not in (" x", " π"))
 
 
 def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:

@@ -19,6 +19,8 @@ _HEDGED = re.compile(r"\b(?:or|either|neither|maybe|perhaps|possibly|might)\b", 
 _DENIAL = re.compile(
     r"\b(?:not|no|non|never|neither|nor|cannot|without|unlike|rather than|instead of|\w+n['’]t)\b", re.IGNORECASE
 )
+_LETTER_ALONE = re.compile(r"[\W_]*(?:(?:is|option)\b\W*)*[A-Ja-j]\W*")
+"""An option's letter, which says nothing of its text."""
 _CLAUSE = re.compile(r"[,;:—–]|\bbut\b", re.IGNORECASE)
 _ARTICLES = ("the", "a", "an")
 _SIGNS, _BINDING, _BRACKETS = "/^%·°√*", set("/^×+-!%·√÷±"), "()[]"
@@ -49,6 +51,8 @@ def judge_text(text: str, gold: str) -> bool | None:
     final = (parts[0] if announced else parts[-1]) if parts else ""
     said = _said(final, _bare(wanted), brackets)
     if said is None:
+        if announced and _LETTER_ALONE.fullmatch(final) and not _LETTER_ALONE.fullmatch(gold):
+            return None
         return None if _said(text, _bare(wanted), brackets) else False
     return None if said == "unclear" or _HEDGED.search(final) else said == "affirmed"
 

@@ -80,6 +80,7 @@ def _pairs_and_answers(name: str) -> list[Score]:
         score(name, "preference", "reward_margin", margin, 200, 0.1),
         score(name, "preference", "longer_accuracy", 0.55, 200),
         score(name, "generation", "accuracy", MCQ[name] - 0.1, 150, 0.08),
+        score(name, "generation", "undecided", 0.04, 150, 0.03),
     ]
 
 
