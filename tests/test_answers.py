@@ -5,6 +5,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -204,3 +205,21 @@ def test_real_solutions_are_judged_as_their_authors_did() -> None:
     known = [said == right for said, right in judged if said is not None]
     assert len(known) / len(judged) >= 0.95
     assert sum(known) / len(known) >= 0.995
+
+
+@pytest.mark.parametrize(
+    "reply", ["1e99999999", "1e-99999999", "1" * 9000, "." + "1" * 9000, "1/" + "1" * 9000, "3 x 10^" + "9" * 9000]
+)
+def test_a_reply_without_end_is_judged_at_once(reply: str) -> None:
+    """10 to the 99,999,999 takes minutes to compute, and Python reads no more than 4,300 digits."""
+    assert judge(reply, "3") == "undecided"
+    assert judge(f"The answer is {reply}.\nThe answer is 3.", "3") == "right"
+
+
+@pytest.mark.parametrize("again", ["3 ", "newton ", "x-1+", "!", "- ", "1/", "5 m/", "the answer is "])
+def test_time_grows_with_the_reply_and_not_with_its_square(again: str) -> None:
+    """20,000 characters of a model that repeats itself: 0.1 s each, where each place looking at all took 4 to 130 s."""
+    begin = process_time()
+    for gold in ("3", "5 m", "newton", "n!", "x-1"):
+        judge(again * (20_000 // len(again)), gold)
+    assert process_time() - begin < 3

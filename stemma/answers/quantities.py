@@ -22,6 +22,8 @@ _MARKED = re.compile(r"^A: *(.*)$", re.MULTILINE)
 _GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(*\\!π\d]|x\b)|[^\W\d_]")
 """Behind a number and its unit: it is a part of something larger, 5!, 2x, 3π, 12 + 7. A word needs a blank."""
 _OPERAND_BEFORE = re.compile(r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|[√±]\s?-?$|[\w)]-$")
+_NEAR = 60
+"""Characters around a number that are looked at, so that time does not grow with the square of the reply."""
 _OPERAND_BEHIND = re.compile(r"\s?[-+×*/÷·]\s?[\w(]|\^|!|\\|\s?[π√]")
 
 
@@ -68,7 +70,7 @@ def compare(said: Quantity, gold: Quantity) -> bool | None:
         return None if _rounds_to(said, gold) or _rounds_to(gold, said) else False
     if gold.unit is None:
         noun = tokens(gold.rest)
-        return True if tokens(said.rest)[: len(noun)] == noun else None
+        return True if not noun or tokens(said.rest)[: len(noun)] == noun else None
     return None
 
 
@@ -110,7 +112,9 @@ def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
     for number in NUMBER.finditer(closing):
         found = _read(closing, number)
         behind = closing[unit_at(closing, number.end())[1] :] if found.unit else closing[number.end() :]
-        if _OPERAND_BEFORE.search(closing[: number.start()]) or _OPERAND_BEHIND.match(behind):
+        if _OPERAND_BEFORE.search(closing[max(0, number.start() - _NEAR) : number.start()]) or _OPERAND_BEHIND.match(
+            behind
+        ):
             continue
         if behind[:1].isalpha():  # 2x, 3rd
             return [], denied
@@ -122,7 +126,7 @@ def _read(text: str, number: re.Match[str]) -> Quantity:
     written = number[0]
     plainly = "/" not in written and "e" not in written.lower()
     places = len(written.partition(".")[2]) if plainly else None
-    return Quantity(_exact(written), places, unit_at(text, number.end())[0], text[number.end() :])
+    return Quantity(_exact(written), places, unit_at(text, number.end())[0], text[number.end() :][:_NEAR])
 
 
 def _number(text: str) -> str:

@@ -24,6 +24,7 @@ _LETTER_ALONE = re.compile(r"[\W_]*(?:(?:is|option)\b\W*)*[A-Ja-j]\W*")
 _CLAUSE = re.compile(r"[,;:—–]|\bbut\b", re.IGNORECASE)
 _ARTICLES = ("the", "a", "an")
 _SIGNS, _BINDING, _BRACKETS = "/^%·°√*", set("/^×+-!%·√÷±"), "()[]"
+_CLAUSE_REACH = 400
 _NEAR = 3
 """Words between a denial and what it denies: "not measured in the newton"."""
 _SYMBOL = 2
@@ -81,7 +82,7 @@ def placed(text: str, brackets: bool = False) -> list[Token]:
 
 def negation_before(text: str) -> Literal["near", "far"] | None:
     """Whether the words before a place, in its clause, deny what stands there: just before it or farther off."""
-    clause = _CLAUSE.split(text)[-1]
+    clause = _CLAUSE.split(text[-_CLAUSE_REACH:])[-1]
     denials = list(_DENIAL.finditer(clause))
     if not denials:
         return None
@@ -94,7 +95,7 @@ def _is_letter(char: str) -> bool:
 
 def _is_sign(text: str, at: int) -> bool:
     """Signs of mathematics. A minus stands before a number or between operands; `!` and `'` behind one of them."""
-    char, before, behind = text[at], text[:at], text[at + 1 :]
+    char, before, behind = text[at], text[max(0, at - 8) : at], text[at + 1 : at + 9]  # the nearest decide
     if char == "-":
         between = re.search(r"(?:\d|\b\w) ?$", before) and re.match(r" ?\w\b", behind)
         return bool(between or re.match(r"\.?\d", behind))
@@ -112,7 +113,10 @@ def _said(text: str, wanted: Sequence[str], brackets: bool) -> Said | None:
     places = list(_places(text, wanted, brackets))
     if not places:
         return None
-    kinds = {"unclear" if match == "unclear" else negation_before(text[:begin]) for match, begin in places}
+    kinds = {
+        "unclear" if match == "unclear" else negation_before(text[max(0, begin - _CLAUSE_REACH) : begin])
+        for match, begin in places
+    }
     if kinds == {None}:
         return "affirmed"
     return "denied" if kinds == {"near"} else "unclear"
