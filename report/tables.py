@@ -78,7 +78,10 @@ def _figure(evidence: Evidence, variant: str, column: Column) -> Figure:
     if score is None:
         return Figure(column.title)
     if column.write:
-        return Figure(column.title, column.write(score.value))
+        spread = ""
+        if score.low is not None and score.high is not None:
+            spread = f"{column.write(score.low)}–{column.write(score.high)}, n = {score.n}"
+        return Figure(column.title, column.write(score.value), spread)
     if column.task == "preference" and variant == evidence.recipe.eval.reference:
         return Figure(column.title, note="is the reference")
     share = score if column.places == 2 else None

@@ -58,6 +58,8 @@ def test_the_reference_has_no_reward_of_its_own(evidence: Evidence) -> None:
 def test_sizes_and_speeds_are_plain_figures(evidence: Evidence) -> None:
     assert figure(evidence, "gguf-Q8_0", "Size").text == "236 kB"
     assert figure(evidence, "gguf-Q8_0", "Decode tok/s").text == "812"
+    assert figure(evidence, "gguf-Q8_0", "Decode tok/s").note == "792–832, n = 5"
+    assert figure(evidence, "gguf-Q8_0", "Size").note == ""
 
 
 def test_read_is_kept_plus_dropped(evidence: Evidence) -> None:
