@@ -21,13 +21,15 @@ class Column:
     metric: str
     places: int = 0
     write: Callable[[float], str] | None = None
+    beside: str = ""
+    """Another share of the same rows, told in the note: what could not be decided."""
 
 
 COLUMNS = (
     Column("MCQ accuracy", "mcq", "accuracy", places=2),
     Column("Reward accuracy", "preference", "reward_accuracy", places=2),
     Column("Reward margin", "preference", "reward_margin", places=3),
-    Column("Generated answers right", "generation", "accuracy", places=2),
+    Column("Generated answers right", "generation", "accuracy", places=2, beside="undecided"),
     Column("Size", "speed", "size_bytes", write=size),
     Column("Prompt tok/s", "speed", "prompt_tokens_per_second", write=number),
     Column("Decode tok/s", "speed", "decode_tokens_per_second", write=number),
@@ -76,14 +78,20 @@ def _figure(evidence: Evidence, variant: str, column: Column) -> Figure:
     if score is None:
         return Figure(column.title)
     if column.write:
-        return Figure(column.title, column.write(score.value))
+        spread = ""
+        if score.low is not None and score.high is not None:
+            spread = f"{column.write(score.low)}–{column.write(score.high)}, n = {score.n}"
+        return Figure(column.title, column.write(score.value), spread)
     if column.task == "preference" and variant == evidence.recipe.eval.reference:
         return Figure(column.title, note="is the reference")
     share = score if column.places == 2 else None
+    note = f"{interval(score.low, score.high, column.places)} n = {score.n:,}".strip()
+    if column.beside and (beside := evidence.score(variant, column.task, column.beside)):
+        note += f", {column.beside} {fixed(beside.value, column.places)}"
     return Figure(
         column.title,
         fixed(score.value, column.places),
-        f"{interval(score.low, score.high, column.places)} n = {score.n:,}".strip(),
+        note,
         *_difference(evidence.score(variant, column.task, f"{column.metric}_minus_merged")),
         share=share,
         chance=evidence.chance(column.task) if share else None,

@@ -1,9 +1,10 @@
 """The end of the demo: test questions put to the shipped model, drawn by seed, and the README's own example.
 
-right  gold    answer  question
-yes    19      19      What is 12 + 7?
-no     newton  joule   Which unit measures force?
-1 of 2 right
+right      gold    answer           question
+yes        19      19               What is 12 + 7?
+no         newton  joule            Which unit measures force?
+undecided  newton  newton or joule  Which unit measures force?
+1 of 3 right, 1 undecided
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from random import Random
 from typing import NamedTuple
 
 from serve.chat import ANSWER_TOKENS, open_shipped, pieces, template_of
-from stemma.answers import is_right
+from stemma.answers import judge
 from stemma.errors import StageFailed
 from stemma.jsonl import read_rows
 from stemma.llama import Llama
@@ -25,6 +26,7 @@ from stemma.templates import answered
 DRAWN = 8
 WIDTH = 60
 """Characters shown of a question or an answer; the whole answer is judged."""
+SHOWN = {"right": "yes", "wrong": "no", "undecided": "undecided"}
 HEADS = ("right", "gold", "answer", "question")
 
 
@@ -36,7 +38,7 @@ class Example(NamedTuple):
     gold: str
 
 
-EXAMPLE = Example("tiny", "What is 12 + 7?", "19")
+EXAMPLE = Example("tiny", "Which unit measures force?", "newton")
 """What the README and `make help` tell a newcomer to ask; the demo checks that the shipped model is right."""
 
 
@@ -54,7 +56,7 @@ def main(recipe: Recipe, run: Run, example: Example | None) -> None:
         if example is not None:
             answer = ask(llama, answered(example.question, example.gold))
             print(f"\n{example.question}\n{answer}", flush=True)
-            if not is_right(answer, example.gold):
+            if judge(answer, example.gold) != "right":
                 found = f"{example.question!r} is answered {answer!r}, and right is {example.gold!r}"
                 raise StageFailed(f"the README's example: {found}")
 
@@ -79,13 +81,15 @@ def ask(llama: Llama, messages: list[Message]) -> str:
 
 
 def written(answers: list[tuple[SftRow, str]]) -> list[str]:
-    """A table of rows and replies, and the count of right ones."""
-    right = [is_right(reply, str(row.meta["gold"])) for row, reply in answers]
+    """A table of rows and replies, and the count of right and of undecided ones."""
+    verdicts = [judge(reply, str(row.meta["gold"])) for row, reply in answers]
     rows = [
-        ("yes" if good else "no", *map(_short, (str(row.meta["gold"]), reply, row.messages[-2].content)))
-        for good, (row, reply) in zip(right, answers, strict=True)
+        (SHOWN[verdict], *map(_short, (str(row.meta["gold"]), reply, row.messages[-2].content)))
+        for verdict, (row, reply) in zip(verdicts, answers, strict=True)
     ]
-    return [*aligned(HEADS, rows), f"{sum(right)} of {len(right)} right"]
+    undecided = verdicts.count("undecided")
+    count = f"{verdicts.count('right')} of {len(verdicts)} right" + (f", {undecided} undecided" if undecided else "")
+    return [*aligned(HEADS, rows), count]
 
 
 def _short(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Self
@@ -21,6 +22,8 @@ from stemma.errors import Problem, StageFailed, UserError
 PROMPT_BATCH = 512
 SCORED_BATCH = 64
 """Tokens decoded at once; where each needs logits fewer, as every scored token costs vocabulary x 4 bytes."""
+
+NOT_FINITE = "logits that are not finite; the weights are damaged"
 
 # Its default prints every line of llama.cpp's log, and its table of levels is off by one: ERROR still prints warnings.
 logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)
@@ -40,6 +43,11 @@ class Llama:
         self._context = self._open(context_tokens, threads)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = llama_cpp.llama_batch_init(PROMPT_BATCH, 0, 1)
+        self._token = (llama_cpp.llama_token * 1)()
+        self._one = llama_cpp.llama_batch_get_one(self._token, 1)
+        self._row: Logits = np.empty(0, dtype=np.float32)
+        self._row_place = 0
+        """The view of llama.cpp's own row of logits, and where it lies."""
         self._position = 0
 
     def _open(self, context_tokens: int, threads: int) -> int:
@@ -128,17 +136,33 @@ class Llama:
         """The likeliest next tokens one by one, up to (and without) an end token or one of `stop_ids`."""
         self._rewind(0)
         self._read(ids[:-1])
-        last = list(ids[-1:])
+        token = None
         for _ in range(min(max_new_tokens, self.context_tokens - len(ids))):
-            token = int(self._score(last)[-1].argmax())
+            # The first row is looked at whole; of the others argmax finds any NaN and any +inf.
+            token = int(self._score(ids[-1:])[-1].argmax()) if token is None else self._after(token)
             if self.is_end(token) or token in stop_ids:
                 return
             yield token
-            last = [token]
 
     def generate(self, ids: Sequence[int], max_new_tokens: int, stop_ids: Collection[int] = ()) -> list[int]:
         """The greedy answer's ids, without the token that ended it."""
         return list(self.stream(ids, max_new_tokens, stop_ids))
+
+    def _after(self, token: int) -> int:
+        """Append one token and return the likeliest next: in place, as every microsecond here is one of each token."""
+        self._token[0] = token
+        status = llama_cpp.llama_decode(self._context, self._one)
+        if status != 0:
+            raise StageFailed(f"{self.path.name}: llama_decode returned {status} at token {self._position}")
+        self._position += 1
+        pointer = llama_cpp.llama_get_logits_ith(self._context, -1)
+        if (place := ctypes.addressof(pointer.contents)) != self._row_place:
+            self._row = np.ctypeslib.as_array(pointer, shape=(self.vocabulary_size,))
+            self._row_place = place
+        found = int(self._row.argmax())
+        if not math.isfinite(self._row[found]):
+            raise StageFailed(f"{self.path.name}: {NOT_FINITE}")
+        return found
 
     def _rewind(self, position: int) -> None:
         """Forget everything from `position` on."""
@@ -159,7 +183,7 @@ class Llama:
             pointer = llama_cpp.llama_get_logits(self._context)
             rows[begin : begin + len(chunk)] = np.ctypeslib.as_array(pointer, shape=(len(chunk), self.vocabulary_size))
         if not np.isfinite(rows).all():
-            raise StageFailed(f"{self.path.name}: logits that are not finite; the weights are damaged")
+            raise StageFailed(f"{self.path.name}: {NOT_FINITE}")
         return rows
 
     def _decode(self, ids: Sequence[int], scored: bool) -> None:

@@ -142,7 +142,8 @@ class Dropped(BaseModel):
 
 
 class Score(BaseModel):
-    """One measured number. No value without its n; `low`/`high` is the 95 % interval where the metric has one."""
+    """One measured number. No value without its n; `low`/`high` is the 95 % interval where the metric has one;
+    of speeds, the quartiles of the repeats."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

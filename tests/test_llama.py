@@ -110,3 +110,14 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     cut.write_bytes(tiny_gguf().read_bytes()[:-1000])
     with pytest.raises(UserError, match=r"llama\.cpp cannot load it"):
         Llama(cut, 64, 1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_later_row_that_is_not_finite_ends_the_answer(value: float) -> None:
+    with Llama(tiny_gguf(), context_tokens=100, threads=1) as llama:
+        tokens = llama.stream(llama.tokenize(TEXT)[:4], 20, stop_ids=[])
+        llama.is_end = lambda _token: False  # type: ignore[method-assign]
+        next(tokens), next(tokens)
+        llama._row = np.array([1, value, 2], dtype=np.float32)
+        with pytest.raises(StageFailed, match="not finite"):
+            next(tokens)

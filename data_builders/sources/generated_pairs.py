@@ -24,7 +24,7 @@ from data_builders.exercises import Exercise, exercises
 from data_builders.judging import Ties
 from data_builders.pairing import Task, pair_jobs
 from data_builders.prompts import prompt_files, render
-from data_builders.stated import states_gold
+from stemma.answers import states_gold
 from stemma.data_section import SourceOptions
 
 KINDS = ("dpo",)

@@ -1,7 +1,8 @@
 """Generated answers: what the model really says, greedily, and whether it is right and ends by itself.
 
 A row: `{"id": "…", "messages": [{"role": "user", "content": "What is 2 + 3?"}, …], "meta": {"gold": "5"}}`.
-The rule is `stemma.answers`'. Rows without a gold answer are skipped and counted.
+The rule is `stemma.answers`': right, wrong, or undecided, which is counted and not right. Rows without a gold answer
+are skipped and counted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from eval.backends import Backend
 from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
 from eval.statistics import wilson
-from stemma.answers import is_right
+from stemma.answers import judge
 from stemma.jsonl import read_rows
 from stemma.rows import SftRow
 
@@ -49,13 +50,16 @@ def measure(backend: Backend, setting: Setting) -> list[GenerationSample]:
 
 def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
     rows = [GenerationSample.model_validate(sample) for sample in samples]
-    right = {row.id: is_right(row.reply, row.gold) for row in rows}
+    verdicts = {row.id: judge(row.reply, row.gold) for row in rows}
+    right = {name: verdict == "right" for name, verdict in verdicts.items()}
     n = len(rows)
     accuracy, stopped = sum(right.values()) / n, sum(row.stopped for row in rows) / n
+    undecided = sum(verdict == "undecided" for verdict in verdicts.values()) / n
     metrics = [
         Metric("accuracy", accuracy, n, *wilson(accuracy, n)),
+        Metric("undecided", undecided, n, *wilson(undecided, n)),
         Metric("stopped", stopped, n, *wilson(stopped, n)),
         Metric("tokens", sum(row.tokens for row in rows) / n, n),
     ]
-    shown = [row.model_dump() | {"right": right[row.id]} for row in rows]
+    shown = [row.model_dump() | {"verdict": verdicts[row.id]} for row in rows]
     return Scored(metrics, shown, {"accuracy": right})

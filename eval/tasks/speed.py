@@ -1,5 +1,6 @@
 """Size, memory and speed as a user meets them: file size, load time, peak memory, prompt and decode tokens a second.
 
+Speeds are medians of REPEATS, with the quartiles as their bounds.
 Load time starts at the engine's import and ends with the loaded model.
 
 Runs first in its fresh process, so that the peak is that of loading and answering, not of scoring in batches. The peak
@@ -9,7 +10,7 @@ is of the whole process: interpreter and engine included, which is most of it fo
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +20,7 @@ from stemma.runs import size_of
 from stemma.templates import Template, question
 
 PART = None
-REPEATS = 3
+REPEATS = 5
 FILLER = "A body of mass 2 kg moves at 3 m/s. What is its kinetic energy, and which force stops it within 10 s? "
 
 
@@ -67,14 +68,21 @@ def peak_memory_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
+def _per_second(name: str, tokens: int, seconds: list[float]) -> Metric:
+    """The median speed between the slower and the faster quartile; none where noise is larger than what was timed."""
+    fast, _, slow = quantiles(seconds, n=4, method="inclusive")
+    low, high = (tokens / slow, tokens / fast) if fast > 0 else (None, None)
+    return Metric(name, tokens / median(seconds), len(seconds), low, high)
+
+
 def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
     row = SpeedSample.model_validate(samples[0])
     metrics = [
         Metric("size_bytes", row.size_bytes, 1),
         Metric("peak_memory_bytes", row.peak_memory_bytes, 1),
         Metric("load_seconds", row.load_seconds, 1),
-        Metric("prompt_tokens_per_second", row.prompt_tokens / median(row.prompt_seconds), len(row.prompt_seconds)),
-        Metric("decode_tokens_per_second", row.decode_tokens / median(row.decode_seconds), len(row.decode_seconds)),
+        _per_second("prompt_tokens_per_second", row.prompt_tokens, row.prompt_seconds),
+        _per_second("decode_tokens_per_second", row.decode_tokens, row.decode_seconds),
     ]
     facts = {"prompt tokens": row.prompt_tokens, "decode tokens": row.decode_tokens, "repeats": REPEATS}
     return Scored(metrics, [row.model_dump()], {}, facts)

@@ -33,12 +33,13 @@ def bring_in(order: Import, convert: Convert, say: Say) -> str:
     gguf = read_gguf(order.source)
     template = _accept(order, gguf)
     from stemma.from_gguf.folder import write_folder  # torch: only for what has passed
-    from stemma.from_gguf.proof import prove
+    from stemma.from_gguf.proof import conversations, prove
 
     with _beside(order.target) as work:
         model, back = work / "model", work / "back.gguf"
         say(f"writing {gguf.weights():,} weights as {order.dtype}")
         write_folder(gguf, order.dtype, template, model)
+        conversations(model)  # a template that cannot be rendered is told before the long part
         say("converting them back, to compare with the file")
         convert(model, back)
         say("comparing tokens, weights and predictions")

@@ -3,11 +3,10 @@ from __future__ import annotations
 import ast
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-from data_builders.stated import stated_choice, stated_choices, states_gold
+from data_builders.stated import stated_choice, stated_choices
 from stemma import ROOT
 
 NUMBERS = ["12", "16", "18.5", "1,600", "1/2"]
@@ -111,44 +110,6 @@ def test_all_options_an_answer_picks() -> None:
     assert stated_choices("Hard to say.", NUMBERS) == stated_choices("Answer: F", NUMBERS) == set()
 
 
-@pytest.mark.parametrize(
-    ("answer", "gold", "right"),
-    [
-        ("19", "19", True),
-        ("20", "19", False),
-        ("12 + 7 = 19", "19", True),
-        ("12 + 7 = 18", "19", False),
-        ("19 minus 7 is 12, so it is 19.", "19", None),
-        ("She makes 9 * 2 = $18 every day at the market.\nA: 18", "18", True),
-        ("She makes 9 * 2 = $18 every day.\n#### 1,800", "1800", True),
-        ("The answer is $1,800.00.", "1800", True),
-        ("The answer is 18 dollars, for 9 eggs.", "18", True),
-        ("The answer is 17 or 18.", "18", None),
-        ("The answer is 9 + 9 = 18", "18", True),
-        ("The answer is x = -4.", "-4", True),
-        ("\\boxed{\\frac{1}{2}}", "0.5", True),
-        ("\\boxed{0.5}", "1/2", True),
-        ("The answer is 0.51.", "1/2", False),
-        ("9" * 10_000, "9", None),
-        ("I do not know.", "19", None),
-        ("newton", "newton", True),
-        ("The newton.", "newton", True),
-        ("Force is measured in newton (N).", "newton", True),
-        ("joule", "newton", False),
-        ("It is not the newton.", "newton", None),
-        ("newton or joule", "newton", None),
-        ("A newton is no energy. It is the joule.", "newton", None),
-        ("The answer is a queue.\nA stack is another thing.", "queue", True),
-        ("The answer is a stack.", "queue", False),
-        ("Fe", "Fe", True),
-        ("The symbol is I.", "I", True),
-        ("I am sure it is iodine.", "I", False),
-    ],
-)
-def test_whether_an_answer_states_the_gold_answer(answer: str, gold: str, right: bool | None) -> None:
-    assert states_gold(answer, gold) is right
-
-
 @pytest.mark.skipif(not (SHARED / "mathqa").exists(), reason="the real MathQA file is not here")
 def test_real_rationales_are_read_rightly_or_not_at_all() -> None:
     rows = [json.loads(line) for line in (SHARED / "mathqa" / "test1000.jsonl").read_text("utf-8").splitlines()]
@@ -161,16 +122,3 @@ def test_real_rationales_are_read_rightly_or_not_at_all() -> None:
 def _options(text: str) -> list[str]:
     text = " , ".join(ast.literal_eval(text)) if text.startswith("[") else text
     return [option.strip() for option in re.split(r"(?:^|\s*,\s*)[a-e] \) ", text)][1:]
-
-
-@pytest.mark.skipif(not (SHARED / "gsm8k").exists(), reason="the real GSM8K file is not here")
-def test_real_solutions_are_judged_as_their_authors_did() -> None:
-    path: Path = SHARED / "gsm8k" / "example_model_solutions.jsonl"
-    judged: list[tuple[bool | None, bool]] = []
-    for row in map(json.loads, path.read_text("utf-8").splitlines()):
-        gold = row["ground_truth"].rsplit("A:", 1)[1].strip()
-        solutions = [value for value in row.values() if isinstance(value, dict)]
-        judged += [(states_gold(one["solution"], gold), one["is_correct"]) for one in solutions]
-    known = [said == right for said, right in judged if said is not None]
-    assert len(known) / len(judged) >= 0.95
-    assert sum(known) / len(known) >= 0.995

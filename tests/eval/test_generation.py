@@ -18,10 +18,12 @@ def test_score_by_hand() -> None:
     samples = [
         {"id": "1", "ids_digest": "x", "source": "t", "gold": "4", "reply": "2 + 2 = 4", "tokens": 6, "stopped": True},
         {"id": "2", "ids_digest": "y", "source": "t", "gold": "4", "reply": "5 5 5 5", "tokens": 8, "stopped": False},
+        {"id": "3", "ids_digest": "z", "source": "t", "gold": "4", "reply": "3 or 4", "tokens": 4, "stopped": False},
+        {"id": "4", "ids_digest": "v", "source": "t", "gold": "4", "reply": "4", "tokens": 2, "stopped": True},
     ]
     found = score(samples, Context(1, 0.1, []))
     assert {metric.name: (metric.value, metric.n) for metric in found.metrics} == {
-        "accuracy": (0.5, 2), "stopped": (0.5, 2), "tokens": (7.0, 2),
+        "accuracy": (0.5, 4), "undecided": (0.25, 4), "stopped": (0.5, 4), "tokens": (5.0, 4),
     }  # fmt: skip
-    assert found.right == {"accuracy": {"1": True, "2": False}}
-    assert [row["right"] for row in found.samples] == [True, False]
+    assert found.right == {"accuracy": {"1": True, "2": False, "3": False, "4": True}}
+    assert [row["verdict"] for row in found.samples] == ["right", "wrong", "undecided", "right"]

@@ -66,7 +66,7 @@ def _scores_of(name: str) -> list[Score]:
         score(name, "speed", "size_bytes", KILOBYTES[name] * 1000, 1),
         score(name, "speed", "peak_memory_bytes", 61.2e6, 1),
         score(name, "speed", "prompt_tokens_per_second", 5321.4, 3),
-        score(name, "speed", "decode_tokens_per_second", 812.3, 3),
+        score(name, "speed", "decode_tokens_per_second", 812.3, 5, 20.0),
     ]
     if name != "merged":
         found.append(score(name, "mcq", "accuracy_minus_merged", change, 240, 0.05))
@@ -80,6 +80,7 @@ def _pairs_and_answers(name: str) -> list[Score]:
         score(name, "preference", "reward_margin", margin, 200, 0.1),
         score(name, "preference", "longer_accuracy", 0.55, 200),
         score(name, "generation", "accuracy", MCQ[name] - 0.1, 150, 0.08),
+        score(name, "generation", "undecided", 0.04, 150, 0.03),
     ]
 
 

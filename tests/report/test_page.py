@@ -25,6 +25,7 @@ def test_the_summary_says_figures_with_n_interval_and_chance(tmp_path: Path) -> 
         "Against the merged model that is −11.0 points (−16.0 to −6.0): a real loss. "
     )
     assert "always picking the longer answer: 55%), with a mean margin of +0.420. Writing freely, it gets " in said
+    assert "undecided: 4%)" in said
     assert said.endswith("On this machine it writes 812 tokens a second and holds 61.2 MB at its peak.")
 
 

@@ -80,5 +80,5 @@ def test_the_engine_runs_it_once(tmp_path: Path) -> None:
     work = make_work(tmp_path)
     said: list[str] = []
     assert execute(work.recipe, work.run, "report", said.append) == "done"
-    assert said == ["report: 116 scores of 11 variants"]
+    assert said == ["report: 126 scores of 11 variants"]
     assert execute(work.recipe, work.run, "report", said.append) == "up to date"

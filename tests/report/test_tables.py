@@ -36,6 +36,11 @@ def test_a_share_shows_interval_n_and_the_difference_to_merged(evidence: Evidenc
     assert (found.share is not None, found.chance) == (True, 0.25)
 
 
+def test_generated_answers_that_nobody_can_judge_are_told_beside_the_right_ones(evidence: Evidence) -> None:
+    found = figure(evidence, "gguf-Q4_K_M", "Generated answers right")
+    assert (found.text, found.note) == ("0.51", "[0.43–0.59] n = 150, undecided 0.04")
+
+
 def test_a_difference_whose_interval_holds_zero_is_no_verdict(evidence: Evidence) -> None:
     assert figure(evidence, "bnb-nf4", "MCQ accuracy").verdict == ""
     assert figure(evidence, "merged", "MCQ accuracy").difference == ""
@@ -53,6 +58,8 @@ def test_the_reference_has_no_reward_of_its_own(evidence: Evidence) -> None:
 def test_sizes_and_speeds_are_plain_figures(evidence: Evidence) -> None:
     assert figure(evidence, "gguf-Q8_0", "Size").text == "236 kB"
     assert figure(evidence, "gguf-Q8_0", "Decode tok/s").text == "812"
+    assert figure(evidence, "gguf-Q8_0", "Decode tok/s").note == "792–832, n = 5"
+    assert figure(evidence, "gguf-Q8_0", "Size").note == ""
 
 
 def test_read_is_kept_plus_dropped(evidence: Evidence) -> None:

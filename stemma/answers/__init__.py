@@ -1,0 +1,53 @@
+"""Whether a reply is right: the one rule, for evaluation, for pairs and for whoever asks the shipped model. Pure.
+
+    gold      reply                               verdict
+    19        It is 19, for 12 + 7 = 19, not 20.  right
+    newton    It is not newton but joule.         wrong
+    3         x = 3 or 4                          undecided
+
+What counts is the reply's final statement: what it announces ("The answer is …", `\\boxed{…}`, `#### …`), otherwise its
+last sentence. A gold answer that is a number or a quantity is compared by value and unit, any other by its words.
+An undecided reply states nothing that can be compared, or more than one thing; it is counted, and never right.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+from stemma.answers.claims import plain
+from stemma.answers.quantities import Quantity, compare, quantity, stated
+from stemma.answers.texts import judge_text
+
+Verdict = Literal["right", "wrong", "undecided"]
+
+
+def judge(reply: str, gold: str) -> Verdict:
+    """The verdict on a reply, by the gold answer."""
+    text = plain(unicodedata.normalize("NFC", reply))
+    gold = unicodedata.normalize("NFC", gold)
+    if not text:
+        return "undecided"
+    wanted = quantity(gold)
+    found = judge_text(text, gold) if wanted is None else _judge_quantity(text, wanted)
+    return "undecided" if found is None else "right" if found else "wrong"
+
+
+def states_gold(reply: str, gold: str) -> bool | None:
+    """The verdict as pairs take it: None is undecided."""
+    return {"right": True, "wrong": False}.get(judge(reply, gold))
+
+
+def _judge_quantity(text: str, wanted: Quantity) -> bool | None:
+    said, denied = stated(text)
+    if not said:
+        return False if any(compare(one, wanted) for one in denied) else None
+    found = {compare(one, wanted) for one in said}
+    if len(found) == 1 and (found == {True} or _is_one(said)):
+        return found.pop()
+    return True if found == {True, None} and _is_one(said) else None
+
+
+def _is_one(said: Sequence[Quantity]) -> bool:
+    return len({one.value for one in said}) == 1

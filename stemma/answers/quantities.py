@@ -1,0 +1,146 @@
+"""Numbers with their units, exactly: 1,234.50, 3e8, 1/2, -4, 19 m/s, 50 %; and which of them a reply states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from stemma.answers.claims import FILLER, claims, plain, sentences
+from stemma.answers.texts import negation_before, tokens
+from stemma.answers.units import PERCENT, Unit, unit_at
+
+NUMBER = re.compile(
+    r"(?<![\w.)√±^])(?<!\^-)(?<!\d,)"  # not inside a word or version, not the exponent of a unit (m/s^2)
+    r"-?(?:\d{1,3}(?:,\d{3}){1,9}(?!\d)|\d{1,30}|(?=\.\d))(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3}(?!\d))?"
+    r"(?:\s?/\s?[1-9]\d{0,29})?(?![.,]?\d)"
+)
+_CURRENCY = "$€£ "
+_MARKED = re.compile(r"^A: *(.*)$", re.MULTILINE)
+"""A last line as GSM8K's solutions end: it decides alone."""
+_GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(*\\!π\d]|x\b)|[^\W\d_]")
+"""Behind a number and its unit: it is a part of something larger, 5!, 2x, 3π, 12 + 7. A word needs a blank."""
+_OPERAND_BEFORE = re.compile(r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|[√±]\s?-?$|[\w)]-$")
+_NEAR = 60
+"""Characters around a number that are looked at, so that time does not grow with the square of the reply."""
+_OPERAND_BEHIND = re.compile(r"\s?[-+×*/÷·]\s?[\w(]|\^|!|\\|\s?[π√]")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    value: Fraction
+    places: int | None
+    """Digits behind the decimal point; None for a fraction or a power of ten."""
+    unit: Unit | None
+    rest: str
+    """What follows the number, for units that only the gold answer knows: 12 apples."""
+
+
+def value(text: str) -> Fraction | None:
+    """The number that a text is, and nothing else."""
+    found = _number(text)
+    return _exact(found) if found and NUMBER.fullmatch(found) else None
+
+
+def quantity(gold: str) -> Quantity | None:
+    """The quantity that a gold answer is: a number, a number and a unit, or a number and one or two nouns."""
+    written = _number(plain(gold))
+    number = NUMBER.match(written)
+    if not number:
+        return None
+    found = _read(written, number)
+    unit_end = unit_at(written, number.end())[1]
+    if unit_end == len(written) or re.fullmatch(r" [a-z]{3,}( [a-z]{3,})?", found.rest):
+        return found
+    return None
+
+
+def compare(said: Quantity, gold: Quantity) -> bool | None:
+    """Whether a quantity is the gold one; None: a unit is missing or unknown, or one is the other rounded."""
+    if said.value == gold.value and said.unit == gold.unit and gold.unit:
+        return True
+    if said.unit and gold.unit:
+        if said.unit.dimensions != gold.unit.dimensions:
+            return False if said.value == gold.value else None
+        return said.value * said.unit.factor == gold.value * gold.unit.factor
+    if PERCENT in (said.unit, gold.unit) and _scaled(said) == _scaled(gold):
+        return True
+    if said.value != gold.value:
+        return None if _rounds_to(said, gold) or _rounds_to(gold, said) else False
+    if gold.unit is None:
+        noun = tokens(gold.rest)
+        return True if not noun or tokens(said.rest)[: len(noun)] == noun else None
+    return None
+
+
+def stated(text: str) -> tuple[list[Quantity], list[Quantity]]:
+    """The quantities that a reply (plain text) gives as its result, and those it denies."""
+    marked = [found for line in _MARKED.findall(text)[-1:] for found in _leading(line)]
+    if marked:
+        return marked, []
+    announced = set(claims(text))
+    said = [found for claim in sorted(announced) for found in _leading(claim)]
+    if said:
+        return said, []
+    return _closing(text)
+
+
+def _leading(claim: str) -> Iterator[Quantity]:
+    """The numbers a claim gives as its result: "18 dollars" 18, "2 or 3" both, "12 + 7 = …" none yet."""
+    body = FILLER.sub("", claim, count=1).lstrip(_CURRENCY)
+    number = NUMBER.match(body)
+    if not number:
+        return
+    found = _read(body, number)
+    rest = body[number.end() :]
+    if found.unit:
+        rest = body[unit_at(body, number.end())[1] :]
+    if not _GOES_ON.match(rest):
+        yield found
+        if other := re.match(r",? (?:or|and|to) (.*)", rest):
+            yield from _leading(other[1])
+
+
+def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
+    """What an unannounced result can be: the last sentence's numbers, or only what follows its last equals sign.
+
+    Parts of a sum or product are none: "12 + 7 is 19" states 19, and "5 - 3" nothing.
+    """
+    closing = "".join(sentences(text)[-1:]).split("=")[-1]
+    said, denied = list[Quantity](), list[Quantity]()
+    for number in NUMBER.finditer(closing):
+        found = _read(closing, number)
+        behind = closing[unit_at(closing, number.end())[1] :] if found.unit else closing[number.end() :]
+        if _OPERAND_BEFORE.search(closing[max(0, number.start() - _NEAR) : number.start()]) or _OPERAND_BEHIND.match(
+            behind
+        ):
+            continue
+        if behind[:1].isalpha():  # 2x, 3rd
+            return [], denied
+        (denied if negation_before(closing[: number.start()]) == "near" else said).append(found)
+    return said, denied
+
+
+def _read(text: str, number: re.Match[str]) -> Quantity:
+    written = number[0]
+    plainly = "/" not in written and "e" not in written.lower()
+    places = len(written.partition(".")[2]) if plainly else None
+    return Quantity(_exact(written), places, unit_at(text, number.end())[0], text[number.end() :][:_NEAR])
+
+
+def _number(text: str) -> str:
+    return text.strip().rstrip(".").replace("−", "-").lstrip(_CURRENCY)
+
+
+def _exact(number: str) -> Fraction:
+    numerator, _, denominator = number.replace(",", "").replace(" ", "").partition("/")
+    return Fraction(numerator) / Fraction(denominator or "1")
+
+
+def _scaled(one: Quantity) -> Fraction:
+    return one.value / 100 if one.unit == PERCENT else one.value
+
+
+def _rounds_to(exact: Quantity, rounded: Quantity) -> bool:
+    return bool(rounded.places) and round(exact.value, rounded.places) == rounded.value

@@ -1,0 +1,160 @@
+"""Short texts: whether a reply says "newton", "Co" or "m/s", and whether it says so or denies it.
+
+Case and signs count where they mean something (Co and CO, mW and MW, 5! and 5); a capital at a sentence's start does
+not. Marks that belong to a letter (Hindi's vowel signs) are part of the word.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from stemma.answers.claims import END, claims, plain, sentences
+
+Match = Literal["same", "unclear", "different"]
+Said = Literal["affirmed", "denied", "unclear"]
+_HEDGED = re.compile(r"\b(?:or|either|neither|maybe|perhaps|possibly|might)\b", re.IGNORECASE)
+_DENIAL = re.compile(
+    r"\b(?:not|no|non|never|neither|nor|cannot|without|unlike|rather than|instead of|\w+n['’]t)\b", re.IGNORECASE
+)
+_LETTER_ALONE = re.compile(r"[\W_]*(?:(?:is|option)\b\W*)*[A-Ja-j]\W*")
+"""An option's letter, which says nothing of its text."""
+_CLAUSE = re.compile(r"[,;:—–]|\bbut\b", re.IGNORECASE)
+_ARTICLES = ("the", "a", "an")
+_SIGNS, _BINDING, _BRACKETS = "/^%·°√*", set("/^×+-!%·√÷±"), "()[]"
+_CLAUSE_REACH = 400
+_NEAR = 3
+"""Words between a denial and what it denies: "not measured in the newton"."""
+_SYMBOL = 2
+"""Letters of what is a symbol rather than a word: it is said only where its clause ends ("I am", "He is")."""
+
+
+class Token(NamedTuple):
+    text: str
+    begin: int
+    end: int
+
+
+def judge_text(text: str, gold: str) -> bool | None:
+    """Whether a reply's final statement (plain text) is the short gold answer; None: it says both, or hedges."""
+    written = plain(gold)
+    brackets = bool(re.search(r"[(\[]", written) and re.search(r"[-+*/^=]", written))
+    wanted = [token.text for token in placed(written, brackets)]
+    if not wanted:
+        return True if written == text else None
+    whole = _bare([token.text for token in placed(text, brackets)])
+    if (match := _same(whole, _bare(wanted))) != "different":
+        return True if match == "same" else None
+    announced = list(claims(text))
+    parts = sentences(announced[-1].strip() if announced else text)
+    final = (parts[0] if announced else parts[-1]) if parts else ""
+    said = _said(final, _bare(wanted), brackets)
+    if said is None:
+        if announced and _LETTER_ALONE.fullmatch(final) and not _LETTER_ALONE.fullmatch(gold):
+            return None
+        return None if _said(text, _bare(wanted), brackets) else False
+    return None if said == "unclear" or _HEDGED.search(final) else said == "affirmed"
+
+
+def tokens(text: str) -> list[str]:
+    """Words and signs as they are written, without punctuation: "x = 5!" is x, =, 5, !."""
+    return [token.text for token in placed(text)]
+
+
+def placed(text: str, brackets: bool = False) -> list[Token]:
+    """The tokens with their places in the text (whose characters are composed: NFC)."""
+    found, joined = list[Token](), False
+    for at, char in enumerate(text):
+        before, behind = text[at - 1 : at] if at else "", text[at + 1 : at + 2]
+        decimal = char in ".," and before.isdigit() and behind.isdigit()
+        if _is_letter(char) or (decimal and joined):
+            last = found.pop() if joined else Token("", at, at)
+            found.append(Token(last.text + (char if char != "," else ""), last.begin, at + 1))
+            joined = True
+        elif unicodedata.category(char) != "Cf":  # invisible: joins what stands around it
+            joined = False
+            if (char in _BRACKETS and brackets) or _is_sign(text, at):
+                found.append(Token("×" if char == "*" else char, at, at + 1))
+    return found
+
+
+def negation_before(text: str) -> Literal["near", "far"] | None:
+    """Whether the words before a place, in its clause, deny what stands there: just before it or farther off."""
+    clause = _CLAUSE.split(text[-_CLAUSE_REACH:])[-1]
+    denials = list(_DENIAL.finditer(clause))
+    if not denials:
+        return None
+    return "near" if len(clause[denials[-1].end() :].split()) <= _NEAR else "far"
+
+
+def _is_letter(char: str) -> bool:
+    return char.isalnum() or (char > "\x7f" and unicodedata.category(char)[0] == "M")
+
+
+def _is_sign(text: str, at: int) -> bool:
+    """Signs of mathematics. A minus stands before a number or between operands; `!` and `'` behind one of them."""
+    char, before, behind = text[at], text[max(0, at - 8) : at], text[at + 1 : at + 9]  # the nearest decide
+    if char == "-":
+        between = re.search(r"(?:\d|\b\w) ?$", before) and re.match(r" ?\w\b", behind)
+        return bool(between or re.match(r"\.?\d", behind))
+    if char in "!'′":
+        return bool(re.search(r"(?:\d|\)|\b[^\W\d_])['′]*$", before))
+    return char in _SIGNS or unicodedata.category(char) == "Sm"
+
+
+def _bare(words: list[str]) -> list[str]:
+    return words[1:] if len(words) > 1 and words[0].casefold() in _ARTICLES else words
+
+
+def _said(text: str, wanted: Sequence[str], brackets: bool) -> Said | None:
+    """What a text says of the wanted words, over all places where they stand; None: they do not."""
+    places = list(_places(text, wanted, brackets))
+    if not places:
+        return None
+    kinds = {
+        "unclear" if match == "unclear" else negation_before(text[max(0, begin - _CLAUSE_REACH) : begin])
+        for match, begin in places
+    }
+    if kinds == {None}:
+        return "affirmed"
+    return "denied" if kinds == {"near"} else "unclear"
+
+
+def _places(text: str, wanted: Sequence[str], brackets: bool) -> Iterator[tuple[Match, int]]:
+    found, size = placed(text, brackets), len(wanted)
+    for at in range(len(found) - size + 1):
+        match = _same([token.text for token in found[at : at + size]], wanted)
+        around = {token.text for token in (*found[max(at - 1, 0) : at], *found[at + size : at + size + 1])}
+        end = found[at + size - 1].end
+        symbol = sum(map(len, wanted)) <= _SYMBOL and not re.match(END, text[end:])
+        if match != "different" and not around & _BINDING and not symbol:
+            yield match, found[at].begin
+
+
+def _same(said: Sequence[str], wanted: Sequence[str]) -> Match:
+    if len(said) != len(wanted):
+        return "different"
+    matches = {_same_word(one, other) for one, other in zip(said, wanted, strict=True)}
+    return "different" if "different" in matches else "unclear" if "unclear" in matches else "same"
+
+
+def _same_word(one: str, other: str) -> Match:
+    """Case means nothing between newton, Newton and NEWTON; between Co and CO it does, and m or M nobody can tell."""
+    if one == other:
+        return "same"
+    if one.casefold() != other.casefold():
+        return "different"
+    shapes = {_shape(one), _shape(other)}
+    if len(one) > 1 and "mixed" not in shapes and (len(one) > _SYMBOL or "upper" not in shapes):
+        return "same"
+    return "different" if len(one) == _SYMBOL and "lower" not in shapes else "unclear"
+
+
+def _shape(word: str) -> str:
+    if word == word.lower():
+        return "lower"
+    if word == word.upper():
+        return "upper"
+    return "title" if word[1:] == word[1:].lower() else "mixed"
