@@ -98,7 +98,7 @@ def test_relative_absolute_and_moved_are_the_same_work(home: Path, monkeypatch: 
         ("recipes/deepspeed/zero1.json", {"sft"}),
         ("model/model.safetensors", {"sft"}),
         ("model/config.json", {"sft"}),
-        ("model/tokenizer.json", {"sft"}),
+        ("model/tokenizer.json", {"data", "sft"}),
     ],
 )
 def test_a_byte_more_is_other_work(home: Path, file: str, stale: set[str]) -> None:

@@ -31,7 +31,7 @@ EXACT_KL, EXACT_TOP1 = 1e-3, 0.99
 QUANTISED_KL, QUANTISED_TOP1 = 0.05, 0.90
 """Against the quantised file: llama.cpp rounds the activations too, to 8 bits."""
 TIE_NATS = 1e-2
-"""Where one model puts two tokens so near to each other, rounding decides which of them the other model finds likeliest:
+"""Where one model puts two tokens so near to each other, rounding decides which of them another finds likeliest:
 a small model's flat predictions are full of such ties."""
 IMPLIED = ("vocab_size", "rope.dimension_count", "attention.key_length", "attention.value_length")
 VOCABULARY = (
