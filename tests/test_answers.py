@@ -223,3 +223,16 @@ def test_time_grows_with_the_reply_and_not_with_its_square(again: str) -> None:
     for gold in ("3", "5 m", "newton", "n!", "x-1"):
         judge(again * (20_000 // len(again)), gold)
     assert process_time() - begin < 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold", "verdict"),
+    [
+        ("It keeps the nodes in order.\n\nAnswer: breadth-first search", "breadth-first search", "right"),
+        ("Answer: water is polar", "water is polar", "right"),
+        ("Answer: energy is always taken in", "energy is always taken in", "right"),
+        ("The answer is breadth-first search. No, the answer is depth-first search.", "breadth-first search", "undecided"),
+    ],
+)
+def test_a_gold_answer_may_hold_what_links_a_claim(reply: str, gold: str, verdict: str) -> None:
+    assert judge(reply, gold) == verdict

@@ -48,6 +48,8 @@ def judge_text(text: str, gold: str) -> bool | None:
     if (match := _same(whole, _bare(wanted))) != "different":
         return True if match == "same" else None
     announced = list(claims(text))
+    if any(_is_claimed(claim, wanted, brackets) for claim in announced):
+        return True
     parts = sentences(announced[-1].strip() if announced else text)
     final = (parts[0] if announced else parts[-1]) if parts else ""
     said = _said(final, _bare(wanted), brackets)
@@ -56,6 +58,15 @@ def judge_text(text: str, gold: str) -> bool | None:
             return None
         return None if _said(text, _bare(wanted), brackets) else False
     return None if said == "unclear" or _HEDGED.search(final) else said == "affirmed"
+
+
+def _is_claimed(claim: str, wanted: Sequence[str], brackets: bool) -> bool:
+    """Whether the last announcement says just the wanted words, although they hold what may link a claim to its cue, as
+    "breadth-first" and "water is polar" do."""
+    if any(claims(claim)):
+        return False
+    first = next(iter(sentences(claim.strip())), "")
+    return _same(_bare([token.text for token in placed(first, brackets)]), _bare(list(wanted))) == "same"
 
 
 def tokens(text: str) -> list[str]:
