@@ -123,6 +123,9 @@ TEXTS = [
     ("It is not newton but joule.", "newton", "wrong"),
     ("It is not newton but joule.", "joule", "right"),
     ("It is newton, not joule.", "newton", "right"),
+    ("Answer: breadth-first search", "breadth-first search", "right"),  # the gold holds what else announces
+    ("Half is lost.\n\nAnswer: energy is always taken in", "energy is always taken in", "right"),
+    ("Answer: energy is never taken in", "energy is always taken in", "wrong"),
     ("It is not the newton.", "newton", "wrong"),
     ("It isn't newton.", "newton", "wrong"),
     ("I do not think that anybody would say newton.", "newton", "undecided"),

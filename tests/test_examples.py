@@ -30,5 +30,6 @@ def test_explanations_end_in_the_right_choice_and_slips_in_a_wrong_one() -> None
         right = row["choices"]["ABCD".index(row["answer"])]
         assert row["explanation"].split("\n\nAnswer: ")[1] == right
         assert row["slip"].split("\n\nAnswer: ")[1] in set(row["choices"]) - {right}
-        assert judge(row["explanation"], row["gold"]) == "right", row["question"]
-        assert judge(row["slip"], row["gold"]) != "right", row["question"]
+        assert row["gold"] == right
+        assert judge(row["explanation"], right) == "right", row["question"]
+        assert judge(row["slip"], right) == "wrong", row["question"]
