@@ -6,6 +6,7 @@ runs/rehearsals/gemma2b/model/  config.json, generation_config.json, model-00001
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,7 @@ def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str
     """Make `run`'s model, whole or not at all: for `full`'s base model and, where its tokenizer is not at hand, one
     learnt from the rows of `recipe`, which is `full` shortened."""
     target, part = run.root / "model", run.root / ".model.part"
-    real = tokenizer_folder(full, run)
+    config, real = copy.deepcopy(config), tokenizer_folder(full, run)
     made = {
         "config": config.to_dict(),
         "seed": full.seed,

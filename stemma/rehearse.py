@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import made_model
+from stemma.base_model import meet
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.load import load
@@ -110,6 +111,8 @@ def look(runs: Path) -> Machine:
 def settle(request: Request, machine: Machine) -> Settled:
     """Recipe and model of the rehearsal. Raises UserError when the machine is too small for it."""
     full, real = load(request.name, request.overrides), _real_run(request)
+    has_weights = made_model.has_weights(full, real)
+    meet(full, real, chain(full) if has_weights else [])
     run = Run(request.runs / FOLDER / full.name)
     model = None if full.base else run.root / "model"
     config = made_model.config_of(full, real, request.layers) if model else None
@@ -123,8 +126,7 @@ def settle(request: Request, machine: Machine) -> Settled:
         _shrink_batches(changes, planned, full, machine)
         refuse_small(planned(), machine, folder_bytes(run.root))
     recipe = load(request.name, [*changes.overrides, *request.overrides])
-    needed = lacking(full, os.environ, made_model.has_weights(full, real))
-    return Settled(full, recipe, run, config, changes, needed)
+    return Settled(full, recipe, run, config, changes, lacking(full, os.environ, has_weights))
 
 
 def _real_run(request: Request) -> Run:
@@ -221,7 +223,9 @@ def _do(settled: Settled, stage: str, say: Say) -> str:
 def _make_model(settled: Settled, say: Say) -> str:
     if settled.config is None:
         return "made by the recipe itself"
-    return made_model.make(settled.config, settled.full, settled.recipe, settled.run, say)
+    outcome = made_model.make(settled.config, settled.full, settled.recipe, settled.run, say)
+    meet(settled.recipe, settled.run, chain(settled.recipe))
+    return outcome
 
 
 def _chat(settled: Settled, say: Say) -> str:
