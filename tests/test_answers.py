@@ -234,7 +234,7 @@ def test_time_grows_with_the_reply_and_not_with_its_square(again: str) -> None:
         ("It keeps the nodes in order.\n\nAnswer: breadth-first search", "breadth-first search", "right"),
         ("Answer: water is polar", "water is polar", "right"),
         ("Answer: energy is always taken in", "energy is always taken in", "right"),
-        ("The answer is breadth-first search. No, the answer is depth-first search.", "breadth-first search", "undecided"),
+        ("The answer is depth-first. No, the answer is breadth-first.", "depth-first", "undecided"),
     ],
 )
 def test_a_gold_answer_may_hold_what_links_a_claim(reply: str, gold: str, verdict: str) -> None:
