@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from data_builders import SOURCES, licence_of
 from data_builders.clean import map_texts
-from data_builders.drafts import Drop, FileOptions, Kind, Phase, Placed, parts_of
+from data_builders.drafts import Drop, Kind, Phase, Placed, parts_of
+from data_builders.files import FileOptions
 from stemma.data_section import DataSection, DataSet, SourceOptions
 from stemma.rows import Dropped
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from data_builders.clean import finish
-from data_builders.drafts import Context, Draft, Drop, FileOptions
+from data_builders.drafts import Context, Draft, Drop
+from data_builders.files import FileOptions
 from data_builders.split import draw
 from stemma.data_section import SourceOptions
 from stemma.rows import LETTERS, McqRow

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from data_builders.choices import bare_stem
-from data_builders.drafts import AnyLine, Context, Draft, Drop, Entry, FileOptions, conversation
+from data_builders.drafts import Context, Draft, Drop, conversation
+from data_builders.files import AnyLine, Entry, FileOptions
 from stemma.rows import LETTERS, lettered
 
 

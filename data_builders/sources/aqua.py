@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop, Line, read_lines
+from data_builders.drafts import Context, Draft, Drop
+from data_builders.files import Line, read_lines
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
 from stemma.rows import LETTERS
 

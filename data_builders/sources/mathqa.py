@@ -17,7 +17,8 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from data_builders.drafts import Context, Draft, Drop, Entry, FileOptions, Line, read_lines
+from data_builders.drafts import Context, Draft, Drop
+from data_builders.files import Entry, FileOptions, Line, read_lines
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
 from stemma.rows import LETTERS
 

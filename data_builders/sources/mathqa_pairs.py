@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from data_builders.candidates import as_mcq, draw_candidates, letter_options, right_option, same_files
-from data_builders.drafts import Context, Draft, Drop, FileOptions
+from data_builders.drafts import Context, Draft, Drop
+from data_builders.files import FileOptions
 from data_builders.judging import Ties
 from data_builders.pairing import Task, pair_jobs
 from data_builders.prompts import prompt_files, render

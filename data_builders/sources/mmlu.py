@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop, Entry, FileOptions, Line, read_lines
+from data_builders.drafts import Context, Draft, Drop
+from data_builders.files import Entry, FileOptions, Line, read_lines
 from data_builders.tables import CsvForm
 from stemma.errors import Problem, UserError
 from stemma.rows import LETTERS

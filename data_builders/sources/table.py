@@ -37,7 +37,8 @@ from data_builders.conversations import (
     spoken,
     turns_of,
 )
-from data_builders.drafts import Context, Draft, Drop, Entry, Kind, Line, read_lines
+from data_builders.drafts import Context, Draft, Drop, Kind
+from data_builders.files import Entry, Line, read_lines
 from data_builders.mapping import FORMS, NEEDED, READ, Columns, absent, form_of, ways
 from data_builders.questions import ChoiceOptions, Question, make_rows
 from data_builders.tables import CsvForm

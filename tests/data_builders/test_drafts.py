@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 from pydantic import AliasChoices, Field, ValidationError
 
-from data_builders.drafts import Draft, Drop, FileOptions, Line, Origin, Reply, merge_origins, read_lines
+from data_builders.drafts import Draft, Drop, Origin, Reply, merge_origins
+from data_builders.files import FileOptions, Line, read_lines
 from stemma.errors import UserError
 from tests.data_builders.small_recipe import make_context, write_lines
 

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 import pytest
 
-from data_builders.drafts import Draft, Drop, Entry, Line
+from data_builders.drafts import Draft, Drop
+from data_builders.files import Entry, Line
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
 from tests.data_builders.small_recipe import make_context
 
