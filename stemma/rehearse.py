@@ -240,8 +240,10 @@ def _chat(settled: Settled, say: Say) -> str:
 
 
 def _stepping(run: Run, stage: str) -> float:
-    """The seconds a training spent on its steps, by the trainer's own clock."""
+    """The seconds a training spent on its steps, by the trainer's own clock, without its evaluations."""
     path = run.folder(stage) / "history.jsonl"
     if stage not in TRAINED or not path.is_file():
         return 0.0
-    return max((float(row["train_runtime"]) for row in read_dicts(path) if "train_runtime" in row), default=0.0)
+    rows = read_dicts(path)
+    seconds = max((float(row["train_runtime"]) for row in rows if "train_runtime" in row), default=0.0)
+    return max(0.0, seconds - sum(float(row["eval_runtime"]) for row in rows if "eval_runtime" in row))
