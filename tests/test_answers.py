@@ -123,6 +123,9 @@ TEXTS = [
     ("It is not newton but joule.", "newton", "wrong"),
     ("It is not newton but joule.", "joule", "right"),
     ("It is newton, not joule.", "newton", "right"),
+    ("Answer: breadth-first search", "breadth-first search", "right"),  # the gold holds what else announces
+    ("Half is lost.\n\nAnswer: energy is always taken in", "energy is always taken in", "right"),
+    ("Answer: energy is never taken in", "energy is always taken in", "wrong"),
     ("It is not the newton.", "newton", "wrong"),
     ("It isn't newton.", "newton", "wrong"),
     ("I do not think that anybody would say newton.", "newton", "undecided"),
@@ -223,3 +226,16 @@ def test_time_grows_with_the_reply_and_not_with_its_square(again: str) -> None:
     for gold in ("3", "5 m", "newton", "n!", "x-1"):
         judge(again * (20_000 // len(again)), gold)
     assert process_time() - begin < 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold", "verdict"),
+    [
+        ("It keeps the nodes in order.\n\nAnswer: breadth-first search", "breadth-first search", "right"),
+        ("Answer: water is polar", "water is polar", "right"),
+        ("Answer: energy is always taken in", "energy is always taken in", "right"),
+        ("The answer is depth-first. No, the answer is breadth-first.", "depth-first", "undecided"),
+    ],
+)
+def test_a_gold_answer_may_hold_what_links_a_claim(reply: str, gold: str, verdict: str) -> None:
+    assert judge(reply, gold) == verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from stemma import ROOT
-from stemma.answers import is_right
+from stemma.answers import judge
 from stemma.jsonl import read_dicts
 
 ROWS = read_dicts(ROOT / "examples" / "stem" / "questions.jsonl")
@@ -30,5 +30,6 @@ def test_explanations_end_in_the_right_choice_and_slips_in_a_wrong_one() -> None
         right = row["choices"]["ABCD".index(row["answer"])]
         assert row["explanation"].split("\n\nAnswer: ")[1] == right
         assert row["slip"].split("\n\nAnswer: ")[1] in set(row["choices"]) - {right}
-        assert is_right(row["explanation"], row["gold"]), row["question"]
-        assert not is_right(row["slip"], row["gold"]), row["question"]
+        assert row["gold"] == right
+        assert judge(row["explanation"], right) == "right", row["question"]
+        assert judge(row["slip"], right) == "wrong", row["question"]

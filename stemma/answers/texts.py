@@ -48,6 +48,8 @@ def judge_text(text: str, gold: str) -> bool | None:
     if (match := _same(whole, _bare(wanted))) != "different":
         return True if match == "same" else None
     announced = list(claims(text))
+    if any(len(claim) < 2 * len(gold) + 20 and _is_all(text, claim, wanted, brackets) for claim in announced):
+        return True
     parts = sentences(announced[-1].strip() if announced else text)
     final = (parts[0] if announced else parts[-1]) if parts else ""
     said = _said(final, _bare(wanted), brackets)
@@ -56,6 +58,13 @@ def judge_text(text: str, gold: str) -> bool | None:
             return None
         return None if _said(text, _bare(wanted), brackets) else False
     return None if said == "unclear" or _HEDGED.search(final) else said == "affirmed"
+
+
+def _is_all(text: str, claim: str, wanted: Sequence[str], brackets: bool) -> bool:
+    """Whether all that follows an announcement is the gold answer, which may hold an `is` or a dash of its own."""
+    said = _bare([token.text for token in placed(claim, brackets)])
+    denied = not text.endswith(claim) or negation_before(text[: -len(claim)])
+    return _same(said, _bare(list(wanted))) == "same" and not denied
 
 
 def tokens(text: str) -> list[str]:

@@ -32,7 +32,10 @@ OPTIONAL = {
     "attention.value_length": "head_dim",
     "vocab_size": "vocab_size",
 }
-REAL = {"attention.layer_norm_rms_epsilon", "rope.freq_base", "attn_logit_softcapping", "final_logit_softcapping"}
+REAL = {
+    *("attention.layer_norm_rms_epsilon", "rope.freq_base", "rope.freq_base_swa"),
+    *("attn_logit_softcapping", "final_logit_softcapping"),
+}
 """Keys that are no whole numbers."""
 LARGEST = 2**24
 """Beyond every size there is; more is a damaged header, and would not be refused before memory ran out."""
@@ -41,6 +44,7 @@ CAPPED = SLIDING | {
     "attn_logit_softcapping": "attn_logit_softcapping",
     "final_logit_softcapping": "final_logit_softcapping",
 }
+WINDOWED = SLIDING | {"rope.freq_base_swa": "rope_local"}
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,10 @@ ARCHITECTURES = {
     "qwen3": Architecture("qwen3", {}),
     "gemma": Architecture("gemma", {}, shifted_norms=True),
     "gemma2": Architecture("gemma2", CAPPED, shifted_norms=True),
-    "gemma3": Architecture("gemma3_text", SLIDING, shifted_norms=True),
+    "gemma3": Architecture("gemma3_text", WINDOWED, shifted_norms=True),
 }
+LARGE_GEMMA = {("gemma2", 46), ("gemma3", 62)}
+"""By architecture and layers: Gemma 2 and 3 27B, which scale attention's scores by another size than the head's."""
 ROPE_FACTORS = "rope_freqs.weight"
 """Llama 3's stretched rotary frequencies: computed from its config by the converter, so they go back there."""
 LLAMA3_ROPE = {
@@ -149,14 +155,20 @@ def _derived(gguf: Gguf, config: dict[str, Any]) -> dict[str, Any]:
         "head_dim": head_dim,
         "tie_word_embeddings": "output.weight" not in gguf.tensors,
     }
-    if architecture_of(gguf).own:  # Gemma 2 and 3 scale scores by this, which llama.cpp takes from the head's size
-        found["query_pre_attn_scalar"] = head_dim
-    theta = config.pop("rope_theta", 10000.0)
-    if gguf.architecture == "gemma3":  # its windowed layers have frequencies of their own
-        return ids | found | {"rope_theta": theta}
+    if architecture_of(gguf).own:  # Gemma 2 and 3 scale scores by this; llama.cpp knows it by the model's size
+        large = (gguf.architecture, config["num_hidden_layers"]) in LARGE_GEMMA
+        found["query_pre_attn_scalar"] = config["hidden_size"] // heads if large else head_dim
+    return ids | found | {"rope_parameters": _rope(gguf, config, head_dim)}
+
+
+def _rope(gguf: Gguf, config: dict[str, Any], head_dim: int) -> dict[str, Any]:
+    """The rotary settings, whose keys leave `config`; Gemma 3's windowed layers have frequencies of their own."""
+    theta, local = config.pop("rope_theta", 10000.0), config.pop("rope_local", 10000.0)
+    if gguf.architecture == "gemma3":
+        bases = {"full_attention": theta, "sliding_attention": local}
+        return {kind: {"rope_type": "default", "rope_theta": base} for kind, base in bases.items()}
     stretched = ROPE_FACTORS in gguf.tensors
-    rope = _llama3_rope(gguf, theta, head_dim) if stretched else {"rope_type": "default"}
-    return ids | found | {"rope_parameters": rope | {"rope_theta": theta}}
+    return (_llama3_rope(gguf, theta, head_dim) if stretched else {"rope_type": "default"}) | {"rope_theta": theta}
 
 
 def _llama3_rope(gguf: Gguf, theta: float, head_dim: int) -> dict[str, Any]:

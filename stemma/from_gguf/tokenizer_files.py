@@ -172,8 +172,9 @@ def sentencepiece_model(gguf: Gguf) -> bytes:
 
     model = wire.ModelProto()
     pieces = zip(*(gguf.tokenizer(key) for key in ("tokens", "scores", "token_type")), strict=True)
-    for piece, score, kind in pieces:
-        model.pieces.add(piece=piece, score=score, type=kind)
+    unknown = gguf.tokenizer("unknown_token_id")  # which the converter marks like any other special token
+    for number, (piece, score, kind) in enumerate(pieces):
+        model.pieces.add(piece=piece, score=score, type=UNKNOWN if number == unknown else kind)
     model.trainer_spec.model_type = wire.TrainerSpec.BPE
     model.trainer_spec.byte_fallback = BYTE in gguf.tokenizer("token_type")
     model.trainer_spec.vocab_size = len(model.pieces)

@@ -33,6 +33,7 @@ def make(folder: Path, kind: str, dtype: str) -> Path:
     text = (FILES / f"{TEMPLATES[kind]}.jinja").read_text(encoding="utf-8")
     config = read_json(make_family(folder / "origin", kind) / "tokenizer_config.json")
     write_json(folder / "origin" / "tokenizer_config.json", config | {"chat_template": text})
+    (folder / "origin" / "chat_template.jinja").write_text(text, encoding="utf-8")
     convert(folder / "origin", folder / "model.gguf", dtype, {})
     return folder / "model.gguf"
 
