@@ -19,7 +19,7 @@ from stemma.errors import UserError
 from stemma.jsonl import write_jsonl
 from stemma.peaks import PROCESS
 from stemma.rehearsal import Machine
-from stemma.rehearse import Request, settle
+from stemma.rehearse import Request, settle, stepping_seconds
 from stemma.runs import Run
 
 STAGES = ("model", "data", "sft", "dpo", "mcq", "export", "eval", "report", "chat")
@@ -125,5 +125,5 @@ def test_steps_are_told_from_evaluations(tmp_path: Path) -> None:
     run = Run(tmp_path)
     rows = [{"eval_runtime": 8.0}, {"loss": 1.0}, {"eval_runtime": 7.5}, {"train_runtime": 100.5, "step": 3}]
     write_jsonl(run.folder("dpo") / "history.jsonl", rows)
-    assert rehearse._stepping(run, "dpo") == 85.0
-    assert rehearse._stepping(run, "export") == 0.0
+    assert stepping_seconds(run, "dpo") == 85.0
+    assert stepping_seconds(run, "export") == 0.0
