@@ -14,7 +14,7 @@ from stemma import axolotl
 from stemma.activations import uses_eager
 from stemma.amounts import Amount, amount
 from stemma.check import zero_stage
-from stemma.costs import Memory, export_bytes, left_bytes, memory, stage_bytes, training_flops
+from stemma.costs import Memory, export_bytes, gguf_bytes, left_bytes, memory, stage_bytes, training_flops
 from stemma.dpo_section import DpoTrainer
 from stemma.errors import Problem, UserError
 from stemma.foreseen import NOT_COUNTED, Foreseen
@@ -76,7 +76,13 @@ class Plan:
     @property
     def disk(self) -> int:
         """Bytes of all stages and formats."""
-        return sum(stage.disk for stage in self.stages) + sum(self.exports.values())
+        return sum(stage.disk for stage in self.stages) + sum(self.exports.values()) + self.source
+
+    @property
+    def source(self) -> int:
+        """Bytes of the float16 file that the others are quantised from, then gone; 0 where a float one is kept."""
+        kinds = {name.removeprefix("gguf-") for name in self.exports}
+        return 0 if {"F32", "F16", "BF16"} & kinds else gguf_bytes(self.shapes, "F16")
 
     def peak(self, stage: str, cpu: bool = True) -> int | None:
         """Bytes that a stage's fullest process holds: the training, or what follows it. None: not counted, e.g. data.

@@ -22,6 +22,7 @@ def written(recipe: Recipe, plan: Plan, asked: Asked) -> str:
     unit = "GB" if plan.shapes.parameters() > SMALL else "MB"
     speed = f"at {asked.tflops:g} TFLOP/s" if asked.tflops else "pass --tflops, what one GPU does a second"
     disk = [*((s.stage, s.disk) for s in plan.stages), *plan.exports.items()]
+    disk += [("F16 to quantise from", plan.source)] if plan.source else []
     return "\n".join([
         head, "", *aligned(TRAINING, [_costs(stage, asked) for stage in plan.stages]),
         f"floor: {speed}, on {asked.gpus} GPU(s); the best published LoRA runs take about twice as long", "",

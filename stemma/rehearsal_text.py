@@ -58,7 +58,7 @@ def _line(
         seconds = _training_seconds(found, small, large, growth)
         return Line(name, found, peak, small.disk, seconds, full_memory, round(found.disk * large.disk / small.disk))
     if name == "export":
-        disks = [sum(plan.exports.values()) for plan in (here, full)]
+        disks = [sum(plan.exports.values()) + plan.source for plan in (here, full)]
         full_disk = round(found.disk * disks[1] / disks[0])
         return Line(name, found, peak, disks[0], found.seconds * growth, full_memory, full_disk)
     return Line(name, found, peak, full_memory=full_memory)
@@ -83,8 +83,8 @@ def written(title: str, table: Sequence[Line], notes: Mapping[str, Sequence[str]
         f"in all {seconds:,.0f} s, {_size(fullest, unit)} {unit} of memory at the fullest moment; sizes in {unit}",
         "memory: of all processes together, then of the fullest alone, which is what `plan` forecasts; with mapped",
         "files; disk: the stage's folder at its fullest; plan: what it says of this small run",
-        "full run: on this machine; steps by the FLOPs `plan` counts, all else by the number of weights, memory of all",
-        "processes by what `plan` says more. A dash: not known, or it grows with the rows",
+        "full run: on this machine, at most: steps by the FLOPs `plan` counts (long ones cost less), all else",
+        "by the number of weights, memory of all processes by what `plan` says more; a dash: it grows with the rows",
         *([f"resumed: {', '.join(resumed)}; seconds and memory are of the last attempt"] if resumed else []),
         "", *(f"{head}:\n" + "".join(f"- {note}\n" for note in told) for head, told in notes.items() if told),
     ])  # fmt: skip

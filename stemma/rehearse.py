@@ -172,11 +172,9 @@ def refuse_small(forecast: Plan, machine: Machine, there: int) -> None:
     weights = forecast.shapes.parameters()
     stages = (*forecast.peaks, *(one.stage for one in forecast.stages))
     need = PROCESS["engines"] + max(forecast.peak(stage, not machine.gpu) or 0 for stage in stages)
-    floats = {"gguf-F32", "gguf-F16", "gguf-BF16"} & forecast.exports.keys()
-    source = 0 if floats else 2 * weights  # quantised files are made from one in float16
     beside = max((one.disk - one.left for one in forecast.stages), default=0)
     kept = 2 * weights + sum(one.left for one in forecast.stages) + sum(forecast.exports.values())
-    disk = max(0, kept + beside + source - there)
+    disk = max(0, kept + beside + forecast.source - there)
     problems = []
     if need > machine.memory:
         hint = "end other programs, or rehearse with fewer layers (LAYERS=2)"
@@ -200,7 +198,7 @@ def _run(settled: Settled, stage: str, figures: dict[str, Measured], say: Say) -
         finally:
             found = Measured(usage.seconds, usage.memory, usage.process, usage.disk, resumed=resumed)
             figures[stage] = found
-    found = replace(found, stepping=_stepping(settled.run, stage))
+    found = replace(found, stepping=stepping_seconds(settled.run, stage))
     figures[stage] = known[stage] if outcome == "up to date" and stage in known else found
     write_json(settled.run.root / MEASURED, {name: asdict(value) for name, value in (known | figures).items()})
     say(f"[{stage}] {outcome} in {usage.seconds:.0f} s, {usage.memory / 1e9:.1f} GB of memory")
@@ -239,9 +237,11 @@ def _chat(settled: Settled, say: Say) -> str:
     return "done"
 
 
-def _stepping(run: Run, stage: str) -> float:
-    """The seconds a training spent on its steps, by the trainer's own clock."""
+def stepping_seconds(run: Run, stage: str) -> float:
+    """The seconds a training spent on its steps, by the trainer's own clock, without its evaluations."""
     path = run.folder(stage) / "history.jsonl"
     if stage not in TRAINED or not path.is_file():
         return 0.0
-    return max((float(row["train_runtime"]) for row in read_dicts(path) if "train_runtime" in row), default=0.0)
+    rows = read_dicts(path)
+    seconds = max((float(row["train_runtime"]) for row in rows if "train_runtime" in row), default=0.0)
+    return max(0.0, seconds - sum(float(row["eval_runtime"]) for row in rows if "eval_runtime" in row))

@@ -129,6 +129,13 @@ def test_gemma2b_trains_the_reports_share(tmp_path: Path) -> None:
     assert (sft.steps, dpo.steps) == (14_000, 7_800), "as the report's, before any file is there"
 
 
+def test_quantised_files_are_made_from_a_float_one(tmp_path: Path) -> None:
+    found = plan(load("gemma2b"), Run(tmp_path), Asked())
+    assert found.source == 2 * 2_506_172_416, "in float16; it goes when they are proven"
+    assert found.disk == sum(stage.disk for stage in found.stages) + sum(found.exports.values()) + found.source
+    assert plan(load("gemma-2-2b"), Run(tmp_path), Asked()).source == 0, "its F16 file is one of the formats"
+
+
 def test_gemma2b_fast_fits_a_gpu_of_80_gb(tmp_path: Path) -> None:
     dpo, mcq = plan(load("gemma2b-fast"), Run(tmp_path), Asked()).stages
     # A layer's matrices are 2048 x (2048, 256, 256, 2048) and three of 2048 x 16384: 8 x (in + out) of each.

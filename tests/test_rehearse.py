@@ -16,9 +16,11 @@ import pytest
 from stemma import ROOT
 from stemma.cli import main
 from stemma.errors import UserError
+from stemma.jsonl import write_jsonl
 from stemma.peaks import PROCESS
 from stemma.rehearsal import Machine
-from stemma.rehearse import Request, settle
+from stemma.rehearse import Request, settle, stepping_seconds
+from stemma.runs import Run
 
 STAGES = ("model", "data", "sft", "dpo", "mcq", "export", "eval", "report", "chat")
 
@@ -117,3 +119,11 @@ def test_a_killed_rehearsal_goes_on_and_a_failing_stage_is_told(tmp_path: Path) 
     assert tuple(rows) == STAGES[:6], "the table so far, the failing stage too"
     assert "[sft] up to date" in failed.stderr
     assert "resumed: dpo" in failed.stderr
+
+
+def test_steps_are_told_from_evaluations(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    rows = [{"eval_runtime": 8.0}, {"loss": 1.0}, {"eval_runtime": 7.5}, {"train_runtime": 100.5, "step": 3}]
+    write_jsonl(run.folder("dpo") / "history.jsonl", rows)
+    assert stepping_seconds(run, "dpo") == 85.0
+    assert stepping_seconds(run, "export") == 0.0
