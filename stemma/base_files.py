@@ -48,15 +48,19 @@ def lacks_padding(folder: Path) -> bool:
     return not read_json(folder / TOKENIZER_CONFIG).get("pad_token")
 
 
-def _cached(recipe: Recipe) -> Path | None:
-    """The snapshot's folder in the hub cache."""
-    if recipe.base_model is None:
-        return None
+def cached_file(name: str, file: str, revision: str | None) -> Path | None:
+    """A model's file in the hub cache; nothing is fetched."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(recipe.base_model, TOKENIZER, revision=recipe.base_revision)
+        found = try_to_load_from_cache(name, file, revision=revision)
     except HFValidationError:  # a folder that is not there
         return None
-    return Path(found).parent if isinstance(found, str) else None
+    return Path(found) if isinstance(found, str) else None
+
+
+def _cached(recipe: Recipe) -> Path | None:
+    """The snapshot's folder in the hub cache."""
+    found = cached_file(str(recipe.base_model), TOKENIZER, recipe.base_revision)
+    return found.parent if found else None

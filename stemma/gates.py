@@ -140,7 +140,10 @@ def merge_gate(start: Path, adapter: Path, merged: Path, texts: Sequence[Sequenc
         near = agreement.kl <= MAX_MERGE_KL and agreement.top1 >= MIN_MERGE_TOP1
     kept = agreement.kl <= MAX_SHARE_OF_EFFECT * effect.kl  # false for NaN
     if not near or not kept or equal["others_changed"]:
-        raise GateFailed(f"merging broke the model ({merged}): {figures}")
+        lost = near and not kept and not equal["others_changed"] and effect.kl > 0
+        share = f"; {agreement.kl / effect.kl:.0%} of what the adapter did is lost by rounding" if lost else ""
+        hint = ": it hardly moved the model, so train it longer or at a higher rate" if lost else ""
+        raise GateFailed(f"merging broke the model ({merged}){share}{hint}: {figures}")
     return figures
 
 

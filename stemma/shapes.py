@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemma.base_files import cached_file
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
 
@@ -148,7 +149,7 @@ def read_shapes(recipe: Recipe, run: Run) -> Shapes:
         asked = GEMMA | {"vocab_size": recipe.base.tokenizer.vocab_size} | recipe.base.model
         return parse(asked, "the recipe's base.model")
     name = str(recipe.base_model)
-    path = Path(name) / "config.json" if Path(name).is_dir() else _cached(name, recipe.base_revision)
+    path = Path(name) / "config.json" if Path(name).is_dir() else cached_file(name, "config.json", recipe.base_revision)
     if path is not None:
         return parse(read_json(path), str(path))
     if name in PUBLISHED:
@@ -183,11 +184,3 @@ def _tied(config: dict[str, Any]) -> bool:
 def _biased(config: dict[str, Any]) -> tuple[str, ...]:
     attention = ATTENTION if config.get("attention_bias") else FAMILIES[config["model_type"]].biased
     return (*attention, *(MLP if config.get("mlp_bias") else ()))
-
-
-def _cached(name: str, revision: str | None) -> Path | None:
-    """The file in the hub cache; nothing is fetched."""
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(found) if isinstance(found, str) else None

@@ -171,6 +171,15 @@ def test_the_rest_of_the_model_is_compared_file_to_file(model: Path, merged: tup
         gates.merge_gate(model, adapter, folder, [[*PROMPT, *CHOSEN]])
 
 
+def test_an_adapter_that_rounding_swallows_is_told_so(tmp_path: Path) -> None:
+    """In bfloat16 a hardly trained adapter moves the model no further than the rounding of its weights."""
+    start = make_gemma(tmp_path / "start", hidden=32, dtype="bfloat16")
+    adapter = make_adapter(start, tmp_path / "adapter", scale=1e-3)
+    merge_adapter(start, adapter, tmp_path / "merged", Template.read(TEMPLATE))
+    with pytest.raises(GateFailed, match=r"% of what the adapter did is lost by rounding: it hardly moved the model"):
+        gates.merge_gate(start, adapter, tmp_path / "merged", [[*PROMPT, *CHOSEN]])
+
+
 def test_a_merged_model_with_nan_is_stopped(model: Path, merged: tuple[Path, Path]) -> None:
     adapter, folder = merged
     path = folder / "model.safetensors"

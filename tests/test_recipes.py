@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from stemma import ROOT
 from stemma.axolotl import Paths, render
 from stemma.check import OWNED, axolotl_fields, warnings
+from stemma.cli import main
 from stemma.load import load
 from stemma.runs import Run
 from stemma.schema import SCHEMA, recipe_schema
@@ -66,3 +67,10 @@ def test_schema_finds_what_an_editor_should_underline() -> None:
 
 def schema() -> Any:
     return json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+
+def test_check_passes_every_recipe_on_a_fresh_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the verb itself: where no base model lies, neither in a folder nor in the hub's cache."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 0
