@@ -34,8 +34,8 @@ def real(
     from stemma import smollm2
     from stemma.cli import demo
 
-    target = smollm2.FOLDER
-    print(f"import  {_bring_in(Import(smollm2.fetch(smollm2.cache(os.environ)), target))}", flush=True)
+    order = Import(smollm2.fetch(smollm2.cache(os.environ)), smollm2.FOLDER, smollm2.DTYPE)
+    print(f"import  {_bring_in(order)}", flush=True)
     if data is None:
         demo("smollm2", set_, runs)
     else:
