@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stemma.base_files import cached_file
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
 
@@ -142,6 +141,8 @@ class Shapes:
 
 def read_shapes(recipe: Recipe, run: Run) -> Shapes:
     """The shapes of the recipe's base model, from the nearest place that knows them. Raises UserError if none does."""
+    from stemma.base_files import cached_file  # needs pydantic, which a bare GPU machine lacks
+
     if recipe.base is not None:
         made = run.folder("base") / "merged" / "config.json"
         if made.is_file():
