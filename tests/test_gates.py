@@ -180,6 +180,21 @@ def test_an_adapter_that_rounding_swallows_is_told_so(tmp_path: Path) -> None:
         gates.merge_gate(start, adapter, tmp_path / "merged", [[*PROMPT, *CHOSEN]])
 
 
+def test_rounding_of_large_logits_is_told_from_a_wrong_weight(
+    model: Path, merged: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real model's logits differ by more than any fixed figure where nothing is wrong: then the KL decides."""
+    adapter, folder = merged
+    monkeypatch.setattr(gates, "MAX_LOGIT_DIFFERENCE", -1.0)
+    assert gates.merge_gate(model, adapter, folder, [[*PROMPT, *CHOSEN]])["merge"]["kl"] < gates.ROUNDING_KL
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.layers.0.self_attn.q_proj.weight"] += 1e-2
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(GateFailed, match="merging broke the model"):
+        gates.merge_gate(model, adapter, folder, [[*PROMPT, *CHOSEN]])
+
+
 def test_a_merged_model_with_nan_is_stopped(model: Path, merged: tuple[Path, Path]) -> None:
     adapter, folder = merged
     path = folder / "model.safetensors"
