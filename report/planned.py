@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from report.evidence import Evidence, Record, Table
 from report.readable import size
-from stemma.peaks import training_bytes
 from stemma.plan import StagePlan
 from stemma.runs import Manifest
 
@@ -97,9 +96,7 @@ def _names(facts: Record) -> list[str]:
 def expected(evidence: Evidence, stage: StagePlan) -> Costs:
     """What `plan` says. Without a GPU all that the process holds is measured, so what it imports is expected too."""
     of = evidence.manifests[stage.stage].facts.get("peak_memory", {}).get("of")
-    memory = stage.memory.total
-    if of == RESIDENT and evidence.plan:
-        memory = training_bytes(evidence.plan.shapes, memory)
+    memory = stage.process if of == RESIDENT else stage.memory.total
     return Costs(stage.steps, stage.tokens, stage.flops, None, memory, stage.left)
 
 

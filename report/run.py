@@ -43,7 +43,8 @@ def planned(work: Work, manifests: dict[str, Manifest]) -> Plan | None:
     facts = [manifests[stage].facts for stage in trained]
     gpus = max((of.get("processes", 1) for of in facts), default=1)
     cpu = any(of.get("peak_memory", {}).get("of") == RESIDENT for of in facts)
+    bfloat16 = not any(of.get("computed_in") == "float32" for of in facts)  # what `bf16: auto` came to
     try:
-        return plan(work.recipe, work.run, Asked(gpus, cpu=cpu))
+        return plan(work.recipe, work.run, Asked(gpus, cpu=cpu, bfloat16=bfloat16))
     except UserError:  # shapes or settings that `plan` does not know: nothing was expected
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,17 @@ from stemma.activations import activation_bytes, logit_bytes
 from stemma.shapes import DTYPE_BYTES, Shapes
 from stemma.training import FP32, Training
 
-BITS = {"F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K": 5.5, "Q4_K": 4.5}
+BITS = {
+    "F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K": 5.5, "Q4_K": 4.5,
+    "Q5_0": 5.5, "Q5_1": 6.0,
+}  # fmt: skip
 """Bits a weight of GGUF's blocks, scales included (ggml-common.h: e.g. Q6_K is 210 bytes for 256 weights)."""
+SUPERBLOCK, BLOCK = 256, 32
+"""Weights of a row in one block: of K-quants, and of the types that stand in where a row is no multiple of it."""
+STANDS_IN = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+"""llama.cpp's `tensor_type_fallback`: larger, and silent."""
+RAISED = ("self_attn.v_proj.weight", "mlp.down_proj.weight")
+"""Q6_K in some layers of the _M mixtures."""
 NF4_BITS = 4 + 8 / 64 + 32 / (64 * 256)
 """Double quantisation: an 8-bit scale for 64 weights, an fp32 one for 256 of those (Dettmers et al. 2023, §3)."""
 QUANTISED = {"int8": (8.0, FP32, 0), "nf4": (NF4_BITS, 0, 1250)}
@@ -125,16 +135,30 @@ def weight_bytes(shapes: Shapes, quantised: str | None, other: int) -> int:
 
 
 def gguf_bytes(shapes: Shapes, kind: str) -> int:
-    """A GGUF file's weights. The mixtures of Q4_K_M and Q5_K_M as in llama.cpp's `llama_tensor_get_type`: a tied
-    embedding (or the head) and half of the layers' `v_proj` and `down_proj` are Q6_K."""
-    if not kind.endswith("_M"):
-        return round(shapes.parameters() * BITS[kind] / 8)
-    low, high = BITS[kind.removesuffix("_M")], BITS["Q6_K"]
-    sizes = {name: a * b for name, (a, b) in shapes.linears().items()}
-    raised = sum(_is_raised(layer, shapes.layers) for layer in range(shapes.layers))
-    bits = shapes.linear_parameters() * low + raised * (sizes["v_proj"] + sizes["down_proj"]) * (high - low)
-    bits += shapes.embedding() * (high if shapes.tied else high + low)
-    return round(bits / 8)
+    """A GGUF file's weights, tensor by tensor; names and tokenizer come on top (SmolLM2: 1.7 MB)."""
+    kinds = ((size, _gguf_type(shapes, name, size, kind)) for name, size in shapes.tensors().items())
+    return round(sum(math.prod(size) * BITS[found] / 8 for size, found in kinds))
+
+
+def _gguf_type(shapes: Shapes, name: str, size: tuple[int, ...], kind: str) -> str:
+    """As the converter writes it, vectors in F32, and as llama.cpp's `llama_tensor_get_type` and
+    `tensor_type_fallback` choose."""
+    if len(size) == 1:
+        return "F32"
+    wanted, row = kind.removesuffix("_M"), size[1]
+    if wanted in STANDS_IN:
+        wanted = "Q6_K" if _is_exact(shapes, name, kind) else wanted
+        wanted = STANDS_IN[wanted] if row % SUPERBLOCK else wanted
+    return "F16" if row % BLOCK and wanted not in ("F32", "BF16") else wanted
+
+
+def _is_exact(shapes: Shapes, name: str, kind: str) -> bool:
+    """Q6_K in every mixture: the head or what serves as one, and in the _M ones `v_proj` and `down_proj` of half of the
+    layers."""
+    if name == ("model.embed_tokens.weight" if shapes.tied else "lm_head.weight"):
+        return True
+    raised = kind.endswith("_M") and name.endswith(RAISED)
+    return raised and _is_raised(int(name.split(".")[2]), shapes.layers)
 
 
 def _is_raised(layer: int, layers: int) -> bool:

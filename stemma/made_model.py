@@ -40,7 +40,7 @@ def config_of(recipe: Recipe, run: Run, layers: int | None) -> Any:
     else:
         published = dict(PUBLISHED[str(recipe.base_model)])
         config = AutoConfig.for_model(published.pop("model_type"), **published)
-    config.num_hidden_layers = min(layers or known.layers, known.layers)
+    config.num_hidden_layers = layers or known.layers
     if getattr(config, "layer_types", None):
         config.layer_types = config.layer_types[: config.num_hidden_layers]
     config.dtype = "bfloat16"

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stemma import axolotl
-from stemma.costs import export_bytes, weight_bytes
+from stemma.costs import export_bytes, memory, weight_bytes
 from stemma.recipe import Recipe
 from stemma.shapes import DTYPE_BYTES, Shapes
-from stemma.training import FP32
+from stemma.training import FP32, Training
 
 PROCESS = {"training": 1_100_000_000, "engines": 640 << 20}
 """Resident bytes beside weights and work, on Linux x86-64, Python 3.11, torch 2.13.0 for CPUs. Of a training what its
-peak was more than `training_bytes` counts otherwise: 1.02 to 1.19 GB in six trainings (SFT, DPO and MCQ, models of 10
-and 36 million weights); of the others the interpreter with torch, transformers and peft, n = 1."""
+peak was more than `training_bytes` counts otherwise: 1.02 to 1.19 GB in six trainings in float32 (SFT, DPO and MCQ,
+models of 10 and 36 million weights), 1.09 in one in bfloat16 (DPO, 145 million); of the others the interpreter with
+torch, transformers and peft, n = 1."""
 TILE, BATCH_TOKENS = 1 << 24, 4096
 """`stemma.models`: logits at once on a CPU. `eval.hf`: tokens at once."""
 COMPARED = 16
@@ -38,9 +39,42 @@ def peaks(recipe: Recipe, shapes: Shapes) -> dict[str, Parts]:
     return found | {"export": _export(recipe, shapes), "eval": _evaluation(recipe, shapes)}
 
 
-def training_bytes(shapes: Shapes, step: int) -> int:
-    """All that a training process without a GPU holds: itself, the mapped file of its weights, and a `step`."""
-    return PROCESS["training"] + shapes.parameters() * shapes.weight_bytes + step
+def training_bytes(training: Training) -> int:
+    """All that a training process without a GPU holds at its fullest: itself, the mapped file of its weights, copies of
+    them, and the fullest of three moments: loading, a step, saving."""
+    need = memory(training)
+    file = training.shapes.parameters() * training.shapes.weight_bytes
+    copies = copied_bytes(training)
+    moments = (
+        loading_bytes(training),
+        need.total - need.weights,
+        need.adapter + need.optimizer + saving_bytes(training),
+    )
+    return PROCESS["training"] + file + copies + max(moments)
+
+
+def copied_bytes(training: Training) -> int:
+    """Weights that are not the mapped file itself. Frozen ones of the file's own dtype are, but for the tables, which
+    Axolotl casts to float32 and back (`ModelLoader._configure_embedding_dtypes`); cast, packed or trained ones are not.
+    """
+    shapes = training.shapes
+    if not training.rank or training.quantised or training.bytes != shapes.weight_bytes:
+        return memory(training).weights
+    return shapes.tables() * training.bytes if training.bytes < FP32 else 0
+
+
+def loading_bytes(training: Training) -> int:
+    """The tables in float32 while they are cast back (likewise)."""
+    return training.shapes.tables() * FP32 if training.bytes < FP32 else 0
+
+
+def saving_bytes(training: Training) -> int:
+    """A checkpoint under DeepSpeed: accelerate 1.14 clones the whole model, a tied head a second time, though only the
+    adapter is written (`Accelerator.get_state_dict`); under ZeRO-3 the adapter is gathered alone."""
+    shapes = training.shapes
+    if not training.deepspeed or training.zero == 3:
+        return 0
+    return (shapes.parameters() + (shapes.embedding() if shapes.tied else 0)) * training.bytes
 
 
 def gate_bytes(shapes: Shapes) -> int:

@@ -19,11 +19,12 @@ from stemma.dpo_section import DpoTrainer
 from stemma.errors import Problem, UserError
 from stemma.foreseen import NOT_COUNTED, Foreseen
 from stemma.peaks import PROCESS, peaks, training_bytes
+from stemma.precision import settle
 from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.shapes import Shapes, read_shapes
 from stemma.targets import LINEARS, Targets
-from stemma.training import Training
+from stemma.training import FP32, Training
 
 UNCOUNTED = ("lora_modules_to_save", "lora_target_parameters", "peft_use_dora")
 """Settings that train more than LoRA's own pairs, which these formulas do not know."""
@@ -44,6 +45,8 @@ class Asked:
     """What one GPU does in a second, e.g. the measured peak of its matrix products."""
     cpu: bool = False
     """It trains without a GPU: smaller buffers, and memory is all that the process holds."""
+    bfloat16: bool = True
+    """Whether that CPU computes in bfloat16; on one that does not, `bf16: auto` is float32."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ class StagePlan:
     trainable: int
     parameters: int
     memory: Memory
+    process: int
+    """Bytes that a training process without a GPU holds at its fullest moment, all told."""
+    in_float32: int
+    """Likewise where the CPU has no bfloat16, whatever was asked; the same where the recipe leaves nothing open."""
     disk: int
     """Bytes while it trains, checkpoints included."""
     left: int
@@ -88,8 +95,7 @@ class Plan:
         """Bytes that a stage's fullest process holds: the training, or what follows it. None: not counted, e.g. data.
         With a GPU (`cpu` False) the training's are there and not counted."""
         needs = [PROCESS["engines"] + count for count in self.peaks.get(stage, {}).values()]
-        trained = [one.memory.total for one in self.stages if cpu and one.stage == stage]
-        return max([*needs, *(training_bytes(self.shapes, count) for count in trained)], default=None)
+        return max([*needs, *(one.process for one in self.stages if cpu and one.stage == stage)], default=None)
 
     @property
     def flops(self) -> float | None:
@@ -128,8 +134,10 @@ def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, Ask
     packed = found.tokens / keys["sequence_len"] if keys.get("sample_packing") else 1.0  # slots a row takes
     length = keys["sequence_len"] if keys.get("sample_packing") else math.ceil(found.longest)
     shapes, asked = machine
-    training = read_training(recipe, stage, keys, (shapes, asked.gpus))
-    training = replace(training, answers=found.answer / found.tokens, length=length, cpu=asked.cpu)
+    on_gpu = read_training(recipe, stage, keys, (shapes, asked.gpus))
+    on_gpu = replace(on_gpu, answers=found.answer / found.tokens, length=length)
+    on_cpu = _on_cpu(on_gpu, keys, asked.bfloat16)
+    training = on_cpu if asked.cpu else on_gpu
     row_tokens = found.tokens * (2 if training.preference else 1)
     rows = None if found.rows is None else math.ceil(found.rows * packed)
     steps = keys.get("max_steps") or (None if rows is None else count_steps(rows, keys, training.gpus))
@@ -144,8 +152,18 @@ def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, Ask
         stage=stage, amount=found, steps=steps, tokens=tokens,
         flops=None if tokens is None else training_flops(training, tokens, epochs, found.tokens),
         trainable=training.trainable, parameters=training.shapes.parameters(), memory=memory(training),
+        process=training_bytes(on_cpu), in_float32=training_bytes(_on_cpu(on_gpu, keys, bfloat16=False)),
         disk=stage_bytes(training, keys["save_total_limit"]), left=left_bytes(training),
     )  # fmt: skip
+
+
+def _on_cpu(training: Training, keys: Mapping[str, Any], bfloat16: bool) -> Training:
+    """The same without a GPU, in what the training then computes in (`stemma.precision`)."""
+    return replace(training, cpu=True, bytes=_value_bytes({**keys, **settle(keys, gpu=False, bfloat16=bfloat16)}))
+
+
+def _value_bytes(keys: Mapping[str, Any]) -> int:
+    return 2 if keys.get("bf16", "auto") or keys.get("fp16") else FP32
 
 
 def count_steps(rows: int, keys: Mapping[str, Any], gpus: int) -> int:
@@ -175,9 +193,10 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
         precomputed=trainer.precompute_reference or bool(keys.get("precompute_ref_log_probs")),
         checkpointing=bool(keys.get("gradient_checkpointing")), length=keys["sequence_len"],
         sequences=keys.get("micro_batch_size", 1) * (2 if preference else 1),
-        bytes=2 if keys.get("bf16", "auto") or keys.get("fp16") else 4, quantised=_quantised(keys),
+        bytes=_value_bytes(keys), quantised=_quantised(keys),
         moments=next((count for part, count in MOMENTS.items() if part in optimizer), 8),
         zero=zero_stage(recipe.path.parent / keys["deepspeed"]) if keys.get("deepspeed") else 0, gpus=gpus,
+        deepspeed=bool(keys.get("deepspeed")),
         shared=chunked and trainer.chunked_logps and trainer.shared_prompts and attention in (None, *MASKED),
         eager=uses_eager(shapes, attention), dropout=bool(keys.get("lora_dropout")), liger=_liger(keys),
     )  # fmt: skip

@@ -29,8 +29,8 @@ def written(recipe: Recipe, plan: Plan, asked: Asked) -> str:
         *aligned((f"{unit} a GPU", *MEMORY), [[stage.stage, *_memory(stage.memory, unit)] for stage in plan.stages]),
         "batches of the longest rows (packed, or no rows known yet: of sequence_len tokens), the most a step can need",
         f"{unit} behind the training at most: {_behind(plan, unit)}",
-        f"beside these a process holds {_itself('engines')}; without a GPU one that trains {_itself('training')}, "
-        "and the file of its weights", "",
+        f"beside these a process holds {PROCESS['engines'] / 1e9:.2f} GB",
+        f"{unit} of a process that trains without a GPU: {_without_gpu(plan, unit)}", "",
         f"{unit} on disk: {' · '.join(f'{name} {_size(count, unit)}' for name, count in disk)}",
         *([f"data: not counted, {plan.data.uncounted}"] if plan.data.uncounted else []),
         f"API: {dollars(plan.data)}; {plan.data.said}", "",
@@ -43,8 +43,12 @@ def _behind(plan: Plan, unit: str) -> str:
     return " · ".join(f"{stage} {_size(count, unit)} ({part})" for stage, (part, count) in found.items())
 
 
-def _itself(kind: str) -> str:
-    return f"{PROCESS[kind] / 1e9:.2f} GB"
+def _without_gpu(plan: Plan, unit: str) -> str:
+    """All told; where `bf16: auto` leaves it open, on a CPU without bfloat16 too."""
+    told = " · ".join(f"{stage.stage} {_size(stage.process, unit)}" for stage in plan.stages)
+    wider = [stage for stage in plan.stages if stage.in_float32 != stage.process]
+    floats = " · ".join(f"{stage.stage} {_size(stage.in_float32, unit)}" for stage in wider)
+    return f"{told}; where the CPU has no bfloat16 {floats}" if floats else told
 
 
 def dollars(data: Foreseen) -> str:

@@ -6,7 +6,7 @@ Everything else stays the recipe's: its stages and their order, adapter, optimiz
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,15 @@ class Changes:
 
     overrides: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    """The made model, which also takes the place of a base model that the user has set."""
 
     def set(self, key: str, value: Any) -> None:
         self.overrides.append(f"{key}={json.dumps(value)}")
+
+    def around(self, given: Sequence[str]) -> list[str]:
+        """All overrides with the user's own among them: those beat the rehearsal's, but for the model."""
+        return [*self.overrides, *given, *self.made]
 
 
 def shorten(recipe: Recipe, machine: Machine, model: Path | None, layers: int | None) -> Changes:
@@ -64,8 +70,7 @@ def shorten(recipe: Recipe, machine: Machine, model: Path | None, layers: int | 
     makes its own."""
     changes = Changes()
     if model is not None:
-        changes.set("base_model", str(model))
-        changes.set("base_revision", None)
+        changes.made = [f"base_model={json.dumps(str(model))}", "base_revision=null"]
     elif layers:
         changes.set("base.model.num_hidden_layers", layers)
     _shorten_data(recipe, changes)

@@ -20,7 +20,7 @@ from stemma.base_model import meet
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.load import load
-from stemma.peaks import PROCESS, training_bytes
+from stemma.peaks import PROCESS
 from stemma.plan import Asked, Plan, plan
 from stemma.precision import cpu_has_bfloat16
 from stemma.quiet import quieten
@@ -28,6 +28,7 @@ from stemma.recipe import Recipe
 from stemma.rehearsal import Changes, Machine, lacking, shorten
 from stemma.rehearsal_text import Measured, lines, written
 from stemma.runs import MANIFEST, Run
+from stemma.shapes import Shapes, read_shapes
 from stemma.stages import BEGUN, TRAINED, chain, execute
 from stemma.usage import folder_bytes, free_memory, measuring
 
@@ -75,7 +76,7 @@ def rehearse(request: Request, say: Say) -> str:
     anything has run."""
     quieten()
     machine = look(request.runs)
-    settled, asked = settle(request, machine), Asked(cpu=not machine.gpu)
+    settled, asked = settle(request, machine), asked_of(machine)
     full_plan = plan(settled.full, _real_run(request), asked)
     for note in settled.changes.notes:
         say(f"[rehearse] {note}")
@@ -108,6 +109,11 @@ def look(runs: Path) -> Machine:
     return Machine(free_memory(), shutil.disk_usage(runs).free, cpu_has_bfloat16(), torch.cuda.is_available())
 
 
+def asked_of(machine: Machine) -> Asked:
+    """What `plan` is to forecast of it."""
+    return Asked(cpu=not machine.gpu, bfloat16=machine.bfloat16)
+
+
 def settle(request: Request, machine: Machine) -> Settled:
     """Recipe and model of the rehearsal. Raises UserError when the machine is too small for it."""
     full, real = load(request.name, request.overrides), _real_run(request)
@@ -115,17 +121,18 @@ def settle(request: Request, machine: Machine) -> Settled:
     meet(full, real, chain(full) if has_weights else [])
     run = Run(request.runs / FOLDER / full.name)
     model = None if full.base else run.root / "model"
+    refuse_layers(read_shapes(full, real), request.layers)
     config = made_model.config_of(full, real, request.layers) if model else None
     changes = shorten(full, machine, model, request.layers)
     with _readable(config, run) as known:
 
         def planned() -> Plan:
-            recipe = load(request.name, [*changes.overrides, *request.overrides])
-            return plan(recipe.model_copy(update=known), run, Asked(cpu=not machine.gpu))
+            recipe = load(request.name, changes.around(request.overrides))
+            return plan(recipe.model_copy(update=known), run, asked_of(machine))
 
         _shrink_batches(changes, planned, full, machine)
         refuse_small(planned(), machine, folder_bytes(run.root))
-    recipe = load(request.name, [*changes.overrides, *request.overrides])
+    recipe = load(request.name, changes.around(request.overrides))
     return Settled(full, recipe, run, config, changes, lacking(full, os.environ, has_weights))
 
 
@@ -163,8 +170,16 @@ def _shrink_batches(changes: Changes, planned: Callable[[], Plan], full: Recipe,
 
 def _wide(forecast: Plan, most: int, sizes: dict[str, int]) -> list[str]:
     """The stages that need more, and have a batch to halve."""
-    needs = {one.stage: training_bytes(forecast.shapes, one.memory.total) for one in forecast.stages}
+    needs = {one.stage: one.process for one in forecast.stages}
     return [stage for stage, size in sizes.items() if size > 1 and needs[stage] > most]
+
+
+def refuse_layers(known: Shapes, asked: int | None) -> None:
+    """Raise UserError where more layers are asked for than there are."""
+    if asked is not None and asked > known.layers:
+        hint = "leave LAYERS out for all of them"
+        found = Problem("--layers", f"{asked}", f"1 to {known.layers}, by {known.origin}", hint)
+        raise UserError(found)
 
 
 def refuse_small(forecast: Plan, machine: Machine, there: int) -> None:

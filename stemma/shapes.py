@@ -108,12 +108,15 @@ class Shapes:
     def embedding(self) -> int:
         return self.vocabulary * self.hidden
 
+    def tables(self) -> int:
+        """The embedding and, where it is not the same, the head."""
+        return self.embedding() * (1 if self.tied else 2)
+
     def parameters(self) -> int:
         """Every weight once; a tied head is the embedding."""
         biases = sum(self.linears()[name][1] for name in self.biased)
         norms = self.family.norms * self.hidden + (2 * self.head_size if self.family.normed_heads else 0)
-        tables = self.embedding() * (1 if self.tied else 2)
-        return tables + self.linear_parameters() + self.layers * (biases + norms) + self.hidden
+        return self.tables() + self.linear_parameters() + self.layers * (biases + norms) + self.hidden
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """The weights that a file of this model holds: their names, and their shapes as torch stores them. A tied head

@@ -34,6 +34,7 @@ class Training:
     moments: int
     """Bytes of optimizer state a trained weight."""
     zero: int
+    """DeepSpeed's stage; 0 also without DeepSpeed."""
     gpus: int
     answers: float = 1.0
     """Share of a sequence's tokens that are its answer."""
@@ -44,6 +45,7 @@ class Training:
     dropout: bool = False
     cpu: bool = False
     """Without a GPU: smaller tiles of logits, wider masks of dropout."""
+    deepspeed: bool = False
     liger: frozenset[str] = frozenset()
     """Liger's kernels in place of the model's own, as in Axolotl's keys: `rms_norm`, `glu_activation`, …"""
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stemma.costs import (
@@ -18,9 +19,11 @@ from stemma.costs import (
     training_flops,
     weight_bytes,
 )  # fmt: skip
+from stemma.from_gguf.header import gguf_py, read_gguf
 from stemma.runs import size_of
-from stemma.shapes import PUBLISHED, parse
+from stemma.shapes import PUBLISHED, Shapes, parse
 from stemma.training import Training
+from tests.from_gguf.files import vocabulary, weights, write_gguf
 
 GEMMA_2B = parse(PUBLISHED["google/gemma-2b"], "published")
 DPO = Training(
@@ -28,6 +31,12 @@ DPO = Training(
     chunked=False, fused=False, length=1024, sequences=8, bytes=2, quantised=None, moments=8, zero=1, gpus=1,
 )  # fmt: skip
 SFT = replace(DPO, preference=False)
+SMOLLM2 = replace(
+    parse(PUBLISHED["meta-llama/Llama-3.2-1B"], "published"),
+    vocabulary=49_152, hidden=576, inner=1536, layers=30, heads=9, key_value_heads=3, head_size=64,
+)  # fmt: skip
+F16 = 2 * 2_506_172_416 + 2 * 37 * 2048
+"""Gemma 2B's file: its 37 norms are in float32."""
 H200 = 790e12
 """FLOP/s of bf16 matrix products, measured."""
 
@@ -113,8 +122,49 @@ def test_files_of_gemma_2b() -> None:
     assert weight_bytes(GEMMA_2B, "nf4", 4) - weight_bytes(GEMMA_2B, "nf4", 2) == 2 * (256_000 * 2048 + 37 * 2048)
     asked: dict[str, Any] = {"merge": {"dtype": "float32"}, "bitsandbytes": ["nf4"], "gguf": {"types": ["F16"]}}
     assert export_bytes(GEMMA_2B, asked) == {
-        "merged": 4 * 2_506_172_416, "bnb-nf4": weight_bytes(GEMMA_2B, "nf4", 4), "gguf-F16": 2 * 2_506_172_416,
+        "merged": 4 * 2_506_172_416, "bnb-nf4": weight_bytes(GEMMA_2B, "nf4", 4), "gguf-F16": F16,
     }  # fmt: skip
+
+
+def test_rows_that_k_quants_cannot_hold() -> None:
+    """SmolLM2 135M, rows of 576 = 2 x 256 + 64: bytes of all tensors in the files that llama.cpp made of it."""
+    kinds = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+    assert [gguf_bytes(SMOLLM2, kind) for kind in kinds] == [
+        269_100_288, 143_025_408, 136_597_248, 110_317_824, 103_668_480,
+    ]  # fmt: skip
+    # A layer of rows of 24: no block holds them, so its matrices are in F16, but for down_proj with rows of 32. The
+    # only layer is the last too, so that is Q6_K in the mixtures, and Q8_0 stands in for it.
+    odd = replace(SMOLLM2, hidden=24, inner=32, layers=1, heads=1, key_value_heads=1, head_size=24, vocabulary=10)
+    in_f16 = 10 * 24 + 4 * 24 * 24 + 2 * 24 * 32
+    for kind in kinds[1:]:
+        assert gguf_bytes(odd, kind) == in_f16 * 2 + 24 * 32 * 8.5 / 8 + 3 * 24 * 4
+
+
+def named(shapes: Shapes) -> dict[str, Any]:
+    """Random tensors of a model, named as llama.cpp does."""
+    gguf, random = gguf_py(), np.random.default_rng(0)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, shapes.layers)
+    return {
+        names.get_name(name, try_suffixes=(".weight",)): random.normal(0, 0.1, size).astype(np.float32)
+        for name, size in shapes.tensors().items()
+    }
+
+
+@pytest.mark.parametrize(("hidden", "inner"), [(96, 160), (256, 320), (320, 512)])
+@pytest.mark.parametrize("tied", [True, False])
+def test_files_are_as_large_as_llama_cpp_makes_them(hidden: int, inner: int, tied: bool, tmp_path: Path) -> None:
+    from export.quantise import quantise
+
+    shapes = replace(SMOLLM2, hidden=hidden, inner=inner, layers=9, heads=2, key_value_heads=1, head_size=hidden // 2,
+                     vocabulary=len(vocabulary()), tied=tied)  # fmt: skip
+    source = write_gguf(tmp_path / "F32.gguf", {
+        "llama.embedding_length": hidden, "llama.feed_forward_length": inner, "llama.block_count": 9,
+        "llama.attention.head_count": 2, "llama.attention.head_count_kv": 1,
+    }, dict.fromkeys(weights()) | named(shapes))  # fmt: skip
+    for kind in ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"):
+        quantise(source, tmp_path / "x.gguf", kind, 1)
+        found = read_gguf(tmp_path / "x.gguf")
+        assert gguf_bytes(shapes, kind) == sum(one.stored.nbytes for one in found.tensors.values())
 
 
 @pytest.mark.slow

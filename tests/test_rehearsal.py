@@ -20,7 +20,7 @@ MODEL = Path("runs/rehearsals/x/model")
 def rehearsed(name: str | Path, machine: Machine = LAPTOP) -> tuple[Recipe, Changes]:
     full = load(name)
     changes = shorten(full, machine, None if full.base else MODEL, 2)
-    return load(name, changes.overrides), changes
+    return load(name, changes.around([])), changes
 
 
 @pytest.mark.parametrize("name", names())

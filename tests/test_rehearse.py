@@ -16,7 +16,7 @@ import pytest
 from stemma import ROOT
 from stemma.cli import main
 from stemma.errors import UserError
-from stemma.jsonl import write_jsonl
+from stemma.jsonl import write_json, write_jsonl
 from stemma.peaks import PROCESS
 from stemma.rehearsal import Machine
 from stemma.rehearse import Request, settle, stepping_seconds
@@ -63,6 +63,29 @@ def test_what_the_user_sets_holds(tmp_path: Path) -> None:
         settle(request, machine(20, 100))
     settled = settle(Request("gemma2b", ["mcq.sequence_len=64"], tmp_path, 1), machine(20, 100))
     assert settled.recipe.axolotl("mcq")["sequence_len"] == 64
+
+
+def test_a_base_model_that_the_user_sets_is_rehearsed_on_made_weights(tmp_path: Path) -> None:
+    """It is the real model: its shapes are taken, its weights are not, and need not be there."""
+    folder = tmp_path / "theirs"
+    config = {"model_type": "gemma", "vocab_size": 300, "hidden_size": 64, "intermediate_size": 96}
+    config |= {"num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32}
+    write_json(folder / "config.json", config)
+    request = Request("gemma2b", [f"base_model={folder}", "base_revision=null"], tmp_path / "runs")
+    settled = settle(request, machine(20, 100))
+    assert settled.recipe.base_model == str(tmp_path / "runs" / "rehearsals" / "gemma2b" / "model")
+    assert (settled.config.hidden_size, settled.config.num_hidden_layers) == (64, 3)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "layers", "origin"), [("gemma2b", 18, "published shapes"), ("tiny", 3, "the recipe")]
+)
+def test_more_layers_than_there_are(
+    recipe: str, layers: int, origin: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rehearse", recipe, "--layers", "99", "--runs", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"--layers: 99\n  expected: 1 to {layers}, by {origin}")
+    assert not list(tmp_path.rglob("*.*"))
 
 
 def test_an_unknown_model_is_one_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,11 +84,18 @@ class _Scan:
             self.pulled = torch.zeros_like(self.hidden, dtype=self.exact)
         vocabulary = len(self.head.weight)
         budget = TILE_BYTES[self.hidden.device.type] // self.exact.itemsize
-        width = min(max(budget // len(self.hidden), 256), vocabulary) if len(self.hidden) else vocabulary
+        # Of few rows the logits alone would allow a tile of the whole head, which a CPU casts to fp32: 2 GB of Gemma's.
+        longest = max(len(self.hidden), self.hidden.shape[1] if self._is_cast() else 1)
+        width = min(max(budget // longest, 256), vocabulary)
         buffers = self.hidden.new_empty((2, len(self.hidden) * width), dtype=self.exact)
         for start in range(0, vocabulary, width):
             self._tile(slice(start, min(start + width, vocabulary)), buffers, measure)
         return self
+
+    def _is_cast(self) -> bool:
+        """Whether a tile of the head is copied in another dtype (`_multiply`)."""
+        weight = self.head.weight
+        return weight.dtype != self.exact and not weight.is_cuda
 
     def _tile(self, where: slice, buffers: Tensor, measure: bool) -> None:
         shape = len(self.hidden), where.stop - where.start

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import EarlyStoppingCallback
 
+from stemma import tensors
 from stemma.child import COMPLETED, FAILURE
-from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
+from stemma.plugin.evidence import Record, not_finite, record_first_step, stop_at_non_finite_loss
 
 
 def make_trainer(loss: float = 0.5, step: int = 0) -> Any:
@@ -46,6 +47,15 @@ def test_a_nan_loss_stops_and_names_the_step(tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match="the loss of step 7 is nan"):
         trainer.training_step()
     assert json.loads((tmp_path / FAILURE).read_text()) == {"step": 7, "reason": "the loss of step 7 is nan"}
+
+
+def test_numbers_that_are_none_are_found_in_any_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensors, "PIECE", 8)  # two rows of a matrix four wide
+    matrix = torch.zeros(5, 4, dtype=torch.bfloat16)
+    matrix[4, 3] = float("inf")
+    save_file({"whole": torch.zeros(5, 4), "broken": matrix}, tmp_path / "adapter_model.safetensors")
+    save_file({"a": torch.tensor([float("nan")])}, tmp_path / "first_step.rank0.safetensors")
+    assert not_finite(tmp_path) == ["broken"]
 
 
 def test_only_the_first_training_batch_is_recorded(tmp_path: Path) -> None:

@@ -87,3 +87,24 @@ def test_large_logits_do_not_overflow() -> None:
     scores = score_tokens(torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 2]), head)
     assert scores.logps.tolist() == [0.0, -1e4]
     assert scores.entropy.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_tile_of_the_head_is_cast_within_the_budget(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Few rows make small tiles of logits, but each pulls a slice of the head in fp32: whole, it is 2 GB of Gemma's."""
+    widths: list[int] = []
+    multiply = logps._multiply
+
+    def watched(out: torch.Tensor, left: torch.Tensor, right: torch.Tensor, add: bool) -> None:
+        widths.append(max(right.shape))
+        multiply(out, left, right, add)
+
+    monkeypatch.setattr(logps, "_multiply", watched)
+    monkeypatch.setitem(logps.TILE_BYTES, "cpu", 4 * 300 * 8)  # 300 rows of a head 8 wide
+    hidden, targets, head = make(rows)
+    exact = score_tokens(hidden.float(), targets, Head(head.weight.bfloat16().float()))
+    assert max(widths) > 300, "nothing is cast"
+    widths.clear()
+    scores = score_tokens(hidden.float(), targets, Head(head.weight.bfloat16()))
+    assert set(widths) == {300, 100}
+    torch.testing.assert_close(scores.logps, exact.logps, atol=0.05, rtol=0.05)
