@@ -31,6 +31,9 @@ GPU the kernels of a pass with gradients and one without."""
 LOGP_TOLERANCE = {torch.float32: (1e-2, 1e-4), torch.bfloat16: (1.0, 2e-2), torch.float16: (0.5, 1e-2)}
 """(nats, share) by the dtype the trainer computed in, whatever the weights are stored in."""
 
+HEAD = "lm_head.weight"
+"""A tied one need not be written."""
+
 TEXT_TOKENS = 128
 """Of each text the merge gate reads so many, so that 32 texts of Gemma 2B take minutes on a CPU."""
 COMPARED = 8
@@ -127,6 +130,7 @@ def merge_gate(start: Path, adapter: Path, merged: Path, texts: Sequence[Sequenc
     """
     from stemma import models
 
+    _demand_shapes(start, merged)
     equal = _untouched(start, adapter, merged)
     texts = [ids[:TEXT_TOKENS] for ids in texts]
     adapted, head, effect = _adapted(start, adapter, texts)
@@ -229,20 +233,31 @@ def _tiles(model: Any, one: torch.Tensor, other: torch.Tensor) -> Iterator[tuple
     yield from zip(one.split(tile_rows(model)), other.split(tile_rows(model)), strict=True)
 
 
+def _demand_shapes(start: Path, merged: Path) -> None:
+    """Every tensor of the base is in merged, as large as it was: transformers would make up a lost one, and stop with a
+    traceback at another shape."""
+    after = {name: list(one.shape.sizes) for name, one in Tensors(merged).items()}
+    strange = [
+        f"{name} is {after.get(name, 'missing')} instead of {list(one.shape.sizes)}"
+        for name, one in Tensors(start).items()
+        if after.get(name, None if name != HEAD else list(one.shape.sizes)) != list(one.shape.sizes)
+    ]
+    if strange:
+        count = f"{len(strange)} tensors are not as in {start}"
+        raise GateFailed(f"merging broke the model ({merged}): {count}, e.g. {strange[0]}")
+
+
 def _untouched(start: Path, adapter: Path, merged: Path) -> dict[str, int]:
-    """How many tensors that the adapter leaves alone are, in merged's dtype, bit for bit the start's, or lost."""
+    """How many tensors that the adapter leaves alone are, in merged's dtype, bit for bit the start's."""
     counts = {"others_equal": 0, "others_changed": 0}
     touched, before, after = Lora(adapter).touched(), Tensors(start), Tensors(merged)
     for name, new in after.items():
         if name not in touched and name in before:
-            old = before[name]
-            same = old.shape.sizes == new.shape.sizes and all(
+            same = all(
                 torch.equal(one.to(new.shape.dtype), other)
-                for one, other in zip(old.pieces(), new.pieces(), strict=True)
+                for one, other in zip(before[name].pieces(), new.pieces(), strict=True)
             )
             counts["others_equal" if same else "others_changed"] += 1
-    lost = before.keys() - after.keys() - touched - {"lm_head.weight"}  # a tied head need not be written
-    counts["others_changed"] += len(lost)
     return counts
 
 

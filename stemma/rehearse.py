@@ -29,7 +29,7 @@ from stemma.rehearsal import Changes, Machine, lacking, shorten
 from stemma.rehearsal_text import Measured, lines, written
 from stemma.runs import MANIFEST, Run
 from stemma.shapes import Shapes, read_shapes
-from stemma.stages import BEGUN, TRAINED, chain, execute
+from stemma.stages import BEGUN, TRAINED, chain, execute, locked, writable
 from stemma.usage import folder_bytes, free_memory, measuring
 
 Say = Callable[[str], None]
@@ -89,15 +89,16 @@ def rehearse(request: Request, say: Say) -> str:
         notes = {"not as in the full run": settled.changes.notes, "what it needs and is not here": settled.lacking}
         return written(title, lines(figures, here, full_plan), notes, here)
 
-    for stage in ("model", *chain(settled.recipe), "chat"):
-        try:
-            _run(settled, stage, figures, say)
-        except (StageFailed, UserError) as error:
-            so_far = table() if figures else ""
-            raise StageFailed(f"the rehearsal stopped at `{stage}`: {error}\n\n{so_far}") from error
-        except Exception:
-            say(f"the rehearsal stopped at `{stage}`\n\n{table()}")  # a bug of ours keeps its traceback
-            raise
+    with writable(settled.run.root), locked(settled.run.root):  # two would unmake each other's model
+        for stage in ("model", *chain(settled.recipe), "chat"):
+            try:
+                _run(settled, stage, figures, say)
+            except (StageFailed, UserError) as error:
+                so_far = table() if figures else ""
+                raise StageFailed(f"the rehearsal stopped at `{stage}`: {error}\n\n{so_far}") from error
+            except Exception:
+                say(f"the rehearsal stopped at `{stage}`\n\n{table()}")  # a bug of ours keeps its traceback
+                raise
     return table()
 
 

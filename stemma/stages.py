@@ -171,7 +171,7 @@ def _adopt(run: Run, stage: str, key: str, recipe: Recipe) -> bool:
         if donor.root == run.root or not _is_donor(donor, stage, key):
             continue
         folder = run.folder(stage)
-        _empty(folder)
+        empty(folder)
         shutil.copytree(donor.folder(stage), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, ".*"))
         manifest = donor.manifest(stage).model_copy(update={"recipe": recipe.name, "reused_from": donor.root.name})
         write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
@@ -190,11 +190,12 @@ def prepare(folder: Path, key: str, force: bool) -> None:
     """Keep what a killed attempt at the same work left (checkpoints, caches); throw away anything else."""
     begun = folder / BEGUN
     if force or not begun.is_file() or key.encode() not in begun.read_bytes():
-        _empty(folder)
+        empty(folder)
         write_json(begun, {"key": key})
 
 
-def _empty(folder: Path) -> None:
+def empty(folder: Path) -> None:
+    """Remove all but the lock."""
     for entry in folder.iterdir():
         if entry.name == ".lock":
             continue
@@ -231,7 +232,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                Problem(str(folder), "another process is working on this stage", hint="wait for it, or end it")
+                Problem(str(folder), "another process is working here", hint="wait for it, or end it")
             ) from None
         yield
 

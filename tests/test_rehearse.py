@@ -21,6 +21,7 @@ from stemma.peaks import PROCESS
 from stemma.rehearsal import Machine
 from stemma.rehearse import Request, settle, stepping_seconds
 from stemma.runs import Run
+from stemma.stages import locked
 
 STAGES = ("model", "data", "sft", "dpo", "mcq", "export", "eval", "report", "chat")
 
@@ -75,6 +76,14 @@ def test_a_base_model_that_the_user_sets_is_rehearsed_on_made_weights(tmp_path: 
     settled = settle(request, machine(20, 100))
     assert settled.recipe.base_model == str(tmp_path / "runs" / "rehearsals" / "gemma2b" / "model")
     assert (settled.config.hidden_size, settled.config.num_hidden_layers) == (64, 3)
+
+
+def test_two_rehearsals_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "rehearsals" / "tiny"
+    root.mkdir(parents=True)
+    with locked(root):
+        assert main(["rehearse", "tiny", "--runs", str(tmp_path)]) == 2
+    assert f"{root}: another process is working here\n  hint: wait for it, or end it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_only_one_process_works_on_a_stage(recipe: Recipe, run: Run, stage: Stag
     bring(recipe, run)
     with (run.folder("data") / ".lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another process is working on this stage"):
+        with pytest.raises(UserError, match="another process is working here"):
             bring(recipe, run)
     assert bring(recipe, run) == "up to date"
 

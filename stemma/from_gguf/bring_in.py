@@ -19,6 +19,7 @@ from stemma.from_gguf.tokenizer_files import tokenizer_problems
 from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
 from stemma.runs import digest_of
+from stemma.stages import empty, locked
 
 SPARE_BYTES = 64 * 2**20
 """For the tokenizer's files and what the file system takes."""
@@ -36,6 +37,8 @@ def bring_in(order: Import, convert: Convert, say: Say) -> str:
     from stemma.from_gguf.proof import conversations, prove
 
     with _beside(order.target) as work:
+        if problems := _target(order, gguf):  # another import may have come to its end meanwhile
+            raise UserError(problems)
         model, back = work / "model", work / "back.gguf"
         say(f"writing {gguf.weights():,} weights as {order.dtype}")
         write_folder(gguf, order.dtype, template, model)
@@ -116,16 +119,19 @@ def _target(order: Import, gguf: Gguf) -> list[Problem]:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A folder next to the target to work in; it is gone afterwards, whatever happened."""
+    """A folder next to the target to work in, for one import at a time; it is gone afterwards, whatever happened."""
     work = target.with_name(f".{target.name}.part")
     try:
-        shutil.rmtree(work, ignore_errors=True)
-        (work / "model").mkdir(parents=True)
-        yield work
+        work.mkdir(parents=True, exist_ok=True)
+        with locked(work):
+            try:
+                empty(work)  # of what a killed import left
+                (work / "model").mkdir()
+                yield work
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         found = f"cannot write: {error.strerror or error}"
         where = str(error.filename or target)
         hint = "give a FOLDER where you may write"
         raise UserError(Problem(where, found, "a writable place with free space", hint)) from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stemma.cli import main
+from stemma.stages import locked
 from tests.from_gguf.files import header, vocabulary, weights, write_gguf
 
 Say = pytest.CaptureFixture[str]
@@ -136,6 +137,16 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, place: Path, capsys: Say
     assert "is there already, and not this import" in refused(source, place, capsys)
     assert main(["import", str(source), str(place / "model" / "below")]) == 2
     assert f"{place}/model cannot be written to" in capsys.readouterr().err
+
+
+def test_two_imports_into_one_folder(tmp_path: Path, place: Path, capsys: Say) -> None:
+    """The second is refused, and leaves the first one's work as it is."""
+    source, work = write_gguf(tmp_path / "x.gguf"), place / ".model.part"
+    (work / "model").mkdir(parents=True)
+    (work / "model" / "config.json").write_text("the first one's")
+    with locked(work):
+        said = refused(source, place, capsys)
+    assert said.startswith(f"{work}: another process is working here\n  hint: wait for it, or end it")
 
 
 def test_too_little_disk(tmp_path: Path, place: Path, capsys: Say, monkeypatch: pytest.MonkeyPatch) -> None:
