@@ -22,7 +22,7 @@ from stemma.child import die_with_parent
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.rows import Score
-from stemma.runs import digest_json, digests_of_weights
+from stemma.runs import digest_json, digest_of, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.threads import cores, patient
@@ -116,11 +116,30 @@ def measure(work: Work, job: Job) -> Measured:
     if not work.force and out.is_file() and (kept := Measured.model_validate(read_json(out))).key == job.key:
         work.say(f"eval: {job.variant} was measured before, kept ({out})")
         return kept
+    _refuse_changed(work, job)
     work.say(f"eval: measuring {job.variant}")
     job_path = work.folder / "jobs" / f"{job.variant}.json"
     write_json(job_path, job.model_dump())
     _start(job_path, job_path.with_suffix(".log"), job)
     return Measured.model_validate(read_json(out))
+
+
+def _refuse_changed(work: Work, job: Job) -> None:
+    """Findings are kept by the manifests' digests, for other recipes too: what has changed since would be taken for
+    what was made. Raises UserError."""
+    files = {task: (Path(path), "data") for task, path in job.data.items()}
+    if job.variant != "base" or work.recipe.base:  # of another's model the digest was taken just now
+        stage = "export" if job.variant in work.recipe.exported() else job.variant
+        files["weights"] = Path(job.weights), stage
+    again = "it was changed by hand or by its disk: `make {} RECIPE={} FORCE=1` makes it anew".format
+    found, expected = "its sha256 is another", "the one in the manifest of stage `{}`".format
+    problems = [
+        Problem(str(path), found, expected(stage), again(stage, work.recipe.name))
+        for name, (path, stage) in files.items()
+        if digest_of(path) != job.digests[name]
+    ]
+    if problems:
+        raise UserError(problems)
 
 
 def _start(job_path: Path, log_path: Path, job: Job) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from eval.backends import Backend, Request, open_backend
 from eval.measure import Job, Measured, Samples, Setting
-from stemma.errors import StageFailed
+from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_json, write_json
 from stemma.templates import Template, answered
 
@@ -61,5 +61,5 @@ def self_test(backend: Backend, template: Template, variant: str) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except StageFailed as error:
+    except (StageFailed, UserError) as error:
         sys.exit(str(error))

@@ -88,13 +88,17 @@ class Run:
         return manifest
 
     def output(self, stage: str, name: str) -> Path:
-        """The path of a named output. Raises UserError when the stage is not done or the output is not there."""
+        """The path of a named output. Raises UserError when the stage is not done, or the output is not there or not as
+        large as it was: a damaged or another file is not what the manifest speaks of."""
         outputs = self.manifest(stage).outputs
         path = self.folder(stage) / (outputs[name].path if name in outputs else name)
-        if name in outputs and path.exists():
-            return path
         hint = f"the recipe or the folder changed since: run `make {stage} RECIPE={self.root.name}`"
-        raise UserError(Problem(str(path), f"stage `{stage}` has no output `{name}`", "a file or folder", hint))
+        if name not in outputs or not path.exists():
+            raise UserError(Problem(str(path), f"stage `{stage}` has no output `{name}`", "a file or folder", hint))
+        if (there := size_of(path)) != outputs[name].bytes:
+            expected = f"{outputs[name].bytes:,}, as stage `{stage}` wrote it"
+            raise UserError(Problem(str(path), f"{there:,} bytes", expected, hint))
+        return path
 
 
 def describe(folder: Path, relative: str) -> Output:

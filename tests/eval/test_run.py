@@ -16,7 +16,7 @@ from stemma.jsonl import read_dicts, read_json, write_jsonl
 from stemma.rows import Score
 from stemma.stages import Work
 from stemma.templates import Template
-from tests.eval.small_run import make_recipe, make_work
+from tests.eval.small_run import make_recipe, make_work, write_manifest
 from tests.models import TEMPLATE
 
 TASKS = [{"task": "mcq"}, {"task": "generation", "max_new_tokens": 8}, {"task": "speed", "max_new_tokens": 8}]
@@ -74,23 +74,56 @@ def test_what_was_measured_serves_another_recipe(work: Work, tmp_path: Path) -> 
     assert job.key != make_job(work, "gguf-F16", {"mcq": files["mcq"]}).key
 
 
+def copy_of(work: Work, folder: Path) -> Work:
+    """Another run like it, not yet scored, that may be broken."""
+    shutil.copytree(work.run.root, folder / "small", ignore=shutil.ignore_patterns("eval"))
+    return Work(work.recipe, type(work.run)(folder / "small"), "eval", say=lambda _: None)
+
+
 def test_a_worker_that_fails_stops_the_stage_and_shows_its_log(work: Work, tmp_path: Path) -> None:
-    shutil.copytree(work.run.root, tmp_path / "small")
-    broken = Work(work.recipe, type(work.run)(tmp_path / "small"), "eval", say=lambda _: None)
-    shutil.rmtree(broken.folder, ignore_errors=True)
+    broken = copy_of(work, tmp_path)
     broken.input("export", "gguf-F16").write_bytes(b"GGUF, cut off")
+    write_manifest(broken.run, "export", {"merged": "merged", "gguf-F16": "small-F16.gguf"})
     with pytest.raises(
         StageFailed, match=r"measuring gguf-F16 ended with code 1; its log .*gguf-F16.log ends:(.|\n)*cannot load"
-    ):
+    ) as caught:
         run(broken)
+    assert "Traceback" not in str(caught.value)
     assert not (broken.folder / "results.json").exists()
 
 
+def test_another_models_file_in_the_run_folder_is_refused(work: Work, tmp_path: Path) -> None:
+    changed = copy_of(work, tmp_path)
+    changed.input("export", "gguf-F16").write_bytes(b"GGUF of another model")
+    with pytest.raises(UserError) as caught:
+        run(changed)
+    [problem] = caught.value.problems
+    assert (problem.where, problem.found) == (str(changed.run.folder("export") / "small-F16.gguf"), "21 bytes")
+    assert problem.expected.endswith("as stage `export` wrote it")
+
+
+def test_a_file_of_the_same_size_is_told_by_its_digest(work: Work, tmp_path: Path) -> None:
+    """What is found is kept by the manifest's digest and would serve other recipes."""
+    changed = copy_of(work, tmp_path)
+    weights, rows = changed.input("export", "gguf-F16"), changed.input("data", "mcq/test")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    rows.write_text(rows.read_text(encoding="utf-8").replace('"B"', '"C"'), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        run(changed)
+    assert [(problem.where, problem.found) for problem in caught.value.problems] == [
+        (str(rows), "its sha256 is another"), (str(weights), "its sha256 is another"),
+    ]  # fmt: skip
+    assert "`make data RECIPE=small FORCE=1` makes it anew" in caught.value.problems[0].hint
+    assert not (tmp_path / "measured").exists()
+
+
 def test_a_task_without_a_row_is_an_error(work: Work, tmp_path: Path) -> None:
-    shutil.copytree(work.run.root, tmp_path / "small", ignore=shutil.ignore_patterns("eval"))
-    empty = Work(work.recipe, type(work.run)(tmp_path / "small"), "eval", say=lambda _: None)
+    empty = copy_of(work, tmp_path)
     rows = read_dicts(empty.input("data", "sft/test"))
     write_jsonl(empty.input("data", "sft/test"), [row | {"meta": {}} for row in rows])
+    write_manifest(empty.run, "data", {f"{name}/test": f"{name}/test.jsonl" for name in ("sft", "dpo", "mcq")})
     with pytest.raises(UserError, match=r"task `generation` has no row to score \(6 skipped\)"):
         run(empty)
 

@@ -61,9 +61,8 @@ def test_the_same_run_gives_the_same_bytes(work: Work) -> None:
 def test_text_from_a_run_cannot_break_the_page(tmp_path: Path) -> None:
     work = make_work(tmp_path)
     gates = work.input("export", "gates")
-    gates.write_text(
-        '[{"gate": "<b>|x", "variant": "v", "step": "s", "measured": 1, "limit": 2, "passed": true, "n": 3}]'
-    )
+    text = '[{"gate": "<b>|x", "variant": "v", "step": "s", "measured": 1, "limit": 2, "passed": true, "n": 3}]'
+    gates.write_text(text.ljust(gates.stat().st_size))  # as large as the manifest says
     run(work)
     assert "&lt;b&gt;|x" in (work.folder / "index.html").read_text(encoding="utf-8")
     assert "<b>\\|x" in (work.folder / "report.md").read_text(encoding="utf-8")
