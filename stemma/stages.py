@@ -212,10 +212,16 @@ def writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = next((text for text in UNWRITABLE if text in str(error)), None)
-        if reason is None or isinstance(error, UserError):
+        if (reason := why_unwritable(error)) is None:
             raise
         raise _cannot_write(folder, error, reason) from None
+
+
+def why_unwritable(error: Exception) -> str | None:
+    """What the file system refused, whoever tells of it; None for any other error."""
+    if isinstance(error, UserError):
+        return None
+    return next((text for text in UNWRITABLE if text in str(error)), None)
 
 
 def _cannot_write(folder: Path, error: Exception, reason: str) -> UserError:

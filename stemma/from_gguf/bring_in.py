@@ -19,7 +19,7 @@ from stemma.from_gguf.tokenizer_files import tokenizer_problems
 from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
 from stemma.runs import digest_of
-from stemma.stages import empty, locked
+from stemma.stages import empty, locked, why_unwritable
 
 SPARE_BYTES = 64 * 2**20
 """For the tokenizer's files and what the file system takes."""
@@ -130,8 +130,11 @@ def _beside(target: Path) -> Iterator[Path]:
                 yield work
             finally:
                 shutil.rmtree(work, ignore_errors=True)
-    except OSError as error:
-        found = f"cannot write: {error.strerror or error}"
-        where = str(error.filename or target)
+    except Exception as error:  # safetensors and the converter have errors of their own
+        told = error.strerror if isinstance(error, OSError) else None
+        if (reason := told or why_unwritable(error)) is None:
+            raise
+        found = f"cannot write: {reason}"
+        where = str(error.filename or target) if isinstance(error, OSError) else str(target)
         hint = "give a FOLDER where you may write"
         raise UserError(Problem(where, found, "a writable place with free space", hint)) from None

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from stemma.cli import main
+from stemma.errors import StageFailed, UserError
+from stemma.from_gguf import Import
+from stemma.from_gguf.bring_in import bring_in
 from stemma.stages import locked
 from tests.from_gguf.files import header, vocabulary, weights, write_gguf
 
@@ -155,6 +159,28 @@ def test_too_little_disk(tmp_path: Path, place: Path, capsys: Say, monkeypatch: 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 5 * 10**7))
     said = refused(source, place, capsys)
     assert f"{place}/model: 0.1 GB free on its disk\n  expected: 0.1 GB: the folder" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "error",
+    [
+        StageFailed("converting failed:\nOSError: [Errno 28] No space left on device"),  # what a child's log ends with
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        OSError(28, "No space left on device"),
+    ],
+)
+def test_a_disk_that_fills_up_meanwhile(error: Exception, tmp_path: Path, place: Path) -> None:
+    def convert(folder: Path, out: Path) -> None:
+        out.write_bytes(b"half a file")
+        raise error
+
+    order = Import(write_gguf(tmp_path / "x.gguf"), place / "model")
+    with pytest.raises(UserError) as caught:
+        bring_in(order, convert, lambda _: None)
+    [problem] = caught.value.problems
+    assert (problem.where, problem.found) == (str(place / "model"), "cannot write: No space left on device")
+    assert not list(place.iterdir()), "nothing half-written is left"
 
 
 def test_the_dtype_is_one_of_three(tmp_path: Path, place: Path, capsys: Say) -> None:
