@@ -36,7 +36,9 @@ class Chat:
         self._turns.append(self._user(question))
         said = ""
         try:
-            for piece in pieces(self._llama, self._llama.stream(self.prompt_ids(), ANSWER_TOKENS)):
+            ids = self.prompt_ids()
+            tokens = self._llama.stream(ids, min(ANSWER_TOKENS, self._longest - len(ids)))
+            for piece in pieces(self._llama, tokens):
                 said += piece
                 yield piece
         finally:
@@ -53,7 +55,7 @@ class Chat:
 
     def prompt_ids(self) -> list[int]:
         """The conversation so far as token ids, with exactly one BOS. Raises UserError if one question fills it."""
-        room = self._llama.context_tokens - ANSWER_TOKENS
+        room = max(self._longest - ANSWER_TOKENS, self._longest // 2)
         while len(ids := self._ids()) > room:
             if len(self._turns) == 1:
                 raise UserError(Problem("the question", f"{len(ids)} tokens", f"at most {room}", "shorten it"))
@@ -63,6 +65,11 @@ class Chat:
             found = f"the prompt holds {ids.count(bos[0])} BOS tokens"
             raise StageFailed(f"{self._llama.path.name}: {found}, not one at its start")
         return ids
+
+    @property
+    def _longest(self) -> int:
+        """Tokens of the whole conversation: the context's, and no more than the model was made for."""
+        return min(self._llama.context_tokens, self._llama.trained_tokens)
 
     def _ids(self) -> list[int]:
         return self._llama.tokenize(self._template.render(self._turns, ask=True))

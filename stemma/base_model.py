@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemma.axolotl import DEFAULTS
 from stemma.base_files import tokenizer_folder
 from stemma.base_tokens import TOKENIZER, TOKENIZER_CONFIG, stop_problems, token_problems
 from stemma.errors import Problem, UserError
@@ -58,7 +59,7 @@ def meet(recipe: Recipe, run: Run, stages: Sequence[str]) -> None:
         lacking = [n for n in (TOKENIZER, TOKENIZER_CONFIG) if not (recipe.base_folder / n).is_file()]
         if lacking and not weightless and not problems:
             problems.append(Problem(str(recipe.base_folder), f"no {', no '.join(lacking)}", "the model's tokenizer"))
-    problems += _adapter_problems(recipe, run)
+    problems += _stage_problems(recipe, run)
     tokenizer = tokenizer_folder(recipe, run)
     if tokenizer and recipe.training_stages() and not problems:
         problems += stop_problems(Template.read(recipe.template, tokenizer), tokenizer, recipe.chat_template)
@@ -66,14 +67,21 @@ def meet(recipe: Recipe, run: Run, stages: Sequence[str]) -> None:
         raise UserError(problems)
 
 
-def _adapter_problems(recipe: Recipe, run: Run) -> list[Problem]:
-    """Adapters that this model cannot carry, where its shapes are known here."""
+def _stage_problems(recipe: Recipe, run: Run) -> list[Problem]:
+    """Adapters that this model cannot carry and sequences it was not made for, where its shapes are known here."""
     try:
         shapes = read_shapes(recipe, run)
     except UserError:
         return []
     places = {stage: f"{recipe.path.name}: {stage}" for stage in recipe.training_stages()}
     found = [one for stage, place in places.items() for one in target_problems(recipe.axolotl(stage), shapes, place)]
+    lengths = {place: (DEFAULTS | recipe.axolotl(stage))["sequence_len"] for stage, place in places.items()}
+    hint = "lower it: Axolotl only warns, and what the model says behind its last position is noise"
+    found += [
+        Problem(place, f"sequence_len {length}", f"at most {shapes.positions}, by max_position_embeddings", hint)
+        for place, length in lengths.items()
+        if shapes.positions is not None and length > shapes.positions
+    ]
     return list(dict.fromkeys(found))
 
 

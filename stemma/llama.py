@@ -39,6 +39,8 @@ class Llama:
         self.context_tokens = context_tokens
         self._model = _load(path)
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
+        self.trained_tokens = llama_cpp.llama_model_n_ctx_train(self._model)
+        """Positions the model was made for; in a longer context what it says is noise."""
         self.vocabulary_size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
         self._context = self._open(context_tokens, threads)
         self._memory = llama_cpp.llama_get_memory(self._context)

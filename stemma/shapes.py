@@ -85,6 +85,8 @@ class Shapes:
     weight_bytes: int
     """Bytes a weight in the files."""
     origin: str
+    positions: int | None = None
+    """Tokens a sequence may have, where the config says so."""
 
     @property
     def attention_width(self) -> int:
@@ -177,6 +179,7 @@ def parse(config: dict[str, Any], origin: str) -> Shapes:
         layers=config["num_hidden_layers"], heads=heads, key_value_heads=config.get("num_key_value_heads") or heads,
         head_size=config.get("head_dim") or hidden // heads, tied=_tied(config), biased=_biased(config),
         weight_bytes=DTYPE_BYTES[config.get("dtype") or config.get("torch_dtype") or "bfloat16"], origin=origin,
+        positions=config.get("max_position_embeddings"),
     )  # fmt: skip
 
 

@@ -10,9 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from stemma.base_model import problems_of, refuse_unfit
+from stemma.base_model import meet, problems_of, refuse_unfit
 from stemma.errors import UserError
 from stemma.jsonl import read_json, write_json
+from stemma.load import load
+from stemma.runs import Run
 from stemma.shapes import parse
 from tests.models import tiny_model
 
@@ -264,3 +266,16 @@ def test_all_problems_come_at_once_and_equal_files_are_looked_at_once(tmp_path: 
     assert problems_of(folder) is problems_of(folder)
     (folder / "config.json").write_text(json.dumps([]))
     assert told(folder) == [f"{folder}/config.json: a JSON list\n  expected: an object"]
+
+
+def test_sequences_longer_than_the_models_positions(tmp_path: Path) -> None:
+    """Axolotl only warns, and raises the figure in the config."""
+    config = {"model_type": "llama", "vocab_size": 300, "hidden_size": 64, "intermediate_size": 96}
+    config |= {"num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 512}
+    write_json(tmp_path / "config.json", config)
+    given = [f"base_model={tmp_path}", "base_revision=null", "mcq.sequence_len=512"]
+    with pytest.raises(UserError) as caught:
+        meet(load("gemma2b", given), Run(tmp_path), ["plan"])
+    [problem] = caught.value.problems
+    assert (problem.where, problem.found) == ("gemma2b.yml: dpo", "sequence_len 1024")
+    assert problem.expected == "at most 512, by max_position_embeddings"

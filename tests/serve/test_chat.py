@@ -69,14 +69,26 @@ def test_turns_are_remembered_with_one_bos_and_the_oldest_forgotten(llama: Llama
         chat._turns.pop()
         assert ids.count(2) == 1
         assert ids[0] == 2
-        assert len(ids) + 24 <= CONTEXT_TOKENS
+        assert len(ids) + 24 <= 512 < CONTEXT_TOKENS
 
 
 def test_a_question_too_long_is_refused_and_forgotten(llama: Llama) -> None:
+    """The context is of 2,048 tokens, the model was made for 512."""
     chat = Chat(llama)
-    with pytest.raises(UserError, match=r"the question: \d+ tokens(.|\n)*at most 2024"):
+    with pytest.raises(UserError, match=r"the question: \d+ tokens(.|\n)*at most 488"):
         list(chat.answer("word " * 2000))
     assert chat._turns == []
+
+
+def test_an_answer_ends_where_the_models_positions_do(llama: Llama, monkeypatch: pytest.MonkeyPatch) -> None:
+    """llama.cpp goes on behind them, and what comes then is noise. Half of the positions are kept for the question."""
+    monkeypatch.setattr(chat_module, "ANSWER_TOKENS", 600)
+    asked: list[int] = []
+    monkeypatch.setattr(llama, "stream", lambda ids, most: asked.append(len(ids) + most) or iter([]))
+    list(Chat(llama).answer("word " * 40))
+    assert asked == [512]
+    with pytest.raises(UserError, match=r"tokens(.|\n)*at most 256"):
+        list(Chat(llama).answer("word " * 200))
 
 
 def test_an_empty_question_is_refused(llama: Llama) -> None:
