@@ -17,6 +17,8 @@ TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 ROWLESS = {"gemma3_text": {"<image_soft_token>"}}
 """Tokens that published models name and have no row for: the text models of Gemma 3 share the tokenizer of those that
 see pictures."""
+SENTENCEPIECE, PIECES = ("gemma", "gemma2", "gemma3_text"), "tokenizer.model"
+"""Families whose pieces llama.cpp's converter reads from this file alone."""
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 NAMED = 3
 
@@ -49,6 +51,10 @@ def token_problems(folder: Path, config: dict[str, Any], rows: int | None) -> It
         found = f"{len(ids)} tokens for an embedding of {rows} rows"
         yield Problem(place, found, "the tokenizer the model was trained with", "it is another model's tokenizer")
     yield from _named_problems(folder, ids)
+    if config.get("model_type") in SENTENCEPIECE and not (folder / PIECES).is_file():
+        expected = "the SentencePiece model, which the GGUF converter reads"
+        hint = "transformers 5 does not save it: copy it from the model that this one was made of"
+        yield Problem(str(folder / PIECES), "no such file", expected, hint)
 
 
 def stop_problems(template: Template, folder: Path, place: str) -> Iterator[Problem]:

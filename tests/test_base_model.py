@@ -240,6 +240,14 @@ def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
     assert any("tokenizer.json: not a tokenizer: no 'model'" in text for text in told(folder))
 
 
+def test_a_gemma_whose_pieces_were_not_saved(tmp_path: Path) -> None:
+    """As transformers 5 saves it; the converter would stop at it, after all trainings (llama.cpp issue 19152)."""
+    folder = copied(tmp_path)
+    (folder / "tokenizer.model").unlink()
+    [problem] = told(folder)
+    assert problem.startswith(f"{folder}/tokenizer.model: no such file\n  expected: the SentencePiece model")
+
+
 def test_architectures_not_known_here_have_layers_alike_and_a_head(tmp_path: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 

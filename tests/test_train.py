@@ -142,6 +142,7 @@ def test_a_loss_that_is_not_finite_stops_the_stage(write_recipe: Write, run: Run
 
 def test_no_rows_to_train_on(write_recipe: Write, run: Run) -> None:
     write_jsonl(run.folder("data") / "sft/train.jsonl", [])
+    put_manifest(run, "data", ["sft/train.jsonl", "sft/validation.jsonl"])
     with pytest.raises(UserError, match="no rows to train on"):
         train.run(Work(recipe_with(write_recipe), run, "sft", print))
 
