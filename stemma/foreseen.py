@@ -47,7 +47,8 @@ def foresee(recipe: Recipe, run: Run, say: Callable[[str], None]) -> Foreseen:
 def forecast_lines(recipe: Recipe, run: Run, say: Callable[[str], None]) -> list[str]:
     """What building the data would ask of the generator, what that costs, and what it would give. For `--dry-run`."""
     found = forecast(recipe, run, say)
-    spent = {name: "unknown: no price table" if n is None else f"{n:,}" for name, n in found.spent.items()}
+    why = "no limit for a reply's length" if found.spent.get("output_tokens_at_most", 0) is None else "no price table"
+    spent = {name: f"unknown: {why}" if n is None else f"{n:,}" for name, n in found.spent.items()}
     rows = {kind: f"{len(rows) + found.generated.get(kind, 0):,}" for kind, rows in found.rows.items()}
     told = {name.replace("_", " "): n for name, n in spent.items()} | {
         f"{k} rows to train on": n for k, n in rows.items()
@@ -60,11 +61,13 @@ def _cost(recipe: Recipe, counted: Forecast, paid: bool) -> tuple[float | None, 
         return 0.0, FREE
     spent, settings = counted.spent, recipe.data.generator
     asked = f"{spent['requests']:,} requests to `{settings.model}`, {spent['input_tokens']:,} tokens in, "
-    asked += f"{spent['output_tokens_at_most']:,} out at most"
+    longest = spent["output_tokens_at_most"]
+    asked += "any number out (`max_tokens` is null)" if longest is None else f"{longest:,} out at most"
     if spent["from_ledger"]:
         asked += f"; {spent['from_ledger']:,} more are in the ledger"
     if spent["cost_usd_at_most"] is None:
-        return None, f"no price table (`data.generator.prices`): {asked}"
+        unknown = "no price table (`data.generator.prices`)" if settings.prices is None else "no bound"
+        return None, f"{unknown}: {asked}"
     return spent["cost_usd_at_most"], f"{asked}; about {spent['cost_usd_about']:,.2f} dollars if all replies are good"
 
 

@@ -170,8 +170,73 @@ TEXTS = [
     ("The answer is (C).", "newton", "undecided"),
 ]
 
+# One line a kind of writing: the verdicts by hand.
+WRITTEN = [
+    ("-\\boxed{5}", "5", "wrong"),
+    ("The answer is minus 5.", "-5", "right"),
+    ("The answer is minus 5.", "5", "wrong"),
+    ("negative 4", "-4", "right"),
+    ("\u20134", "-4", "right"),  # an en dash
+    ("19 minus 7", "7", "undecided"),
+    ("3\u20135", "5", "undecided"),
+    ("5 million", "5", "wrong"),
+    ("300 million", "3e8", "right"),
+    ("5 ± 1", "5", "undecided"),
+    ("2\\frac{1}{2}", "2.5", "right"),
+    ("2\\frac{1}{2}", "10.5", "wrong"),
+    ("The answer is 2 1/2 hours.", "2.5", "right"),
+    ("2½", "5/2", "right"),
+    ("½", "0.5", "right"),
+    ("\\frac{a+b}{c}", "a + b/c", "wrong"),
+    ("\\frac{a+b}{c}", "(a+b)/c", "right"),
+    ("33.3%", "1/3", "undecided"),
+    ("x < 5", "5", "undecided"),
+    ("at least 5", "5", "undecided"),
+    ("log 5", "5", "undecided"),
+    ("sin(30)", "30", "undecided"),
+    ("432 / 900 * 100 = > 48 %", "48 %", "right"),
+    ("The answer is five.", "5", "right"),
+    ("twelve apples", "12 apples", "right"),
+    ("12", "twelve", "right"),
+    ("The answer is one of the two.", "1", "undecided"),
+    ("one half", "1", "undecided"),
+    ("19\\,\\mathrm{m\\,s^{-1}}", "19 m/s", "right"),
+    ("19 \\text{ m/s}", "19 m/s", "right"),
+    ("19\\,\\frac{\\text{m}}{\\text{s}}", "19 m/s", "right"),
+    ("25 degrees Celsius", "25 °C", "right"),
+    ("25^\\circ\\text{C}", "25 °C", "right"),
+    ("30^\\circ", "30°", "right"),
+    ("newtons", "newton", "right"),
+    ("Force is measured in newtons.", "newton", "right"),
+    ("It is the newton-metre.", "newton", "undecided"),
+    ("H₂O", "H2O", "right"),
+    ("$\\mathrm{H_2O}$", "H2O", "right"),
+    ("H$_2$O", "H2O", "right"),
+    ("H2O2", "H2O", "wrong"),
+    ("Na⁺", "Na+", "right"),
+    ("$\\mathrm{Na}^+$", "Na+", "right"),
+    ("(1,2)", "(1, 2)", "right"),
+    ("(2, 1)", "(1, 2)", "wrong"),
+    ("[1, 2, 3, 4]", "[1, 2, 3]", "wrong"),
+    ("1,200 and 3", "1200 and 3", "right"),
+    ("print(x, y)", "print(x)", "wrong"),
+    ("-x^2", "x^2", "wrong"),
+    ("x**2", "x^2", "right"),
+    ("2*x", "2x", "right"),
+    ("√2", "\\sqrt{2}", "right"),
+    ("sqrt(2)", "\\sqrt{2}", "right"),
+    ("2\\sqrt{2}", "\\sqrt{2}", "wrong"),
+    ("-\\sqrt{2}", "\\sqrt{2}", "wrong"),
+    ("π", "\\pi", "right"),
+    ("2π", "\\pi", "wrong"),
+    ("2 pi", "2\\pi", "right"),
+    ("\\dfrac{\\pi}{2}", "π/2", "right"),
+    ("x <= 3", "x \\leq 3", "right"),
+    ("x < 3", "x ≤ 3", "wrong"),
+]
 
-@pytest.mark.parametrize(("reply", "gold", "verdict"), NUMBERS + UNITS + TEXTS)
+
+@pytest.mark.parametrize(("reply", "gold", "verdict"), NUMBERS + UNITS + TEXTS + WRITTEN)
 def test_the_verdict(reply: str, gold: str, verdict: str) -> None:
     assert judge(reply, gold) == verdict
     assert states_gold(reply, gold) is {"right": True, "wrong": False, "undecided": None}[verdict]
@@ -219,7 +284,24 @@ def test_a_reply_without_end_is_judged_at_once(reply: str) -> None:
     assert judge(f"The answer is {reply}.\nThe answer is 3.", "3") == "right"
 
 
-@pytest.mark.parametrize("again", ["3 ", "newton ", "x-1+", "!", "- ", "1/", "5 m/", "the answer is "])
+@pytest.mark.parametrize(
+    "again",
+    [
+        "2 1/2 ",
+        "five ",
+        "\\\\frac{1}{2",
+        "\\\\sqrt{",
+        "_{1",
+        "3 ",
+        "newton ",
+        "x-1+",
+        "!",
+        "- ",
+        "1/",
+        "5 m/",
+        "the answer is ",
+    ],
+)
 def test_time_grows_with_the_reply_and_not_with_its_square(again: str) -> None:
     """20,000 characters of a model that repeats itself: 0.1 s each, where each place looking at all took 4 to 130 s."""
     begin = process_time()

@@ -85,6 +85,13 @@ def test_without_prices_there_are_no_dollars(write_recipe: Write, run: Run, caps
     assert "[plan] sft: stem_exercises: 40 rows read\n" in told.err
 
 
+def test_replies_without_a_limit_have_no_bound(write_recipe: Write, run: Run) -> None:
+    found = foresee(generated(write_recipe, f"{PRICES}, parameters: {{max_tokens: null}}"), run, print)
+    assert found.dollars is None
+    assert found.said.startswith("no bound: ")
+    assert found.said.endswith("tokens in, any number out (`max_tokens` is null)")
+
+
 def test_built_data_costs_nothing_more(write_recipe: Write, run: Run) -> None:
     put_manifest(run, "data", [])
     recipe = generated(write_recipe, PRICES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from pydantic import BaseModel
 
@@ -14,13 +15,42 @@ from data_builders.generator.ledger import Entry
 from data_builders.generator.structured import parse
 from data_builders.generator.wire import response_format
 from stemma.data_section import Generator
-from stemma.errors import Problem, UserError
+from stemma.errors import Problem, StageFailed, UserError
 from stemma.runs import digest_json
 
 RESERVED = {"messages", "model", "n", "response_format", "seed", "stream"}
 """Request parameters that are not the recipe's to set (`seed: null`, for a server that refuses it, is)."""
 
 Fetch = Callable[[Request, Ask], Awaitable[Entry]]
+ENOUGH_REPLIES = 30
+"""So many replies to one kind of prompt, none of which can be used, are no accident."""
+
+
+class ReplyWatch:
+    """Notices a generator that is of no use before all its replies are paid for: a judge that writes no JSON, a model
+    that refuses one kind of prompt. Prompts are of a kind where their system turn and the JSON they ask for agree."""
+
+    def __init__(self) -> None:
+        self._problems: dict[tuple[str, str], Counter[str]] = {}
+        self._useful: set[tuple[str, str]] = set()
+
+    def see(self, ask: Ask, problem: str | None, fresh: bool) -> None:
+        """Raises StageFailed after a fresh reply that is one too many; what the ledger holds is paid for already."""
+        first = ask.messages[0]
+        kind = (first.content if first.role == "system" else "", ask.schema.__name__ if ask.schema else "")
+        if problem is None:
+            self._useful.add(kind)
+        if problem is None or kind in self._useful:
+            return
+        seen = self._problems.setdefault(kind, Counter())
+        seen[problem] += 1
+        if fresh and seen.total() >= ENOUGH_REPLIES:
+            told = ", ".join(f"{count} x {name}" for name, count in seen.most_common())
+            asked = f"prompts for a {ask.schema.__name__.lower()}" if ask.schema else "its prompts"
+            raise StageFailed(
+                f"the generator is of no use for {asked}: of {seen.total()} replies none can be used ({told}); look at "
+                "generator.model, max_tokens, structured and recipes/prompts. What was paid for is kept"
+            )
 
 
 @dataclass(frozen=True)
@@ -31,6 +61,7 @@ class Desk:
     books: Books
     server: str | None
     """Part of every key where the same request has another answer elsewhere: the scripted expert's seed."""
+    watch: ReplyWatch = field(default_factory=ReplyWatch)
 
     def request(self, ask: Ask, attempt: int, order: int) -> Request:
         """The request for an ask's n-th attempt; its seed makes it another request than the first."""
@@ -54,8 +85,10 @@ class Desk:
         entries: list[Entry] = []
         while True:
             request = self.request(ask, len(entries), order)
-            entries.append(self.books.look_up(request) or await fetch(request, ask))
+            held = self.books.look_up(request)
+            entries.append(held or await fetch(request, ask))
             value, problem = _judge(entries[-1].answer, ask.schema)
+            self.watch.see(ask, problem, fresh=held is None)
             if problem:
                 self.books.tally.unusable[request.key] = problem
             if problem is None or len(entries) == self.settings.attempts:

@@ -20,24 +20,60 @@ REFUSED, CUT, EMPTY, GARBAGE = "reply refused", "reply cut off", "reply empty", 
 ROW_ERRORS = {"content_filter", "content_policy_violation", "context_length_exceeded", "string_above_max_length"}
 """Codes of HTTP 400 that blame one prompt, not the settings of all."""
 
-_REFUSAL = re.compile(
-    r"\W*(?:(?:i['’]m|i am) (?:\w+ )?sorry|sorry|(?:my )?apologies|i apologi[sz]e|unfortunately)?[\s,.;:!—–-]*"
-    r"(?:(?:but|that|however)[\s,]+)?(?:as an ai\b[\w\s]*,?\s*)?"
-    r"i(?:(?:['’]m| am) (?:not able|unable|not allowed|not permitted|not comfortable)(?: to)?"
-    r"| (?:can ?not|can['’]t|can not|could ?n['’]t|wo ?n['’]t|will not|must decline to|decline to|have to decline to))"
-    r"\s+(?:(?!only\b)\w+\s+){0,3}?(?:assist|help|provid|fulfil|comply|answer|continu|discuss|creat|generat|shar|engag|respond"
-    r"|complet|process|support|offer|do (?:that|this)|talk)",
+# What may stand in front of a refusal: "Hello! Thank you, but unfortunately, as an AI model, …".
+_I_AM = r"(?:(?:i|we)(?:['’]m|['’]re| am| are) (?:\w+ )?)"
+_SORRY = rf"(?:{_I_AM}?sorry|(?:i |we |my )?(?:sincer\w+ )?apolog(?:ies|i[sz]e))(?: for [\w ]{{1,40}})?"
+_MODEL = (
+    r"(?:as|(?:i(?:['’]m| am)|being)(?: \w+){0,3}) an? (?:ai|(?:large )?language model)\b"
+    r"[^.!?,;]{0,60}?(?=[,;.]|\bi\b|\band\b|\bcan(?:not|['’]t))"
+)
+_OPENING = re.compile(
+    r"[\W_]*(?:(?:hello|hi|no|well|thank(?:s| you)(?: [\w' ]{1,40})?|unfortunately|however|but|and"
+    r"|it (?:seems|appears|looks like)|i regret(?: to say)?(?: that)?|i(?:['’]m| am) afraid"
+    rf"|{_SORRY}|{_MODEL})(?![\w'’])[\W_]*){{1,6}}",
     re.IGNORECASE,
 )
-_AS_AN_AI = re.compile(
-    r"\W*(?:(?:i['’]m )?sorry[\s,]+(?:but )?)?as an ai\b[^.!?]*\b(?:cannot|can['’]t|unable|not able)\b", re.I
+_NOT_DOING = (
+    r"(?:(?:i|we)(?:(?:['’]m|['’]re| am| are) (?:unable|not (?:able|allowed|permitted|comfortable|going))"
+    r"| (?:can ?not|can['’]t|could ?n['’]t|wo ?n['’]t|will not|(?:must |have to )?decline"
+    r"|do(?:n['’]t| not) feel comfortable)))(?: in good conscience)?(?: to| with)?"
+)
+_HELPING = (
+    r"(?:assist|help|provid|fulfil|comply|answer|continu|discuss|creat|generat|shar|engag|respond|complet|process"
+    r"|support|offer|talk|judge|do (?:that|this))"
+)
+_DECLINES = re.compile(
+    rf"{_NOT_DOING}\s+(?:(?!only\b)\w+\s+){{0,3}}?{_HELPING}"
+    r"|(?:i|we)(?:['’]d| would) (?:rather not|prefer not to)\b"
+    r"|i (?:must |have to )?decline (?:this|that|your)\b"
+    r"|i (?:do not|don['’]t) have (?:the ability|access|(?:enough|sufficient) information) to"
+    r" (?:answer|help|judge|see)"
+    r"|i(?:['’]m| am) programmed to\b"
+    r"|(?:that|this|it)(?:['’]s| is) not something (?:that )?i can"
+    r"|(?:this|your|the) (?:request|prompt|question|content) (?:was rejected|(?:may )?violates?|goes against)\b",
+    re.IGNORECASE,
+)
+_CANNOT = re.compile(r"(?:i |and )?(?:am |do |is |are )?(?:can ?not|can['’]t|unable|not\b)", re.IGNORECASE)
+# An apology that goes on with "but" answers nothing: "I'm sorry, but the question is missing".
+_APOLOGY = re.compile(
+    rf"[\W_]*(?:(?:hello|hi)\W+)?(?:{_SORRY}|(?:je suis )?désolée?|(?:es )?tut mir leid|lo siento|desculpe"
+    r"|mi dispiace)[\W_]+(?:but|mais|aber|pero|mas|ma)\b"
+    r"(?![^.!?\n]*\b(?:answer|option|choice) (?:is|[A-J]\b))"
+    r"|\W*(?:抱歉|对不起|申し訳)",
+    re.IGNORECASE,
 )
 
 
 def is_refusal(text: str) -> bool:
     """Whether a text opens by declining to answer: a server may send that as a good reply. "I cannot be right, since …"
     and "We cannot conclude …" are answers."""
-    return bool(_REFUSAL.match(text) or _AS_AN_AI.match(text))
+    text = text.strip(" \n\t*_#>\"'“")[:500]
+    if _APOLOGY.match(text):
+        return True
+    opening = _OPENING.match(text)
+    start = opening.end() if opening else 0
+    as_model = re.search(r"\b(?:ai|language model)\b", text[:start], re.IGNORECASE)
+    return bool(_DECLINES.match(text, start) or (as_model and _CANNOT.match(text, start)))
 
 
 @dataclass(frozen=True)
@@ -87,8 +123,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+class _Text(_Part):
+    text: str = ""
+
+
 class _Message(_Part):
-    content: str | None = None
+    content: str | list[_Text] | None = None
+    """Some servers send it in parts."""
     refusal: str | None = None
 
 
@@ -102,8 +143,8 @@ class _Details(_Part):
 
 
 class _Usage(_Part):
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
 
 
@@ -121,13 +162,19 @@ def read_completion(body: Any, request: dict[str, Any]) -> Answer | None:
         return None
     choice = found.choices[0] if found.choices else _Choice()
     message = choice.message or _Message()
-    usage = _count(found.usage) if found.usage else estimate_usage(request, message.content or "")
-    return Answer(message.content, message.refusal, choice.finish_reason, found.model or request["model"], usage)
+    content = message.content
+    text = "".join(part.text for part in content) if isinstance(content, list) else content
+    usage = _count(found.usage or _Usage(), estimate_usage(request, text or ""))
+    return Answer(text, message.refusal, choice.finish_reason, found.model or request["model"], usage)
 
 
-def _count(usage: _Usage) -> Usage:
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    return Usage(usage.prompt_tokens, cached or 0, usage.completion_tokens)
+def _count(told: _Usage, estimated: Usage) -> Usage:
+    """What the server says it billed. What it leaves out is estimated, and so is a prompt of no tokens: a reply that is
+    paid for is not thrown away for its bill."""
+    cached = told.prompt_tokens_details.cached_tokens if told.prompt_tokens_details else None
+    read = told.prompt_tokens or estimated.input
+    written = estimated.output if told.completion_tokens is None or not told.prompt_tokens else told.completion_tokens
+    return Usage(read, min(cached or 0, read), written)
 
 
 def refuse_row(code: str, request: dict[str, Any]) -> Answer:

@@ -53,12 +53,14 @@ class Forecast:
         """What is still to be paid: tokens in by four characters each, tokens out and dollars at most.
 
         `cost_usd_about`: every reply is good at once, and as long as it may be. `cost_usd_at_most`: every one is asked
-        for as often as the recipe allows, in a prompt of one-byte tokens.
+        for as often as the recipe allows, in a prompt of one-byte tokens. None without prices, and
+        where nothing limits a reply's length. Replies that are lost on the way come on top.
         """
         settings = self._desk.settings
         first = [entry.answer.usage for key, entry in self._new.items() if key not in self._in_reserve]
+        bounded = all(output_limit(request.body) is not None for request in self._requests.values())
         about = at_most = None
-        if prices := settings.prices:
+        if bounded and (prices := settings.prices):
             about = round(sum(price(usage, prices, settings.mode) for usage in first), 6)
             worst = sum(worst_case(request.body, prices, settings.mode) for request in self._requests.values())
             at_most = round(worst * settings.attempts, 6)
@@ -66,7 +68,7 @@ class Forecast:
             "requests": len(first),
             "from_ledger": self._desk.books.tally.from_ledger,
             "input_tokens": sum(usage.input for usage in first),
-            "output_tokens_at_most": sum(usage.output for usage in first),
+            "output_tokens_at_most": sum(usage.output for usage in first) if bounded else None,
             "cost_usd_about": about,
             "cost_usd_at_most": at_most,
         }

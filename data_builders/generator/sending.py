@@ -24,6 +24,8 @@ from stemma.errors import StageFailed
 
 FAILURES, REFUSALS = 6, 20
 """So often one request may fail, or be refused for its pace (HTTP 429), before the build stops."""
+LOST_AT_FIRST = 20
+"""So many requests that may be billed, and not one reply had yet: the build stops, rather than send all of them."""
 BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 30.0
 PATIENCE_SECONDS = 15 * 60.0
 """A server that wants a longer pause is asked again by another run."""
@@ -57,7 +59,7 @@ class Sender:
         self._queue: list[Letter] = []
         self._flights: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._stopping = False
+        self._stopping = self._was_answered = False
 
     def post(self, request: Request) -> asyncio.Future[Entry]:
         """The reply to come. Equal requests share one."""
@@ -114,7 +116,7 @@ class Sender:
         self._books.tally.sent += 1
         try:
             answer, headers = await self._wire.complete(letter.request)
-            outcome, heard = "answered", read_headers(headers)
+            outcome, heard, self._was_answered = "answered", read_headers(headers), True
             key = letter.request.key
             entry = self._books.enter({key: answer}, {key: letter.request}, "sync")[key]
             self._books.count(letter.request, entry)
@@ -122,13 +124,13 @@ class Sender:
         except Hindered as hindered:
             heard, may_be_billed = read_headers(hindered.headers), hindered.may_be_billed
             outcome = "refused" if hindered.reason == "rate limit" else "failed"
+            if may_be_billed:
+                self._books.tally.lose(dollars)
             self._send_again(letter, hindered, heard)
         except Exception as error:
             letter.fail(error)
         finally:
-            if may_be_billed:  # and it stays reserved
-                self._books.tally.lose(dollars)
-            else:
+            if not may_be_billed:  # else it stays reserved
                 self._books.budget.release(dollars)
             self._limiter.finish(ticket, outcome, heard, time.monotonic())
             self._changed.set()
@@ -140,14 +142,30 @@ class Sender:
         letter.failures += not refused
         if asked_to_wait > PATIENCE_SECONDS:
             letter.fail(come_back_after(asked_to_wait))
-        elif letter.failures >= FAILURES or letter.refusals >= REFUSALS or self._stopping:
-            letter.fail(_give_up(letter, hindered))
+        elif letter.failures >= FAILURES or letter.refusals >= REFUSALS or self._stopping or self._is_in_vain():
+            letter.fail(self._give_up(letter, hindered))
         else:
             self._books.tally.retried[hindered.reason] += 1
             doubled = BACKOFF_SECONDS * 2 ** (letter.failures + letter.refusals - 1)
             backoff = min(LONGEST_BACKOFF_SECONDS, doubled) * self._rng.uniform(0.5, 1.0)
             seconds = asked_to_wait + backoff / 10 if asked_to_wait else backoff
             asyncio.get_running_loop().call_later(seconds, self._enqueue, letter)
+
+    def _is_in_vain(self) -> bool:
+        return not self._was_answered and self._books.tally.lost >= LOST_AT_FIRST
+
+    def _give_up(self, letter: Letter, hindered: Hindered) -> StageFailed:
+        times, tally = letter.failures + letter.refusals, self._books.tally
+        hint = {
+            "no connection": "the generator cannot be reached",
+            "no completion": "the generator sent no chat completion; check generator.base_url",
+            "time-out": "the generator did not answer in time; see generator.timeout_seconds",
+        }
+        what = hint.get(hindered.reason, f"the generator gave no answer ({hindered.reason})")
+        lost = (
+            f", {tally.lost} of the requests sent may be billed: at most {tally.lost_usd:.2f} USD" if tally.lost else ""
+        )
+        return StageFailed(f"{what} (one request was sent {times} times{lost}); {AGAIN}")
 
 
 def _tokens(request: Request) -> int:
@@ -161,14 +179,3 @@ def come_back_after(seconds: float) -> StageFailed:
         f"the generator's limit is reached for the next {math.ceil(seconds / 60)} minutes; answers so far are kept: "
         f"run the same command again after {when}"
     )
-
-
-def _give_up(letter: Letter, hindered: Hindered) -> StageFailed:
-    times = letter.failures + letter.refusals
-    hint = {
-        "no connection": "the generator cannot be reached",
-        "no completion": "the generator sent no chat completion; check generator.base_url",
-        "time-out": "the generator did not answer in time; see generator.timeout_seconds",
-    }
-    what = hint.get(hindered.reason, f"the generator gave no answer ({hindered.reason})")
-    return StageFailed(f"{what} (one request was sent {times} times); {AGAIN}")

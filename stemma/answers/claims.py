@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 _I = re.IGNORECASE
@@ -32,36 +33,102 @@ END = (
 )
 _MARKS = re.compile(r"[*`$#{}]")
 _THIN_GROUPS = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))|(?<=\d) (?=000(?!\d))")
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+" * 2, "\u200b\u2060\ufeff")
+_GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "varepsilon": "ε", "eta": "η",
+    "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "µ", "nu": "ν", "rho": "ρ", "sigma": "σ", "tau": "τ",
+    "phi": "φ", "varphi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "pi": "π", "Gamma": "Γ", "Delta": "Δ",
+    "Theta": "Θ", "Lambda": "Λ", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω", "Pi": "Π",
+}  # fmt: skip
+_SIGN_NAMES = {
+    "times": "×", "cdot": "×", "pm": "±", "le": "≤", "leq": "≤", "leqslant": "≤", "ge": "≥", "geq": "≥",
+    "geqslant": "≥", "lt": "<", "gt": ">", "ne": "≠", "neq": "≠", "approx": "≈", "infty": "∞", "to": "→",
+    "rightarrow": "→", "in": "∈", "cup": "∪", "cap": "∩", "degree": "°", "quad": " ", "qquad": " ",
+}  # fmt: skip
+_NAMED = _GREEK | _SIGN_NAMES
 _LATEX = (
-    (r"\\boxed\b|^####(?= ?[-$]?[\d.,/]+$)", "\nAnswer: "),
-    (r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"\1/\2"),
-    (r"\\[dt]?frac\s*(\d)\s*(\d)", r"\1/\2"),
     (r"(?<=\d)(?:\{,\}|\\[,;!])(?=\d{3}(?!\d))", ""),
-    (r"\\(?:times|cdot)(?![a-zA-Z])", "×"),
-    (r"\\pm(?![a-zA-Z])", "±"),
-    (r"\\(?:text\w*|math\w+|left|right|[()\[\],;!])", ""),
-    (r"\\([%$])", r"\1"),
-)  # fmt: skip
+    (r"\\(?:[,;: ]|quad|qquad)|~", " "),
+    (r"\^\s*\{?\s*\\circ(?![a-zA-Z])\s*\}?", "°"),
+    (r"\\(?:text\w*|math\w+|operatorname|mbox)\s*\{([^{}]*)\}", r"\1"),
+    (r"\\(?:text\w*|math\w+|left|right|[()\[\]!])", ""),
+    (r"\\([%$&#])", r"\1"),
+)
+_FRACTION = re.compile(r"(-?)(\d*)\s?\\[dt]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)\s*(\d))")
+_ROOT = re.compile(r"(?:\\sqrt|\bsqrt|√)\s*(?:\{([^{}]*)\}|\(([^()]*)\))|\\sqrt\s*(?=\w)")
+_BOXED = re.compile(r"(?:([-−])\s*)?\\boxed\b|^####(?= ?[-$]?[\d.,/]+$)", re.MULTILINE)
 _RAISED = re.compile("(?<=[0-9a-zA-Zµμ°)])[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _POWER_OF_TEN = re.compile(
     r"(?<=\d)\s?[x×·⋅*]\s?10\s?(?:\^|\*\*)\s?(?:\{\s?([-+]?\d{1,3})\s?\}|\(\s?([-+]?\d{1,3})\s?\)|([-+]?\d{1,3}))"
 )
+_MIXED = re.compile(r"(?<![\w./^])(\d{1,6}) (\d{1,4})/(\d{1,4})(?![\w/^]|\.\d)")
+_MAGNITUDES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_WRITTEN = (
+    (r"(?<![^\W\d_])[–‒](?=[\d.])", "-"),  # an en dash is a minus, or stands in a range
+    (r"(?<![\d)%] )(?<!\b\w )\b(?:minus|negative) (?=[\d.])", "-"),
+    (r"(?:\bdeg(?:rees?)?\s?|°\s?)(?:Celsius|celsius|C)\b|℃", "°C"),
+    (r"(?:\bdeg(?:rees?)?\s?|°\s?)(?:Fahrenheit|fahrenheit|F)\b|℉", "°F"),
+    (r"\bper cent\b", "percent"),
+    (r"(?:(?<=\d) )?\bpi\b", "π"),
+    (r"<=(?!>)", "≤"),
+    (r"(?<!=)>=", "≥"),
+    (r"!=", "≠"),
+    (r"(?<=[\w)])\*\*(?=-?\d)", "^"),
+    (r"(?<=\w)\$?_\{?(\d+)\}?\$?", r"\1"),  # H_2O
+    (r"\^\s?\{?([-+])\}?(?!\d)", r"\1"),  # Na^+
+)
 
 
 def plain(answer: str) -> str:
-    """Without Markdown and LaTeX marks, powers of ten as 3e8; a boxed or `####` result announced in words."""
+    """Without Markdown and LaTeX marks, numbers and signs written in one way: powers of ten as 3e8, mixed fractions as
+    one; a boxed or `####` result announced in words."""
     text = _THIN_GROUPS.sub("", answer)
     text = "\n".join(" ".join(line.split()) for line in text.splitlines() if not line.isspace())
     text = text.replace("−", "-")
     if "\\" in text or "####" in text:  # most texts hold neither
-        for pattern, written in _LATEX:
-            text = re.sub(pattern, written, text, flags=re.MULTILINE)
-    text = _RAISED.sub(lambda found: "^" + found[0].translate(_SUPERSCRIPTS), text)
+        text = _without_latex(_BOXED.sub(lambda found: f"\nAnswer: {found[1] or ''}", text))
+    text = _RAISED.sub(lambda found: "^" + found[0].translate(_SMALL), text).translate(_SMALL)
+    text = re.sub(r"(\d?)([¼-¾⅐-⅞])", _vulgar, text)
+    text = _ROOT.sub(lambda found: "√" + _grouped(found[1] or found[2] or ""), text)
+    for pattern, written in _WRITTEN:
+        text = re.sub(pattern, written, text)
     text = _POWER_OF_TEN.sub(lambda found: "e" + (found[1] or found[2] or found[3]), text)
+    text = re.sub(rf"(?<=\d) ({'|'.join(_MAGNITUDES)})\b(?!-)", lambda found: f"e{_MAGNITUDES[found[1]]}", text)
+    text = _MIXED.sub(_improper, text)
     text = re.sub(r"(?<=[\w)])( ?)\*\1(?=[\w(])", r"\1×\1", text)  # a product, not Markdown
+    text = re.sub(r"(?<=\d) ?× ?(?=[^\W\d_]\b|[π√])", "", text)
     text = _MARKS.sub("", text)
     return re.sub(r"\( ?(\w) ?\)", r"(\1)", text).strip(" \n\"'“”")
+
+
+def _without_latex(text: str) -> str:
+    for pattern, written in _LATEX:
+        text = re.sub(pattern, written, text, flags=re.MULTILINE)
+    text = re.sub(r"\\([a-zA-Z]+)", lambda found: _NAMED.get(found[1], found[0]), text)
+    return re.sub(" {2,}", " ", _FRACTION.sub(_fraction, text))
+
+
+def _fraction(found: re.Match[str]) -> str:
+    r"""`2\frac{1}{2}` as 2 1/2, `\frac{a+b}{c}` as (a+b)/c."""
+    sign, whole, above, below, *digits = found.groups()
+    above, below = (above, below) if above is not None else digits
+    return f"{sign}{whole}{' ' if whole else ''}{_grouped(above)}/{_grouped(below)}"
+
+
+def _grouped(part: str) -> str:
+    part = part.strip()
+    bare = not part or re.fullmatch(r"-?[\d.,]+|\w|√\w+", part)
+    return part if bare else f"({part})"
+
+
+def _vulgar(found: re.Match[str]) -> str:
+    written = unicodedata.normalize("NFKC", found[2]).replace("\u2044", "/")
+    return f"{found[1]} {written}" if found[1] else written
+
+
+def _improper(found: re.Match[str]) -> str:
+    whole, above, below = map(int, found.groups())
+    return f"{whole * below + above}/{below}" if 0 < above < below else found[0]
 
 
 def claims(text: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from stemma.answers.claims import FILLER, claims, plain, sentences
@@ -19,12 +19,36 @@ NUMBER = re.compile(
 _CURRENCY = "$€£ "
 _MARKED = re.compile(r"^A: *(.*)$", re.MULTILINE)
 """A last line as GSM8K's solutions end: it decides alone."""
-_GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(*\\!π\d]|x\b)|[^\W\d_]")
+_GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(*\\!π√±\d]|x\b)|[^\W\d_]")
 """Behind a number and its unit: it is a part of something larger, 5!, 2x, 3π, 12 + 7. A word needs a blank."""
-_OPERAND_BEFORE = re.compile(r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|[√±]\s?-?$|[\w)]-$")
-_NEAR = 60
+_OPERAND_BEFORE = re.compile(
+    r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|(?:[√±≤≥≠]|(?<![=-])[<>])\s?-?$|[\w)]-$"
+    r"|\b(?:log|ln|exp|sin|cos|tan|lim)\s?\(?\s?-?$"
+    r"|\b(?:(?:more|less|greater|fewer|larger|smaller|higher|lower) than|at (?:least|most)) ?-?$",
+    re.IGNORECASE,
+)
+"""Parts of a sum, of a function, and bounds: "x < 5" and "at least 5" are no 5."""
+_NEAR, _BEFORE = 60, 20
 """Characters around a number that are looked at, so that time does not grow with the square of the reply."""
-_OPERAND_BEHIND = re.compile(r"\s?[-+×*/÷·]\s?[\w(]|\^|!|\\|\s?[π√]")
+_OPERAND_BEHIND = re.compile(r"\s?[-+×*/÷·±]\s?[\w(]|\^|!|\\|\s?[π√]")
+
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+NUMBER_WORDS = {
+    **{word: number for number, word in enumerate(f"{_ONES} eighteen nineteen".split())},
+    **{word: 10 * number for number, word in enumerate(_TENS.split(), start=2)},
+    "a": 0,
+    "hundred": 100,
+}
+_ONE_WORD = "|".join(word for word in NUMBER_WORDS if word not in ("a", "hundred"))
+_WORDS = re.compile(
+    rf"(?:(?:{_ONE_WORD})(?:[ -](?:{_ONE_WORD}|hundred)){{0,3}}|(?:a )?hundred)(?![\w-])", re.IGNORECASE
+)
+_END_OF_WORDS = re.compile(
+    r"(?: (?!of\b|or\b|and\b|to\b|times\b|hal|third|quarter|fourth|fifth)[a-zA-Z°%/²³^]{1,12})?\W*$"
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +69,7 @@ def value(text: str) -> Fraction | None:
 
 def quantity(gold: str) -> Quantity | None:
     """The quantity that a gold answer is: a number, a number and a unit, or a number and one or two nouns."""
-    written = _number(plain(gold))
+    written = _in_digits(_number(plain(gold)))
     number = NUMBER.match(written)
     if not number:
         return None
@@ -67,7 +91,9 @@ def compare(said: Quantity, gold: Quantity) -> bool | None:
     if PERCENT in (said.unit, gold.unit) and _scaled(said) == _scaled(gold):
         return True
     if said.value != gold.value:
-        return None if _rounds_to(said, gold) or _rounds_to(gold, said) else False
+        pairs = [(said, gold), (_unscaled(said), _unscaled(gold))]
+        rounded = any(_rounds_to(one, other) or _rounds_to(other, one) for one, other in pairs)
+        return None if rounded else False
     if gold.unit is None:
         noun = tokens(gold.rest)
         return True if not noun or tokens(said.rest)[: len(noun)] == noun else None
@@ -88,7 +114,7 @@ def stated(text: str) -> tuple[list[Quantity], list[Quantity]]:
 
 def _leading(claim: str) -> Iterator[Quantity]:
     """The numbers a claim gives as its result: "18 dollars" 18, "2 or 3" both, "12 + 7 = …" none yet."""
-    body = FILLER.sub("", claim, count=1).lstrip(_CURRENCY)
+    body = _in_digits(FILLER.sub("", claim, count=1).lstrip(_CURRENCY))
     number = NUMBER.match(body)
     if not number:
         return
@@ -107,12 +133,12 @@ def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
 
     Parts of a sum or product are none: "12 + 7 is 19" states 19, and "5 - 3" nothing.
     """
-    closing = "".join(sentences(text)[-1:]).split("=")[-1]
+    closing = _in_digits(re.split(r"=\s?>?", "".join(sentences(text)[-1:]))[-1].strip())
     said, denied = list[Quantity](), list[Quantity]()
     for number in NUMBER.finditer(closing):
         found = _read(closing, number)
         behind = closing[unit_at(closing, number.end())[1] :] if found.unit else closing[number.end() :]
-        if _OPERAND_BEFORE.search(closing[max(0, number.start() - _NEAR) : number.start()]) or _OPERAND_BEHIND.match(
+        if _OPERAND_BEFORE.search(closing[max(0, number.start() - _BEFORE) : number.start()]) or _OPERAND_BEHIND.match(
             behind
         ):
             continue
@@ -120,6 +146,17 @@ def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
             return [], denied
         (denied if negation_before(closing[: number.start()]) == "near" else said).append(found)
     return said, denied
+
+
+def _in_digits(text: str) -> str:
+    """A text that begins with a number in words, and holds no more than its unit or a noun: "five", "Forty-two km."."""
+    found = _WORDS.match(text)
+    if not found or not _END_OF_WORDS.match(text, found.end()):
+        return text
+    total = 0
+    for word in re.split(r"[ -]", found[0].lower()):
+        total = (total or 1) * 100 if word == "hundred" else total + NUMBER_WORDS[word]
+    return f"{total}{text[found.end() :]}"
 
 
 def _read(text: str, number: re.Match[str]) -> Quantity:
@@ -140,6 +177,13 @@ def _exact(number: str) -> Fraction:
 
 def _scaled(one: Quantity) -> Fraction:
     return one.value / 100 if one.unit == PERCENT else one.value
+
+
+def _unscaled(one: Quantity) -> Quantity:
+    """33.3 % as 0.333."""
+    if one.unit != PERCENT:
+        return one
+    return replace(one, value=_scaled(one), places=None if one.places is None else one.places + 2)
 
 
 def _rounds_to(exact: Quantity, rounded: Quantity) -> bool:

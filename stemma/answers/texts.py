@@ -22,7 +22,13 @@ _DENIAL = re.compile(
 _LETTER_ALONE = re.compile(r"[\W_]*(?:(?:is|option)\b\W*)*[A-Ja-j]\W*")
 """An option's letter, which says nothing of its text."""
 _CLAUSE = re.compile(r"[,;:—–]|\bbut\b", re.IGNORECASE)
+_LISTED = re.compile(r"[(\[].*[,;].*[)\]]|\w+\([^()]*\)")
+"""A pair, a list or a call: "(1, 2)" and "print(x)", where brackets tell where it ends."""
 _ARTICLES = ("the", "a", "an")
+_GROUP = re.compile(r",\d{3}(?!\d)")
+"""A thousands comma: "1,200", but not "1,2"."""
+_PLURAL = 4
+"""Letters of a word that may have a plural's s."""
 _SIGNS, _BINDING, _BRACKETS = "/^%·°√*", set("/^×+-!%·√÷±"), "()[]"
 _CLAUSE_REACH = 400
 _NEAR = 3
@@ -40,7 +46,7 @@ class Token(NamedTuple):
 def judge_text(text: str, gold: str) -> bool | None:
     """Whether a reply's final statement (plain text) is the short gold answer; None: it says both, or hedges."""
     written = plain(gold)
-    brackets = bool(re.search(r"[(\[]", written) and re.search(r"[-+*/^=]", written))
+    brackets = bool(re.search(r"[-+*/^=]", written) or _LISTED.fullmatch(written))
     wanted = [token.text for token in placed(written, brackets)]
     if not wanted:
         return True if written == text else None
@@ -77,7 +83,9 @@ def placed(text: str, brackets: bool = False) -> list[Token]:
     found, joined = list[Token](), False
     for at, char in enumerate(text):
         before, behind = text[at - 1 : at] if at else "", text[at + 1 : at + 2]
-        decimal = char in ".," and before.isdigit() and behind.isdigit()
+        decimal = before.isdigit() and (
+            (char == "." and behind.isdigit()) or (char == "," and bool(_GROUP.match(text, at)))
+        )
         if _is_letter(char) or (decimal and joined):
             last = found.pop() if joined else Token("", at, at)
             found.append(Token(last.text + (char if char != "," else ""), last.begin, at + 1))
@@ -107,7 +115,7 @@ def _is_sign(text: str, at: int) -> bool:
     char, before, behind = text[at], text[max(0, at - 8) : at], text[at + 1 : at + 9]  # the nearest decide
     if char == "-":
         between = re.search(r"(?:\d|\b\w) ?$", before) and re.match(r" ?\w\b", behind)
-        return bool(between or re.match(r"\.?\d", behind))
+        return bool(between or re.match(r"\.?\d|[^\W\d_](?!\w)|[√π]", behind))
     if char in "!'′":
         return bool(re.search(r"(?:\d|\)|\b[^\W\d_])['′]*$", before))
     return char in _SIGNS or unicodedata.category(char) == "Sm"
@@ -139,7 +147,16 @@ def _places(text: str, wanted: Sequence[str], brackets: bool) -> Iterator[tuple[
         end = found[at + size - 1].end
         symbol = sum(map(len, wanted)) <= _SYMBOL and not re.match(END, text[end:])
         if match != "different" and not around & _BINDING and not symbol:
-            yield match, found[at].begin
+            begin = found[at].begin
+            if not text[max(0, begin - 1) : begin].isalnum():  # 2√2
+                yield "unclear" if _is_compound(text, begin, end) else match, begin
+
+
+def _is_compound(text: str, begin: int, end: int) -> bool:
+    """Whether a hyphen makes the words a part of another one: newton-metre, acid-base."""
+    before = text[max(0, begin - 4) : begin]
+    inside = re.search(r"[^\W\d_]{2}-$", before) and before.casefold() != "non-"  # that denies it
+    return bool(inside or re.match(r"-[^\W\d_]{2}", text[end : end + 3]))
 
 
 def _same(said: Sequence[str], wanted: Sequence[str]) -> Match:
@@ -153,7 +170,10 @@ def _same_word(one: str, other: str) -> Match:
     """Case means nothing between newton, Newton and NEWTON; between Co and CO it does, and m or M nobody can tell."""
     if one == other:
         return "same"
-    if one.casefold() != other.casefold():
+    short, long = sorted((one.casefold(), other.casefold()), key=len)
+    if len(short) >= _PLURAL and long == f"{short}s" and short[-1] != "s" and short.isalpha():
+        return "same"
+    if short != long:
         return "different"
     shapes = {_shape(one), _shape(other)}
     if len(one) > 1 and "mixed" not in shapes and (len(one) > _SYMBOL or "upper" not in shapes):

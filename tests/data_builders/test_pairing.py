@@ -167,6 +167,28 @@ def test_a_judge_that_never_reads_is_stopped_before_all_is_paid_for(
     assert asked < 400, "two hundred answers and two hundred rankings would have been all"
 
 
+def test_a_judge_that_writes_no_ranking_is_stopped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {f"What is {n} + 0?": iter((f"{n}", f"It is {n}.")) for n in range(100)}
+    tasks = [
+        replace(TASK, prompt=asked, question=asked, chat=(Message("user", asked),), is_right=lambda _: True)
+        for asked in answers
+    ]
+
+    def answer(body: Json) -> str:
+        return "1" if tagged(body, "answer_a") is not None else next(answers[body["messages"][-1]["content"]])
+
+    told = r"of no use for prompts for a ranking: of 30 replies none can be used \(30 x reply is no valid JSON\)"
+    with answering(answer, tmp_path, monkeypatch) as (generate, server):
+        with pytest.raises(StageFailed, match=told):
+            generate(pair_jobs(tasks, 42, "drop"))
+        asked = server.record.billed.total()
+        with pytest.raises(StageFailed, match="of no use for prompts for a ranking"):
+            generate(pair_jobs(tasks, 42, "drop"))
+        again = server.record.billed.total() - asked
+    assert asked < 400, "two hundred answers and two hundred rankings would have been all"
+    assert again < 100, "what the ledger holds is evidence too, so that few are paid for again"
+
+
 def test_the_right_answer_may_beat_an_unclear_one(make: Callable[..., Draft | Drop]) -> None:
     made = make(Chat((UNCLEAR, RIGHT), prefer(RIGHT)))
     assert isinstance(made, Draft)

@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from data_builders.drafts import Ask, Message
-from data_builders.generator.desk import check
+from data_builders.generator.desk import ReplyWatch, check
 from data_builders.generator.ledger import peek_ledger
-from stemma.errors import UserError
+from stemma.errors import StageFailed, UserError
 from tests.data_builders.generator import loopback
 from tests.data_builders.generator.generations import KEY, PRICES, ask, replies_to, settings
 
@@ -151,3 +151,16 @@ def test_settings_that_cannot_work_are_all_named() -> None:
         "no limit for the length of a reply, so max_cost_usd cannot be kept",
     ]
     check(settings("http://x", parameters={"seed": None, "max_tokens": None}))
+
+
+def test_replies_that_are_of_no_use_end_the_build_and_one_good_reply_ends_the_watch() -> None:
+    watch, one = ReplyWatch(), ask("?", 7)
+    for _ in range(29):
+        watch.see(one, "reply refused", fresh=True)
+    watch.see(one, "reply empty", fresh=False)
+    with pytest.raises(
+        StageFailed, match=r"its prompts: of 31 replies none can be used \(29 x reply refused, 2 x reply"
+    ):
+        watch.see(one, "reply empty", fresh=True)
+    watch.see(one, None, fresh=False)
+    watch.see(one, "reply refused", fresh=True)

@@ -38,10 +38,31 @@ def test_a_completion_is_read() -> None:
 def test_tokens_that_the_server_does_not_count_are_estimated() -> None:
     # Four characters a token, and four tokens a message; "19" is one token.
     assert read_completion(body(usage=None, model=None), REQUEST) == Answer("19", None, "stop", "asked", Usage(6, 0, 1))
-    usage = {"prompt_tokens": 21, "completion_tokens": 2, "prompt_tokens_details": None}
-    found = read_completion(body(usage=usage), REQUEST)
+
+
+def test_a_text_in_parts_is_one_text() -> None:
+    parts = [{"type": "text", "text": "1"}, {"type": "reasoning"}, {"type": "text", "text": "9"}]
+    found = read_completion(with_choice(content=parts), REQUEST)
     assert found is not None
-    assert found.usage == Usage(21, 0, 2)
+    assert (found.text, found.problem()) == ("19", None)
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ({"prompt_tokens": 21, "completion_tokens": 2, "prompt_tokens_details": None}, Usage(21, 0, 2)),
+        ({"prompt_tokens": 21, "completion_tokens": None}, Usage(21, 0, 1)),
+        ({"prompt_tokens": 21}, Usage(21, 0, 1)),
+        ({"prompt_tokens": 21, "completion_tokens": 0}, Usage(21, 0, 0)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, Usage(6, 0, 1)),
+        ({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 9}}, Usage(5, 5, 2)),
+        ({}, Usage(6, 0, 1)),
+    ],
+)
+def test_a_paid_reply_is_not_lost_for_a_bill_that_says_half(told: Any, usage: Usage) -> None:
+    found = read_completion(body(usage=told), REQUEST)
+    assert found is not None
+    assert found.usage == usage
 
 
 @pytest.mark.parametrize(
@@ -98,6 +119,20 @@ def test_a_requests_size_is_known_before_it_is_sent() -> None:
         "Unfortunately, I'm not able to answer that.",
         "As an AI language model, I cannot solve this.",
         "My apologies, but I must decline to answer.",
+        "**I apologise for the inconvenience, but I am unable to complete this.**",
+        "As a language model, I'm not able to judge.",
+        "I'm just an AI, I can't answer that.",
+        "Hello! I'm sorry, but I can't help with that.",
+        "Thank you for your question, but I cannot help with this request.",
+        "It seems I can't assist with that.",
+        "I'm sorry, that is not something I can assist with.",
+        "I'd prefer not to answer.",
+        "I'm not going to help with that.",
+        "I do not have the ability to answer this question.",
+        "This request violates our usage policies.",
+        "I'm sorry, but the question is missing. Could you provide it?",
+        "Es tut mir leid, aber ich kann Ihnen dabei nicht helfen.",
+        "Lo siento, pero no puedo ayudar con eso.",
     ],
 )
 def test_a_refusal_in_prose_is_one(text: str) -> None:
@@ -116,6 +151,13 @@ def test_a_refusal_in_prose_is_one(text: str) -> None:
         "I will not only answer but also explain: 19.",
         "19",
         "Unfortunately the reaction cannot provide enough energy.",
+        "As an AI winter approached, funding was cut, and expert systems were not able to scale.",
+        "I'm sorry to say that option B is wrong: the gas expands.",
+        "Sorry, but the answer is B: the gas expands.",
+        "I am not able to be zero, since V > 0.",
+        "No. I cannot be larger than 3 A.",
+        "I'm not going to use the formula. Counting gives 12.",
+        "I won't repeat the definition. The answer is newton.",
     ],
 )
 def test_an_answer_that_sounds_like_one_is_not(text: str) -> None:

@@ -75,3 +75,12 @@ def test_what_the_ledger_holds_is_free(tmp_path: Path, monkeypatch: pytest.Monke
     assert results[0] == Draft("known", "known", {"texts": ["19"]})
     totals = counted.totals()
     assert (totals["requests"], totals["from_ledger"], totals["cost_usd_at_most"]) == (1, 1, None)
+
+
+def test_where_nothing_limits_a_reply_there_is_no_bound(tmp_path: Path) -> None:
+    given = settings("http://nowhere", prices=PRICES, parameters={"max_tokens": None})
+    counted = forecast(given, tmp_path / "ledger.sqlite", 42)
+    counted([job("q")])
+    totals = counted.totals()
+    unknown = ("output_tokens_at_most", "cost_usd_about", "cost_usd_at_most")
+    assert [totals[name] for name in unknown] == [None, None, None]

@@ -196,6 +196,18 @@ def test_what_may_have_been_billed_for_nothing_is_shown(tmp_path: Path) -> None:
     assert totals["lost_usd_at_most"] > 100 * 10 / 1e6, "all 100 tokens of a reply may have been written"
 
 
+def test_a_server_whose_replies_cannot_be_read_is_not_sent_everything(tmp_path: Path) -> None:
+    """Four at once and six attempts each: 200 jobs would have sent, and paid for, a few hundred requests."""
+    with (
+        loopback.serve(lambda _: (200, {}, b"not JSON")) as (base_url, requests),
+        pytest.raises(
+            StageFailed, match=r"no chat completion.*; check .* \d\d of the requests sent may be billed: at most"
+        ),
+    ):
+        generate(settings(base_url, prices=PRICES), tmp_path, map(job, range(200)))
+    assert len(requests) <= 2 * sending.LOST_AT_FIRST
+
+
 def test_earlier_jobs_go_first(tmp_path: Path) -> None:
     with loopback.serve(lambda _: loopback.completion("19")) as (base_url, requests):
         generate(settings(base_url, concurrency=1), tmp_path, [job(n, rounds=2) for n in range(3)])
