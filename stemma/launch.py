@@ -1,4 +1,7 @@
-"""Starts Axolotl as a child process and believes only its completion marker: Axolotl exits 0 on Ctrl-C and on NaN."""
+"""Starts Axolotl as a child process and believes its completion marker only, and that only with exit code 0.
+
+Axolotl exits with 0 on Ctrl-C and on NaN, too.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,9 @@ def train(config: dict[str, Any], file: Path, cluster: Cluster, say: Callable[[s
             say(line)
         with _invitation(file, config, cluster):
             code = _run(command, environment(config, file.parent, cluster), file.parent / "axolotl.log", say)
+        if code:
+            # Its other ranks, or what came behind the marker, failed: neither now nor by the next run to be believed.
+            (output / COMPLETED).unlink(missing_ok=True)
         marker = completed(output, binding)
         if marker is None:
             raise StageFailed(why(output, file.parent / "axolotl.log", code))

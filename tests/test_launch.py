@@ -16,7 +16,7 @@ from stemma import ROOT, launch
 from stemma.checkpoints import SEAL, binding_of
 from stemma.child import end_survivors
 from stemma.cluster import Cluster
-from stemma.errors import UserError
+from stemma.errors import StageFailed, UserError
 from stemma.jsonl import write_json
 from tests.test_checkpoints import BINDING, make_checkpoint
 
@@ -66,6 +66,23 @@ def test_another_trainings_marker_is_not_believed(tmp_path: Path) -> None:
     assert launch.completed(tmp_path / "training", binding_of(config)) is None
     assert launch.prepare(config, binding_of(config), 1) == []
     assert not (tmp_path / "training" / "completed.json").exists()
+
+
+def launched(folder: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> dict[str, Any]:
+    """A training whose process leaves its marker and ends with this exit code."""
+    config = config_in(folder)
+    write = f"write_json(Path({config['output_dir']!r}) / 'completed.json', {{'binding': {binding_of(config)!r}}})"
+    lines = ("from pathlib import Path", "from stemma.jsonl import write_json", write, "print('the last line')")
+    child = [sys.executable, "-c", "; ".join((*lines, f"raise SystemExit({code})"))]
+    monkeypatch.setattr(launch, "_command", lambda *_: child)
+    return launch.train(config, folder / "axolotl.yml", Cluster(), print)
+
+
+def test_a_marker_counts_with_exit_code_0_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StageFailed, match=r"exit code 1\) without completing; the end of .*\nthe last line"):
+        launched(tmp_path, monkeypatch, code=1)
+    assert launch.completed(tmp_path / "training", binding_of(config_in(tmp_path))) is None, "nor by the next run"
+    assert launched(tmp_path, monkeypatch, code=0) == {"binding": binding_of(config_in(tmp_path))}
 
 
 def test_several_processes_need_deepspeed(tmp_path: Path) -> None:

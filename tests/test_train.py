@@ -140,6 +140,21 @@ def test_a_loss_that_is_not_finite_stops_the_stage(write_recipe: Write, run: Run
     assert run.read_manifest("sft") is None
 
 
+@pytest.mark.slow
+def test_a_step_that_deepspeed_leaves_out_stops_the_stage(write_recipe: Write, run: Run) -> None:
+    """Its gradient is not finite, its loss is: left alone, 4 of 4 steps, exit code 0, and no weight moved behind it."""
+    recipe = recipe_with(
+        write_recipe,
+        ("learning_rate: 2e-4", "learning_rate: 1e18"),
+        ("bf16: false", "bf16: true"),
+        ("deepspeed/zero1.json", "deepspeed/zero0.json"),
+    )
+    told = r"training stopped: DeepSpeed has left out 1 of (\d) optimizer steps, silently: the gradient of step \1 "
+    with pytest.raises(StageFailed, match=told):
+        stages.execute(recipe, run, "sft", print)
+    assert run.read_manifest("sft") is None
+
+
 def test_no_rows_to_train_on(write_recipe: Write, run: Run) -> None:
     write_jsonl(run.folder("data") / "sft/train.jsonl", [])
     put_manifest(run, "data", ["sft/train.jsonl", "sft/validation.jsonl"])

@@ -1,4 +1,4 @@
-"""Makes DeepSpeed train on CPU ranks, over gloo: three things in which it or accelerate expect an accelerator.
+"""Makes DeepSpeed train on CPU ranks, over gloo: things in which it, Axolotl or accelerate expect an accelerator.
 
 And refuses what trains on several of them without it.
 """
@@ -21,6 +21,12 @@ def refuse_ranks_apart(cfg: dict[str, Any]) -> None:
         raise RuntimeError(f"{ranks()} CPU ranks without `deepspeed`: each would train a model of its own")
     if ranks() > 1 and os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
         raise RuntimeError("ACCELERATE_USE_CPU switches DeepSpeed off, silently: unset it")
+
+
+def look_for_no_gpus() -> None:
+    """A CUDA build of torch without a driver, which is what PyPI gives a laptop, raises where Axolotl asks, for two
+    ranks, whether their GPUs reach each other ("Found no NVIDIA driver")."""
+    import_module("axolotl.utils.environment").check_cuda_p2p_support = lambda: True  # type: ignore[attr-defined]
 
 
 def let_deepspeed_run_on_cpu(cfg: dict[str, Any]) -> None:

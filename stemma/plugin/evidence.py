@@ -10,7 +10,7 @@ import gc
 import resource
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors.torch import save_file
@@ -37,8 +37,13 @@ class Record(TrainerCallback):
     parameters = 0
     dtype = ""
     describe: Callable[[], dict[str, str]] = dict
+    skipped: Callable[[], int] = int
+    """How many optimizer steps the engine left out."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if rank() == 0:
+            for path in weights(Path(args.output_dir)):
+                path.unlink()  # of an attempt before: should saving fail, they must not pass for this training's
         counts = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in kwargs["model"].parameters()]
         self.trainable = sum(count for count, trained in counts if trained)
         self.parameters = sum(count for count, _ in counts)
@@ -53,24 +58,40 @@ class Record(TrainerCallback):
         rules = [callback for callback in self.callbacks if isinstance(callback, EarlyStoppingCallback)]
         self.stopped_early = any(rule.early_stopping_patience_counter >= rule.early_stopping_patience for rule in rules)
 
-    def conclude(self, output: Path) -> None:
-        """The completion marker, or why there is none."""
-        if reason := self._shortfall(not_finite(output)):
-            write_json(output / FAILURE, {"step": self.state.global_step, "reason": reason})
+    def conclude(self, output: Path, adapter: bool) -> None:
+        """The completion marker, or why there is none. `adapter`: what was to be saved is one, not a whole model."""
+        expected = "adapter_model" if adapter else "model"
+        if self.state is None:
+            write_json(output / FAILURE, {"step": 0, "reason": "it did not come to the end of its steps"})
+        elif not any(path.name.startswith(expected) for path in weights(output)):
+            self._fail(output, f"it saved no {expected}.safetensors")
+        elif reason := self._shortfall(not_finite(output)):
+            self._fail(output, reason)
         else:
             self._mark_completed(output)
+
+    def _fail(self, output: Path, reason: str) -> None:
+        write_json(output / FAILURE, {"step": self.state.global_step, "reason": reason})
 
     def _shortfall(self, broken: list[str]) -> str | None:
         if broken:
             return f"it left {len(broken)} tensors with NaN or infinity, the first: {broken[0]}"
         if self.state.global_step < self.state.max_steps and not self.stopped_early:
             return f"it ended at step {self.state.global_step} of {self.state.max_steps}"
+        if self.skipped() and self._taken() == 0:
+            return f"none of its {self.state.global_step} steps was taken: no gradient was finite"
         return None
+
+    def _taken(self) -> int:
+        """Steps that moved the weights: the trainer counts those, too, that the engine left out."""
+        taken: int = self.state.global_step - self.skipped()
+        return taken
 
     def _mark_completed(self, output: Path) -> None:
         completed = {
             "binding": self.binding,
-            "steps": self.state.global_step,
+            "steps": self._taken(),
+            "skipped_steps": self.skipped(),
             "planned_steps": self.state.max_steps,
             "trainable_parameters": self.trainable,
             "parameters": self.parameters,
@@ -96,12 +117,16 @@ def stop_at_non_finite_loss(trainer: Any, output: Path) -> None:
         loss = train(*args, **kwargs)
         if not torch.isfinite(loss).all():
             step = trainer.state.global_step + 1
-            reason = f"the loss of step {step} is {float(loss.mean())}"
-            write_json(output / FAILURE, {"step": step, "reason": reason})
-            raise FloatingPointError(reason)
+            stop(output, step, f"the loss of step {step} is {float(loss.mean())}")
         return loss
 
     trainer.training_step = training_step
+
+
+def stop(output: Path, step: int, reason: str) -> NoReturn:
+    """End this training, and leave word why."""
+    write_json(output / FAILURE, {"step": step, "reason": reason})
+    raise FloatingPointError(reason)
 
 
 def record_first_step(trainer: Any, output: Path) -> None:
@@ -121,6 +146,11 @@ def record_first_step(trainer: Any, output: Path) -> None:
         return result
 
     trainer.compute_loss = compute_loss
+
+
+def weights(output: Path) -> list[Path]:
+    """The saved weights: an adapter's file, a model's, or its parts."""
+    return sorted(path for path in output.glob("*.safetensors") if not path.name.startswith("first_step"))
 
 
 def not_finite(output: Path) -> list[str]:

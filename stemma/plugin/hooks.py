@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,18 @@ from transformers import set_seed
 from stemma.child import die_with_stemma
 from stemma.dpo_section import DpoTrainer as Options
 from stemma.plugin.buffers import keep_float32_buffers
-from stemma.plugin.cpu import let_bfloat16_train_on_cpu, let_deepspeed_run_on_cpu, refuse_ranks_apart
+from stemma.plugin.cpu import (
+    let_bfloat16_train_on_cpu,
+    let_deepspeed_run_on_cpu,
+    look_for_no_gpus,
+    refuse_ranks_apart,
+)
 from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
 from stemma.plugin.on_ray import count_all_workers, take_gloo
 from stemma.plugin.ranks import rank
 from stemma.plugin.sealing import given, guard_checkpoints
 from stemma.plugin.step_mean import average_over_the_step
+from stemma.plugin.steps import StepsTaken
 
 
 class StemmaPlugin(BasePlugin):
@@ -46,6 +53,7 @@ class StemmaPlugin(BasePlugin):
             if cfg.get("use_ray"):
                 take_gloo()
             refuse_ranks_apart(cfg)
+            look_for_no_gpus()
             let_deepspeed_run_on_cpu(cfg)
             let_bfloat16_train_on_cpu(cfg)
 
@@ -74,6 +82,9 @@ class StemmaPlugin(BasePlugin):
         trainer.add_callback(self.record)
         self.record.describe = getattr(trainer, "describe", dict)
         self.record.callbacks = trainer.callback_handler.callbacks
+        steps = StepsTaken(trainer, output)
+        trainer.add_callback(steps)
+        self.record.skipped = steps.count
         self.record.binding = guard_checkpoints(trainer, output, self.given)
         if cfg.stemma_loss_average == "step":
             average_over_the_step(trainer)
@@ -81,5 +92,6 @@ class StemmaPlugin(BasePlugin):
         record_first_step(trainer, output)
 
     def post_train_unload(self, cfg: Any) -> None:
-        if rank() == 0:
-            self.record.conclude(Path(cfg.output_dir))
+        # Axolotl 0.21 comes here by a `finally`, after a failure too, which must be neither passed over nor covered.
+        if rank() == 0 and sys.exc_info()[0] is None:
+            self.record.conclude(Path(cfg.output_dir), adapter=bool(cfg.adapter))
