@@ -208,6 +208,7 @@ WRITTEN = [
     ("30^\\circ", "30°", "right"),
     ("newtons", "newton", "right"),
     ("Force is measured in newtons.", "newton", "right"),
+    ("It is called HTTP.", "HTTPS", "wrong"),
     ("It is the newton-metre.", "newton", "undecided"),
     ("H₂O", "H2O", "right"),
     ("$\\mathrm{H_2O}$", "H2O", "right"),

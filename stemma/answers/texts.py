@@ -171,8 +171,8 @@ def _same_word(one: str, other: str) -> Match:
     if one == other:
         return "same"
     short, long = sorted((one.casefold(), other.casefold()), key=len)
-    if len(short) >= _PLURAL and long == f"{short}s" and short[-1] != "s" and short.isalpha():
-        return "same"
+    if len(short) >= _PLURAL and long == f"{short}s" and short[-1] != "s" and (one[1:] + other[1:]).islower():
+        return "same"  # but HTTP is not HTTPS
     if short != long:
         return "different"
     shapes = {_shape(one), _shape(other)}
