@@ -18,7 +18,7 @@ UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_ODD = re.compile(r"[&<\\$*`]|-\r?\n|[<>!]=|\{,\}")
+_ODD = re.compile(r"[&<\\$*`]|-\r?\n|[<>!]=|\{,\}|(?<![\w.)\]])\.\d")
 """In ASCII: what may stand for something else."""
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
@@ -27,7 +27,9 @@ _INLINE = r"b|i|em|strong|u|sub|sup|span|font|small|code|a|label|m(?:ath|row|i|n
 _ATTRIBUTES = r"(?:\s+[\w:-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>]+))?)*\s*"
 _PAIR = re.compile(rf"<({_BLOCKS}|{_INLINE}){_ATTRIBUTES}>((?:[^<]|<(?!/?\1\b))*?)</\1\s*>", re.IGNORECASE)
 # A tag that is talked about stands alone between blanks or quotes: "What does <br> do?"
-_BREAK = re.compile(r"(?:(?<=[\w.?!:;,)])|^\s*)<(?:br|p|hr)\s*/?>|<(?:br|p|hr)\s*/?>(?=\s*$)", re.IGNORECASE | re.MULTILINE)
+_BREAK = re.compile(
+    r"(?:(?<=[\w.?!:;,)])|^\s*)<(?:br|p|hr)\s*/?>|<(?:br|p|hr)\s*/?>(?=\s*$)", re.IGNORECASE | re.MULTILINE
+)
 _NESTED = 20
 """Tags within tags that are followed."""
 _IS_BLOCK = re.compile(_BLOCKS, re.IGNORECASE)
@@ -35,28 +37,28 @@ _IS_BLOCK = re.compile(_BLOCKS, re.IGNORECASE)
 _HYPHENATED = re.compile("(?<=[^\\W\\d_]{2})[-\u2010\u00ad]\r?\n[ \t]*(?=[a-z])")
 _GROUPED = re.compile(r"(?<=\d)(?:[\u00a0\u2009\u202f]|\\[,;!]|\{,\})(?=\d{3}(?!\d))")
 
+_HALF = re.compile(r"(?<![\w.)\]])\.(?=\d)")
+
 _STRESSED = re.compile(r"(?<![\w*)])(\*\*|\*)(?=[^\W_])([^*\n]+?)(?<=[\w.?!:)])\1(?![\w*(])")
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=\S)([^$\n]*?[^\s$\\])\$(?![\d\w$])", re.DOTALL)
 _END = r"(?![a-zA-Z])"
 _DRESSED = re.compile(r"\\(?:text\w*|math[a-z]+|operatorname\*?|mbox|boldsymbol)\s*\{([^{}]*)\}")
 _DRESS = re.compile(
-    rf"(?<!\\)\\(?:[()\[\],;:! ]|(?:left|right|[bB]ig+[lr]?|displaystyle|textstyle|limits|q?quad|text\w*|math[a-z]+){_END})"
+    r"(?<!\\)\\(?:[()\[\],;:! ]"
+    rf"|(?:left|right|[bB]ig+[lr]?|displaystyle|textstyle|limits|q?quad|text\w*|math[a-z]+){_END})"
 )
 _FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{\s*(\w+)\s*\}|(\d))\s*(?:\{\s*(\w+)\s*\}|(\d))")
 _RAISED_SIGN = re.compile(rf"\^\s*(?:\{{\s*(\\circ|\\prime)\s*\}}|(\\circ|\\prime){_END})")
 _BRACED = re.compile(r"(?<=[\^_])\{\s*([-+−]?(?:\w+|\d+\.\d+)|\d*[-+−])\s*\}")
 _COMMAND = re.compile(r"\\([a-zA-Z]+|[%&#_{}])")
-_SYMBOLS = dict(
-    pair.split("=", 1)
-    for pair in (
-        "times=× cdot=· div=÷ pm=± le=≤ leq=≤ ge=≥ geq=≥ ne=≠ neq=≠ approx=≈ infty=∞ to=→ rightarrow=→ leftarrow=← "
-        "Rightarrow=⇒ leftrightarrow=↔ Leftrightarrow=⇔ iff=⇔ implies=⇒ in=∈ notin=∉ cup=∪ cap=∩ subset=⊂ subseteq=⊆ "
-        "forall=∀ exists=∃ sum=∑ prod=∏ int=∫ partial=∂ nabla=∇ sqrt=√ circ=∘ degree=° ldots=... cdots=... dots=... "
-        "land=∧ lor=∨ neg=¬ lnot=¬ wedge=∧ vee=∨ oplus=⊕ emptyset=∅ equiv=≡ sim=∼ propto=∝ angle=∠ perp=⊥ "
-        "lfloor=⌊ rfloor=⌋ lceil=⌈ rceil=⌉ langle=⟨ rangle=⟩ mid=| vert=| setminus=∖ prime=′ % & # _ { }"
-    ).split()
-    for pair in ([pair] if "=" in pair else [f"{pair}={pair}"])
-)
+_NAMED = """
+times=× cdot=· div=÷ pm=± le=≤ leq=≤ ge=≥ geq=≥ ne=≠ neq=≠ approx=≈ infty=∞ to=→ rightarrow=→ leftarrow=←
+Rightarrow=⇒ leftrightarrow=↔ Leftrightarrow=⇔ iff=⇔ implies=⇒ in=∈ notin=∉ cup=∪ cap=∩ subset=⊂ subseteq=⊆
+forall=∀ exists=∃ sum=∑ prod=∏ int=∫ partial=∂ nabla=∇ sqrt=√ circ=∘ degree=° ldots=... cdots=... dots=...
+land=∧ lor=∨ neg=¬ lnot=¬ wedge=∧ vee=∨ oplus=⊕ emptyset=∅ equiv=≡ sim=∼ propto=∝ angle=∠ perp=⊥
+lfloor=⌊ rfloor=⌋ lceil=⌈ rceil=⌉ langle=⟨ rangle=⟩ mid=| vert=| setminus=∖ prime=′
+"""
+_SYMBOLS = dict(one.split("=") for one in _NAMED.split()) | {sign: sign for sign in "%&#_{}"}
 _ASCII_SIGNS = (("!=", "≠"), ("<=", "≤"), (">=", "≥"))
 
 _RAISED = re.compile("[\u00b2\u00b3\u00b9\u2070\u2071\u2074-\u207f]+")
@@ -80,6 +82,7 @@ def as_read(text: str) -> str:
         text = _without_tex(text)
     for written, sign in _ASCII_SIGNS:
         text = text.replace(written, sign)
+    text = _HALF.sub("0.", text)
     return text if text.isascii() else _plain_characters(text)
 
 
@@ -131,5 +134,3 @@ def _plain_characters(text: str) -> str:
     if any("\u0400" <= char <= "\u0530" for char in text):
         text = _MIXED.sub(lambda word: word[0].translate(_LOOKALIKES), text)
     return text
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 from data_builders.signs import QUOTE
 from data_builders.split import FRAME
@@ -18,8 +19,8 @@ Words = Sequence[str]
 LONGEST = 30
 """Words of a stem, at most: of a longer one the other rules find every part."""
 SHORTEST, TELLING = 4, 2
-"""Words of a stem within a text, at least, and how many of them must be no words of grammar and exam papers. A text that
-asks nothing else may be shorter."""
+"""Words of a stem within a text, at least, and how many of them must be no words of grammar and exam papers. A text
+that asks nothing else may be shorter."""
 
 _BORDER = re.compile(r"(?<=[.?!:;)\]])[\s\"'”’*_]+|\s*\n\s*|[\"“”]")
 _IDLE = frozenset({QUOTE, "#", "@", "\\", "&"})
@@ -42,7 +43,7 @@ class WholeStems:
         if not self._stems:
             return []
         ends = [0, *(border.end() for border in _BORDER.finditer(text)), len(text)]
-        pieces = [(begin, end) for begin, end in zip(ends, ends[1:], strict=False)]
+        pieces = list(pairwise(ends))
         worded = [(begin, end, words) for begin, end in pieces if (words := self._words_of(text[begin:end]))]
         found: set[int] = set()
         for begin, end, words in _runs(worded):
