@@ -14,10 +14,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from data_builders.as_read import UNSEEN
 from data_builders.drafts import NO_TOKENS, ROW_MODELS, Draft, Kind, Row
 from data_builders.latex import is_damaged as damaged
 from data_builders.latex import put_back
-from data_builders.split import UNSEEN, question_id
+from data_builders.split import question_id
 from stemma.rows import LETTERS
 
 # What tokenizers of common families read as control tokens: Gemma's; ChatML's, Qwen's, Phi's and Llama 3's

@@ -1,35 +1,38 @@
 """Finds evaluation questions in training rows. `gate` decides what follows.
 
-Four rules, the strongest that holds is told:
+Five rules, the strongest that holds is told:
 - `stem and options`: the same question with the same options in any order;
 - `stem`: the same question. A stem with options, but without a telling word or number ("Which of the following is
   true?"), says too little;
 - `n-gram`: `ngram` (13) consecutive words of the question with its options stand in one text of the row;
-- `coverage`: `coverage` (half) of its words stand there in runs of 8 or more.
+- `coverage`: `coverage` (half) of its words stand there in runs of 8 or more;
+- `sentence`: its stem stands there as a sentence of its own, or several (see whole_stems.py).
 
-Words are compared without case, punctuation, LaTeX signs and what is drawn as nothing. Numbers are words, written out
-or not ("forty-five" is 45), and for the last two rules all numbers of the stem must stand in the text: the same
-exercise with other numbers is another exercise (see held_questions.py).
+Words are compared without case, punctuation, markup and what is drawn as nothing (see as_read.py). Numbers are words,
+written out or not ("forty-five" is 45), and for `n-gram` and `coverage` all numbers of the stem must stand in the text:
+the same exercise with other numbers is another exercise (see held_questions.py).
 Of each row the first MOST questions are told, those by the strongest rules: rows of one template can hold thousands.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from data_builders.as_read import as_read
+from data_builders.clean import repair
 from data_builders.drafts import Placed
-from data_builders.held_questions import MOST, HeldQuestions
+from data_builders.held_questions import MOST, HeldQuestions, HeldRule
 from data_builders.number_words import read_numbers
-from data_builders.split import UNSEEN, as_set, choices_of, is_generic, question_key
+from data_builders.split import as_set, choices_of, is_generic, question_key
+from data_builders.whole_stems import WholeStems
 from stemma.data_section import Decontaminate
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow
 
-Rule = Literal["stem and options", "stem", "n-gram", "coverage"]
+Rule = Literal["stem and options", "stem", "n-gram", "coverage", "sentence"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 CHARACTERS_AT_ONCE = 2_000_000
@@ -71,9 +74,13 @@ class Overlap:
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words and numbers: "It’s 1,000.5 km or forty-five" becomes it, s, 1000.5, km, or, 45."""
-    seen = text if text.isascii() else unicodedata.normalize("NFC", UNSEEN.sub("", text))
-    return read_numbers(_WORDS.findall(_THOUSANDS.sub(r"\1", seen.casefold())))
+    """Lower-case words and numbers: "It’s 1,000.50 km or forty-five" becomes it, s, 1000.5, km, or, 45."""
+    return _words(as_read(text))
+
+
+def _words(read: str) -> list[str]:
+    words = _WORDS.findall(_THOUSANDS.sub(r"\1", read.casefold()))
+    return read_numbers([word.rstrip("0").rstrip(".") if "." in word else word for word in words])
 
 
 def as_asked(key: str) -> str:
@@ -83,7 +90,16 @@ def as_asked(key: str) -> str:
 
 def eval_question(placed: Placed, eval_set: str) -> EvalQuestion:
     """A row of a test part as a question that no training row may hold."""
-    return EvalQuestion(eval_set, placed.row.id, placed.draft.question, _choices(placed))
+    return EvalQuestion(eval_set, placed.row.id, repair(_asked(placed)), _choices(placed))
+
+
+def _asked(placed: Placed) -> str:
+    """The question; of a row that ends before its conversation does, what the user said up to there."""
+    question = placed.draft.question
+    if isinstance(placed.row, SftRow):
+        said = "\n\n".join(message.content for message in placed.row.messages if message.role == "user")
+        return said if question.startswith(said) else question
+    return question
 
 
 def training(placed: Placed) -> Training:
@@ -128,6 +144,7 @@ class Watch:
         options = (words_of("\n".join(question.choices)) for question in evaluation)
         words = [[*stem, *more] for stem, more in zip(stems, options, strict=True)]
         self._held = HeldQuestions(words, stems, settings)
+        self._whole = WholeStems([question_key(question.stem) for question in evaluation], question_key, _words)
 
     def overlaps(self, train: Iterable[Training]) -> Iterator[Overlap]:
         """Each row's questions in their order."""
@@ -152,8 +169,12 @@ class Watch:
         """What each text holds; it is read once however many rows have it."""
         found: dict[str, tuple[tuple[int, Rule], ...]] = {}
         for some in _batched(texts):
-            for place, rules in self._held.find([words_of(text) for text in some]):
-                found[some[place]] = tuple(rules.items())
+            read = list(map(as_read, some))
+            held: dict[int, dict[int, HeldRule]] = dict(self._held.find(list(map(_words, read))))
+            for place, text in enumerate(some):
+                whole: dict[int, Rule] = dict.fromkeys(self._whole.held_in(read[place], MOST), "sentence")
+                if rules := whole | held.get(place, {}):
+                    found[text] = tuple(rules.items())
         return found
 
 

@@ -36,7 +36,7 @@ _TAB = (
     "|woheadrightarrow|extwidth|extstyle|iny"
 )
 _TEXT = "ext(?:bf|it|rm|tt|sf|sc|sl|up|md|normal|color)?"
-_NEWLINE = r"eq(?![.:(])|abla|otin|ewline|onumber|olimits|ormalsize|[lg]eq(?:q|slant)|su[bp]seteq|atural"
+_NEWLINE = "eq(?![.:(])|abla|otin|ewline|onumber|olimits|ormalsize|[lg]eq(?:q|slant)?|su[bp]seteq|atural|earrow|warrow"
 _RETURN = f"ight|{_ARROWS.replace('right', 'ight')}|ho|angle|ceil|floor|vert|Vert|brace|brack|group"
 
 # How each sign's damage reads: (letter that was eaten, what stands around the sign `\N`).
@@ -50,9 +50,11 @@ _READINGS: list[tuple[str, str]] = [
     ("t", rf"\N(?=(?:{_TAB}){_END}|{_TEXT}{_BRACE}|(?:frac|binom)(?:{_BRACE}|\d)|(?:ag\*?|itle)\{{)"),
     ("t", rf"{_MATHS}\N(?=(?:anh?|au|op?){_END})"),
     ("t", r"\N(?=(?:anh?|au|op)[\\^_$}=]|anh?\(|o\\)"),
+    ("t", rf"{_SPACED}\N(?=au{_END}|anh? (?:[\d\\(]|[a-zA-Z]{_END}))"),
     ("t", rf"{_SPACED}\N(?=o ?(?:[A-Z0-9\\({{\[+-]|[a-z]{_END}))"),
     ("n", rf"\N(?=(?:{_NEWLINE}){_END}|(?:ewcommand|icefrac|orm){_BRACE})"),
     ("n", r"\N(?=ot ?[=<>\\]|eg ?[\\({]|eg [B-HJ-Zb-z](?![\w'.-])|e ?(?:\\|0(?![\d.])))"),
+    ("n", rf"(?<=\b[\w)\]}}] )\N(?=e (?:[\d\\(-]|[a-zA-Z]{_END}))"),
     ("n", rf"{_ONE_DOLLAR}\N(?=u(?:[$}}_^\\]| ?[=<>][^$\n]{{1,40}}\$))"),
     ("n", rf"(?<![a-zA-Z]h)(?<=h)\N(?=u{_END})"),
     ("r", rf"\N(?=(?:{_RETURN}){_END}|(?:ule|ef|m|aisebox|enewcommand){_BRACE})"),
@@ -65,14 +67,34 @@ _DAMAGE = [
 ]
 
 
+# Within a formula no table and, but for displayed ones, no line is divided: a command's name alone is enough there.
+_INLINE = re.compile(
+    r"(?<![\\$])\$(?!\$)(?=\S)(?:(?!\n\s*\n)[^$]){1,300}?(?<=\S)\$(?![\d$])|\\\((?:(?!\n\s*\n).){1,300}?\\\)", re.DOTALL
+)
+_DISPLAYED = re.compile(r"\$\$.{1,2000}?\$\$|\\\[.{1,2000}?\\\]", re.DOTALL)
+_TAB_WORDS = rf"\t(?=(?:anh?|au|op?|h|r|t){_END})"
+# A formula wraps before e^x and before u, too: "x \ne y" has an operand and a blank before it, or an operand alone.
+_NE, _NU = r"\n(?=e(?![a-zA-Z^_,.)]))", rf"(?:(?<=\S )|(?<=[({{^_]))\n(?=u{_END})"
+_NEWLINE_WORDS = rf"\n(?=(?:eg|ot|mid|exists|parallel|cong|sim|prec|succ|less|gtr){_END})"
+_IN_FORMULA = [
+    (_INLINE, re.compile(_TAB_WORDS), r"\\t"),
+    (_INLINE, re.compile(rf"(?:(?<=[\w)\]}}] )|(?<=[\w)\]}}])){_NE}|{_NU}|{_NEWLINE_WORDS}"), r"\\n"),
+    (_DISPLAYED, re.compile(_TAB_WORDS), r"\\t"),
+    (_DISPLAYED, re.compile(rf"(?<=[\w)\]}}] )(?:{_NE}|{_NEWLINE_WORDS})"), r"\\n"),
+]
+
+
 def put_back(text: str) -> str:
     """The text with its eaten LaTeX backslashes."""
     for sign, damage, command in _DAMAGE:
         if sign in text:  # far cheaper than the pattern, and rarely so
             text = damage.sub(command, text)
+    if ("\t" in text or "\n" in text) and ("$" in text or "\\" in text):
+        for formula, damage, command in _IN_FORMULA:
+            text = formula.sub(lambda found, d=damage, c=command: d.sub(c, found[0]), text)  # type: ignore[misc]
     return text
 
 
 def is_damaged(texts: Iterable[str]) -> bool:
     """Whether `put_back` changes one of them."""
-    return any(sign in text and damage.search(text) for text in texts for sign, damage, _ in _DAMAGE)
+    return any(put_back(text) != text for text in texts)

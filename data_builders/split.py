@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from data_builders.as_read import as_read
 from data_builders.drafts import Placed
 from data_builders.listed_options import split_options
+from data_builders.signs import KEPT, meant
 from stemma.data_section import Parts
 from stemma.errors import Problem, UserError
 from stemma.rows import McqRow, PreferenceRow, Split
@@ -25,20 +27,8 @@ Sieved = tuple[list[Placed], list[tuple[Placed, str]]]
 
 # Numbers, words, and the signs that change a question's meaning ("3 - 4" is not "3 + 4"); other punctuation goes.
 _TOKENS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|(?<![^\W\d_])-|-(?![^\W\d_])|[/*%\\&#@]|[^\w\s-]")
-_KEPT_SIGNS = frozenset("-/*%\\&#@!′")
+_KEPT_SIGNS = frozenset("-/*%\\&#@!′·‖⌊⌋⌈⌉⟨⟩" + KEPT)
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
-# Brackets round words are punctuation: "(in metres)". Round anything else they are mathematics: 2*(3+4), f(x).
-_ASIDE = re.compile(r"[(\[](\s*[^\W\d_]{2,}(?:[\s,.;:'’-]+[^\W\d_]{2,})*[\s,.;:'’-]*)[)\]]")
-# A prime stands behind a single letter: f'(3), y''. An apostrophe has a word in front, or letters behind.
-_PRIME = re.compile(r"(?<![\w'’])([^\W\d_]\s*)(['’′]+)(?![^\W_])")
-# A factorial stands behind a number, a bracket or a single letter; any other "!" is a cry.
-_CRY = re.compile(r"(?<![\d)\]])(?<!(?<![^\W_])[^\W\d_])(?<!(?<=[\d)\]]) )(?<!(?<=\b[^\W\d_]) )!")
-# Characters that are drawn as nothing: soft hyphen, zero-width ones, marks of direction, byte order mark, fillers,
-# variation selectors, tags.
-UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
 _FRAME = """
 a about above all also an and any are as at be been being below best both but by can correct could describes did do
 does each either every example except false following for from had has have how i if ii iii in incorrect into is it
@@ -60,15 +50,8 @@ def bare(prompt: str) -> str:
 @lru_cache(maxsize=4096)  # many rows in a row ask the same
 def question_key(question: str) -> str:
     """The question without what does not change it: case, whitespace, punctuation, `Question:` and its options."""
-    text = unicodedata.normalize("NFC", UNSEEN.sub("", split_options(bare(question))[0])).casefold()
-    text = re.sub(r"[‐-―−]", "-", text)
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
-    text = _CRY.sub(" ", _PRIME.sub(_primes, _ASIDE.sub(r" \1 ", text)))
+    text = meant(split_options(as_read(bare(question)))[0]).casefold()
     return " ".join(token for token in _paired(_TOKENS.findall(text)) if _is_kept(token))
-
-
-def _primes(found: re.Match[str]) -> str:
-    return found[1] + "′" * len(found[2])
 
 
 def _paired(tokens: Sequence[str]) -> list[str]:
@@ -87,7 +70,7 @@ def _paired(tokens: Sequence[str]) -> list[str]:
 
 def choices_of(question: str) -> tuple[str, ...]:
     """The lettered options written under a question, without their letters."""
-    return split_options(bare(question))[1]
+    return split_options(as_read(bare(question)))[1]
 
 
 def _is_kept(token: str) -> bool:
@@ -125,7 +108,7 @@ def question_id(question: str, choices: Iterable[str] = ()) -> str:
 
 def as_set(choices: Iterable[str]) -> frozenset[str]:
     """Choices to compare, in any order, however their blanks and case are, without characters drawn as nothing."""
-    return frozenset(" ".join(UNSEEN.sub("", choice).casefold().split()) for choice in choices)
+    return frozenset(" ".join(as_read(choice).casefold().split()) for choice in choices)
 
 
 def id_of(placed: Placed) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import combinations
 
 from data_builders.decontaminate import RULES, EvalQuestion, Overlap, Rule, Training, as_asked, words_of
 from data_builders.split import FRAME, question_key
@@ -76,12 +78,21 @@ def says_something(window: Words) -> bool:
 def rule_in_text(question: EvalQuestion, text: str, settings: Decontaminate, mute: Windows) -> Rule | None:
     stem, words = words_of(question_key(question.stem)), words_of(text)
     if {word for word in stem if word[0].isdigit()} - set(words):
-        return None
+        return None  # nor is it a sentence of it
     runs = shared(asked(question), words, min(8, settings.ngram), mute)
     if runs.longest >= settings.ngram:
         return "n-gram"
-    enough = runs.covered >= max(1, settings.coverage * runs.own)
-    return "coverage" if runs.longest >= 8 and enough else None
+    if runs.longest >= 8 and runs.covered >= max(1, settings.coverage * runs.own):
+        return "coverage"
+    return "sentence" if 4 <= len(stem) <= 30 and is_sentence(question, text) else None
+
+
+def is_sentence(question: EvalQuestion, text: str) -> bool:
+    """Whether the stem is what stands between two of the text's borders."""
+    ends = [0, *(found.end() for found in re.finditer(r"(?<=[.?!:;)\]])\s+|\s*\n\s*", text)), len(text)]
+    wanted = question_key(question.stem)
+    between = (text[begin:end] for begin, end in combinations(ends, 2))
+    return len(set(wanted.split()) - FRAME) > 1 and any(question_key(part) == wanted for part in between)
 
 
 def asked(question: EvalQuestion) -> list[str]:

@@ -40,7 +40,8 @@ def rules(row: Placed, *evaluation: EvalQuestion, **settings: Any) -> list[str]:
 
 
 def test_words_have_no_case_and_no_signs_but_numbers() -> None:
-    assert words_of("It’s 1,000.5 km — $\\frac{1}{2}$, 3x") == ["it", "s", "1000.5", "km", "frac", "1", "2", "3", "x"]
+    assert words_of("It’s 1,000.5 km — $\\frac{1}{2}$, 3x") == ["it", "s", "1000.5", "km", "1", "2", "3", "x"]
+    assert words_of("0.60 of 3.0 and .5 of 100") == ["0.6", "of", "3", "and", "0.5", "of", "100"]
 
 
 def test_numbers_are_read_and_what_is_drawn_as_nothing_is_not() -> None:
@@ -52,6 +53,75 @@ def test_characters_drawn_as_nothing_hide_no_question(unseen: str) -> None:
     hidden = STEM.replace("e", f"{unseen}e")
     assert rules(pair(hidden), GAS) == rules(mcq(hidden, "a", "b"), GAS) == ["stem"]
     assert rules(pair(f"Well: {hidden}!"), GAS) == ["n-gram"]
+
+
+SHORT = EvalQuestion("mmlu", "8", "Which gas do green plants take in?", ("oxygen", "carbon dioxide"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Q17. Which gas do green plants take in? Give reasons.",
+        "You ask: which gas do green plants take in?",
+        "1) Which gas do green plants take in?\n(A) oxygen\n(B) carbon dioxide",
+        "[2 points] <p>Which gas do <b>green</b>&nbsp;plants take in?</p>",
+        "Which gas do green plants take in?\nExplain.",
+        "I ask: Which \uff47as do gr\u0435en pla\xad\nnts take in?",
+        'Explain "Which gas do green plants take in?" to me.',
+    ],
+)
+def test_a_short_question_is_found_as_a_sentence(text: str) -> None:
+    assert rules(pair(text), SHORT) == rules(pair("Explain.", text), SHORT) == ["sentence"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Which gas do green plants take in at night?",
+        "I know which gas do green plants take in.",
+        "Which gas do green plants give off? What do they take in?",
+    ],
+)
+def test_a_sentence_that_says_more_or_less_asks_something_else(text: str) -> None:
+    assert rules(pair(text), SHORT) == []
+
+
+def test_sentences_are_told_apart_by_their_signs() -> None:
+    test = EvalQuestion("test", "1", "What is 12 - 7 in base ten?")
+    assert rules(pair("Tell me. What is 12 - 7 in base ten?"), test) == ["sentence"]
+    assert rules(pair("Tell me. What is 12 + 7 in base ten?"), test) == []
+
+
+def test_a_turn_that_asks_nothing_else_may_be_short() -> None:
+    test = EvalQuestion("test", "1", "Define entropy.")
+    assert rules(pair("Hello!", "Define entropy."), test) == ["sentence"]
+    assert rules(pair("Hello!", "I shall. Define entropy. Define energy."), test) == []
+
+
+def test_what_is_asked_at_the_start_of_a_tested_conversation_trains_nowhere() -> None:
+    said = ["What did Newton's third law say?", "Action is reaction.", "And the second one then?", "F = ma."]
+    turns = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(said)]
+    asked = f"{said[0]}\n\n{said[2]}"
+    tested = [placed("sft", asked, messages=turns[:end], meta={}) for end in (2, 4)]
+    assert [eval_question(row, "sft test").stem for row in tested] == [said[0], asked]
+    alone = placed("sft", said[0], messages=[turns[0], {"role": "assistant", "content": "It did."}], meta={})
+    later = [
+        {"role": "user", "content": "Hi!"},
+        {"role": "assistant", "content": "Hello."},
+        *alone.row.model_dump()["messages"],
+    ]
+    within = placed("sft", f"Hi!\n\n{said[0]}", messages=later, meta={})
+    evaluation = [eval_question(row, "sft test") for row in tested]
+    assert (rules(alone, *evaluation), rules(within, *evaluation)) == (["stem"], ["sentence"])
+
+
+def test_an_eaten_backslash_hides_no_question() -> None:
+    tested = placed(
+        "sft",
+        "What is 3 \times 4?",
+        messages=[{"role": "user", "content": "What is 3 \\times 4?"}, {"role": "assistant", "content": "12"}],
+    )
+    assert rules(pair("What is 3 \\times 4?"), eval_question(tested, "test")) == ["stem"]
 
 
 def test_numbers_written_out_hide_no_question() -> None:
