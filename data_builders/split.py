@@ -16,8 +16,8 @@ from pathlib import Path
 
 from data_builders.as_read import as_read
 from data_builders.drafts import Placed
-from data_builders.listed_options import split_options
 from data_builders.signs import KEPT, meant
+from stemma.answers.listed_options import split_options
 from stemma.data_section import Parts
 from stemma.errors import Problem, UserError
 from stemma.rows import McqRow, PreferenceRow, Split

@@ -14,6 +14,9 @@ from stemma.recipe import EvalTask
 from stemma.runs import digest_json
 from stemma.templates import Template
 
+FORMAT = 2
+"""Of what tasks write down: raised when one measures something more, so that older findings are not taken for it."""
+
 
 class Job(BaseModel):
     """One variant and what to measure on it."""
@@ -42,7 +45,7 @@ class Job(BaseModel):
     def key(self) -> str:
         """The digest of all that decides what is found. Where files lie and what the variant is called is not of it:
         one recipe's reference is another's base."""
-        return digest_json(self.model_dump(exclude={"variant", "weights", "data", "out"}))
+        return digest_json(self.model_dump(exclude={"variant", "weights", "data", "out"}) | {"format": FORMAT})
 
 
 Samples = dict[str, list[dict[str, Any]]]

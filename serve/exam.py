@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from serve.chat import ANSWER_TOKENS, open_shipped, pieces, template_of
 from stemma.answers import judge
+from stemma.answers.listed_options import split_options
 from stemma.errors import StageFailed
 from stemma.jsonl import read_rows
 from stemma.llama import Llama
@@ -82,7 +83,9 @@ def ask(llama: Llama, messages: list[Message]) -> str:
 
 def written(answers: list[tuple[SftRow, str]]) -> list[str]:
     """A table of rows and replies, and the count of right and of undecided ones."""
-    verdicts = [judge(reply, str(row.meta["gold"])) for row, reply in answers]
+    verdicts = [
+        judge(reply, str(row.meta["gold"]), split_options(row.messages[-2].content)[1]) for row, reply in answers
+    ]
     rows = [
         (SHOWN[verdict], *map(_short, (str(row.meta["gold"]), reply, row.messages[-2].content)))
         for verdict, (row, reply) in zip(verdicts, answers, strict=True)

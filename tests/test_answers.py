@@ -326,3 +326,24 @@ def test_time_grows_with_the_reply_and_not_with_its_square(again: str) -> None:
 )
 def test_a_gold_answer_may_hold_what_links_a_claim(reply: str, gold: str, verdict: str) -> None:
     assert judge(reply, gold) == verdict
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("B", "right"),
+        ("(b)", "right"),
+        ("B. newton", "right"),
+        ("It is a push times a distance, no: a push.\n\nAnswer: B", "right"),
+        ("Force is measured in newtons.", "right"),
+        ("A", "wrong"),
+        ("The answer is C.", "wrong"),
+        ("It is not newton but joule.", "wrong"),
+        ("A. newton", "undecided"),  # the letter of one, the text of another
+        ("A or B", "undecided"),
+    ],
+)
+def test_where_the_question_lists_options_a_letter_is_an_answer(reply: str, verdict: str) -> None:
+    assert judge(reply, "newton", ["joule", "newton", "watt"]) == verdict
+    assert judge("B", "newton") != "right"  # nobody has said what B is
+    assert judge("B", "volt", ["joule", "newton", "watt"]) != "right"  # the gold answer is none of them

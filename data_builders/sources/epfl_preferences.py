@@ -27,7 +27,7 @@ from data_builders.drafts import Context, Draft, Drop, conversation
 from data_builders.files import Entry, FileOptions, Line, read_lines
 from data_builders.sources.mcq_jsonl import parse_mcq
 from data_builders.split import bare
-from data_builders.stated import stated_choice
+from stemma.answers.options import stated_choice
 
 KINDS = ("sft", "dpo", "mcq")
 PHASE = "read"

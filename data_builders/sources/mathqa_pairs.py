@@ -22,7 +22,7 @@ from data_builders.judging import Ties
 from data_builders.pairing import Task, pair_jobs
 from data_builders.prompts import prompt_files, render
 from data_builders.sources import mathqa
-from data_builders.stated import stated_choice
+from stemma.answers.options import stated_choice
 from stemma.rows import McqRow, mcq_prompt
 
 KINDS = ("dpo",)

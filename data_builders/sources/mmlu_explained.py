@@ -26,7 +26,7 @@ from data_builders.candidates import as_mcq, draw_candidates, letter_options, ri
 from data_builders.drafts import Ask, Context, Draft, Drop, Job, Kind, Reply, Writer, conversation, merge_origins
 from data_builders.prompts import prompt_files, render
 from data_builders.sources import mcq_jsonl, mmlu
-from data_builders.stated import stated_choices
+from stemma.answers.options import stated_choices
 from stemma.rows import LETTERS, McqRow, mcq_prompt
 
 KINDS = ("sft", "mcq")

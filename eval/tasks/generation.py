@@ -1,8 +1,8 @@
 """Generated answers: what the model really says, greedily, and whether it is right and ends by itself.
 
 A row: `{"id": "…", "messages": [{"role": "user", "content": "What is 2 + 3?"}, …], "meta": {"gold": "5"}}`.
-The rule is `stemma.answers`': right, wrong, or undecided, which is counted and not right. Rows without a gold answer
-are skipped and counted.
+The rule is `stemma.answers`': right, wrong, or undecided, which is counted and not right; where the question lists
+options, their letters count. Rows without a gold answer are skipped and counted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from eval.backends import Backend
 from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
 from eval.statistics import wilson
 from stemma.answers import judge
+from stemma.answers.listed_options import split_options
 from stemma.jsonl import read_rows
 from stemma.rows import SftRow
 
@@ -23,6 +24,8 @@ PART = "sft"
 class GenerationSample(Sample):
     source: str
     gold: str
+    choices: tuple[str, ...]
+    """The options that the question lists."""
     reply: str
     tokens: int
     stopped: bool
@@ -41,6 +44,7 @@ def measure(backend: Backend, setting: Setting) -> list[GenerationSample]:
     return [
         GenerationSample(
             id=row.id, source=row.source, gold=str(row.meta["gold"]), ids_digest=ids_digest(prompt),
+            choices=split_options(row.messages[-2].content)[1],
             reply=backend.detokenize([token for token in reply if not backend.is_stop(token)]).strip(),
             tokens=len(reply), stopped=bool(reply) and backend.is_stop(reply[-1]),
         )
@@ -50,7 +54,7 @@ def measure(backend: Backend, setting: Setting) -> list[GenerationSample]:
 
 def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
     rows = [GenerationSample.model_validate(sample) for sample in samples]
-    verdicts = {row.id: judge(row.reply, row.gold) for row in rows}
+    verdicts = {row.id: judge(row.reply, row.gold, row.choices) for row in rows}
     right = {name: verdict == "right" for name, verdict in verdicts.items()}
     n = len(rows)
     accuracy, stopped = sum(right.values()) / n, sum(row.stopped for row in rows) / n

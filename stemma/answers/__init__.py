@@ -4,9 +4,12 @@
     19        It is 19, for 12 + 7 = 19, not 20.  right
     newton    It is not newton but joule.         wrong
     3         x = 3 or 4                          undecided
+    newton    B (where option B is newton)        right
 
 What counts is the reply's final statement: what it announces ("The answer is …", `\\boxed{…}`, `#### …`), otherwise its
-last sentence. A gold answer that is a number or a quantity is compared by value and unit, any other by its words.
+last sentence. A gold answer that is a number or a quantity is compared by value and unit, any other by its words. Where
+the question lists options and one of them is the gold answer, the option that the reply picks decides, by its letter
+or its text (`stemma.answers.options`).
 An undecided reply states nothing that can be compared, or more than one thing; it is counted, and never right.
 """
 
@@ -14,21 +17,26 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from string import ascii_uppercase
 from typing import Literal
 
 from stemma.answers.claims import plain
+from stemma.answers.options import as_option, stated_choices
 from stemma.answers.quantities import Quantity, compare, quantity, stated
 from stemma.answers.texts import judge_text
 
 Verdict = Literal["right", "wrong", "undecided"]
 
 
-def judge(reply: str, gold: str) -> Verdict:
-    """The verdict on a reply, by the gold answer."""
+def judge(reply: str, gold: str, choices: Sequence[str] = ()) -> Verdict:
+    """The verdict on a reply, by the gold answer. `choices` are the options that the question lists, if it does."""
     text = plain(unicodedata.normalize("NFC", reply))
     gold = unicodedata.normalize("NFC", gold)
     if not text:
         return "undecided"
+    if picked := stated_choices(text, choices) if _lists_once(choices, gold) else set():
+        said = {as_option(choices[ascii_uppercase.index(letter)]) for letter in picked}
+        return "undecided" if len(said) > 1 else "right" if said == {as_option(gold)} else "wrong"
     wanted = quantity(gold)
     found = judge_text(text, gold) if wanted is None else _judge_quantity(text, wanted)
     return "undecided" if found is None else "right" if found else "wrong"
@@ -37,6 +45,10 @@ def judge(reply: str, gold: str) -> Verdict:
 def states_gold(reply: str, gold: str) -> bool | None:
     """The verdict as pairs take it: None is undecided."""
     return {"right": True, "wrong": False}.get(judge(reply, gold))
+
+
+def _lists_once(choices: Sequence[str], gold: str) -> bool:
+    return list(map(as_option, choices)).count(as_option(gold)) == 1
 
 
 def _judge_quantity(text: str, wanted: Quantity) -> bool | None:

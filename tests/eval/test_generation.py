@@ -21,9 +21,16 @@ def test_score_by_hand() -> None:
         {"id": "3", "ids_digest": "z", "source": "t", "gold": "4", "reply": "3 or 4", "tokens": 4, "stopped": False},
         {"id": "4", "ids_digest": "v", "source": "t", "gold": "4", "reply": "4", "tokens": 2, "stopped": True},
     ]
+    samples = [sample | {"choices": []} for sample in samples]
     found = score(samples, Context(1, 0.1, []))
     assert {metric.name: (metric.value, metric.n) for metric in found.metrics} == {
         "accuracy": (0.5, 4), "undecided": (0.25, 4), "stopped": (0.5, 4), "tokens": (5.0, 4),
     }  # fmt: skip
     assert found.right == {"accuracy": {"1": True, "2": False, "3": False, "4": True}}
     assert [row["verdict"] for row in found.samples] == ["right", "wrong", "undecided", "right"]
+
+
+def test_a_letter_counts_where_the_question_lists_options() -> None:
+    known = {"source": "t", "gold": "newton", "choices": ["joule", "newton"], "tokens": 2, "stopped": True}
+    samples = [{"id": letter, "ids_digest": letter, "reply": letter, **known} for letter in "AB"]
+    assert score(samples, Context(1, 0.1, [])).right == {"accuracy": {"A": False, "B": True}}

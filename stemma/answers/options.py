@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from string import ascii_uppercase
 
 from stemma.answers.claims import CLAIM, END, FILLER, SENTENCE_END, claims, is_taken_back, plain
 from stemma.answers.quantities import NUMBER, value
-from stemma.rows import LETTERS
 
 _SEVERAL_ANNOUNCED = re.compile(r"\b(?:correct|right|true) (?:answers|options|choices|statements) are\b", re.IGNORECASE)
 _LETTER = rf"(?:\(([A-Ja-j])\)|([A-J])(?:\)|[.:](?=\s)|{END})|([a-j])(?=\s*(?:$|\n|\)|[.;](?!\w))))"
@@ -42,7 +42,7 @@ def stated_choices(answer: str, choices: Sequence[str]) -> set[str]:
     """The letters of all options that the answer picks, in one place or in several."""
     text, options = (
         _BOXED.sub(r"(\1)", plain(answer)),
-        {letter: _normal(text) for letter, text in zip(LETTERS, choices, strict=False)},
+        {letter: as_option(text) for letter, text in zip(ascii_uppercase, choices, strict=False)},
     )
     if _SEVERAL_ANNOUNCED.search(text):
         return set(options)
@@ -74,21 +74,24 @@ def _pick(claim: str, options: Mapping[str, str]) -> set[str]:
 def _pick_alone(text: str, options: Mapping[str, str]) -> set[str]:
     """Options named without an announcement: "B. Because …" at the start, "hence C" at the end, or just the text."""
     picked = {last[1].upper()} if (last := _LAST.search(text)) else set()
+    if several := _SEVERAL.fullmatch(text.rstrip(" .")):
+        picked |= set(several.groups())
     if "\n" not in text and len(text) <= CLAIM:
-        alone = _normal(text)
+        alone = as_option(text)
         picked |= {letter for letter, option in options.items() if option == alone}
     if lead := _LEAD.match(text):
         rest = text[lead.end() :]
+        said = _same_text(rest.strip(), options)
         is_list = _LIST.match(text)
-        is_name = re.match(r" [a-z]", rest) and lead[1] not in _same_text(rest.strip(), options)  # "E. coli is …"
+        is_name = re.match(r" [a-z]", rest) and not said  # "E. coli is …"
         if not lead[2] or not (is_list or is_name):
-            picked.add(lead[1])
+            picked |= {lead[1]} if lead[1] in said else {lead[1], *said}  # "A. newton", where that is B: two
     return picked
 
 
 def _same_text(body: str, options: Mapping[str, str]) -> set[str]:
     """Which options the body starts with, said completely: the longest one's letter (letters, where options repeat)."""
-    line = _normal(body.split("\n")[0])
+    line = as_option(body.split("\n")[0])
     said = {letter: _said(line, option) for letter, option in options.items()}
     longest = max(said.values(), default=0)
     return {letter for letter, length in said.items() if length == longest > 0}
@@ -103,7 +106,7 @@ def _said(line: str, option: str) -> int:
 
 
 @lru_cache(maxsize=4096)  # the options of a question come back with each of its answers
-def _normal(text: str) -> str:
+def as_option(text: str) -> str:
     """A text without what does not change it: case, spacing, thousands commas, currency, a leading article."""
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", " ".join(plain(text).casefold().split()))
     text = re.sub(r"\s*([/^=+*%<>-])\s*", r"\1", text)

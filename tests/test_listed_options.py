@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_builders.listed_options import split_options
+from stemma.answers.listed_options import split_options
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,12 @@ from data_builders.listed_options import split_options
 def test_the_usual_layouts(listed: str) -> None:
     stem, choices = split_options(f"Which melts?{listed}")
     assert (stem.strip(), choices) == ("Which melts?", ("ice", "a stone", "iron"))
+
+
+def test_what_is_to_be_done_with_the_options_is_none_of_them() -> None:
+    listed = "Which melts?\n\nOptions:\nA. ice\nB. a stone\n\nExplain, then give the letter."
+    assert split_options(listed) == ("Which melts?", ("ice", "a stone"))
+    assert split_options("Which melts?\nOptions:\n\nA. ice\n\nB. a stone")[1] == ("ice", "a stone")
 
 
 def test_a_stem_may_go_on_in_its_options() -> None:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache
-
-from stemma.rows import LETTERS
+from string import ascii_uppercase
 
 _HEAD = re.compile(
     r"(?:\n\s*|(?<=[?.:!])\s+)(?:(?:the )?answer )?(?:options|choices)\s*:\s*(?=\(?[A1][.):])", re.IGNORECASE
 )
 _LINE_LABEL = re.compile(r"^\s*\(?(?:[A-J]|\d\d?)[.):]\s*", re.MULTILINE)
+_BLANK_LINE = re.compile(r"\n\s*\n(?!\s*\(?(?:[A-J]|\d\d?)[.):])")
+"""Behind the last option: what is to be done with them ("Explain, then give the letter.")."""
 _ANSWER = re.compile(r"\s*\bAnswer\s*:\s*$")
 _NEXT_SENTENCE = re.compile(r"[.;]\s+[A-Z]")
 _LEAST = 3
@@ -27,7 +28,7 @@ _LEAST = 3
 def split_options(question: str) -> tuple[str, tuple[str, ...]]:
     """(the stem, the options without their letters: none where it lists none)."""
     if head := _HEAD.search(question):
-        listed = question[head.end() :]
+        listed = _BLANK_LINE.split(question[head.end() :].lstrip())[0]
         choices = tuple(map(str.strip, _LINE_LABEL.split(listed)[1:]))
         if len(choices) < 2:
             choices = _in_order(listed, _inline, 0)[1] or choices
@@ -48,7 +49,9 @@ def _in_order(text: str, label: Callable[[str], re.Pattern[str]], least: int) ->
     """Where options labelled A, B, C … to the end begin, from the last A on, and what they are."""
     for first in reversed(list(label("A").finditer(text))):
         found = [first]
-        while len(found) < len(LETTERS) and (more := label(LETTERS[len(found)]).search(text, found[-1].end())):
+        while len(found) < len(ascii_uppercase) and (
+            more := label(ascii_uppercase[len(found)]).search(text, found[-1].end())
+        ):
             found.append(more)
         if len(found) >= max(least, 2):
             ends = [*(one.start() for one in found[1:]), len(text)]

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from data_builders.stated import stated_choice, stated_choices
 from stemma import ROOT
+from stemma.answers.options import stated_choice, stated_choices
 
 NUMBERS = ["12", "16", "18.5", "1,600", "1/2"]
 WORDS = ["mitochondria", "the nucleus", "ribosomes", "the cell wall"]
