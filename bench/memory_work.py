@@ -82,13 +82,14 @@ def parity(job: Job) -> Callable[[], object]:
 
     from export.conversations import Trial, sample
     from export.proof import prove
+    from stemma.recipe import Gates
     from stemma.templates import Template, answered
 
     tokenizer, template = AutoTokenizer.from_pretrained(job["model"]), Template.read(Path(job["template"]))
     texts = [template.split(answered(f"What is {i} + 3?", "15 " * 40)) for i in range(job["count"])]
     pairs = [tokenizer([prompt, answer], add_special_tokens=False)["input_ids"] for prompt, answer in texts]
     trial = Trial(texts, [prompt + answer for prompt, answer in pairs], [sample(*pair) for pair in pairs], 2, template)
-    export = SimpleNamespace(gates=SimpleNamespace(max_kl={}))
+    export = SimpleNamespace(gates=Gates())
     work: Any = SimpleNamespace(folder=Path(job["out"]), say=_silent, recipe=SimpleNamespace(export=export))
     work.folder.mkdir(exist_ok=True)
     return lambda: prove(work, {name: Path(path) for name, path in job["paths"].items()}, trial, 2)

@@ -6,6 +6,10 @@ This is the registry of what can be made: a variant's name, what it costs in bit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stemma.recipe import Gates
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ FORMATS = {
 }
 
 
-def budget_of(variant: str, max_kl: dict[str, float]) -> Budget:
-    """A variant's budget; `max_kl` holds what the recipe sets itself (`export.gates.max_kl`)."""
+def budget_of(variant: str, gates: Gates) -> Budget:
+    """A variant's budget: the built-in one, but for what the recipe sets itself (`export.gates`)."""
     built_in = FORMATS[variant].budget
-    return Budget(max_kl[variant], built_in.min_top1) if variant in max_kl else built_in
+    return Budget(
+        gates.max_kl.get(variant, built_in.max_kl),
+        gates.min_top1.get(variant, built_in.min_top1),
+    )

@@ -10,6 +10,7 @@ from export.conversations import Trial
 from export.gguf_gates import gguf_gates
 from export.parity import Gate, HandOver
 from export.score import Reloaded, reload
+from stemma.recipe import Gates
 from stemma.stages import Work
 
 
@@ -18,7 +19,7 @@ def prove(work: Work, paths: dict[str, Path], trial: Trial, threads: int) -> lis
     folders = {name: path for name, path in paths.items() if not name.startswith("gguf-")}
     work.say(f"export: loading {', '.join(folders)} in a fresh process")
     reference, loaded = reload(folders, trial.samples, work.folder / ".scores.part")
-    limits = work.recipe.export.gates.max_kl
+    limits = work.recipe.export.gates
     found = []
     for name, path in paths.items():
         if name.startswith("bnb-"):
@@ -29,7 +30,7 @@ def prove(work: Work, paths: dict[str, Path], trial: Trial, threads: int) -> lis
     return found
 
 
-def bnb_gates(folder: Path, loaded: Reloaded, limits: dict[str, float]) -> list[Gate]:
+def bnb_gates(folder: Path, loaded: Reloaded, limits: Gates) -> list[Gate]:
     """A fresh process found the weights that were saved, and they answer like merged."""
     name = folder.name
     changed = loaded.digest != (folder / DIGEST).read_text(encoding="utf-8").strip()

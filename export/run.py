@@ -22,7 +22,7 @@ from stemma.templates import Template
 from stemma.threads import cores
 
 SOURCE = ".source-F16.gguf"
-HINT = "hint: --force makes every file anew; export.gates.max_kl in the recipe sets other limits"
+HINT = "hint: --force makes every file anew; max_kl and min_top1 under export.gates in the recipe set other limits"
 
 
 def run(work: Work) -> Result:

@@ -36,7 +36,7 @@ SHOWN = {*(fact for fact, *_ in CHECKS), "adapter_effect", "gates", "bytes", "tr
 def gates(evidence: Evidence) -> Table:
     """Every gate of the run, in chain order."""
     trained = [(stage, m.facts) for stage, m in evidence.manifests.items() if stage in TRAINED]
-    rows = [[stage, "", *check, True] for stage, facts in trained for check in (*_checks(facts), *_log_probs(facts))]
+    rows = [[stage, "", *check] for stage, facts in trained for check in (*_checks(facts), *_log_probs(facts))]
     rows += [
         ["export", gate["variant"], gate["gate"], gate["measured"], limit_words(**gate), gate["n"], gate["passed"]]
         for gate in evidence.gates
@@ -45,16 +45,20 @@ def gates(evidence: Evidence) -> Table:
 
 
 def _checks(facts: Facts) -> Iterator[list[object]]:
+    """What a check says, found, may be, of how many, that it passed; one that could not be made gives its reason."""
     for fact, figure, said, limit, n in CHECKS:
-        if fact in facts:
-            yield [said, facts[fact][figure], limit.format(**facts), facts[fact][n] if n else None]
+        found = facts.get(fact)
+        if isinstance(found, str):
+            yield [said, found, None, None, None]
+        elif found:
+            yield [said, found[figure], limit.format(**facts), found[n] if n else None, True]
 
 
 def _log_probs(facts: Facts) -> Iterator[list[object]]:
     for side in ("chosen", "rejected") if "reference" in facts else ():
         pair, limit = facts["reference"][f"logps/{side}"], f"within {facts['reference']['tolerance']}"
         said = f"first-step log p of {side}: trainer minus stated reference"
-        yield [said, pair["trainer"] - pair["stated reference"], limit, None]
+        yield [said, pair["trainer"] - pair["stated reference"], limit, None, True]
 
 
 def limit_words(measured: float, limit: float, passed: bool, **_: object) -> str:

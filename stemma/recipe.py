@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from stemma import ROOT
 from stemma.data_section import DataSection, Section, placeless
@@ -77,8 +77,18 @@ class Gates(Section):
     """How far a format may drift from the merged model before the export stops."""
 
     prompts: PositiveInt = 32
-    max_kl: dict[str, float] = {}
+    max_kl: dict[str, PositiveFloat] = {}
     """Nats per token by variant name, e.g. `gguf-Q4_K_M: 0.2`; overrides the built-in budgets."""
+    min_top1: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    """Share of tokens where both find the same one likeliest, e.g. `bnb-nf4: 0.6`; likewise."""
+
+    @field_validator("max_kl", "min_top1")
+    @classmethod
+    def _formats_exist(cls, limits: dict[str, float]) -> dict[str, float]:
+        known = ["bnb-int8", "bnb-nf4", *(f"gguf-{name}" for name in GGUF_TYPES)]
+        if unknown := [name for name in limits if name not in known]:
+            raise ValueError(f"unknown {', '.join(unknown)}; formats are {', '.join(known)}")
+        return limits
 
 
 class ExportSection(Section):

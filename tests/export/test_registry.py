@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+from pydantic import ValidationError
+
 from export import FORMATS, Budget, budget_of
 from export.convert import FLOAT_TYPES
 from export.quantise import QUANTISED_TYPES
-from stemma.recipe import GGUF_TYPES
+from stemma.recipe import GGUF_TYPES, Gates
 
 
 def test_every_format_of_the_recipe_is_registered() -> None:
@@ -19,6 +22,14 @@ def test_fewer_bits_are_allowed_more_drift() -> None:
     assert [f.budget.max_kl for f in ladder] == sorted(f.budget.max_kl for f in ladder)
 
 
-def test_the_recipe_sets_its_own_limit() -> None:
-    assert budget_of("gguf-Q8_0", {"gguf-Q8_0": 0.5}) == Budget(0.5, FORMATS["gguf-Q8_0"].budget.min_top1)
-    assert budget_of("gguf-Q6_K", {"gguf-Q8_0": 0.5}) == FORMATS["gguf-Q6_K"].budget
+def test_the_recipe_sets_its_own_limits() -> None:
+    built_in = FORMATS["gguf-Q8_0"].budget
+    gates = Gates(max_kl={"gguf-Q8_0": 0.5}, min_top1={"bnb-nf4": 0.6})
+    assert budget_of("gguf-Q8_0", gates) == Budget(0.5, built_in.min_top1)
+    assert budget_of("bnb-nf4", gates) == Budget(FORMATS["bnb-nf4"].budget.max_kl, 0.6)
+    assert budget_of("gguf-Q6_K", gates) == FORMATS["gguf-Q6_K"].budget
+
+
+def test_limits_of_formats_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(ValidationError, match="unknown nf4; formats are bnb-int8, bnb-nf4, gguf-"):
+        Gates(min_top1={"nf4": 0.6})

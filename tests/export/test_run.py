@@ -47,7 +47,7 @@ def test_a_failing_gate_names_the_step_and_the_figures() -> None:
     assert str(error.value) == (
         "quantising (gguf-Q8_0) broke the model; nothing is handed on.\n"
         "  gguf-Q8_0: mean KL: 0.5 (limit 0.02, n = 9) FAILED\n"
-        "hint: --force makes every file anew; export.gates.max_kl in the recipe sets other limits"
+        "hint: --force makes every file anew; max_kl and min_top1 under export.gates in the recipe set other limits"
     )
 
 

@@ -27,6 +27,14 @@ def test_the_stated_reference_is_compared_in_nats(tmp_path: Path) -> None:
     assert rows["merged against adapter on base: mean KL"] == [3e-9, "the adapter's own effect: 0.35", 900]
 
 
+def test_a_check_that_could_not_be_made_says_why(tmp_path: Path) -> None:
+    evidence = gather(make_work(tmp_path))
+    reason = "packed: rows cannot be told apart, so they are not compared"
+    evidence.manifests["mcq"].facts["first_batch"] = reason
+    row = ["mcq", "", "sequences of the first batch exactly as written", reason, None, None, None]
+    assert row in gates(evidence).rows
+
+
 @pytest.mark.parametrize(
     ("measured", "limit", "passed", "text"),
     [(0.01, 0.2, True, "≤ 0.200"), (0.97, 0.9, True, "≥ 0.900"), (0.3, 0.2, False, "≤ 0.200"), (0, 0, True, "0")],
