@@ -18,7 +18,7 @@ from stemma.rows import LETTERS
 _HEAD = re.compile(
     r"(?:\n\s*|(?<=[?.:!])\s+)(?:(?:the )?answer )?(?:options|choices)\s*:\s*(?=\(?[A1][.):])", re.IGNORECASE
 )
-_LINE_LABEL = re.compile(r"^\s*\(?(?:[A-J]|\d\d?)[.):]\s*", re.MULTILINE)
+_LINE_LABEL = re.compile(r"^\s*\(?(?:[A-Z]|\d\d?)[.):]\s*", re.MULTILINE)
 _ANSWER = re.compile(r"\s*\bAnswer\s*:\s*$")
 _NEXT_SENTENCE = re.compile(r"[.;]\s+[A-Z]")
 _LEAST = 3
