@@ -23,7 +23,7 @@ def read(text: str) -> str:
         ("H<sub>2</sub>O, 10<sup>-3</sup>, the 2<sup>nd</sup>", "H2O, 10^-3, the 2nd"),
         ("<math><mi>x</mi><mo>=</mo><mn>2</mn></math>", "x=2"),
         ("$\\frac{1}{2}$ and \\dfrac12", "1/2 and 1/2"),
-        ("\\(\\alpha\\), \\Delta\\mathrm{H}, \\lambda", "α , Δ H, λ"),
+        ("\\(\\alpha\\), \\Delta\\mathrm{H}, \\lambda", "α , ΔH, λ"),
         ("90^\\circ or 90º, f^{\\prime}", "90° or 90°, f′"),
         ("½, 1½, Fe²⁺, 10⁻³", "1/2, 1 1/2, Fe^2+, 10^−3"),
         ("1{,}000 1\\,000 1\u202f000", "1000 1000 1000"),
