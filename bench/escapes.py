@@ -83,12 +83,56 @@ def light_paraphrase(text: str, _chance: random.Random) -> str:
     return text
 
 
+def in_html(text: str, chance: random.Random) -> str:
+    """A paragraph with entities between words and one of them in bold."""
+    words = text.replace("&", "&amp;").replace("<", "&lt;").split(" ")
+    at = chance.randrange(len(words))
+    words[at] = f"<b>{words[at]}</b>"
+    return "<p>" + "".join(word + chance.choice([" ", "&nbsp;"]) for word in words[:-1]) + words[-1] + "</p>"
+
+
+def from_a_page(text: str, _chance: random.Random) -> str:
+    """Ligatures, and every long word behind 40 characters of a line divided at its end."""
+    lines = [""]
+    for word in text.replace("fi", "\ufb01").replace("fl", "\ufb02").split(" "):
+        divided = len(lines[-1]) > 40 and len(word) > 6 and word.isalpha()
+        lines[-1] += (word[: len(word) // 2] + "-") if divided else word + " "
+        if divided:
+            lines.append(word[len(word) // 2 :] + " ")
+    return "\n".join(lines).strip()
+
+
+def other_characters(text: str, _chance: random.Random) -> str:
+    """Digits of full width, and single letters as mathematical italics."""
+    wide = re.sub(r"[0-9]", lambda digit: chr(0xFF10 + int(digit[0])), text)
+    return re.sub(r"\b[b-gi-z]\b", lambda letter: chr(0x1D44E + ord(letter[0]) - ord("a")), wide)
+
+
+def in_dollars(text: str, _chance: random.Random) -> str:
+    """Numbers as formulas of TeX."""
+    return re.sub(r"(?<![\w.,$])(\d+(?:\.\d+)?)(?![\w.,$])", r"$\1$", text)
+
+
+def numbered(text: str, _chance: random.Random) -> str:
+    return f"Q17. {text}"
+
+
+def with_a_request(text: str, _chance: random.Random) -> str:
+    return f"{text} Explain your reasoning."
+
+
 EDITS: dict[str, Edit] = {
     "soft hyphens within words": soft_hyphen,
     "zero-width spaces within words": zero_width_space,
     "numbers (2 to 16) as words": numbers_as_words,
     "two letters transposed": transposed_letters,
     "a sentence before it": prefix_sentence,
+    "`Q17.` before it": numbered,
+    "a sentence behind it": with_a_request,
+    "as HTML (`&nbsp;`, `<b>`)": in_html,
+    "as on a page (hyphens, ligatures)": from_a_page,
+    "full-width digits, 𝑥 for x": other_characters,
+    "numbers as `$5$`": in_dollars,
     "first three words cut": first_three_words_cut,
     "light paraphrase (20 synonyms)": light_paraphrase,
 }

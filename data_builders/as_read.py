@@ -24,7 +24,7 @@ _ODD = re.compile(r"[&<\\$*`]|-\r?\n|[<>!]=|\{,\}|(?<![\w.)\]])\.\d")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _BLOCKS = "p|div|li|ul|ol|tr|td|th|table|h[1-6]|blockquote|pre"
 _INLINE = r"b|i|em|strong|u|sub|sup|span|font|small|code|a|label|m(?:ath|row|i|n|o|text|style|sup|sub|frac|sqrt)"
-_ATTRIBUTES = r"(?:\s+[\w:-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>]+))?)*\s*"
+_ATTRIBUTES = r"(?:\s+[\w:-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s<>\"']{1,500}))?){0,20}\s*"
 _PAIR = re.compile(rf"<({_BLOCKS}|{_INLINE}){_ATTRIBUTES}>((?:[^<]|<(?!/?\1\b))*?)</\1\s*>", re.IGNORECASE)
 # A tag that is talked about stands alone between blanks or quotes: "What does <br> do?"
 _BREAK = re.compile(
@@ -72,11 +72,12 @@ def as_read(text: str) -> str:
     """The text without what changes nothing for its reader."""
     if text.isascii() and not _ODD.search(text):  # most texts
         return text
+    text = UNSEEN.sub("", _HYPHENATED.sub("", text))
     if "&" in text:
         text = _ENTITY.sub(_unescaped, _ENTITY.sub(_unescaped, text))
     if "<" in text:
         text = _without_tags(text)
-    text = _GROUPED.sub("", _HYPHENATED.sub("", text))
+    text = _GROUPED.sub("", text)
     text = _STRESSED.sub(r"\2", text).replace("`", "")
     if "\\" in text or "$" in text or "{" in text:
         text = _without_tex(text)
@@ -109,10 +110,10 @@ def _content(pair: re.Match[str]) -> str:
 
 def _without_tex(text: str) -> str:
     text = _FORMULA.sub(lambda found: f" {found[1] or found[2]} ", text)
-    text = _DRESS.sub(" ", _DRESSED.sub(r"\1", text))
-    text = _FRACTION.sub(lambda found: f"{found[1] or found[2]}/{found[3] or found[4]}", text)
     text = _RAISED_SIGN.sub(lambda found: "°" if "circ" in found[0] else "′", text)
-    return _BRACED.sub(r"\1", _COMMAND.sub(_symbol, text))
+    text = _DRESS.sub(" ", _DRESSED.sub(r"\1", _COMMAND.sub(_symbol, text)))
+    text = _FRACTION.sub(lambda found: f"{found[1] or found[2]}/{found[3] or found[4]}", text)
+    return _BRACED.sub(r"\1", text)
 
 
 def _symbol(command: re.Match[str]) -> str:

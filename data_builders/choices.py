@@ -59,7 +59,8 @@ def bare_stem(question: str, choices: Sequence[str]) -> str:
     """A question without its options, where it lists these very ones at its end: they would be shown twice."""
     for labels in (LETTERS, [str(number) for number in range(1, 100)]) if len(choices) > 1 else ():
         listed = r"[\s,;]*".join(
-            rf"[(\[]?{label}\s*[).:\]]\s*{_spaced(choice)}" for label, choice in zip(labels, choices, strict=False)
+            rf"\**[(\[]?{label}\s*[).:\]]\**\s*{_spaced(choice)}[.;]?"
+            for label, choice in zip(labels, choices, strict=False)
         )
         if found := re.search(rf"{_HEAD}{listed}\s*(?:Answer\s*:?)?\s*$", question, re.IGNORECASE):
             return question[: found.start()].rstrip() or question

@@ -29,9 +29,11 @@ _CONTROL_TOKEN = re.compile(
     r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT)\]"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_BLANK = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_LINE_END = re.compile(r"[ \t]+(?=\n)")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
 # What programs write where there is no value. "None" is left out: it answers questions.
-_PLACEHOLDERS = frozenset({"null", "nan", "<na>", "n/a", "#n/a", "[object object]"})
+_PLACEHOLDERS = frozenset({"null", "nan", "<na>", "n/a", "#n/a", "[object object]", "[deleted]", "[removed]"})
 _SHEET_ERRORS = frozenset({"#ref!", "#value!", "#div/0!", "#name?", "#null!", "#num!", "#n/a"})
 
 
@@ -126,12 +128,16 @@ def _refuse_answer(text: str) -> str | None:
     text = _visible(text)
     if _DOTS_ONLY.fullmatch(text):
         return "empty answer"
-    return "placeholder instead of an answer" if text.casefold() in _PLACEHOLDERS | _SHEET_ERRORS else None
+    bare = text.strip("\"'`().").casefold()
+    return "placeholder instead of an answer" if bare in _PLACEHOLDERS | _SHEET_ERRORS else None
 
 
 def _visible(text: str) -> str:
-    """What a reader sees of a text, to compare: composed (NFC), without characters that are drawn as nothing."""
-    return (text if text.isascii() else UNSEEN.sub("", unicodedata.normalize("NFC", text))).strip()
+    """What a reader sees of a text, to compare: composed (NFC), without characters that are drawn as nothing and blanks
+    at the ends of lines; a blank is a blank, whatever its width."""
+    if not text.isascii():
+        text = _BLANK.sub(" ", UNSEEN.sub("", unicodedata.normalize("NFC", text)))
+    return _LINE_END.sub("", text).strip()
 
 
 def map_texts(value: Any, change: Callable[[str], str]) -> Any:

@@ -34,7 +34,8 @@ NO_ORDER = "user and assistant do not take turns"
 OTHER_PROMPT = "chosen and rejected do not answer the same conversation"
 
 _TRANSCRIPT = re.compile(r"(?:^|\n\n)\s*(?:### )?(Human|Assistant):[ \n]?")
-_PRINTED = re.compile(r"\s*\[\s*\{\s*['\"](?:role|from|content|value)['\"]\s*:")
+_LIST_OF_TURNS = re.compile(r"\s*\[\s*\{\s*['\"](?:role|from|content|value)['\"]\s*:")
+_PRINTED = re.compile(r"\s*\[?\s*\{(?=\s*['\"]\w+['\"]\s*:).*?['\"](?:role|from)['\"]\s*:", re.DOTALL)
 
 
 class Unusable(Exception):
@@ -59,14 +60,23 @@ class Turn:
 def turns_of(value: Any, role: Role) -> list[Turn]:
     """A value as turns; a plain text is one turn of `role`. Raises Unusable or NoConversation."""
     if isinstance(value, str):
-        if _PRINTED.match(value):
-            return turns_of(_parse(value), role)
+        if (written := _as_written(value)) is not None:
+            return turns_of(written, role)
         return _transcript(value) or ([Turn(role, value.strip())] if value.strip() else [])
     if not isinstance(value, list | dict):
         raise NoConversation(describe(value))
     if isinstance(value, list) and not all(isinstance(message, dict) for message in value):
         raise NoConversation(describe(value))
     return [_turn(message) for message in (value if isinstance(value, list) else [value])]
+
+
+def earlier_turns(value: Any) -> list[Turn]:
+    """The turns before a question, as LLaMA-Factory's `history` has them: `[["Hi!", "Hello."], …]`; or as turns.
+
+    Raises Unusable or NoConversation."""
+    if isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        return [turn for asked, said in value for turn in (*turns_of(asked, "user"), *turns_of(said, "assistant"))]
+    return turns_of(value, "user")
 
 
 def spoken(turns: Sequence[Turn], *roles: Role) -> str:
@@ -175,14 +185,24 @@ def _transcript(text: str) -> list[Turn]:
     return turns if turns[-1].content else turns[:-1]  # a prompt ends in `Assistant:`
 
 
-def _parse(text: str) -> Any:
-    """A list that was written as JSON, or as Python prints it."""
+def _as_written(text: str) -> Any:
+    """The turns that a text holds as JSON, or as Python prints them; None for any other text."""
+    if not _PRINTED.match(text):
+        return None
     for parse in (json.loads, ast.literal_eval):
         try:
-            return parse(text.strip())
+            found = parse(text.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-    raise NoConversation("a list of turns as text that is neither JSON nor Python")
+        turns = found if isinstance(found, list) else [found]
+        return found if all(isinstance(turn, dict) and _is_turn(turn) for turn in turns) else None
+    if _LIST_OF_TURNS.match(text):
+        raise NoConversation("a list of turns as text that is neither JSON nor Python")
+    return None
+
+
+def _is_turn(message: dict[str, Any]) -> bool:
+    return any(key in message for key in _ROLE) and any(key in message for key in _CONTENT)
 
 
 def describe(value: Any) -> str:

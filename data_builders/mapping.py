@@ -22,8 +22,8 @@ NEEDED: dict[Kind, tuple[tuple[str, ...], ...]] = {
 }
 """What must be mapped to fill a set: one of these. Pairs need `prompt` too, unless their answers are conversations."""
 READ: dict[Kind, tuple[str, ...]] = {
-    "sft": ("messages", "system", "question", "answer", "gold", "subject"),
-    "dpo": ("system", "prompt", "chosen", "rejected", "gold", "subject"),
+    "sft": ("messages", "system", "history", "question", "answer", "gold", "subject"),
+    "dpo": ("system", "history", "prompt", "chosen", "rejected", "gold", "subject"),
     "mcq": ("question", "choices", "labels", "answer", "explanation", "subject"),
     "corpus": ("text",),
 }
@@ -59,6 +59,10 @@ FORMS: dict[Kind, tuple[dict[str, str], ...]] = {
 }
 """Without `columns`: the first of these whose columns a row has."""
 SYSTEM = ("system", "system_prompt")
+HISTORY = "history"
+"""Beside `instruction`: the turns before it (LLaMA-Factory)."""
+MARKED = ("label", "kto_tag")
+"""Says of a row in the field's own forms whether its answer is a good one (TRL's and LLaMA-Factory's unpaired rows)."""
 
 
 class Columns(Section):
@@ -68,6 +72,8 @@ class Columns(Section):
     """In conversations: the whole of one, in OpenAI's, ShareGPT's or HH's form; instead of `question` and `answer`."""
     system: str | None = None
     """What the model is told before the conversation."""
+    history: str | None = None
+    """The turns before the question: a list of [question, answer], or of turns."""
     question: str | None = None
     answer: str | None = None
     gold: str | None = None
@@ -121,7 +127,8 @@ def _find_form(names: frozenset[str], kind: Kind) -> Columns | None:
     for form in FORMS[kind]:
         if names.issuperset(re.split(r"[.\[]", column)[0] for column in _columns(form)):
             told = next((name for name in SYSTEM if name in names), None) if "system" in READ[kind] else None
-            return Columns.model_validate({**form, "system": told})
+            earlier = HISTORY if HISTORY in names and "instruction" in _columns(form) else None
+            return Columns.model_validate({**form, "system": told, "history": earlier})
     return None
 
 

@@ -100,7 +100,7 @@ def _is_near(one: str, other: str) -> bool:
     if cased(one) != cased(other):
         return False
     ours, theirs = _pieces(one), _pieces(other)
-    if ours == theirs:
+    if ours == theirs or (_said(ours) and _said(ours) == _said(theirs)):  # however short
         return True
     if not ratio(one, other, score_cutoff=NEAR):  # far quicker, and nearly always enough
         return False
@@ -110,6 +110,10 @@ def _is_near(one: str, other: str) -> bool:
 @lru_cache(maxsize=4096)  # a text is held against every other of its question
 def _pieces(text: str) -> list[str]:
     return _PIECES.findall(text.casefold())
+
+
+def _said(pieces: Sequence[str]) -> list[str]:
+    return [piece for piece in pieces if piece not in _IDLE]
 
 
 def _changed(ours: Sequence[str], theirs: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:

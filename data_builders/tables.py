@@ -46,12 +46,13 @@ def read_table(path: Path, form: CsvForm) -> Iterator[Found]:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise UserError(Problem(str(path), found, "a data file", "check `path` in the recipe, and DATA="))
-    if path.suffix not in FORMATS:
+    suffix = path.suffix.lower()  # Windows writes DATA.CSV
+    if suffix not in FORMATS:
         raise UserError(Problem(str(path), f"a file of type {path.suffix!r}", f"one of {', '.join(FORMATS)}"))
-    if path.suffix == ".parquet":
+    if suffix == ".parquet":
         return _read_parquet(path)
-    if path.suffix in (".csv", ".tsv"):
-        rows = _read_csv(path, CsvForm(form.columns, "\t") if path.suffix == ".tsv" else form)
+    if suffix in (".csv", ".tsv"):
+        rows = _read_csv(path, CsvForm(form.columns, "\t") if suffix == ".tsv" else form)
     else:
         rows = read_json_rows(path)
     return _decoded(rows, path)

@@ -46,9 +46,9 @@ class WholeStems:
         pieces = list(pairwise(ends))
         worded = [(begin, end, words) for begin, end in pieces if (words := self._words_of(text[begin:end]))]
         found: set[int] = set()
-        for begin, end, words in _runs(worded):
+        for begin, end, run in _runs(worded):
             is_all = begin == worded[0][0] and end == worded[-1][1]
-            if (stems := self._stems.get(words)) and (is_all or _says_enough(words)):
+            if (stems := self._stems.get(run)) and (is_all or _says_enough(run)):
                 signs = _signs(self._asked(text[begin:end]))
                 found.update(number for number, wanted in stems if wanted == signs)
         return sorted(found)[:most]

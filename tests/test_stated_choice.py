@@ -127,3 +127,18 @@ def test_real_rationales_are_read_rightly_or_not_at_all() -> None:
 def _options(text: str) -> list[str]:
     text = " , ".join(ast.literal_eval(text)) if text.startswith("[") else text
     return [option.strip() for option in re.split(r"(?:^|\s*,\s*)[a-e] \) ", text)][1:]
+
+
+MANY = [f"option number {number}" for number in range(101, 113)]
+
+
+@pytest.mark.parametrize(
+    "answer", ["K", "The answer is K.", "(K)", "K. Because it is so.", "So K is the correct answer."]
+)
+def test_letters_beyond_ten_are_read_where_there_are_so_many_options(answer: str) -> None:
+    assert stated_choice(answer, MANY) == "K"
+    assert stated_choice(answer, MANY[:10]) is None
+
+
+def test_one_of_many_options_is_one() -> None:
+    assert stated_choice("The answer is A or L.", MANY) is None

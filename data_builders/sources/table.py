@@ -33,13 +33,14 @@ from data_builders.conversations import (
     Unusable,
     answered,
     describe,
+    earlier_turns,
     pair,
     spoken,
     turns_of,
 )
 from data_builders.drafts import Context, Draft, Drop, Kind
 from data_builders.files import Entry, Line, read_lines
-from data_builders.mapping import FORMS, NEEDED, READ, Columns, absent, form_of, ways
+from data_builders.mapping import FORMS, MARKED, NEEDED, READ, Columns, absent, form_of, ways
 from data_builders.questions import ChoiceOptions, Question, make_rows
 from data_builders.tables import CsvForm
 from stemma.check import nearest
@@ -49,6 +50,8 @@ from stemma.rows import LETTERS
 KINDS = ("sft", "dpo", "mcq", "corpus")
 PHASE = "read"
 LICENCE = ""
+
+MARKED_WRONG = "its answer is marked as a bad one"
 
 _MEDIA = re.compile(r"<(image|video|audio)>")
 
@@ -122,8 +125,10 @@ class _Reading:
         self.filled |= {name: None for name, value in cells.row.items() if not is_missing(value)}
         columns = self.options.columns or form_of(entry.where, cells.row, self.context.kind)
         picked = _Picked(entry, cells, columns, self.context.kind)
-        self.used |= cells.read
+        self.used |= cells.read | (set(MARKED) if self.options.columns is None else set())
         try:
+            if self.options.columns is None and any(cells.row.get(name) is False for name in MARKED):
+                raise Unusable(MARKED_WRONG)
             if lacking := picked.lacking():
                 raise Unusable(f"no {lacking}")
             if self.context.kind == "mcq":
@@ -174,7 +179,7 @@ class _Picked:
         if not isinstance(value, str | list | dict):
             value = self.text(name)
         try:
-            turns = turns_of(value, role)
+            turns = earlier_turns(value) if name == "history" else turns_of(value, role)
         except NoConversation as error:
             expected = "a text, or a list of turns (`role` and `content`, or `from` and `value`)"
             hint = NoText(self._column(name), value).hint
@@ -223,7 +228,7 @@ def _conversations(picked: _Picked, options: Options) -> Iterator[Draft]:
     if picked.columns.messages:
         turns = picked.turns("messages", "user")
     else:
-        turns = picked.turns("question", "user") + picked.turns("answer", "assistant")
+        turns = picked.turns("history", "user") + picked.turns("question", "user") + picked.turns("answer", "assistant")
     turns = picked.system(turns)
     asked = spoken(turns, "user")
     for ending in answered(turns, every=options.train_on == "all_answers"):
@@ -234,7 +239,7 @@ def _conversations(picked: _Picked, options: Options) -> Iterator[Draft]:
 
 
 def _pairs(picked: _Picked, _options: Options) -> Iterator[Draft]:
-    prompt = picked.turns("prompt", "user")
+    prompt = picked.turns("history", "user") + picked.turns("prompt", "user")
     chosen, rejected = picked.turns("chosen", "assistant"), picked.turns("rejected", "assistant")
     try:
         asked, better, worse = pair(prompt, chosen, rejected)

@@ -17,8 +17,8 @@ from string import ascii_uppercase
 _HEAD = re.compile(
     r"(?:\n\s*|(?<=[?.:!])\s+)(?:(?:the )?answer )?(?:options|choices)\s*:\s*(?=\(?[A1][.):])", re.IGNORECASE
 )
-_LINE_LABEL = re.compile(r"^\s*\(?(?:[A-J]|\d\d?)[.):]\s*", re.MULTILINE)
-_BLANK_LINE = re.compile(r"\n\s*\n(?!\s*\(?(?:[A-J]|\d\d?)[.):])")
+_LINE_LABEL = re.compile(r"^\s*\(?(?:[A-Z]|\d\d?)[.):]\s*", re.MULTILINE)
+_BLANK_LINE = re.compile(r"\n\s*\n(?!\s*\(?(?:[A-Z]|\d\d?)[.):])")
 """Behind the last option: what is to be done with them ("Explain, then give the letter.")."""
 _ANSWER = re.compile(r"\s*\bAnswer\s*:\s*$")
 _NEXT_SENTENCE = re.compile(r"[.;]\s+[A-Z]")

@@ -8,28 +8,58 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from string import ascii_uppercase
+from typing import NamedTuple
 
 from stemma.answers.claims import CLAIM, END, FILLER, SENTENCE_END, claims, is_taken_back, plain
 from stemma.answers.quantities import NUMBER, value
 
 _SEVERAL_ANNOUNCED = re.compile(r"\b(?:correct|right|true) (?:answers|options|choices|statements) are\b", re.IGNORECASE)
-_LETTER = rf"(?:\(([A-Ja-j])\)|([A-J])(?:\)|[.:](?=\s)|{END})|([a-j])(?=\s*(?:$|\n|\)|[.;](?!\w))))"
-_PICK = re.compile(_LETTER)
-_BOXED = re.compile(r"\[ ?([A-J]) ?\](?![\w(])")
+_BOXED = re.compile(r"\[ ?([A-Z]) ?\](?![\w(])")
 """[B]"""
-_SEVERAL = re.compile(rf"\(?([A-J])\)?(?:,? (?:and|or) |, |/| ?& ?)(?:option )?\(?([A-J])\b\)?(?={END}|,| and| or)")
-_CALLED_CORRECT = re.compile(
-    r"(?:^|[.,;:\n]|\b(?i:option|choice|answer|so|thus|hence|therefore|that)\b)\s*"
-    r"\(?\b([A-J]|(?<=option )[a-j])\b[).:]*\s+is (?:therefore |thus )?(?:the )?(?:only )?"
-    rf"(?:(?:correct|right|best)(?: (?:answer|option|choice|one))?|answer){END}"
-)
 _LIST = re.compile(r"\(?A[).:]\s.*?\s\(?B[).:]\s", re.DOTALL)
-_LEAD = re.compile(r"\s*(?:option |choice )?\(?([A-J])(?:([).:]+)(?!\S)|(?=\s*(?:\n|$)))")
-_LAST = re.compile(
-    r"(?:^|\n|\b(?:hence|so|thus|therefore|option|choice|imo)\b\s*[,:]?)\s*\(?\b([A-J])\b[).]*\s*$", re.IGNORECASE
-)
+_FEW = "J"
+"""The last letter that is looked for where there are no more options: K to Z are names of quantities there."""
+
+
+class _Patterns(NamedTuple):
+    """How answers name letters, of those up to one."""
+
+    pick: re.Pattern[str]
+    several: re.Pattern[str]
+    called_correct: re.Pattern[str]
+    lead: re.Pattern[str]
+    last: re.Pattern[str]
+    spaced: re.Pattern[str]
+    other: re.Pattern[str]
+
+
+@cache
+def _patterns(last: str) -> _Patterns:
+    big, small = f"A-{last}", f"a-{last.lower()}"
+    return _Patterns(
+        re.compile(
+            rf"(?:\(([{big}{small}])\)|([{big}])(?:\)|[.:](?=\s)|{END})|([{small}])(?=\s*(?:$|\n|\)|[.;](?!\w))))"
+        ),
+        re.compile(rf"\(?([{big}])\)?(?:,? (?:and|or) |, |/| ?& ?)(?:option )?\(?([{big}])\b\)?(?={END}|,| and| or)"),
+        re.compile(
+            r"(?:^|[.,;:\n]|\b(?i:option|choice|answer|so|thus|hence|therefore|that)\b)\s*"
+            rf"\(?\b([{big}]|(?<=option )[{small}])\b[).:]*\s+is (?:therefore |thus )?(?:the )?(?:only )?"
+            rf"(?:(?:correct|right|best)(?: (?:answer|option|choice|one))?|answer){END}"
+        ),
+        re.compile(rf"\s*(?:option |choice )?\(?([{big}])(?:([).:]+)(?!\S)|(?=\s*(?:\n|$)))"),
+        re.compile(
+            rf"(?:^|\n|\b(?:hence|so|thus|therefore|option|choice|imo)\b\s*[,:]?)\s*\(?\b([{big}])\b[).]*\s*$",
+            re.IGNORECASE,
+        ),
+        re.compile(rf"([{big}])\s+"),
+        re.compile(rf"\b(?:and|or) (?:option )?\(?([{big}])[).:]"),
+    )
+
+
+def _patterns_for(options: Mapping[str, str]) -> _Patterns:
+    return _patterns(max(_FEW, *options))
 
 
 def stated_choice(answer: str, choices: Sequence[str]) -> str | None:
@@ -46,7 +76,11 @@ def stated_choices(answer: str, choices: Sequence[str]) -> set[str]:
     )
     if _SEVERAL_ANNOUNCED.search(text):
         return set(options)
-    picked = {match[1].upper() for match in _CALLED_CORRECT.finditer(text) if not is_taken_back(text, match.start(1))}
+    picked = {
+        match[1].upper()
+        for match in _patterns_for(options).called_correct.finditer(text)
+        if not is_taken_back(text, match.start(1))
+    }
     for claim in set(claims(text)):
         picked |= _pick(claim, options)
     picked |= _pick_alone(text, options)
@@ -59,27 +93,29 @@ def _pick(claim: str, options: Mapping[str, str]) -> set[str]:
     if claim[: len(claim) - len(body)].endswith("\n") and _LIST.match(body):
         return set()
     texts = _same_text(body, options)
-    if several := _SEVERAL.match(body):
+    patterns = _patterns_for(options)
+    if several := patterns.several.match(body):
         return texts or set(several.groups())  # "A and C" may be an option of its own
-    if (spaced := re.match(r"([A-J])\s+", body)) and spaced[1] in _same_text(body[spaced.end() :], options):
+    if (spaced := patterns.spaced.match(body)) and spaced[1] in _same_text(body[spaced.end() :], options):
         return {spaced[1]}  # "D 8000"
-    if one := _PICK.match(body):
+    if one := patterns.pick.match(body):
         letter = (one[1] or one[2] or one[3]).upper()
         texts |= _same_text(body[one.end() :].lstrip(" .):"), options)
-        others = re.findall(r"\b(?:and|or) (?:option )?\(?([A-J])[).:]", SENTENCE_END.split(body)[0])
+        others = patterns.other.findall(SENTENCE_END.split(body)[0])
         return {letter, *others} if letter in texts else {letter, *others, *texts}
     return texts
 
 
 def _pick_alone(text: str, options: Mapping[str, str]) -> set[str]:
     """Options named without an announcement: "B. Because …" at the start, "hence C" at the end, or just the text."""
-    picked = {last[1].upper()} if (last := _LAST.search(text)) else set()
-    if several := _SEVERAL.fullmatch(text.rstrip(" .")):
+    patterns = _patterns_for(options)
+    picked = {last[1].upper()} if (last := patterns.last.search(text)) else set()
+    if several := patterns.several.fullmatch(text.rstrip(" .")):
         picked |= set(several.groups())
     if "\n" not in text and len(text) <= CLAIM:
         alone = as_option(text)
         picked |= {letter for letter, option in options.items() if option == alone}
-    if lead := _LEAD.match(text):
+    if lead := patterns.lead.match(text):
         rest = text[lead.end() :]
         said = _same_text(rest.strip(), options)
         is_list = _LIST.match(text)

@@ -56,6 +56,7 @@ def test_the_right_one_is_found_by_what_the_answer_is(
         ("Which is red? (a) Blood (b) the sky", "Which is red?"),
         ("Which is red? Choices: 1. blood, 2. the sky", "Which is red?"),
         ("Which is red? A: blood; B: the sky", "Which is red?"),
+        ("Which is red?\n**A.** Blood.\n**B.** The sky.", "Which is red?"),
         ("Which is red?\nA. the sky\nB. blood", "Which is red?\nA. the sky\nB. blood"),
         ("Which is red, blood or the sky?", "Which is red, blood or the sky?"),
         ("A. blood B. the sky", "A. blood B. the sky"),

@@ -68,6 +68,10 @@ def test_pairs_with_empty_or_equal_answers_are_refused_with_the_reason() -> None
         ("N/A", "no", "placeholder instead of an answer"),
         ("yes", "#REF!", "placeholder instead of an answer"),
         ("[object Object]", "no", "placeholder instead of an answer"),
+        ('"null".', "no", "placeholder instead of an answer"),
+        ("[removed]", "no", "placeholder instead of an answer"),
+        ("the same", "the\u00a0same", "identical answers"),
+        ("the \nsame", "the\nsame", "identical answers"),
         ("\u200b", "\u200b", "empty answer"),
     ],
 )

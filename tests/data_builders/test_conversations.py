@@ -48,6 +48,23 @@ def test_a_plain_text_is_one_turn_and_a_prompt_may_end_where_the_answer_begins()
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '[{"id": 1, "role": "user", "content": "Hi!"}]',
+        "{'content': 'Hi!', 'role': 'user'}",
+        "[{'markdown': None, 'from': 'human', 'value': 'Hi!'}]",
+    ],
+)
+def test_turns_that_were_written_as_text_are_read(text: str) -> None:
+    assert turns_of(text, "assistant") == [ASK]
+
+
+@pytest.mark.parametrize("text", ["{'a': 1}", '{"role": "admin"}', "[{'role': 'x'}, 3]", "{'role': 'user', 'content'"])
+def test_other_objects_are_texts(text: str) -> None:
+    assert turns_of(text, "user") == [Turn("user", text)]
+
+
+@pytest.mark.parametrize(
     ("value", "said"),
     [
         (["a", "b"], "a list of 2"),

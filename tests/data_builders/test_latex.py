@@ -34,8 +34,10 @@ def eat(text: str) -> str:
         r"x \neq 0", r"\nabla f", r"x \notin A", r"p \land \neg q", r"\neg\exists x", r"\neg(p)", r"x \not= y",
         r"\not\in", r"x \ne 0", r"E = h\nu", r"$\nu$", r"$\nu = 5$", r"a \nleqslant b", r"\newcommand{\x}",
         # inside a formula: by the name alone
-        r"$x \tau y$", r"$f(x)=\tan x$", r"$x \to y$", r"$x \ne y$", r"x \ne y", r"P(A) \ne P(B)", r"$c = \lambda \nu$",
-        r"$a \nmid b$", r"\(a \ne b\)", r"$$a \tau b$$", r"$$a \ne b$$", r"let \tan 30 be", r"x \nleq y", r"$x\not\in A$",
+        r"$x \tau y$", r"$f(x)=\tan x$", r"$x \to y$", r"$x \ne y$", r"x \ne y", r"P(A) \ne P(B)",
+        r"$c = \lambda \nu$",
+        r"$a \nmid b$", r"\(a \ne b\)", r"$$a \tau b$$", r"$$a \ne b$$", r"let \tan 30 be", r"x \nleq y",
+        r"$x\not\in A$",
         # carriage return
         r"(\right)", r"\lvert x-1 \rvert", r"\lVert x \rVert", r"\rangle", r"\rceil", r"\rho", r"A \rightarrow B",
         r"A \rightleftharpoons B", r"\{ x \rbrace", r"{\rm kg}", r"\rm{kg}", r"N \rtimes H",
@@ -59,7 +61,8 @@ def test_eaten_backslashes_are_put_back(whole: str) -> None:
         # a real newline
         "see\neq. (3)", "a\nequal b", "1.\n\ntotal", "a\nnot b", "a\nnot = b", "see\neg. this", "or\neg a car",
         "$$\nu = 3", "cost $x$\nu is", "line\ne 5 more", "5 h\nunder", "{\nu = 3;", "one\nexists", "a\norm b",
-        "$x +\ne^{x}$", "$x\ne^{x}$", "$a +\nu$", "$5\tan hour\t$6", "$$x =\n\ta$$", "the mele \ne 3 pere", "$a$ or\ne $b$",
+        "$x +\ne^{x}$", "$x\ne^{x}$", "$a +\nu$", "$5\tan hour\t$6", "$$x =\n\ta$$",
+        "the mele \ne 3 pere", "$a$ or\ne $b$",
         # an old line end
         "a\ru", "one\rvertical", "one\rmore", "a\rright b",
         # a page, a line of a slide

@@ -78,6 +78,15 @@ def test_layout_case_articles_and_slips_do_not_make_another_row(one: str, other:
     assert drop_near_copies(rows)[1] == [(rows[1], "near copy of another row")]
 
 
+def test_short_rows_that_differ_in_blanks_case_and_stops_only_are_copies() -> None:
+    rows = [
+        pair("q", "It is Newton.", "no idea"),
+        pair("q", "it  is newton", "No idea."),
+        pair("q", "it is", "no idea"),
+    ]
+    assert drop_near_copies(rows) == ([rows[0], rows[2]], [(rows[1], "near copy of another row")])
+
+
 def test_near_copies_of_choice_questions_have_equal_choices_and_form() -> None:
     stem = "Which force keeps the planets on their way around the sun, as Newton was the first to say"
     rows = [

@@ -131,6 +131,10 @@ def test_parquet_keeps_nan_apart_from_null(tmp_path: Path) -> None:
     assert problem.startswith(f"{path}: not readable as Parquet: ")
 
 
+def test_a_suffix_may_be_in_capitals(tmp_path: Path) -> None:
+    assert read(tmp_path / "DATA.CSV", "q,a\nx,1\n") == [(":2", {"q": "x", "a": "1"})]
+
+
 def test_what_is_no_data_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.xlsx").write_bytes(b"PK")
     for name, found in {"none.csv": "no such file", ".": "a folder", "t.xlsx": "a file of type '.xlsx'"}.items():

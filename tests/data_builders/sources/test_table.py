@@ -163,6 +163,29 @@ def test_alpaca_is_joined_and_an_empty_input_leaves_no_trace(tmp_path: Path) -> 
     assert rows(items)[0]["meta"] == {"gold": "chat"}
 
 
+def test_the_history_beside_an_instruction_is_what_was_said_before(tmp_path: Path) -> None:
+    row = {"instruction": "And in German?", "input": "", "history": [["Hello in French?", "Bonjour."]]}
+    write_lines(tmp_path / "sft.jsonl", {**row, "output": "Hallo."}, {"instruction": "x", "output": "y", "history": []})
+    write_lines(tmp_path / "dpo.jsonl", {**row, "chosen": "Hallo.", "rejected": "Hi."})
+    before = [{"role": "user", "content": "Hello in French?"}, {"role": "assistant", "content": "Bonjour."}]
+    asked = [*before, {"role": "user", "content": "And in German?"}]
+    found = told(read("sft", "table", tmp_path, "sft.jsonl", train_on="last_answer"))
+    assert found[0] == ("Hello in French?\n\nAnd in German?", [*asked, {"role": "assistant", "content": "Hallo."}])
+    assert [turn["content"] for turn in found[1][1]] == ["x", "y"]
+    assert rows(read("dpo", "table", tmp_path, "dpo.jsonl"))[0]["turns"] == asked
+
+
+def test_an_answer_that_its_row_marks_as_bad_is_not_trained(tmp_path: Path) -> None:
+    marked = [{"prompt": "2 + 2?", "completion": answer, "label": good} for answer, good in (("5", False), ("4", True))]
+    write_lines(tmp_path / "kto.jsonl", *marked, {"messages": TURNS, "kto_tag": False})
+    items = read("sft", "table", tmp_path, "kto.jsonl")
+    assert [row["messages"][1]["content"] for row in rows(items)] == ["4"]
+    assert [reason for _, reason in drops(items)] == ["its answer is marked as a bad one"] * 2
+    columns = {"question": "prompt", "answer": "completion"}
+    write_lines(tmp_path / "own.jsonl", *marked)
+    assert len(rows(read("sft", "table", tmp_path, "own.jsonl", columns=columns))) == 2
+
+
 def test_prompts_and_completions_may_be_conversations(tmp_path: Path) -> None:
     write_lines(
         tmp_path / "t.jsonl",
@@ -323,12 +346,12 @@ def test_a_path_may_lead_into_lists_and_its_end_is_a_missing_value(tmp_path: Pat
 
 def test_a_filled_column_that_nothing_uses_is_named_once(tmp_path: Path) -> None:
     said: list[str] = []
-    rows_ = [{"instruction": "a", "input": "", "output": "b", "history": [], "id": number} for number in range(5)]
-    write_lines(tmp_path / "t.jsonl", *rows_, {**rows_[0], "history": [["x", "y"]]})
+    rows_ = [{"instruction": "a", "input": "", "output": "b", "notes": [], "id": number} for number in range(5)]
+    write_lines(tmp_path / "t.jsonl", *rows_, {**rows_[0], "notes": [["x", "y"]]})
     options = Options(source="table", path="t.jsonl")
     context = replace(make_context("sft", tmp_path), say=said.append)
     assert len(list(SOURCES["table"].read(options, context))) == 6
-    assert said == ["table t.jsonl: filled, but nothing uses `id`, `history`"]
+    assert said == ["table t.jsonl: filled, but nothing uses `id`, `notes`"]
 
 
 def test_rows_of_no_known_form_are_told_what_would_be(tmp_path: Path) -> None:
