@@ -6,6 +6,7 @@ Nothing is written, and no request is ever sent: what a generator writes is show
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,7 +18,7 @@ from data_builders.account import Batch, batches_of
 from data_builders.clean import finish
 from data_builders.drafts import ROW_MODELS, Context, Draft, Row
 from data_builders.figures import texts_of
-from data_builders.tokens import LATER, picture
+from data_builders.tokens import LATER, own_tokens, picture
 from stemma.base_files import template_of
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_dicts
@@ -56,10 +57,10 @@ def preview(recipe: Recipe, run: Run, source: str | None, rows: int) -> Iterator
         raise UserError(Problem("--source", f"`{source}` fills no set of `{recipe.name}`", f"one of {known}"))
     path = find_tokenizer(recipe, run)
     tokenizer, template = load_tokenizer(path) if path else None, template_of(recipe, run)
-    built = _is_built(recipe, run)
+    built, special = _is_built(recipe, run), own_tokens(recipe, run)
     yield f"{recipe.name}: {'rows of the finished build' if built else 'first rows of the sources, not yet built'}"
     yield "" if tokenizer else f"({LATER}; rows as text, the trained part in [[ … ]])"
-    for shown in _built(run, batches, rows) if built else (_unbuilt(recipe, batch, rows) for batch in batches):
+    for shown in _built(run, batches, rows) if built else (_unbuilt(recipe, batch, rows, special) for batch in batches):
         yield from _lines(shown, template, tokenizer)
 
 
@@ -86,14 +87,14 @@ def _built(run: Run, batches: list[Batch], rows: int) -> Iterator[Shown]:
         yield Shown(batch, kept, [row for row in dropped if row.source == batch.name][:rows])
 
 
-def _unbuilt(recipe: Recipe, batch: Batch, rows: int) -> Shown:
+def _unbuilt(recipe: Recipe, batch: Batch, rows: int, special: re.Pattern[str]) -> Shown:
     """The first rows that a source gives, cleaned but not yet divided, sifted or held against anything."""
     if batch.phase != "read":
         return Shown(batch, said=UNPAID if batch.phase == "generate" else DERIVED)
     shown = Shown(batch)
-    context = Context(batch.kind, Path(recipe.data.root), recipe.seed, (), lambda _text: None)
+    context = Context(batch.kind, Path(recipe.data.root), recipe.seed, (), lambda _text: None, special=special)
     for item in islice(SOURCES[batch.options.source].read(batch.options, context), LOOKED_AT):
-        row = finish(batch.kind, batch.options.source, item) if isinstance(item, Draft) else item.reason
+        row = finish(batch.kind, batch.options.source, item, special) if isinstance(item, Draft) else item.reason
         if isinstance(row, str):
             shown.dropped.append(Dropped(source=batch.name, where=item.where, reason=row, row=item.row))
         else:

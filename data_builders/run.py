@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,17 +14,14 @@ from data_builders import figures, outputs
 from data_builders.account import Account, Batch, batches_of
 from data_builders.build import Build
 from data_builders.cards import card
-from data_builders.clean import special_tokens
 from data_builders.drafts import NO_TOKENS, Draft, Drop, Job
 from data_builders.gate import Gate, leak_of, read_benchmarks, tell_leak
 from data_builders.judging import judge_statistics
-from data_builders.tokens import preflight, refuse_unfit_template
+from data_builders.tokens import own_tokens, preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
-from stemma.base_files import TOKENIZER, tokenizer_folder
 from stemma.jsonl import write_json, write_text
 from stemma.rows import Dropped, PreferenceRow
 from stemma.stages import Forecast, Result, Work
-from stemma.templates import read_special_tokens
 
 if TYPE_CHECKING:
     from data_builders.generator import Generation
@@ -112,7 +108,7 @@ def expected_of(batch: Batch, asked: int) -> int:
 def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
     data, seed = work.recipe.data, work.recipe.seed
     build = Build(data, seed, Account(write), Gate(data, read_benchmarks(data, seed, work.say)), work.say)
-    build.special = _special_tokens(work)
+    build.special = own_tokens(work.recipe, work.run)
     if data.executor:
         from data_builders import executors  # loads datatrove
 
@@ -121,12 +117,6 @@ def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
         if data.near_duplicates:
             build.clusters = executors.question_clusters(data.near_duplicates, data.executor, folder)
     return build
-
-
-def _special_tokens(work: Work) -> re.Pattern[str]:
-    """The special tokens of the model that trains on these rows, where its tokenizer is on this machine already."""
-    folder = None if work.recipe.base else tokenizer_folder(work.recipe, work.run)
-    return special_tokens(read_special_tokens(folder / TOKENIZER)) if folder else NO_TOKENS
 
 
 @contextmanager

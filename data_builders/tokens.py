@@ -6,15 +6,17 @@ runs when training starts, as it always does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from data_builders.drafts import Placed
+from data_builders.clean import special_tokens
+from data_builders.drafts import NO_TOKENS, Placed
 from stemma.axolotl import DEFAULTS
 from stemma.base_files import TOKENIZER, added_first, tokenizer_folder
 from stemma.recipe import Recipe
 from stemma.runs import Run
-from stemma.templates import Template
+from stemma.templates import Template, read_special_tokens
 from stemma.tokenizer import load_tokenizer
 from stemma.training_rows import Sample, count, sample, tokenizing
 
@@ -60,6 +62,12 @@ def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenizer] | None:
     if folder is None:
         return None
     return Template.read(recipe.template, folder), load_tokenizer(folder / TOKENIZER)
+
+
+def own_tokens(recipe: Recipe, run: Run) -> re.Pattern[str]:
+    """The special tokens of the model that trains on these rows, where its tokenizer is on this machine already."""
+    folder = None if recipe.base else tokenizer_folder(recipe, run)
+    return special_tokens(read_special_tokens(folder / TOKENIZER)) if folder else NO_TOKENS
 
 
 def picture(one: Sample, tokenizer: Tokenizer) -> Iterator[str]:

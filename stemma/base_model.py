@@ -15,10 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from stemma.axolotl import DEFAULTS
 from stemma.base_files import tokenizer_folder
-from stemma.base_tokens import TOKENIZER, TOKENIZER_CONFIG, stop_problems, token_problems
+from stemma.base_tokens import (
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    id_problems,
+    made_stop_problems,
+    stop_problems,
+    token_problems,
+)
 from stemma.errors import Problem, UserError
-from stemma.headers import COPY_ANEW, Header, headers_of
-from stemma.jsonl import read_json
+from stemma.headers import BESIDE, COPY_ANEW, Header, headers_of
+from stemma.jsonl import read_object
 from stemma.shapes import FAMILIES, parse, read_shapes
 from stemma.targets import target_problems
 from stemma.templates import Template
@@ -57,12 +64,15 @@ def meet(recipe: Recipe, run: Run, stages: Sequence[str]) -> None:
         weightless = not set(stages) & set(recipe.training_stages())
         problems += problems_of(recipe.base_folder, weightless)
         lacking = [n for n in (TOKENIZER, TOKENIZER_CONFIG) if not (recipe.base_folder / n).is_file()]
-        if lacking and not weightless and not problems:
+        is_whole = not weightless or any(recipe.base_folder.glob("*.safetensors"))
+        if lacking and is_whole and not problems:
             problems.append(Problem(str(recipe.base_folder), f"no {', no '.join(lacking)}", "the model's tokenizer"))
     problems += _stage_problems(recipe, run)
     tokenizer = tokenizer_folder(recipe, run)
     if tokenizer and recipe.training_stages() and not problems:
         problems += stop_problems(Template.read(recipe.template, tokenizer), tokenizer, recipe.chat_template)
+    elif recipe.base and not tokenizer:
+        problems += made_stop_problems(Template.read(recipe.template), recipe.chat_template)
     if problems:
         raise UserError(problems)
 
@@ -94,20 +104,21 @@ def problems_of(folder: Path, weightless: bool = False) -> tuple[Problem, ...]:
 @cache
 def _looked(folder: Path, weightless: bool, files: tuple[tuple[str, int, int], ...]) -> tuple[Problem, ...]:
     names = {name for name, _, _ in files}
-    if ADAPTER in names and CONFIG not in names:
-        return (_adapter_alone(folder),)
-    if CONFIG not in names:
+    if CONFIG not in names and ADAPTER not in names:
         return (Problem(str(folder), f"no {CONFIG}", "a model folder as transformers saves it"),)
     try:
-        config = read_json(folder / CONFIG)
+        if ADAPTER in names and CONFIG not in names:
+            return (_adapter_alone(folder),)
+        config = read_object(folder / CONFIG)
         return tuple(_problems(folder, config, weightless))
     except UserError as error:
         return tuple(error.problems)
 
 
-def _problems(folder: Path, config: Any, weightless: bool) -> Iterator[Problem]:
-    if not isinstance(config, dict):
-        yield Problem(str(folder / CONFIG), f"a JSON {type(config).__name__}", "an object")
+def _problems(folder: Path, config: dict[str, Any], weightless: bool) -> Iterator[Problem]:
+    if not isinstance(config.get("model_type"), str):
+        found = f"`model_type` is {config.get('model_type')!r}"
+        yield Problem(str(folder / CONFIG), found, "the architecture's name, e.g. `gemma`", "transformers goes by it")
         return
     yield from _foreign(folder, config)
     tensors, problems = _read_weights(folder, weightless)
@@ -120,7 +131,10 @@ def _problems(folder: Path, config: Any, weightless: bool) -> Iterator[Problem]:
         yield Problem(str(folder / CONFIG), found, "weights in float32, bfloat16 or float16", hint)
     elif tensors and not problems:
         yield from _weight_problems(folder, config, tensors)
-    yield from token_problems(folder, config, _rows(tensors) or config.get("vocab_size"))
+    rows = _rows(tensors) or config.get("vocab_size")
+    rows = rows if isinstance(rows, int) else None
+    yield from token_problems(folder, config, rows)
+    yield from id_problems(folder, rows)
 
 
 def _foreign(folder: Path, config: dict[str, Any]) -> Iterator[Problem]:
@@ -130,22 +144,23 @@ def _foreign(folder: Path, config: dict[str, Any]) -> Iterator[Problem]:
         hint = f"delete {ADAPTER} and adapter_model.safetensors if it is merged already; else merge it first"
         yield Problem(str(folder / ADAPTER), found, "a model alone", hint)
     tokenizer = folder / "tokenizer_config.json"
-    for path, value in ((folder / CONFIG, config), (tokenizer, read_json(tokenizer) if tokenizer.is_file() else {})):
-        if isinstance(value, dict) and value.get("auto_map"):
+    for path, value in ((folder / CONFIG, config), (tokenizer, read_object(tokenizer) if tokenizer.is_file() else {})):
+        if value.get("auto_map"):
             found = "`auto_map`: it comes with Python code of its own, which is never run"
             hint = "delete `auto_map` only if transformers' own class is known to compute the same"
             yield Problem(str(path), found, "an architecture that transformers knows", hint)
 
 
 def _adapter_alone(folder: Path) -> Problem:
-    base = read_json(folder / ADAPTER).get("base_model_name_or_path")
+    base = read_object(folder / ADAPTER).get("base_model_name_or_path")
     hint = f"its base is `{base}`: merge them (peft: merge_and_unload, save_pretrained)" if base else "merge it first"
     return Problem(str(folder), "an adapter alone", "a whole model", hint)
 
 
 def _read_weights(folder: Path, weightless: bool) -> tuple[Tensors, list[Problem]]:
     """The tensors of the files that transformers would load, and what is wrong with those files."""
-    present = {path.name for path in folder.glob("*.safetensors")} - {"adapter_model.safetensors"}
+    files = (path for path in folder.glob("*.safetensors") if path.is_file())
+    present = {path.name for path in files if not path.name.startswith(BESIDE)}
     if WEIGHTS not in present and not (folder / INDEX).is_file():
         return {}, _no_weights(folder, present, weightless)
     wanted = {WEIGHTS} if WEIGHTS in present else set(_weight_map(folder).values())
@@ -176,8 +191,7 @@ def _index_problems(folder: Path, tensors: Tensors) -> Iterator[Problem]:
 
 
 def _weight_map(folder: Path) -> dict[str, str]:
-    index = read_json(folder / INDEX)
-    found = index.get("weight_map") if isinstance(index, dict) else None
+    found = read_object(folder / INDEX).get("weight_map")
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
         raise UserError(Problem(str(folder / INDEX), "no `weight_map`", "the file of each tensor", COPY_ANEW))
     return found

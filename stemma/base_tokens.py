@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemma.errors import Problem
-from stemma.jsonl import read_json
+from stemma.jsonl import read_json, read_object
 
 if TYPE_CHECKING:
     from stemma.templates import Template
@@ -19,6 +19,8 @@ ROWLESS = {"gemma3_text": {"<image_soft_token>"}}
 see pictures."""
 SENTENCEPIECE, PIECES = ("gemma", "gemma2", "gemma3_text"), "tokenizer.model"
 """Families whose pieces llama.cpp's converter reads from this file alone."""
+MADE = {"<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>"}
+"""Those of a model made on the spot that a template may write (`stemma.base`)."""
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 NAMED = 3
 
@@ -26,7 +28,7 @@ NAMED = 3
 def special_ids(folder: Path) -> dict[str, Any]:
     """The ids that config.json names, and over them generation_config.json, which may name only some or none."""
     files = [folder / name for name in ("config.json", "generation_config.json")]
-    named = [read_json(path) for path in files if path.is_file()]
+    named = [read_object(path) for path in files if path.is_file()]
     return {name: one[name] for one in named for name in SPECIAL_IDS if one.get(name) is not None}
 
 
@@ -57,10 +59,32 @@ def token_problems(folder: Path, config: dict[str, Any], rows: int | None) -> It
         yield Problem(str(folder / PIECES), "no such file", expected, hint)
 
 
+def id_problems(folder: Path, rows: int | None) -> Iterator[Problem]:
+    """The last token's ids must be ids of this model: generation stops at them. Other ids may be anything (-1 is used
+    for none)."""
+    for path in (folder / "config.json", folder / "generation_config.json"):
+        given = read_object(path).get("eos_token_id") if path.is_file() else None
+        listed = given if isinstance(given, list) else [] if given is None else [given]
+        wrong = [one for one in listed if type(one) is not int or one < 0 or (rows is not None and one >= rows)]
+        if wrong:
+            below = f" below {rows}" if rows is not None else ""
+            found = f"`eos_token_id` is {given!r}"
+            yield Problem(str(path), found, f"a token's id{below}, or a list of them", "of the tokenizer's last token")
+
+
 def stop_problems(template: Template, folder: Path, place: str) -> Iterator[Problem]:
     """What ends an answer must be one token: engines stop at ids. `place` is the template's."""
-    stop = template.stop()
     added = {token["content"] for token in read_json(folder / TOKENIZER)["added_tokens"]}
+    yield from _stops_at(template, added, place)
+
+
+def made_stop_problems(template: Template, place: str) -> Iterator[Problem]:
+    """The same of a model that is made on the spot, before its tokenizer is: its special tokens are Gemma's."""
+    yield from _stops_at(template, MADE, place)
+
+
+def _stops_at(template: Template, added: set[str], place: str) -> Iterator[Problem]:
+    stop = template.stop()
     if stop in added:
         return
     several = sorted((token for token in added if token and token in stop), key=stop.index)
@@ -75,7 +99,7 @@ def stop_problems(template: Template, folder: Path, place: str) -> Iterator[Prob
 def _named_problems(folder: Path, ids: dict[str, int]) -> Iterator[Problem]:
     """The first and last token that templates write must be tokens."""
     path = folder / TOKENIZER_CONFIG
-    config = read_json(path) if path.is_file() else {}
+    config = read_object(path) if path.is_file() else {}
     for name in ("bos_token", "eos_token"):
         token = config.get(name)
         text = token.get("content") if isinstance(token, dict) else token

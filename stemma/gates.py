@@ -147,10 +147,11 @@ def merge_gate(start: Path, adapter: Path, merged: Path, texts: Sequence[Sequenc
         near = agreement.kl <= MAX_MERGE_KL and agreement.top1 >= MIN_MERGE_TOP1
     kept = agreement.kl <= MAX_SHARE_OF_EFFECT * effect.kl  # false for NaN
     if not near or not kept or equal["others_changed"]:
-        lost = near and not kept and not equal["others_changed"] and effect.kl > 0
-        share = f"; {agreement.kl / effect.kl:.0%} of what the adapter did is lost by rounding" if lost else ""
-        hint = ": it hardly moved the model, so train it longer or at a higher rate" if lost else ""
-        raise GateFailed(f"merging broke the model ({merged}){share}{hint}: {figures}")
+        told = f"merging broke the model ({merged})"
+        if near and not equal["others_changed"] and effect.kl > 0:
+            share = f"{agreement.kl / effect.kl:.0%} of what the adapter did is lost by rounding"
+            told += f"; {share}: it hardly moved the model, so train it longer or at a higher rate"
+        raise GateFailed(f"{told}: {figures}")
     return figures
 
 

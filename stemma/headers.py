@@ -23,6 +23,10 @@ DTYPE_BITS = {
 COPY_ANEW = "copy or download it anew"
 LFS = b"version https://git-lfs"
 
+BESIDE = ("adapter_model", "consolidated")
+"""How files begin that may lie beside a model's own and that transformers never loads as its weights: an adapter's, and
+Mistral's and Meta's second copy in their own format."""
+
 
 @dataclass(frozen=True)
 class Header:

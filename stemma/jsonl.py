@@ -52,6 +52,14 @@ def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
     return count
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """A file that holds one JSON object. Raises UserError where it holds anything else."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(Problem(str(path), f"a JSON {type(value).__name__}", "one JSON object"))
+    return value
+
+
 def read_json(path: Path) -> Any:
     """The parsed file. Raises UserError naming the file and line of a syntax error."""
     return _parse(_text(path), str(path))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_json
+from stemma.jsonl import read_json, read_object
 
 if TYPE_CHECKING:  # benches on a bare GPU machine read shapes without pydantic
     from stemma.recipe import Recipe
@@ -156,8 +156,10 @@ def read_shapes(recipe: Recipe, run: Run) -> Shapes:
         return parse(asked, "the recipe's base.model")
     name = str(recipe.base_model)
     path = Path(name) / "config.json" if Path(name).is_dir() else cached_file(name, "config.json", recipe.base_revision)
+    if path is not None and not path.is_file():
+        raise UserError(Problem(str(path), "no such file", "the config.json of a model's folder"))
     if path is not None:
-        return parse(read_json(path), str(path))
+        return parse(read_object(path), str(path))
     if name in PUBLISHED:
         return parse(PUBLISHED[name], "published shapes")
     found = f"base_model `{name}`: its shapes are not known on this machine"
@@ -173,6 +175,10 @@ def parse(config: dict[str, Any], origin: str) -> Shapes:
     if kind not in FAMILIES or missing:
         found = f"no {', '.join(missing)}" if missing else f"architecture `{kind}`"
         raise UserError(Problem(origin, found, f"config.json of one of {', '.join(FAMILIES)}"))
+    wrong = [key for key in KEYS[1:] if type(config[key]) is not int or config[key] < 1]
+    if wrong:
+        found = ", ".join(f"`{key}` is {config[key]!r}" for key in wrong)
+        raise UserError(Problem(origin, found, "whole numbers above 0"))
     heads, hidden = config["num_attention_heads"], config["hidden_size"]
     return Shapes(
         family=FAMILIES[kind], vocabulary=config["vocab_size"], hidden=hidden, inner=config["intermediate_size"],

@@ -9,7 +9,7 @@ from jinja2 import TemplateError
 
 from stemma.chat_jinja import DatedTemplate, environment
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_json
+from stemma.jsonl import read_json, read_object
 from stemma.rows import Message
 
 
@@ -99,10 +99,16 @@ def probe(template: Template) -> None:
 
 def special_tokens(model: Path) -> tuple[str, str]:
     """The texts of a model's first and last token; empty where its tokenizer has none (Qwen has no first)."""
-    config = read_json(model / "tokenizer_config.json")
-    named = [config.get(name) or "" for name in ("bos_token", "eos_token")]
-    bos, eos = (token["content"] if isinstance(token, dict) else str(token) for token in named)
-    return bos, eos
+    path = model / "tokenizer_config.json"
+    config = read_object(path)
+    named = {name: config.get(name) or "" for name in ("bos_token", "eos_token")}
+    contents = {name: token.get("content") if isinstance(token, dict) else token for name, token in named.items()}
+    texts = {name: text for name, text in contents.items() if isinstance(text, str)}
+    if len(texts) < len(named):
+        expected = "a token's text, or an object with its `content`"
+        wrong = [name for name in named if name not in texts]
+        raise UserError(Problem(str(path), f"`{name}` is {named[name]!r}", expected) for name in wrong)
+    return texts["bos_token"], texts["eos_token"]
 
 
 def read_special_tokens(tokenizer: Path) -> list[str]:

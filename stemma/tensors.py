@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stemma.errors import Problem, UserError
+from stemma.headers import BESIDE
 
 DTYPES = {
     "F64": torch.float64,
@@ -79,12 +80,13 @@ class Stored:
 
 
 class Tensors(Mapping[str, Stored]):
-    """All tensors of a folder's safetensors files, by name."""
+    """All tensors of a model folder's safetensors files, by name; without those of adapters that lie there too."""
 
     def __init__(self, folder: Path) -> None:
         self._stored: dict[str, Stored] = {}
         for path in sorted(folder.glob("*.safetensors")):
-            self._stored |= _stored_in(path)
+            if not path.name.startswith(BESIDE):
+                self._stored |= _stored_in(path)
 
     def __getitem__(self, name: str) -> Stored:
         return self._stored[name]

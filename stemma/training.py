@@ -36,6 +36,8 @@ class Training:
     zero: int
     """DeepSpeed's stage; 0 also without DeepSpeed."""
     gpus: int
+    adapters: int = 0
+    """Weights of all adapters; 0: every layer has the same ones."""
     answers: float = 1.0
     """Share of a sequence's tokens that are its answer."""
     shared: bool = False
@@ -53,7 +55,7 @@ class Training:
     def trainable(self) -> int:
         if not self.rank:
             return self.shapes.parameters()
-        return self.shapes.adapter_parameters(self.rank, self.targets)
+        return self.adapters or self.shapes.adapter_parameters(self.rank, self.targets)
 
     @property
     def passes(self) -> float:

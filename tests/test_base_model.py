@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,10 @@ from stemma.jsonl import read_json, write_json
 from stemma.load import load
 from stemma.runs import Run
 from stemma.shapes import parse
+from stemma.tensors import Tensors
+from tests.conftest import Write
 from tests.models import tiny_model
+from tests.test_shapes import MADE
 
 KINDS = ["gemma", "gemma2", "gemma3_text", "llama", "qwen2", "qwen3"]
 SIZES = {
@@ -155,15 +160,15 @@ def test_shards_missing_cut_off_or_in_the_wrong_place(tmp_path: Path) -> None:
     assert told(folder)[0].startswith(f"{second}: cut off: 0 bytes")
     second.write_bytes(first.read_bytes())
     assert any("tensors are not where it says" in text for text in told(folder))
-    (folder / "model.safetensors.index.json").write_text("[]")
+    (folder / "model.safetensors.index.json").write_text("{}")
     assert told(folder)[0].startswith(f"{folder}/model.safetensors.index.json: no `weight_map`")
 
 
 def test_weights_that_nothing_names(tmp_path: Path) -> None:
     folder = make(tmp_path)
-    save_file({"x": torch.ones(1)}, folder / "consolidated.safetensors")
-    assert told(folder)[0].startswith(f"{folder}: weights that nothing names: consolidated.safetensors\n")
-    (folder / "consolidated.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    save_file({"x": torch.ones(1)}, folder / "old.safetensors")
+    assert told(folder)[0].startswith(f"{folder}: weights that nothing names: old.safetensors\n")
+    (folder / "old.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     (folder / "model.safetensors").unlink()
     assert "model-00001-of-00002.safetensors, but neither model.safetensors nor" in told(folder)[0]
 
@@ -273,7 +278,7 @@ def test_all_problems_come_at_once_and_equal_files_are_looked_at_once(tmp_path: 
     assert len(caught.value.problems) == 2
     assert problems_of(folder) is problems_of(folder)
     (folder / "config.json").write_text(json.dumps([]))
-    assert told(folder) == [f"{folder}/config.json: a JSON list\n  expected: an object"]
+    assert told(folder) == [f"{folder}/config.json: a JSON list\n  expected: one JSON object"]
 
 
 def test_sequences_longer_than_the_models_positions(tmp_path: Path) -> None:
@@ -287,3 +292,86 @@ def test_sequences_longer_than_the_models_positions(tmp_path: Path) -> None:
     [problem] = caught.value.problems
     assert (problem.where, problem.found) == ("gemma2b.yml: dpo", "sequence_len 1024")
     assert problem.expected == "at most 512, by max_position_embeddings"
+
+
+def changed(folder: Path, file: str, **keys: Any) -> Path:
+    """`tiny_model` as `folder`, with these keys in one of its JSON files; None takes one out."""
+    shutil.copytree(tiny_model(), folder)
+    kept = {name: value for name, value in (read_json(folder / file) | keys).items() if value is not None}
+    write_json(folder / file, kept)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "found"),
+    [
+        ("config.json", {"num_hidden_layers": "2"}, "`num_hidden_layers` is '2'"),
+        ("config.json", {"hidden_size": 0}, "`hidden_size` is 0"),
+        ("config.json", {"model_type": None}, "`model_type` is None"),
+        ("config.json", {"eos_token_id": 9999}, "`eos_token_id` is 9999"),
+        ("generation_config.json", {"eos_token_id": "1"}, "`eos_token_id` is '1'"),
+        ("generation_config.json", {"eos_token_id": [1, 448]}, "`eos_token_id` is [1, 448]"),
+    ],
+)
+def test_values_that_would_stop_a_later_stage(file: str, keys: dict[str, Any], found: str, tmp_path: Path) -> None:
+    """Each ended in a traceback, the last ones after training."""
+    [problem] = told(changed(tmp_path / "model", file, **keys))
+    assert f"model/{file}: {found}" in problem
+
+
+@pytest.mark.parametrize("eos", [None, [], [1, 107]])
+def test_last_tokens_that_are_fine(eos: Any, tmp_path: Path) -> None:
+    assert told(changed(tmp_path / "model", "generation_config.json", eos_token_id=eos, pad_token_id=-1)) == []
+
+
+@pytest.mark.parametrize("file", [f"{n}config.json" for n in ("", "generation_", "tokenizer_", "adapter_")])
+def test_a_file_that_is_no_object_is_named(file: str, tmp_path: Path) -> None:
+    folder = changed(tmp_path / "model", "config.json")
+    (folder / file).write_text("[]")
+    if file == "adapter_config.json":
+        (folder / "config.json").unlink()
+    assert told(folder) == [f"{folder / file}: a JSON list\n  expected: one JSON object"]
+
+
+def test_every_front_door_names_what_is_wrong(write_recipe: Write, tmp_path: Path) -> None:
+    """An adapter alone, a token without its text, weights without their tokenizer, a folder called model.safetensors:
+    `check`, `plan` and `data` all go through `meet`."""
+    lone = tmp_path / "lone"
+    lone.mkdir()
+    write_json(lone / "adapter_config.json", {"base_model_name_or_path": "google/gemma-2b"})
+    wordless = changed(tmp_path / "wordless", "tokenizer_config.json", bos_token={"id": 2})
+    tokenless = changed(tmp_path / "tokenless", "config.json")
+    (tokenless / "tokenizer.json").unlink()
+    odd = changed(tmp_path / "odd", "config.json")
+    (odd / "model.safetensors").unlink()
+    (odd / "model.safetensors").mkdir()
+    expected = {
+        lone: "an adapter alone",
+        wordless: "`bos_token` is {'id': 2}",
+        tokenless: "no tokenizer.json",
+        odd: "no weights",
+    }
+    for folder, found in expected.items():
+        recipe = load(write_recipe((MADE, f"base_model: {folder}\n")))
+        for stages in (["plan"], ["data"], ["sft"]) if folder != odd else (["sft"],):
+            with pytest.raises(UserError, match=re.escape(found)):
+                meet(recipe, Run(tmp_path / "run"), stages)
+
+
+@pytest.mark.parametrize("name", ["consolidated", "consolidated-00001-of-00002", "adapter_model"])
+def test_what_lies_beside_the_weights_is_no_part_of_them(name: str, tmp_path: Path) -> None:
+    """Neither when the folder is looked at nor when it is merged: an adapter's left-over file came into the model."""
+    folder = changed(tmp_path / "model", "config.json")
+    names = set(Tensors(folder))
+    save_file({"base_model.model.x.lora_A.weight": torch.ones(1)}, folder / f"{name}.safetensors")
+    assert told(folder) == []
+    assert set(Tensors(folder)) == names
+
+
+def test_a_made_models_stop_token_is_looked_at_before_it_is_made(write_recipe: Write, tmp_path: Path) -> None:
+    path = write_recipe()
+    template = path.parent / load(path).chat_template
+    meet(load(path), Run(tmp_path / "run"), ["base"])
+    template.write_text(template.read_text().replace("eos_token", "'<|im_end|>'"))
+    with pytest.raises(UserError, match=r"an answer ends with '<\|im_end\|>', which is no special token of this model"):
+        meet(load(path), Run(tmp_path / "run"), ["data"])

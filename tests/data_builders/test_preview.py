@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,11 @@ def test_a_file_that_another_source_lacks_hides_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"missing\.jsonl: no such file"):
         list(preview(recipe, run, "gsm8k", 1))
     assert "      What is 1 + 2?" in list(preview(recipe, run, "preference_jsonl", 1))
+
+
+def test_the_models_own_special_tokens_are_refused_as_in_a_build(tmp_path: Path) -> None:
+    recipe = recipe_on(tmp_path, base_model=str(tiny_model()))
+    row = {"prompt": "What is <mask>?", "chosen": "3", "rejected": "4"}  # of no family's fixed list
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+    lines = list(preview(recipe, Run(tmp_path / "runs/small"), "preference_jsonl", 2))
+    assert "  dropped: control token in content (pairs.jsonl:1)" in lines
