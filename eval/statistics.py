@@ -41,11 +41,11 @@ def share_interval(hits: Sequence[bool], groups: Sequence[str], seed: int) -> In
     """95 % interval of a share whose trials come in groups, the pairs of a question.
 
     One trial a group: Wilson's interval. Several: whole groups are resampled, since as many trials as there are pairs
-    would be too narrow, and as many as there are questions too wide. All hits alike leave nothing to resample, and
-    Wilson's interval over the groups stays honest.
+    would be too narrow, and as many as there are questions too wide. All hits alike, or one group, leave nothing to
+    resample, and Wilson's interval over the groups stays honest.
     """
     share, distinct = sum(hits) / len(hits), len(set(groups))
-    if distinct == len(hits) or share in (0, 1):
+    if distinct in (1, len(hits)) or share in (0, 1):
         return wilson(share, distinct)
     return bootstrap_mean([float(hit) for hit in hits], groups, seed)
 

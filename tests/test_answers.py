@@ -234,6 +234,10 @@ WRITTEN = [
     ("\\dfrac{\\pi}{2}", "π/2", "right"),
     ("x <= 3", "x \\leq 3", "right"),
     ("x < 3", "x ≤ 3", "wrong"),
+    ("The answer could be 5.", "5", "undecided"),
+    ("Perhaps the answer is newton.", "newton", "undecided"),
+    ("<answer>5</answer>", "5", "right"),
+    ("2 + 2 is 4.\n<answer>newton</answer>", "newton", "right"),
 ]
 
 

@@ -19,7 +19,11 @@ CLAIM = 600
 _TALKED_ABOUT = re.compile(
     r"\s*\(?[A-Ja-j]\)?[.:]?\s+(?:is|are|was|can|could|may|must|would|does|says|gives|seems|looks)\b"
 )
-_TAKEN_BACK = re.compile(r"\b(?:if|whether|suppose|assuming|unless|not|cannot|\w+n['’]t|wrong|incorrect|why)\b", _I)
+_TAKEN_BACK = re.compile(
+    r"\b(?:if|whether|could|might|may|maybe|perhaps|possibly|suppose|assuming|unless|not|cannot|\w+n['’]t"
+    r"|wrong|incorrect|why)\b",
+    _I,
+)
 SENTENCE_END = re.compile(r"(?<=[^\s\d])[.?!](?=\s)|[.?!](?=\s+[A-Z])|\n")
 FILLER = re.compile(
     r"(?:[\s:=\"'“≈~,]|\b(?:therefore|thus|hence|clearly|indeed|simply|then|most|likely|equal|to|approximately|about|the|"
@@ -84,7 +88,7 @@ def plain(answer: str) -> str:
     one; a boxed or `####` result announced in words."""
     text = _THIN_GROUPS.sub("", answer)
     text = "\n".join(" ".join(line.split()) for line in text.splitlines() if not line.isspace())
-    text = text.replace("−", "-")
+    text = re.sub(r"<answer>", "\nAnswer: ", text, flags=_I).replace("</answer>", "\n").replace("−", "-")
     if "\\" in text or "####" in text:  # most texts hold neither
         text = _without_latex(_BOXED.sub(lambda found: f"\nAnswer: {found[1] or ''}", text))
     text = _RAISED.sub(lambda found: "^" + found[0].translate(_SMALL), text).translate(_SMALL)

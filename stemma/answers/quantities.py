@@ -24,10 +24,11 @@ _GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(*\\!π√±\d]|x\b)|[^\W\d_]")
 _OPERAND_BEFORE = re.compile(
     r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|(?:[√±≤≥≠]|(?<![=-])[<>])\s?-?$|[\w)]-$"
     r"|\b(?:log|ln|exp|sin|cos|tan|lim)\s?\(?\s?-?$"
-    r"|\b(?:(?:more|less|greater|fewer|larger|smaller|higher|lower) than|at (?:least|most)) ?-?$",
+    r"|\b(?:(?:more|less|greater|fewer|larger|smaller|higher|lower) than|at (?:least|most)"
+    r"|(?:could|might|may) be|maybe|perhaps|possibly) ?-?$",
     re.IGNORECASE,
 )
-"""Parts of a sum, of a function, and bounds: "x < 5" and "at least 5" are no 5."""
+"""Parts of a sum, of a function, bounds and guesses: "x < 5", "at least 5" and "perhaps 5" are no 5."""
 _NEAR, _BEFORE = 60, 20
 """Characters around a number that are looked at, so that time does not grow with the square of the reply."""
 _OPERAND_BEHIND = re.compile(r"\s?[-+×*/÷·±]\s?[\w(]|\^|!|\\|\s?[π√]")

@@ -20,6 +20,11 @@ SHARED = ROOT.parent / "shared" / "data"
     [
         # Announced by letter.
         ("Answer: B", NUMBERS, "B"),
+        ("Answer: [B]", NUMBERS, "B"),
+        ("[B]", NUMBERS, "B"),
+        ("<answer>B</answer>", NUMBERS, "B"),
+        ("The answer could be B.", NUMBERS, None),
+        ("Perhaps the answer is B.", NUMBERS, None),
         ("… 3 x 4 is 12.\n\nAnswer: A", NUMBERS, "A"),
         ("answer : a", NUMBERS, "A"),
         ("so x = 16 the answer is b .", NUMBERS, "B"),

@@ -40,6 +40,11 @@ def test_a_share_of_single_rows_has_wilsons_interval() -> None:
     assert share_interval([True, False, True], list("abc"), 1) == wilson(2 / 3, 3)
 
 
+def test_pairs_of_one_question_alone_say_little() -> None:
+    """There is nothing to resample, and an interval of no width would be a lie."""
+    assert share_interval([True, False], ["q", "q"], 1) == wilson(0.5, 1)
+
+
 def test_a_share_over_pairs_lies_between_too_narrow_and_too_wide() -> None:
     # Of each question nine pairs go one way and one the other: nearly as good as independent.
     hits = [pair != question % 10 for question in range(60) for pair in range(10)]
