@@ -23,7 +23,7 @@ RESERVED = {"messages", "model", "n", "response_format", "seed", "stream"}
 
 Fetch = Callable[[Request, Ask], Awaitable[Entry]]
 ENOUGH_REPLIES = 30
-"""So many replies to one kind of prompt, none of which can be used, are no accident."""
+"""So many prompts of one kind, none of whose first replies can be used, are no accident."""
 
 
 class ReplyWatch:
@@ -48,7 +48,7 @@ class ReplyWatch:
             told = ", ".join(f"{count} x {name}" for name, count in seen.most_common())
             asked = f"prompts for a {ask.schema.__name__.lower()}" if ask.schema else "its prompts"
             raise StageFailed(
-                f"the generator is of no use for {asked}: of {seen.total()} replies none can be used ({told}); look at "
+                f"the generator is of no use for {asked}: of {seen.total()} first replies none can be used ({told}); look at "
                 "generator.model, max_tokens, structured and recipes/prompts. What was paid for is kept"
             )
 
@@ -88,7 +88,8 @@ class Desk:
             held = self.books.look_up(request)
             entries.append(held or await fetch(request, ask))
             value, problem = _judge(entries[-1].answer, ask.schema)
-            self.watch.see(ask, problem, fresh=held is None)
+            if len(entries) == 1:
+                self.watch.see(ask, problem, fresh=held is None)
             if problem:
                 self.books.tally.unusable[request.key] = problem
             if problem is None or len(entries) == self.settings.attempts:

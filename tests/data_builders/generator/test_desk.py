@@ -159,7 +159,7 @@ def test_replies_that_are_of_no_use_end_the_build_and_one_good_reply_ends_the_wa
         watch.see(one, "reply refused", fresh=True)
     watch.see(one, "reply empty", fresh=False)
     with pytest.raises(
-        StageFailed, match=r"its prompts: of 31 replies none can be used \(29 x reply refused, 2 x reply"
+        StageFailed, match=r"its prompts: of 31 first replies none can be used \(29 x reply refused, 2 x reply"
     ):
         watch.see(one, "reply empty", fresh=True)
     watch.see(one, None, fresh=False)
