@@ -48,8 +48,8 @@ class ReplyWatch:
             told = ", ".join(f"{count} x {name}" for name, count in seen.most_common())
             asked = f"prompts for a {ask.schema.__name__.lower()}" if ask.schema else "its prompts"
             raise StageFailed(
-                f"the generator is of no use for {asked}: of {seen.total()} first replies none can be used ({told}); look at "
-                "generator.model, max_tokens, structured and recipes/prompts. What was paid for is kept"
+                f"the generator is of no use for {asked}: of {seen.total()} first replies none can be used ({told}); "
+                "look at generator.model, max_tokens, structured and recipes/prompts. What was paid for is kept"
             )
 
 
