@@ -195,6 +195,7 @@ WRITTEN = [
     ("log 5", "5", "undecided"),
     ("sin(30)", "30", "undecided"),
     ("432 / 900 * 100 = > 48 %", "48 %", "right"),
+    ("3 + 16 = 19, so the probability - > 3 / 19", "3 / 19", "undecided"),
     ("The answer is five.", "5", "right"),
     ("twelve apples", "12 apples", "right"),
     ("12", "twelve", "right"),
