@@ -17,8 +17,6 @@ from stemma.rows import LETTERS
 _SEVERAL_ANNOUNCED = re.compile(r"\b(?:correct|right|true) (?:answers|options|choices|statements) are\b", re.IGNORECASE)
 _LETTER = rf"(?:\(([A-Ja-j])\)|([A-J])(?:\)|[.:](?=\s)|{END})|([a-j])(?=\s*(?:$|\n|\)|[.;](?!\w))))"
 _PICK = re.compile(_LETTER)
-_BOXED = re.compile(r"\[ ?([A-J]) ?\](?![\w(])")
-"""[B]"""
 _SEVERAL = re.compile(rf"\(?([A-J])\)?(?:,? (?:and|or) |, |/| ?& ?)(?:option )?\(?([A-J])\b\)?(?={END}|,| and| or)")
 _CALLED_CORRECT = re.compile(
     r"(?:^|[.,;:\n]|\b(?i:option|choice|answer|so|thus|hence|therefore|that)\b)\s*"
@@ -40,10 +38,7 @@ def stated_choice(answer: str, choices: Sequence[str]) -> str | None:
 
 def stated_choices(answer: str, choices: Sequence[str]) -> set[str]:
     """The letters of all options that the answer picks, in one place or in several."""
-    text, options = (
-        _BOXED.sub(r"(\1)", plain(answer)),
-        {letter: _normal(text) for letter, text in zip(LETTERS, choices, strict=False)},
-    )
+    text, options = plain(answer), {letter: _normal(text) for letter, text in zip(LETTERS, choices, strict=False)}
     if _SEVERAL_ANNOUNCED.search(text):
         return set(options)
     picked = {match[1].upper() for match in _CALLED_CORRECT.finditer(text) if not is_taken_back(text, match.start(1))}

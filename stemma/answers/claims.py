@@ -74,6 +74,7 @@ _WRITTEN = (
     (r"(?:\bdeg(?:rees?)?\s?|°\s?)(?:Celsius|celsius|C)\b|℃", "°C"),
     (r"(?:\bdeg(?:rees?)?\s?|°\s?)(?:Fahrenheit|fahrenheit|F)\b|℉", "°F"),
     (r"\bper cent\b", "percent"),
+    (r"(?<![\w\])])\[ ?([A-Z]) ?\](?![\w(\[])", r"(\1)"),  # an option, as "Answer: [B]"
     (r"(?:(?<=\d) )?\bpi\b", "π"),
     (r"<=(?!>)", "≤"),
     (r"(?<!=)>=", "≥"),
