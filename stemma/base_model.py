@@ -18,7 +18,6 @@ from stemma.base_files import tokenizer_folder
 from stemma.base_tokens import (
     TOKENIZER,
     TOKENIZER_CONFIG,
-    id_problems,
     made_stop_problems,
     stop_problems,
     token_problems,

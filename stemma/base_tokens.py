@@ -32,8 +32,10 @@ def special_ids(folder: Path) -> dict[str, Any]:
     return {name: one[name] for one in named for name in SPECIAL_IDS if one.get(name) is not None}
 
 
-def token_problems(folder: Path, config: dict[str, Any], rows: int | None) -> Iterator[Problem]:
-    """`rows` is how many tokens have an embedding."""
+def token_problems(folder: Path, config: dict[str, Any], counted: Any) -> Iterator[Problem]:
+    """`counted` is how many tokens have an embedding, by the weights or by config.json."""
+    rows = counted if isinstance(counted, int) else None
+    yield from _id_problems(folder, rows)
     if not (folder / TOKENIZER).is_file() or not rows:
         return
     place = str(folder / TOKENIZER)
@@ -59,7 +61,7 @@ def token_problems(folder: Path, config: dict[str, Any], rows: int | None) -> It
         yield Problem(str(folder / PIECES), "no such file", expected, hint)
 
 
-def id_problems(folder: Path, rows: int | None) -> Iterator[Problem]:
+def _id_problems(folder: Path, rows: int | None) -> Iterator[Problem]:
     """The last token's ids must be ids of this model: generation stops at them. Other ids may be anything (-1 is used
     for none)."""
     for path in (folder / "config.json", folder / "generation_config.json"):

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stemma.errors import Problem, UserError
+from stemma.ranges import expected_of
 from stemma.recipe import TRAINING, AnswerStage, BaseModelSection, PreferenceStage, Recipe
 from stemma.sweep_section import Sweep
 from stemma.targets import setting_problems
@@ -24,8 +25,6 @@ Keys = tuple[str, ...]
 Where = Callable[[Sequence[object]], str]
 
 PINNED = Path(__file__).parent / "axolotl_fields.json"
-NEAR = 70
-"""How alike (of 100) two names must be for a did-you-mean."""
 
 OWN_KEYS: dict[str, tuple[str, ...]] = {
     "train": (),
@@ -109,7 +108,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """A did-you-mean hint, or nothing when no name is near."""
     from rapidfuzz import fuzz, process
 
-    best = process.extractOne(name, known, scorer=fuzz.ratio, score_cutoff=NEAR)
+    best = process.extractOne(name, known, scorer=fuzz.ratio, score_cutoff=70)  # of 100
     return f"did you mean `{best[0]}`?" if best else ""
 
 
@@ -180,6 +179,8 @@ def _key_problems(section: str, key: str, value: Any, where: Where) -> Iterator[
         yield Problem(place, "`adapter` in base", "training of the whole model", "an adapter belongs into `train`")
     elif not _fits(value, fields[key]):
         yield Problem(place, f"`{section}.{key}` is {value!r}", _expected(fields[key]))
+    elif expected := expected_of(key, value):
+        yield Problem(place, f"`{section}.{key}` is {value}", expected)
 
 
 def _fits(value: Any, field: dict[str, list[Any]]) -> bool:

@@ -17,6 +17,8 @@ from stemma.shapes import ATTENTION, MLP, Shapes
 ALL_LINEAR = "all-linear"
 """PEFT's word for every linear layer but the head."""
 LINEARS = (*ATTENTION, *MLP)
+MOVING_STARTS = ("pissa", "olora", "corda", "loftq")
+"""First values of an adapter that come with a changed base."""
 EMBEDDING, HEAD = "model.embed_tokens", "lm_head"
 TIED = "adapters on one half of a tied pair change the other when they are merged"
 
@@ -110,7 +112,11 @@ def _tied_problems(covered: Sequence[str], saved: Sequence[str], place: str) -> 
 
 
 def setting_problems(keys: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(key, found, hint) of target settings that no model can have."""
+    """(key, found, hint) of an adapter's settings that no model can have."""
+    start = keys.get("peft_init_lora_weights")
+    if keys.get("rl") and (start is False or str(start).startswith(MOVING_STARTS)):
+        found = f"`peft_init_lora_weights: {start}` under `rl: dpo`: it begins away from the reference"
+        yield "peft_init_lora_weights", found, "delete it: B then begins at zero"
     given = keys.get("lora_target_modules")
     if not isinstance(given, str) or given == ALL_LINEAR:
         return

@@ -121,6 +121,11 @@ def test_settings_that_no_model_can_have() -> None:
     assert (key, "PEFT refuses it" in found) == ("peft_layers_to_transform", True)
     [(key, found, _)] = setting_problems(expression | {"lora_target_linear": True})
     assert (key, "takes it for the name of a module" in found) == ("lora_target_linear", True)
+    for start in ("pissa_niter_4", "olora", False):
+        moving = {"peft_init_lora_weights": start}
+        assert [key for key, _, _ in setting_problems(moving | {"rl": "dpo"})] == ["peft_init_lora_weights"]
+        assert list(setting_problems(moving)) == []
+    assert list(setting_problems({"peft_init_lora_weights": "gaussian", "rl": "dpo"})) == []
     [(key, found, _)] = setting_problems({"lora_target_modules": "(q_proj"})
     assert (key, found) == (
         "lora_target_modules",

@@ -37,7 +37,8 @@ END = (
 )
 _MARKS = re.compile(r"[*`$#{}]")
 _THIN_GROUPS = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))|(?<=\d) (?=000(?!\d))")
-_SMALL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+" * 2, "\u200b\u2060\ufeff")
+_UPPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", "\u200b\u2060\ufeff")
+_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
 _GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "varepsilon": "ε", "eta": "η",
     "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "µ", "nu": "ν", "rho": "ρ", "sigma": "σ", "tau": "τ",
@@ -73,6 +74,7 @@ _WRITTEN = (
     (r"(?:\bdeg(?:rees?)?\s?|°\s?)(?:Celsius|celsius|C)\b|℃", "°C"),
     (r"(?:\bdeg(?:rees?)?\s?|°\s?)(?:Fahrenheit|fahrenheit|F)\b|℉", "°F"),
     (r"\bper cent\b", "percent"),
+    (r"(?<![\w\])])\[ ?([A-Z]) ?\](?![\w(\[])", r"(\1)"),  # an option, as "Answer: [B]"
     (r"(?:(?<=\d) )?\bpi\b", "π"),
     (r"<=(?!>)", "≤"),
     (r"(?<!=)>=", "≥"),
@@ -91,7 +93,8 @@ def plain(answer: str) -> str:
     text = re.sub(r"<answer>", "\nAnswer: ", text, flags=_I).replace("</answer>", "\n").replace("−", "-")
     if "\\" in text or "####" in text:  # most texts hold neither
         text = _without_latex(_BOXED.sub(lambda found: f"\nAnswer: {found[1] or ''}", text))
-    text = _RAISED.sub(lambda found: "^" + found[0].translate(_SMALL), text).translate(_SMALL)
+    text = text.translate(_LOWERED)
+    text = _RAISED.sub(lambda found: "^" + found[0].translate(_UPPER), text).translate(_UPPER)
     text = re.sub(r"(\d?)([¼-¾⅐-⅞])", _vulgar, text)
     text = _ROOT.sub(lambda found: "√" + _grouped(found[1] or found[2] or ""), text)
     for pattern, written in _WRITTEN:

@@ -22,7 +22,7 @@ _MARKED = re.compile(r"^A: *(.*)$", re.MULTILINE)
 _GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(*\\!π√±\d]|x\b)|[^\W\d_]")
 """Behind a number and its unit: it is a part of something larger, 5!, 2x, 3π, 12 + 7. A word needs a blank."""
 _OPERAND_BEFORE = re.compile(
-    r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|(?:[√±≤≥≠]|(?<![=-])[<>])\s?-?$|[\w)]-$"
+    r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|(?:[√±≤≥≠]|(?<![=-])(?<![=-] )[<>])\s?-?$|[\w)]-$"
     r"|\b(?:log|ln|exp|sin|cos|tan|lim)\s?\(?\s?-?$"
     r"|\b(?:(?:more|less|greater|fewer|larger|smaller|higher|lower) than|at (?:least|most)"
     r"|(?:could|might|may) be|maybe|perhaps|possibly) ?-?$",

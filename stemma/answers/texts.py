@@ -27,7 +27,7 @@ _LISTED = re.compile(r"[(\[].*[,;].*[)\]]|\w+\([^()]*\)")
 _ARTICLES = ("the", "a", "an")
 _GROUP = re.compile(r",\d{3}(?!\d)")
 """A thousands comma: "1,200", but not "1,2"."""
-_PLURAL = 4
+_PLURAL = 3
 """Letters of a word that may have a plural's s."""
 _SIGNS, _BINDING, _BRACKETS = "/^%·°√*", set("/^×+-!%·√÷±"), "()[]"
 _CLAUSE_REACH = 400
@@ -115,7 +115,8 @@ def _is_sign(text: str, at: int) -> bool:
     char, before, behind = text[at], text[max(0, at - 8) : at], text[at + 1 : at + 9]  # the nearest decide
     if char == "-":
         between = re.search(r"(?:\d|\b\w) ?$", before) and re.match(r" ?\w\b", behind)
-        return bool(between or re.match(r"\.?\d|[^\W\d_](?!\w)|[√π]", behind))
+        charge = re.search(r"(?:\b[A-Z][A-Za-z]?|\w\d|\^\d|\))$", before) and not re.match(r"[\w(]", behind)  # Cl-
+        return bool(between or charge or re.match(r"\.?\d|[^\W\d_](?!\w)|[√π]", behind))
     if char in "!'′":
         return bool(re.search(r"(?:\d|\)|\b[^\W\d_])['′]*$", before))
     return char in _SIGNS or unicodedata.category(char) == "Sm"
