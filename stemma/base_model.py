@@ -63,8 +63,21 @@ def meet(recipe: Recipe, run: Run, stages: Sequence[str]) -> None:
     tokenizer = tokenizer_folder(recipe, run)
     if tokenizer and recipe.training_stages() and not problems:
         problems += stop_problems(Template.read(recipe.template, tokenizer), tokenizer, recipe.chat_template)
+    if tokenizer and set(stages) & set(recipe.training_stages()) and not problems:
+        problems += _converter_problems(tokenizer)
     if problems:
         raise UserError(problems)
+
+
+def _converter_problems(folder: Path) -> list[Problem]:
+    """What the export would stop at, when all is trained."""
+    from stemma.tokenizer import converter_knows  # needs pydantic, which a bare GPU machine lacks
+
+    if converter_knows(folder):
+        return []
+    expected = "the byte pairs of a published model: it tells them by the ids they make of one text"
+    hint = "a vocabulary of one's own, or changed ids, cannot become a GGUF; take the model's own tokenizer"
+    return [Problem(str(folder / TOKENIZER), "llama.cpp's converter does not know it", expected, hint)]
 
 
 def _stage_problems(recipe: Recipe, run: Run) -> list[Problem]:

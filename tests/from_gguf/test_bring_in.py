@@ -170,7 +170,11 @@ def test_too_little_disk(tmp_path: Path, place: Path, capsys: Say, monkeypatch: 
         OSError(28, "No space left on device"),
     ],
 )
-def test_a_disk_that_fills_up_meanwhile(error: Exception, tmp_path: Path, place: Path) -> None:
+def test_a_disk_that_fills_up_meanwhile(
+    error: Exception, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stemma.from_gguf.bring_in.converter_knows", lambda _: True)
+
     def convert(folder: Path, out: Path) -> None:
         out.write_bytes(b"half a file")
         raise error
@@ -181,6 +185,14 @@ def test_a_disk_that_fills_up_meanwhile(error: Exception, tmp_path: Path, place:
     [problem] = caught.value.problems
     assert (problem.where, problem.found) == (str(place / "model"), "cannot write: No space left on device")
     assert not list(place.iterdir()), "nothing half-written is left"
+
+
+@pytest.mark.slow
+def test_a_vocabulary_of_its_own(tmp_path: Path, place: Path, capsys: Say) -> None:
+    """The converter, which proves the import and exports what is trained on it, stops at one it does not know."""
+    source = write_gguf(tmp_path / "x.gguf")
+    said = refused(source, place, capsys)
+    assert f"{source}: its byte pairs, cut as `smollm`, are none that llama.cpp's converter knows\n" in said
 
 
 def test_the_dtype_is_one_of_three(tmp_path: Path, place: Path, capsys: Say) -> None:
