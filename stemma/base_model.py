@@ -18,6 +18,7 @@ from stemma.base_files import tokenizer_folder
 from stemma.base_tokens import (
     TOKENIZER,
     TOKENIZER_CONFIG,
+    converter_problems,
     made_stop_problems,
     stop_problems,
     token_problems,
@@ -72,6 +73,8 @@ def meet(recipe: Recipe, run: Run, stages: Sequence[str]) -> None:
         problems += stop_problems(Template.read(recipe.template, tokenizer), tokenizer, recipe.chat_template)
     elif recipe.base and not tokenizer:
         problems += made_stop_problems(Template.read(recipe.template), recipe.chat_template)
+    if tokenizer and set(stages) & set(recipe.training_stages()) and not problems:
+        problems += converter_problems(tokenizer)
     if problems:
         raise UserError(problems)
 
@@ -130,10 +133,7 @@ def _problems(folder: Path, config: dict[str, Any], weightless: bool) -> Iterato
         yield Problem(str(folder / CONFIG), found, "weights in float32, bfloat16 or float16", hint)
     elif tensors and not problems:
         yield from _weight_problems(folder, config, tensors)
-    rows = _rows(tensors) or config.get("vocab_size")
-    rows = rows if isinstance(rows, int) else None
-    yield from token_problems(folder, config, rows)
-    yield from id_problems(folder, rows)
+    yield from token_problems(folder, config, _rows(tensors) or config.get("vocab_size"))
 
 
 def _foreign(folder: Path, config: dict[str, Any]) -> Iterator[Problem]:

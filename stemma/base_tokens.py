@@ -125,3 +125,14 @@ def _ids(tokenizer: dict[str, Any]) -> dict[str, int]:
     if isinstance(vocabulary, list):
         vocabulary = {token: number for number, (token, _) in enumerate(vocabulary)}
     return {**vocabulary, **{token["content"]: token["id"] for token in tokenizer["added_tokens"]}}
+
+
+def converter_problems(folder: Path) -> list[Problem]:
+    """What the export would stop at, when all is trained."""
+    from stemma.tokenizer import converter_knows  # needs pydantic, which a bare GPU machine lacks
+
+    if converter_knows(folder):
+        return []
+    expected = "the byte pairs of a published model: it tells them by the ids they make of one text"
+    hint = "a vocabulary of one's own, or changed ids, cannot become a GGUF; take the model's own tokenizer"
+    return [Problem(str(folder / TOKENIZER), "llama.cpp's converter does not know it", expected, hint)]

@@ -208,12 +208,12 @@ def _run(settled: Settled, stage: str, figures: dict[str, Measured], say: Say) -
     folder = settled.model if stage == "model" else settled.run.folder(stage)
     resumed = (folder / BEGUN).is_file() and not (folder / MANIFEST).is_file()
     known = _known(settled.run)
-    with measuring(folder.with_name(".model.part") if stage == "model" else folder) as usage:
-        try:
+    try:
+        with measuring(folder.with_name(".model.part") if stage == "model" else folder) as usage:
             outcome = _do(settled, stage, lambda text: say(f"[{stage}] {text}"))
-        finally:
-            found = Measured(usage.seconds, usage.memory, usage.process, usage.disk, resumed=resumed)
-            figures[stage] = found
+    finally:  # behind the measuring, which tells the seconds at its end
+        found = Measured(usage.seconds, usage.memory, usage.process, usage.disk, resumed=resumed)
+        figures[stage] = found
     found = replace(found, stepping=stepping_seconds(settled.run, stage))
     figures[stage] = known[stage] if outcome == "up to date" and stage in known else found
     write_json(settled.run.root / MEASURED, {name: asdict(value) for name, value in (known | figures).items()})

@@ -12,14 +12,20 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from stemma import LLAMA_CPP
 from stemma.base_model import meet, problems_of, refuse_unfit
 from stemma.errors import UserError
+from stemma.from_gguf.header import read_gguf
+from stemma.from_gguf.tokenizer_files import write_tokenizer
 from stemma.jsonl import read_json, write_json
 from stemma.load import load
 from stemma.runs import Run
 from stemma.shapes import parse
 from stemma.tensors import Tensors
+from stemma.tokenizer import converter_knows
 from tests.conftest import Write
+from tests.from_gguf.files import TEMPLATE as CHATML
+from tests.from_gguf.files import write_gguf
 from tests.models import tiny_model
 from tests.test_shapes import MADE
 
@@ -35,7 +41,7 @@ def make(folder: Path, kind: str = "llama", tied: bool = False, **more: Any) -> 
     """A model of three tiny layers, without a tokenizer."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.for_model(kind, **SIZES, tie_word_embeddings=tied, **more)
+    config = AutoConfig.for_model(kind, **{**SIZES, "tie_word_embeddings": tied, **more})
     model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.save_pretrained(folder)
     return folder
@@ -251,6 +257,24 @@ def test_a_gemma_whose_pieces_were_not_saved(tmp_path: Path) -> None:
     (folder / "tokenizer.model").unlink()
     [problem] = told(folder)
     assert problem.startswith(f"{folder}/tokenizer.model: no such file\n  expected: the SentencePiece model")
+
+
+def test_a_vocabulary_of_ones_own_is_told_before_the_training(tmp_path: Path) -> None:
+    folder = make(tmp_path, vocab_size=265, max_position_embeddings=2048)
+    write_tokenizer(read_gguf(write_gguf(tmp_path / "x.gguf")), CHATML, folder)
+    recipe = load("smollm2", [f"base_model={folder}"])
+    meet(recipe, Run(tmp_path), ["data"])
+    with pytest.raises(UserError) as caught:
+        meet(recipe, Run(tmp_path), ["sft"])
+    assert [str(problem).splitlines()[0] for problem in caught.value.problems] == [
+        f"{folder}/tokenizer.json: llama.cpp's converter does not know it"
+    ]
+
+
+@pytest.mark.parametrize("name", ["qwen2", "llama-bpe"])
+def test_published_vocabularies_are_known_to_the_converter(name: str, tmp_path: Path) -> None:
+    write_tokenizer(read_gguf(LLAMA_CPP / "models" / f"ggml-vocab-{name}.gguf"), CHATML, tmp_path)
+    assert converter_knows(tmp_path)
 
 
 def test_architectures_not_known_here_have_layers_alike_and_a_head(tmp_path: Path) -> None:

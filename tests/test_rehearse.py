@@ -9,16 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from stemma import ROOT
+from stemma import ROOT, rehearse
 from stemma.cli import main
-from stemma.errors import UserError
+from stemma.errors import StageFailed, UserError
 from stemma.jsonl import write_json, write_jsonl
 from stemma.peaks import PROCESS
 from stemma.rehearsal import Machine
+from stemma.rehearsal_text import Measured
 from stemma.rehearse import Request, settle, stepping_seconds
 from stemma.runs import Run
 from stemma.stages import locked
@@ -78,6 +80,25 @@ def test_a_base_model_that_the_user_sets_is_rehearsed_on_made_weights(tmp_path: 
     assert (settled.config.hidden_size, settled.config.num_hidden_layers) == (64, 3)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_stage_took_is_in_the_table(fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds too, of a stage that fails as well."""
+    settled = settle(Request("tiny", [], tmp_path), machine(20, 100))
+    figures: dict[str, Measured] = {}
+
+    def work(*_: object) -> str:
+        time.sleep(0.3)
+        if fails:
+            raise StageFailed("the stage failed")
+        return "done"
+
+    monkeypatch.setattr(rehearse, "_do", work)
+    with pytest.raises(StageFailed) if fails else nullcontext():
+        rehearse._run(settled, "eval", figures, lambda _: None)
+    assert 0.3 <= figures["eval"].seconds < 60
+    assert figures["eval"].process > 1e7
+
+
 def test_two_rehearsals_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "rehearsals" / "tiny"
     root.mkdir(parents=True)
@@ -122,6 +143,7 @@ def test_a_family_with_two_layers(name: str, tmp_path: Path) -> None:
     for stage in ("sft", "dpo", "mcq"):
         figures = [float(figure.replace(",", "")) for figure in rows[stage]]
         seconds, memory, fullest, _, disk, _, full_hours, _, full_disk = figures
+        assert seconds > 1
         assert memory > fullest > 1
         assert full_disk > disk > 0
         assert full_hours * 3600 > seconds

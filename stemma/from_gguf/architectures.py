@@ -108,7 +108,7 @@ def _senseless(gguf: Gguf) -> Iterator[Problem]:
         if key not in _known(gguf):
             continue
         kind, what = (float, "a number") if key in REAL else (int, "a whole number")
-        if not (isinstance(value, kind) and 0 < value <= (math.inf if key in REAL else LARGEST)):
+        if not (type(value) is kind and 0 < value <= (math.inf if key in REAL else LARGEST)):
             yield Problem(where, f"header key `{gguf.architecture}.{key}` = {value}", f"{what} above 0")
     layers = len({name.split(".")[1] for name in gguf.tensors if name.startswith("blk.")})
     said = header.get("block_count", layers)

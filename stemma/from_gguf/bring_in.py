@@ -20,6 +20,7 @@ from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
 from stemma.runs import digest_of
 from stemma.stages import empty, locked, why_unwritable
+from stemma.tokenizer import converter_knows
 
 SPARE_BYTES = 64 * 2**20
 """For the tokenizer's files and what the file system takes."""
@@ -44,6 +45,11 @@ def bring_in(order: Import, convert: Convert, say: Say) -> str:
         write_folder(gguf, order.dtype, template, model)
         conversations(model)  # a template that cannot be rendered is told before the long part
         say("converting them back, to compare with the file")
+        if not converter_knows(model):
+            hint = "a model on such a tokenizer could be trained, but not exported again"
+            expected = "the vocabulary of a published model"
+            found = f"its byte pairs, cut as `{gguf.tokenizer('pre')}`, are none that llama.cpp's converter knows"
+            raise UserError(Problem(str(order.source), found, expected, hint))
         convert(model, back)
         say("comparing tokens, weights and predictions")
         checks, left_out = prove(gguf, model, back, order.dtype)

@@ -18,6 +18,9 @@ REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 PATTERNS = {"qwen2": WORDS + r"\p{N}" + REST, "llama-bpe": WORDS + r"\p{N}{1,3}" + REST}
 """How the published tokenizer.json cuts text before merging, by the name llama.cpp gives that."""
 SPECIAL = ("bos", "eos", "unknown", "padding", "eot")
+KINDS: dict[str, tuple[type, ...]] = {"tokens": (str,), "token_type": (int,), "scores": (int, float), "merges": (str,)}
+"""What the lists below `tokenizer.ggml.` hold."""
+FLAGS = ("add_bos_token", "add_eos_token", "add_space_prefix")
 BYTE_PAIRS = ("smollm", "gpt-2", *PATTERNS)
 
 
@@ -35,7 +38,8 @@ def tokenizer_problems(gguf: Gguf) -> list[Problem]:
         if missing:
             return [Problem(where, f"no `tokenizer.ggml.{key}` in its header", "a whole header") for key in missing]
         hint = "take a GGUF that was converted from the whole model folder"
-        return [Problem(where, found, "a whole tokenizer", hint) for found in _contradictions(gguf)]
+        problems = list(_wrong_kinds(gguf)) or _contradictions(gguf)
+        return [Problem(where, found, "a whole tokenizer", hint) for found in problems]
     found = f"tokenizer `{model}`" + (f", cut as `{pre}`" if pre else "")
     if model == "llama" and blank:
         found = "a SentencePiece tokenizer that puts a blank in front of every text, as Llama 2's"
@@ -43,12 +47,21 @@ def tokenizer_problems(gguf: Gguf) -> list[Problem]:
     return [Problem(where, found, expected)]
 
 
+def _wrong_kinds(gguf: Gguf) -> Iterator[str]:
+    """Keys that hold something else than their name says."""
+    for key, kinds in KINDS.items():
+        values = gguf.tokenizer(key)
+        if values is not None and not (isinstance(values, list) and all(type(value) in kinds for value in values)):
+            yield f"`tokenizer.ggml.{key}` is no list of {'texts' if str in kinds else 'numbers'}"
+    for key, kind in {**{f"{name}_token_id": int for name in SPECIAL}, **dict.fromkeys(FLAGS, bool)}.items():
+        value = gguf.tokenizer(key)
+        if value is not None and type(value) is not kind:
+            yield f"`tokenizer.ggml.{key}` = {value!r:.40}"
+
+
 def _contradictions(gguf: Gguf) -> Iterator[str]:
     """What of the tokenizer does not fit together."""
     tokens, byte_pairs = gguf.tokenizer("tokens"), gguf.tokenizer("model") == "gpt2"
-    if not all(isinstance(token, str) for token in tokens):
-        yield "tokens that are no texts"
-        return
     known = set(tokens)
     if len(known) < len(tokens):
         yield f"{len(tokens) - len(known):,} tokens that are there twice"

@@ -170,7 +170,11 @@ def test_too_little_disk(tmp_path: Path, place: Path, capsys: Say, monkeypatch: 
         OSError(28, "No space left on device"),
     ],
 )
-def test_a_disk_that_fills_up_meanwhile(error: Exception, tmp_path: Path, place: Path) -> None:
+def test_a_disk_that_fills_up_meanwhile(
+    error: Exception, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stemma.from_gguf.bring_in.converter_knows", lambda _: True)
+
     def convert(folder: Path, out: Path) -> None:
         out.write_bytes(b"half a file")
         raise error
@@ -181,6 +185,14 @@ def test_a_disk_that_fills_up_meanwhile(error: Exception, tmp_path: Path, place:
     [problem] = caught.value.problems
     assert (problem.where, problem.found) == (str(place / "model"), "cannot write: No space left on device")
     assert not list(place.iterdir()), "nothing half-written is left"
+
+
+@pytest.mark.slow
+def test_a_vocabulary_of_its_own(tmp_path: Path, place: Path, capsys: Say) -> None:
+    """The converter, which proves the import and exports what is trained on it, stops at one it does not know."""
+    source = write_gguf(tmp_path / "x.gguf")
+    said = refused(source, place, capsys)
+    assert f"{source}: its byte pairs, cut as `smollm`, are none that llama.cpp's converter knows\n" in said
 
 
 def test_the_dtype_is_one_of_three(tmp_path: Path, place: Path, capsys: Say) -> None:
@@ -240,7 +252,7 @@ def test_the_files_are_what_they_seem(tmp_path: Path) -> None:
     [
         ({"tokenizer.ggml.token_type": [3, 3]}, "`tokenizer.ggml.token_type` of 2 tokens, and there are 265"),
         ({"tokenizer.ggml.tokens": [*vocabulary()[:-1], "a"]}, "1 tokens that are there twice"),
-        ({"tokenizer.ggml.tokens": list(range(265))}, "tokens that are no texts"),
+        ({"tokenizer.ggml.tokens": list(range(265))}, "`tokenizer.ggml.tokens` is no list of texts"),
         ({"tokenizer.ggml.bos_token_id": 265}, "`tokenizer.ggml.bos_token_id` = 265, and there are 265 tokens"),
         ({"tokenizer.ggml.eos_token_id": None}, "no `tokenizer.ggml.eos_token_id`"),
         ({"tokenizer.ggml.merges": ["h e", "zz q"]}, "1 merges of what is no token, e.g. 'zz q'"),
@@ -251,6 +263,14 @@ def test_the_files_are_what_they_seem(tmp_path: Path) -> None:
         ({"llama.embedding_length": 4_000_000_000}, "header key `llama.embedding_length` = 4000000000\n"),
         ({"llama.rope.freq_base": np.nan}, "header key `llama.rope.freq_base` = nan\n  expected: a number above 0"),
         ({"llama.block_count": 16_000_000}, "tensors of 2 layers\n  expected: of 16000000, by `llama.block_count`"),
+        ({"tokenizer.ggml.tokens": 7}, "`tokenizer.ggml.tokens` is no list of texts"),
+        ({"tokenizer.ggml.token_type": True}, "`tokenizer.ggml.token_type` is no list of numbers"),
+        ({"tokenizer.ggml.merges": [1, 2]}, "`tokenizer.ggml.merges` is no list of texts"),
+        ({"tokenizer.ggml.bos_token_id": np.float32(1)}, "`tokenizer.ggml.bos_token_id` = 1.0"),
+        ({"tokenizer.ggml.eos_token_id": "x"}, "`tokenizer.ggml.eos_token_id` = 'x'"),
+        ({"tokenizer.ggml.unknown_token_id": True}, "`tokenizer.ggml.unknown_token_id` = True"),
+        ({"tokenizer.ggml.add_bos_token": "false"}, "`tokenizer.ggml.add_bos_token` = 'false'"),
+        ({"llama.block_count": True}, "header key `llama.block_count` = True\n  expected: a whole number"),
         ({"split.count": "3"}, "one of 3 parts of a split file"),
     ],
 )
