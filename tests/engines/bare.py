@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 SECONDS = 300
+IMPORTED_ONCE = ["torch", "transformers", "peft", "trl", "deepspeed", "bitsandbytes"]
+"""By the process that the others are forked from: an import of all takes many seconds. (Axolotl's reads variables.)"""
 ONE_RANK = {"MASTER_ADDR": "127.0.0.1", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
 
 
@@ -39,7 +41,9 @@ def trap(guard: str) -> Callable[[Callable[..., bool]], Callable[[Path], None]]:
 
 def alone(function: Callable[..., Any], *given: Any) -> Any:
     """What it returns or raises in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    context = get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED_ONCE)
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(function, *given).result(SECONDS)
 
 
