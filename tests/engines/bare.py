@@ -8,6 +8,7 @@ trap is still there. Once it is gone the test fails and names the guard that may
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 
-SECONDS = 300
+SECONDS = 600
 IMPORTED_ONCE = ["torch", "transformers", "peft", "trl", "deepspeed", "bitsandbytes"]
 """By the process that the others are forked from: an import of all takes many seconds. (Axolotl's reads variables.)"""
 ONE_RANK = {"MASTER_ADDR": "127.0.0.1", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
@@ -43,8 +44,9 @@ def alone(function: Callable[..., Any], *given: Any) -> Any:
     """What it returns or raises in a process of its own."""
     context = get_context("forkserver")
     context.set_forkserver_preload(IMPORTED_ONCE)
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *given).result(SECONDS)
+    # The alarm ends a process that hangs.
+    with ProcessPoolExecutor(1, mp_context=context, initializer=signal.alarm, initargs=(SECONDS,)) as pool:
+        return pool.submit(function, *given).result()
 
 
 def _named(module: str, name: str, folder: Path) -> bool:

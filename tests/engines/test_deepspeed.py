@@ -98,11 +98,11 @@ def test_bf16_rounds_rotary_frequencies(folder: Path) -> bool:
 @trap("stemma/plugin/cpu.py (let_deepspeed_run_on_cpu: PartialState)")
 def test_accelerate_believes_each_cpu_rank_alone(folder: Path) -> bool:
     """One of two ranks: without DeepSpeed it would never exchange gradients (`refuse_ranks_apart`)."""
-    from accelerate import PartialState
+    from accelerate import DistributedType, PartialState
 
-    os.environ.update(ONE_RANK | {"WORLD_SIZE": "2", "MASTER_PORT": "1"})
-    state = PartialState()
-    return bool(state.backend is None and state.num_processes == 1)
+    os.environ.update(ONE_RANK | {"WORLD_SIZE": "2"})
+    backend, kind = PartialState._prepare_backend(PartialState.__new__(PartialState))
+    return bool(backend is None and kind == DistributedType.NO)
 
 
 @trap("stemma/launch.py (environment: ACCELERATE_USE_CPU)")
