@@ -113,7 +113,8 @@ def tell_leak(leak: Mapping[str, int]) -> str:
     """In words, for who builds, and for who reads card and report."""
     return (
         f"split by pair: {leak['shared_questions']:,} of {leak['test_questions']:,} test questions train too, with "
-        f"{leak['leaked_test_pairs']:,} of {leak['test_pairs']:,} test pairs: what is scored there is partly memory"
+        f"{leak['leaked_test_pairs']:,} of {leak['test_pairs']:,} test pairs (near-duplicates "
+        "are one question): what is scored there is partly memory"
     )
 
 
