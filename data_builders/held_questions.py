@@ -41,7 +41,7 @@ FREQUENT = 16
 _LARGE = 64
 """Questions with the same numbers, from which on they are sorted into skeletons."""
 
-_AT_ONCE = 1024
+_AT_ONCE = 256
 """Questions that are measured together: bounds the memory of a step."""
 
 _PATTERNS = 1000
@@ -238,15 +238,22 @@ class Skeletons:
         return self._known[own]
 
     def _first_covered(self, windows: Set[int]) -> list[int]:
+        """Looked for from the first skeleton on, some at a time, and only until there are enough: a pattern that
+        nearly every text has for itself is not held against all."""
         found: list[int] = []
         met = [self._having[window] for window in windows]
-        waiting = np.unique(np.concatenate(met)) if met else np.zeros(0, dtype=np.int64)
-        for at in range(0, len(waiting), _AT_ONCE):
-            firsts = self._firsts[waiting[at : at + _AT_ONCE]]
-            if len(found) == MOST and found[-1] < firsts[0]:
+        for at in range(0, len(self._firsts) if met else 0, _AT_ONCE):
+            if len(found) == MOST and found[-1] < self._firsts[at]:
                 break
-            enough = self._measure.enough(firsts)
-            for skeleton in waiting[at : at + _AT_ONCE][enough].tolist():
-                found += self._members[skeleton]
-            found = nsmallest(MOST, found)
+            waiting = np.unique(np.concatenate([_between(numbers, at, at + _AT_ONCE) for numbers in met]))
+            if len(waiting):
+                for skeleton in waiting[self._measure.enough(self._firsts[waiting])].tolist():
+                    found += self._members[skeleton]
+                found = nsmallest(MOST, found)
         return found
+
+
+def _between(numbers: Integers, begin: int, end: int) -> Integers:
+    """Those of sorted numbers that lie there."""
+    first, last = np.searchsorted(numbers, (begin, end))
+    return numbers[first:last]

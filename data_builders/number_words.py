@@ -13,7 +13,8 @@ _UNITS = {word: number for word, number in _SMALL.items() if number < 10}
 _FROM_TWENTY = "twenty thirty forty fifty sixty seventy eighty ninety"
 _TENS = {word: 10 * place for place, word in enumerate(_FROM_TWENTY.split(), 2)}
 _LARGE = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
-_ALL = frozenset({*_SMALL, *_TENS, "hundred", *_LARGE}) - {"one"}
+_BEGIN = frozenset({*_SMALL, *_TENS, "hundred", *_LARGE})
+_ALL = _BEGIN - {"one"}
 
 
 def read_numbers(words: Sequence[str]) -> list[str]:
@@ -23,6 +24,10 @@ def read_numbers(words: Sequence[str]) -> list[str]:
     found: list[str] = []
     at = 0
     while at < len(words):
+        if words[at] not in _BEGIN:
+            found.append(words[at])
+            at += 1
+            continue
         value, end = _number(words, at)
         found.append(words[at] if end == at or words[at:end] == ["one"] else str(value))
         at = max(end, at + 1)

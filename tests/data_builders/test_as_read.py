@@ -59,4 +59,4 @@ def test_what_is_never_closed_costs_no_more_than_its_length(part: str) -> None:
         return time.process_time() - started
 
     seconds(100)
-    assert seconds(8_000) < 0.5 + 8 * seconds(2_000)
+    assert seconds(4_000) < 0.5 + 8 * seconds(1_000)
