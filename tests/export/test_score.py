@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from export import score
@@ -44,3 +45,10 @@ def test_the_child_leaves_figures_only(tmp_path: Path) -> None:
     assert found.drift == drift_between(pairs)
     assert found.drift != Drift(0.0, 1.0, 7)
     assert found.drift.tokens == 7
+
+
+def test_a_full_disk_says_so(tmp_path: Path) -> None:
+    """numpy's `tofile` told how many values were written, and nobody could tell why."""
+    (tmp_path / "merged.f32").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        score.write_reference(tiny_model(), SAMPLES, tmp_path)
