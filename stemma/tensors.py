@@ -4,7 +4,7 @@ held whole."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import EllipsisType
@@ -80,13 +80,15 @@ class Stored:
 
 
 class Tensors(Mapping[str, Stored]):
-    """All tensors of a model folder's safetensors files, by name; without those of adapters that lie there too."""
+    """All tensors of some safetensors files, by name: of a model folder's, without those of adapters that lie there
+    too, or of the files given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, source: Path | Iterable[Path]) -> None:
+        if isinstance(source, Path):
+            source = (path for path in source.glob("*.safetensors") if not path.name.startswith(BESIDE))
         self._stored: dict[str, Stored] = {}
-        for path in sorted(folder.glob("*.safetensors")):
-            if not path.name.startswith(BESIDE):
-                self._stored |= _stored_in(path)
+        for path in sorted(source):
+            self._stored |= _stored_in(path)
 
     def __getitem__(self, name: str) -> Stored:
         return self._stored[name]

@@ -28,7 +28,8 @@ def work_on(base_model: Path, write_recipe: Write) -> Work:
 def test_a_local_folder_is_taken_as_it_is(tmp_path: Path, write_recipe: Write) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+    (folder / "config.json").write_text('{"model_type": "gemma"}')
+    for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).write_text("{}")
     work = work_on(folder, write_recipe)
     with pytest.raises(UserError, match=r"^small\.yml: base_model .* has no \*\.safetensors\n"):

@@ -156,5 +156,5 @@ def weights(output: Path) -> list[Path]:
 def not_finite(output: Path) -> list[str]:
     """Names of saved tensors holding NaN or infinity. Piece by piece: asked whole, an embedding takes four times its
     numbers, and the file is mapped beside the model."""
-    saved = {name: one for name, one in Tensors(output).items() if not one.path.name.startswith("first_step")}
+    saved = Tensors(weights(output))
     return [name for name, one in saved.items() if not all(bool(torch.isfinite(piece).all()) for piece in one.pieces())]
