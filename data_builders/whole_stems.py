@@ -32,11 +32,12 @@ class WholeStems:
     def __init__(self, keys: Sequence[str], asked: Callable[[str], str], words_of: Callable[[str], list[str]]) -> None:
         """`keys` of split.question_key; `asked` makes one of a piece of text, `words_of` its words."""
         self._asked, self._words_of = asked, words_of
-        self._stems: defaultdict[tuple[str, ...], list[tuple[int, list[str]]]] = defaultdict(list)
+        self._stems: defaultdict[tuple[str, ...], dict[tuple[str, ...], list[int]]] = defaultdict(dict)
+        """By words, then by signs."""
         for number, key in enumerate(keys):
             words = tuple(words_of(key))
             if 1 < len(words) <= LONGEST and not FRAME.issuperset(words):
-                self._stems[words].append((number, _signs(key)))
+                self._stems[words].setdefault(_signs(key), []).append(number)
 
     def held_in(self, text: str, most: int) -> list[int]:
         """The first questions, `most` of them, that whole sentences of a text (see `as_read`) ask."""
@@ -49,8 +50,7 @@ class WholeStems:
         for begin, end, run in _runs(worded):
             is_all = begin == worded[0][0] and end == worded[-1][1]
             if (stems := self._stems.get(run)) and (is_all or _says_enough(run)):
-                signs = _signs(self._asked(text[begin:end]))
-                found.update(number for number, wanted in stems if wanted == signs)
+                found.update(stems.get(_signs(self._asked(text[begin:end])), [])[:most])
         return sorted(found)[:most]
 
 
@@ -69,6 +69,6 @@ def _says_enough(words: Words) -> bool:
     return len(words) >= SHORTEST and sum(word not in FRAME for word in words) >= TELLING
 
 
-def _signs(key: str) -> list[str]:
+def _signs(key: str) -> tuple[str, ...]:
     """The signs of a key in their order: 5 - 3 is not 5 + 3."""
-    return [token for token in key.split() if not token[0].isalnum() and token not in _IDLE]
+    return tuple(token for token in key.split() if not token[0].isalnum() and token not in _IDLE)
