@@ -1,10 +1,16 @@
 """One tiny random model in both engines: batched equals one by one, and both engines agree."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from eval.backends import Backend, Request, open_backend
-from tests.models import make_gemma
+from export.bnb import quantise_folder
+from stemma.templates import Template
+from tests.models import TEMPLATE, make_gemma
 
 QUESTIONS = ["What is 3 + 4?", "Which unit measures force?\n\nOptions:\nA. newton\nB. joule", "12?", "émile × 5 ∑ 中"]
 
@@ -74,3 +80,19 @@ def test_llama_cpp_opens_a_larger_context_when_asked_for_more(gguf: Backend) -> 
     assert len(prompt) > 256
     assert len(gguf.extend(prompt, 3)) == 3
     assert np.isfinite(gguf.next_log_probs(prompt)).all()
+
+
+def test_quantised_sequences_are_scored_alone(tmp_path: Path) -> None:
+    """int8 keeps a column whole where any row of a batch has an outlier in it: neighbours change an answer's score."""
+    model = make_gemma(tmp_path / "model", hidden=64, layers=2)
+    tensors = load_file(model / "model.safetensors")
+    for name in tensors:
+        if "layernorm" in name:
+            tensors[name] += 4 * torch.rand(64, generator=torch.Generator().manual_seed(0))  # some beyond bnb's 6.0
+    save_file(tensors, model / "model.safetensors", {"format": "pt"})
+    quantise_folder(model, tmp_path / "int8", "int8", Template.read(TEMPLATE))
+    backend = open_backend("hf", str(tmp_path / "int8"), "<eos>", 1)
+    together = backend.log_probs(requests(backend))
+    pairs = [(one.prompt, answer) for one in requests(backend) for answer in one.answers]
+    alone = [backend.log_probs([Request(prompt, [answer])])[0][0] for prompt, answer in pairs]
+    assert [values for found in together for values in found] == alone
