@@ -14,9 +14,13 @@ RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     (
         "above 0",
         lambda value: value > 0,
-        ("learning_rate", "num_epochs", "lora_alpha", "rl_beta", "max_grad_norm"),
+        ("learning_rate", "num_epochs", "lora_alpha", "rl_beta"),
     ),
-    ("at least 0", lambda value: value >= 0, ("warmup_steps", "weight_decay")),
+    (
+        "at least 0",
+        lambda value: value >= 0,
+        ("warmup_steps", "weight_decay", "max_grad_norm"),
+    ),  # a norm of 0: no clipping
     ("at least 0 and at most 1", lambda value: 0 <= value <= 1, ("warmup_ratio",)),
     ("at least 0 and below 1", lambda value: 0 <= value < 1, ("lora_dropout",)),
 )
