@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, model_validator
 
-from data_builders.choices import NO_LIST, NONE_OF_THEM, TOO_MANY, AnswerIs, find_answer, read_choices
+from data_builders.choices import NO_LIST, NONE_OF_THEM, TOO_MANY, AnswerIs, bare_stem, find_answer, read_choices
 from data_builders.columns import Cells, NoColumn, NoText, as_text, is_missing, paths
 from data_builders.conversations import (
     PICTURE,
@@ -98,6 +98,8 @@ class _Reading:
     problems: Problems = field(default_factory=Problems)
     filled: dict[str, None] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    other_order: list[str] = field(default_factory=list)
+    """Questions that list their options in another order than `choices`, where the answer is a letter."""
 
     def items(self) -> Iterator[Draft | Drop]:
         options, context = self.options, self.context
@@ -118,6 +120,11 @@ class _Reading:
         finally:
             if unused := [f"`{name}`" for name in self.filled if name not in self.used]:
                 context.say(f"{options.source} {options.path}: filled, but nothing uses {', '.join(unused)}")
+            if count := len(self.other_order):
+                context.say(
+                    f"{options.source} {options.path}: {count} questions list their options in another order than "
+                    f"`choices` (first: {self.other_order[0]}); a letter was taken as that of `choices`"
+                )
 
     def _make(self, entry: Entry[_Row]) -> list[Draft | Drop]:
         """The rows of one entry. Raises UserError with all that is wrong in it."""
@@ -133,6 +140,9 @@ class _Reading:
                 raise Unusable(f"no {lacking}")
             if self.context.kind == "mcq":
                 question = picked.question(self.options.answer_is)
+                places = bare_stem(question.stem, question.choices)[1]
+                if self.options.answer_is == "label" and places != sorted(places):
+                    self.other_order.append(entry.where)
                 return list(make_rows(entry, question, self.options, self.context))
             return list(_MAKE[self.context.kind](picked, self.options))
         except Unusable as reason:

@@ -423,6 +423,27 @@ def test_options_that_stand_in_the_question_are_shown_once(tmp_path: Path) -> No
     assert stems == ["Which is red?", "Which is red?", "Which is red? A. sky B. blood"]
 
 
+def test_options_in_another_order_are_shown_once_and_the_letter_is_that_of_the_order_shown(tmp_path: Path) -> None:
+    row = {"q": "Which is red?\nA. the sky\nB. blood\nC. milk", "o": ["blood", "milk", "the sky"]}
+    write_lines(tmp_path / "t.jsonl", {**row, "text": "milk", "letter": "B", "index": 1})
+    said: list[str] = []
+    for answer, answer_is in {"text": "text", "index": "index", "letter": "label"}.items():
+        columns = {"question": "q", "choices": "o", "answer": answer}
+        options = Options.model_validate(
+            {"source": "table", "path": "t.jsonl", "columns": columns, "answer_is": answer_is, "answer_as": "letter"}
+        )
+        context = replace(
+            make_context("mcq", tmp_path), say=lambda line: said.append(line) if "order" in line else None
+        )
+        [row] = rows(list(SOURCES["table"].read(options, context)))
+        shown = (row["question"], row["choices"], row["answer"])
+        assert shown == ("Which is red?", ["blood", "milk", "the sky"], "B")
+    assert [line for line in said if "order" in line] == [
+        "table t.jsonl: 1 questions list their options in another order than `choices` (first: t.jsonl:1); "
+        "a letter was taken as that of `choices`"
+    ]
+
+
 def test_one_text_is_no_list_of_choices(tmp_path: Path) -> None:
     write_lines(tmp_path / "t.jsonl", {"q": "Which?", "options": "x, y", "a": "A"})
     items = read("mcq", "table", tmp_path, "t.jsonl", columns={"question": "q", "choices": "options", "answer": "a"})
