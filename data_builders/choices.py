@@ -8,14 +8,13 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
 from data_builders.columns import as_text, is_missing
+from data_builders.printed import unprinted
 from stemma.rows import LETTERS
 
 AnswerIs = Literal["label", "text", "number", "index"]
@@ -32,7 +31,7 @@ def read_choices(value: Any, path: str) -> tuple[list[str], list[str]] | None:
     """(choices, their labels: empty where they have none of their own), or None where there is no list of them.
 
     Raises NoText where a choice is no text. `path` names the column in it."""
-    found = _unfold(_parsed(value))
+    found = _unfold(unprinted(value))
     if found is None:
         return None
     choices, labels = found
@@ -122,15 +121,3 @@ def _unfold(value: Any) -> tuple[list[Any], list[Any]] | None:
 
 def _of(value: dict[str, Any], keys: Sequence[str]) -> Any:
     return next((value[key] for key in keys if key in value), None)
-
-
-def _parsed(value: Any) -> Any:
-    """A list or object that a CSV file holds as text."""
-    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
-        return value
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return parse(value.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    return value
