@@ -113,6 +113,24 @@ def in_dollars(text: str, _chance: random.Random) -> str:
     return re.sub(r"(?<![\w.,$])(\d+(?:\.\d+)?)(?![\w.,$])", r"$\1$", text)
 
 
+def decimal_commas(text: str, _chance: random.Random) -> str:
+    return re.sub(r"(?<![\w.,])(\d+)\.(\d+)(?![\w.,]*\d)", r"\1,\2", text)
+
+
+def thousands_blank(text: str, _chance: random.Random) -> str:
+    """A plain blank between groups of three digits, from 1,000 (or 1000) on; years may be among them."""
+    grouped = re.sub(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,]|\.\d)", lambda n: n[0].replace(",", " "), text)
+    return re.sub(r"(?<![\w.,])\d{4,9}(?![\w,]|\.\d)", lambda n: f"{int(n[0]):,}".replace(",", " "), grouped)
+
+
+def cyrillic_words(text: str, _chance: random.Random) -> str:
+    """Words all of whose letters have a Cyrillic likeness, in those letters ("a", "oxy", "CO"). Words of both
+    alphabets are read as Latin."""
+    alike = dict(zip("aceopxyABCEHKMOPTX", "асеорхуАВСЕНКМОРТХ", strict=True))
+    word = rf"\b[{''.join(alike)}]+\b"
+    return re.sub(word, lambda w: "".join(alike[letter] for letter in w[0]), text)
+
+
 def numbered(text: str, _chance: random.Random) -> str:
     return f"Q17. {text}"
 
@@ -133,6 +151,9 @@ EDITS: dict[str, Edit] = {
     "as on a page (hyphens, ligatures)": from_a_page,
     "full-width digits, 𝑥 for x": other_characters,
     "numbers as `$5$`": in_dollars,
+    "decimal commas (`3,5` for 3.5)": decimal_commas,
+    "thousands with a plain blank": thousands_blank,
+    "words wholly in Cyrillic letters": cyrillic_words,
     "first three words cut": first_three_words_cut,
     "light paraphrase (20 synonyms)": light_paraphrase,
 }

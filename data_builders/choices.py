@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Literal
 
 from data_builders.columns import as_text, is_missing
+from data_builders.printed import unprinted
 from stemma.rows import LETTERS
 
 AnswerIs = Literal["label", "text", "number", "index"]
@@ -23,6 +23,7 @@ NONE_OF_THEM, NO_LIST = "the answer is none of the options", "choices are no lis
 TOO_MANY = f"more than {len(LETTERS)} choices"
 
 _TEXT, _LABEL = ("text", "content", "value", "option", "choice"), ("label", "key", "letter", "id")
+_NUMBERS = [str(number) for number in range(1, 100)]
 _HEAD = r"(?:\n|^|(?<=[.?!:;)\s]))\s*(?:(?:(?:answer )?(?:options|choices)|possible answers)\s*:?\s*)?"
 
 
@@ -30,7 +31,7 @@ def read_choices(value: Any, path: str) -> tuple[list[str], list[str]] | None:
     """(choices, their labels: empty where they have none of their own), or None where there is no list of them.
 
     Raises NoText where a choice is no text. `path` names the column in it."""
-    found = _unfold(_parsed(value))
+    found = _unfold(unprinted(value))
     if found is None:
         return None
     choices, labels = found
@@ -55,16 +56,48 @@ def find_answer(answer: str, choices: Sequence[str], labels: Sequence[str], answ
     return place if 0 <= place < len(choices) else None
 
 
-def bare_stem(question: str, choices: Sequence[str]) -> str:
-    """A question without its options, where it lists these very ones at its end: they would be shown twice."""
-    for labels in (LETTERS, [str(number) for number in range(1, 100)]) if len(choices) > 1 else ():
-        listed = r"[\s,;]*".join(
-            rf"\**[(\[]?{label}\s*[).:\]]\**\s*{_spaced(choice)}[.;]?"
-            for label, choice in zip(labels, choices, strict=False)
+def bare_stem(question: str, choices: Sequence[str]) -> tuple[str, list[int]]:
+    """(the question without its options, which choice stands under each letter there), where it lists these very ones
+    at its end, in whatever order: they would be shown twice. Any other question is left as it is: no places."""
+    for labels in (LETTERS, _NUMBERS) if 1 < len(choices) <= len(_NUMBERS) else ():
+        if not all(_label(label).search(question) for label in labels[: len(choices)]):
+            continue  # nearly always, and cheap
+        one_of = "|".join(sorted({_spaced(choice) for choice in choices}, key=len, reverse=True))
+        in_order, in_any = (
+            r"[\s,;]*".join(
+                rf"\**[(\[]?{label}\s*[).:\]]\**\s*({text})[.;]?" for label, text in zip(labels, texts, strict=False)
+            )
+            for texts in (map(_spaced, choices), [one_of] * len(choices))
         )
-        if found := re.search(rf"{_HEAD}{listed}\s*(?:Answer\s*:?)?\s*$", question, re.IGNORECASE):
-            return question[: found.start()].rstrip() or question
-    return question
+        for listed in (in_order, in_any):
+            found = re.search(rf"{_HEAD}{listed}\s*(?:Answer\s*:?)?\s*$", question, re.IGNORECASE)
+            if found and (places := _places(found.groups(), choices)):
+                return question[: found.start()].rstrip() or question, places
+    return question, []
+
+
+@cache
+def _label(label: str) -> re.Pattern[str]:
+    return re.compile(rf"{label}\s*[).:\]]", re.IGNORECASE)
+
+
+def _places(listed: Sequence[str], choices: Sequence[str]) -> list[int]:
+    """Which choice each listed text is: all of them once, by case too where that tells them apart; or none."""
+    for read in (_in_line, lambda text: _in_line(text).casefold()):
+        left: list[str | None] = list(map(read, choices))
+        places: list[int] = []
+        for text in map(read, listed):
+            if text not in left:
+                break
+            places.append(left.index(text))
+            left[places[-1]] = None
+        else:
+            return places
+    return []
+
+
+def _in_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _spaced(choice: str) -> str:
@@ -88,15 +121,3 @@ def _unfold(value: Any) -> tuple[list[Any], list[Any]] | None:
 
 def _of(value: dict[str, Any], keys: Sequence[str]) -> Any:
     return next((value[key] for key in keys if key in value), None)
-
-
-def _parsed(value: Any) -> Any:
-    """A list or object that a CSV file holds as text."""
-    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
-        return value
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return parse(value.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    return value

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from data_builders.conversations import describe
+from data_builders.printed import unprinted
 
 _NAMED = re.compile(r"\{([^{}]+)\}")
 _STEP = re.compile(r"[^.\[\]]+|\[(\d+)\]")
@@ -125,6 +126,8 @@ def paths(value: Any, prefix: str = "") -> Iterator[str]:
 
 def _step(value: Any, step: re.Match[str], path: str) -> Any:
     """One step of a path; None behind what is missing, and behind the end of a list."""
+    if isinstance(value, str):  # a CSV file holds lists and objects as text
+        value = unprinted(value) if value.strip() else None
     if value is None:
         return None
     if isinstance(value, Mapping) and step[0] in value:

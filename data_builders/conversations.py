@@ -10,12 +10,12 @@ too. A conversation is its system turn, if any, and then user and assistant in t
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from data_builders.printed import read_printed
 
 Role = Literal["system", "user", "assistant"]
 
@@ -186,19 +186,23 @@ def _transcript(text: str) -> list[Turn]:
 
 
 def _as_written(text: str) -> Any:
-    """The turns that a text holds as JSON, or as Python prints them; None for any other text."""
+    """The turns that a text holds as JSON, or as Python or numpy prints them; None for any other text."""
     if not _PRINTED.match(text):
         return None
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            found = parse(text.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
+    if (found := read_printed(text)) is not None:
         turns = found if isinstance(found, list) else [found]
         return found if all(isinstance(turn, dict) and _is_turn(turn) for turn in turns) else None
     if _LIST_OF_TURNS.match(text):
         raise NoConversation("a list of turns as text that is neither JSON nor Python")
     return None
+
+
+def holds_turns(text: str) -> bool:
+    """Whether a text holds turns rather than being one."""
+    try:
+        return _as_written(text) is not None
+    except NoConversation:
+        return True
 
 
 def _is_turn(message: dict[str, Any]) -> bool:

@@ -27,6 +27,8 @@ READ: dict[Kind, tuple[str, ...]] = {
     "mcq": ("question", "choices", "labels", "answer", "explanation", "subject"),
     "corpus": ("text",),
 }
+READ_INTO = ("messages", "history", "choices", "labels")
+"""Those of them that are lists, as text too."""
 _PAIR = {"chosen": "chosen", "rejected": "rejected"}
 FORMS: dict[Kind, tuple[dict[str, str], ...]] = {
     "sft": (

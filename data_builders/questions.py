@@ -45,8 +45,8 @@ def make_rows(
 ) -> Iterator[Draft | Drop]:
     """One row, or two where `answer_as` is `both`: each a draft, or a drop where there is no explanation to give.
 
-    A question that lists its options itself loses them: they are shown once."""
-    question = replace(question, stem=bare_stem(question.stem, question.choices))
+    A question that lists its options itself loses them: they are shown once, in the order of `choices`."""
+    question = replace(question, stem=bare_stem(question.stem, question.choices)[0])
     if context.kind == "sft":
         yield _explain_first(entry, question)
         return

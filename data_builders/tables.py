@@ -7,12 +7,17 @@ the reader goes on where it can: all problems of a file are reported at once.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from data_builders.json_rows import Found, not_utf8, read_json_rows
 from stemma.errors import Problem, UserError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 LONGEST_CELL = 1 << 26
@@ -69,8 +74,9 @@ def read_hub(wanted: HubSet, local: Path) -> Iterator[Found]:
         found = f"cannot be loaded: {type(error).__name__}: {str(error).strip()[:300]}"
         expected = f"its split {wanted.split!r} at {wanted.revision}"
         raise UserError(Problem(wanted.name, found, expected, f"put the file at {local}: it is read first")) from None
+    schema = rows.features.arrow_schema if rows.features else ()
     for number, row in enumerate(rows, start=1):
-        yield f" row {number}", row
+        yield f" row {number}", _as_written(row, schema)
 
 
 def _read_csv(path: Path, form: CsvForm) -> Iterator[Found]:
@@ -108,9 +114,30 @@ def _read_parquet(path: Path) -> Iterator[Found]:
         with pyarrow.parquet.ParquetFile(path) as file:
             rows = (row for batch in file.iter_batches(batch_size=1000) for row in batch.to_pylist())
             for number, row in enumerate(rows, start=1):
-                yield f" row {number}", row
+                yield f" row {number}", _as_written(row, file.schema_arrow)
     except (pyarrow.ArrowException, OSError) as error:
         yield "", Problem(str(path), f"not readable as Parquet: {error}", "a whole Parquet file", "fetch it again")
+
+
+def _as_written(row: dict[str, Any], schema: Iterable[pyarrow.Field]) -> dict[str, Any]:
+    """The row with its narrow floats as they were written: a float32 of 0.1 is 0.10000000149011612 in Python's."""
+    narrow = {field.name: field.type for field in schema if re.search(r"float\b", str(field.type))}
+    return {**row, **{name: _shortest(row[name], kind) for name, kind in narrow.items()}} if narrow else row
+
+
+def _shortest(value: Any, kind: pyarrow.DataType) -> Any:
+    """A value whose floats of less than 64 bits are the shortest that are the same in their own width."""
+    import numpy as np
+    from pyarrow import types
+
+    if isinstance(value, float) and (types.is_float32(kind) or types.is_float16(kind)):
+        width = np.float32 if types.is_float32(kind) else np.float16
+        return float(str(width(value)))
+    if isinstance(value, list) and hasattr(kind, "value_type"):
+        return [_shortest(one, kind.value_type) for one in value]
+    if isinstance(value, dict) and types.is_struct(kind):
+        return {name: _shortest(one, kind.field(name).type) for name, one in value.items()}
+    return value
 
 
 def _decoded(rows: Iterator[Found], path: Path) -> Iterator[Found]:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from stemma import ROOT
+from stemma.answers import judge
 from stemma.answers.options import stated_choice, stated_choices
 
 NUMBERS = ["12", "16", "18.5", "1,600", "1/2"]
@@ -138,6 +139,45 @@ MANY = [f"option number {number}" for number in range(101, 113)]
 def test_letters_beyond_ten_are_read_where_there_are_so_many_options(answer: str) -> None:
     assert stated_choice(answer, MANY) == "K"
     assert stated_choice(answer, MANY[:10]) is None
+
+
+@pytest.mark.parametrize("letter", ["B", "K"])
+def test_what_is_said_of_an_option_is_read_alike_for_all_letters(letter: str) -> None:
+    """Of twelve options; of ten, K is the name of a quantity."""
+    assert stated_choice(f"Answer {letter} is option C: no.", MANY) is None
+    assert stated_choice(f"The answer, unlike {letter} or D, is A.", MANY) is None
+    assert judge(f"The answer is {letter}.", "newton", MANY) == "undecided"
+    assert judge("The answer is K.", "newton", MANY[:10]) == "wrong"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "I choose {}.", "I'd choose ({}) because it fits.", "So I pick option {}, since it fits.", "I go with {}",
+        "I would select {} as it is the cell's core.", "I chose {} as my answer.", "It must be {}.",
+        "It must be {}, not A.", "It must therefore be {}", "12 is too small. This has to be {}!", "Decision: {}",
+        "12 is too small.\n\n**Decision:** {}", "My answer: {}", "Final choice: {}", "My choice is {}.",
+        "Decision: option {}. 16", "**Selection**: ({})\nIt fits.", "Therefore, my pick: {}", "Verdict: {}) 16",
+    ],
+)  # fmt: skip
+def test_a_choice_that_is_told_without_the_word_answer(told: str) -> None:
+    assert stated_choice(told.format("B"), NUMBERS) == "B"
+    assert stated_choice(told.format("K").replace("16", "so"), MANY) == "K"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "It must be B vitamins.", "It must be 16 at this step, but that is no answer.", "I choose A as the origin.",
+        "I choose A line.", "It must be A - B.", "It must be B + C = D.", "It must not be B.", "I would not choose B.",
+        "I do not choose B.", "If I choose B, x is 16.", "Why would I choose B?", "Should I choose B?", "Must it be B?",
+        "It must be B?", "I choose B or C.", "Decision: B, C", "Decision: B and C", "Decision: B vitamins",
+        "Decision: B. 12", "It might be B.", "Perhaps it must be B.", "The decision: B was a good place to live.",
+        "I choose B. No, I choose C.", "It must be F.", "I choose a.", "We say I choose B-trees.", "I pick B's mass.",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_choice_is_none(told: str) -> None:
+    assert stated_choice(told, NUMBERS) is None
 
 
 def test_one_of_many_options_is_one() -> None:

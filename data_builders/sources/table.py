@@ -23,8 +23,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, model_validator
 
-from data_builders.choices import NO_LIST, NONE_OF_THEM, TOO_MANY, AnswerIs, find_answer, read_choices
-from data_builders.columns import Cells, NoColumn, NoText, as_text, is_missing, paths
+from data_builders.choices import NO_LIST, NONE_OF_THEM, TOO_MANY, AnswerIs, bare_stem, find_answer, read_choices
+from data_builders.columns import Cells, NoColumn, NoText, as_text, is_missing, names_in, paths
 from data_builders.conversations import (
     PICTURE,
     NoConversation,
@@ -34,13 +34,15 @@ from data_builders.conversations import (
     answered,
     describe,
     earlier_turns,
+    holds_turns,
     pair,
     spoken,
     turns_of,
 )
 from data_builders.drafts import Context, Draft, Drop, Kind
 from data_builders.files import Entry, Line, read_lines
-from data_builders.mapping import FORMS, MARKED, NEEDED, READ, Columns, absent, form_of, ways
+from data_builders.mapping import FORMS, MARKED, NEEDED, READ, READ_INTO, Columns, absent, form_of, ways
+from data_builders.printed import Prints, unprinted
 from data_builders.questions import ChoiceOptions, Question, make_rows
 from data_builders.tables import CsvForm
 from stemma.check import nearest
@@ -98,12 +100,13 @@ class _Reading:
     problems: Problems = field(default_factory=Problems)
     filled: dict[str, None] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    other_order: list[str] = field(default_factory=list)  # where questions list their options otherwise than `choices`
+    prints: Prints = field(default_factory=Prints)
 
     def items(self) -> Iterator[Draft | Drop]:
-        options, context = self.options, self.context
-        form = CsvForm(tuple(options.header), options.delimiter)
+        form = CsvForm(tuple(self.options.header), self.options.delimiter)
         try:
-            for entry in read_lines(options, context, _Row, csv=form):
+            for entry in read_lines(self.options, self.context, _Row, csv=form):
                 try:
                     found = self._make(entry)
                 except UserError as error:
@@ -113,11 +116,20 @@ class _Reading:
                     continue
                 if not self.problems:
                     yield from found
+            self.problems.add(list(self.prints.problems()))
             if self.problems:
                 raise UserError(self.problems.listed())
         finally:
-            if unused := [f"`{name}`" for name in self.filled if name not in self.used]:
-                context.say(f"{options.source} {options.path}: filled, but nothing uses {', '.join(unused)}")
+            for remark in self._remarks():
+                self.context.say(f"{self.options.source} {self.options.path}: {remark}")
+
+    def _remarks(self) -> Iterator[str]:
+        if unused := [f"`{name}`" for name in self.filled if name not in self.used]:
+            yield f"filled, but nothing uses {', '.join(unused)}"
+        yield from self.prints.remarks()
+        if count := len(self.other_order):
+            where = f"(first: {self.other_order[0]})"
+            yield f"{count} questions list their options otherwise than `choices` {where}; a letter was taken as its"
 
     def _make(self, entry: Entry[_Row]) -> list[Draft | Drop]:
         """The rows of one entry. Raises UserError with all that is wrong in it."""
@@ -131,8 +143,13 @@ class _Reading:
                 raise Unusable(MARKED_WRONG)
             if lacking := picked.lacking():
                 raise Unusable(f"no {lacking}")
+            for column, cell in picked.cells():
+                self.prints.note(column, cell, entry.where)
             if self.context.kind == "mcq":
                 question = picked.question(self.options.answer_is)
+                places = bare_stem(question.stem, question.choices)[1]
+                if self.options.answer_is == "label" and places != sorted(places):
+                    self.other_order.append(entry.where)
                 return list(make_rows(entry, question, self.options, self.context))
             return list(_MAKE[self.context.kind](picked, self.options))
         except Unusable as reason:
@@ -173,6 +190,14 @@ class _Picked:
         except NoText as error:
             raise UserError(self._no_text(name, error)) from None
 
+    def cells(self) -> Iterator[tuple[str, str]]:
+        """The texts that stand in a column of their own; turns written as text are none."""
+        for name in READ[self.kind]:
+            wanted, value = getattr(self.columns, name), self.values[name]
+            direct = isinstance(wanted, str) and names_in(wanted) == [wanted] and name not in READ_INTO
+            if direct and isinstance(value, str) and value.strip() and not holds_turns(value):
+                yield wanted, value
+
     def turns(self, name: str, role: Role) -> list[Turn]:
         """A text or conversation as turns. Raises Unusable."""
         value = self.values[name]
@@ -209,7 +234,7 @@ class _Picked:
         if found is None:
             raise Unusable(NO_LIST)
         choices, labels = found
-        if given := self.values["labels"]:
+        if given := unprinted(self.values["labels"]):
             labels = [as_text(label, self._column("labels")) for label in given]
         place = find_answer(self.text("answer"), choices, labels, answer_is)
         if place is None or len(choices) > len(LETTERS):

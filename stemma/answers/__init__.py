@@ -21,7 +21,7 @@ from string import ascii_uppercase
 from typing import Literal
 
 from stemma.answers.claims import plain
-from stemma.answers.options import as_option, stated_choices
+from stemma.answers.options import as_option, last_letter, stated_choices
 from stemma.answers.quantities import Quantity, compare, quantity, stated
 from stemma.answers.texts import judge_text
 
@@ -38,7 +38,7 @@ def judge(reply: str, gold: str, choices: Sequence[str] = ()) -> Verdict:
         said = {as_option(choices[ascii_uppercase.index(letter)]) for letter in picked}
         return "undecided" if len(said) > 1 else "right" if said == {as_option(gold)} else "wrong"
     wanted = quantity(gold)
-    found = judge_text(text, gold) if wanted is None else _judge_quantity(text, wanted)
+    found = judge_text(text, gold, last_letter(len(choices))) if wanted is None else _judge_quantity(text, wanted)
     return "undecided" if found is None else "right" if found else "wrong"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 
 _I = re.IGNORECASE
 # An answer is announced by a cue, perhaps some words, and a link: "the answer to your question is …", "Answer: …".
@@ -16,9 +17,9 @@ _LINK = re.compile(r"\b(?:is|are|was|be)\b|[:=→–—]|-(?![\d.])", _I)
 _REACH = 80
 CLAIM = 600
 """Characters from a cue to its last link, and of what is read behind it."""
-_TALKED_ABOUT = re.compile(
-    r"\s*\(?[A-Ja-j]\)?[.:]?\s+(?:is|are|was|can|could|may|must|would|does|says|gives|seems|looks)\b"
-)
+_SAID_OF_IT = r"\)?[.:]?\s+(?:is|are|was|can|could|may|must|would|does|says|gives|seems|looks)\b"
+FEW = "J"
+"""The last letter that names an option where there are no more of them: K to Z are names of quantities there."""
 _TAKEN_BACK = re.compile(
     r"\b(?:if|whether|could|might|may|maybe|perhaps|possibly|suppose|assuming|unless|not|cannot|\w+n['’]t"
     r"|wrong|incorrect|why)\b",
@@ -138,18 +139,29 @@ def _improper(found: re.Match[str]) -> str:
     return f"{whole * below + above}/{below}" if 0 < above < below else found[0]
 
 
-def claims(text: str) -> Iterator[str]:
-    """What follows each announcement of an answer, read up to the end of the text."""
+def claims(text: str, last: str = FEW) -> Iterator[str]:
+    """What follows each announcement of an answer, read up to the end of the text. Letters up to `last` name options:
+    "answer B is wrong" announces none."""
+    talked_about, letter = _naming(last)
     for cue in _CUE.finditer(text):
         if is_taken_back(text, cue.start()):
             continue
-        if not _TALKED_ABOUT.match(text, cue.end()):
+        if not talked_about.match(text, cue.end()):
             yield text[cue.end() :][:CLAIM]
         reach = SENTENCE_END.split(text[cue.end() : cue.end() + _REACH], maxsplit=1)[0]
         for link in _LINK.finditer(reach):
             between = reach[: link.start()]
-            if not _TAKEN_BACK.search(between) and not re.search(r"\b[A-J]\b", between):
+            if not _TAKEN_BACK.search(between) and not letter.search(between):
                 yield text[cue.end() + link.end() :][:CLAIM]
+
+
+@cache
+def _naming(last: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """An option that something is said of, and the letter of one."""
+    return (
+        re.compile(rf"\s*\(?[A-{last}a-{last.lower()}]{_SAID_OF_IT}"),
+        re.compile(rf"\b[A-{last}]\b"),
+    )
 
 
 def is_taken_back(text: str, at: int) -> bool:

@@ -7,20 +7,31 @@ Where answers are announced, and which numbers are equal, is `stemma.answers`' r
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from string import ascii_uppercase
 from typing import NamedTuple
 
-from stemma.answers.claims import CLAIM, END, FILLER, SENTENCE_END, claims, is_taken_back, plain
+from stemma.answers.claims import CLAIM, END, FEW, FILLER, SENTENCE_END, claims, is_taken_back, plain
 from stemma.answers.quantities import NUMBER, value
 
 _SEVERAL_ANNOUNCED = re.compile(r"\b(?:correct|right|true) (?:answers|options|choices|statements) are\b", re.IGNORECASE)
 _BOXED = re.compile(r"\[ ?([A-Z]) ?\](?![\w(])")
 """[B]"""
 _LIST = re.compile(r"\(?A[).:]\s.*?\s\(?B[).:]\s", re.DOTALL)
-_FEW = "J"
-"""The last letter that is looked for where there are no more options: K to Z are names of quantities there."""
+_CHOICE = re.compile(
+    r"\bI(?:['’](?:d|ll)| would| will| shall)? (?:therefore |thus |hence )?"
+    r"(?:choose|chose|pick|picked|select|selected|go (?:with|for)|opt for|decide (?:for|on)|decided (?:for|on))"
+    r"|\b(?:[Ii]t|[Tt]his|[Tt]hat) (?:must|has to) (?:therefore |thus )?be"
+    r"|(?:^|\n|[.;])\s*(?:(?i:so|thus|hence|therefore),? )?(?i:(?:my|the|final|our) )*"
+    r"(?i:decision|choice|selection|pick|verdict|conclusion)(?:\s*[:=]| is\b)"
+)
+"""What a choice is told with beside `answer`: behind it letters alone are read, for "it must be 12" is a step too."""
+# "I choose A as the origin" and "it must be A - B" choose no option.
+_CHOSEN = (
+    r"(?=\s*(?:$|\n|[.;:!)](?!\w)|,(?! ?(?:\d|\w\b)))|,? (?:because|since|given|so|not|for|which)\b"
+    r"|,? as (?:it|they|this|that|(?:my|the) (?:\w+ )?(?:answer|option|choice))\b)"
+)
 
 
 class _Patterns(NamedTuple):
@@ -33,6 +44,7 @@ class _Patterns(NamedTuple):
     last: re.Pattern[str]
     spaced: re.Pattern[str]
     other: re.Pattern[str]
+    chosen: re.Pattern[str]
 
 
 @cache
@@ -55,11 +67,17 @@ def _patterns(last: str) -> _Patterns:
         ),
         re.compile(rf"([{big}])\s+"),
         re.compile(rf"\b(?:and|or) (?:option )?\(?([{big}])[).:]"),
+        re.compile(rf"\s*(?:(?:option|choice|answer|letter) )?(?:\(([{big}{small}])\)|([{big}])\b){_CHOSEN}"),
     )
 
 
 def _patterns_for(options: Mapping[str, str]) -> _Patterns:
-    return _patterns(max(_FEW, *options))
+    return _patterns(last_letter(len(options)))
+
+
+def last_letter(options: int) -> str:
+    """The last letter that names one of so many options."""
+    return max(FEW, ascii_uppercase[: min(options, len(ascii_uppercase))][-1:])
 
 
 def stated_choice(answer: str, choices: Sequence[str]) -> str | None:
@@ -81,10 +99,21 @@ def stated_choices(answer: str, choices: Sequence[str]) -> set[str]:
         for match in _patterns_for(options).called_correct.finditer(text)
         if not is_taken_back(text, match.start(1))
     }
-    for claim in set(claims(text)):
+    for claim in {*claims(text, last_letter(len(options))), *_told_choices(text, options)}:
         picked |= _pick(claim, options)
     picked |= _pick_alone(text, options)
     return picked if picked <= options.keys() else set()
+
+
+def _told_choices(text: str, options: Mapping[str, str]) -> Iterator[str]:
+    """What follows "I choose", "it must be" or "Decision:", where those are letters."""
+    patterns = _patterns_for(options)
+    for cue in _CHOICE.finditer(text):
+        claim = text[cue.end() :][:CLAIM]
+        if not is_taken_back(text, cue.start()) and any(
+            letters.match(claim.lstrip()) for letters in (patterns.several, patterns.chosen)
+        ):
+            yield claim
 
 
 def _pick(claim: str, options: Mapping[str, str]) -> set[str]:

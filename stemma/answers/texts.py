@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Literal, NamedTuple
 
-from stemma.answers.claims import END, claims, plain, sentences
+from stemma.answers.claims import END, FEW, claims, plain, sentences
 
 Match = Literal["same", "unclear", "different"]
 Said = Literal["affirmed", "denied", "unclear"]
@@ -19,8 +20,6 @@ _HEDGED = re.compile(r"\b(?:or|either|neither|maybe|perhaps|possibly|might)\b", 
 _DENIAL = re.compile(
     r"\b(?:not|no|non|never|neither|nor|cannot|without|unlike|rather than|instead of|\w+n['’]t)\b", re.IGNORECASE
 )
-_LETTER_ALONE = re.compile(r"[\W_]*(?:(?:is|option)\b\W*)*[A-Ja-j]\W*")
-"""An option's letter, which says nothing of its text."""
 _CLAUSE = re.compile(r"[,;:—–]|\bbut\b", re.IGNORECASE)
 _LISTED = re.compile(r"[(\[].*[,;].*[)\]]|\w+\([^()]*\)")
 """A pair, a list or a call: "(1, 2)" and "print(x)", where brackets tell where it ends."""
@@ -43,8 +42,9 @@ class Token(NamedTuple):
     end: int
 
 
-def judge_text(text: str, gold: str) -> bool | None:
-    """Whether a reply's final statement (plain text) is the short gold answer; None: it says both, or hedges."""
+def judge_text(text: str, gold: str, last: str = FEW) -> bool | None:
+    """Whether a reply's final statement (plain text) is the short gold answer; None: it says both, or hedges. Letters
+    up to `last` name options."""
     written = plain(gold)
     brackets = bool(re.search(r"[-+*/^=]", written) or _LISTED.fullmatch(written))
     wanted = [token.text for token in placed(written, brackets)]
@@ -53,17 +53,24 @@ def judge_text(text: str, gold: str) -> bool | None:
     whole = _bare([token.text for token in placed(text, brackets)])
     if (match := _same(whole, _bare(wanted))) != "different":
         return True if match == "same" else None
-    announced = list(claims(text))
+    announced = list(claims(text, last))
     if any(len(claim) < 2 * len(gold) + 20 and _is_all(text, claim, wanted, brackets) for claim in announced):
         return True
     parts = sentences(announced[-1].strip() if announced else text)
     final = (parts[0] if announced else parts[-1]) if parts else ""
     said = _said(final, _bare(wanted), brackets)
     if said is None:
-        if announced and _LETTER_ALONE.fullmatch(final) and not _LETTER_ALONE.fullmatch(gold):
+        alone = _letter_alone(last)
+        if announced and alone.fullmatch(final) and not alone.fullmatch(gold):
             return None
         return None if _said(text, _bare(wanted), brackets) else False
     return None if said == "unclear" or _HEDGED.search(final) else said == "affirmed"
+
+
+@cache
+def _letter_alone(last: str) -> re.Pattern[str]:
+    """An option's letter, which says nothing of its text."""
+    return re.compile(rf"[\W_]*(?:(?:is|option)\b\W*)*[A-{last}a-{last.lower()}]\W*")
 
 
 def _is_all(text: str, claim: str, wanted: Sequence[str], brackets: bool) -> bool:

@@ -57,15 +57,34 @@ def test_the_right_one_is_found_by_what_the_answer_is(
         ("Which is red? Choices: 1. blood, 2. the sky", "Which is red?"),
         ("Which is red? A: blood; B: the sky", "Which is red?"),
         ("Which is red?\n**A.** Blood.\n**B.** The sky.", "Which is red?"),
-        ("Which is red?\nA. the sky\nB. blood", "Which is red?\nA. the sky\nB. blood"),
+        ("Which is red?\nA. the sky\nB. blood", "Which is red?"),
+        ("Which is red? 1) The Sky, 2) Blood. Answer:", "Which is red?"),
+        ("Which is red?\nA. the sky\nB. the sky", "Which is red?\nA. the sky\nB. the sky"),
+        ("Which is red?\nA. the sky\nB. milk", "Which is red?\nA. the sky\nB. milk"),
         ("Which is red, blood or the sky?", "Which is red, blood or the sky?"),
         ("A. blood B. the sky", "A. blood B. the sky"),
     ],
 )
 def test_options_at_the_end_of_a_question_are_taken_off(question: str, stem: str) -> None:
-    assert bare_stem(question, ["blood", "the sky"]) == stem
+    assert bare_stem(question, ["blood", "the sky"])[0] == stem
+
+
+@pytest.mark.parametrize(
+    ("listed", "choices", "places"),
+    [
+        ("A. x\nB. y\nC. z", ["x", "y", "z"], [0, 1, 2]),
+        ("A. z\nB. x\nC. y", ["x", "y", "z"], [2, 0, 1]),
+        ("(1) x y (2) x (3) x  y z", ["x", "x y", "x y z"], [1, 0, 2]),
+        ("A. mW B. MW", ["MW", "mW"], [1, 0]),  # not the same order in other cases
+        ("A. Y B. X", ["x", "y"], [1, 0]),
+        ("A. x B. x C. y", ["y", "x", "x"], [1, 2, 0]),
+        ("A. z\nB. x", ["x", "y", "z"], []),
+    ],
+)
+def test_each_listed_option_is_told_by_its_text(listed: str, choices: list[str], places: list[int]) -> None:
+    assert bare_stem(f"Which?\n{listed}", choices)[1] == places
 
 
 def test_one_choice_or_none_leaves_the_question_alone() -> None:
-    assert bare_stem("Why?", []) == "Why?"
-    assert bare_stem("Why A. x", ["x"]) == "Why A. x"
+    assert bare_stem("Why?", []) == ("Why?", [])
+    assert bare_stem("Why A. x", ["x"]) == ("Why A. x", [])

@@ -30,6 +30,19 @@ def test_columns_paths_and_joins(wanted: str, text: str) -> None:
     assert Cells(ROW).text(wanted) == text
 
 
+def test_a_path_leads_into_what_a_csv_file_holds_as_text() -> None:
+    row = {"json": '{"text": ["Ann"], "n": {"x": "[1, [2]]"}}', "python": "{'text': ['Ann']}", "list": "['Ann' 'Bo']"}
+    cells = Cells({**row, "empty": " ", "plain": "x [0]"})
+    assert [cells.text(path) for path in ("json.text[0]", "json.n.x[1][0]", "python.text[0]", "list[1]")] == [
+        "Ann", "2", "Ann", "Bo"
+    ]  # fmt: skip
+    assert cells.text("empty.text[0]") == cells.text("python.text[1]") == ""
+    assert cells.text("json") == row["json"]
+    for path in ("plain[0]", "python.words"):
+        with pytest.raises(NoColumn):
+            cells.text(path)
+
+
 def test_what_was_read_is_known_by_its_column() -> None:
     cells = Cells(ROW)
     cells.text("{n.x[0].y} {b}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,15 @@ def test_the_models_own_special_tokens_are_refused_as_in_a_build(tmp_path: Path)
     (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
     lines = list(preview(recipe, Run(tmp_path / "runs/small"), "preference_jsonl", 2))
     assert "  dropped: control token in content (pairs.jsonl:1)" in lines
+
+
+def test_the_special_tokens_are_known_from_the_hub_cache_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = "0123456789012345678901234567890123456789"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    shutil.copytree(tiny_model(), tmp_path / "hub/models--nobody--nothing/snapshots" / commit)
+    row = {"prompt": "What is <mask>?", "chosen": "3", "rejected": "4"}
+    for revision, known in ((commit, True), (commit.replace("0", "a"), False)):
+        recipe = recipe_on(tmp_path, base_model="nobody/nothing", base_revision=revision)
+        (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+        lines = list(preview(recipe, Run(tmp_path / "runs/small"), "preference_jsonl", 2))
+        assert ("  dropped: control token in content (pairs.jsonl:1)" in lines) == known

@@ -131,6 +131,25 @@ def test_parquet_keeps_nan_apart_from_null(tmp_path: Path) -> None:
     assert problem.startswith(f"{path}: not readable as Parquet: ")
 
 
+def test_narrow_floats_are_as_they_were_written(tmp_path: Path) -> None:
+    """A float32 of 0.1 is 0.10000000149011612 as a float64: a text would say so."""
+    narrow, half = pyarrow.float32(), pyarrow.float16()
+    columns = {
+        "one": pyarrow.array([0.1, None, math.inf, 16777216.0], narrow),
+        "half": pyarrow.array([0.1, 2.5, None, 1.0], half),
+        "many": pyarrow.array([[0.1, 3.0], [], None, [1e-8]], pyarrow.list_(narrow)),
+        "object": pyarrow.array([{"x": [0.7], "y": 0.7}] * 4, pyarrow.struct({"x": pyarrow.list_(narrow), "y": "f8"})),
+        "wide": pyarrow.array([0.1, 0.10000000149011612, None, 1.0]),
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    found = [row for _, row in read_table(tmp_path / "t.parquet", CSV) if isinstance(row, dict)]
+    assert [row["one"] for row in found] == [0.1, None, math.inf, 16777216.0]
+    assert [row["half"] for row in found] == [0.1, 2.5, None, 1.0]
+    assert [row["many"] for row in found] == [[0.1, 3.0], [], None, [1e-8]]
+    assert found[0]["object"] == {"x": [0.7], "y": 0.7}
+    assert [row["wide"] for row in found] == [0.1, 0.10000000149011612, None, 1.0]
+
+
 def test_a_suffix_may_be_in_capitals(tmp_path: Path) -> None:
     assert read(tmp_path / "DATA.CSV", "q,a\nx,1\n") == [(":2", {"q": "x", "a": "1"})]
 
@@ -149,6 +168,10 @@ def test_a_hub_data_set_is_loaded_by_its_loader(tmp_path: Path, monkeypatch: pyt
     (folder / "train.jsonl").write_text('{"q": "a", "n": [1]}\n{"q": "b", "n": [2]}\n')
     wanted = HubSet(str(folder), COMMIT, None, "train")
     assert list(read_hub(wanted, tmp_path)) == [(" row 1", {"q": "a", "n": [1]}), (" row 2", {"q": "b", "n": [2]})]
+    (tmp_path / "narrow").mkdir()
+    narrow = pyarrow.table({"x": pyarrow.array([0.1], pyarrow.float32())})
+    pyarrow.parquet.write_table(narrow, tmp_path / "narrow/train.parquet")
+    assert list(read_hub(HubSet(str(tmp_path / "narrow"), COMMIT, None, "train"), tmp_path)) == [(" row 1", {"x": 0.1})]
 
     def failing() -> Iterator[Found]:
         return read_hub(HubSet(str(folder), COMMIT, None, "exam"), tmp_path / "exam.jsonl")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -344,6 +346,55 @@ def test_a_path_may_lead_into_lists_and_its_end_is_a_missing_value(tmp_path: Pat
     assert drops(items) == [("t.jsonl:2", "no answer")]
 
 
+def write_csv(path: Path, *answers: Any) -> None:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([["question", "answers"], *(["Who?", answer] for answer in answers)])
+
+
+def test_squads_answers_in_a_csv_file_are_read_by_a_path_and_refused_without_one(tmp_path: Path) -> None:
+    squad = {"text": ["Ann"], "answer_start": [1]}
+    for written in (
+        str(squad),
+        json.dumps(squad),
+        "{'text': array(['Ann'], dtype=object), 'answer_start': array([1])}",
+    ):
+        write_csv(tmp_path / "t.csv", written, "")
+        columns = {"question": "question", "answer": "answers.text[0]"}
+        items = read("sft", "table", tmp_path, "t.csv", columns=columns)
+        assert [row["messages"][1]["content"] for row in rows(items)] == ["Ann"]
+        assert drops(items) == [("t.csv:3", "no answer")]
+        with pytest.raises(UserError) as caught:
+            read("sft", "table", tmp_path, "t.csv", columns={**columns, "answer": "answers"})
+        [problem] = caught.value.problems
+        assert (problem.where, problem.found[:45]) == (
+            "t.csv:2",
+            "`answers` holds lists or objects as text: {" + written[1:3],
+        )
+        assert problem.hint == 'give a path into it, e.g. `answers.text[0]`; to train on it as it is: "{answers}"'
+        kept = rows(read("sft", "table", tmp_path, "t.csv", columns={**columns, "answer": "{answers}"}))
+        assert kept[0]["messages"][1]["content"] == written
+
+
+def test_lists_are_refused_where_a_column_holds_nothing_else(tmp_path: Path) -> None:
+    columns = {"question": "question", "answer": "answers"}
+    write_csv(tmp_path / "stored.csv", "['Ann', 'Anna']", "[]", "['Bo']")
+    with pytest.raises(
+        UserError, match=r"stored.csv:2: `answers` holds lists or objects as text: \['Ann', 'Anna'\] \(2 c"
+    ):
+        read("sft", "table", tmp_path, "stored.csv", columns=columns)
+    write_csv(tmp_path / "answers.csv", "[1, 2]", "['a', 'b'] is what it prints", "['a', 'b']", "7")
+    assert len(rows(read("sft", "table", tmp_path, "answers.csv", columns=columns))) == 4
+    write_csv(tmp_path / "numbers.csv", "[1, 2]", "[3]")
+    assert len(rows(read("sft", "table", tmp_path, "numbers.csv", columns=columns))) == 2
+
+
+def test_choices_that_pandas_wrote_are_read(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", "['x' 'y'\n 'z']")
+    columns = {"question": "question", "choices": "answers", "answer": "=B", "labels": "answers"}
+    assert choices(tmp_path, "t.csv", {**columns, "labels": None}) == [(["x", "y", "z"], "B")]
+    assert choices(tmp_path, "t.csv", {**columns, "answer": "=z"}) == [(["x", "y", "z"], "C")]
+
+
 def test_a_filled_column_that_nothing_uses_is_named_once(tmp_path: Path) -> None:
     said: list[str] = []
     rows_ = [{"instruction": "a", "input": "", "output": "b", "notes": [], "id": number} for number in range(5)]
@@ -421,6 +472,25 @@ def test_options_that_stand_in_the_question_are_shown_once(tmp_path: Path) -> No
     )
     stems = [row["question"] for row in rows(read("mcq", "table", tmp_path, "t.jsonl", columns=columns))]
     assert stems == ["Which is red?", "Which is red?", "Which is red? A. sky B. blood"]
+
+
+def test_options_in_another_order_are_shown_once_and_the_letter_is_that_of_the_order_shown(tmp_path: Path) -> None:
+    row = {"q": "Which is red?\nA. the sky\nB. blood\nC. milk", "o": ["blood", "milk", "the sky"]}
+    write_lines(tmp_path / "t.jsonl", {**row, "text": "milk", "letter": "B", "index": 1})
+    said: list[str] = []
+    for answer, answer_is in {"text": "text", "index": "index", "letter": "label"}.items():
+        columns = {"question": "q", "choices": "o", "answer": answer}
+        options = Options.model_validate(
+            {"source": "table", "path": "t.jsonl", "columns": columns, "answer_is": answer_is, "answer_as": "letter"}
+        )
+        context = replace(make_context("mcq", tmp_path), say=said.append)
+        [row] = rows(list(SOURCES["table"].read(options, context)))
+        shown = (row["question"], row["choices"], row["answer"])
+        assert shown == ("Which is red?", ["blood", "milk", "the sky"], "B")
+    assert [line for line in said if "options" in line] == [
+        "table t.jsonl: 1 questions list their options otherwise than `choices` (first: t.jsonl:1); "
+        "a letter was taken as its"
+    ]
 
 
 def test_one_text_is_no_list_of_choices(tmp_path: Path) -> None:
