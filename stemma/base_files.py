@@ -49,10 +49,12 @@ def lacks_padding(folder: Path) -> bool:
 
 
 def cached_file(name: str, file: str, revision: str | None) -> Path | None:
-    """A model's file in the hub cache; nothing is fetched."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
+    """A model's file in the hub cache; nothing is fetched. None too on a laptop, which has no such cache."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+    except ImportError:
+        return None
     try:
         found = try_to_load_from_cache(name, file, revision=revision)
     except HFValidationError:  # a folder that is not there
