@@ -69,11 +69,14 @@ def loading_bytes(training: Training) -> int:
 
 
 def saving_bytes(training: Training) -> int:
-    """A checkpoint under DeepSpeed: accelerate 1.14 clones the whole model, a tied head a second time, though only the
-    adapter is written (`Accelerator.get_state_dict`); under ZeRO-3 the adapter is gathered alone."""
+    """A checkpoint of a whole model under DeepSpeed: accelerate 1.13 clones it, a tied head a second time
+    (`Accelerator.get_state_dict`). Of an adapter only what is trained is copied (`stemma/plugin/saving.py`); under
+    ZeRO-3 DeepSpeed gathers the weights."""
     shapes = training.shapes
     if not training.deepspeed or training.zero == 3:
         return 0
+    if training.rank:
+        return training.trainable * training.bytes
     return (shapes.parameters() + (shapes.embedding() if shapes.tied else 0)) * training.bytes
 
 
