@@ -15,7 +15,7 @@ TOLERANCE = 0.25
 """How far from what was expected a measured figure may be without a word."""
 RESIDENT, ALLOCATED, NOT_MEASURED = "resident memory", "GPU memory allocated", "not measured"
 NOT_EXPECTED = {
-    RESIDENT: "freed memory that the allocator keeps is not counted",
+    RESIDENT: "the allocator keeps more of what is freed than is counted",
     ALLOCATED: "work space of kernels is not counted",
 }
 """Why more was taken than expected, by what was measured."""
