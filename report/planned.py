@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from report.evidence import Evidence, Record, Table
@@ -13,7 +13,12 @@ from stemma.runs import Manifest
 Cell = int | float | str | None
 TOLERANCE = 0.25
 """How far from what was expected a measured figure may be without a word."""
-RESIDENT = "resident memory"
+RESIDENT, ALLOCATED, NOT_MEASURED = "resident memory", "GPU memory allocated", "not measured"
+NOT_EXPECTED = {
+    RESIDENT: "the allocator keeps more of what is freed than is counted",
+    ALLOCATED: "work space of kernels is not counted",
+}
+"""Why more was taken than expected, by what was measured."""
 HEADS = ("Steps", "Tokens", "TFLOP", "TFLOP/s", "Seconds", "Memory of a process", "Disk", "Dollars")
 
 
@@ -55,7 +60,8 @@ def recipe_costs(evidence: Evidence) -> Table:
     sides = [total(costs, of_formats) for costs, of_formats in zip(zip(*pairs, strict=True), formats, strict=True)]
     rows = zip(("expected", "measured"), sides, dollars(evidence), strict=True)
     table: list[list[Cell]] = [[f"{name}, {side}", *costs.cells(), spent] for side, costs, spent in rows]
-    words = [dict.fromkeys(reasons) for reasons in zip(*(_reasons(evidence, stage) for stage in stages), strict=True)]
+    reasons = [_reasons(evidence, stage, sides) for stage in stages]
+    words = [dict.fromkeys(said) for said in zip(*reasons, strict=True)]
     why = [", ".join(said) if far else None for said, far in zip(words, apart(*sides), strict=True)]
     return Table(("Recipe", *HEADS), [*table, *([[f"{name}, why apart", *why, None]] if any(why) else [])])
 
@@ -66,12 +72,25 @@ def apart(one: Costs, other: Costs) -> list[bool]:
     return [bool(planned and came is not None and abs(came / planned - 1) > TOLERANCE) for planned, came in pairs]
 
 
-def _reasons(evidence: Evidence, stage: StagePlan) -> list[str]:
-    """What a stage's figures rest on, in the order of HEADS: the reason where they were not met."""
+def _reasons(evidence: Evidence, stage: StagePlan, sides: Sequence[Costs]) -> list[str]:
+    """What a stage's figures rest on, in the order of HEADS: the reason where what was expected (of `sides` the first)
+    is not what came."""
     rows, packed = stage.amount.origin, evidence.recipe.axolotl(stage.stage).get("sample_packing")
     steps = "packed rows leave places empty" if packed else f"{stage.stage}: {rows}"
-    memory = "expected are batches of the longest rows only"
+    memory = memory_reason(_measured_of(evidence, stage), *(side.memory for side in sides))
     return [steps, f"{stage.stage}: {rows}", f"{stage.stage}: {rows}", "", "", memory, "tokenizer's files not counted"]
+
+
+def memory_reason(of: str, forecast: int | None, came: int | None) -> str:
+    """Why another amount of the memory `of` was taken than the forecast."""
+    more = forecast is not None and came is not None and came > forecast
+    return NOT_EXPECTED[of] if more else "expected is a batch of the longest rows"
+
+
+def _measured_of(evidence: Evidence, stage: StagePlan) -> str:
+    """Which memory was measured: what torch allocated of a GPU, or all that the process held."""
+    found: str = evidence.manifests[stage.stage].facts.get("peak_memory", {}).get("of", NOT_MEASURED)
+    return found
 
 
 def planned(evidence: Evidence) -> Table:
@@ -81,22 +100,21 @@ def planned(evidence: Evidence) -> Table:
         facts, name = evidence.manifests[stage.stage].facts, stage.stage
         rows.append([name, "trained weights", stage.trainable, facts["trainable"]["trainable_parameters"], None])
         sides = expected(evidence, stage), measured(evidence, stage)
-        why = [reason if far else None for reason, far in zip(_reasons(evidence, stage), apart(*sides), strict=True)]
-        columns = zip(_names(facts), *(side.cells() for side in sides), why, strict=True)
+        reasons = _reasons(evidence, stage, sides)
+        why = [reason if far else None for reason, far in zip(reasons, apart(*sides), strict=True)]
+        columns = zip(_names(_measured_of(evidence, stage)), *(side.cells() for side in sides), why, strict=True)
         rows += [[name, *cells] for cells in columns]
     return Table(("Stage", "Measure", "Planned", "Measured", "Why more than 25 % apart"), rows)
 
 
-def _names(facts: Record) -> list[str]:
-    of = facts.get("peak_memory", {}).get("of", "not measured")
+def _names(of: str) -> list[str]:
     tokens = ["optimizer steps", "tokens", "TFLOP of training", "of these a second", "seconds of training"]
     return [*tokens, f"memory of one process at most ({of})", "disk: adapter and merged model"]
 
 
 def expected(evidence: Evidence, stage: StagePlan) -> Costs:
     """What `plan` says. Without a GPU all that the process holds is measured, so what it imports is expected too."""
-    of = evidence.manifests[stage.stage].facts.get("peak_memory", {}).get("of")
-    memory = stage.process if of == RESIDENT else stage.memory.total
+    memory = stage.process if _measured_of(evidence, stage) == RESIDENT else stage.memory.total
     return Costs(stage.steps, stage.tokens, stage.flops, None, memory, stage.left)
 
 

@@ -23,6 +23,7 @@ from stemma.plugin.cpu import (
 from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
 from stemma.plugin.on_ray import count_all_workers, take_gloo
 from stemma.plugin.ranks import rank
+from stemma.plugin.saving import copy_trained_weights_only
 from stemma.plugin.sealing import given, guard_checkpoints
 from stemma.plugin.step_mean import average_over_the_step
 from stemma.plugin.steps import StepsTaken
@@ -86,6 +87,8 @@ class StemmaPlugin(BasePlugin):
         trainer.add_callback(steps)
         self.record.skipped = steps.count
         self.record.binding = guard_checkpoints(trainer, output, self.given)
+        if cfg.deepspeed:
+            copy_trained_weights_only(trainer.accelerator)
         if cfg.stemma_loss_average == "step":
             average_over_the_step(trainer)
         stop_at_non_finite_loss(trainer, output)
