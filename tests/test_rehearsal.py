@@ -37,7 +37,8 @@ def test_every_recipe_can_be_shortened_and_stays_itself(name: str) -> None:
         assert keys["max_steps"] == 3
         kept = ("adapter", "lora_r", "lora_target_modules", "deepspeed", "rl_beta")
         assert {key: keys.get(key) for key in kept} == {key: before.get(key) for key in kept}
-        assert keys["learning_rate"] == max(before["learning_rate"], 1e-3), "three steps must move a random model"
+        rate = 1e-3 if stage == "dpo" else before["learning_rate"]
+        assert keys["learning_rate"] == rate, "three steps must move a random model, but teach it nothing"
         assert any(note.startswith(f"{stage}: 3 steps") for note in changes.notes)
     assert recipe.data.generator is None or recipe.data.generator.server == "scripted-expert"
 
@@ -95,7 +96,7 @@ def test_what_needs_a_gpu_is_replaced_and_told() -> None:
     assert (mcq["sample_packing"], mcq["sequence_len"], mcq["micro_batch_size"]) == (True, 128, 1)
     assert (dpo["sequence_len"], dpo["micro_batch_size"]) == (256, 8)
     told = next(note for note in changes.notes if note.startswith("mcq:"))
-    assert "sequence_len 1024 → 128, micro_batch_size 4 → 1, learning_rate 0.0004 → 0.001, tf32 True → False" in told
+    assert "sequence_len 1024 → 128, micro_batch_size 4 → 1, tf32 True → False" in told
     assert (dpo["bf16"], "bf16" in told) == ("auto", False)
     on_gpu, _ = rehearsed("gemma2b-fast", SERVER)
     assert on_gpu.axolotl("dpo")["liger_rope"] is True
