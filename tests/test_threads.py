@@ -11,20 +11,21 @@ import pytest
 
 from stemma import ROOT, launch
 from stemma.cluster import Cluster
-from stemma.threads import cores, patient
+from stemma.threads import CHOICES, cores, patient
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
 def test_the_users_own_choice_wins(name: str) -> None:
-    assert patient({"OMP_NUM_THREADS": "2"}) == {"OMP_WAIT_POLICY": "PASSIVE"}
+    assert patient({"OMP_NUM_THREADS": "2"}) == {"GOMP_SPINCOUNT": "1000"}
     assert patient({name: "1"}) == {}
 
 
 def test_a_training_is_started_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert launch.environment({}, tmp_path, Cluster())["OMP_WAIT_POLICY"] == "PASSIVE"
-    monkeypatch.setenv("GOMP_SPINCOUNT", "5")
-    assert "OMP_WAIT_POLICY" not in launch.environment({}, tmp_path, Cluster())
+    for name in CHOICES:
+        monkeypatch.delenv(name, raising=False)
+    assert launch.environment({}, tmp_path, Cluster())["GOMP_SPINCOUNT"] == "1000"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    assert "GOMP_SPINCOUNT" not in launch.environment({}, tmp_path, Cluster())
 
 
 def test_the_command_line_sets_it_before_an_engine_is_loaded() -> None:
@@ -32,9 +33,9 @@ def test_the_command_line_sets_it_before_an_engine_is_loaded() -> None:
     code = "from stemma.cli import main; main(['check', 'tiny']); import stemma.llama"
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
     command = [sys.executable, "-c", code]
-    shown = variables | {"OMP_DISPLAY_ENV": "true"}
+    shown = variables | {"OMP_DISPLAY_ENV": "verbose"}
     done = subprocess.run(command, cwd=ROOT, env=shown, capture_output=True, text=True, check=True)
-    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr
+    assert "GOMP_SPINCOUNT = '1000'" in done.stderr
 
 
 def test_only_cores_this_process_may_use_are_counted() -> None:
