@@ -9,7 +9,7 @@ from glob import glob
 from pathlib import Path
 from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from data_builders.drafts import Context, Draft, Drop
 from data_builders.json_rows import Found
@@ -17,6 +17,7 @@ from data_builders.tables import CSV, CsvForm, HubSet, read_hub, read_table
 from stemma import ROOT
 from stemma.data_section import SourceOptions
 from stemma.errors import Problem, Problems, UserError
+from stemma.jsonl import validated
 from stemma.runs import files_under
 
 
@@ -135,13 +136,7 @@ def _parse(row: dict[str, Any] | Problem, forms: tuple[type[AnyLine], ...], wher
     if isinstance(row, Problem):
         raise UserError(row)
     form = max(forms, key=lambda form: len(keys_of(form) & row.keys()))
-    try:
-        return form.model_validate(row)
-    except ValidationError as error:
-        expected = f"an object of {', '.join(form.model_fields)}"
-        raise UserError(
-            Problem(where, f"{'.'.join(map(str, e['loc']))}: {e['msg']}", expected) for e in error.errors()
-        ) from None
+    return validated(row, where, form)
 
 
 @cache

@@ -130,9 +130,13 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
 
 
 def _as_row(text: str, where: str, model: type[Row]) -> Row:
+    return validated(parse_object(text, where), where, model)
+
+
+def validated(value: dict[str, Any], where: str, model: type[Row]) -> Row:
+    """An object as a model's. Raises UserError with every field that does not fit."""
     from pydantic import ValidationError  # JSON itself is read and written without it, on a bare GPU machine
 
-    value = parse_object(text, where)
     try:
         return model.model_validate(value)
     except ValidationError as error:
