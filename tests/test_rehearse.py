@@ -141,12 +141,12 @@ def test_a_family_with_two_layers(name: str, tmp_path: Path) -> None:
     rows = rows_of(done.stdout)
     assert tuple(rows) == STAGES
     for stage in ("sft", "dpo", "mcq"):
-        figures = [float(figure.replace(",", "")) for figure in rows[stage]]
-        seconds, memory, fullest, _, disk, _, full_hours, _, full_disk = figures
+        figures = rows[stage]
+        assert figures.pop(6) == "–", "the full run's hours, which no one knows while the sources' files are not there"
+        seconds, memory, fullest, _, disk, _, _, full_disk = (float(figure.replace(",", "")) for figure in figures)
         assert seconds > 1
         assert memory > fullest > 1
         assert full_disk > disk > 0
-        assert full_hours * 3600 > seconds
     shutil.rmtree(tmp_path / "rehearsals")
 
 
