@@ -30,7 +30,7 @@ from stemma.tensors import Shape, write_tensors
 from tests.adapters import make_adapter
 from tests.models import TEMPLATE, write_tokenizer
 
-PAIRS, LETTERS, TEXTS = (20, 40, 80), (200, 800), (4, 8, 16, 32)
+PAIRS, LETTERS, TEXTS = (40, 160, 640), (200, 800), (4, 8, 16, 32)
 ROUNDS = 3
 MB = 1e6
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "head_dim": 16}
