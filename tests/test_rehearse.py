@@ -145,7 +145,8 @@ def test_a_family_with_two_layers(name: str, tmp_path: Path) -> None:
         assert figures.pop(6) == "–", "the full run's hours, which no one knows while the sources' files are not there"
         seconds, memory, fullest, _, disk, _, _, full_disk = (float(figure.replace(",", "")) for figure in figures)
         assert seconds > 1
-        assert memory > fullest > 1
+        assert memory > 1  # sampled, a mapped file once; the fullest alone is the kernel's own mark, so it may be more
+        assert fullest > 1
         assert full_disk > disk > 0
     shutil.rmtree(tmp_path / "rehearsals")
 
