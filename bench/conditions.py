@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def conditions(command: str, hardware: str, sizes: str) -> dict[str, str]:
     """`sizes` says n and the seed. The load average tells whether other work disturbed the figures."""
     packages = ", ".join(f"{name} {number}" for name, number in versions().items())
     load = f"{os.getloadavg()[0]:.1f}"
-    date = datetime.now(UTC).date().isoformat()
+    date = datetime.now(timezone.utc).date().isoformat()
     return {"command": command, "date": date, "hardware": hardware, "sizes": sizes, "load": load, "versions": packages}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from glob import glob
 from pathlib import Path
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
@@ -34,7 +34,7 @@ class FileOptions(SourceOptions):
     split: str = "train"
 
     @model_validator(mode="after")
-    def _hub_is_pinned(self) -> Self:
+    def _hub_is_pinned(self) -> FileOptions:
         if self.hub and not self.revision:
             raise ValueError("hub: `revision` is missing, the commit (40 hexadecimal digits) that fixes the rows")
         return self

@@ -165,7 +165,7 @@ class _Buckets:
         for key, sketch in zip(new, sketches(new, self._settings), strict=True):
             for band in range(self._bands):
                 hashes = sketch.hashvalues[band * self._hashes : (band + 1) * self._hashes]
-                bucket = band.to_bytes(2) + hashes.astype("<u4").tobytes()
+                bucket = band.to_bytes(2, "big") + hashes.astype("<u4").tobytes()
                 self._buckets[bucket].append(key)
                 touched[bucket] = None
         yield from (self._buckets[bucket] for bucket in touched if len(self._buckets[bucket]) > 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -111,7 +111,7 @@ class DataSet(Section):
     """Shuffle the choices of training questions (not where one refers to another, as `all of the above` does)."""
 
     @model_validator(mode="after")
-    def _weights_need_a_total(self) -> Self:
+    def _weights_need_a_total(self) -> DataSet:
         weighted = [options.weight is not None for options in self.sources]
         if self.total is not None and not all(weighted):
             raise ValueError("total: every source of the set needs a `weight`")
@@ -196,7 +196,7 @@ class Generator(Section):
     """Stops before this is passed; a later run goes on."""
 
     @model_validator(mode="after")
-    def _cost_needs_prices(self) -> Self:
+    def _cost_needs_prices(self) -> Generator:
         if self.max_cost_usd is not None and self.prices is None:
             raise ValueError("max_cost_usd: `prices` is missing, so nothing can be counted")
         return self
@@ -226,7 +226,7 @@ class DataSection(Section):
     mcq: DataSet | None = None
 
     @model_validator(mode="after")
-    def _only_pairs_are_split_by_pair(self) -> Self:
+    def _only_pairs_are_split_by_pair(self) -> DataSection:
         wrong = [name for name, dataset in self.sets().items() if dataset.split == "pair" and name != "dpo"]
         if wrong:
             raise ValueError(f"{wrong[0]}.split: `pair` is for dpo; other sets are split by `question`")

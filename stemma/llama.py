@@ -11,7 +11,6 @@ import logging
 import math
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Self
 
 import llama_cpp
 import numpy as np
@@ -71,7 +70,7 @@ class Llama:
         llama_cpp.llama_free(self._context)
         llama_cpp.llama_model_free(self._model)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Llama:
         return self
 
     def __exit__(self, *exception: object) -> None:

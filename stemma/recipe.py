@@ -6,7 +6,7 @@ Inside `train`, `base`, `sft`, `dpo` and `mcq` the keys are Axolotl's own; every
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -143,7 +143,7 @@ class Recipe(Section):
     """What the command line changed, as `key=value`."""
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _is_whole(self) -> Recipe:
         lacking = [] if self.is_data_only else [name for name in ("export", "eval") if not self._has(name)]
         lacking += [] if self.chat_template or (self.is_data_only and not self.base_model) else ["chat_template"]
         if lacking:
@@ -155,7 +155,7 @@ class Recipe(Section):
         return (self.exported_as if name == "export" else self.evaluated_by) is not None
 
     @model_validator(mode="after")
-    def _one_base(self) -> Self:
+    def _one_base(self) -> Recipe:
         if self.is_data_only and self.base_model is None:
             return self
         if (self.base_model is None) == (self.base is None):
@@ -163,7 +163,7 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _stages_exist(self) -> Self:
+    def _stages_exist(self) -> Recipe:
         if self.is_data_only:
             return self
         present = ["base", *self.training_stages()]
@@ -180,7 +180,7 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _variants_exist(self) -> Self:
+    def _variants_exist(self) -> Recipe:
         if self.is_data_only:
             return self
         unknown = [name for name in self.eval.variants if name not in self.variants()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
@@ -41,7 +41,7 @@ class SftRow(_Row):
     meta: Meta = {}
 
     @model_validator(mode="after")
-    def _ends_with_answer(self) -> Self:
+    def _ends_with_answer(self) -> SftRow:
         if len(self.messages) < 2 or self.messages[-1].role != "assistant":
             raise ValueError("messages must hold a user turn and end with the assistant's answer")
         return self
@@ -60,13 +60,13 @@ class PreferenceRow(_Row):
     meta: Meta = {}
 
     @model_validator(mode="after")
-    def _answers_differ(self) -> Self:
+    def _answers_differ(self) -> PreferenceRow:
         if self.chosen == self.rejected:
             raise ValueError("chosen and rejected are the same")
         return self
 
     @model_validator(mode="after")
-    def _turns_say_the_prompt(self) -> Self:
+    def _turns_say_the_prompt(self) -> PreferenceRow:
         if self.turns and spoken(self.turns) != self.prompt:
             raise ValueError("turns do not say what the prompt says")
         if self.turns and self.turns[-1].role != "user":
@@ -98,7 +98,7 @@ class McqRow(_Row):
     meta: Meta = {}
 
     @model_validator(mode="after")
-    def _answer_is_a_choice(self) -> Self:
+    def _answer_is_a_choice(self) -> McqRow:
         if not 2 <= len(self.choices) <= len(LETTERS):
             raise ValueError(f"{len(self.choices)} choices; 2 to {len(LETTERS)} can be lettered")
         if self.answer not in LETTERS[: len(self.choices)]:
@@ -157,7 +157,7 @@ class Score(BaseModel):
     samples: str | None = None
 
     @model_validator(mode="after")
-    def _measured_on_something(self) -> Self:
+    def _measured_on_something(self) -> Score:
         if self.n < 1:
             raise ValueError("a score needs at least one sample")
         return self

@@ -15,6 +15,8 @@ from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
 
 MANIFEST = "manifest.json"
+PIECE = 2**18
+"""Bytes hashed at once."""
 
 
 class Output(BaseModel):
@@ -129,8 +131,11 @@ def _digest_once(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001
 def digest_of(path: Path) -> str:
     """sha256 of a file; of a folder, sha256 over its relative names and file digests."""
     if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        with path.open("rb", buffering=0) as stream:
+            while piece := stream.read(PIECE):
+                digest.update(piece)
+        return digest.hexdigest()
     names = [(str(file.relative_to(path)), digest_of(file)) for file in files_under(path)]
     return digest_json(names)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from stemma.errors import Problem
 from stemma.shapes import ATTENTION, MLP, Shapes
@@ -37,7 +37,7 @@ class Targets:
     """Modules that are trained whole; none of them gets an adapter."""
 
     @classmethod
-    def of_adapter(cls, config: Mapping[str, Any]) -> Self:
+    def of_adapter(cls, config: Mapping[str, Any]) -> Targets:
         """As an adapter_config.json has them."""
         return cls(
             modules=config["target_modules"],
@@ -48,7 +48,7 @@ class Targets:
         )
 
     @classmethod
-    def of_stage(cls, keys: Mapping[str, Any]) -> Self:
+    def of_stage(cls, keys: Mapping[str, Any]) -> Targets:
         """As Axolotl's keys have them, and as it hands them to PEFT."""
         given = keys.get("lora_target_modules") or ()
         if keys.get("lora_target_linear"):

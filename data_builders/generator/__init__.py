@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -128,7 +128,7 @@ def _sent_today(books: Books, settings: Generator) -> list[float]:
     """When the last 24 hours' requests were answered, by the monotonic clock."""
     if settings.limits.requests_per_day is None:
         return []
-    now, clock = datetime.now(UTC), monotonic()
+    now, clock = datetime.now(timezone.utc), monotonic()
     since = (now - timedelta(days=1)).isoformat(timespec="seconds")
     moments = books.ledger.sent_since(since, settings.model)
     return [clock - (now - datetime.fromisoformat(moment)).total_seconds() for moment in moments]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from data_builders.generator.costs import Budget, Mode, Tally, price, worst_case
 from data_builders.generator.exchange import Answer, Request
@@ -29,7 +29,7 @@ class Books:
 
     def enter(self, answers: Mapping[str, Answer], asked: Mapping[str, Request], mode: Mode) -> dict[str, Entry]:
         """Commits fresh answers, by key, before anybody uses them."""
-        now, prices = datetime.now(UTC).isoformat(timespec="seconds"), self._settings.prices
+        now, prices = datetime.now(timezone.utc).isoformat(timespec="seconds"), self._settings.prices
         entries = {
             key: Entry(answer, now, mode, price(answer.usage, prices, mode) if prices else None)
             for key, answer in answers.items()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from data_builders.drafts import Ask, Draft, Drop, Job
@@ -42,7 +42,7 @@ class Forecast:
             said = f"(no request in a dry run: {request.key[:8]})".ljust(longest * CHARACTERS_PER_TOKEN, ".")
             text = example(ask.schema).model_dump_json() if ask.schema else said
             answer = Answer(text, None, "stop", self._desk.settings.model, usage)
-            now, mode = datetime.now(UTC).isoformat(), self._desk.settings.mode
+            now, mode = datetime.now(timezone.utc).isoformat(), self._desk.settings.mode
             self._new[request.key] = Entry(answer, now, mode, None, placeholder=True)
             self._requests[request.key] = request
             if ask.in_reserve:

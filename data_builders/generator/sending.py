@@ -86,8 +86,7 @@ class Sender:
                 raise come_back_after(seconds)
             else:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(None if seconds == math.inf else seconds):
-                        await self._changed.wait()
+                    await asyncio.wait_for(self._changed.wait(), None if seconds == math.inf else seconds)
 
     async def drain(self) -> None:
         """Waits for what is in flight, and sends nothing more."""

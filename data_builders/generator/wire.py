@@ -88,8 +88,8 @@ class Wire:
         """The answer and the reply's headers. Raises Hindered, UserError or StageFailed."""
         try:
             with self._translated():
-                async with asyncio.timeout(self._settings.timeout_seconds):  # in all, not from byte to byte
-                    reply = await self._client.post("/chat/completions", body=request.body, cast_to=httpx2.Response)
+                sent = self._client.post("/chat/completions", body=request.body, cast_to=httpx2.Response)
+                reply = await asyncio.wait_for(sent, self._settings.timeout_seconds)  # in all, not from byte to byte
         except RefusedRow as refused:
             return refuse_row(refused.code, request.body), {}
         except TimeoutError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def origin_of(order: Import, gguf: Gguf) -> dict[str, Any]:
         "dtype": order.dtype,
         "stemma": __version__,
         "llama-cpp-python": version("llama-cpp-python"),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
 

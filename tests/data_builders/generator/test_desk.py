@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +46,7 @@ def test_a_request_says_what_the_recipe_and_the_source_want(tmp_path: Path) -> N
     prompt = json.dumps([{"content": "Why?", "role": "user"}], separators=(",", ":"))
     assert reply.origin.prompt_sha256 == hashlib.sha256(prompt.encode()).hexdigest()
     assert (reply.origin.model, reply.origin.requests) == ("m-1", 1)
-    assert reply.origin.date == datetime.now(UTC).date().isoformat()
+    assert reply.origin.date == datetime.now(timezone.utc).date().isoformat()
     assert reply.origin.cost_usd == pytest.approx((40 * 2 + 100 * 10) / 1_000_000)
 
 
