@@ -42,10 +42,12 @@ def requirements(*extras: str) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
-def pins() -> dict[str, str]:
+def pins(python: str = "3.12") -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
-    return {canonicalize_name(name): version for name, version in pairs}
+    every = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    here = [pin for pin in every if pin.marker is None or pin.marker.evaluate({"python_version": python})]
+    assert len(here) == len({canonicalize_name(pin.name) for pin in here}), "two versions for one Python"
+    return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in here}
 
 
 @cache
@@ -67,8 +69,15 @@ def test_every_requirement_is_pinned_to_a_version_it_allows() -> None:
     assert wrong == []
 
 
+def test_every_python_of_the_laptop_has_its_pins() -> None:
+    older, newer = pins("3.10"), pins("3.13")
+    assert set(older) == set(newer) == set(pins())
+    assert older["numpy"] != newer["numpy"] == pins()["numpy"]
+
+
 def test_constraints_suit_every_torch_build() -> None:
-    assert [name for name in pins() if name == "triton" or name.startswith("nvidia-cu")] == []
+    theirs = ("triton", "nvidia-cu", "nvidia-nccl", "cuda-")
+    assert [name for name in pins() if name.startswith(theirs)] == []
     assert pins()["torch"] == "2.13.0"
 
 
@@ -100,10 +109,38 @@ def copy_of_setup(folder: Path) -> Path:
     return folder
 
 
-def run_setup(folder: Path) -> subprocess.CompletedProcess[str]:
-    """With no Python to be found, so that nothing is ever installed: it either has nothing to do or stops."""
-    environment = {**os.environ, "PYTHON": "python-that-is-not-there", "STEMMA_CACHE": str(folder / "store")}
+def run_setup(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """With no Python to be found, unless `variables` say where, so that nothing is ever installed."""
+    given = {"PYTHON": "python-that-is-not-there"} | variables
+    environment = {**os.environ, "STEMMA_CACHE": str(folder / "store"), **given}
     return subprocess.run(["./setup.sh"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+TOOLS = ("awk", "bash", "cat", "cut", "dirname", "env", "flock", "grep", "head", "kill", "mkdir", "mktemp", "rm", "sed",
+         "sha256sum", "sleep", "touch", "tr", "uname")  # fmt: skip
+
+
+def bare_machine(folder: Path) -> dict[str, str]:
+    """A home without Pythons, and a PATH of `bin` alone: what setup.sh calls, a compiler, 50 GB of disk."""
+    copy_of_setup(folder)
+    (folder / "bin").mkdir()
+    for tool in TOOLS:
+        (folder / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    script(folder / "bin/c++", "exit 0")
+    script(folder / "bin/df", "echo head; echo disk 0 0 50000000")
+    home = {"HOME": str(folder), "PYENV_ROOT": str(folder / "pyenv"), "OS_RELEASE": str(folder / "os-release")}
+    return home | {"PATH": str(folder / "bin"), "PYTHON": ""}
+
+
+def script(path: Path, body: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def interpreter(path: Path, on_venv: str = "exit 3") -> None:
+    """A Python 3.12 that says that it was chosen where it is asked for an environment."""
+    script(path, f'case "$1" in -c) exec {sys.executable} "$@";; esac; echo "chosen: $0" >&2; {on_venv}')
 
 
 def make_ready(folder: Path) -> None:
@@ -114,13 +151,77 @@ def make_ready(folder: Path) -> None:
     subprocess.run(["bash", "-c", command], cwd=folder, check=True)
 
 
-def test_setup_without_python_says_what_to_install(tmp_path: Path) -> None:
-    done = run_setup(copy_of_setup(tmp_path))
+PIPX = "sudo apt install pipx && pipx install uv && ~/.local/bin/uv python install 3.12"
+HINTS = {
+    'ID=debian\nVERSION_ID="12"': PIPX,
+    'ID=debian\nVERSION_ID="13"': PIPX,
+    'ID=ubuntu\nVERSION_ID="22.04"\nID_LIKE=debian': PIPX,
+    'ID=ubuntu\nVERSION_ID="24.04"\nID_LIKE=debian': "sudo apt install python3.12-venv python3.12-dev",
+    "ID=fedora\nVERSION_ID=43": "sudo dnf install python3.12 python3.12-devel",
+    "ID=arch": "install Python 3.12 (uv python install 3.12, or pyenv), or set PYTHON=/path/to/python3.12",
+}
+
+
+@pytest.mark.parametrize("system", HINTS)
+def test_without_python_one_line_says_how_to_get_one_here(tmp_path: Path, system: str) -> None:
+    given = bare_machine(tmp_path)
+    script(tmp_path / "bin/python3.12", "exit 127")  # pyenv's shim, where another version is chosen
+    (tmp_path / "os-release").write_text(system, encoding="utf-8")
+    done = run_setup(tmp_path, **given)
     assert done.returncode == 2
-    assert done.stderr == (
-        "setup: no python-that-is-not-there on this machine\n"
-        "  hint: install Python 3.11, or set PYTHON=/path/to/python3.11\n"
-    )
+    assert done.stderr == f"setup: no Python 3.12 that runs and makes environments\n  hint: {HINTS[system]}\n"
+
+
+def test_on_macos_it_is_homebrew(tmp_path: Path) -> None:
+    given = bare_machine(tmp_path)
+    (tmp_path / "bin/uname").unlink()
+    script(tmp_path / "bin/uname", "echo Darwin")
+    assert run_setup(tmp_path, **given).stderr.endswith("\n  hint: brew install python@3.12\n")
+
+
+@pytest.mark.parametrize("place", ["bin/python3", "pyenv/versions/3.12.9/bin/python3.12", "elsewhere/python3.12"])
+def test_a_python_that_really_runs_is_found(tmp_path: Path, place: str) -> None:
+    given = bare_machine(tmp_path)
+    script(tmp_path / "bin/python3.12", "exit 127")
+    interpreter(tmp_path / place)
+    if place.startswith("elsewhere"):
+        script(tmp_path / ".local/bin/uv", f'[ "$*" = "python find 3.12" ] && echo {tmp_path / place}')
+    done = run_setup(tmp_path, **given)
+    assert (done.returncode, done.stderr) == (3, f"chosen: {tmp_path / place}\n")
+
+
+def test_a_python_that_is_named_must_be_the_right_one(tmp_path: Path) -> None:
+    given = bare_machine(tmp_path)
+    interpreter(tmp_path / "bin/python3.12")
+    script(tmp_path / "python3.13", "exit 1")
+    done = run_setup(tmp_path, **given | {"PYTHON": str(tmp_path / "python3.13")})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"setup: no Python 3.12 that runs and makes environments at PYTHON={tmp_path}")
+
+
+def test_an_environment_of_another_python_is_made_anew(tmp_path: Path) -> None:
+    given = bare_machine(tmp_path)
+    interpreter(tmp_path / "bin/python3.12")
+    script(tmp_path / ".venv/bin/python", "exit 1")
+    done = run_setup(tmp_path, **given)
+    assert done.stderr.startswith("setup: .venv is of another Python than 3.12: starting it anew\nchosen: ")
+    assert not (tmp_path / ".venv/bin/python").exists()
+
+
+@pytest.mark.parametrize(("cpu_wheel", "needed", "holds"), [("exit 1", 12, 8), ("exit 0", 8, 5)])
+def test_disk_is_asked_for_before_anything_big(tmp_path: Path, cpu_wheel: str, needed: int, holds: int) -> None:
+    """Less where pip knows of a torch for CPUs alone; with a GPU that one is not looked for."""
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        needed, holds = 12, 8
+    given = bare_machine(tmp_path)
+    script(tmp_path / "bin/df", "echo head; echo disk 0 0 3900000")
+    pip = f'case "$*" in *--dry-run*) {cpu_wheel};; esac'
+    script(tmp_path / "made", pip)
+    copy = f"{shutil.which('mkdir')} -p .venv/bin; for name in python pip; do {shutil.which('cp')} made .venv/bin/$name"
+    interpreter(tmp_path / "bin/python3.12", on_venv=f"{copy}; done")
+    done = run_setup(tmp_path, **given)
+    found = f"3 GB free here; the environment takes about {holds} GB, and making it up to {needed}"
+    assert (done.returncode, done.stderr.splitlines()[1:]) == (2, [f"setup: {found}", "  hint: free some space"])
 
 
 def test_a_ready_environment_is_left_alone(tmp_path: Path) -> None:
