@@ -46,22 +46,25 @@ OWNED = {
     "dataset_prepared_path": "nothing: it is named by content, as Axolotl trains on stale data otherwise",
     "seed": "the recipe's `seed`",
     "plugins": "nothing: Stemma's plugin guards the run",
-    "chat_template": "the recipe's `chat_template`",
-    "chat_template_jinja": "the recipe's `chat_template`",
+    **dict.fromkeys(("chat_template", "chat_template_jinja", "eot_tokens"), "the recipe's `chat_template`"),
     "special_tokens": "the recipe's `chat_template` (the stop token is what it ends an answer with)",
-    "tokens": "nothing: the tokenizer of the base model is kept as it is",
-    "added_tokens_overrides": "nothing: the tokenizer of the base model is kept as it is",
-    "eot_tokens": "the recipe's `chat_template`",
-    "auto_resume_from_checkpoints": "nothing: a killed stage resumes when it is run again",
-    "resume_from_checkpoint": "nothing: a killed stage resumes when it is run again",
+    **dict.fromkeys(("tokens", "added_tokens_overrides"), "nothing: the base model's tokenizer is kept as it is"),
+    **dict.fromkeys(("auto_resume_from_checkpoints", "resume_from_checkpoint"), "nothing: run a killed stage again"),
     "lora_model_dir": "`start_from`: the merged weights of that stage",
     "strict": "nothing: every key is checked before Axolotl sees it",
     "save_safetensors": "nothing: always on",
     "merge_lora": "`export.merge`",
+    "export": "the recipe's own section `export`, outside the training stages",
     "trust_remote_code": "nothing: always off",
     "comet_api_key": "the environment variable COMET_API_KEY: recipes are copied into outputs",
 }
 """Axolotl keys that Stemma sets itself, and where to set what they mean."""
+
+REFUSED = {
+    "diffusion_lm": "gates, scores and GGUF files are of models that predict the next token",
+    "mixlora_": "a mixture of adapters cannot be merged into its base, so nothing could ship it",
+}
+"""Beginnings of Axolotl keys that lead away from what Stemma can prove and ship."""
 
 LIES_UNDER_DPO = {
     "lora_model_dir": "Axolotl ignores it under `rl: dpo` and trains a fresh adapter on the base model",
@@ -73,15 +76,14 @@ LIES_UNDER_DPO = {
     "liger_cross_entropy": "there is no cross-entropy in this loss, so nothing is replaced",
     "liger_fused_linear_cross_entropy": "there is no cross-entropy in this loss, so nothing is fused",
     "rl_adapter_ref_model": "Axolotl no longer knows it and drops it silently",
+    **dict.fromkeys(("use_dft", "balance_labels", "label_balance_window_optim_steps"), "only SFT's trainer heeds it"),
 }
-BREAKS_DPO = "it breaks `rl: dpo` (a TypeError after the model is loaded)"
 NEEDS_STOCK = {
     "dpo_use_liger_kernel": "`chunked_logps` gives the same with less",
     "precompute_ref_log_probs": "`dpo.trainer.precompute_reference` does this",
     "trainer_cls": "Stemma's trainer takes its place",
 }
 """Axolotl keys that only its own DPO trainer heeds."""
-LORA_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
 
 READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
 SCORES = {"generation": "sft", "preference": "dpo", "mcq": "mcq"}
@@ -166,7 +168,9 @@ def _key_problems(section: str, key: str, value: Any, where: Where) -> Iterator[
     fields = axolotl_fields()
     if key in OWN_KEYS[section] or (section == "dpo" and key in LIES_UNDER_DPO):
         return  # pydantic's, or told with its reason by _dpo_problems
-    if key in OWNED:
+    if reason := refusal(key):
+        yield Problem(place, f"`{key}` in {section}: {reason}", hint=f"delete `{key}`")
+    elif key in OWNED:
         yield Problem(place, f"`{key}` in {section} is Stemma's to set", f"set instead: {OWNED[key]}")
     elif key in LIES_UNDER_DPO and key not in fields:
         yield Problem(place, f"`{key}` in {section}: {LIES_UNDER_DPO[key]}", hint=f"delete `{key}`")
@@ -183,8 +187,13 @@ def _key_problems(section: str, key: str, value: Any, where: Where) -> Iterator[
         yield Problem(place, f"`{section}.{key}` is {value}", expected)
 
 
+def refusal(key: str) -> str | None:
+    """Why no recipe may set an Axolotl key; None where one may."""
+    return next((reason for beginning, reason in REFUSED.items() if key.startswith(beginning)), None)
+
+
 def _fits(value: Any, field: dict[str, list[Any]]) -> bool:
-    if value is None or not field["types"] or value in field["values"]:
+    if value is None or not (field["types"] or field["values"]) or value in field["values"]:
         return True
     if isinstance(value, bool):
         return "boolean" in field["types"]
@@ -197,8 +206,7 @@ def _expected(field: dict[str, list[Any]]) -> str:
 
 def _stage_problems(stage: str, settings: dict[str, Any], places: dict[str, str], folder: Path) -> Iterator[Problem]:
     """What every LoRA stage needs."""
-    adapter = settings.get("adapter")
-    if adapter not in ("lora", "qlora"):
+    if (adapter := settings.get("adapter")) not in ("lora", "qlora"):
         place = places["adapter" if adapter else ""]
         yield Problem(place, f"{stage}: `adapter` is {adapter!r}", "lora or qlora", "set `train.adapter: lora`")
     for key, found, hint in setting_problems(settings):
@@ -226,22 +234,17 @@ def _deepspeed_problems(name: str, place: str, folder: Path) -> Iterator[Problem
 
 
 def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[Problem]:
-    rl = settings.get("rl")
-    if rl != "dpo":
+    if (rl := settings.get("rl")) != "dpo":
         place = places["rl" if rl else ""]
         yield Problem(place, f"dpo: `rl` is {rl!r}", "`rl: dpo`", "other losses of the family are `dpo_loss_type`")
-    reasons = LIES_UNDER_DPO | dict.fromkeys(LORA_KERNELS, BREAKS_DPO)
-    for key in settings.keys() & reasons.keys():
+    for key in settings.keys() & LIES_UNDER_DPO.keys():
         if settings[key]:
             hint = f"delete it; in `train` it also reaches `dpo`: move it to `sft` or `mcq`, or set `dpo.{key}: null`"
-            yield Problem(places[key], f"`{key}` under `rl: dpo`: {reasons[key]}", hint=hint)
+            yield Problem(places[key], f"`{key}` under `rl: dpo`: {LIES_UNDER_DPO[key]}", hint=hint)
     for key in settings.keys() & NEEDS_STOCK.keys() if settings.get("trainer") != "stock" else ():
         if settings[key]:
             found = f"`{key}` with Stemma's DPO trainer: {NEEDS_STOCK[key]}"
             yield Problem(places[key], found, hint=f"delete `{key}`, or set `dpo.trainer: stock`")
-    if settings.get("dpo_use_liger_kernel") and settings.get("precompute_ref_log_probs"):
-        found = "`dpo_use_liger_kernel` with `precompute_ref_log_probs`: Axolotl raises after tokenising"
-        yield Problem(places["dpo_use_liger_kernel"], found, "one of the two", "delete one")
 
 
 def _sweep_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import ROOT
-from stemma.check import OWN_KEYS, OWNED, PINNED, axolotl_fields
+from stemma.check import OWN_KEYS, OWNED, PINNED, axolotl_fields, refusal
 from stemma.jsonl import write_json, write_text
 
 SCHEMA = ROOT / "recipes" / "schema.json"
@@ -66,13 +66,14 @@ def drop_required(schema: Any) -> None:
 
 
 def _keys(section: str) -> dict[str, Any]:
-    refused = {*OWNED, *OWN_KEYS[section]}
-    return {name: _json_type(field) for name, field in axolotl_fields().items() if name not in refused}
+    set_elsewhere = {*OWNED, *OWN_KEYS[section]}
+    fields = axolotl_fields().items()
+    return {name: _json_type(field) for name, field in fields if name not in set_elsewhere and not refusal(name)}
 
 
 def _json_type(field: dict[str, list[Any]]) -> dict[str, Any]:
     if not field["types"]:
-        return {}
+        return {"enum": [*field["values"], None]} if field["values"] else {}
     types = {"type": [*field["types"], "null"]}
     return {"anyOf": [types, {"enum": field["values"]}]} if field["values"] else types
 

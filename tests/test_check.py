@@ -98,12 +98,12 @@ def test_owned_keys_are_axolotls() -> None:
     assert set(check.OWNED) <= set(check.axolotl_fields())
 
 
-@pytest.mark.parametrize("key", [*check.LIES_UNDER_DPO, *check.LORA_KERNELS])
+@pytest.mark.parametrize("key", check.LIES_UNDER_DPO)
 def test_keys_that_lie_under_dpo_are_refused_with_the_reason(write_recipe: Write, key: str) -> None:
     write_recipe((DPO, f"{DPO}, {key}: 1"))
     problems = refused()
-    reason = check.LIES_UNDER_DPO.get(key, check.BREAKS_DPO)
-    assert any(problem.startswith(f"recipes/small.yml:12: `{key}` under `rl: dpo`: {reason}") for problem in problems)
+    found = f"recipes/small.yml:12: `{key}` under `rl: dpo`: {check.LIES_UNDER_DPO[key]}"
+    assert any(problem.startswith(found) for problem in problems)
 
 
 def test_a_lying_key_in_train_is_found_too_and_can_be_taken_back(write_recipe: Write) -> None:
@@ -115,11 +115,27 @@ def test_a_lying_key_in_train_is_found_too_and_can_be_taken_back(write_recipe: W
     assert load("small").axolotl("dpo")["sample_packing"] is None
 
 
-def test_liger_with_precomputed_reference(write_recipe: Write) -> None:
+def test_the_stock_trainer_takes_liger_with_a_precomputed_reference(write_recipe: Write) -> None:
     write_recipe((DPO, f"{DPO}, trainer: stock, dpo_use_liger_kernel: true, precompute_ref_log_probs: true"))
-    assert refused()[0].startswith(
-        "recipes/small.yml:12: `dpo_use_liger_kernel` with `precompute_ref_log_probs`: Axolotl raises"
-    )
+    assert load("small").axolotl("dpo")["dpo_use_liger_kernel"] is True
+
+
+@pytest.mark.parametrize("key", ["mixlora_top_k", "mixlora_num_experts", "diffusion_lm"])
+def test_keys_that_lead_to_no_file_that_ships_are_refused(write_recipe: Write, key: str) -> None:
+    write_recipe(("  lora_r: 8", f"  {key}: 2"))
+    reason = check.REFUSED["diffusion_lm" if key == "diffusion_lm" else "mixlora_"]
+    assert refused()[0] == f"recipes/small.yml:9: `{key}` in train: {reason}\n  hint: delete `{key}`"
+
+
+def test_refused_beginnings_are_of_axolotls_keys() -> None:
+    assert all(any(key.startswith(start) for key in check.axolotl_fields()) for start in check.REFUSED)
+
+
+def test_a_key_of_fixed_values_takes_no_other(write_recipe: Write) -> None:
+    write_recipe(("  lora_r: 8", "  nf4_backend: torchoa"))
+    assert refused()[0].startswith("recipes/small.yml:9: `train.nf4_backend` is 'torchoa'")
+    write_recipe(("  lora_r: 8", "  nf4_backend: torchao"))
+    load("small")
 
 
 @pytest.mark.parametrize("key", check.NEEDS_STOCK)
