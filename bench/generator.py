@@ -155,7 +155,7 @@ def make_environment(name: str, folder: Path) -> Path:
     """The Python of an environment with that peer; made where it is not there yet."""
     python = folder / name / "bin" / "python"
     if not python.exists():
-        subprocess.run(["python3.11", "-m", "venv", folder / name], check=True)
+        subprocess.run([sys.executable, "-m", "venv", folder / name], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *ENVIRONMENTS[name]], check=True)
     return python
 

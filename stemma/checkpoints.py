@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
+from stemma.keys import axolotl_version
 from stemma.runs import digest_json, digest_of, digests_of_weights
 
 SEAL, ASIDE = "sealed.json", "torn"
@@ -37,9 +38,10 @@ class Seal(BaseModel):
 
 def binding_of(config: dict[str, Any]) -> str:
     """The digest of all that decides what a training with this Axolotl config makes: settings, data, DeepSpeed's file
-    and starting weights, by content, wherever they lie."""
+    and starting weights, by content, wherever they lie; and which Axolotl."""
     settings = {name: value for name, value in config.items() if name not in PLACES}
     # A hub model is told by its name, as Axolotl reads it.
+    settings["axolotl"] = axolotl_version()
     settings["base_model"] = digests_of_weights(Path(config["base_model"])) or config["base_model"]
     if isinstance(config.get("deepspeed"), str):
         settings["deepspeed"] = _file(config["deepspeed"])

@@ -37,7 +37,7 @@ class Finding:
 def examine(runs: Path) -> Iterator[Finding]:
     """Every finding as soon as it is known."""
     found = ".".join(map(str, sys.version_info[:3]))
-    yield _required("python", found, sys.version_info[:2] == (3, 11), "use Python 3.11 (`make setup`)")
+    yield _required("python", found, sys.version_info[:2] == (3, 12), "use Python 3.12 (`make setup`)")
     for name in (*ENGINES, "openai"):
         yield _package(name)
     yield _accelerator()

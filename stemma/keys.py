@@ -6,8 +6,11 @@ all that was done stays done. Files have names that say what they are to the rec
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from pathlib import Path
 
+from stemma.check import PINNED
 from stemma.errors import Problem, UserError
 from stemma.identity import model_digest
 from stemma.recipe import Recipe
@@ -39,7 +42,16 @@ def key_of(recipe: Recipe, run: Run, stage: str) -> str:
 
 def key_with(recipe: Recipe, stage: str, inputs: dict[str, str]) -> str:
     """The key of a stage whose inputs have these digests."""
-    return digest_json({"stage": stage, "section": recipe.section(stage), "inputs": inputs})
+    engine = {"axolotl": axolotl_version()} if stage == "base" or stage in recipe.training_stages() else {}
+    return digest_json({"stage": stage, "section": recipe.section(stage), "inputs": inputs, **engine})
+
+
+@cache
+def axolotl_version() -> str:
+    """Of the Axolotl that trains, as pinned: another trains another adapter from the same seed, so what it made is
+    stale. Not asked of the installation: a laptop, which has none, must know a run as well."""
+    version: str = json.loads(PINNED.read_text(encoding="utf-8"))["axolotl"]
+    return version
 
 
 def inputs_of(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from stemma.checkpoints import binding_of, last_good, put_in_order
 from stemma.child import COMPLETED, FAILURE, die_with_parent, end_survivors
 from stemma.cluster import Cluster, interface_towards, read_cluster
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.foreign import foreign
 from stemma.jsonl import read_json, write_json
 from stemma.precision import cpu_has_bfloat16, settle
 from stemma.runs import digest_json
@@ -114,6 +115,10 @@ def _invitation(file: Path, config: dict[str, Any], cluster: Cluster) -> Iterato
 
 
 def _command(file: Path, config: dict[str, Any], cluster: Cluster) -> list[str]:
+    """What starts the training. Raises UserError where something would take part that nobody named, or ranks would
+    train apart."""
+    if problems := foreign():
+        raise UserError(problems)
     axolotl = [str(Path(sys.executable).with_name("axolotl")), "train", str(file)]
     if config.get("use_ray"):
         return [*axolotl, "--use-ray"]  # the key alone would start a launcher as well

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from stemma import ROOT
 from stemma.errors import Problem, UserError
 from stemma.jsonl import write_json
-from stemma.keys import inputs_of, key_of, key_with
+from stemma.keys import axolotl_version, inputs_of, key_of, key_with
 from stemma.recipe import Recipe
 from stemma.runs import MANIFEST, Manifest, Run, describe, size_of
 
@@ -125,6 +125,8 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
     with writable(folder), locked(folder):
         if not force and has(run, stage, key):
             return "up to date"
+        if line := _of_another_axolotl(run, stage):
+            say(line)
         (folder / MANIFEST).unlink(missing_ok=True)
         if not force and _adopt(run, stage, key, recipe):
             return "reused"
@@ -245,6 +247,13 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _of_another_axolotl(run: Run, stage: str) -> str | None:
+    """What to tell of trained weights that are not taken for this stack's."""
+    manifest = run.read_manifest(stage) if stage in TRAINED else None
+    made, now = manifest.versions.get("axolotl") if manifest else None, axolotl_version()
+    return f"{stage}: made with axolotl {made}, anew with {now}" if made not in (None, now) else None
 
 
 def _git_commit() -> str:

@@ -71,6 +71,7 @@ def run(work: Work) -> Result:
         "processes": trained.processes,
         "rows_a_step": rows_a_step(config, trained.processes),
         "trainer": marker["trainer"],
+        "plugins": marker["plugins"],
         "deepspeed": deepspeed_proof(config),
         "adapter": gates.adapter_gate(start, adapter),
         **_first_step(trained),

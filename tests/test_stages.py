@@ -8,12 +8,13 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from stemma import stages
+from stemma import keys, stages
 from stemma.errors import GateFailed, StageFailed, UserError
 from stemma.keys import upstream
 from stemma.load import load
@@ -101,6 +102,19 @@ def test_what_makes_a_stage_stale(recipe: Recipe, run: Run, stage: Stage, tmp_pa
     assert bring(recipe, run) == "done"
     assert bring(recipe, run, force=True) == "done"
     assert stage.calls == 4
+
+
+def test_weights_of_another_axolotl_are_stale_and_told(
+    recipe: Recipe, run: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("data", "base", "sft"):
+        bring(recipe, run, name)
+    monkeypatch.setattr(keys, "axolotl_version", lambda: "99.0")
+    monkeypatch.setattr(stages, "axolotl_version", lambda: "99.0")
+    assert [name for name in ("data", "base", "sft") if not is_fresh(recipe, run, name)] == ["base", "sft"]
+    said: list[str] = []
+    assert execute(recipe, run, "base", said.append) == "done"
+    assert said == [f"base: made with axolotl {version('axolotl')}, anew with 99.0"]
 
 
 def test_a_changed_upstream_makes_the_next_stage_stale(recipe: Recipe, run: Run, stage: Stage) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
 
 from stemma.plugin.dpo_on_trl import DpoOnTrl
@@ -11,7 +9,3 @@ from stemma.plugin.dpo_on_trl import DpoOnTrl
 
 class DpoTrainer(DpoOnTrl, AxolotlDPOTrainer):
     """Takes what AxolotlDPOTrainer takes, the recipe's `dpo.trainer` as options, and where references are kept."""
-
-    def training_step(self, *given: Any, **named: Any) -> Any:
-        # Axolotl's own step collects garbage and empties the GPU's cache each time; TRL's does not.
-        return super(AxolotlDPOTrainer, self).training_step(*given, **named)

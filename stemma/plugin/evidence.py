@@ -6,7 +6,6 @@ of it), and, as the very last act, `failure.json` (why it stopped) or `completed
 
 from __future__ import annotations
 
-import gc
 import resource
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +35,8 @@ class Record(TrainerCallback):
     trainable = 0
     parameters = 0
     dtype = ""
+    plugins: Sequence[str] = ()
+    """What Axolotl loaded, named by the file or not."""
     describe: Callable[[], dict[str, str]] = dict
     skipped: Callable[[], int] = int
     """How many optimizer steps the engine left out."""
@@ -48,10 +49,6 @@ class Record(TrainerCallback):
         self.trainable = sum(count for count, trained in counts if trained)
         self.parameters = sum(count for count, _ in counts)
         self.dtype = str(kwargs["model"].dtype).removeprefix("torch.")
-        # Axolotl's own DPO trainer collects garbage after every micro-step: 0.2 to 0.5 s each unless what is loaded
-        # is set aside.
-        gc.collect()
-        gc.freeze()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.state = state
@@ -98,6 +95,7 @@ class Record(TrainerCallback):
             "dtype": self.dtype,
             "peak_memory": peak_memory(),
             "trainer": self.describe(),
+            "plugins": list(self.plugins),
             "history": self.state.log_history,
         }
         write_json(output / COMPLETED, completed)

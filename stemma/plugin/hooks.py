@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from axolotl.integrations.base import BasePlugin
+from axolotl.integrations.base import BasePlugin, PluginManager
 from transformers import set_seed
 
 from stemma.child import die_with_stemma
 from stemma.dpo_section import DpoTrainer as Options
+from stemma.foreign import foreign
 from stemma.plugin.buffers import keep_float32_buffers
 from stemma.plugin.cpu import (
     let_bfloat16_train_on_cpu,
@@ -43,6 +44,8 @@ class StemmaPlugin(BasePlugin):
 
     def register(self, cfg: dict[str, Any]) -> None:
         die_with_stemma()
+        if found := foreign():
+            raise RuntimeError("; ".join(map(str, found)))
         self.given = given(cfg)
         if cfg.get("use_ray"):
             count_all_workers(cfg)
@@ -82,6 +85,7 @@ class StemmaPlugin(BasePlugin):
         output = Path(cfg.output_dir)
         trainer.add_callback(self.record)
         self.record.describe = getattr(trainer, "describe", dict)
+        self.record.plugins = sorted(PluginManager.get_instance().plugins)
         self.record.callbacks = trainer.callback_handler.callbacks
         steps = StepsTaken(trainer, output)
         trainer.add_callback(steps)

@@ -104,7 +104,8 @@ def test_a_whole_training_is_marked_as_completed(tmp_path: Path) -> None:
     assert name == COMPLETED
     assert written == {
         "binding": "of this work", "steps": 8, "skipped_steps": 0, "planned_steps": 8,
-        "trainable_parameters": 0, "parameters": 0, "dtype": "", "trainer": {}, "history": [{"loss": 1.0}],
+        "trainable_parameters": 0, "parameters": 0, "dtype": "", "trainer": {}, "plugins": [],
+        "history": [{"loss": 1.0}],
     }  # fmt: skip
     assert peak["bytes"] > 2**27, "Python with torch loaded"
     assert peak["of"] == ("GPU memory allocated" if torch.cuda.is_available() else "resident memory")
