@@ -103,6 +103,7 @@ make_venv() {
     fi
     mkdir -p .venv && touch $unfinished
     [[ -x .venv/bin/pip ]] || "$1" -m venv .venv
+    mkdir -p .venv/tmp && export TMPDIR=$PWD/.venv/tmp    # downloads go where there is room: /tmp may be memory
     pip install --quiet "pip==26.3"
 }
 
@@ -158,6 +159,6 @@ fetch_sdist
 unpack_sources
 build_wheel
 install_all
-rm -f $unfinished
+rm -rf .venv/tmp $unfinished
 echo "$key" > $stamp
 say "done: $(.venv/bin/python --version), $(du -sm .venv | cut -f1) MB in $SECONDS s"
