@@ -151,8 +151,7 @@ def warnings(recipe: Recipe) -> list[str]:
 
 
 def zero_stage(path: Path) -> int:
-    stage: int = json.loads(path.read_text(encoding="utf-8"))["zero_optimization"]["stage"]
-    return stage
+    return int(json.loads(path.read_text(encoding="utf-8"))["zero_optimization"]["stage"])
 
 
 def _not_finite(value: Any, keys: Keys, where: Where) -> Iterator[Problem]:
