@@ -55,8 +55,8 @@ class AnswerStage(TrainingStage):
     """A stage that trains on answers: SFT and MCQ."""
 
     loss_average: Literal["step", "micro_batch"] = "step"
-    """A step's loss is the mean over all its trained tokens, on however many ranks. `micro_batch` is Axolotl's own: the
-    mean of each micro-batch's mean, which depends on how the rows were shared out."""
+    """A step's loss is the mean over all its trained tokens, on however many ranks. `micro_batch` is Axolotl's own:
+    over several ranks the mean of their means, which depends on how the rows were shared out."""
 
 
 class PreferenceStage(TrainingStage):
