@@ -139,10 +139,9 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
 
 def warnings(recipe: Recipe) -> list[str]:
     """What works but is rarely meant."""
-    name = recipe.base_model
-    loose = name and not recipe.base_revision and not recipe.is_base_local
-    found = [f"`base_model: {name}` without `base_revision`: the weights may change on the hub"] if loose else []
-    return found + [
+    loose = recipe.base_model and not recipe.base_revision and not recipe.is_base_local
+    said = f"`base_model: {recipe.base_model}` without `base_revision`: the weights may change on the hub"
+    return [said] * bool(loose) + [
         f"{stage}: `deepspeed: {recipe.axolotl(stage)['deepspeed']}`: ZeRO-3 gathers all weights in "
         "every pass, for models that do not fit; prefer deepspeed/zero1.json"
         for stage in recipe.training_stages()
