@@ -1,167 +1,159 @@
 """DPO on a CPU: a small Gemma with a 256 K-row head. `python -m bench.dpo` (a few minutes; --rounds, --rows).
 
-1. The loss step (reference, policy, loss, gradients) of TRL, of Liger's fused loss and of Stemma, on the same batches:
-   CPU seconds of the process, interleaved round by round, the median of the rounds' ratios; extra memory: how far the
-   resident memory of a process of its own rises above what it held before the step.
-2. The whole step of Axolotl's stock trainer (with its `gc.collect()`, which it calls after each) and of Stemma's with
-   everything on, over all batches of an epoch; the reference's pass counted with a third (three epochs).
+Stock Axolotl, its chunked path, the newest TRL (`python -m bench.newest_trl` makes its environment) and Stemma, each in
+a process of its own:
+
+1. The loss step (reference, policy, loss, gradients) on the same batches: CPU seconds, interleaved round by round, the
+   median of the rounds' ratios; extra memory: how far the resident memory rises above what the process held before.
+2. Whole steps over all batches of an epoch, interleaved, Stemma with everything on; the pass of its reference counted
+   with a third (three epochs).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import newest_trl
 from bench.conditions import conditions, processor, sentence
+from bench.dpo_process import AT_ONCE, Contestant
+from bench.dpo_setting import LOSS_ONLY, Setting, Switches
+from bench.dpo_trainers import missing
 from bench.goals import Goal, goal_table
 from stemma.table import UNKNOWN, markdown
 
 EPOCHS = 3
-KINDS = ("trl", "liger", "ours")
+OTHERS = ("stock", "chunked", newest_trl.NAME)
+Seconds = dict[str, list[float]]
 
 
-def cpu_seconds(work: Callable[[], Any]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def loss_seconds(setting: Any, kinds: tuple[str, ...], rounds: int) -> dict[str, list[float]]:
-    """CPU seconds of the loss step, by trainer and round; every round takes another batch, the same for all."""
-    from bench.dpo_setting import loss_step
-    from bench.dpo_trainers import make_trainer
-
-    trainers = {kind: make_trainer(kind, setting) for kind in kinds}
-    batches = list(trainers["ours"].get_train_dataloader())
-    losses = {kind: loss_step(trainer, batches[0]) for kind, trainer in trainers.items()}  # warm; Liger compiles
-    print(f"losses of the first batch: {losses}", file=sys.stderr)
-    found: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for number in range(rounds):
-        for kind, trainer in trainers.items():
-            batch = batches[number % len(batches)]
-            found[kind].append(cpu_seconds(lambda t=trainer, b=batch: loss_step(t, b)))  # type: ignore[misc]
+def absent() -> dict[str, str]:
+    """The contestants that are not here, and what they lack."""
+    found = {name: ", ".join(missing(name)) for name in ("stock", "chunked") if missing(name)}
+    if newest_trl.interpreter() is None:
+        found[newest_trl.NAME] = "`python -m bench.newest_trl`"
     return found
 
 
-def extra_bytes(setting: Any, kind: str) -> int:
-    """What one loss step needs beyond the model, in this process."""
-    from bench.dpo_setting import loss_step
-    from bench.dpo_trainers import make_trainer
-
-    trainer = make_trainer(kind, setting)
-    batch = max(trainer.get_train_dataloader(), key=lambda batch: batch["input_ids"].numel())
-    loss_step(trainer, batch)  # what is loaded or compiled once is no part of a step
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
-    before = _resident("VmRSS")
-    loss_step(trainer, batch)
-    return _resident("VmHWM") - before
-
-
-def _resident(name: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+def loss_seconds(setting: Setting, names: Sequence[str], rounds: int) -> tuple[Seconds, dict[str, float]]:
+    """CPU seconds of the loss step, by contestant and round, and the loss of the first batch. Every round takes other
+    rows, the same for all."""
+    found: Seconds = {name: [] for name in names}
+    with ExitStack() as stack:
+        contestants = [stack.enter_context(Contestant(name, setting)) for name in names]
+        losses = {one.kind: one.ask("loss", *_rows(setting, 0))["loss"] for one in contestants}  # warm, too
+        for number in range(rounds):
+            for one in contestants:
+                found[one.kind].append(one.ask("loss", *_rows(setting, number))["cpu_seconds"])
+    return found, losses
 
 
-def measure_memory(arguments: argparse.Namespace, kind: str) -> int:
-    """`extra_bytes` in a process that gives freed memory back at once."""
-    at_once = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
-    command = [sys.executable, "-m", "bench.dpo", "--memory", kind, "--rows", str(arguments.rows)]
-    command += ["--hidden", str(arguments.hidden), "--vocabulary", str(arguments.vocabulary)]
-    done = subprocess.run(command, env=os.environ | at_once, capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[-1])
+def _rows(setting: Setting, number: int) -> range:
+    start = number * setting.pairs % setting.rows
+    return range(start, start + setting.pairs)
 
 
-def whole_steps(setting: Any, rounds: int) -> dict[str, float]:
-    """CPU seconds of an epoch's steps, interleaved, and of the reference's pass; padding of both."""
-    import axolotl.train  # noqa: F401 (its stack is what the garbage collector walks in a real run)
-
-    from bench.dpo_setting import Switches, padding_share, train_step
-    from bench.dpo_trainers import make_trainer
-
-    found: dict[str, float] = {"stock": 0.0, "ours": 0.0}
-    trainers = {"stock": make_trainer("stock", setting)}
-    started = time.process_time()
-    plain = make_trainer("ours", setting)
-    building = time.process_time() - started
-    del plain
-    started = time.process_time()
-    trainers["ours"] = make_trainer("ours", setting, Switches())
-    found["reference"] = max(time.process_time() - started - building, 0.0)
-    batches = {kind: list(trainer.get_train_dataloader()) for kind, trainer in trainers.items()}
-    for kind, trainer in trainers.items():
-        train_step(trainer, batches[kind][0])
-    for _ in range(rounds):
-        for pair in zip(*batches.values(), strict=True):
-            for (kind, trainer), batch in zip(trainers.items(), pair, strict=True):
-                found[kind] += cpu_seconds(lambda t=trainer, b=batch: train_step(t, b)) / rounds  # type: ignore[misc]
-    return found | {f"{kind} padding": padding_share(batches[kind]) for kind in batches}
+def measure_memory(setting: Setting, name: str) -> int:
+    """Bytes that a loss step takes beyond the model."""
+    with Contestant(name, setting, **AT_ONCE) as one:
+        return int(one.ask("memory")["extra_bytes"])
 
 
-def summarise(seconds: dict[str, list[float]], memory: dict[str, int], steps: dict[str, float]) -> dict[str, Any]:
-    """Ratios: of the loss step the median of the rounds', of the whole step with the reference's pass shared out."""
-    others = [kind for kind in seconds if kind != "ours"]
-    times = {kind: [a / b for a, b in zip(seconds["ours"], seconds[kind], strict=True)] for kind in others}
+def whole_steps(setting: Setting, names: Sequence[str], rounds: int) -> dict[str, dict[str, float]]:
+    """By contestant the CPU seconds of an epoch's steps, interleaved, and the padding; of ours its reference's pass."""
+    with ExitStack() as stack:
+        with Contestant("ours", setting) as plain:
+            building = plain.first["building"]
+        switches = {name: Switches() if name == "ours" else LOSS_ONLY for name in names}
+        contestants = [stack.enter_context(Contestant(name, setting, switches[name])) for name in names]
+        found = {one.kind: {"seconds": 0.0, "padding": one.first["padding"]} for one in contestants}
+        found["ours"]["reference"] = max(contestants[-1].first["building"] - building, 0.0)
+        for one in contestants:
+            one.ask("train", 0)
+        for _ in range(rounds):
+            for number in range(contestants[-1].first["batches"]):
+                for one in contestants:
+                    found[one.kind]["seconds"] += one.ask("train", number)["cpu_seconds"] / rounds
+    return found
+
+
+def summarise(seconds: Seconds, memory: dict[str, int], epoch: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Paces: others' seconds through ours. Of the loss step the median of the rounds' own, of the epoch with the
+    reference's pass shared out."""
+    others = [name for name in seconds if name != "ours"]
+    ours = epoch["ours"]["seconds"] + epoch["ours"]["reference"] / EPOCHS
     return {
-        "loss step": {k: {"cpu_seconds": median(seconds[k]), "extra_mb": memory[k] / 1e6} for k in seconds},
-        "cpu_seconds, ours through": {kind: median(times[kind]) for kind in others},
-        "extra_memory, ours through": {kind: memory["ours"] / memory[kind] for kind in others},
-        "whole epoch": steps,
-        "whole step, stock through ours": {
-            "without the reference's pass": steps["stock"] / steps["ours"],
-            "with a third of it": steps["stock"] / (steps["ours"] + steps["reference"] / EPOCHS),
+        "loss step": {name: {"cpu_seconds": median(seconds[name]), "extra_mb": memory[name] / 1e6} for name in seconds},
+        "loss step, pace": {
+            name: median(a / b for a, b in zip(seconds[name], seconds["ours"], strict=True)) for name in others
         },
+        "extra memory, ours through": {name: memory["ours"] / memory[name] for name in others},
+        "epoch": epoch,
+        "epoch, pace": {name: epoch[name]["seconds"] / ours for name in others},
     }
 
 
 def goals(found: dict[str, Any]) -> list[Goal]:
-    rows = [
-        Goal(f"loss step, {what} against TRL", bound, "×", found[f"{key}, ours through"]["trl"])
-        for what, key, bound in (("CPU time", "cpu_seconds", 0.72), ("extra memory", "extra_memory", 0.55))
-    ]
-    whole = found["whole step, stock through ours"]["with a third of it"]
-    return [*rows, Goal("whole step, pace against stock Axolotl", 3, "×", whole, at_least=True)]
+    rows = []
+    for what, key in (("loss step", "loss step, pace"), ("whole epoch, the reference counted", "epoch, pace")):
+        rows.append(_pace(f"{what}: pace against stock Axolotl", 3, found[key], ("stock",)))
+        best = [name for name in OTHERS[1:] if name in found[key]]
+        rows.append(_pace(f"{what}: against the best of {' and '.join(best)}", 1.3, found[key], best))
+    memory = found["extra memory, ours through"].get("stock")
+    absent_stock = "stock is not installed"
+    return [*rows, Goal("loss step: extra memory against stock Axolotl", 0.55, "×", memory, unmeasured=absent_stock)]
 
 
-def report(found: dict[str, Any], context: dict[str, str]) -> str:
+def _pace(what: str, bound: float, paces: dict[str, float], names: Collection[str]) -> Goal:
+    """Against the quickest of them, whose pace is the least."""
+    value = min((paces[name] for name in names if name in paces), default=None)
+    return Goal(what, bound, "×", value, at_least=True, unmeasured="not installed")
+
+
+def report(found: dict[str, Any], context: dict[str, str], without: dict[str, str]) -> str:
     """Markdown, ready for bench/README.md."""
-    rows = [
-        (
-            kind, f"{step['cpu_seconds']:.2f}", f"{step['extra_mb']:,.0f}",
-            *(UNKNOWN if kind == "ours" else f"{found[f'{key}, ours through'][kind]:.2f} ×"
-              for key in ("cpu_seconds", "extra_memory")),
-        )
-        for kind, step in found["loss step"].items()
-    ]  # fmt: skip
-    heads = ("loss step", "CPU seconds", "extra MB", "ours through it, CPU", "ours through it, memory")
-    return "\n\n".join((sentence(context), goal_table(goals(found)), "\n".join(markdown(heads, rows))))
+    heads = (
+        "trainer", "loss step, CPU s", "extra MB", "ours: pace", "ours: memory", "epoch, CPU s", "ours: pace", "padding"
+    )  # fmt: skip
+    rows = [_row(found, name) for name in found["loss step"]]
+    rows += [(name, f"not installed: {lacks}", *[UNKNOWN] * (len(heads) - 2)) for name, lacks in without.items()]
+    apart = max(abs(loss - found["losses"]["ours"]) for loss in found["losses"].values())
+    said = f"Losses of the first batch are at most {apart:.1e} from ours. The reference's pass takes ours "
+    said += f"{found['epoch']['ours']['reference']:.2f} s of CPU, once."
+    return "\n\n".join((sentence(context), goal_table(goals(found)), "\n".join(markdown(heads, rows)), said))
+
+
+def _row(found: dict[str, Any], name: str) -> tuple[str, ...]:
+    step, epoch = found["loss step"][name], found["epoch"][name]
+    ratios = [
+        UNKNOWN if name == "ours" else f"{found[key][name]:.2f} ×"
+        for key in ("loss step, pace", "extra memory, ours through", "epoch, pace")
+    ]
+    return (
+        name, f"{step['cpu_seconds']:.3f}", f"{step['extra_mb']:,.0f}", ratios[0], ratios[1],
+        f"{epoch['seconds']:.2f}", ratios[2], f"{epoch['padding']:.0%}",
+    )  # fmt: skip
 
 
 def main() -> None:
     arguments = parse()
-    from bench.dpo_setting import Setting
-
-    setting = replace(Setting(), rows=arguments.rows, hidden=arguments.hidden, vocabulary=arguments.vocabulary)
-    if arguments.memory:
-        print(extra_bytes(setting, arguments.memory))
-        return
-    kinds = tuple(kind for kind in KINDS if not (arguments.without_liger and kind == "liger"))
-    seconds = loss_seconds(setting, kinds, arguments.rounds)
-    memory = {kind: measure_memory(arguments, kind) for kind in kinds}
-    found = summarise(seconds, memory, whole_steps(setting, max(arguments.rounds // 2, 1)))
-    sizes = (
+    sizes = {name: getattr(arguments, name) for name in ("rows", "hidden", "vocabulary")}
+    setting, without = replace(Setting(), **sizes), absent()
+    names = [*(name for name in OTHERS if name not in without), "ours"]
+    seconds, losses = loss_seconds(setting, names, arguments.rounds)
+    memory = {name: measure_memory(setting, name) for name in names}
+    found = summarise(seconds, memory, whole_steps(setting, names, max(arguments.rounds // 2, 1))) | {"losses": losses}
+    said = (
         f"n = {arguments.rounds} rounds, {setting.rows} pairs, {setting.pairs} a step, head of {setting.vocabulary:,}"
     )
-    context = conditions(f"python -m bench.dpo --rounds {arguments.rounds}", processor(), f"{sizes}; seed 0")
-    print(json.dumps({"setting": asdict(setting), **found}, indent=2), report(found, context), sep="\n\n")
+    command = f"python -m bench.dpo --rounds {arguments.rounds} --vocabulary {setting.vocabulary}"
+    context = conditions(command, processor(), f"{said}; seed 0")
+    print(json.dumps({"setting": asdict(setting), **found}, indent=2), report(found, context, without), sep="\n\n")
 
 
 def parse() -> argparse.Namespace:
@@ -170,8 +162,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--vocabulary", type=int, default=256_000)
-    parser.add_argument("--without-liger", action="store_true", help="Liger's loss compiles for minutes on a CPU")
-    parser.add_argument("--memory", choices=KINDS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

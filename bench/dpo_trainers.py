@@ -1,8 +1,9 @@
 """The trainers that the DPO benches compare, each made on the same weights, adapter and pairs.
 
-`stock`: Axolotl's trainer. `trl`: TRL's DPOTrainer. `liger`: the same with Liger's fused loss. `ours`: Stemma's, which
-stands on Axolotl's, or on TRL's where Axolotl is not installed, or is a plain loop of its parts where TRL is not either
-(`plain_dpo`). `plain`: that loop with whole logits, for comparison where TRL is not installed.
+`stock`: Axolotl's trainer. `chunked`: the same with `dpo_use_liger_kernel: true`, by which TRL puts the answers alone
+through the head, in tiles. `trl`: TRL's DPOTrainer, the one installed (`newest_trl` has another). `ours`: Stemma's,
+which stands on Axolotl's, or on TRL's where Axolotl is not installed, or is a plain loop of its parts where TRL is not
+either (`plain_dpo`). `plain`: that loop with whole logits, for comparison where TRL is not installed.
 
 Engines are imported for the trainer that needs them.
 """
@@ -40,8 +41,8 @@ PLAIN = (
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "stock": ("axolotl", "trl", "datasets"),
+    "chunked": ("axolotl", "trl", "datasets", "liger_kernel"),
     "trl": ("trl", "datasets"),
-    "liger": ("trl", "datasets", "liger_kernel"),
     "ours": (),
     "plain": (),
 }
@@ -78,8 +79,8 @@ def _on_trl(kind: str, setting: Setting, switches: Switches) -> Any:
     disable_progress_bars()
     trainer_class, arguments_class = _classes(kind)
     settings: dict[str, Any] = {}
-    if kind == "liger":
-        # Its other kernels are Triton's and take part in no comparison of the loss.
+    if kind == "chunked":
+        # Liger's kernels, which the key also switches on, are Triton's and take part in no comparison of the loss.
         settings = {"use_liger_kernel": True, "liger_kernel_config": dict.fromkeys(LIGER, False)}
     args = arguments_class(
         output_dir=tempfile.mkdtemp(prefix="stemma-bench-"), per_device_train_batch_size=setting.pairs, seed=0,
@@ -101,22 +102,21 @@ def _on_trl(kind: str, setting: Setting, switches: Switches) -> Any:
 
 
 def _classes(kind: str) -> tuple[Any, Any]:
-    """The trainer and its arguments; Axolotl's arguments for all where it is installed."""
+    """The trainer and its arguments. TRL's own come without Axolotl, which may not know their version."""
     from trl import DPOConfig, DPOTrainer
 
-    arguments = DPOConfig
-    if not missing("stock"):
-        from axolotl.core.trainers.dpo.args import AxolotlDPOConfig as arguments  # noqa: N813
-    if kind == "stock":
-        from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
+    if kind == "trl":
+        return DPOTrainer, DPOConfig
+    if kind == "ours" and how_ours() == ON_TRL:
+        from stemma.plugin.dpo_on_trl import DpoOnTrl
 
-        return AxolotlDPOTrainer, arguments
-    if kind != "ours":
-        return DPOTrainer, arguments
-    if how_ours() == ON_AXOLOTL:
+        return DpoOnTrl, DPOConfig
+    from axolotl.core.trainers.dpo.args import AxolotlDPOConfig
+
+    if kind == "ours":
         from stemma.plugin.dpo import DpoTrainer
 
-        return DpoTrainer, arguments
-    from stemma.plugin.dpo_on_trl import DpoOnTrl
+        return DpoTrainer, AxolotlDPOConfig
+    from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
 
-    return DpoOnTrl, arguments
+    return AxolotlDPOTrainer, AxolotlDPOConfig

@@ -1,13 +1,15 @@
 """The whole GPU bench in one command of under 8 minutes: `python -m bench.gpu` on a machine with one H100 or H200.
 
-Matrix products, DPO (stock Axolotl, TRL, Liger, Stemma), SFT (the recipe's settings and fast ones) on Gemma 2B's shapes
-with random weights. Each part is a process with a time limit of its own; one that is cut keeps what it has said.
-Prints a JSON object, then Markdown for bench/README.md. `--device cpu --small` tries the very same code without a GPU.
+Matrix products, DPO (stock Axolotl, its chunked path, two TRLs, Stemma), SFT (the recipe's settings and fast ones) on
+Gemma 2B's shapes with random weights. Each part is a process with a time limit of its own; one that is cut keeps what
+it has said. Prints a JSON object, then Markdown for bench/README.md. `--device cpu --small` tries the very same code
+without a GPU.
 
 It needs torch, transformers and peft, and no network. What else is installed takes part; the table names what is not:
-`stock` needs axolotl, `trl` trl and datasets, `liger` liger-kernel besides. Stemma's trainer stands on Axolotl's, else
-on TRL's (with pydantic), else it is a plain loop of its parts beside a plain loop with all logits; SFT is a plain loop
-where Axolotl is missing. `--wheels FOLDER` takes wheels that lie in a folder, for this run.
+`stock` needs axolotl, `chunked` liger-kernel besides, `trl` trl and datasets, and `python -m bench.newest_trl` makes
+the environment of the newest TRL. Stemma's trainer stands on Axolotl's, else on TRL's (with pydantic), else it is a
+plain loop of its parts beside a plain loop with all logits; SFT is a plain loop where Axolotl is missing.
+`--wheels FOLDER` takes wheels that lie in a folder, for this run.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def choose_parts() -> tuple[list[Part], list[str]]:
 
 
 def environment(device: str) -> dict[str, str]:
-    """On a CPU Liger's loss would be compiled for minutes. Telemetry is off already, for all benches."""
+    """On a CPU what is compiled would take minutes. Telemetry is off already, for all benches."""
     found = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *_pythonpath()])}
     return found | ({"TORCHDYNAMO_DISABLE": "1"} if device == "cpu" else {})
 
@@ -132,7 +134,8 @@ def run_all(flags: list[str], folder: Path) -> tuple[list[str], list[str]]:
 
 def summed_up(arguments: argparse.Namespace, command: str, outputs: list[str], cut: list[str]) -> str:
     from bench.gpu.device import hardware, said
-    from bench.gpu.settings import SEED, TURNS, choose
+    from bench.gpu.needs import TURNS
+    from bench.gpu.settings import SEED, choose
 
     setting, on_gpu = choose(arguments.device, arguments.small), arguments.device == "cuda"
     sizes = f"DPO: n = {setting.rows} pairs, {setting.pairs} a step, the faster of {TURNS} turns; seed {SEED}"

@@ -1,27 +1,33 @@
 """DPO on one GPU: Gemma 2B with random weights (nothing is downloaded). `python -m bench.gpu.dpo`.
 
-Whole optimizer steps of Axolotl's stock trainer, TRL's, TRL's with Liger's fused loss, and Stemma's with everything on,
-as far as they are installed (see `bench.dpo_trainers`), each over all batches of the same pairs, interleaved in turns.
-Each turn says: pairs a second, peak memory (beyond the weights, too), the loss of one equal batch, share of padding,
-dtype of the logits, seconds a step in the garbage collector. Stemma's reference pass is timed apart. `bench.gpu` runs
-this and sums it up.
+Whole optimizer steps of Axolotl's stock trainer, its chunked path, TRL's, the newest TRL's, and Stemma's with all of it
+on, as far as they are installed (see `bench.dpo_trainers`), each over all batches of the same pairs, interleaved in
+turns. Each turn says: pairs a second, peak memory (beyond the weights, too), the loss of one equal batch, share of
+padding, dtype of the logits, seconds a step in the garbage collector. Stemma's reference pass is timed apart.
+`bench.gpu` runs this and sums it up.
 """
 
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
+from bench import newest_trl
 from bench.dpo_setting import LOSS_ONLY, Setting, Switches, loss_step, padding_share, train_step
 from bench.dpo_trainers import how_ours, make_trainer, missing
-from bench.gpu.device import allocated, finished, forget_peak, peak, say
+from bench.gpu.device import allocated, finished, forget_peak, peak, said, say
 from bench.gpu.needs import parse
-from bench.gpu.settings import TURNS, choose
+from bench.gpu.settings import choose
+from stemma import ROOT
 
 OURS = {"ours": Switches(), "ours, prompts shared": Switches(shared_prompts=True)}
-OTHERS = ("stock", "trl", "liger")
+OTHERS = ("stock", "chunked", "trl")
 WARM = 3
+FAILURES = (ImportError, subprocess.CalledProcessError)
 
 
 class CollectorClock:
@@ -62,7 +68,7 @@ def measure(name: str, setting: Setting) -> dict[str, Any]:
     building, weights = finished(device) - before, allocated(device)
     batches = [trainer._prepare_inputs(batch) for batch in trainer.get_train_dataloader()]
     loss, logits = first_loss(trainer, setting)
-    for batch in batches[:WARM]:  # kernels are chosen, Liger compiles
+    for batch in batches[:WARM]:  # kernels are chosen
         train_step(trainer, batch)
     started = finished(device)
     with CollectorClock() as collector:
@@ -79,26 +85,45 @@ def measure(name: str, setting: Setting) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def measure_newest(python: Path, device: str, small: bool) -> dict[str, Any]:
+    """One turn of the newest TRL, in its own environment: no carried wheel may come before it on the path."""
+    flags = ["--device", device, "--kind", "trl", "--turns", "1", *["--small"] * small]
+    done = subprocess.run(
+        [str(python), "-m", "bench.gpu.dpo", *flags], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    [found] = said(done.stdout)
+    return {name: value for name, value in found.items() if name not in ("part", "turn")} | {"name": newest_trl.NAME}
+
+
 def contestants() -> list[str]:
     """Those that are installed; says which are not. A plain loop stands beside ours where TRL is not installed."""
     absent = {name: missing(name) for name in OTHERS if missing(name)}
+    newest = newest_trl.interpreter() if "trl" not in absent else None
+    if newest is None:
+        absent[newest_trl.NAME] = ["python -m bench.newest_trl"]
     for name, modules in absent.items():
         say("absent", of="dpo", name=name, modules=modules)
     plain = ["plain"] if "trl" in absent else []
-    return [name for name in OTHERS if name not in absent] + plain + list(OURS)
+    return [name for name in (*OTHERS, newest_trl.NAME) if name not in absent] + plain + list(OURS)
 
 
 def main() -> None:
     arguments = parse(__doc__)
     setting = choose(arguments.device, arguments.small)
     names = [arguments.kind] if arguments.kind else contestants()
-    if not missing("stock"):
+    if "stock" in names:
         import axolotl.train  # noqa: F401 (its stack is what the garbage collector walks in a real run)
-    for turn in range(TURNS):
+    newest = newest_trl.interpreter()
+    for turn in range(arguments.turns):
         for name in list(names):
             try:
-                say("dpo", turn=turn, **measure(name, setting))
-            except ImportError as error:  # it is there, but not for these versions; the others go on
+                if name == newest_trl.NAME and newest:
+                    found = measure_newest(newest, arguments.device, arguments.small)
+                else:
+                    found = measure(name, setting)
+                say("dpo", turn=turn, **found)
+            except FAILURES as error:  # it is there, but not for these versions; the others go on
                 names.remove(name)
                 say("absent", of="dpo", name=name, modules=[str(error)])
             gc.collect()

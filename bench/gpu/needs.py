@@ -14,6 +14,7 @@ from zipfile import BadZipFile, ZipFile
 
 from stemma.errors import Problem, UserError
 
+TURNS = 2
 GPU_GB = 70
 """Stock trainers keep all logits of a batch, several times over: tens of GB for Gemma's vocabulary."""
 PACKAGES = ("torch", "transformers", "peft")
@@ -24,6 +25,7 @@ def parse(description: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--small", action="store_true", help="a small model and a few rows, to try the script")
+    parser.add_argument("--turns", type=int, default=TURNS, help="how often each contestant has its turn")
     parser.add_argument("--kind", help="one contestant only, where the part can tell them apart")
     parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="wheels to use for this run, not installed")
     return parser.parse_args()

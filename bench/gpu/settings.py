@@ -10,7 +10,6 @@ from stemma.shapes import Shapes, parse
 
 SMALL = Setting(hidden=64, layers=1, vocabulary=4000, rows=16)
 STEPS = 32
-TURNS = 2
 SEED = 0
 
 

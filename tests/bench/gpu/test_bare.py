@@ -11,6 +11,7 @@ import pytest
 
 from bench.gpu.device import said
 from bench.gpu.needs import put_on_path
+from bench.newest_trl import NAME
 from stemma import ROOT
 from stemma.errors import UserError
 
@@ -58,7 +59,7 @@ def test_dpo_names_who_is_missing_and_measures_the_rest() -> None:
     absent = {line["name"]: line["modules"] for line in lines if line["part"] == "absent"}
     assert absent == {
         "stock": ["axolotl", "trl", "datasets"], "trl": ["trl", "datasets"],
-        "liger": ["trl", "datasets", "liger_kernel"],
+        "chunked": ["axolotl", "trl", "datasets", "liger_kernel"], NAME: ["python -m bench.newest_trl"],
     }  # fmt: skip
     turns = [line for line in lines if line["part"] == "dpo"]
     assert {line["name"] for line in turns} == {"plain", "ours", "ours, prompts shared"}
