@@ -123,6 +123,20 @@ def test_auto_trains_in_bfloat16_where_the_cpu_can(write_recipe: Write, run: Run
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU does not compute in bfloat16")
+def test_a_batch_cut_in_two_is_the_same_step_with_gradients_in_float32(write_recipe: Write, run: Run) -> None:
+    """`lora_fp32_gradients` beside `loss_average: step`: both divide by the step's tokens, and neither twice."""
+    losses = []
+    for rows, accumulated in ((4, 1), (2, 2)):
+        size = f"micro_batch_size: {rows}\n  gradient_accumulation_steps: {accumulated}\n  lora_fp32_gradients: true"
+        changes = ("bf16: false\n  fp16: false", "bf16: auto"), ("micro_batch_size: 4", size)
+        assert stages.execute(recipe_with(write_recipe, *changes), run, "sft", print) == "done"
+        losses.append([row["loss"] for row in read_dicts(run.output("sft", "history")) if "loss" in row])
+    assert len(losses[0]) == 4
+    assert losses[1] == pytest.approx(losses[0], abs=0.01)
+
+
+@pytest.mark.slow
 def test_tensorboard_and_wandb_by_key(write_recipe: Write, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     asked = "  lora_alpha: 8\n  use_tensorboard: true\n  wandb_project: small\n  wandb_mode: offline\n"

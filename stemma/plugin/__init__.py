@@ -1,10 +1,10 @@
 """The Axolotl plugin: it runs inside the training processes. One concern a file:
 
-`hooks` (the plugin itself) · `cpu` (DeepSpeed without an accelerator) · `buffers` (what its cast must not round) ·
-`evidence` (what the gates read; the stop at a non-finite loss) · `ranks` · `on_ray` · `sealing` (checkpoints) ·
-`saving` (copies only what is trained) · `args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo`
-(the trainer in Axolotl's place) over `dpo_on_trl` (the same in TRL's), made of `logps` (pure), `head`, `preference`
-(pure), `batches` (pure), `shared` (pure) and `reference`.
+`hooks` (the plugin itself) · `cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a
+non-finite loss) · `steps` (those that were left out) · `ranks` · `on_ray` · `sealing` (checkpoints) · `saving` (copies
+only what is trained) · `args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo` (the trainer in
+Axolotl's place) over `dpo_on_trl` (the same in TRL's), made of `logps` (pure), `head`, `preference` (pure), `batches`
+(pure), `shared` (pure) and `reference`.
 """
 
 from __future__ import annotations

@@ -30,14 +30,11 @@ def look_for_no_gpus() -> None:
 
 
 def let_deepspeed_run_on_cpu(cfg: dict[str, Any]) -> None:
-    import deepspeed.runtime.zero.stage_1_and_2 as zero
     from accelerate import DistributedType, PartialState
 
     # Its shared-memory collectives compile for minutes on first use; gloo does the same work.
     # (By import_module: as an attribute of deepspeed.comm, `torch` is torch itself.)
     import_module("deepspeed.comm.torch").build_shm_op = lambda: None  # type: ignore[attr-defined]
-    # torch 2.13 refuses the in-place gather of views ("Output 0 of Split is a view"); the weights need no gradient.
-    zero.all_gather_dp_groups = torch.no_grad()(zero.all_gather_dp_groups)
     if ranks() == 1 and not torch.distributed.is_initialized():
         # Axolotl asks for nccl when there is one process; an existing group is taken as it is.
         torch.distributed.init_process_group("gloo")

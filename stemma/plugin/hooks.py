@@ -9,12 +9,10 @@ from typing import Any
 
 import torch
 from axolotl.integrations.base import BasePlugin, PluginManager
-from transformers import set_seed
 
 from stemma.child import die_with_stemma
 from stemma.dpo_section import DpoTrainer as Options
 from stemma.foreign import foreign
-from stemma.plugin.buffers import keep_float32_buffers
 from stemma.plugin.cpu import (
     let_bfloat16_train_on_cpu,
     let_deepspeed_run_on_cpu,
@@ -49,10 +47,6 @@ class StemmaPlugin(BasePlugin):
         self.given = given(cfg)
         if cfg.get("use_ray"):
             count_all_workers(cfg)
-        if cfg.get("deepspeed"):
-            from deepspeed.runtime.engine import DeepSpeedEngine
-
-            keep_float32_buffers(DeepSpeedEngine)
         if not torch.cuda.is_available():
             if cfg.get("use_ray"):
                 take_gloo()
@@ -61,12 +55,7 @@ class StemmaPlugin(BasePlugin):
             let_deepspeed_run_on_cpu(cfg)
             let_bfloat16_train_on_cpu(cfg)
 
-    def pre_lora_load(self, cfg: Any, model: Any) -> None:
-        set_seed(cfg.seed)
-
     def post_model_load(self, cfg: Any, model: Any) -> None:
-        # DPO makes its LoRA weights after this hook, SFT before it: both need the seed (Axolotl sets it for neither).
-        set_seed(cfg.seed)
         self.model = model
 
     def get_trainer_cls(self, cfg: Any) -> Any:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def copy_trained_weights_only(accelerator: Any) -> None:
-    """Under DeepSpeed (but for ZeRO-3) accelerate 1.13 clones the whole model at every save, a tied head a second
+    """Under DeepSpeed (but for ZeRO-3) accelerate 1.15 clones the whole model at every save, a tied head a second
     time; PEFT then writes the adapter alone. Frozen weights are handed on as they lie."""
     whole = accelerator.get_state_dict
 

@@ -49,44 +49,6 @@ def test_lora_kernels_are_switched_on_without_a_gpu(folder: Path) -> bool:
     return any(cfg[f"lora_{part}_kernel"] for part in ("mlp", "qkv", "o"))
 
 
-@trap("stemma/plugin/evidence.py (Record.on_train_begin: gc.freeze)")
-def test_garbage_is_collected_after_every_micro_step(folder: Path) -> bool:
-    import gc
-
-    import torch
-    from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
-    from trl import DPOTrainer
-
-    collections: list[int] = []
-    DPOTrainer.training_step = lambda *_: torch.ones(1)
-    gc.collect = lambda *_: collections.append(1) or 0
-    AxolotlDPOTrainer.__new__(AxolotlDPOTrainer).training_step(None, {})
-    return bool(collections)
-
-
-def first_weights(path: Path, drawn: int) -> list[float]:
-    """Those of LoRA's random half, when the trainer is made in a process that has `drawn` so many numbers before."""
-    cfg = read(path)
-    import torch
-    from axolotl.cli.args import TrainerCliArgs
-    from axolotl.common.datasets import load_datasets
-    from axolotl.train import setup_model_and_trainer
-
-    torch.rand(drawn)
-    _, model, *_ = setup_model_and_trainer(cfg, load_datasets(cfg=cfg, cli_args=TrainerCliArgs()))
-    found: list[float] = (
-        next(weight for name, weight in model.named_parameters() if "lora_A" in name).flatten().tolist()
-    )
-    return found
-
-
-@trap("stemma/plugin/hooks.py (set_seed)")
-def test_the_seed_does_not_reach_lora(folder: Path) -> bool:
-    """Two processes with one seed, and another history."""
-    path = config_in(folder, lora_mlp_kernel=False)
-    return bool(alone(first_weights, path, 0) != alone(first_weights, path, 1))
-
-
 @trap("stemma/train.py (write_config: the digest in the name)")
 def test_prepared_data_goes_by_path(folder: Path) -> bool:
     """A file that was edited has the key of what was prepared before."""
@@ -159,3 +121,55 @@ def test_telemetry_is_on_by_default(folder: Path) -> bool:
     from axolotl.telemetry.manager import TelemetryManager
 
     return TelemetryManager._check_telemetry_enabled(TelemetryManager.__new__(TelemetryManager))
+
+
+@trap("stemma/plugin/hooks.py (post_train_unload)")
+def test_post_train_comes_twice(folder: Path) -> bool:
+    """The first time before anything is saved: no place for a marker that says all is done."""
+    cfg = read(config_in(folder, lora_mlp_kernel=False))
+    from axolotl.cli.args import TrainerCliArgs
+    from axolotl.common.datasets import load_datasets
+    from axolotl.integrations.base import PluginManager
+    from axolotl.train import train
+
+    saved: list[bool] = []
+    manager: Any = PluginManager.get_instance()
+    manager.post_train = lambda *_: saved.append((folder / "out" / "adapter_model.safetensors").exists())
+    train(cfg=cfg, dataset_meta=load_datasets(cfg=cfg, cli_args=TrainerCliArgs()))
+    return saved == [False, True]
+
+
+@trap("stemma/plugin/step_mean.py")
+def test_ranks_average_their_own_means(folder: Path) -> bool:
+    """Each rank divides by its own count of trained tokens: the setting that would have them share it is off."""
+    cfg = read(config_in(folder, lora_mlp_kernel=False))
+    from axolotl.core.builders import HFCausalTrainerBuilder
+
+    builder: Any = HFCausalTrainerBuilder(cfg, None, None)
+    arguments, _ = builder._set_base_training_args(10)
+    return arguments["average_tokens_across_devices"] is False
+
+
+@trap("stemma/training_rows.py (rows of `dpo` leave out the first token)")
+def test_a_rendered_prompt_has_two_first_tokens(folder: Path) -> bool:
+    """Axolotl renders the template, TRL lets the tokenizer put its own in front of that."""
+    os.environ.update(AXOLOTL_DO_NOT_TRACK="1", HF_HUB_OFFLINE="1")
+    from types import SimpleNamespace
+
+    from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
+    from axolotl.prompt_strategies.dpo.chat_template import default
+    from axolotl.utils.dict import DictDefault
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+
+    from tests.models import tiny_model
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model())
+    render, _ = default(DictDefault(chat_template="tokenizer_default", datasets=[{}]))
+    row = {"messages": [{"role": "user", "content": "What is 2 + 3?"}]}
+    row |= {name: {"role": "assistant", "content": text} for name, text in (("chosen", "5"), ("rejected", "6"))}
+    trainer: Any = AxolotlDPOTrainer.__new__(AxolotlDPOTrainer)
+    trainer._tokenizer, trainer._is_vision_dataset = tokenizer, False
+    args = SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
+    prepared = trainer._prepare_dataset(Dataset.from_list([render(row, tokenizer=tokenizer)]), tokenizer, args, "train")
+    return bool(prepared[0]["prompt_ids"][:2] == [tokenizer.bos_token_id] * 2)
