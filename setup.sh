@@ -35,7 +35,9 @@ is_ready() { [[ -d $sources && ! -e $unfinished && $(cat $stamp 2>/dev/null) == 
 candidates() {
     if [[ -n ${PYTHON:-} ]]; then command -v "$PYTHON" || true; return; fi
     type -ap python$wanted python3 python || true
-    printf '%s\n' "${PYENV_ROOT:-$HOME/.pyenv}"/versions/$wanted*/bin/python$wanted
+    local root; for root in "${PYENV_ROOT:-$HOME/.pyenv}" $(type -ap python$wanted | sed -n 's|/shims/.*||p'); do
+        printf '%s\n' "$root"/versions/$wanted*/bin/python$wanted
+    done
     local uv; for uv in uv "$HOME/.local/bin/uv"; do "$uv" python find $wanted 2>/dev/null || true; done
 }
 

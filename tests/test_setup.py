@@ -190,6 +190,16 @@ def test_a_python_that_really_runs_is_found(tmp_path: Path, place: str) -> None:
     assert (done.returncode, done.stderr) == (3, f"chosen: {tmp_path / place}\n")
 
 
+def test_a_shim_on_the_path_tells_where_its_pyenv_lies(tmp_path: Path) -> None:
+    """Of another user, as on a CI machine: neither PYENV_ROOT nor the home folder leads there."""
+    given = bare_machine(tmp_path)
+    script(tmp_path / "theirs/shims/python3.12", "exit 127")
+    found = tmp_path / "theirs/versions/3.12.9/bin/python3.12"
+    interpreter(found)
+    done = run_setup(tmp_path, **given | {"PATH": f"{given['PATH']}:{tmp_path / 'theirs/shims'}"})
+    assert (done.returncode, done.stderr) == (3, f"chosen: {found}\n")
+
+
 def test_a_python_that_is_named_must_be_the_right_one(tmp_path: Path) -> None:
     given = bare_machine(tmp_path)
     interpreter(tmp_path / "bin/python3.12")
