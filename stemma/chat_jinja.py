@@ -1,4 +1,4 @@
-"""Jinja as transformers has it for chat templates (5.16, `utils/chat_template_utils.py`), without transformers: a
+"""Jinja as transformers has it for chat templates (5.20, `utils/chat_template_utils.py`), without transformers: a
 model's readers render its template there, and training must have seen the same text."""
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def forward(training: Training, tokens: float, length: float) -> Forward:
 
     A pair of prompt p and answers of a tokens is 2(p + a) positions, joined p + 2a. Position i attends to i others, at
     4 x layers x width FLOPs each (scores and values): (p + a)^2 in all, joined p^2 / 2 + 2pa + a^2. The head costs
-    2 x vocabulary x width a position: every one by transformers' and TRL 1.9's losses and Liger's, those that
+    2 x vocabulary x width a position: every one by transformers' and TRL's stock losses and Liger's, those that
     predict an answer's token by Stemma's own trainer.
     """
     shapes, answer = training.shapes, length * training.answers

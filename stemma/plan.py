@@ -171,7 +171,7 @@ def _value_bytes(keys: Mapping[str, Any]) -> int:
 
 
 def count_steps(rows: int, keys: Mapping[str, Any], gpus: int) -> int:
-    """Optimizer steps as transformers 5.16 counts them (`Trainer.set_initial_training_values`): the last, partial batch
+    """Optimizer steps as transformers 5.20 counts them (`Trainer.set_initial_training_values`): the last, partial batch
     of an epoch is a step of its own."""
     batches = math.ceil(rows / (keys.get("micro_batch_size", 1) * gpus))
     return math.ceil(keys.get("num_epochs", 1) * max(1, math.ceil(batches / keys["gradient_accumulation_steps"])))

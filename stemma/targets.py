@@ -1,4 +1,4 @@
-"""Which of a model's weights a LoRA sits on, by PEFT's own rules (0.19, `check_target_module_exists`). Pure.
+"""Which of a model's weights a LoRA sits on, by PEFT's own rules (0.21, `check_target_module_exists`). Pure.
 
 Targets are names (`q_proj`: every module that is called so), or one regular expression over whole names; layers may be
 chosen, and modules taken out.
@@ -73,10 +73,11 @@ class Targets:
     def _in_layers(self, module: str) -> bool:
         if isinstance(self.modules, str) or self.layers is None or self.layers == []:
             return True
-        patterns = ([self.pattern] if isinstance(self.pattern, str) else self.pattern) or (r"[^.]*",)
-        found = next(filter(None, (re.match(rf".*?\.{pattern}\.(\d+)\.", module) for pattern in patterns)), None)
+        patterns = [self.pattern] if isinstance(self.pattern, str) and self.pattern else self.pattern
+        before = [rf"(?:^|.*?\.){pattern}\." for pattern in patterns] or [r".*?\.[^.]*\."]
+        found = next(filter(None, (re.match(rf"{beginning}(?P<layer>\d+)\.", module) for beginning in before)), None)
         chosen = [self.layers] if isinstance(self.layers, int) else self.layers
-        return found is not None and int(found[1]) in chosen
+        return found is not None and int(found["layer"]) in chosen
 
 
 def target_problems(keys: Mapping[str, Any], shapes: Shapes, place: str) -> Iterator[Problem]:

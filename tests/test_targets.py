@@ -33,6 +33,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "some layers": {"target_modules": ["q_proj", "v_proj"], "layers_to_transform": [1]},
     "one layer": {"target_modules": ["q_proj"], "layers_to_transform": 0},
     "layers by pattern": {"target_modules": ["q_proj"], "layers_to_transform": [1], "layers_pattern": ["layers"]},
+    "layers by a name's beginning": {
+        "target_modules": ["q_proj"], "layers_to_transform": [1], "layers_pattern": "model.layers",
+    },
     "a whole name in another layer": {
         "target_modules": ["model.layers.0.mlp.up_proj", "q_proj"], "layers_to_transform": [1],
     },
