@@ -23,7 +23,7 @@ def config_in(folder: Path, **changes: Any) -> Path:
         "gradient_accumulation_steps": 1, "learning_rate": 1e-3, "optimizer": "adamw_torch", "bf16": False,
         "fp16": False, "output_dir": str(folder / "out"), "dataset_prepared_path": str(folder / "prepared"),
         "datasets": [{"path": str(folder / "rows.jsonl"), "ds_type": "json", "type": "chat_template"}],
-        "seed": 7, "chat_template": "tokenizer_default", **changes,
+        "seed": 7, "chat_template": "tokenizer_default", "dataset_num_proc": 1, **changes,
     }  # fmt: skip
     path = folder / "axolotl.yml"
     path.write_text(json.dumps(config), encoding="utf-8")  # which is YAML
