@@ -37,9 +37,12 @@ def test_missing_modules_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing("plain") == missing("ours") == []
 
 
-def test_every_form_of_ours_and_the_plain_loop_have_trls_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_contestants_have_trls_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = first_loss(make_trainer("trl", SETTING))
     assert not math.isclose(expected, math.log(2), abs_tol=1e-6), "the adapter is not at its start"
+    on_axolotl = [make_trainer("stock", SETTING), make_trainer("chunked", SETTING), make_trainer("ours", SETTING)]
+    assert [first_loss(trainer) for trainer in on_axolotl] == pytest.approx([expected] * 3, abs=1e-5)
+    assert [trainer.use_liger_kernel for trainer in on_axolotl] == [False, True, False]
     without(monkeypatch, "axolotl")
     on_trl = make_trainer("ours", SETTING, Switches())
     assert type(on_trl).__name__ == "DpoOnTrl"
