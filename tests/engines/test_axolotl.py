@@ -160,11 +160,15 @@ def test_a_rendered_prompt_has_two_first_tokens(folder: Path) -> bool:
     from axolotl.prompt_strategies.dpo.chat_template import default
     from axolotl.utils.dict import DictDefault
     from datasets import Dataset
+    from tokenizers.processors import TemplateProcessing
     from transformers import AutoTokenizer
 
     from tests.models import tiny_model
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model())
+    first = (tokenizer.bos_token, tokenizer.bos_token_id)
+    own = TemplateProcessing(single=f"{tokenizer.bos_token} $A", special_tokens=[first])  # as Gemma's file has it
+    tokenizer.backend_tokenizer.post_processor = own
     render, _ = default(DictDefault(chat_template="tokenizer_default", datasets=[{}]))
     row = {"messages": [{"role": "user", "content": "What is 2 + 3?"}]}
     row |= {name: {"role": "assistant", "content": text} for name, text in (("chosen", "5"), ("rejected", "6"))}
