@@ -147,9 +147,10 @@ def test_tensorboard_and_wandb_by_key(write_recipe: Write, run: Run, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_stops_the_stage(write_recipe: Write, run: Run) -> None:
+def test_a_training_that_diverges_stops_the_stage(write_recipe: Write, run: Run) -> None:
+    """Whichever is seen first: which of them is not finite depends on torch's order of sums."""
     recipe = recipe_with(write_recipe, ("learning_rate: 2e-4", "learning_rate: 1e30"))
-    with pytest.raises(StageFailed, match=r"training stopped: the loss of step \d is (nan|inf)"):
+    with pytest.raises(StageFailed, match=r"training stopped: .*(loss of step 2 is (nan|inf)|gradient of step 2 )"):
         stages.execute(recipe, run, "sft", print)
     assert run.read_manifest("sft") is None
 
