@@ -36,7 +36,7 @@ def test_faults_are_got_over_and_nothing_is_lost_or_asked_twice(tmp_path: Path) 
     shares = {"429": 0.1, "5xx": 0.1, "malformed": 0.1, "reset": 0.05, "silent": 0.02}
     with serve(echo, Faults(shares=shares, median_seconds=0.01, sigma=0.5)) as server:
         results, totals = generate(
-            settings(server.base_url, timeout_seconds=0.5, **QUICK), tmp_path, map(job, range(150))
+            settings(server.base_url, timeout_seconds=2, **QUICK), tmp_path, map(job, range(150))
         )
     assert results == [Draft(str(n), str(n), {"texts": [f"{n}!"]}) for n in range(150)]
     assert (totals["requests"], totals["from_ledger"]) == (150, 0)
