@@ -1,4 +1,5 @@
-"""The most memory that the parts of each stage take, training aside: gates, merge, formats, evaluation. Pure.
+"""The most memory that the parts of each stage take, training aside: gates, merge, formats, evaluation. Pure,
+but for the build of torch that lies here.
 
 Bytes of weights and work space, without what a process always holds (`PROCESS`). Each law names the code it is of.
 """
@@ -6,6 +7,7 @@ Bytes of weights and work space, without what a process always holds (`PROCESS`)
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 
 from stemma import axolotl
 from stemma.costs import export_bytes, memory, weight_bytes
@@ -13,11 +15,27 @@ from stemma.recipe import Recipe
 from stemma.shapes import DTYPE_BYTES, Shapes
 from stemma.training import FP32, Training
 
-PROCESS = {"training": 1_100_000_000, "engines": 640 << 20}
-"""Resident bytes beside weights and work, on Linux x86-64, Python 3.11, torch 2.13.0 for CPUs. Of a training what its
-peak was more than `training_bytes` counts otherwise: 1.02 to 1.19 GB in six trainings in float32 (SFT, DPO and MCQ,
-models of 10 and 36 million weights), 1.09 in one in bfloat16 (DPO, 145 million); of the others the interpreter with
-torch, transformers and peft, n = 1."""
+PROCESSES = {
+    "cpu": {"training": 1_100_000_000, "engines": 640 << 20},
+    "cuda": {"training": 1_700_000_000, "engines": 1_220_000_000},
+}
+"""Resident bytes beside weights and work, on Linux x86-64, by the build of torch. Of a training what its peak was more
+than `training_bytes` counts otherwise; of the others the interpreter with torch, transformers and peft, n = 1.
+`cpu` (Python 3.11, torch 2.13.0, axolotl 0.19): 1.02 to 1.19 GB in six trainings in float32 (SFT, DPO and MCQ, models
+of 10 and 36 million weights), 1.09 in one in bfloat16 (DPO, 145 million). `cuda` on a machine without a GPU (Python
+3.12, torch 2.13.0, axolotl 0.21): 1.64 to 1.75 GB in three in float32 (SFT, DPO, MCQ of the demo), 1.16 to 1.22 with
+a small model loaded: torch's libraries, read or not."""
+
+
+def build() -> str:
+    """Which torch lies here: `cpu` where its version says so, else `cuda`, as PyPI's is on Linux."""
+    try:
+        return "cpu" if version("torch").endswith("+cpu") else "cuda"
+    except PackageNotFoundError:
+        return "cuda"
+
+
+PROCESS = PROCESSES[build()]
 HOLES = 0.4
 """Of activations: what glibc's heap holds beside them, in holes that freed tensors left. Tensors up to 32 MB lie there,
 torch asks for aligned places, and glibc 2.36 gives none that was freed to the next of its size (0 of 20; 20 of 20

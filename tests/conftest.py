@@ -67,3 +67,12 @@ def write_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         return path
 
     return write
+
+
+@pytest.fixture
+def torch_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forecasts as with the build of torch for CPUs, whichever lies here."""
+    from stemma.peaks import PROCESS, PROCESSES
+
+    for name, size in PROCESSES["cpu"].items():
+        monkeypatch.setitem(PROCESS, name, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
@@ -10,6 +11,7 @@ from stemma.costs import gguf_bytes, memory
 from stemma.load import load
 from stemma.peaks import (
     PROCESS,
+    build,
     copied_bytes,
     gate_bytes,
     highest,
@@ -56,6 +58,7 @@ TABLE = 256_000 * 2048
 TRAINED = replace(DPO, chunked=True, cpu=True, deepspeed=True, length=64)
 
 
+@pytest.mark.usefixtures("torch_for_cpus")
 def test_frozen_weights_of_the_files_dtype_are_the_file_itself() -> None:
     """Resident beside the file, a bfloat16 training on 2 cores, a model of 145 million weights, embedding 131 of them:
     1.64 GB before and after a step, 2.00 while it loads, and while accelerate cloned the model 2.17."""
@@ -84,6 +87,7 @@ def test_loading_is_the_fullest_moment_of_few_tokens_and_saving_never_of_an_adap
     assert saving_bytes(replace(TRAINED, deepspeed=False)) == saving_bytes(replace(TRAINED, zero=3)) == 0
 
 
+@pytest.mark.usefixtures("torch_for_cpus")
 def test_what_smollm2_took_is_within_a_quarter_of_what_is_expected() -> None:
     """`make real`'s trainings as measured: DPO with 40 steps and with 6, and SFT."""
     sizes = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9,
@@ -117,3 +121,15 @@ def test_a_model_made_here_is_handed_over_whole() -> None:
     assert highest(found["sft"])[1] < 100e6
     llama = parse(PUBLISHED["meta-llama/Llama-3.2-1B"], "published")
     assert list(peaks(load("llama3.2-1b"), llama)["eval"]) == load("llama3.2-1b").eval.variants
+
+
+def test_the_build_of_torch_decides_what_a_process_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said, expected in (("2.13.0+cpu", "cpu"), ("2.13.0", "cuda"), ("2.13.0+cu130", "cuda")):
+        monkeypatch.setattr("stemma.peaks.version", lambda _, said=said: said)
+        assert build() == expected
+
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("stemma.peaks.version", missing)
+    assert build() == "cuda", "a laptop without torch plans for what PyPI gives"

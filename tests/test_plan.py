@@ -87,6 +87,7 @@ def test_what_is_not_counted_is_refused(write_recipe: Write, tmp_path: Path) -> 
         plan(head, Run(tmp_path), Asked())
 
 
+@pytest.mark.usefixtures("torch_for_cpus")
 def test_the_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "small", "--tflops", "790", "--set", "data.sft.sources.0.limit=null"]) == 0
     lines = capsys.readouterr().out.splitlines()

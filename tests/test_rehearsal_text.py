@@ -37,6 +37,7 @@ def test_steps_scale_by_flops_and_the_rest_by_weights(plans: tuple[Plan, Plan]) 
     assert (line.planned_memory, line.planned_disk) == (here.peak("sft"), here.stages[0].disk)
 
 
+@pytest.mark.usefixtures("torch_for_cpus")
 def test_export_grows_with_the_weights(plans: tuple[Plan, Plan]) -> None:
     here, full = plans
     [line] = lines({"export": Measured(60, 5 * 10**9, 4 * 10**9, 2 * 10**9)}, here, full)

@@ -32,6 +32,7 @@ def machine(memory: float, disk: float) -> Machine:
     return Machine(round(memory * 1e9), round(disk * 1e9), bfloat16=True, gpu=False)
 
 
+@pytest.mark.usefixtures("torch_for_cpus")
 def test_too_small_a_machine_is_told_with_figures(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         settle(Request("gemma2b", [], tmp_path), machine(8, 30))
@@ -53,6 +54,7 @@ def test_fewer_layers_need_less(tmp_path: Path) -> None:
     assert settled.recipe.base_model == str(tmp_path / "rehearsals" / "gemma2b" / "model")
 
 
+@pytest.mark.usefixtures("torch_for_cpus")
 def test_batches_shrink_before_anything_is_refused(tmp_path: Path) -> None:
     settled = settle(Request("gemma2b", [], tmp_path, layers=2), machine(9, 30))
     # Logits of 8 x 256 tokens, 256,000 pieces, 12 bytes each, are 6.3 GB: 2 fit beside 1.5 GB of weights.
