@@ -78,18 +78,18 @@ def training_bytes(training: Training) -> int:
 
 
 def copied_bytes(training: Training) -> int:
-    """Weights that are not the mapped file itself. Frozen ones of the file's own dtype are, but for the tables, which
-    Axolotl casts to float32 and back (`ModelLoader._configure_embedding_dtypes`); cast, packed or trained ones are not.
-    """
+    """Weights that are not the mapped file itself: those that are cast, packed or trained. Frozen ones of the file's
+    own dtype are, the tables too (`ModelLoader._configure_embedding_dtypes` of Axolotl 0.21 leaves them alone where it
+    would cast them back)."""
     shapes = training.shapes
     if not training.rank or training.quantised or training.bytes != shapes.weight_bytes:
         return memory(training).weights
-    return shapes.tables() * training.bytes if training.bytes < FP32 else 0
+    return 0
 
 
 def loading_bytes(training: Training) -> int:
-    """The tables in float32 while they are cast back (likewise)."""
-    return training.shapes.tables() * FP32 if training.bytes < FP32 else 0
+    """The tables in float32, which Axolotl casts them to where no adapter is trained (likewise)."""
+    return training.shapes.tables() * FP32 if training.bytes < FP32 and not training.rank else 0
 
 
 def saving_bytes(training: Training) -> int:

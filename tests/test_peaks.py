@@ -54,34 +54,26 @@ def test_the_parts_of_every_stage() -> None:
 
 ADAPTER = 4 * 4 * 921_600
 """Weights, gradients and Adam's moments of q and v at rank 8."""
-TABLE = 256_000 * 2048
 TRAINED = replace(DPO, chunked=True, cpu=True, deepspeed=True, length=64)
 
 
-@pytest.mark.usefixtures("torch_for_cpus")
 def test_frozen_weights_of_the_files_dtype_are_the_file_itself() -> None:
-    """Resident beside the file, a bfloat16 training on 2 cores, a model of 145 million weights, embedding 131 of them:
-    1.64 GB before and after a step, 2.00 while it loads, and while accelerate cloned the model 2.17."""
     small = replace(GEMMA_2B, hidden=512, inner=4096, layers=2, heads=2)
     training = replace(TRAINED, shapes=small, targets=("q_proj", "v_proj"))
-    assert copied_bytes(training) == 2 * 256_000 * 512
-    assert loading_bytes(training) == 4 * 256_000 * 512, "Axolotl casts the embedding to float32 and back"
-    # Of a whole model that is trained accelerate clones all weights, the tied head a second time.
+    assert copied_bytes(training) == loading_bytes(training) == 0
+    # Of a whole model that is trained Axolotl casts the embedding to float32, and accelerate clones all weights, the
+    # tied head a second time.
     whole = replace(training, rank=0, targets=())
+    assert loading_bytes(whole) == 4 * 256_000 * 512
     assert saving_bytes(whole) == 2 * (145_230_336 + 256_000 * 512)
-    beside = PROCESS["training"] + 2 * 145_230_336 + copied_bytes(training)
-    assert (beside + loading_bytes(training)) / 1e9 == pytest.approx(2.00, rel=0.1)
-    assert (beside + saving_bytes(whole)) / 1e9 == pytest.approx(2.17, rel=0.1)
 
 
-def test_loading_is_the_fullest_moment_of_few_tokens_and_saving_never_of_an_adapter() -> None:
-    file = 2 * WEIGHTS
-    few = replace(TRAINED, length=16)
-    assert training_bytes(few) == PROCESS["training"] + file + 2 * TABLE + 4 * TABLE
-    long = replace(TRAINED, length=1024)
-    step = 1.4 * memory(long).activations + memory(long).logits
-    assert training_bytes(long) == pytest.approx(PROCESS["training"] + file + 2 * TABLE + ADAPTER + step)
-    # Copied are the adapter's own weights, in bfloat16.
+def test_a_training_is_the_file_and_a_step_of_it() -> None:
+    for length in (16, 1024):
+        long = replace(TRAINED, length=length)
+        step = 1.4 * memory(long).activations + memory(long).logits
+        assert training_bytes(long) == pytest.approx(PROCESS["training"] + 2 * WEIGHTS + ADAPTER + step)
+    # Copied at a save are the adapter's own weights, in bfloat16.
     assert saving_bytes(long) == 2 * 921_600
     # Nothing is cloned without DeepSpeed, and under ZeRO-3 the weights are gathered.
     assert saving_bytes(replace(TRAINED, deepspeed=False)) == saving_bytes(replace(TRAINED, zero=3)) == 0

@@ -104,7 +104,7 @@ def test_the_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None
         "eval 5.68 (base)"
     )
     assert lines[12] == "beside these a process holds 0.67 GB"
-    assert lines[13] == "GB of a process that trains without a GPU: sft 64.34 · dpo 68.53"
+    assert lines[13] == "GB of a process that trains without a GPU: sft 63.29 · dpo 67.48"
     assert lines[15] == "GB on disk: sft 7.14 · dpo 12.15 · merged 5.01 · gguf-F16 5.01 · gguf-Q4_K_M 1.62"
     assert lines[16] == "data: not counted, small.yml (data): no such file: pairs.jsonl and 1 more"
     assert lines[17] == "API: 0 dollars; nothing is asked of a paid server"
