@@ -1,7 +1,7 @@
 """What one training step holds beside weights and their states: activations and logits. Pure; no torch.
 
 Every term was read off the tensors that autograd saves (`torch.autograd.graph.saved_tensors_hooks`; the tests do it
-again for every family): transformers 5.16, peft 0.20 and torch 2.13, batches with padding.
+again for every family): transformers 5.20, peft 0.21 and torch 2.13, batches with padding.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def left_bytes(training: Training) -> int:
 def stage_bytes(training: Training, saves: int) -> int:
     """What it leaves and holds meanwhile: checkpoints with their moments, and, for DPO, the full model Axolotl writes
     beside its adapter. DeepSpeed leaves frozen weights out of a checkpoint by their names, and so keeps a tied head,
-    which is the embedding by another name (deepspeed 0.18.9, `DeepSpeedEngine.module_state_dict`)."""
+    which is the embedding by another name (deepspeed 0.19.8, `DeepSpeedEngine.module_state_dict`)."""
     shapes = training.shapes
     head = shapes.embedding() * training.bytes if training.rank and shapes.tied and training.zero < 3 else 0
     checkpoints = saves * (training.trainable * (FP32 + training.moments) + head)

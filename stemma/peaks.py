@@ -93,7 +93,7 @@ def loading_bytes(training: Training) -> int:
 
 
 def saving_bytes(training: Training) -> int:
-    """A checkpoint of a whole model under DeepSpeed: accelerate 1.13 clones it, a tied head a second time
+    """A checkpoint of a whole model under DeepSpeed: accelerate 1.15 clones it, a tied head a second time
     (`Accelerator.get_state_dict`). Of an adapter only what is trained is copied (`stemma/plugin/saving.py`); under
     ZeRO-3 DeepSpeed gathers the weights."""
     shapes = training.shapes

@@ -42,7 +42,7 @@ FAMILIES = {
     "qwen2": Family(biased=("q_proj", "k_proj", "v_proj")),
     "qwen3": Family(normed_heads=True),
 }
-"""Read in transformers 5.16 `models/*/modeling_*.py`; the tests compare every count with the real classes."""
+"""Read in transformers 5.20 `models/*/modeling_*.py`; the tests compare every count with the real classes."""
 
 KEYS = ("model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 GEMMA = {
