@@ -8,10 +8,13 @@
 #            CMAKE_ARGS    build flags of llama.cpp, e.g. -DGGML_CUDA=on
 #
 # Safe to interrupt: an unfinished .venv is made anew by the next call; downloads and the built wheel are kept.
-set -euo pipefail
+# Whatever fails ends with one line that says what, a hint, and exit code 2.
+set -Eeuo pipefail
+if [[ ${PYTHON:-} == */* && $PYTHON != /* ]]; then PYTHON=$PWD/$PYTHON; fi    # seen from where the caller stands
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 wanted=3.12
+HOME=${HOME:-~}    # a service may have none
 store=${STEMMA_CACHE:-$HOME/.cache/stemma}
 export CMAKE_ARGS="-DLLAMA_OPENSSL=OFF ${CMAKE_ARGS:-}"   # downloads are not llama.cpp's business here
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONWARNINGS=ignore
@@ -29,24 +32,38 @@ unfinished=.venv/.unfinished
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n  hint: %s\n' "$1" "$2" >&2; exit 2; }
 pip() { .venv/bin/python -m pip "$@"; }
-is_ready() { [[ -d $sources && ! -e $unfinished && $(cat $stamp 2>/dev/null) == "$key" ]]; }
+is_ready() { [[ -d $sources && -x .venv/bin/python && ! -e $unfinished && $(cat $stamp 2>/dev/null) == "$key" ]]; }
+
+# Where a command failed, the last words say what was being done; a Ctrl-C or a kill needs none.
+doing="looking for Python"
+failed() {
+    local status=$?
+    if (( BASH_SUBSHELL )); then exit $status; fi    # told by whom it works for
+    fail "$doing failed, for the reason above" "${remedy:-free some space, or make the folder writable; then call this again}"
+}
+trap failed ERR
+trap 'kill ${ticker:-} 2>/dev/null || true' EXIT
 
 # What may be a Python 3.12, best first. A name on PATH proves nothing: pyenv's shims refuse versions that are not chosen.
 candidates() {
-    if [[ -n ${PYTHON:-} ]]; then command -v "$PYTHON" || true; return; fi
+    if [[ -n ${PYTHON:-} ]]; then type -P -- "$PYTHON" || true; return; fi
     type -ap python$wanted python3 python || true
-    local root; for root in "${PYENV_ROOT:-$HOME/.pyenv}" $(type -ap python$wanted | sed -n 's|/shims/.*||p'); do
-        printf '%s\n' "$root"/versions/$wanted*/bin/python$wanted
+    { printf '%s\n' "${PYENV_ROOT:-$HOME/.pyenv}"; type -ap python$wanted | sed -n 's|/shims/.*||p'; } |
+        while IFS= read -r root; do printf '%s\n' "$root"/versions/$wanted*/bin/python$wanted; done
+    local uv; for uv in uv "$HOME/.local/bin/uv"; do    # from elsewhere: here it would find .venv
+        (unset VIRTUAL_ENV; cd / && "$uv" python find $wanted 2>/dev/null) || true
     done
-    local uv; for uv in uv "$HOME/.local/bin/uv"; do "$uv" python find $wanted 2>/dev/null || true; done
 }
 
-is_wanted() { "$1" -c "import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '$wanted')" 2>/dev/null; }
+is_wanted() {
+    "$1" -c "import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '$wanted')" &>/dev/null </dev/null
+}
 
+# Never .venv's own, first on PATH where it is activated: it is what is made anew.
 find_python() {
     local candidate
-    while read -r candidate; do
-        if is_wanted "$candidate"; then echo "$candidate"; return; fi
+    while IFS= read -r candidate; do
+        if [[ ! $(dirname "$candidate") -ef .venv/bin ]] && is_wanted "$candidate"; then echo "$candidate"; return; fi
     done < <(candidates)
     fail "no Python $wanted that runs and makes environments${PYTHON:+ at PYTHON=$PYTHON}" "$(how_to_get_python)"
 }
@@ -57,6 +74,7 @@ how_to_get_python() {
     if [[ -r ${OS_RELEASE:-/etc/os-release} ]]; then source "${OS_RELEASE:-/etc/os-release}"; fi
     system=$(uname -s)
     case "$system $ID $VERSION_ID $ID_LIKE" in
+        *" alpine"*) echo "none helps here: torch has no wheel for Alpine's musl; use a system or container with glibc" ;;
         Darwin*) echo "brew install python@$wanted" ;;
         *" ubuntu 24.04"*) echo "sudo apt install python$wanted-venv python$wanted-dev" ;;
         *" fedora"*) echo "sudo dnf install python$wanted python$wanted-devel" ;;
@@ -67,7 +85,12 @@ how_to_get_python() {
 }
 
 check_machine() {
-    command -v c++ >/dev/null || fail "no C++ compiler, and llama.cpp must be built" "apt install build-essential, or dnf install gcc-c++"
+    # Run, not looked for: macOS has a c++ that only says how to get one.
+    c++ --version &>/dev/null </dev/null || fail "no C++ compiler, and llama.cpp must be built" \
+        "apt install build-essential, or dnf install gcc-c++, or on macOS xcode-select --install"
+    # Of torch there is no wheel for musl (Alpine), and pip would only say that it found none.
+    [[ $("$python" -c "import sysconfig; print(sysconfig.get_config_var('HOST_GNU_TYPE'))") != *musl* ]] ||
+        fail "this system's C library is musl, for which there is no torch" "use a system or container with glibc"
 }
 
 # Without a GPU, a wheel of torch for CPUs alone, where pip is told of a place that has one: 3 GB less.
@@ -81,7 +104,9 @@ choose_torch() {
 }
 
 check_disk() {
-    local free; free=$(( $(df -Pk . | awk 'NR==2 {print $4}') / 1000000 ))
+    # The figure before the percentage: a file system's name may hold blanks. One that tells no figure is let through.
+    local free; free=$(df -Pk . | sed -n '2s/.* \([0-9][0-9]*\)  *[0-9-]*%.*/\1/p')
+    free=$(( ${free:-99000000} / 1000000 ))
     if (( free >= gigabytes )) || [[ -d .venv/lib/python$wanted/site-packages/torch ]]; then return; fi
     fail "$free GB free here; the environment takes about $holds GB, and making it up to $gigabytes" "free some space"
 }
@@ -90,22 +115,28 @@ check_disk() {
 watched() {
     local start=$SECONDS
     while sleep 15 &>/dev/null && kill -0 $$ 2>/dev/null; do
-        say "  $(( SECONDS - start )) s; .venv holds $(du -sm .venv | cut -f1) MB of about ${holds}000"
+        say "  $(( SECONDS - start )) s; .venv holds $(du -sm .venv 2>/dev/null | cut -f1) MB of about ${holds}000"
     done 9>&- &
     ticker=$!
     "$@"
-    kill $ticker
+    kill $ticker 2>/dev/null || true
 }
-trap 'kill ${ticker:-} 2>/dev/null || true' EXIT
+
+# The stamp goes first: what is half deleted must not pass as ready, whatever commit is then checked out.
+start_anew() { say "$1"; rm -f $stamp; rm -rf .venv; }
 
 make_venv() {
-    if [[ -e $unfinished ]]; then say "an earlier setup was interrupted: starting .venv anew"; rm -rf .venv; fi
-    if [[ -e .venv/bin/python ]] && ! is_wanted .venv/bin/python; then
-        say ".venv is of another Python than $wanted: starting it anew"; rm -rf .venv
+    if [[ -e $unfinished ]]; then start_anew "an earlier setup was interrupted: starting .venv anew"; fi
+    if [[ -e .venv/bin ]] && ! is_wanted .venv/bin/python; then
+        start_anew ".venv is of another Python than $wanted, or of one that is gone: starting it anew"
     fi
-    mkdir -p .venv && touch $unfinished
+    mkdir -p .venv
+    rm -f $stamp
+    touch $unfinished
     [[ -x .venv/bin/pip ]] || "$1" -m venv .venv
-    mkdir -p .venv/tmp && export TMPDIR=$PWD/.venv/tmp    # downloads go where there is room: /tmp may be memory
+    mkdir -p .venv/tmp
+    export TMPDIR=$PWD/.venv/tmp    # downloads go where there is room: /tmp may be memory
+    remedy="is the package index reached (network, HTTPS_PROXY, PIP_INDEX_URL), and is there space? Then call this again"
     pip install --quiet "pip==26.3"
 }
 
@@ -115,19 +146,21 @@ fetch_sdist() {
     pip download --quiet --no-deps --no-binary llama-cpp-python --dest "$partial" "llama-cpp-python==$llama"
     echo "$sdist_sha256  $partial/$sdist" | sha256sum --check --quiet \
         || fail "the sdist of llama-cpp-python $llama is not the pinned one" "its sha256 must be $sdist_sha256"
-    mv "$partial/$sdist" "$store/$sdist" && rm -r "$partial"
+    mv "$partial/$sdist" "$store/$sdist"
+    rm -r "$partial"
 }
 
 unpack_sources() {
     [[ -d $sources ]] && return
     local partial; partial=$(mktemp -d .cache/.unpack.XXXXXX)
     tar -xzf "$store/$sdist" -C "$partial"
-    mv "$partial/llama_cpp_python-$llama" "$sources" && rm -r "$partial"
+    mv "$partial/llama_cpp_python-$llama" "$sources"
+    rm -r "$partial"
 }
 
 # llama.cpp builds for the CPU it runs on, so wheels are kept per CPU and build flags.
 wheel_folder() {
-    local machine; machine=$({ uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo || true; echo "$CMAKE_ARGS"; } | sha256sum | cut -c1-16)
+    local machine; machine=$({ uname -m; grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || true; echo "$CMAKE_ARGS"; } | sha256sum | cut -c1-16)
     echo "$store/wheels/llama-$llama-$machine"
 }
 
@@ -137,7 +170,8 @@ build_wheel() {
     say "building llama-cpp-python $llama (about 7 minutes on 2 cores)"
     local partial; partial=$(mktemp -d "$store/.build.XXXXXX")
     watched pip wheel --quiet --no-deps --no-cache-dir --wheel-dir "$partial" "$store/$sdist"
-    mkdir -p "$store/wheels" && mv "$partial" "$folder"
+    mkdir -p "$store/wheels"
+    mv "$partial" "$folder"
 }
 
 install_all() {
@@ -148,19 +182,26 @@ install_all() {
 }
 
 is_ready && exit 0
-python=$(find_python)
+python=$(find_python) || exit 2
 check_machine
+doing="making .cache and $store"
 mkdir -p .cache "$store"
-exec 9>"$store/setup.lock" && flock 9    # two calls at once: the second waits, then finds everything done
+exec 9>"$store/setup.lock"
+"$python" -c "import fcntl; fcntl.flock(9, fcntl.LOCK_EX)"    # of two calls at once the second waits; macOS has no flock
 is_ready && exit 0
 rm -rf "$store"/.fetch.* "$store"/.build.* .cache/.unpack.*    # what interrupted calls left
+doing="making .venv"
 make_venv "$python"
 choose_torch
 check_disk
+doing="fetching llama.cpp's sources"
 fetch_sdist
 unpack_sources
+doing="building llama-cpp-python"
 build_wheel
+doing="installing"
 install_all
+doing="finishing"
 rm -rf .venv/tmp $unfinished
 echo "$key" > $stamp
 say "done: $(.venv/bin/python --version), $(du -sm .venv | cut -f1) MB in $SECONDS s"

@@ -116,8 +116,9 @@ def run_setup(folder: Path, **variables: str) -> subprocess.CompletedProcess[str
     return subprocess.run(["./setup.sh"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-TOOLS = ("awk", "bash", "cat", "cut", "dirname", "env", "flock", "grep", "head", "kill", "mkdir", "mktemp", "rm", "sed",
-         "sha256sum", "sleep", "touch", "tr", "uname")  # fmt: skip
+TOOLS = ("bash", "cat", "cut", "dirname", "du", "env", "grep", "gzip", "mkdir", "mktemp", "mv", "rm", "sed", "sha256sum",
+         "sleep", "tar", "touch", "uname")  # fmt: skip
+"""No more, so that a tool macOS lacks (flock) is not called."""
 
 
 def bare_machine(folder: Path) -> dict[str, str]:
@@ -127,7 +128,7 @@ def bare_machine(folder: Path) -> dict[str, str]:
     for tool in TOOLS:
         (folder / "bin" / tool).symlink_to(str(shutil.which(tool)))
     script(folder / "bin/c++", "exit 0")
-    script(folder / "bin/df", "echo head; echo disk 0 0 50000000")
+    script(folder / "bin/df", "echo head; echo map of a share 0 0 50000000 1% /")
     home = {"HOME": str(folder), "PYENV_ROOT": str(folder / "pyenv"), "OS_RELEASE": str(folder / "os-release")}
     return home | {"PATH": str(folder / "bin"), "PYTHON": ""}
 
@@ -146,7 +147,7 @@ def interpreter(path: Path, on_venv: str = "exit 3") -> None:
 def make_ready(folder: Path) -> None:
     llama = pins()["llama-cpp-python"]
     (folder / f".cache/llama_cpp_python-{llama}").mkdir(parents=True)
-    (folder / ".venv").mkdir()
+    script(folder / ".venv/bin/python", "exit 0")
     command = "cat setup.sh constraints.txt pyproject.toml | sha256sum | cut -d' ' -f1 > .venv/.ready"
     subprocess.run(["bash", "-c", command], cwd=folder, check=True)
 
@@ -158,6 +159,10 @@ HINTS = {
     'ID=ubuntu\nVERSION_ID="22.04"\nID_LIKE=debian': PIPX,
     'ID=ubuntu\nVERSION_ID="24.04"\nID_LIKE=debian': "sudo apt install python3.12-venv python3.12-dev",
     "ID=fedora\nVERSION_ID=43": "sudo dnf install python3.12 python3.12-devel",
+    'ID=ubuntu\nVERSION_ID="25.10"\nID_LIKE=debian': PIPX,
+    'ID=rocky\nVERSION_ID="9.6"\nID_LIKE="rhel centos fedora"': "sudo dnf install python3.12 python3.12-devel",
+    "ID=alpine\nVERSION_ID=3.23.0": "none helps here: torch has no wheel for Alpine's musl; use a system or container "
+    "with glibc",
     "ID=arch": "install Python 3.12 (uv python install 3.12, or pyenv), or set PYTHON=/path/to/python3.12",
 }
 
@@ -187,7 +192,7 @@ def test_a_python_that_really_runs_is_found(tmp_path: Path, place: str) -> None:
     if place.startswith("elsewhere"):
         script(tmp_path / ".local/bin/uv", f'[ "$*" = "python find 3.12" ] && echo {tmp_path / place}')
     done = run_setup(tmp_path, **given)
-    assert (done.returncode, done.stderr) == (3, f"chosen: {tmp_path / place}\n")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"chosen: {tmp_path / place}")
 
 
 def test_a_shim_on_the_path_tells_where_its_pyenv_lies(tmp_path: Path) -> None:
@@ -197,7 +202,7 @@ def test_a_shim_on_the_path_tells_where_its_pyenv_lies(tmp_path: Path) -> None:
     found = tmp_path / "theirs/versions/3.12.9/bin/python3.12"
     interpreter(found)
     done = run_setup(tmp_path, **given | {"PATH": f"{given['PATH']}:{tmp_path / 'theirs/shims'}"})
-    assert (done.returncode, done.stderr) == (3, f"chosen: {found}\n")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"chosen: {found}")
 
 
 def test_a_python_that_is_named_must_be_the_right_one(tmp_path: Path) -> None:
@@ -209,13 +214,132 @@ def test_a_python_that_is_named_must_be_the_right_one(tmp_path: Path) -> None:
     assert done.stderr.startswith(f"setup: no Python 3.12 that runs and makes environments at PYTHON={tmp_path}")
 
 
-def test_an_environment_of_another_python_is_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("python", ["another", "gone"])
+def test_an_environment_of_another_python_is_made_anew(tmp_path: Path, python: str) -> None:
+    """`gone`: the Python it was made with was uninstalled, and its pip is still there."""
     given = bare_machine(tmp_path)
     interpreter(tmp_path / "bin/python3.12")
+    script(tmp_path / ".venv/bin/pip", "exit 1")
     script(tmp_path / ".venv/bin/python", "exit 1")
+    if python == "gone":
+        (tmp_path / ".venv/bin/python").unlink()
+        (tmp_path / ".venv/bin/python").symlink_to(tmp_path / "python3.12-that-was")
+    (tmp_path / ".venv/.ready").write_text("of the commit before\n", encoding="utf-8")
     done = run_setup(tmp_path, **given)
-    assert done.stderr.startswith("setup: .venv is of another Python than 3.12: starting it anew\nchosen: ")
-    assert not (tmp_path / ".venv/bin/python").exists()
+    said = "setup: .venv is of another Python than 3.12, or of one that is gone: starting it anew"
+    assert done.stderr.splitlines()[0] == said
+    assert done.stderr.splitlines()[1] == f"chosen: {tmp_path / 'bin/python3.12'}"
+    assert not (tmp_path / ".venv/bin/python").is_symlink()
+    assert not (tmp_path / ".venv/.ready").exists()
+
+
+def test_the_environments_own_python_is_not_what_it_is_made_anew_with(tmp_path: Path) -> None:
+    """Where .venv is activated it comes first on PATH, and goes when an interrupted set-up starts anew."""
+    given = bare_machine(tmp_path)
+    interpreter(tmp_path / ".venv/bin/python3.12")
+    (tmp_path / ".venv/.unfinished").touch()
+    interpreter(tmp_path / "elsewhere/python3.12")
+    path = f"{tmp_path / '.venv/bin'}:{given['PATH']}:{tmp_path / 'elsewhere'}"
+    done = run_setup(tmp_path, **given | {"PATH": path})
+    assert done.stderr.splitlines()[1] == f"chosen: {tmp_path / 'elsewhere/python3.12'}"
+
+
+def test_blanks_in_every_path(tmp_path: Path) -> None:
+    """Of the checkout, of the store, of the pyenv that a shim tells of."""
+    here = tmp_path / "my work"
+    here.mkdir()
+    given = bare_machine(here)
+    script(here / "their pyenv/shims/python3.12", "exit 127")
+    found = here / "their pyenv/versions/3.12.9/bin/python3.12"
+    interpreter(found)
+    done = run_setup(here, **given | {"PATH": f"{given['PATH']}:{here / 'their pyenv/shims'}"})
+    assert done.stderr.splitlines()[0] == f"chosen: {found}"
+
+
+def test_a_relative_python_is_seen_from_where_the_caller_stands(tmp_path: Path) -> None:
+    (tmp_path / "checkout").mkdir()
+    given = bare_machine(tmp_path / "checkout")
+    interpreter(tmp_path / "mine/python3.12")
+    environment = os.environ | given | {"PYTHON": "mine/python3.12", "STEMMA_CACHE": str(tmp_path / "store")}
+    command = ["checkout/setup.sh"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[0] == f"chosen: {tmp_path / 'mine/python3.12'}"
+
+
+@pytest.mark.parametrize("name", ["say", "test", "."])
+def test_a_shells_own_word_is_no_python(tmp_path: Path, name: str) -> None:
+    """`say` is a function of setup.sh, `test` bash's own: both would have run."""
+    done = run_setup(tmp_path, **bare_machine(tmp_path) | {"PYTHON": name})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"setup: no Python 3.12 that runs and makes environments at PYTHON={name}\n")
+
+
+def test_a_shim_that_talks_or_reads_spoils_nothing(tmp_path: Path) -> None:
+    given = bare_machine(tmp_path)
+    script(tmp_path / "bin/python3.12", "cat; echo /nowhere/python3.12; exit 127")
+    interpreter(tmp_path / "bin/python3")
+    done = run_setup(tmp_path, **given)
+    assert done.stderr.splitlines()[0] == f"chosen: {tmp_path / 'bin/python3'}"
+
+
+LATER = "then call this again"
+FAILURES = {
+    "a read-only folder": ("making .cache and {store} failed, for the reason above", "make the folder writable"),
+    "venv": ("making .venv failed, for the reason above", "free some space"),
+    "no index": ("making .venv failed, for the reason above", "is the package index reached"),
+    "no sdist": ("fetching llama.cpp's sources failed, for the reason above", "is the package index reached"),
+}
+
+
+def failing(folder: Path, failure: str) -> dict[str, str]:
+    """A machine on which one step fails; pip is a script that answers without doing anything."""
+    given = bare_machine(folder)
+    if failure == "a read-only folder":
+        (folder / ".cache").write_text("a file", encoding="utf-8")  # root writes into read-only folders
+    refused = {"no index": "*pip==*", "no sdist": "*download*"}.get(failure, "nothing")
+    script(
+        folder / "made", f'case "$1" in -c) exec {sys.executable} "$@";; esac; case "$*" in {refused}) exit 1;; esac'
+    )
+    copy = "mkdir -p .venv/bin; cat made > .venv/bin/python; cat made > .venv/bin/pip"
+    run = f"{shutil.which('chmod')} +x .venv/bin/python .venv/bin/pip"
+    interpreter(folder / "bin/python3.12", on_venv="exit 1" if failure == "venv" else f"{copy}; {run}")
+    return given
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_whatever_fails_ends_with_one_clear_error(tmp_path: Path, failure: str) -> None:
+    done = run_setup(tmp_path, **failing(tmp_path, failure))
+    error, hint = done.stderr.splitlines()[-2:]
+    assert done.returncode == 2
+    assert error == "setup: " + FAILURES[failure][0].format(store=tmp_path / "store")
+    assert hint.startswith("  hint: ")
+    assert FAILURES[failure][1] in hint
+    assert LATER in hint.lower()
+    assert not (tmp_path / ".venv/.ready").exists()
+    assert (tmp_path / ".venv/.unfinished").exists() == (failure != "a read-only folder")
+
+
+@pytest.mark.parametrize("compiler", ["none", "macOS's, that only says how to get one"])
+def test_without_a_compiler_nothing_is_made(tmp_path: Path, compiler: str) -> None:
+    given = bare_machine(tmp_path)
+    interpreter(tmp_path / "bin/python3.12")
+    (tmp_path / "bin/c++").unlink()
+    if compiler != "none":
+        script(tmp_path / "bin/c++", "exit 1")
+    done = run_setup(tmp_path, **given)
+    assert done.returncode == 2
+    assert done.stderr.startswith("setup: no C++ compiler, and llama.cpp must be built\n  hint: apt install")
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_on_musl_nothing_is_made(tmp_path: Path) -> None:
+    """torch has no wheel there: pip would say, gigabytes later, that it found no version."""
+    given = bare_machine(tmp_path)
+    script(tmp_path / "bin/python3.12", 'case "$*" in *GNU_TYPE*) echo x86_64-alpine-linux-musl;; esac')
+    done = run_setup(tmp_path, **given)
+    assert done.returncode == 2
+    assert done.stderr.startswith("setup: this system's C library is musl, for which there is no torch\n")
+    assert not (tmp_path / ".venv").exists()
 
 
 @pytest.mark.parametrize(("cpu_wheel", "needed", "holds"), [("exit 1", 12, 8), ("exit 0", 8, 5)])
@@ -224,7 +348,7 @@ def test_disk_is_asked_for_before_anything_big(tmp_path: Path, cpu_wheel: str, n
     if any(Path("/dev").glob("nvidia[0-9]*")):
         needed, holds = 12, 8
     given = bare_machine(tmp_path)
-    script(tmp_path / "bin/df", "echo head; echo disk 0 0 3900000")
+    script(tmp_path / "bin/df", "echo head; echo map of a share 0 0 3900000 96% /")
     pip = f'case "$*" in *--dry-run*) {cpu_wheel};; esac'
     script(tmp_path / "made", pip)
     copy = f"{shutil.which('mkdir')} -p .venv/bin; for name in python pip; do {shutil.which('cp')} made .venv/bin/$name"
@@ -240,13 +364,16 @@ def test_a_ready_environment_is_left_alone(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("change", ["interrupted", "new constraints", "sources gone"])
+@pytest.mark.parametrize("change", ["interrupted", "new constraints", "sources gone", "its Python gone"])
 def test_anything_unfinished_or_changed_is_set_up_again(tmp_path: Path, change: str) -> None:
     make_ready(copy_of_setup(tmp_path))
     if change == "interrupted":
         (tmp_path / ".venv/.unfinished").touch()
     elif change == "new constraints":
         (tmp_path / "constraints.txt").write_text("llama-cpp-python==0.3.36\n", encoding="utf-8")
-    else:
+    elif change == "sources gone":
         shutil.rmtree(tmp_path / ".cache")
+    else:
+        (tmp_path / ".venv/bin/python").unlink()
+        (tmp_path / ".venv/bin/python").symlink_to(tmp_path / "python3.12-that-was")
     assert run_setup(tmp_path).returncode == 2
