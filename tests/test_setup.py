@@ -116,8 +116,8 @@ def run_setup(folder: Path, **variables: str) -> subprocess.CompletedProcess[str
     return subprocess.run(["./setup.sh"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-TOOLS = ("bash", "cat", "cut", "dirname", "du", "env", "grep", "gzip", "mkdir", "mktemp", "mv", "rm", "sed", "sha256sum",
-         "sleep", "tar", "touch", "uname")  # fmt: skip
+TOOLS = ("bash", "cat", "cut", "dirname", "du", "env", "grep", "gzip", "mkdir", "mktemp", "mv", "rm", "sed",
+         "sha256sum", "sleep", "tar", "touch", "uname")  # fmt: skip
 """No more, so that a tool macOS lacks (flock) is not called."""
 
 
