@@ -6,7 +6,7 @@ trainer of every training on this machine, and no recipe says so. Its own plugin
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 
 from stemma.errors import Problem
 
@@ -15,15 +15,44 @@ GROUPS = ("axolotl.plugins", "axolotl.model_support")
 
 def foreign() -> list[Problem]:
     """One problem a registration that is not Axolotl's own; none where trainings hold only what recipes name."""
-    found = [point for group in GROUPS for point in entry_points(group=group) if _owner(point) != "axolotl"]
+    try:
+        points = [point for group in GROUPS for point in entry_points(group=group)]
+    except (ValueError, TypeError, OSError):  # what importlib.metadata raises on text that is no list of entry points
+        return list(map(_unreadable, _broken()))
+    found = [point for point in points if not _is_axolotls(point)]
     return [_problem(point) for point in sorted(found, key=lambda point: (point.group, point.value))]
 
 
+def _is_axolotls(point: EntryPoint) -> bool:
+    return _owner(point) == "axolotl" and point.value.startswith("axolotl.")
+
+
 def _owner(point: EntryPoint) -> str:
-    return point.dist.name.lower() if point.dist else "an unknown package"
+    """The package's name; empty where its metadata is damaged and says none."""
+    metadata = point.dist.metadata if point.dist else {}
+    return str(metadata["Name"]).lower() if "Name" in metadata else ""
 
 
 def _problem(point: EntryPoint) -> Problem:
-    owner = f"{_owner(point)} {point.dist.version}" if point.dist else _owner(point)
-    found = f"Axolotl would load `{point.value}` of {owner} into every training, unnamed"
-    return Problem(f"entry point {point.group}", found, "Axolotl's own only", f"pip uninstall {_owner(point)}")
+    owner = _owner(point)
+    version = point.dist.metadata["Version"] if point.dist and "Version" in point.dist.metadata else ""
+    by = f"{owner} {version}".strip() or "a package whose metadata names none"
+    found = f"Axolotl would load `{point.value}` of {by} into every training, unnamed"
+    hint = f"pip uninstall {owner}" if owner else f"find it: grep -rl '{point.value}' --include=entry_points.txt .venv"
+    return Problem(f"entry point {point.group}", found, "Axolotl's own only", hint)
+
+
+def _broken() -> list[str]:
+    """The packages whose entry points cannot be read, in which Axolotl's own search ends as well."""
+    names = []
+    for package in distributions():
+        try:
+            _ = package.entry_points
+        except (ValueError, TypeError, OSError) as error:
+            names.append(f"{package.metadata['Name']}: {error}")
+    return names
+
+
+def _unreadable(package: str) -> Problem:
+    found = f"entry_points.txt of {package}"
+    return Problem("installed packages", found, "readable entry points", "install that package anew")

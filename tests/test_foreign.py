@@ -12,14 +12,20 @@ from stemma.errors import UserError
 from stemma.foreign import foreign
 
 
+def install(folder: Path, name: str, metadata: str | None, points: bytes) -> None:
+    """A package's metadata, in a folder on sys.path; without any, as a broken installation leaves it."""
+    where = folder / name
+    where.mkdir()
+    if metadata is not None:
+        (where / "METADATA").write_text(metadata, encoding="utf-8")
+    (where / "entry_points.txt").write_bytes(points)
+
+
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that registers a plugin and a model."""
-    metadata = tmp_path / "taster-1.2.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: Taster\nVersion: 1.2\n", encoding="utf-8")
-    points = "[axolotl.plugins]\nt = taster:Plugin\n[axolotl.model_support]\nm = taster:Model\n"
-    (metadata / "entry_points.txt").write_text(points, encoding="utf-8")
+    points = b"[axolotl.plugins]\nt = taster:Plugin\n[axolotl.model_support]\nm = taster:Model\n"
+    install(tmp_path, "taster-1.2.dist-info", "Metadata-Version: 2.1\nName: Taster\nVersion: 1.2\n", points)
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
@@ -35,6 +41,36 @@ def test_each_registration_is_told_with_its_package() -> None:
         "  expected: Axolotl's own only\n  hint: pip uninstall taster"
     )
     assert model.startswith("entry point axolotl.model_support: Axolotl would load `taster:Model` of taster 1.2")
+
+
+@pytest.mark.parametrize("metadata", [None, "Metadata-Version: 2.1\n"])
+@pytest.mark.parametrize("name", ["taster-1.2.dist-info", "taster.egg-info"])
+def test_of_damaged_metadata_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, metadata: str | None
+) -> None:
+    install(tmp_path, name, metadata, b"[axolotl.plugins]\nt = taster:Plugin\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (problem,) = map(str, foreign())
+    assert "would load `taster:Plugin` of a package whose metadata names none into every training" in problem
+    assert problem.endswith("hint: find it: grep -rl 'taster:Plugin' --include=entry_points.txt .venv")
+
+
+@pytest.mark.parametrize("points", [b"\xff\xfe[axolotl.plugins]", b"[axolotl.plugins]\nno equals sign\n"])
+def test_entry_points_that_cannot_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, points: bytes
+) -> None:
+    install(tmp_path, "taster-1.2.dist-info", "Metadata-Version: 2.1\nName: taster\n", points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (problem,) = map(str, foreign())
+    assert problem.startswith("installed packages: entry_points.txt of taster: ")
+
+
+@pytest.mark.parametrize(("name", "value"), [("axolotl_contribs", "axolotl.evil:P"), ("axolotl", "evil:P")])
+def test_a_likely_name_is_not_axolotls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    points = f"[axolotl.plugins]\nt = {value}\n".encode()
+    install(tmp_path, f"{name}-9.dist-info", f"Metadata-Version: 2.1\nName: {name}\nVersion: 9\n", points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert [f"`{value}` of {name} 9 into" in str(problem) for problem in foreign()] == [True]
 
 
 @pytest.mark.usefixtures("installed")
