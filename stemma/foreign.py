@@ -6,7 +6,8 @@ trainer of every training on this machine, and no recipe says so. Its own plugin
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, distributions, entry_points
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, PackageMetadata, distributions, entry_points
 
 from stemma.errors import Problem
 
@@ -29,7 +30,7 @@ def _is_axolotls(point: EntryPoint) -> bool:
 
 def _owner(point: EntryPoint) -> str:
     """The package's name; empty where its metadata is damaged and says none."""
-    metadata = point.dist.metadata if point.dist else {}
+    metadata: Mapping[str, str] | PackageMetadata = point.dist.metadata if point.dist else {}
     return str(metadata["Name"]).lower() if "Name" in metadata else ""
 
 
