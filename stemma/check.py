@@ -20,6 +20,7 @@ from stemma.ranges import expected_of
 from stemma.recipe import TRAINING, AnswerStage, BaseModelSection, PreferenceStage, Recipe
 from stemma.sweep_section import Sweep
 from stemma.targets import setting_problems
+from stemma.unheeded import GONE, LIES_UNDER_DPO, NEEDS_STOCK, REFUSED, SMOOTHED
 
 Keys = tuple[str, ...]
 Where = Callable[[Sequence[object]], str]
@@ -59,31 +60,6 @@ OWNED = {
     "comet_api_key": "the environment variable COMET_API_KEY: recipes are copied into outputs",
 }
 """Axolotl keys that Stemma sets itself, and where to set what they mean."""
-
-REFUSED = {
-    "diffusion_lm": "gates, scores and GGUF files are of models that predict the next token",
-    "mixlora_": "a mixture of adapters cannot be merged into its base, so nothing could ship it",
-}
-"""Beginnings of Axolotl keys that lead away from what Stemma can prove and ship."""
-
-LIES_UNDER_DPO = {
-    "lora_model_dir": "Axolotl ignores it under `rl: dpo` and trains a fresh adapter on the base model",
-    "dpo_padding_free": "Axolotl ignores it under `rl: dpo`",
-    "group_by_length": "Axolotl ignores it under `rl: dpo` (`dpo.trainer.group_by_length` works)",
-    "precompute_ref_batch_size": "Axolotl drops it silently",
-    "pad_to_multiple_of": "it breaks `rl: dpo`: the preference collator has no `input_ids` to pad",
-    "sample_packing": "Axolotl rejects it under `rl: dpo`",
-    "liger_cross_entropy": "there is no cross-entropy in this loss, so nothing is replaced",
-    "liger_fused_linear_cross_entropy": "there is no cross-entropy in this loss, so nothing is fused",
-    "rl_adapter_ref_model": "Axolotl no longer knows it and drops it silently",
-    **dict.fromkeys(("use_dft", "balance_labels", "label_balance_window_optim_steps"), "only SFT's trainer heeds it"),
-}
-NEEDS_STOCK = {
-    "dpo_use_liger_kernel": "`chunked_logps` gives the same with less",
-    "precompute_ref_log_probs": "`dpo.trainer.precompute_reference` does this",
-    "trainer_cls": "Stemma's trainer takes its place",
-}
-"""Axolotl keys that only its own DPO trainer heeds."""
 
 READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
 SCORES = {"generation": "sft", "preference": "dpo", "mcq": "mcq"}
@@ -187,7 +163,7 @@ def _key_problems(section: str, key: str, value: Any, where: Where) -> Iterator[
 
 def refusal(key: str) -> str | None:
     """Why no recipe may set an Axolotl key; None where one may."""
-    return next((reason for beginning, reason in REFUSED.items() if key.startswith(beginning)), None)
+    return GONE.get(key) or next((reason for beginning, reason in REFUSED.items() if key.startswith(beginning)), None)
 
 
 def _fits(value: Any, field: dict[str, list[Any]]) -> bool:
@@ -235,6 +211,10 @@ def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[
     if (rl := settings.get("rl")) != "dpo":
         place = places["rl" if rl else ""]
         yield Problem(place, f"dpo: `rl` is {rl!r}", "`rl: dpo`", "other losses of the family are `dpo_loss_type`")
+    losses = settings.get("dpo_loss_type") or ["sigmoid"]
+    if settings.get("dpo_label_smoothing") and not SMOOTHED & set(losses):
+        found = f"`dpo_label_smoothing` with the loss {' and '.join(map(str, losses))}, which does not heed it"
+        yield Problem(places["dpo_label_smoothing"], found, f"`dpo_loss_type` of {', '.join(sorted(SMOOTHED))}")
     for key in settings.keys() & LIES_UNDER_DPO.keys():
         if settings[key]:
             hint = f"delete it; in `train` it also reaches `dpo`: move it to `sft` or `mcq`, or set `dpo.{key}: null`"

@@ -127,6 +127,30 @@ def test_keys_that_lead_to_no_file_that_ships_are_refused(write_recipe: Write, k
     assert refused()[0] == f"recipes/small.yml:9: `{key}` in train: {reason}\n  hint: delete `{key}`"
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        ("fsdp", "[full_shard]", "several GPUs train under `deepspeed`"),
+        ("evaluation_strategy", "steps", "`eval_strategy` works"),
+        ("rpo_alpha", "1.0", "with `dpo_loss_weights` works"),
+    ],
+)
+def test_keys_that_axolotl_gave_up_say_what_works(write_recipe: Write, key: str, value: str, hint: str) -> None:
+    write_recipe(("  lora_r: 8", f"  {key}: {value}"))
+    told = refused()[0]
+    assert told.startswith(f"recipes/small.yml:9: `{key}` in train: Axolotl ")
+    assert told.endswith(f"{hint}\n  hint: delete `{key}`")
+
+
+def test_label_smoothing_needs_a_loss_that_heeds_it(write_recipe: Write) -> None:
+    write_recipe((DPO, f"{DPO}, dpo_label_smoothing: 0.1"))
+    found = "`dpo_label_smoothing` with the loss sigmoid, which does not heed it"
+    expected = "`dpo_loss_type` of aot, aot_unpaired, exo_pair, robust"
+    assert refused() == [f"recipes/small.yml:12: {found}\n  expected: {expected}"]
+    write_recipe((DPO, f"{DPO}, dpo_label_smoothing: 0.1, dpo_loss_type: [robust]"))
+    load("small")
+
+
 def test_refused_beginnings_are_of_axolotls_keys() -> None:
     assert all(any(key.startswith(start) for key in check.axolotl_fields()) for start in check.REFUSED)
 
