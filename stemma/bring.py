@@ -44,7 +44,7 @@ def bring(recipe: Recipe, run: Run, stages: Sequence[str], order: Order) -> None
         _follow(recipe, run, (stages, cluster), order)
         return
     if len(stages) == 1:
-        _warn_of_stale(recipe, run, stages[0], order.say)
+        warn_of_stale(recipe, run, stages[0], order.say)
     for stage in stages:
         start = time.monotonic()
         outcome = execute(recipe, run, stage, order.about(stage), order.force)
@@ -75,11 +75,15 @@ def _follow(recipe: Recipe, run: Run, part: tuple[Sequence[str], Cluster], order
         print(f"{stage:<7} {outcome}", flush=True)
 
 
-def _warn_of_stale(recipe: Recipe, run: Run, stage: str, say: Say) -> None:
+def warn_of_stale(recipe: Recipe, run: Run, stage: str, say: Say) -> None:
     """One stage alone takes what is there; the user may not know that it is old."""
     if stage not in chain(recipe):
         return
     known = states(recipe, run)
-    for name in upstream(recipe, stage):
-        if known[name].startswith("stale"):
-            say(f"warning: `{name}` is {known[name]}; `make all RECIPE={recipe.name}` brings the chain up to date")
+    stale = [name for name in upstream(recipe, stage) if known[name].startswith("stale")]
+    if stale:
+        causes = (name for name in known if known[name].startswith("stale") and "waits for" not in known[name])
+        cause = next(causes, stale[0])
+        others = f" (and what came of it: {', '.join(rest)})" if (rest := [n for n in stale if n != cause]) else ""
+        hint = f"`make all RECIPE={recipe.name}` brings the chain up to date"
+        say(f"warning: `{cause}` is {known[cause]}{others}; {hint}")

@@ -16,7 +16,7 @@ from stemma.errors import UserError
 from stemma.keys import upstream
 from stemma.recipe import Recipe
 from stemma.runs import MANIFEST, Run, digest_of
-from stemma.stages import chain, is_fresh
+from stemma.stages import chain, is_fresh, of_another_axolotl
 from stemma.weights import attention_of
 
 UNKNOWN = "special tokens are added when the base model is on this machine"
@@ -76,7 +76,9 @@ def _state(recipe: Recipe, run: Run, stage: str, known: dict[str, str]) -> str:
     if late:
         return f"stale: waits for {', '.join(late)}"
     try:
-        return "up to date" if is_fresh(recipe, run, stage) else "stale: its settings, inputs or outputs changed"
+        if is_fresh(recipe, run, stage):
+            return "up to date"
+        return f"stale: {of_another_axolotl(run, stage) or 'its settings, inputs or outputs changed'}"
     except UserError as error:
         return f"stale: {error.problems[0].found}"
 

@@ -125,8 +125,8 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
     with writable(folder), locked(folder):
         if not force and has(run, stage, key):
             return "up to date"
-        if line := _of_another_axolotl(run, stage):
-            say(line)
+        if made := of_another_axolotl(run, stage):
+            say(f"{stage}: {made}, anew with {axolotl_version()}")
         (folder / MANIFEST).unlink(missing_ok=True)
         if not force and _adopt(run, stage, key, recipe):
             return "reused"
@@ -249,11 +249,11 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _of_another_axolotl(run: Run, stage: str) -> str | None:
-    """What to tell of trained weights that are not taken for this stack's."""
+def of_another_axolotl(run: Run, stage: str) -> str | None:
+    """What to tell of trained weights that are not taken for this stack's; None of all others."""
     manifest = run.read_manifest(stage) if stage in TRAINED else None
-    made, now = manifest.versions.get("axolotl") if manifest else None, axolotl_version()
-    return f"{stage}: made with axolotl {made}, anew with {now}" if made not in (None, now) else None
+    made = manifest.versions.get("axolotl") if manifest else None
+    return f"made with axolotl {made}" if made not in (None, axolotl_version()) else None
 
 
 def _git_commit() -> str:

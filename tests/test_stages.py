@@ -15,6 +15,7 @@ from types import ModuleType
 import pytest
 
 from stemma import keys, stages
+from stemma.bring import warn_of_stale
 from stemma.errors import GateFailed, StageFailed, UserError
 from stemma.keys import upstream
 from stemma.load import load
@@ -112,6 +113,16 @@ def test_weights_of_another_axolotl_are_stale_and_told(
     monkeypatch.setattr(keys, "axolotl_version", lambda: "99.0")
     monkeypatch.setattr(stages, "axolotl_version", lambda: "99.0")
     assert [name for name in ("data", "base", "sft") if not is_fresh(recipe, run, name)] == ["base", "sft"]
+    told = f"stale: made with axolotl {version('axolotl')}"
+    assert [states(recipe, run)[name] for name in ("data", "base", "sft")] == [
+        "up to date",
+        told,
+        "stale: waits for base",
+    ]
+    warned: list[str] = []
+    warn_of_stale(recipe, run, "dpo", warned.append)
+    hint = "`make all RECIPE=small` brings the chain up to date"
+    assert warned == [f"warning: `base` is {told} (and what came of it: sft); {hint}"]
     said: list[str] = []
     assert execute(recipe, run, "base", said.append) == "done"
     assert said == [f"base: made with axolotl {version('axolotl')}, anew with 99.0"]
