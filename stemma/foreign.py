@@ -19,7 +19,9 @@ def foreign() -> list[Problem]:
     try:
         points = [point for group in GROUPS for point in entry_points(group=group)]
     except (ValueError, TypeError, OSError):  # what importlib.metadata raises on text that is no list of entry points
-        return list(map(_unreadable, _broken()))
+        if names := _broken():
+            return list(map(_unreadable, names))
+        raise
     found = [point for point in points if not _is_axolotls(point)]
     return [_problem(point) for point in sorted(found, key=lambda point: (point.group, point.value))]
 
