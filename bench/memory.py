@@ -174,9 +174,8 @@ def table(checkouts: dict[str, Path], models: Models, vocabulary: int) -> tuple[
 def goal(work: str, found: dict[int, Peak], tokens: int) -> Goal:
     """Evaluation's memory does not grow; the gate's stays near what its model takes."""
     if work == "merge gate":
-        return Goal(
-            "merge gate above interpreter and engines", 1, "GB", max(p.peak - p.before for p in found.values()) / 1e9
-        )
+        above = max(peak.peak - peak.before for peak in found.values())
+        return Goal("merge gate above interpreter and engines", 1, "GB", above / 1e9)
     return Goal(f"growth, {work}", 1, "KB a token", growth(found, tokens) / 1e3)
 
 

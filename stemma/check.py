@@ -76,9 +76,15 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 @cache
+def pinned() -> dict[str, Any]:
+    """The pinned Axolotl: its version, `axolotl`, and its keys, `fields`."""
+    found: dict[str, Any] = json.loads(PINNED.read_text(encoding="utf-8"))
+    return found
+
+
 def axolotl_fields() -> dict[str, dict[str, list[Any]]]:
     """Every key of the pinned Axolotl: {name: {types: JSON types, values: literals it also takes}}; no types: any."""
-    fields: dict[str, dict[str, list[Any]]] = json.loads(PINNED.read_text(encoding="utf-8"))["fields"]
+    fields: dict[str, dict[str, list[Any]]] = pinned()["fields"]
     return fields
 
 
@@ -115,9 +121,10 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
 
 def warnings(recipe: Recipe) -> list[str]:
     """What works but is rarely meant."""
-    loose = recipe.base_model and not recipe.base_revision and not recipe.is_base_local
-    said = f"`base_model: {recipe.base_model}` without `base_revision`: the weights may change on the hub"
-    return [said] * bool(loose) + [
+    name = recipe.base_model
+    loose = name and not recipe.base_revision and not recipe.is_base_local
+    found = [f"`base_model: {name}` without `base_revision`: the weights may change on the hub"] if loose else []
+    return found + [
         f"{stage}: `deepspeed: {recipe.axolotl(stage)['deepspeed']}`: ZeRO-3 gathers all weights in "
         "every pass, for models that do not fit; prefer deepspeed/zero1.json"
         for stage in recipe.training_stages()

@@ -6,11 +6,9 @@ all that was done stays done. Files have names that say what they are to the rec
 
 from __future__ import annotations
 
-import json
-from functools import cache
 from pathlib import Path
 
-from stemma.check import PINNED
+from stemma.check import pinned
 from stemma.errors import Problem, UserError
 from stemma.identity import model_digest
 from stemma.recipe import Recipe
@@ -46,11 +44,10 @@ def key_with(recipe: Recipe, stage: str, inputs: dict[str, str]) -> str:
     return digest_json({"stage": stage, "section": recipe.section(stage), "inputs": inputs, **engine})
 
 
-@cache
 def axolotl_version() -> str:
     """Of the Axolotl that trains, as pinned: another trains another adapter from the same seed, so what it made is
     stale. Not asked of the installation: a laptop, which has none, must know a run as well."""
-    version: str = json.loads(PINNED.read_text(encoding="utf-8"))["axolotl"]
+    version: str = pinned()["axolotl"]
     return version
 
 

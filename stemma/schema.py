@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma import ROOT
-from stemma.check import OWN_KEYS, OWNED, PINNED, axolotl_fields, refusal
+from stemma.check import OWN_KEYS, OWNED, PINNED, axolotl_fields, pinned, refusal
 from stemma.jsonl import write_json, write_text
 
 SCHEMA = ROOT / "recipes" / "schema.json"
@@ -144,7 +144,7 @@ def _split(text: str, separator: str) -> list[str]:
 def main() -> None:
     if "--axolotl" in sys.argv[1:]:
         write_text(PINNED, pinned_text(installed_axolotl()))
-        axolotl_fields.cache_clear()
+        pinned.cache_clear()
     write_json(SCHEMA, recipe_schema())
 
 
