@@ -20,8 +20,8 @@ GLOBAL_PAIRS, PAIRS_A_GPU = 64, 4
 FP32 = 4
 GEMMA_2B_DPO = Training(
     shapes=parse(PUBLISHED["google/gemma-2b"], "published shapes"), rank=8, targets=("q_proj", "v_proj"),
-    preference=True, precomputed=True, checkpointing=False, chunked=True, length=1024, sequences=8, bytes=2,
-    quantised=None, fused=False, moments=8, zero=1, gpus=1, answers=ANSWER / TOKENS_A_SIDE,
+    preference=True, precomputed=True, checkpointing=False, logits="stemma", length=1024, sequences=8, bytes=2,
+    quantised=None, moments=8, zero=1, gpus=1, answers=ANSWER / TOKENS_A_SIDE,
 )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ SHARED_INPUTS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_
 """Matrices that multiply the same tensor."""
 TILES = {"cpu": (8 << 20, 1024), "cuda": (256 << 20, 4096)}
 """Bytes of logits at once, and rows of hidden states: `stemma/plugin/logps.py`, which has two buffers of them."""
+TRL_TILE = 2048, 8192
+"""Rows of hidden states and of the head that TRL's chunked path multiplies at once (trl 1.14.1, `trainer/utils.py`)."""
 LOSS_BYTES = {(False, True): 14, (False, False): 16, (True, True): 16, (True, False): 24}
 """A logit, at the fullest moment of backward, by (preference pairs, half precision). transformers 5.16's
 `ForCausalLMLoss`: the logits, in fp32 their log-softmax, its gradient, and the logits' own. TRL 1.9's
@@ -104,15 +106,28 @@ def logit_bytes(training: Training) -> int:
     """
     hidden, vocabulary = training.shapes.hidden, training.shapes.vocabulary
     positions = training.sequences * training.length
-    if training.chunked:
+    if training.logits == "stemma":
         scored = round(positions * training.answers)
         most, rows = TILES["cpu" if training.cpu else "cuda"]
         tile = min(most, min(scored, rows) * vocabulary * FP32)
         return 3 * scored * hidden * FP32 + 2 * tile
-    if training.fused:
+    if training.logits == "trl":
+        return _trl_tiles(training, round(positions * training.answers))
+    if training.logits == "liger":
         chunk = 2 ** math.ceil(math.log2(positions / math.ceil(vocabulary / hidden)))
         return (positions * hidden + chunk * vocabulary) * training.bytes
     return positions * vocabulary * LOSS_BYTES[training.preference, training.bytes < FP32]
+
+
+def _trl_tiles(training: Training, scored: int) -> int:
+    """trl 1.14.1, `_ChunkedLogProbFunction.backward`: of every answer token its hidden state and in fp32 the gradient,
+    and tiles, of which six are alive at once, seven where a cap keeps its tanh; a whole head that is trained gets its
+    gradient in fp32."""
+    hidden, vocabulary, rows, width = training.shapes.hidden, training.shapes.vocabulary, *TRL_TILE
+    capped = FP32 if training.shapes.family.capped else 0
+    tile = min(scored, rows) * min(vocabulary, width) * (training.bytes + 5 * FP32 + capped)
+    head = 0 if training.rank else vocabulary * hidden * FP32
+    return scored * hidden * (training.bytes + FP32) + tile + head
 
 
 def uses_eager(shapes: Shapes, asked: str | None) -> bool:

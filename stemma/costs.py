@@ -72,13 +72,13 @@ def forward(training: Training, tokens: float, length: float) -> Forward:
     A pair of prompt p and answers of a tokens is 2(p + a) positions, joined p + 2a. Position i attends to i others, at
     4 x layers x width FLOPs each (scores and values): (p + a)^2 in all, joined p^2 / 2 + 2pa + a^2. The head costs
     2 x vocabulary x width a position: every one by transformers' and TRL's stock losses and Liger's, those that
-    predict an answer's token by Stemma's own trainer.
+    predict an answer's token by Stemma's own trainer and TRL's chunked path.
     """
     shapes, answer = training.shapes, length * training.answers
     prompt, pairs = length - answer, tokens / length / 2
     positions = pairs * (prompt + 2 * answer) if training.shared else tokens
     keys = pairs * ((prompt**2 / 2 + 2 * prompt * answer + answer**2) if training.shared else length**2)
-    scored = tokens * training.answers if training.chunked else positions
+    scored = tokens * training.answers if training.logits in ("stemma", "trl") else positions
     return Forward(
         positions=positions,
         layers=2 * shapes.linear_parameters() * positions,
@@ -93,13 +93,14 @@ def training_flops(training: Training, tokens: float, epochs: float, length: flo
     Backward is twice the forward: one product for the activations' gradient, one for the weights' (Kaplan et al. 2020):
     6ND in all. LoRA's frozen matrices need only the first, so 4ND, while attention has no weights and costs its
     two either way. An adapter's own weights pay all three. Checkpointing computes the layers again, not the head (Chen
-    et al. 2016). DPO also runs the reference forward (Rafailov et al. 2023, equation 7): 2ND an epoch, or once if
-    precomputed.
+    et al. 2016); TRL's chunked path computes the head again, not the layers (trl 1.14, `_ChunkedLogProbFunction`). DPO
+    also runs the reference forward (Rafailov et al. 2023, equation 7): 2ND an epoch, or once if precomputed.
     """
     one = forward(training, tokens, length)
     dense = one.layers + one.head
     total = 3 * one.attention + (2 * dense + 6 * training.trainable * one.positions if training.rank else 3 * dense)
     total += one.layers + one.attention if training.checkpointing else 0
+    total += one.head if training.logits == "trl" else 0
     if training.preference:
         total += one.total / max(epochs, 1) if training.precomputed else one.total
     return total

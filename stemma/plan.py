@@ -24,7 +24,7 @@ from stemma.recipe import Recipe
 from stemma.runs import Run
 from stemma.shapes import Shapes, read_shapes
 from stemma.targets import LINEARS, Targets
-from stemma.training import FP32, Training
+from stemma.training import FP32, Logits, Training
 
 UNCOUNTED = ("lora_modules_to_save", "lora_target_parameters", "peft_use_dora")
 """Settings that train more than LoRA's own pairs, which these formulas do not know."""
@@ -185,15 +185,12 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
     _refuse_uncounted(recipe, stage, keys)
     attention = recipe.axolotl(stage).get("attn_implementation")
     ours = recipe.dpo.trainer if stage == "dpo" and recipe.dpo else "stock"
-    chunked = preference and bool(
-        keys.get("adapter")
-    )  # of a whole model that is trained the stock trainer takes the loss
     trainer = DpoTrainer(chunked_logps=False, precompute_reference=False) if isinstance(ours, str) else ours
+    logits = _logits(keys, trainer)
     return Training(
         shapes=shapes, rank=keys.get("lora_r", 8) if keys.get("adapter") else 0,
         targets=_targets(recipe, stage, keys, shapes), adapters=_adapters(keys, shapes),
-        preference=preference, chunked=chunked and trainer.chunked_logps,
-        fused=bool(keys.get("liger_fused_linear_cross_entropy")),
+        preference=preference, logits=logits,
         precomputed=trainer.precompute_reference or bool(keys.get("precompute_ref_log_probs")),
         checkpointing=bool(keys.get("gradient_checkpointing")), length=keys["sequence_len"],
         sequences=keys.get("micro_batch_size", 1) * (2 if preference else 1),
@@ -201,9 +198,18 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
         moments=next((count for part, count in MOMENTS.items() if part in optimizer), 8),
         zero=zero_stage(recipe.path.parent / keys["deepspeed"]) if keys.get("deepspeed") else 0, gpus=gpus,
         deepspeed=bool(keys.get("deepspeed")),
-        shared=chunked and trainer.chunked_logps and trainer.shared_prompts and attention in (None, *MASKED),
+        shared=logits == "stemma" and trainer.shared_prompts and attention in (None, *MASKED),
         eager=uses_eager(shapes, attention), dropout=bool(keys.get("lora_dropout")), liger=_liger(keys),
     )  # fmt: skip
+
+
+def _logits(keys: Mapping[str, Any], trainer: DpoTrainer) -> Logits:
+    """Of a whole model that is trained the stock trainer takes the loss."""
+    if not keys.get("rl"):
+        return "liger" if keys.get("liger_fused_linear_cross_entropy") else "all"
+    if keys.get("adapter") and trainer.chunked_logps:
+        return "stemma"
+    return "trl" if keys.get("dpo_use_liger_kernel") else "all"
 
 
 def _refuse_uncounted(recipe: Recipe, stage: str, keys: Mapping[str, Any]) -> None:
@@ -229,6 +235,10 @@ def _targets(recipe: Recipe, stage: str, keys: Mapping[str, Any], shapes: Shapes
 
 
 def _liger(keys: Mapping[str, Any]) -> frozenset[str]:
+    """TRL's key for its chunked path goes to transformers too, which puts all of Liger's kernels in
+    (`Trainer.__init__`)."""
+    if keys.get("dpo_use_liger_kernel"):
+        return frozenset({"rms_norm", "glu_activation"})
     return frozenset(key.removeprefix("liger_") for key, value in keys.items() if key.startswith("liger_") and value)
 
 

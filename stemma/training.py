@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from stemma.shapes import Shapes
 
 FP32 = 4
+
+Logits = Literal["all", "stemma", "trl", "liger"]
+"""Which logits the loss makes at once: all, or a tile. Stemma's DPO trainer and TRL's chunked path
+(`dpo_use_liger_kernel`) put answers alone through the head, Liger's fused linear cross-entropy every token."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +25,7 @@ class Training:
     precomputed: bool
     """The reference's log-probabilities are computed once, not at every epoch."""
     checkpointing: bool
-    chunked: bool
-    """Log-probabilities by Stemma's DPO trainer: of answer tokens only, tile by tile, never all logits."""
-    fused: bool
-    """Liger's fused linear cross-entropy: chunk by chunk, likewise, but of every token."""
+    logits: Logits
     length: int
     """Tokens a sequence may have."""
     sequences: int

@@ -33,7 +33,9 @@ GONE = {
 ONLY_SFTS_TRAINER = (
     "auto_find_batch_size",
     "balance_labels",
+    "batch_flattening",
     "bench_dataset",
+    "curriculum_sampling",
     "dataloader_drop_last",
     "ddp_broadcast_buffers",
     "ddp_bucket_cap_mb",
@@ -57,10 +59,15 @@ ONLY_SFTS_TRAINER = (
     "lr_quadratic_warmup",
     "metric_for_best_model",
     "neftune_noise_alpha",
+    "relora",
+    "relora_cpu_offload",
+    "relora_prune_method",
+    "relora_prune_ratio",
     "use_dft",
     "use_eaft",
 )
-"""Handed on by `core/builders/causal.py` alone (`eval_sequence_len`: by `utils/data/sft.py`)."""
+"""Handed on by `core/builders/causal.py` alone (`eval_sequence_len`: by `utils/data/sft.py`). `curriculum_sampling`
+also keeps merged files from being shuffled, but without that builder's sampler every epoch shuffles them."""
 
 LIES_UNDER_DPO = {
     "lora_model_dir": "Axolotl ignores it under `rl: dpo` and trains a fresh adapter on the base model",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import accumulate, product
 from typing import Any
 
 import pytest
 
-from stemma.activations import activation_bytes, layer_bytes, logit_bytes, uses_eager
+from stemma.activations import TRL_TILE, activation_bytes, layer_bytes, logit_bytes, uses_eager
 from stemma.shapes import ATTENTION, MLP, PUBLISHED, parse
 from stemma.training import Training
 from tests.test_costs import DPO, GEMMA_2B, SFT
@@ -65,14 +65,50 @@ def test_logits_their_log_softmax_and_the_gradients_of_both() -> None:
 
 
 def test_chunked_logits_are_two_tiles_and_hidden_states_of_answers() -> None:
-    chunked = replace(DPO, chunked=True, answers=0.5)
+    chunked = replace(DPO, logits="stemma", answers=0.5)
     assert logit_bytes(chunked) == 3 * 4 * 1024 * 2048 * 4 + 2 * 256 * 2**20
     assert logit_bytes(replace(chunked, cpu=True)) == 3 * 4 * 1024 * 2048 * 4 + 2 * 8 * 2**20
     assert logit_bytes(replace(chunked, sequences=1, length=8)) == 3 * 4 * 2048 * 4 + 2 * 4 * 256_000 * 4
 
 
+def test_trls_chunked_path_holds_six_tiles_and_answers_states() -> None:
+    chunked = replace(DPO, logits="trl", answers=0.5)
+    # 4,096 answer tokens: 2,048 x 8,192 logits once in bf16, five times in fp32; of each token 2,048 values in both.
+    assert logit_bytes(chunked) == 2048 * 8192 * (2 + 5 * 4) + 4096 * 2048 * (2 + 4)
+    capped = replace(chunked, shapes=parse(PUBLISHED["google/gemma-2-2b"], "published"))
+    assert logit_bytes(capped) == 2048 * 8192 * (2 + 6 * 4) + 4096 * 2304 * (2 + 4)
+    whole = replace(chunked, rank=0, targets=())
+    assert logit_bytes(whole) - logit_bytes(chunked) == 256_000 * 2048 * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cap", [None, 30.0])
+@pytest.mark.parametrize("whole", [False, True])
+def test_trls_tiles_are_what_torch_allocates(cap: float | None, whole: bool) -> None:
+    import torch
+    from trl.trainer.utils import _ChunkedLogProbFunction
+
+    rows, vocabulary, wide = 3000, 20_000, 64
+    hidden = torch.randn(rows, wide, requires_grad=True)
+    head, labels = torch.randn(vocabulary, wide, requires_grad=whole), torch.randint(0, vocabulary, (rows,))
+    with torch.profiler.profile(profile_memory=True) as profile:
+        states = hidden[torch.ones(rows, dtype=torch.bool)]
+        logps, _ = _ChunkedLogProbFunction.apply(states, head, None, labels, 1.0, TRL_TILE[1], cap, 1.0)
+        logps.sum().backward()
+    published = PUBLISHED["google/gemma-2-2b" if cap else "google/gemma-2b"]
+    shapes = replace(parse(published, "published"), vocabulary=vocabulary, hidden=wide)
+    training = replace(DPO, shapes=shapes, bytes=4, logits="trl", sequences=1, length=rows, rank=0 if whole else 8)
+    assert logit_bytes(training) == pytest.approx(_peak(profile), rel=0.05)
+
+
+def _peak(profile: Any) -> int:
+    """Most bytes alive at once of what was allocated while torch's profiler ran."""
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
+
+
 def test_ligers_logits_are_a_chunk_and_the_gradient_of_the_hidden_states() -> None:
-    fused = replace(SFT, fused=True, sequences=4)
+    fused = replace(SFT, logits="liger", sequences=4)
     # 4,096 positions in at most 125 chunks (256,000 / 2,048) are 32.8 a chunk, and the next power of 2 is 64.
     assert logit_bytes(fused) == (4096 * 2048 + 64 * 256_000) * 2
 

@@ -28,7 +28,7 @@ from tests.from_gguf.files import vocabulary, weights, write_gguf
 GEMMA_2B = parse(PUBLISHED["google/gemma-2b"], "published")
 DPO = Training(
     shapes=GEMMA_2B, rank=8, targets=("q_proj", "v_proj"), preference=True, precomputed=False, checkpointing=False,
-    chunked=False, fused=False, length=1024, sequences=8, bytes=2, quantised=None, moments=8, zero=1, gpus=1,
+    logits="all", length=1024, sequences=8, bytes=2, quantised=None, moments=8, zero=1, gpus=1,
 )  # fmt: skip
 SFT = replace(DPO, preference=False)
 SMOLLM2 = replace(
@@ -56,7 +56,7 @@ def test_floors_of_the_reports_runs() -> None:
     assert round(training_flops(SFT, 28_000 * 350 * 4, 4, 350) / H200) in (501, 502)
 
 
-OURS = replace(DPO, precomputed=True, chunked=True, answers=200 / 350)
+OURS = replace(DPO, precomputed=True, logits="stemma", answers=200 / 350)
 """Stemma's trainer on pairs of a prompt of 150 and answers of 200 tokens."""
 
 
@@ -71,6 +71,15 @@ def test_the_head_is_computed_for_answers_only() -> None:
     floor = training_flops(OURS, 10_400 * 2 * 350 * 3, 3, 350)
     assert floor == pytest.approx(31_200 * pair)
     assert round(floor / H200) == 297
+
+
+def test_trls_chunked_path_computes_the_answers_head_once_more() -> None:
+    ours, stock = training_flops(OURS, 700, 1, 350), training_flops(replace(OURS, logits="all"), 700, 1, 350)
+    chunked = training_flops(replace(OURS, logits="trl"), 700, 1, 350)
+    head = 2 * 524_288_000  # a token
+    assert chunked - ours == pytest.approx(400 * head)
+    # All 700 positions against 400: forward, backward and the reference's; then the tiles of 400 again.
+    assert stock - chunked == pytest.approx(3 * 300 * head - 400 * head)
 
 
 def test_a_shared_prompt_is_computed_once() -> None:

@@ -54,7 +54,7 @@ def test_the_parts_of_every_stage() -> None:
 
 ADAPTER = 4 * 4 * 921_600
 """Weights, gradients and Adam's moments of q and v at rank 8."""
-TRAINED = replace(DPO, chunked=True, cpu=True, deepspeed=True, length=64)
+TRAINED = replace(DPO, logits="stemma", cpu=True, deepspeed=True, length=64)
 
 
 def test_frozen_weights_of_the_files_dtype_are_the_file_itself() -> None:
@@ -87,7 +87,7 @@ def test_what_smollm2_took_is_within_a_quarter_of_what_is_expected() -> None:
     shapes = parse(sizes | {"model_type": "llama", "head_dim": 64, "dtype": "float32"}, "x")
     lora = replace(TRAINED, shapes=shapes, targets=("q_proj", "v_proj"), zero=1)
     pairs = replace(lora, sequences=8, length=512, answers=0.5)
-    tokens = replace(lora, sequences=4, preference=False, chunked=False)
+    tokens = replace(lora, sequences=4, preference=False, logits="all")
     step = training_bytes(pairs)
     # Activations of 2.69 GB, 0.4 of them in holes; the file in float32, bfloat16's copy, the process.
     assert step / 1e9 == pytest.approx(1.1 + 0.538 + 0.269 + 1.4 * 2.69 + 0.03, rel=0.01)

@@ -58,6 +58,19 @@ def test_stemmas_trainer_runs_the_reference_once_and_keeps_no_logits(write_recip
     assert dpo.memory.logits < 0.7e9
 
 
+def test_the_stock_trainers_chunked_path_keeps_no_logits_either(write_recipe: Write, tmp_path: Path) -> None:
+    chunked = ("trainer: stock, ", "trainer: stock, dpo_use_liger_kernel: true, ")
+    sft, dpo = plan(load(write_recipe(*REPORT, PAIRS, chunked)), Run(tmp_path), Asked()).stages
+    stock = plan(load(write_recipe(*REPORT, PAIRS)), Run(tmp_path), Asked()).stages[1]
+    assert dpo.flops is not None
+    assert stock.flops is not None
+    # Of 350 positions the 200 answers go through the head thrice (forward, gradient, reference) and are computed again.
+    assert stock.flops - dpo.flops == pytest.approx(31_200 * 2 * (3 * 150 - 200) * 2 * 524_288_000)
+    assert dpo.memory.logits < 1e9 < 30e9 < stock.memory.logits
+    assert dpo.memory.activations < stock.memory.activations  # Liger's norms and activation come with the key
+    assert sft.memory.logits > 1e9
+
+
 def test_steps_as_the_trainer_counts_them() -> None:
     keys = {"micro_batch_size": 4, "gradient_accumulation_steps": 2, "num_epochs": 3}
     assert count_steps(100, keys, gpus=1) == 39, "25 batches, 13 updates, the last of one batch"

@@ -140,9 +140,11 @@ def training(setting: Setting, given: dict[str, Any]) -> Training:
     """What `stemma.costs` counts: LoRA, so 4 x weights x tokens, and attention (see `training_flops`)."""
     return Training(
         shapes=model_shapes(setting), rank=given["lora_r"], targets=tuple(given["lora_target_modules"]),
-        preference=False, precomputed=False, checkpointing=False, chunked=False, length=given["sequence_len"],
+        preference=False, precomputed=False, checkpointing=False,
+        logits="liger" if "liger_fused_linear_cross_entropy" in given else "all",
+        length=given["sequence_len"],
         sequences=given["micro_batch_size"], bytes=setting.dtype.itemsize, quantised=None,
-        fused="liger_fused_linear_cross_entropy" in given, moments=8, zero=0, gpus=1,
+        moments=8, zero=0, gpus=1,
     )  # fmt: skip
 
 

@@ -130,8 +130,9 @@ def training(setting: Setting, kind: str) -> Training:
     """What `stemma.costs` counts."""
     return Training(
         shapes=model_shapes(setting), rank=8, targets=("q_proj", "v_proj"), preference=False, precomputed=False,
-        checkpointing=False, chunked=kind == OWN, length=1024, sequences=KINDS[kind], bytes=setting.dtype.itemsize,
-        quantised=None, fused=False, moments=8, zero=0, gpus=1,
+        checkpointing=False, logits="stemma" if kind == OWN else "all",
+        length=1024, sequences=KINDS[kind], bytes=setting.dtype.itemsize,
+        quantised=None, moments=8, zero=0, gpus=1,
     )  # fmt: skip
 
 
