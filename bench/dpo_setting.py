@@ -79,10 +79,11 @@ def make_adapter() -> LoraConfig:
 
 
 def stir(model: Any, device: str) -> None:
-    """LoRA's B is zero at first, which would make every first loss log 2."""
+    """The same adapter for all. LoRA's B is zero at first, which would make every first loss log 2, and its A is drawn
+    behind whatever else a trainer has drawn."""
     generator = torch.Generator(device).manual_seed(0)
     for name, weight in model.named_parameters():
-        if "lora_B" in name:
+        if "lora_" in name:
             weight.data.normal_(0, 0.02, generator=generator)
 
 
