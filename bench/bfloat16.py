@@ -17,8 +17,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bench.conditions import conditions, processor, sentence
-from stemma.precision import cpu_has_bfloat16
 from stemma.table import markdown
+from stemma.training.precision import cpu_has_bfloat16
 
 SEED, ROWS, TOKENS = 42, 4, 256
 DTYPES = (torch.float32, torch.bfloat16)

@@ -26,9 +26,9 @@ def question(number: int) -> str:
 
 def stemma(url: str, n: int, folder: Path) -> Rows:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from data_builders.drafts import Ask, Draft, Drop, Job, Message, Writer
-    from data_builders.generator import open_generate
-    from stemma.data_section import Generator
+    from data_builders.flow import Ask, Draft, Drop, Job, Message, Writer
+    from stemma.generator import open_generate
+    from stemma.recipe.data import Generator
 
     def job(number: int) -> Job:
         async def ask(writer: Writer) -> Draft | Drop:

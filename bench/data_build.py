@@ -27,11 +27,11 @@ from ruamel.yaml import YAML
 from bench.stand_ins import write_stand_ins
 from data_builders import SOURCES
 from stemma import ROOT
-from stemma.base import train_tokenizer
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl
 from stemma.rows import SftRow
 from stemma.templates import Template
-from stemma.training_rows import sample
+from stemma.training.base import train_tokenizer
+from stemma.training.rows import sample
 
 VOCABULARY, TEXTS = 16_000, 8_000
 TEMPLATE = "templates/qa.jinja"
@@ -46,8 +46,8 @@ from pathlib import Path
 from stemma.jsonl import read_rows
 from stemma.rows import SftRow
 from stemma.templates import Template
-from stemma.tokenizer import load_tokenizer
-from stemma.training_rows import count, sample, tokenizing
+from stemma.base_model.tokenizer import load_tokenizer
+from stemma.training.rows import count, sample, tokenizing
 begun = time.monotonic()
 template, tokenize = Template.read(Path(sys.argv[1])), tokenizing(load_tokenizer(Path(sys.argv[2])))
 samples = [sample(row, template) for row in read_rows(Path(sys.argv[3]), SftRow)]

@@ -12,7 +12,7 @@ from time import process_time
 
 import llama_cpp
 
-from eval.llamacpp import _Timed as Endless
+from eval.backends.llamacpp import _Timed as Endless
 
 PROMPT = [2, 5, 6, 7, 8, 9, 10, 11]
 

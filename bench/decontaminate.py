@@ -113,9 +113,9 @@ def cell(what: Sequence[str], seconds: int, gigabytes: int) -> str:
 
 
 def measure(make: Callable[[random.Random], str], rows: int, questions: int) -> dict[str, float]:
-    from data_builders.decontaminate import EvalQuestion, Training, overlaps
+    from data_builders.filters.decontaminate import EvalQuestion, Training, overlaps
     from data_builders.split import question_key
-    from stemma.data_section import Decontaminate
+    from stemma.recipe.data import Decontaminate
 
     chance = random.Random(SEED)
     evaluation = [EvalQuestion("test", f"q{number}", make(chance)) for number in range(questions)]

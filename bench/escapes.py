@@ -17,9 +17,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_builders.decontaminate import EvalQuestion, Training, Watch
+from data_builders.filters.decontaminate import EvalQuestion, Training, Watch
 from data_builders.split import as_set, bare, choices_of, question_key
-from stemma.data_section import Decontaminate
+from stemma.recipe.data import Decontaminate
 from stemma.rows import LETTERS
 
 Edit = Callable[[str, random.Random], str]

@@ -131,8 +131,8 @@ class Models:
 
 def make_models(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str) -> Models:
     from export.convert import convert
-    from stemma.merge import merge_adapter
     from stemma.templates import Template
+    from stemma.training.merge import merge_adapter
 
     start = make_model(folder / "start", vocabulary, sizes, dtype)
     adapter = make_adapter(start, folder / "adapter", scale=0.01)

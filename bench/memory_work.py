@@ -47,7 +47,7 @@ def merge_gate(job: Job) -> Callable[[], object]:
     import peft  # noqa: F401 (imported with transformers' models before the count begins)
     from transformers import AutoModelForCausalLM, GemmaForCausalLM  # noqa: F401
 
-    from stemma import gates
+    from stemma.training import gates
 
     texts = [[2, *ids(job.get("tokens", TEXT) - 1)] for _ in range(job["count"])]
     return lambda: gates.merge_gate(Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts)
@@ -57,8 +57,8 @@ def merge(job: Job) -> Callable[[], object]:
     import peft  # noqa: F401
     from transformers import AutoModelForCausalLM, GemmaForCausalLM  # noqa: F401
 
-    from stemma.merge import merge_adapter
     from stemma.templates import Template
+    from stemma.training.merge import merge_adapter
 
     template = Template.read(Path(job["template"]))
     return lambda: merge_adapter(Path(job["model"]), Path(job["adapter"]), Path(job["out"]), template)
@@ -82,7 +82,7 @@ def parity(job: Job) -> Callable[[], object]:
 
     from export.conversations import Trial, sample
     from export.proof import prove
-    from stemma.recipe import Gates
+    from stemma.recipe.models import Gates
     from stemma.templates import Template, answered
 
     tokenizer, template = AutoTokenizer.from_pretrained(job["model"]), Template.read(Path(job["template"]))

@@ -24,14 +24,14 @@ from bench.cluster import exchanged
 from bench.conditions import conditions, processor, sentence
 from bench.step_meter import STEPS
 from stemma import ROOT
-from stemma.axolotl import DEFAULTS, DPO_FIELDS
-from stemma.child import COMPLETED
-from stemma.cluster import Cluster
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.launch import environment
-from stemma.shapes import Shapes, parse
+from stemma.processes import COMPLETED
 from stemma.table import markdown
+from stemma.training.axolotl import DEFAULTS, DPO_FIELDS
+from stemma.training.cluster import Cluster
+from stemma.training.launch import environment
+from stemma.training.shapes import Shapes, parse
 from tests.models import make_gemma
 
 PAIRS, WARM, SEED, FP32 = 4, 5, 42, 4

@@ -12,9 +12,9 @@ from importlib import import_module
 from types import ModuleType
 
 from data_builders import sources
-from data_builders.licences import refusal
-from stemma.data_section import DataSection, SourceOptions
+from data_builders.outputs.licences import refusal
 from stemma.errors import Problem
+from stemma.recipe.data import DataSection, SourceOptions
 
 SOURCES: dict[str, ModuleType] = {
     module.name: import_module(f"{sources.__name__}.{module.name}") for module in pkgutil.iter_modules(sources.__path__)

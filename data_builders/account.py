@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from data_builders import SOURCES, licence_of
-from data_builders.clean import map_texts
-from data_builders.drafts import Drop, Kind, Phase, Placed, parts_of
-from data_builders.files import FileOptions
-from stemma.data_section import DataSection, DataSet, SourceOptions
+from data_builders.filters.clean import map_texts
+from data_builders.flow import Drop, Kind, Phase, Placed, parts_of
+from data_builders.reading.files import FileOptions
+from stemma.recipe.data import DataSection, DataSet, SourceOptions
 from stemma.rows import Dropped
 
 

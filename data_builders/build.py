@@ -13,14 +13,14 @@ from typing import Any
 
 from data_builders import SOURCES, transforms
 from data_builders.account import Account, Batch, batches_of
-from data_builders.clean import finish, is_damaged, repair
-from data_builders.drafts import NO_TOKENS, Context, Draft, Drop, Generate, Kind, Phase, Placed, Row
-from data_builders.gate import Gate
-from data_builders.near_copies import drop_near_copies
-from data_builders.near_duplicates import QuestionClusters
+from data_builders.filters.clean import finish, is_damaged, repair
+from data_builders.filters.gate import Gate
+from data_builders.filters.near_copies import drop_near_copies
+from data_builders.filters.near_duplicates import QuestionClusters
+from data_builders.flow import NO_TOKENS, Context, Draft, Drop, Generate, Kind, Phase, Placed, Row
 from data_builders.split import Sieved, choices_of, choose_part, frozen_clusters, keep_apart, question_key, read_frozen
-from stemma.data_section import DataSection
 from stemma.errors import Problem, UserError
+from stemma.recipe.data import DataSection
 from stemma.rows import McqRow, Split
 
 Say = Callable[[str], None]

@@ -31,12 +31,12 @@ from datatrove.utils.hashing import HashConfig
 from datatrove.utils.logging import logger
 from datatrove.utils.word_tokenizers import WhitespaceTokenizer
 
-from data_builders.decontaminate import EvalQuestion, Overlap, Training, overlaps, training
-from data_builders.drafts import Placed
-from data_builders.near_duplicates import QuestionClusters, bands, sketches
-from stemma.data_section import Decontaminate, Executor, NearDuplicates
+from data_builders.filters.decontaminate import EvalQuestion, Overlap, Training, overlaps, training
+from data_builders.filters.near_duplicates import QuestionClusters, bands, sketches
+from data_builders.flow import Placed
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import write_jsonl
+from stemma.recipe.data import Decontaminate, Executor, NearDuplicates
 
 # Each worker imports this module with its task. Progress lines would drown ours; what fails is raised all the same.
 logger.disable("datatrove")

@@ -15,20 +15,20 @@ from typing import Any
 
 from data_builders import SOURCES
 from data_builders.account import Batch, batches_of
-from data_builders.clean import finish
-from data_builders.drafts import ROW_MODELS, Context, Draft, Row
-from data_builders.figures import texts_of
+from data_builders.filters.clean import finish
+from data_builders.flow import ROW_MODELS, Context, Draft, Row
+from data_builders.outputs.figures import texts_of
 from data_builders.tokens import LATER, own_tokens, picture
-from stemma.base_files import template_of
+from stemma.base_model.files import template_of
+from stemma.base_model.tokenizer import find_tokenizer, load_tokenizer
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_dicts
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.rows import Dropped
 from stemma.runs import Run
 from stemma.stages import is_fresh
 from stemma.templates import Template
-from stemma.tokenizer import find_tokenizer, load_tokenizer
-from stemma.training_rows import sample
+from stemma.training.rows import sample
 
 LOOKED_AT = 500
 """Rows of an unbuilt source that are read to find some that are kept and some that are dropped."""

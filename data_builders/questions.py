@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from data_builders.choices import bare_stem
-from data_builders.drafts import Context, Draft, Drop, conversation
-from data_builders.files import AnyLine, Entry, FileOptions
+from data_builders.flow import Context, Draft, Drop, conversation
+from data_builders.reading.choices import bare_stem
+from data_builders.reading.files import AnyLine, Entry, FileOptions
 from stemma.rows import LETTERS, lettered
 
 

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_builders import figures, outputs
 from data_builders.account import Account, Batch, batches_of
 from data_builders.build import Build
-from data_builders.cards import card
-from data_builders.drafts import NO_TOKENS, Draft, Drop, Job
-from data_builders.gate import Gate, leak_of, read_benchmarks, tell_leak
-from data_builders.judging import judge_statistics
+from data_builders.filters.gate import Gate, leak_of, read_benchmarks, tell_leak
+from data_builders.flow import NO_TOKENS, Draft, Drop, Job
+from data_builders.generated.judging import judge_statistics
+from data_builders.outputs import figures
+from data_builders.outputs import files as outputs
+from data_builders.outputs.cards import card
 from data_builders.tokens import own_tokens, preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
 from stemma.jsonl import write_json, write_text
@@ -24,7 +25,7 @@ from stemma.rows import Dropped, PreferenceRow
 from stemma.stages import Forecast, Result, Work
 
 if TYPE_CHECKING:
-    from data_builders.generator import Generation
+    from stemma.generator import Generation
 
 LEDGER = "ledger.sqlite"
 """Beside the run folders: an answer that was paid for outlives the run it was made for."""
@@ -66,7 +67,7 @@ def forecast(work: Work) -> Forecast:
     settings, asked = work.recipe.data.generator, Counter[str]()
     spent: dict[str, float | None] = {"requests": 0}
     if settings and build.generates():
-        from data_builders.generator import forecast as count_requests  # loads the network client
+        from stemma.generator import forecast as count_requests
 
         counting = count_requests(settings, work.run.root.parent / LEDGER, work.recipe.seed)
 
@@ -126,7 +127,7 @@ def _generation(work: Work) -> Iterator[Generation | None]:
     if settings is None or all(batch.phase != "generate" for batch in batches_of(work.recipe.data)):
         yield None
         return
-    from data_builders.generator import open_generate  # loads the network client
+    from stemma.generator import open_generate  # loads the network client
 
     with open_generate(settings, work.run.root.parent / LEDGER, work.recipe.seed, work.say) as generation:
         yield generation

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from data_builders.as_read import as_read
-from data_builders.drafts import Placed
-from data_builders.signs import KEPT, meant
+from data_builders.filters.as_read import as_read
+from data_builders.filters.signs import KEPT, meant
+from data_builders.flow import Placed
 from stemma.answers.listed_options import split_options
-from stemma.data_section import Parts
 from stemma.errors import Problem, UserError
+from stemma.recipe.data import Parts
 from stemma.rows import McqRow, PreferenceRow, Split
 
 Sieved = tuple[list[Placed], list[tuple[Placed, str]]]

@@ -1,6 +1,6 @@
 """Rows as tokens before anything trains, without torch: the proof on every row, and the picture of one.
 
-A model made on the spot has no tokenizer yet when its data are built; there the same proof (stemma/training_rows.py)
+A model made on the spot has no tokenizer yet when its data are built; there the same proof (stemma/training/rows.py)
 runs when training starts, as it always does.
 """
 
@@ -10,15 +10,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from data_builders.clean import special_tokens
-from data_builders.drafts import NO_TOKENS, Placed
-from stemma.axolotl import DEFAULTS
-from stemma.base_files import TOKENIZER, added_first, tokenizer_folder
-from stemma.recipe import Recipe
+from data_builders.filters.clean import special_tokens
+from data_builders.flow import NO_TOKENS, Placed
+from stemma.base_model.files import TOKENIZER, added_first, tokenizer_folder
+from stemma.base_model.tokenizer import load_tokenizer
+from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.templates import Template, read_special_tokens
-from stemma.tokenizer import load_tokenizer
-from stemma.training_rows import Sample, count, sample, tokenizing
+from stemma.training.axolotl import DEFAULTS
+from stemma.training.rows import Sample, count, sample, tokenizing
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -12,9 +12,9 @@ from hashlib import blake2b
 from random import Random
 from typing import Any, Literal
 
-from data_builders.drafts import Placed
+from data_builders.flow import Placed
 from data_builders.split import Sieved, cased, choices_of, draw
-from stemma.data_section import PerPart
+from stemma.recipe.data import PerPart
 from stemma.rows import LETTERS, CorpusRow, McqRow, PreferenceRow, SftRow
 
 NOT_SAMPLED = "not sampled"

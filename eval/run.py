@@ -18,9 +18,9 @@ from typing import Any
 from eval.measure import Context, Job, Measured, Samples, Scored
 from eval.statistics import minus
 from stemma import ROOT
-from stemma.child import die_with_parent
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
+from stemma.processes import die_with_parent
 from stemma.rows import Score
 from stemma.runs import digest_json, digest_of, digests_of_weights
 from stemma.stages import Result, Work

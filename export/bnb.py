@@ -12,8 +12,8 @@ from typing import Any
 
 from export.hf_folder import weights_digest
 from stemma.errors import Problem, UserError
-from stemma.merge import copy_tokenizer
 from stemma.templates import Template
+from stemma.training.merge import copy_tokenizer
 
 DIGEST = "weights.sha256"
 MULTIPLE = 32

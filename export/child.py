@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from stemma import ROOT
-from stemma.child import die_with_parent
 from stemma.errors import StageFailed
+from stemma.processes import die_with_parent
 
 LAST_LINES = 15
 

@@ -9,10 +9,10 @@ from typing import Any
 from export.conversations import Trial
 from export.parity import Gate, HandOver
 from export.publish import publish
-from stemma.merge import Merge, write_merged
 from stemma.runs import digests_of_weights
 from stemma.stages import Work
 from stemma.templates import Template
+from stemma.training.merge import Merge, write_merged
 from stemma.weights import weights_of
 
 
@@ -27,7 +27,7 @@ def merge_gates(work: Work, merged: Path, trial: Trial) -> list[Gate]:
 
     Where the stage has handed over the very same weights, its own figures hold, and nothing is computed again.
     """
-    from stemma import gates
+    from stemma.training import gates
 
     adapter = _adapter(work)
     if adapter is None:

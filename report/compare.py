@@ -19,7 +19,7 @@ from report.evidence import Record
 from report.page import environment
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_dicts, write_text
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.runs import Run
 
 FIGURES = {"Figure 1: while training": "", "Figure 2: on held-out pairs": "eval_"}

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stemma.plan import Plan
-from stemma.recipe import Recipe
+from stemma.plan.forecast import Plan
+from stemma.recipe.models import Recipe
 from stemma.rows import Score
 from stemma.runs import Manifest, Output
-from stemma.sweep_results import Results
+from stemma.training.sweep_results import Results
 
 Record = dict[str, Any]
 

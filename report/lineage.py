@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from report.evidence import Evidence
 from report.readable import size
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 
 
 @dataclass(frozen=True)

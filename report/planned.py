@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from report.evidence import Evidence, Record, Table
 from report.readable import size
-from stemma.plan import StagePlan
+from stemma.plan.forecast import StagePlan
 from stemma.runs import Manifest
 
 Cell = int | float | str | None

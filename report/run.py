@@ -7,11 +7,11 @@ from report.page import HTML, MARKDOWN, render
 from report.planned import RESIDENT
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts, read_json, write_text
-from stemma.plan import Asked, Plan, plan
+from stemma.plan.forecast import Asked, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest
 from stemma.stages import TRAINED, Result, Work, chain
-from stemma.sweep_results import read_results
+from stemma.training.sweep_results import read_results
 
 
 def run(work: Work) -> Result:

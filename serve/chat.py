@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.llama import Llama
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.rows import Message
 from stemma.runs import Run
 from stemma.templates import Template

@@ -18,7 +18,7 @@ from stemma.answers.listed_options import split_options
 from stemma.errors import StageFailed
 from stemma.jsonl import read_rows
 from stemma.llama import Llama
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.rows import Message, SftRow
 from stemma.runs import Run
 from stemma.table import aligned

@@ -20,7 +20,7 @@ from stemma.errors import Problem, StageFailed, UserError
 from stemma.threads import patient
 
 if TYPE_CHECKING:
-    from stemma.recipe import Recipe
+    from stemma.recipe.models import Recipe
     from stemma.runs import Run
 
 STAGE_HELP = {
@@ -84,8 +84,8 @@ def say(text: str) -> None:
 
 
 def _open(name: str, overrides: list[str] | None, runs: Path) -> tuple[Recipe, Run]:
-    from stemma.check import warnings
-    from stemma.load import load
+    from stemma.recipe.check import warnings
+    from stemma.recipe.load import load
     from stemma.runs import Run
 
     recipe = load(name, overrides or [])
@@ -97,8 +97,8 @@ def _open(name: str, overrides: list[str] | None, runs: Path) -> tuple[Recipe, R
 @app.command()
 def check(recipes: Names = None, set_: Set = None) -> None:
     """Check recipes (all of recipes/ by default); every problem at once, with file and line."""
-    from stemma.base_model import meet
-    from stemma.load import names
+    from stemma.base_model.folder import meet
+    from stemma.recipe.load import names
 
     problems = []
     chosen = recipes or names()
@@ -157,11 +157,11 @@ def plan(
     runs: Runs = RUNS,
 ) -> None:
     """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars of every stage, before anything runs."""
-    from stemma.base_model import meet
-    from stemma.foreseen import forecast_lines, foresee
-    from stemma.plan import Asked
-    from stemma.plan import plan as forecast
-    from stemma.plan_text import written
+    from stemma.base_model.folder import meet
+    from stemma.plan.data_rows import forecast_lines, foresee
+    from stemma.plan.forecast import Asked
+    from stemma.plan.forecast import plan as forecast
+    from stemma.plan.text import written
 
     opened, run = _open(recipe, set_, runs)
     meet(opened, run, ["plan"])
@@ -175,7 +175,7 @@ def plan(
 
 def _add_stage_verb(stage: str) -> None:
     def verb(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
-        from stemma.bring import Order, bring
+        from stemma.run_stages import Order, bring
 
         bring(*_open(recipe, set_, runs), [stage], Order(say, force, dry_run))
 
@@ -189,7 +189,7 @@ for _stage in STAGE_HELP:
 @app.command("all")
 def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
     """Run the whole chain; what is up to date is kept."""
-    from stemma.bring import Order, bring
+    from stemma.run_stages import Order, bring
     from stemma.stages import chain
 
     opened, run = _open(recipe, set_, runs)
@@ -208,8 +208,8 @@ def rehearse(
     runs: Runs = RUNS,
 ) -> None:
     """The whole chain, small, on random weights of the model's true shapes; prints what each stage takes."""
-    from stemma.rehearse import Request
-    from stemma.rehearse import rehearse as rehearsed
+    from stemma.rehearsal.run import Request
+    from stemma.rehearsal.run import rehearse as rehearsed
 
     print(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
 
@@ -217,10 +217,10 @@ def rehearse(
 @app.command()
 def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUNS) -> None:
     """Train every combination of the recipe's `sweep` values; a killed sweep goes on with the unfinished ones."""
-    from stemma.cluster import read_cluster
     from stemma.quiet import quieten
-    from stemma.sweep import search
-    from stemma.sweep_results import written
+    from stemma.training.cluster import read_cluster
+    from stemma.training.sweep import search
+    from stemma.training.sweep_results import written
 
     quieten()
     if read_cluster(os.environ, gpus=0).nodes > 1:

@@ -31,8 +31,8 @@ def real(
     runs: Annotated[Path, typer.Option("--runs", metavar="FOLDER")] = Path("runs"),
 ) -> None:
     """SmolLM2 135M Instruct through the whole chain on a CPU: from a GGUF file to tested answers."""
-    from stemma import smollm2
     from stemma.cli import demo
+    from stemma.from_gguf import smollm2
 
     order = Import(smollm2.fetch(smollm2.cache(os.environ)), smollm2.FOLDER, smollm2.DTYPE)
     print(f"import  {_bring_in(order)}", flush=True)

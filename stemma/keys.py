@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stemma.check import pinned
 from stemma.errors import Problem, UserError
 from stemma.identity import model_digest
-from stemma.recipe import Recipe
+from stemma.recipe.check import pinned
+from stemma.recipe.models import Recipe
 from stemma.runs import Run, digest_json, digest_of
 
 

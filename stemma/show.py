@@ -10,13 +10,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stemma.axolotl import Paths, render
-from stemma.base_files import lacks_padding, template_of, tokenizer_folder
+from stemma.base_model.files import lacks_padding, template_of, tokenizer_folder
 from stemma.errors import UserError
 from stemma.keys import upstream
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Run, digest_of
 from stemma.stages import chain, is_fresh, of_another_axolotl
+from stemma.training.axolotl import Paths, render
 from stemma.weights import attention_of
 
 UNKNOWN = "special tokens are added when the base model is on this machine"

@@ -25,15 +25,15 @@ from stemma import ROOT
 from stemma.errors import Problem, UserError
 from stemma.jsonl import write_json
 from stemma.keys import axolotl_version, inputs_of, key_of, key_with
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Manifest, Run, describe, size_of
 
 MODULES = {
     "data": "data_builders.run",
-    "base": "stemma.base",
-    "sft": "stemma.train",
-    "dpo": "stemma.train",
-    "mcq": "stemma.train",
+    "base": "stemma.training.base",
+    "sft": "stemma.training.run",
+    "dpo": "stemma.training.run",
+    "mcq": "stemma.training.run",
     "export": "export.run",
     "eval": "eval.run",
     "report": "report.run",

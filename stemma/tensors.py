@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stemma.base_model.headers import BESIDE
 from stemma.errors import Problem, UserError
-from stemma.headers import BESIDE
 
 DTYPES = {
     "F64": torch.float64,

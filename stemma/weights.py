@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stemma.base_model import refuse_unfit
+from stemma.base_model.folder import refuse_unfit
 from stemma.errors import Problem, UserError
 from stemma.identity import MODEL_FILES
 from stemma.jsonl import read_json

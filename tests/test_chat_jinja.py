@@ -12,7 +12,7 @@ from jinja2 import TemplateError
 from stemma import ROOT
 from stemma.chat_jinja import DatedTemplate, unequal_names
 from stemma.errors import UserError
-from stemma.load import load
+from stemma.recipe.load import load
 from stemma.rows import Message
 from stemma.templates import Template
 

@@ -16,11 +16,11 @@ from stemma import ROOT, identity
 from stemma.errors import UserError
 from stemma.identity import KEPT, model_digest
 from stemma.keys import key_of
-from stemma.load import load
-from stemma.recipe import Recipe
+from stemma.recipe.load import load
+from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Run
 from tests.conftest import SMALL
-from tests.test_shapes import MADE
+from tests.training.test_shapes import MADE
 
 PROJECT = ("stemma", "data_builders", "export", "eval", "report", "serve", "recipes")
 RECIPE = SMALL.replace(MADE, "base_model: ../model\n").replace("  corpus: {sources: [{source: from_sets}]}\n", "")
@@ -191,7 +191,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from stemma import stages
-from stemma.load import load
+from stemma.recipe.load import load
 from stemma.runs import Run
 
 def write(work):

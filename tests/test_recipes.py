@@ -11,12 +11,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from stemma import ROOT
-from stemma.axolotl import Paths, render
-from stemma.check import OWNED, axolotl_fields, warnings
 from stemma.cli import main
-from stemma.load import load
+from stemma.recipe.check import OWNED, axolotl_fields, warnings
+from stemma.recipe.load import load
+from stemma.recipe.schema import SCHEMA, recipe_schema
 from stemma.runs import Run
-from stemma.schema import SCHEMA, recipe_schema
+from stemma.training.axolotl import Paths, render
 
 RECIPES = sorted((ROOT / "recipes").rglob("*.yml"))
 HEADER = "# yaml-language-server: $schema=schema.json\n"

@@ -15,11 +15,11 @@ from types import ModuleType
 import pytest
 
 from stemma import keys, stages
-from stemma.bring import warn_of_stale
 from stemma.errors import GateFailed, StageFailed, UserError
 from stemma.keys import upstream
-from stemma.load import load
-from stemma.recipe import Recipe
+from stemma.recipe.load import load
+from stemma.recipe.models import Recipe
+from stemma.run_stages import warn_of_stale
 from stemma.runs import Run
 from stemma.show import states
 from stemma.stages import Result, Work, chain, execute, is_fresh

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from stemma import ROOT, launch
-from stemma.cluster import Cluster
+from stemma import ROOT
 from stemma.threads import CHOICES, cores, patient
+from stemma.training import launch
+from stemma.training.cluster import Cluster
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])

@@ -10,7 +10,7 @@ import pytest
 
 from stemma.errors import UserError
 from stemma.jsonl import write_json
-from stemma.load import load
+from stemma.recipe.load import load
 from stemma.runs import Run
 from stemma.stages import Work
 from stemma.weights import attention_of, weights_of

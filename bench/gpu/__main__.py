@@ -30,8 +30,8 @@ from bench.conditions import conditions
 from bench.gpu.needs import parse, put_on_path, require
 from bench.gpu.summary import report, summarise
 from stemma import ROOT
-from stemma.child import die_with_parent
 from stemma.errors import UserError
+from stemma.processes import die_with_parent
 
 TOTAL_SECONDS = 465
 CPU_PATIENCE = 4

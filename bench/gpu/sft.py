@@ -23,11 +23,11 @@ from bench.dpo_setting import Setting
 from bench.gpu.device import finished, forget_peak, peak, say
 from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_config, model_shapes
-from stemma.axolotl import DEFAULTS
-from stemma.costs import training_flops
 from stemma.jsonl import write_json, write_jsonl
-from stemma.load import load
-from stemma.training import Training
+from stemma.plan.costs import training_flops
+from stemma.plan.settings import Training
+from stemma.recipe.load import load
+from stemma.training.axolotl import DEFAULTS
 from tests.models import write_tokenizer
 
 RECIPE = "gemma2b-sft-dpo"
@@ -137,7 +137,7 @@ def measure(kind: str, setting: Setting, small: bool) -> dict[str, Any]:
 
 
 def training(setting: Setting, given: dict[str, Any]) -> Training:
-    """What `stemma.costs` counts: LoRA, so 4 x weights x tokens, and attention (see `training_flops`)."""
+    """What `stemma.plan.costs` counts: LoRA, so 4 x weights x tokens, and attention (see `training_flops`)."""
     return Training(
         shapes=model_shapes(setting), rank=given["lora_r"], targets=tuple(given["lora_target_modules"]),
         preference=False, precomputed=False, checkpointing=False,

@@ -22,7 +22,7 @@ from bench.gpu.device import finished, forget_peak, peak, say
 from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_shapes
 from bench.plain_dpo import padded
-from stemma.costs import Training, training_flops
+from stemma.plan.costs import Training, training_flops
 from stemma.plugin.batches import LengthGrouped
 from stemma.plugin.head import backbone, frozen_head
 from stemma.plugin.logps import Head, score_tokens
@@ -127,7 +127,7 @@ def figures(kind: str, setting: Setting, taken: list[Batch], seconds: float) -> 
 
 
 def training(setting: Setting, kind: str) -> Training:
-    """What `stemma.costs` counts."""
+    """What `stemma.plan.costs` counts."""
     return Training(
         shapes=model_shapes(setting), rank=8, targets=("q_proj", "v_proj"), preference=False, precomputed=False,
         checkpointing=False, logits="stemma" if kind == OWN else "all",

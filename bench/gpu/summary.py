@@ -9,9 +9,9 @@ from typing import Any
 from bench.cluster import EPOCHS, GEMMA_2B_DPO, TOKENS_A_SIDE
 from bench.conditions import sentence
 from bench.goals import Goal, goal_table
-from stemma.costs import training_flops
+from stemma.plan.costs import training_flops
+from stemma.plan.settings import Training
 from stemma.table import UNKNOWN, markdown
-from stemma.training import Training
 
 PAIRS = 10_400
 """Of the report's DPO run."""

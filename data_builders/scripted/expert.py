@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from data_builders.exercises import CONVERSIONS, Exercise, exercises
+from data_builders.generated.exercises import CONVERSIONS, Exercise, exercises
 from data_builders.scripted.faults import Json
 from data_builders.scripted.server import serve
 from data_builders.split import question_key

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import Line, read_lines
+from data_builders.flow import Context, Draft, Drop
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
+from data_builders.reading.files import Line, read_lines
 from stemma.rows import LETTERS
 
 KINDS = ("mcq", "sft")

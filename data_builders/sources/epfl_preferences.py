@@ -23,8 +23,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from data_builders.drafts import Context, Draft, Drop, conversation
-from data_builders.files import Entry, FileOptions, Line, read_lines
+from data_builders.flow import Context, Draft, Drop, conversation
+from data_builders.reading.files import Entry, FileOptions, Line, read_lines
 from data_builders.sources.mcq_jsonl import parse_mcq
 from data_builders.split import bare
 from stemma.answers.options import stated_choice

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Row, plain
-from stemma.data_section import SourceOptions
+from data_builders.flow import Context, Draft, Row, plain
+from stemma.recipe.data import SourceOptions
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, mcq_answer, mcq_prompt
 
 KINDS = ("corpus",)

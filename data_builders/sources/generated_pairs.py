@@ -19,13 +19,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.exercises import Exercise, exercises
-from data_builders.judging import Ties
-from data_builders.pairing import Task, pair_jobs
-from data_builders.prompts import prompt_files, render
+from data_builders.flow import Context, Draft, Drop
+from data_builders.generated.exercises import Exercise, exercises
+from data_builders.generated.judging import Ties
+from data_builders.generated.pairing import Task, pair_jobs
+from data_builders.generated.prompts import prompt_files, render
 from stemma.answers import states_gold
-from stemma.data_section import SourceOptions
+from stemma.recipe.data import SourceOptions
 
 KINDS = ("dpo",)
 PHASE = "generate"

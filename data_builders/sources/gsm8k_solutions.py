@@ -15,8 +15,8 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import FileOptions, Line, read_lines
+from data_builders.flow import Context, Draft, Drop
+from data_builders.reading.files import FileOptions, Line, read_lines
 from data_builders.sources.gsm8k import final_number, without_annotations
 
 KINDS = ("dpo",)

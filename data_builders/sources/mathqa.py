@@ -17,9 +17,9 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import Entry, FileOptions, Line, read_lines
+from data_builders.flow import Context, Draft, Drop
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
+from data_builders.reading.files import Entry, FileOptions, Line, read_lines
 from stemma.rows import LETTERS
 
 KINDS = ("mcq", "sft")

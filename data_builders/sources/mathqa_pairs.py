@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from data_builders.candidates import as_mcq, draw_candidates, letter_options, right_option, same_files
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import FileOptions
-from data_builders.judging import Ties
-from data_builders.pairing import Task, pair_jobs
-from data_builders.prompts import prompt_files, render
+from data_builders.flow import Context, Draft, Drop
+from data_builders.generated.candidates import as_mcq, draw_candidates, letter_options, right_option, same_files
+from data_builders.generated.judging import Ties
+from data_builders.generated.pairing import Task, pair_jobs
+from data_builders.generated.prompts import prompt_files, render
+from data_builders.reading.files import FileOptions
 from data_builders.sources import mathqa
 from stemma.answers.options import stated_choice
 from stemma.rows import McqRow, mcq_prompt

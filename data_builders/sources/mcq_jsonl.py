@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from data_builders.choices import NONE_OF_THEM, TOO_MANY
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import FileOptions, Line, read_lines
+from data_builders.flow import Context, Draft, Drop
+from data_builders.reading.choices import NONE_OF_THEM, TOO_MANY
+from data_builders.reading.files import FileOptions, Line, read_lines
 from data_builders.sources.mmlu import Subjects, is_wanted
 from stemma.rows import LETTERS
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import Entry, FileOptions, Line, read_lines
-from data_builders.tables import CsvForm
+from data_builders.flow import Context, Draft, Drop
+from data_builders.reading.files import Entry, FileOptions, Line, read_lines
+from data_builders.reading.tables import CsvForm
 from stemma.errors import Problem, UserError
 from stemma.rows import LETTERS
 

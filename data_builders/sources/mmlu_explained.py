@@ -22,9 +22,9 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt
 
-from data_builders.candidates import as_mcq, draw_candidates, letter_options, right_option, same_files
-from data_builders.drafts import Ask, Context, Draft, Drop, Job, Kind, Reply, Writer, conversation, merge_origins
-from data_builders.prompts import prompt_files, render
+from data_builders.flow import Ask, Context, Draft, Drop, Job, Kind, Reply, Writer, conversation, merge_origins
+from data_builders.generated.candidates import as_mcq, draw_candidates, letter_options, right_option, same_files
+from data_builders.generated.prompts import prompt_files, render
 from data_builders.sources import mcq_jsonl, mmlu
 from stemma.answers.options import stated_choices
 from stemma.rows import LETTERS, McqRow, mcq_prompt

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import FileOptions, Line, read_lines
+from data_builders.flow import Context, Draft, Drop
+from data_builders.reading.files import FileOptions, Line, read_lines
 from data_builders.split import bare
 
 KINDS = ("dpo",)

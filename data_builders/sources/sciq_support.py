@@ -17,10 +17,10 @@ import random
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.choices import NONE_OF_THEM, TOO_MANY
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import Entry, Line, read_lines
+from data_builders.flow import Context, Draft, Drop
 from data_builders.questions import ChoiceOptions, Question, make_rows
+from data_builders.reading.choices import NONE_OF_THEM, TOO_MANY
+from data_builders.reading.files import Entry, Line, read_lines
 from data_builders.sources.mcq_jsonl import parse_mcq
 from stemma.rows import LETTERS
 

@@ -1,4 +1,4 @@
-"""Synthetic STEM exercises with checked answers (`data_builders/exercises.py`), for every set.
+"""Synthetic STEM exercises with checked answers (`data_builders/generated/exercises.py`), for every set.
 
 An exercise such as
 
@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt
 
-from data_builders.drafts import Context, Draft, Kind, plain
-from data_builders.exercises import Exercise, exercises
-from stemma.data_section import SourceOptions
+from data_builders.flow import Context, Draft, Kind, plain
+from data_builders.generated.exercises import Exercise, exercises
+from stemma.recipe.data import SourceOptions
 from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
 from stemma.templates import answered
 

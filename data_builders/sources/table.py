@@ -8,10 +8,10 @@ is a multiple-choice question by
     {source: table, path: physics.csv,
      columns: {question: Frage, choices: [A, B, C], answer: Loesung, subject: =physics}}
 
-A column is named as `data_builders/columns.py` says: a path (`answers.text[0]`), a text itself (`=physics`), or several
-joined (`"{instruction}\n\n{input}"`). Without `columns` the rows must be in one of the field's own forms, which
-`data_builders/mapping.py` lists: OpenAI's `messages`, ShareGPT's `conversations`, Alpaca, prompts and completions;
-pairs as TRL, UltraFeedback, HH, Axolotl and LLaMA-Factory write them.
+A column is named as `data_builders/reading/columns.py` says: a path (`answers.text[0]`), a text itself (`=physics`),
+or several joined (`"{instruction}\n\n{input}"`). Without `columns` the rows must be in one of the field's own forms,
+which `data_builders/reading/mapping.py` lists: OpenAI's `messages`, ShareGPT's `conversations`, Alpaca, prompts and
+completions; pairs as TRL, UltraFeedback, HH, Axolotl and LLaMA-Factory write them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,19 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, model_validator
 
-from data_builders.choices import NO_LIST, NONE_OF_THEM, TOO_MANY, AnswerIs, bare_stem, find_answer, read_choices
-from data_builders.columns import Cells, NoColumn, NoText, as_text, is_missing, names_in, paths
-from data_builders.conversations import (
+from data_builders.flow import Context, Draft, Drop, Kind
+from data_builders.questions import ChoiceOptions, Question, make_rows
+from data_builders.reading.choices import (
+    NO_LIST,
+    NONE_OF_THEM,
+    TOO_MANY,
+    AnswerIs,
+    bare_stem,
+    find_answer,
+    read_choices,
+)
+from data_builders.reading.columns import Cells, NoColumn, NoText, as_text, is_missing, names_in, paths
+from data_builders.reading.conversations import (
     PICTURE,
     NoConversation,
     Role,
@@ -39,14 +49,12 @@ from data_builders.conversations import (
     spoken,
     turns_of,
 )
-from data_builders.drafts import Context, Draft, Drop, Kind
-from data_builders.files import Entry, Line, read_lines
-from data_builders.mapping import FORMS, MARKED, NEEDED, READ, READ_INTO, Columns, absent, form_of, ways
-from data_builders.printed import Prints, unprinted
-from data_builders.questions import ChoiceOptions, Question, make_rows
-from data_builders.tables import CsvForm
-from stemma.check import nearest
+from data_builders.reading.files import Entry, Line, read_lines
+from data_builders.reading.mapping import FORMS, MARKED, NEEDED, READ, READ_INTO, Columns, absent, form_of, ways
+from data_builders.reading.printed import Prints, unprinted
+from data_builders.reading.tables import CsvForm
 from stemma.errors import Problem, Problems, UserError
+from stemma.recipe.check import nearest
 from stemma.rows import LETTERS
 
 KINDS = ("sft", "dpo", "mcq", "corpus")

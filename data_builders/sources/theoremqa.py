@@ -14,8 +14,8 @@ import json
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop, conversation
-from data_builders.files import FileOptions, Line, read_lines
+from data_builders.flow import Context, Draft, Drop, conversation
+from data_builders.reading.files import FileOptions, Line, read_lines
 
 KINDS = ("sft",)
 PHASE = "read"

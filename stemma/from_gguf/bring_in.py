@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from stemma.base_model.tokenizer import converter_knows
 from stemma.errors import Problem, UserError
 from stemma.from_gguf import BYTES, Convert, Import, Say
 from stemma.from_gguf.architectures import config_of, header_problems
@@ -20,7 +21,6 @@ from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
 from stemma.runs import digest_of
 from stemma.stages import empty, locked, why_unwritable
-from stemma.tokenizer import converter_knows
 
 SPARE_BYTES = 64 * 2**20
 """For the tokenizer's files and what the file system takes."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from stemma.dpo_section import DpoTrainer
+from stemma.recipe.dpo import DpoTrainer
 
 
 class StemmaArgs(BaseModel):

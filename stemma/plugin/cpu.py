@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from stemma.plugin.ranks import ranks
-from stemma.precision import cpu_has_bfloat16, settle
+from stemma.training.precision import cpu_has_bfloat16, settle
 
 
 def refuse_ranks_apart(cfg: dict[str, Any]) -> None:

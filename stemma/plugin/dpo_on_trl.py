@@ -14,13 +14,13 @@ from trl import DPOTrainer
 from trl.models.utils import _ForwardRedirection, disable_gradient_checkpointing, prepare_deepspeed
 from trl.trainer.utils import maybe_gather_lm_head_ctx, use_adapter
 
-from stemma.dpo_section import DpoTrainer as Options
 from stemma.plugin import shared
 from stemma.plugin.batches import LengthGrouped
 from stemma.plugin.head import TOLERANCE, backbone, frozen_head, own_logps, probe
 from stemma.plugin.logps import Head
 from stemma.plugin.preference import Pairs, before_answers, measurements, metrics, score_pairs, sigmoid_loss
 from stemma.plugin.reference import Cache, add_reference, digest_weights
+from stemma.recipe.dpo import DpoTrainer as Options
 
 LOG = get_logger(__name__)
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")

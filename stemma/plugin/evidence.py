@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import EarlyStoppingCallback, TrainerCallback
 
-from stemma.child import COMPLETED, FAILURE
 from stemma.jsonl import write_json
 from stemma.plugin.ranks import rank
+from stemma.processes import COMPLETED, FAILURE
 from stemma.tensors import Tensors
 
 FIRST_STEP = "first_step.json"

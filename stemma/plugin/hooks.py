@@ -10,9 +10,6 @@ from typing import Any
 import torch
 from axolotl.integrations.base import BasePlugin, PluginManager
 
-from stemma.child import die_with_stemma
-from stemma.dpo_section import DpoTrainer as Options
-from stemma.foreign import foreign
 from stemma.plugin.cpu import (
     let_bfloat16_train_on_cpu,
     let_deepspeed_run_on_cpu,
@@ -26,6 +23,9 @@ from stemma.plugin.saving import copy_trained_weights_only
 from stemma.plugin.sealing import given, guard_checkpoints
 from stemma.plugin.step_mean import average_over_the_step
 from stemma.plugin.steps import StepsTaken
+from stemma.processes import die_with_stemma
+from stemma.recipe.dpo import DpoTrainer as Options
+from stemma.training.foreign_plugins import foreign
 
 
 class StemmaPlugin(BasePlugin):

@@ -1,4 +1,4 @@
-"""Seals a checkpoint when it is whole (`stemma.checkpoints` says what for), and only then lets older ones go."""
+"""Seals a checkpoint when it is whole (why: `stemma.training.checkpoints`), and only then deletes older ones."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ruamel.yaml import YAML
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
-from stemma.checkpoints import SEAL, Seal, binding_of, checkpoints, put_in_order, sizes
-from stemma.child import COMPLETED
 from stemma.jsonl import write_json
 from stemma.plugin.evidence import not_finite
 from stemma.plugin.ranks import rank
+from stemma.processes import COMPLETED
+from stemma.training.checkpoints import SEAL, Seal, binding_of, checkpoints, put_in_order, sizes
 
 LOG = get_logger(__name__)
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from data_builders.drafts import Generate
-from data_builders.generator import open_generate
+from data_builders.flow import Generate
 from data_builders.scripted.faults import Faults, Json
 from data_builders.scripted.server import Server, serve
-from stemma.data_section import Generator
+from stemma.generator import open_generate
+from stemma.recipe.data import Generator
 
 EXPERT = Generator(server="scripted-expert", model="expert")
 

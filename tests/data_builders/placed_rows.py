@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from data_builders.drafts import ROW_MODELS, Draft, Kind, Placed
+from data_builders.flow import ROW_MODELS, Draft, Kind, Placed
 from data_builders.split import Sieved, question_key
 from stemma.rows import PreferenceRow, Split
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
-from data_builders.decontaminate import RULES, EvalQuestion, Overlap, Rule, Training, as_asked, words_of
+from data_builders.filters.decontaminate import RULES, EvalQuestion, Overlap, Rule, Training, as_asked, words_of
+from data_builders.filters.word_runs import Words
 from data_builders.split import FRAME, question_key
-from data_builders.word_runs import Words
-from stemma.data_section import Decontaminate
+from stemma.recipe.data import Decontaminate
 
 Windows = Set[tuple[str, ...]]
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data_builders.drafts import Context, Generate, Kind, Placed
-from stemma.recipe import Recipe
+from data_builders.flow import Context, Generate, Kind, Placed
+from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import Work
 

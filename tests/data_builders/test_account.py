@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from data_builders.account import Account, batches_of
-from data_builders.drafts import Draft, Drop, Placed
+from data_builders.flow import Draft, Drop, Placed
 from stemma.rows import CorpusRow, Dropped
 from tests.data_builders.small_recipe import make_recipe
 

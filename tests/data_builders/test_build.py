@@ -10,7 +10,7 @@ import pytest
 
 from data_builders.account import Account
 from data_builders.build import Build
-from data_builders.gate import Gate, leak_of, read_benchmarks
+from data_builders.filters.gate import Gate, leak_of, read_benchmarks
 from data_builders.split import question_id
 from stemma.errors import UserError
 from stemma.rows import Dropped, McqRow

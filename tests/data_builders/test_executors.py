@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from data_builders import decontaminate, executors
-from data_builders.decontaminate import EvalQuestion
-from data_builders.drafts import Draft, Placed
-from data_builders.near_duplicates import QuestionClusters
+from data_builders import executors
+from data_builders.filters import decontaminate
+from data_builders.filters.decontaminate import EvalQuestion
+from data_builders.filters.near_duplicates import QuestionClusters
+from data_builders.flow import Draft, Placed
 from data_builders.split import question_key
-from stemma.data_section import Decontaminate, Executor, NearDuplicates
 from stemma.errors import StageFailed, UserError
+from stemma.recipe.data import Decontaminate, Executor, NearDuplicates
 from stemma.rows import CorpusRow
 
 ONE_PROCESS = Executor(tasks=3, workers=1)

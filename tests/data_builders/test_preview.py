@@ -9,7 +9,7 @@ import pytest
 
 from data_builders.preview import preview
 from stemma.errors import UserError
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import execute
 from tests.data_builders.small_recipe import write_lines

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import pytest
 
-from data_builders.drafts import Draft, Drop
-from data_builders.files import Entry, Line
+from data_builders.flow import Draft, Drop
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
+from data_builders.reading.files import Entry, Line
 from tests.data_builders.small_recipe import make_context
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from data_builders import SOURCES, find_problems
-from data_builders.drafts import PHASES, ROW_MODELS
+from data_builders.flow import PHASES, ROW_MODELS
 from stemma import ROOT
-from stemma.data_section import SourceOptions
+from stemma.recipe.data import SourceOptions
 from tests.data_builders.small_recipe import make_recipe
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.drafts import Draft, Kind, Placed
+from data_builders.flow import Draft, Kind, Placed
 from data_builders.split import (
     bare,
     cased,
@@ -18,8 +18,8 @@ from data_builders.split import (
     question_key,
     read_frozen,
 )
-from stemma.data_section import Parts
 from stemma.errors import UserError
+from stemma.recipe.data import Parts
 from stemma.rows import CorpusRow, Split
 
 

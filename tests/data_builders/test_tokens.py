@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from data_builders.drafts import Draft, Placed
+from data_builders.flow import Draft, Placed
 from data_builders.tokens import LATER, picture, preflight, refuse_unfit_template
 from stemma import ROOT
+from stemma.base_model.tokenizer import find_tokenizer, load_tokenizer
 from stemma.errors import GateFailed, UserError
 from stemma.jsonl import read_json, write_json
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.rows import PreferenceRow, Split
 from stemma.runs import Run
-from stemma.tokenizer import find_tokenizer, load_tokenizer
-from stemma.training_rows import Sample
+from stemma.training.rows import Sample
 from tests.families import write_byte_tokenizer
 from tests.models import tiny_model
 

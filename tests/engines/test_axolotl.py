@@ -38,18 +38,18 @@ def read(path: Path) -> Any:
     return load_cfg(str(path))
 
 
-@trap("stemma/check.py (unknown keys)")
+@trap("stemma/recipe/check.py (unknown keys)")
 def test_unknown_keys_are_dropped(folder: Path) -> bool:
     return "lora_rank" not in read(config_in(folder, lora_rank=4, lora_mlp_kernel=False))
 
 
-@trap("stemma/axolotl.py (lora_*_kernel)")
+@trap("stemma/training/axolotl.py (lora_*_kernel)")
 def test_lora_kernels_are_switched_on_without_a_gpu(folder: Path) -> bool:
     cfg = read(config_in(folder))
     return any(cfg[f"lora_{part}_kernel"] for part in ("mlp", "qkv", "o"))
 
 
-@trap("stemma/train.py (write_config: the digest in the name)")
+@trap("stemma/training/run.py (write_config: the digest in the name)")
 def test_prepared_data_goes_by_path(folder: Path) -> bool:
     """A file that was edited has the key of what was prepared before."""
     cfg = read(config_in(folder, lora_mlp_kernel=False))
@@ -106,7 +106,7 @@ def interrupted(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@trap("stemma/launch.py (the completion marker)")
+@trap("stemma/training/launch.py (the completion marker)")
 def test_ctrl_c_saves_and_exits_with_0(folder: Path) -> bool:
     try:
         alone(interrupted, folder)
@@ -115,7 +115,7 @@ def test_ctrl_c_saves_and_exits_with_0(folder: Path) -> bool:
     return False
 
 
-@trap("stemma/launch.py (environment: AXOLOTL_DO_NOT_TRACK)")
+@trap("stemma/training/launch.py (environment: AXOLOTL_DO_NOT_TRACK)")
 def test_telemetry_is_on_by_default(folder: Path) -> bool:
     """Nothing is sent: the manager that would is only asked."""
     from axolotl.telemetry.manager import TelemetryManager
@@ -150,7 +150,7 @@ def test_ranks_average_their_own_means(folder: Path) -> bool:
     return arguments["average_tokens_across_devices"] is False
 
 
-@trap("stemma/training_rows.py (rows of `dpo` leave out the first token)")
+@trap("stemma/training/rows.py (rows of `dpo` leave out the first token)")
 def test_a_rendered_prompt_has_two_first_tokens(folder: Path) -> bool:
     """Axolotl renders the template, TRL lets the tokenizer put its own in front of that."""
     os.environ.update(AXOLOTL_DO_NOT_TRACK="1", HF_HUB_OFFLINE="1")

@@ -67,7 +67,7 @@ def test_accelerate_believes_each_cpu_rank_alone(folder: Path) -> bool:
     return bool(backend is None and kind == DistributedType.NO)
 
 
-@trap("stemma/launch.py (environment: ACCELERATE_USE_CPU)")
+@trap("stemma/training/launch.py (environment: ACCELERATE_USE_CPU)")
 def test_a_variable_switches_deepspeed_off(folder: Path) -> bool:
     """ACCELERATE_USE_CPU; the other variables are those of `accelerate launch --use_deepspeed`."""
     from accelerate import Accelerator, DistributedType

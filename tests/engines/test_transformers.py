@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stemma.precision import cpu_has_bfloat16
+from stemma.training.precision import cpu_has_bfloat16
 from tests.engines.bare import trap
 
 
@@ -88,7 +88,7 @@ def test_floats_of_a_batch_are_cast_to_deepspeeds_dtype(folder: Path) -> bool:
     return float(Trainer._prepare_input(trainer, torch.tensor(-105.3))) == -105.5
 
 
-@trap("stemma/merge.py (tokenizer files)")
+@trap("stemma/training/merge.py (tokenizer files)")
 def test_a_saved_tokenizer_lacks_what_the_converter_needs(folder: Path) -> bool:
     """`tokenizer.model`, and `added_tokens_decoder` in its config."""
     from transformers import AutoTokenizer
@@ -120,7 +120,7 @@ def test_sdpa_leaves_out_gemma_2s_cap_on_attention(folder: Path) -> bool:
     return bool((said[0] - said[1]).abs().max() > 1e-2)
 
 
-@trap("stemma/base_model.py")
+@trap("stemma/base_model/folder.py")
 def test_weights_that_a_file_lacks_are_random(folder: Path) -> bool:
     """And no error, with a key under another name beside it."""
     import torch

@@ -8,7 +8,7 @@ from typing import Any
 
 from stemma import ROOT
 from stemma.jsonl import write_json, write_jsonl
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Manifest, Run, describe
 from stemma.stages import Work
 from stemma.templates import Template, answered

@@ -61,7 +61,7 @@ def test_extend_goes_on_past_stop_tokens(hf: Backend) -> None:
 
 
 def test_an_answer_ends_with_its_stop_token() -> None:
-    from eval.hf import cut
+    from eval.backends.hf import cut
 
     assert cut([5, 6, 1, 0, 0], stop=1) == [5, 6, 1]
     assert cut([5, 6, 7], stop=1) == [5, 6, 7]

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from eval import hf
-from eval.backends import Request
+from eval.backends import Request, hf
 from tests.held import Held
 from tests.models import VOCABULARY, make_gemma
 

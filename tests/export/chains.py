@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from stemma.jsonl import write_json, write_jsonl
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.rows import McqRow, PreferenceRow, SftRow
 from stemma.runs import MANIFEST, Manifest, Run, describe
 from stemma.templates import answered

@@ -10,10 +10,10 @@ import pytest
 
 from export.conversations import Trial
 from export.merged import make_merged, merge_gates
-from stemma import gates
-from stemma.merge import merge_adapter
 from stemma.stages import Work
 from stemma.templates import Template
+from stemma.training import gates
+from stemma.training.merge import merge_adapter
 from tests.export.chains import finish, make_chain
 from tests.models import TEMPLATE
 

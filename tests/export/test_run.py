@@ -17,7 +17,7 @@ from export.parity import HandOver
 from stemma import ROOT
 from stemma.errors import GateFailed
 from stemma.jsonl import read_json, write_text
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import execute
 from tests.export.chains import make_chain
@@ -88,7 +88,7 @@ def _kill_after(output: Path, recipe: Recipe, run: Run) -> None:
     recipe_file = run.root.parent / "recipe.json"
     write_text(recipe_file, recipe.model_dump_json(by_alias=True))
     code = (
-        "import sys; from pathlib import Path; from stemma.recipe import Recipe; from stemma.runs import Run;"
+        "import sys; from pathlib import Path; from stemma.recipe.models import Recipe; from stemma.runs import Run;"
         "from stemma.stages import execute; import json;"
         "recipe = Recipe.model_validate(json.loads(Path(sys.argv[1]).read_text()) | {'path': Path(sys.argv[2])});"
         "execute(recipe, Run(Path(sys.argv[3])), 'export', print)"

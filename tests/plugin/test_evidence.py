@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import EarlyStoppingCallback
 
 from stemma import tensors
-from stemma.child import COMPLETED, FAILURE
 from stemma.plugin.evidence import Record, not_finite, record_first_step, stop_at_non_finite_loss
+from stemma.processes import COMPLETED, FAILURE
 
 
 def make_trainer(loss: float = 0.5, step: int = 0) -> Any:

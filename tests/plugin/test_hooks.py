@@ -12,8 +12,8 @@ import torch
 from axolotl.utils.dict import DictDefault
 from safetensors.torch import save_file
 
-from stemma.child import COMPLETED, FAILURE
 from stemma.plugin.hooks import StemmaPlugin
+from stemma.processes import COMPLETED, FAILURE
 
 
 def trained(output: Path) -> StemmaPlugin:

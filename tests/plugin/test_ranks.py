@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from stemma import ROOT
-from stemma.axolotl import DEFAULTS, DPO_FIELDS
-from stemma.child import COMPLETED
 from stemma.jsonl import read_json, write_json, write_jsonl
+from stemma.processes import COMPLETED
+from stemma.training.axolotl import DEFAULTS, DPO_FIELDS
 from tests.models import make_gemma
 
 STEPS = 50

@@ -1,4 +1,4 @@
-"""When a checkpoint is sealed, on real files; with a real trainer: `tests/test_resume.py`."""
+"""When a checkpoint is sealed, on real files; with a real trainer: `tests/training/test_resume.py`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import EarlyStoppingCallback
 
-from stemma.checkpoints import Seal, binding_of, checkpoints, read_seal
-from stemma.child import COMPLETED
 from stemma.plugin.sealing import SealCheckpoints, given, guard_checkpoints
+from stemma.processes import COMPLETED
+from stemma.training.checkpoints import Seal, binding_of, checkpoints, read_seal
 
 FILE = "base_model: some/model\nlearning_rate: 5e-05\nbf16: true\noutput_dir: out\n"
 

@@ -1,6 +1,6 @@
 """Optimizer steps that were left out, on plain objects with the trainer's and the engine's few attributes.
 
-The real engine: tests/engines/test_deepspeed.py; the real command: tests/test_train.py.
+The real engine: tests/engines/test_deepspeed.py; the real command: tests/training/test_run.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from stemma.child import FAILURE
 from stemma.plugin.steps import StepsTaken
+from stemma.processes import FAILURE
 
 
 def make_engine(fp16: bool = False) -> Any:

@@ -12,8 +12,8 @@ from peft import LoraConfig
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from trl import DPOTrainer
 
-from stemma.dpo_section import DpoTrainer as Options
 from stemma.plugin.dpo import DpoTrainer
+from stemma.recipe.dpo import DpoTrainer as Options
 from tests.models import VOCABULARY, write_tokenizer
 
 PLAIN = {"group_by_length": False, "precompute_reference": False}

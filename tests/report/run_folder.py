@@ -12,7 +12,7 @@ from typing import Any
 
 from export.parity import Gate
 from stemma.jsonl import write_json, write_jsonl
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.rows import Score
 from stemma.runs import MANIFEST, Manifest, Run, describe
 from stemma.stages import Work, chain

@@ -11,11 +11,11 @@ from report.page import MARKDOWN, render
 from report.planned import Costs, apart, dollars, expected, memory_reason, planned, sweeps, total
 from report.run import gather
 from stemma.jsonl import write_json, write_jsonl
-from stemma.peaks import HOLES, PROCESS
+from stemma.plan.peaks import HOLES, PROCESS
 from stemma.rows import Message, SftRow
 from stemma.runs import Manifest, describe
 from stemma.stages import Work
-from stemma.sweep_results import Results, Trial
+from stemma.training.sweep_results import Results, Trial
 from tests.report.run_folder import LORA, SET, make_recipe, make_work
 
 MODEL = {"model_type": "gemma", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from data_builders.exercises import Exercise, exercises
-from data_builders.prompts import render
+from data_builders.generated.exercises import Exercise, exercises
+from data_builders.generated.prompts import render
 from data_builders.scripted.expert import Expert, calculate, serve_expert
 from data_builders.split import question_key
 

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 NAN = float("nan")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from data_builders.clean import finish
-from data_builders.drafts import Draft, Drop
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft, Drop
 from stemma.errors import UserError
-from tests.data_builders.reading import drops, read, rows
+from tests.data_builders.sources.reading import drops, read, rows
 
 MCQ = "Question: What is 2 + 2?\n\nOptions:\nA. 3\nB. 4\nC. 5"
 

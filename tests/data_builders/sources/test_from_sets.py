@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_builders.drafts import Draft, Kind, Placed, Row, plain
+from data_builders.flow import Draft, Kind, Placed, Row, plain
 from data_builders.sources.from_sets import Options, read
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, Split
 from stemma.templates import answered

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from data_builders.clean import finish
-from data_builders.drafts import Draft, Drop
-from data_builders.exercises import exercises
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft, Drop
+from data_builders.generated.exercises import exercises
 from data_builders.sources.generated_pairs import Options, read
 from stemma.rows import PreferenceRow
 from tests.data_builders.chats import expert
@@ -47,4 +47,4 @@ def test_questions_of_evaluation_parts_are_never_asked(tmp_path: Path) -> None:
 def test_prompts_and_exercises_are_inputs_of_the_stage(tmp_path: Path) -> None:
     names = list(Options(source="generated_pairs").named_files(tmp_path))
     prompts = ["recipes/prompts/answer.jinja", "recipes/prompts/rank.jinja"]
-    assert names == [*prompts, "data_builders/exercises.py"]
+    assert names == [*prompts, "data_builders/generated/exercises.py"]

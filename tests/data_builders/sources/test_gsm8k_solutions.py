@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 
 def test_solutions_pair_right_with_wrong_and_skip_endless_ones(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from data_builders.sources.mathqa import parse_options
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 ORIGINAL = {
     "Problem": "what is 10 % of 50 ?",

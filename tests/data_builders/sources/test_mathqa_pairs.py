@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.candidates import HELD_OUT
-from data_builders.clean import finish
-from data_builders.drafts import Draft, Drop
-from data_builders.generator import forecast
-from data_builders.judging import CRITERIA
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft, Drop
+from data_builders.generated.candidates import HELD_OUT
+from data_builders.generated.judging import CRITERIA
 from data_builders.scripted.faults import Json
 from data_builders.sources.mathqa_pairs import Options, read
+from stemma.generator import forecast
 from stemma.rows import PreferenceRow
 from tests.data_builders.chats import EXPERT, answering, expert, tagged
 from tests.data_builders.small_recipe import make_context, write_lines

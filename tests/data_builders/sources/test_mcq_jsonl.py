@@ -3,12 +3,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_builders.clean import finish
-from data_builders.drafts import Draft
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft
 from data_builders.sources.mcq_jsonl import parse_mcq
 from stemma.rows import LETTERS, McqRow
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 
 def question(labels: Sequence[str]) -> str:

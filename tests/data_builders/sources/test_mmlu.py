@@ -6,8 +6,8 @@ import pytest
 
 from data_builders.sources.mmlu import STEM
 from stemma.errors import UserError
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 
 def test_csv_files_have_no_header_and_their_names_give_the_subject(tmp_path: Path) -> None:

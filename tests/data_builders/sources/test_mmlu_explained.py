@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.candidates import HELD_OUT
-from data_builders.clean import finish
-from data_builders.drafts import Draft, Drop
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft, Drop
+from data_builders.generated.candidates import HELD_OUT
 from data_builders.scripted.faults import Faults, Json
 from data_builders.sources.mmlu_explained import CONTRADICTS, Options, read
 from stemma.rows import LETTERS, McqRow, SftRow

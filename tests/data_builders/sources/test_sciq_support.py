@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 PUBLISHED = {
     "question": "What do plants take in?",

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from data_builders import SOURCES
-from data_builders.clean import finish
-from data_builders.drafts import Draft, Kind
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft, Kind
 from data_builders.split import question_key
 from stemma import ROOT
 from stemma.jsonl import write_text
-from tests.data_builders.reading import read, rows
+from tests.data_builders.sources.reading import read, rows
 
 REAL = Path(os.environ.get("STEMMA_DATA", ROOT.parent / "shared" / "data"))
 COUNTS = ROOT / "docs" / "data-counts.md"

@@ -12,16 +12,16 @@ import pytest
 from pydantic import ValidationError
 
 from data_builders import SOURCES
-from data_builders.clean import finish
-from data_builders.drafts import Draft
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft
 from data_builders.sources.table import Options
 from stemma import ROOT
 from stemma.errors import UserError
 from stemma.rows import PreferenceRow
 from stemma.templates import Template
-from stemma.training_rows import sample
-from tests.data_builders.reading import drops, read, rows
+from stemma.training.rows import sample
 from tests.data_builders.small_recipe import make_context, write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 QUIZ = {"question": "Frage", "choices": ["A", "B", "C"], "answer": "Loesung", "subject": "=physics"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stemma.errors import UserError
-from tests.data_builders.reading import drops, read, rows
+from tests.data_builders.sources.reading import drops, read, rows
 
 ROW = {
     "Question": "How many?",

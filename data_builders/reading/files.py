@@ -1,0 +1,147 @@
+"""How sources read files: local ones or a pinned data set of the hub, row by row, each in the form it comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from glob import glob
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+
+from data_builders.flow import Context, Draft, Drop
+from data_builders.reading.json_rows import Found
+from data_builders.reading.tables import CSV, CsvForm, HubSet, read_hub, read_table
+from stemma import ROOT
+from stemma.errors import Problem, Problems, UserError
+from stemma.jsonl import validated
+from stemma.recipe.data import SourceOptions
+from stemma.runs import files_under
+
+
+class FileOptions(SourceOptions):
+    """Options of a source that reads files. Local files first; where there is none, a pinned data set of the hub."""
+
+    path: str
+    """Relative to `data.root`; a pattern such as `mmlu/test/*_test.csv` names several files."""
+    hub: str | None = None
+    """A data set on the Hugging Face hub, e.g. `openai/gsm8k`, for where `path` is no file."""
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
+    """The commit of the hub's data set (40 hexadecimal digits): the exact rows."""
+    config: str | None = None
+    split: str = "train"
+
+    @model_validator(mode="after")
+    def _hub_is_pinned(self) -> FileOptions:
+        if self.hub and not self.revision:
+            raise ValueError("hub: `revision` is missing, the commit (40 hexadecimal digits) that fixes the rows")
+        return self
+
+    def files(self, root: Path) -> list[Path]:
+        """Its local files; none where the hub's data set takes their place."""
+        exact = root / self.path
+        named = glob(self.path, root_dir=root, recursive=True)  # noqa: PTH207  # Path.glob refuses an absolute pattern
+        found = [exact] if exact.exists() else sorted(root / name for name in named)
+        return found or ([] if self.hub else [exact])
+
+    def named_files(self, root: Path) -> dict[str, Path]:
+        found = self.files(root)
+        if not found and self.hub and Path(self.hub).is_dir():  # a data set's folder in place of its name
+            below = {f"hub/{path.relative_to(self.hub).as_posix()}": path for path in files_under(Path(self.hub))}
+        elif Path(self.path).is_absolute():
+            # In the order of their names, which is that of the recipe's pattern wherever they lie.
+            below = {f"{number}/{path.name}": path for number, path in enumerate(found)}
+        else:
+            return super().named_files(root)
+        return below | {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
+
+
+class Line(BaseModel):
+    """A row of a source's file, in one of the forms it comes in."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+AnyLine = TypeVar("AnyLine", bound=Line)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[AnyLine]):
+    """A row and where it stands: what a source makes drafts and drops of."""
+
+    where: str
+    file: str
+    line: AnyLine
+
+    def draft(self, question: str, row: dict[str, Any]) -> Draft:
+        return Draft(self.where, question, row, self.file)
+
+    def drop(self, reason: str) -> Drop:
+        return Drop(self.where, reason, self.line.model_dump(mode="json"))
+
+
+def read_lines(
+    options: FileOptions, context: Context, *forms: type[AnyLine], csv: CsvForm = CSV
+) -> Iterator[Entry[AnyLine]]:
+    """Every row of the source's files, read as the one of `forms` that it shares most keys with.
+
+    Raises UserError naming all rows that are none (20 kinds of problem at most); behind the first of them no row is
+    given. A file without rows is named: beside others to the user, alone as an error.
+    """
+    problems = Problems()
+    for file, place, (where, row) in _rows(options, context, csv):
+        try:
+            line = _parse(row, forms, place + where)
+        except UserError as error:
+            problems.add(error.problems)
+            if problems.are_enough:
+                break
+        else:
+            if not problems:
+                yield Entry(file + where, file, line)
+    if problems:
+        raise UserError(problems.listed())
+
+
+def _rows(options: FileOptions, context: Context, csv: CsvForm) -> Iterator[tuple[str, str, Found]]:
+    """(the file's name for provenance, its name in an error, the row)."""
+    tables = list(_tables(options, context.root, csv))
+    empty: list[str] = []
+    for file, place, rows in tables:
+        count = 0
+        for row in rows:
+            count += 1
+            yield file, place, row
+        if not count:
+            empty.append(place)
+    if len(empty) == len(tables):
+        raise UserError(Problem(place, "no rows in it", "at least one row") for place in empty)
+    for place in empty:
+        context.say(f"warning: {place}: no rows in it")
+
+
+def _tables(options: FileOptions, root: Path, csv: CsvForm) -> Iterator[tuple[str, str, Iterator[Found]]]:
+    files = options.files(root)
+    for path in files:
+        file = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+        yield file, str(path), read_table(path, csv)
+    if options.hub and options.revision and not files:
+        wanted = HubSet(options.hub, options.revision, options.config, options.split)
+        yield f"{options.hub}@{options.revision}", options.hub, read_hub(wanted, root / options.path)
+
+
+def _parse(row: dict[str, Any] | Problem, forms: tuple[type[AnyLine], ...], where: str) -> AnyLine:
+    if isinstance(row, Problem):
+        raise UserError(row)
+    form = max(forms, key=lambda form: len(keys_of(form) & row.keys()))
+    return validated(row, where, form)
+
+
+@cache
+def keys_of(form: type[Line]) -> frozenset[str]:
+    """The keys its rows can have."""
+    aliases = (field.validation_alias for field in form.model_fields.values())
+    spelled = (choice for alias in aliases if isinstance(alias, AliasChoices) for choice in alias.choices)
+    return frozenset({*form.model_fields, *map(str, spelled)})

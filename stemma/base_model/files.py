@@ -1,0 +1,68 @@
+"""What lies on this machine of a recipe's base model, for whoever reads before anything trains; nothing is fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stemma.errors import Problem, UserError
+from stemma.jsonl import read_json
+from stemma.recipe.models import Recipe
+from stemma.runs import Run
+from stemma.templates import Template
+
+TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+
+
+def tokenizer_folder(recipe: Recipe, run: Run) -> Path | None:
+    """The folder that holds both files of the base model's tokenizer: the pieces, and which are its special tokens.
+
+    None where one is missing: without the second nobody knows what `bos_token` in a template stands for.
+    """
+    folder = run.folder("base") / "merged" if recipe.base else recipe.base_folder or _cached(recipe)
+    lacking = folder is None or not all((folder / n).is_file() for n in (TOKENIZER, TOKENIZER_CONFIG))
+    return None if lacking else folder
+
+
+def template_of(recipe: Recipe, run: Run) -> Template:
+    """The recipe's template with the base model's own tokens. A model made on the spot has Gemma's, made or not; of one
+    that is not on this machine the tokens' names stand there."""
+    if recipe.base:
+        return Template.read(recipe.template)
+    folder = tokenizer_folder(recipe, run)
+    return Template.read(recipe.template, folder) if folder else Template.unfilled(recipe.template)
+
+
+def added_first(recipe: Recipe, template: Template, adds: bool) -> str:
+    """What the tokenizer itself puts in front of every text, if it `adds` a first token. Raises UserError where the
+    template does not begin with that token: TRL and llama.cpp would put it there, and the other half of training not.
+    """
+    if adds and not template.first:
+        found = f"it does not begin with `{template.bos}`, which this model's tokenizer puts before every text"
+        hint = "begin it with `{{- bos_token -}}`, or take the template of the model's family"
+        raise UserError(Problem(recipe.chat_template, found, "a template that begins with bos_token", hint))
+    return template.first if adds else ""
+
+
+def lacks_padding(folder: Path) -> bool:
+    """Whether the tokenizer names no padding token: Llama's names none, and Axolotl asks for one."""
+    return not read_json(folder / TOKENIZER_CONFIG).get("pad_token")
+
+
+def cached_file(name: str, file: str, revision: str | None) -> Path | None:
+    """A model's file in the hub cache; nothing is fetched. None too on a laptop, which has no such cache."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+    except ImportError:
+        return None
+    try:
+        found = try_to_load_from_cache(name, file, revision=revision)
+    except HFValidationError:  # a folder that is not there
+        return None
+    return Path(found) if isinstance(found, str) else None
+
+
+def _cached(recipe: Recipe) -> Path | None:
+    """The snapshot's folder in the hub cache."""
+    found = cached_file(str(recipe.base_model), TOKENIZER, recipe.base_revision)
+    return found.parent if found else None

@@ -1,0 +1,275 @@
+"""The recipe's `data` section: which sources fill which set, what keeps the sets apart, and who generates answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    model_validator,
+)
+
+from stemma import ROOT
+from stemma.rows import Split
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Amount = PositiveInt | Annotated[float, Field(gt=0, lt=1)]
+"""A number of rows, or a share of them."""
+PerPart = Annotated[
+    dict[Split, Amount],
+    BeforeValidator(
+        lambda value: value if isinstance(value, dict) else {"train": value},
+        json_schema_input_type=Amount | dict[Split, Amount],
+    ),
+]
+"""An amount for each part; a bare number is meant for training rows."""
+
+
+class Section(BaseModel):
+    """Strict: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SourceOptions(Section):
+    """What every source accepts. Each module of `data_builders/sources` derives its own options from this."""
+
+    source: str
+    use: Split | Literal["split"] = "split"
+    """`split`: divide by question into train, validation and test; otherwise all rows go to that part."""
+    limit: PositiveInt | None = None
+    """Read no more than this many rows."""
+    min_words: PositiveInt | None = None
+    """Drop a row with an answer of fewer words."""
+    max_per_question: PerPart = {}
+    """Keep at most so many rows of a question, drawn by the seed. Rows of the set's other sources count too."""
+    sample: PerPart = {}
+    """Of what is left, keep so many rows (or this share of them), drawn by the seed."""
+    weight: PositiveFloat | None = None
+    """This source's share of its set's `total`."""
+    licence: str | None = None
+    """The data's licence as an SPDX identifier, where the source does not know it, e.g. `CC-BY-4.0`."""
+
+    def files(self, root: Path) -> list[Path]:
+        """The data files it reads."""
+        return []
+
+    def own_files(self) -> list[Path]:
+        """The project's own files that decide its rows: prompts, exercises."""
+        return []
+
+    def named_files(self, root: Path) -> dict[str, Path]:
+        """All of them, by names that hold no place: part of what makes the data stage stale."""
+        below = {path.relative_to(root).as_posix(): path for path in self.files(root)}
+        return below | {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
+
+
+def _parse_source(value: Any) -> Any:
+    # The registry holds option models only (no torch, no network), so that `check` stays fast.
+    from data_builders import SOURCES
+
+    if not isinstance(value, dict) or "source" not in value:
+        raise ValueError("a source is a mapping with the key `source`")
+    name = value["source"]
+    if not isinstance(name, str) or name not in SOURCES:
+        raise ValueError(f"unknown source {name!r}; known: {', '.join(sorted(SOURCES))}")
+    return SOURCES[name].Options.model_validate(value)
+
+
+Source = Annotated[SerializeAsAny[SourceOptions], BeforeValidator(_parse_source)]
+
+
+class Parts(Section):
+    """Shares of the questions that go to validation and test; the rest is training material."""
+
+    validation: Fraction = 0.05
+    test: Fraction = 0.1
+
+
+class DataSet(Section):
+    sources: list[Source] = Field(min_length=1)
+    parts: Parts = Parts()
+    split: Literal["question", "pair"] = "question"
+    """`pair` (dpo only) draws each pair's part by itself, so that test questions train: how some reports split. The
+    leak is measured and told."""
+    conflicts: Literal["contradictions", "any", "keep"] = "contradictions"
+    """Which pairs to drop: those that say the opposite of each other, or any whose answer is chosen here and rejected
+    there. Multiple-choice questions that disagree on the right answer always go."""
+    total: PositiveInt | None = None
+    """Training rows in all, mixed from the sources by their `weight`."""
+    expected_rows: PositiveInt | None = None
+    """Training rows to expect: what `plan` goes by until the files are there. It decides nothing else."""
+    permute: bool = False
+    """Shuffle the choices of training questions (not where one refers to another, as `all of the above` does)."""
+
+    @model_validator(mode="after")
+    def _weights_need_a_total(self) -> DataSet:
+        weighted = [options.weight is not None for options in self.sources]
+        if self.total is not None and not all(weighted):
+            raise ValueError("total: every source of the set needs a `weight`")
+        if self.total is None and any(weighted):
+            raise ValueError("weight: the set needs a `total` to share out")
+        return self
+
+
+class NearDuplicates(Section):
+    """Questions that say the same with other words share a part. Questions with different numbers never do."""
+
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Jaccard similarity of word shingles, estimated by MinHash."""
+    permutations: PositiveInt = 64
+
+
+class Decontaminate(Section):
+    """The gate between every training set and every evaluation set: the recipe's own test parts, and `against`."""
+
+    against: list[Source] = []
+    """Benchmarks that are not part of the recipe's sets but will be scored."""
+    mode: Literal["fail", "drop"] = "fail"
+    limit: NonNegativeInt = 0
+    """Training rows that may overlap before `fail` stops the build."""
+    ngram: PositiveInt = 13
+    """A training row that holds so many consecutive words of an evaluation question overlaps with it,"""
+    coverage: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """and so does one that holds this share of its words in runs of at least 8 (`data_builders/filters/decontaminate.py`)."""
+
+
+class Executor(Section):
+    """Where deduplication and decontamination of large text run: datatrove's executors."""
+
+    kind: Literal["local", "slurm", "ray"] = "local"
+    tasks: PositiveInt = 8
+    workers: PositiveInt = 2
+    settings: dict[str, Any] = {}
+    """Further arguments of that executor, e.g. `partition` and `time` for Slurm."""
+
+
+class Limits(Section):
+    """What the server allows; null: what its response headers say."""
+
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    requests_per_day: PositiveInt | None = None
+
+
+class Prices(Section):
+    """USD per million tokens, from the provider's page."""
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+    cached_input: Annotated[float, Field(ge=0)] | None = None
+    batch: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """What the Batch API costs, as a share of these prices."""
+
+
+class Generator(Section):
+    """Who writes and judges answers: an OpenAI-compatible server, or the scripted expert on loopback."""
+
+    server: Literal["openai", "scripted-expert"] = "openai"
+    base_url: str | None = None
+    model: str
+    api_key_env: str = "OPENAI_API_KEY"
+    temperature: float | None = 0.7
+    max_tokens: PositiveInt = 512
+    parameters: dict[str, Any] = {}
+    """Further request parameters, sent as they are; null takes one out, e.g. `max_tokens: null`."""
+    structured: Literal["schema", "object", "none"] = "schema"
+    """How JSON is asked for: `json_schema`, `json_object` with a schema (llama.cpp), or by the prompt alone."""
+    mode: Literal["sync", "batch"] = "sync"
+    """One request at a time and many at once, or the Batch API (half the price, up to a day)."""
+    attempts: PositiveInt = 3
+    """How often a question is asked before an unusable reply (refusal, cut off, garbage, empty) drops its row."""
+    concurrency: PositiveInt = 64
+    """At most; it adapts below that."""
+    timeout_seconds: PositiveFloat = 120.0
+    limits: Limits = Limits()
+    prices: Prices | None = None
+    max_cost_usd: PositiveFloat | None = None
+    """Stops before this is passed; a later run goes on."""
+
+    @model_validator(mode="after")
+    def _cost_needs_prices(self) -> Generator:
+        if self.max_cost_usd is not None and self.prices is None:
+            raise ValueError("max_cost_usd: `prices` is missing, so nothing can be counted")
+        return self
+
+
+OPERATIONAL = {"mode", "concurrency", "timeout_seconds", "limits", "prices", "max_cost_usd"}
+"""Settings of the generator that change how fast and how dear it is, not what it says: they make nothing stale."""
+
+PATHS = ("path", "hub", "frozen_test")
+"""Settings that may hold an absolute path."""
+
+
+class DataSection(Section):
+    root: str = "."
+    """Where relative paths of sources start; `DATA=` on the command line."""
+    release: Literal["private", "public"] = "private"
+    """`public` refuses sources that may not be passed on: unlicensed, non-commercial, no-derivatives."""
+    generator: Generator | None = None
+    near_duplicates: NearDuplicates | None = NearDuplicates()
+    decontaminate: Decontaminate | None = Decontaminate()
+    frozen_test: str | None = None
+    """A file of question ids, one a line, that stay in test whatever else is added (a build writes one)."""
+    executor: Executor | None = None
+    corpus: DataSet | None = None
+    sft: DataSet | None = None
+    dpo: DataSet | None = None
+    mcq: DataSet | None = None
+
+    @model_validator(mode="after")
+    def _only_pairs_are_split_by_pair(self) -> DataSection:
+        wrong = [name for name, dataset in self.sets().items() if dataset.split == "pair" and name != "dpo"]
+        if wrong:
+            raise ValueError(f"{wrong[0]}.split: `pair` is for dpo; other sets are split by `question`")
+        return self
+
+    def sets(self) -> dict[str, DataSet]:
+        """The data sets this recipe builds, by name."""
+        named = {"corpus": self.corpus, "sft": self.sft, "dpo": self.dpo, "mcq": self.mcq}
+        return {name: dataset for name, dataset in named.items() if dataset is not None}
+
+    def files(self) -> dict[str, Path]:
+        """Every file the sets are built from, by the source that reads it and its name there."""
+        root = Path(self.root)
+        sources = {name: dataset.sources for name, dataset in self.sets().items()}
+        sources |= {"decontaminate": self.decontaminate.against} if self.decontaminate else {}
+        found = {"data.frozen_test": root / self.frozen_test} if self.frozen_test else {}
+        for kind, listed in sources.items():
+            for number, source in enumerate(listed):
+                named = source.named_files(root)
+                found |= {f"data.{kind}[{number}]: {name}": path for name, path in named.items()}
+        return found
+
+    def content(self) -> dict[str, Any]:
+        """The settings that decide what the rows are: the freshness key's part."""
+        told: dict[str, Any] = {name: {"expected_rows"} for name in ("corpus", "sft", "dpo", "mcq")}
+        exclude = told | {"root": True, "executor": True, "generator": OPERATIONAL}
+        found: dict[str, Any] = _without_places(self.model_dump(mode="json", exclude=exclude))
+        return found
+
+
+def placeless(path: str) -> str:
+    """A path as a key tells it: as the recipe has it, but of an absolute one no more than the name. Its content is told
+    by its digest."""
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def _without_places(value: Any) -> Any:
+    """Settings as they are, but for absolute paths in them."""
+    if isinstance(value, list):
+        return [_without_places(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    named = {name: inner for name, inner in value.items() if name in PATHS and isinstance(inner, str)}
+    return {name: _without_places(inner) for name, inner in value.items()} | {
+        name: placeless(path) for name, path in named.items()
+    }

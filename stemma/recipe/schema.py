@@ -1,0 +1,152 @@
+"""What is generated from code: `recipes/schema.json` for editors, and the pinned list of Axolotl's keys.
+
+`python -m stemma.recipe.schema` writes the schema; with `--axolotl` it first pins the installed Axolotl anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stemma import ROOT
+from stemma.jsonl import write_json, write_text
+from stemma.recipe.check import OWN_KEYS, OWNED, PINNED, axolotl_fields, pinned, refusal
+
+SCHEMA = ROOT / "recipes" / "schema.json"
+NAMES = {"bool": "boolean", "int": "integer", "float": "number", "str": "string", "list": "array", "tuple": "array"}
+LIGER = """
+import json
+from axolotl.integrations.liger.args import LigerArgs
+print(json.dumps({name: str(field.annotation) for name, field in LigerArgs.model_fields.items()}))
+"""
+"""Keys that Axolotl knows only when its Liger plugin is loaded, as Stemma does for a stage that sets one."""
+CORRECTED = {"learning_rate": {"types": ["number"], "values": []}}
+"""Axolotl declares `str | float` because YAML 1.1 reads 5e-4 as text; ours does not, and `fast` is no rate."""
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON schema of a recipe, Axolotl's keys included."""
+    from data_builders import SOURCES
+    from stemma.recipe.models import Recipe
+
+    schema = Recipe.model_json_schema(by_alias=True)
+    definitions = schema["$defs"]
+    for key in ("path", "overrides"):
+        del schema["properties"][key]
+    schema["properties"]["extends"] = {"type": "string", "description": "Another recipe of this folder to start from."}
+    schema["properties"]["train"] = {"type": "object", "properties": _keys("train"), "additionalProperties": False}
+    for name, section in (("BaseModelSection", "base"), ("AnswerStage", "sft"), ("PreferenceStage", "dpo")):
+        definitions[name]["properties"] |= _keys(section)
+        definitions[name]["additionalProperties"] = False
+    for name, module in SOURCES.items():
+        options = module.Options.model_json_schema(by_alias=True, ref_template=f"#/$defs/{name}-{{model}}")
+        definitions |= {f"{name}-{inner}": value for inner, value in options.pop("$defs", {}).items()}
+        options["properties"]["source"] = {"const": name}
+        definitions[f"source-{name}"] = options
+    definitions["SourceOptions"] = {"anyOf": [{"$ref": f"#/$defs/source-{name}"} for name in SOURCES]}
+    drop_required(schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Stemma recipe", **schema}
+
+
+def drop_required(schema: Any) -> None:
+    """A recipe that `extends` another may leave anything out: completeness is the work of `stemma check`."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("required"), list):
+            del schema["required"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for inner in schema:
+            drop_required(inner)
+
+
+def _keys(section: str) -> dict[str, Any]:
+    set_elsewhere = {*OWNED, *OWN_KEYS[section]}
+    fields = axolotl_fields().items()
+    return {name: _json_type(field) for name, field in fields if name not in set_elsewhere and not refusal(name)}
+
+
+def _json_type(field: dict[str, list[Any]]) -> dict[str, Any]:
+    if not field["types"]:
+        return {"enum": [*field["values"], None]} if field["values"] else {}
+    types = {"type": [*field["types"], "null"]}
+    return {"anyOf": [types, {"enum": field["values"]}]} if field["values"] else types
+
+
+def installed_axolotl() -> dict[str, Any]:
+    """The installed Axolotl's version and keys, asked of its own command line."""
+    command = [str(Path(sys.executable).with_name("axolotl")), "config-schema"]
+    environment = os.environ | {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
+    text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    properties = json.loads(text[text.index("\n{\n") :])["properties"]  # behind its banner
+    liger = subprocess.run([sys.executable, "-c", LIGER], env=environment, capture_output=True, text=True, check=True)
+    types = {name: value["type"] for name, value in properties.items()} | json.loads(liger.stdout.splitlines()[-1])
+    fields = {name: parse_type(types[name]) for name in sorted(types)}
+    return {"axolotl": version("axolotl"), "fields": fields | CORRECTED}
+
+
+def pinned_text(pinned: dict[str, Any]) -> str:
+    """The pinned list as JSON with one key a line, so that an upgrade of Axolotl reads well as a diff."""
+    lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(field)}" for name, field in pinned["fields"].items())
+    return f'{{\n  "axolotl": {json.dumps(pinned["axolotl"])},\n  "fields": {{\n{lines}\n  }}\n}}\n'
+
+
+def parse_type(annotation: str) -> dict[str, list[Any]]:
+    """`Union[Literal['auto'], bool, NoneType]` as {types: [boolean], values: [auto]}; `Any` as no types."""
+    types: set[str] = set()
+    values: list[Any] = []
+    for member in _members(annotation.replace("typing.", "")):
+        if member == "Any":
+            return {"types": [], "values": []}
+        name = re.match(r"[A-Za-z0-9_.]+", member)
+        assert name, annotation
+        if name[0] == "Literal":
+            values += [text.strip("'") for text in _split(_inside(member), ",")]
+        elif name[0] not in ("None", "NoneType"):
+            types.add(NAMES.get(name[0], "string" if ".enums." in name[0] else "object"))  # a dict or a model
+    return {"types": sorted(types), "values": values}
+
+
+def _members(annotation: str) -> list[str]:
+    """The members of a union, however it is written."""
+    annotation = re.sub(r"^<class '(.*)'>$", r"\1", annotation.strip())
+    parts = _split(annotation, "|")
+    if len(parts) == 1 and annotation.startswith(("Union[", "Optional[")):
+        parts = _split(_inside(annotation), ",")
+    elif len(parts) == 1 and annotation.startswith("Annotated["):
+        parts = _split(_inside(annotation), ",")[:1]
+    else:
+        return parts if len(parts) == 1 else [inner for part in parts for inner in _members(part)]
+    return [inner for part in parts for inner in _members(part)]
+
+
+def _inside(text: str) -> str:
+    return text[text.index("[") + 1 : text.rindex("]")]
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split outside brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "[(") - (character in "])")
+        if character == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def main() -> None:
+    if "--axolotl" in sys.argv[1:]:
+        write_text(PINNED, pinned_text(installed_axolotl()))
+        pinned.cache_clear()
+    write_json(SCHEMA, recipe_schema())
+
+
+if __name__ == "__main__":
+    main()

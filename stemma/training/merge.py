@@ -1,0 +1,175 @@
+"""Adapter + base → a whole model folder that carries the base's own tokenizer files and the
+recipe's template.
+
+transformers 5 never writes `tokenizer.model`, drops `added_tokens_decoder` and leaks a local path;
+the GGUF converter needs the first two. So the tokenizer files are copied, not saved.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemma.base_model.vocabulary import special_ids
+from stemma.errors import Problem, UserError
+from stemma.jsonl import read_json, write_json
+from stemma.templates import Template
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stemma.tensors import Tensors
+    from stemma.training.lora import Lora
+
+TOKENIZER_FILES = (
+    "tokenizer.model",
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+TOKEN_FIELDS = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
+
+
+def merge_adapter(start: Path, adapter: Path, target: Path, template: Template) -> None:
+    """Write `start` with `adapter` merged in, in the dtype of `start`, to `target`; it appears
+    whole or not at all."""
+    write_merged(Merge(start, adapter), target, template)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What becomes one model: a start, its adapter (None: the start alone), and the dtype (None:
+    the start's own)."""
+
+    start: Path
+    adapter: Path | None
+    dtype: str | None = None
+
+
+def write_merged(merge: Merge, target: Path, template: Template) -> None:
+    """Write the merged model to `target`; it appears whole or not at all.
+
+    Tensor by tensor from file to file, bit for bit what PEFT's merge gives, in memory for the
+    largest adapted matrix (stored, twice in float32, once merged), the adapter, and a piece of a
+    few megabytes. An adapter that is more than sums goes through PEFT, with the whole model in
+    memory, in float32 where another dtype is asked for.
+    """
+    from stemma.tensors import Tensors
+    from stemma.training.lora import Lora
+
+    tensors = Tensors(merge.start)
+    lora = Lora(merge.adapter) if merge.adapter else None
+    if lora and lora.beyond(tensors):
+        _merge_by_peft(merge, target, template)
+        return
+    part = _begin(target)
+    _stream(tensors, lora, merge.dtype, part / "model.safetensors")
+    _write_config(merge, part)
+    _finish(part, merge.start, target, template)
+
+
+def _stream(tensors: Tensors, lora: Lora | None, dtype: str | None, path: Path) -> None:
+    """Sums are made in float32 and cast once: adding in 16 bits rounds twice."""
+    import torch
+
+    from stemma.tensors import Shape, write_tensors
+
+    def shape(name: str) -> Shape:
+        found = tensors[name].shape
+        return replace(found, dtype=getattr(torch, dtype)) if dtype and found.dtype.is_floating_point else found
+
+    def pieces(name: str) -> Iterator[Tensor]:
+        added = lora.added_to(name) if lora else None
+        if added is None:
+            yield from (piece.to(shape(name).dtype) for piece in tensors[name].pieces())
+        else:
+            yield added.add_(tensors[name][...]).to(shape(name).dtype)
+
+    write_tensors(path, {name: shape(name) for name in tensors}, pieces)
+
+
+def _merge_by_peft(merge: Merge, target: Path, template: Template) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.float32 if merge.dtype else "auto"
+    with torch.no_grad():
+        model: Any = AutoModelForCausalLM.from_pretrained(merge.start, dtype=dtype, device_map={"": "cpu"})
+        model = PeftModel.from_pretrained(model, str(merge.adapter)).merge_and_unload()
+        write_model(model.to(getattr(torch, merge.dtype)) if merge.dtype else model, merge.start, target, template)
+
+
+def _write_config(merge: Merge, part: Path) -> None:
+    """As transformers writes it, with the dtype that the weights have now."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(merge.start)
+    if merge.dtype:
+        config.dtype = merge.dtype
+    config.save_pretrained(part)
+
+
+def write_model(model: Any, source: Path, target: Path, template: Template) -> None:
+    """Save `model` as safetensors with the tokenizer of `source`, the template and its stop
+    token."""
+    part = _begin(target)
+    model.save_pretrained(part)
+    _finish(part, source, target, template)
+
+
+def _begin(target: Path) -> Path:
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    return part
+
+
+def _finish(part: Path, source: Path, target: Path, template: Template) -> None:
+    """The files beside the weights, then the name by which others find the folder."""
+    copy_tokenizer(source, part, template)
+    _write_generation_config(source, part, template)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+
+
+def copy_tokenizer(source: Path, target: Path, template: Template) -> None:
+    """The tokenizer files of `source` with the recipe's chat template."""
+    for name in TOKENIZER_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+    config = read_json(source / "tokenizer_config.json")
+    if "added_tokens_decoder" not in config:
+        added = read_json(source / "tokenizer.json")["added_tokens"]
+        config["added_tokens_decoder"] = {str(t["id"]): {field: t[field] for field in TOKEN_FIELDS} for t in added}
+    config.pop("vocab_file", None)
+    config["chat_template"] = template.carried
+    write_json(target / "tokenizer_config.json", config)
+    (target / "chat_template.jinja").write_text(template.carried, encoding="utf-8")
+
+
+def _write_generation_config(source: Path, target: Path, template: Template) -> None:
+    """HF `generate` stops only at these ids; llama.cpp finds the end of turn by itself."""
+    config = special_ids(source)
+    ids = {*_ids_of(config.get("eos_token_id")), _token_id(source, template.stop())}
+    kept = {name: config[name] for name in ("bos_token_id", "pad_token_id") if name in config}
+    write_json(target / "generation_config.json", {"_from_model_config": False, **kept, "eos_token_id": sorted(ids)})
+
+
+def _ids_of(value: int | list[int] | None) -> list[int]:
+    """One id, several, or none named: the template's stop token is one all the same."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _token_id(source: Path, token: str) -> int:
+    tokens = read_json(source / "tokenizer.json")["added_tokens"]
+    found = [t["id"] for t in tokens if t["content"] == token]
+    if not found:
+        text = f"the template ends an answer with {token!r}, which is none of its special tokens"
+        raise UserError(Problem(str(source / "tokenizer.json"), text, "one special token that ends an answer"))
+    return int(found[0])

@@ -1,0 +1,140 @@
+"""Which of a model's weights a LoRA sits on, by PEFT's own rules (0.21, `check_target_module_exists`). Pure.
+
+Targets are names (`q_proj`: every module that is called so), or one regular expression over whole names; layers may be
+chosen, and modules taken out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stemma.errors import Problem
+from stemma.training.shapes import ATTENTION, MLP, Shapes
+
+ALL_LINEAR = "all-linear"
+"""PEFT's word for every linear layer but the head."""
+LINEARS = (*ATTENTION, *MLP)
+MOVING_STARTS = ("pissa", "olora", "corda", "loftq")
+"""First values of an adapter that come with a changed base."""
+EMBEDDING, HEAD = "model.embed_tokens", "lm_head"
+TIED = "adapters on one half of a tied pair change the other when they are merged"
+
+Names = Sequence[str] | str
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The settings that decide."""
+
+    modules: Names
+    exclude: Names = ()
+    layers: int | Sequence[int] | None = None
+    pattern: Names = ()
+    saved: Sequence[str] = ()
+    """Modules that are trained whole; none of them gets an adapter."""
+
+    @classmethod
+    def of_adapter(cls, config: Mapping[str, Any]) -> Targets:
+        """As an adapter_config.json has them."""
+        return cls(
+            modules=config["target_modules"],
+            exclude=config.get("exclude_modules") or (),
+            layers=config.get("layers_to_transform"),
+            pattern=config.get("layers_pattern") or (),
+            saved=config.get("modules_to_save") or (),
+        )
+
+    @classmethod
+    def of_stage(cls, keys: Mapping[str, Any]) -> Targets:
+        """As Axolotl's keys have them, and as it hands them to PEFT."""
+        given = keys.get("lora_target_modules") or ()
+        if keys.get("lora_target_linear"):
+            given = [*([given] if isinstance(given, str) else given), *LINEARS]
+        return cls(
+            modules=LINEARS if given == ALL_LINEAR else given,
+            layers=keys.get("peft_layers_to_transform"),
+            pattern=keys.get("peft_layers_pattern") or (),
+            saved=keys.get("lora_modules_to_save") or (),
+        )
+
+    def covers(self, module: str) -> bool:
+        """Whether `module`, e.g. `model.layers.0.self_attn.q_proj`, gets a pair."""
+        if _named(self.exclude, module) or any(re.match(rf"(^|.*\.){m}($|\..*)", module) for m in self.saved):
+            return False
+        return _named(self.modules, module) and (module in self.modules or self._in_layers(module))
+
+    def among(self, weights: Iterable[str]) -> list[str]:
+        """Those of a model's tensors that get a pair."""
+        return [name for name in weights if name.endswith(".weight") and self.covers(name.removesuffix(".weight"))]
+
+    def _in_layers(self, module: str) -> bool:
+        if isinstance(self.modules, str) or self.layers is None or self.layers == []:
+            return True
+        patterns = [self.pattern] if isinstance(self.pattern, str) and self.pattern else self.pattern
+        before = [rf"(?:^|.*?\.){pattern}\." for pattern in patterns] or [r".*?\.[^.]*\."]
+        found = next(filter(None, (re.match(rf"{beginning}(?P<layer>\d+)\.", module) for beginning in before)), None)
+        chosen = [self.layers] if isinstance(self.layers, int) else self.layers
+        return found is not None and int(found["layer"]) in chosen
+
+
+def target_problems(keys: Mapping[str, Any], shapes: Shapes, place: str) -> Iterator[Problem]:
+    """What of a stage's targets this model cannot have. `place` names the recipe."""
+    targets = Targets.of_stage(keys)
+    weights = shapes.tensors() | {f"{HEAD}.weight": (shapes.vocabulary, shapes.hidden)}
+    covered = targets.among(weights)
+    names = [] if isinstance(targets.modules, str) else targets.modules
+    idle = [name for name in names if not Targets([name]).among(weights)]
+    if idle or (targets.modules and not covered):
+        shown = idle or targets.modules
+        named = shown if isinstance(shown, str) else ", ".join(shown)
+        found = f"lora_target_modules: nothing in this model is `{named}`"
+        chosen = targets.layers is not None and not idle
+        found += f" in the layers {targets.layers} (of {shapes.layers}, from 0)" if chosen else ""
+        yield Problem(place, found, f"some of {', '.join(LINEARS)}, or an expression that meets whole names")
+    vectors = [name for name in covered if len(weights[name]) != 2]
+    if vectors:
+        found = f"lora_target_modules covers {vectors[0].removesuffix('.weight')}, which is no matrix"
+        yield Problem(place, found, f"some of {', '.join(LINEARS)}")
+    if shapes.tied:
+        yield from _tied_problems(covered, targets.saved, place)
+
+
+def _tied_problems(covered: Sequence[str], saved: Sequence[str], place: str) -> Iterator[Problem]:
+    """One tensor is embedding and head; merging makes one of what was trained apart."""
+    ends = (EMBEDDING, HEAD)
+    found = [f"lora_target_modules: {end}" for end in ends if f"{end}.weight" in covered]
+    found += [f"lora_modules_to_save: {name}" for name in saved if any(end.endswith(name) for end in ends)]
+    expected = "adapters on the layers' matrices; only a head that is not tied can have one"
+    for one in found:
+        yield Problem(place, f"{one}, but this model's embedding is its head: {TIED}", expected)
+
+
+def setting_problems(keys: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(key, found, hint) of an adapter's settings that no model can have."""
+    start = keys.get("peft_init_lora_weights")
+    if keys.get("rl") and (start is False or str(start).startswith(MOVING_STARTS)):
+        found = f"`peft_init_lora_weights: {start}` under `rl: dpo`: it begins away from the reference"
+        yield "peft_init_lora_weights", found, "delete it: B then begins at zero"
+    given = keys.get("lora_target_modules")
+    if not isinstance(given, str) or given == ALL_LINEAR:
+        return
+    try:
+        re.compile(given)
+    except re.error as error:
+        yield "lora_target_modules", f"`{given}` is no regular expression: {error}", "or give a list of names"
+        return
+    if keys.get("peft_layers_to_transform") is not None:
+        found = "`peft_layers_to_transform` with a regular expression in `lora_target_modules`: PEFT refuses it"
+        yield "peft_layers_to_transform", found, r"put the layers into the expression: `.*\.layers\.[01]\..*q_proj`"
+    if keys.get("lora_target_linear"):
+        found = "`lora_target_linear` with a regular expression: Axolotl takes it for the name of a module"
+        yield "lora_target_linear", found, "delete one of the two"
+
+
+def _named(names: Names, module: str) -> bool:
+    if isinstance(names, str):
+        return re.fullmatch(names, module) is not None
+    return any(module == name or module.endswith(f".{name}") for name in names)
