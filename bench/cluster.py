@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from stemma.plan.costs import training_flops
 from stemma.plan.settings import Training
+from stemma.shapes import PUBLISHED, parse
 from stemma.table import markdown
-from stemma.training.shapes import PUBLISHED, parse
 
 EPOCHS, TOKENS_A_SIDE, ANSWER = 3, 350, 200
 """The report's run; 350 tokens are a prompt of 150 with an answer of 200."""

@@ -28,7 +28,7 @@ def stemma(url: str, n: int, folder: Path) -> Rows:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from data_builders.flow import Ask, Draft, Drop, Job, Message, Writer
     from stemma.generator import open_generate
-    from stemma.recipe.data import Generator
+    from stemma.recipe.generator import Generator
 
     def job(number: int) -> Job:
         async def ask(writer: Writer) -> Draft | Drop:

@@ -95,7 +95,7 @@ def _on_trl(kind: str, setting: Setting, switches: Switches) -> Any:
         "peft_config": make_adapter(),
     }
     if kind == "ours":
-        from stemma.recipe.dpo import DpoTrainer as Options
+        from stemma.recipe.sections import DpoTrainer as Options
 
         given["options"] = Options(**asdict(switches))
     return trainer_class(make_model(setting), **given)

@@ -82,7 +82,7 @@ def parity(job: Job) -> Callable[[], object]:
 
     from export.conversations import Trial, sample
     from export.proof import prove
-    from stemma.recipe.models import Gates
+    from stemma.recipe.sections import Gates
     from stemma.templates import Template, answered
 
     tokenizer, template = AutoTokenizer.from_pretrained(job["model"]), Template.read(Path(job["template"]))

@@ -27,11 +27,12 @@ from stemma import ROOT
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.processes import COMPLETED
+from stemma.recipe.models import AXOLOTL_DEFAULTS
+from stemma.shapes import Shapes, parse
 from stemma.table import markdown
-from stemma.training.axolotl import DEFAULTS, DPO_FIELDS
+from stemma.training.axolotl import DPO_FIELDS
 from stemma.training.cluster import Cluster
 from stemma.training.launch import environment
-from stemma.training.shapes import Shapes, parse
 from tests.models import make_gemma
 
 PAIRS, WARM, SEED, FP32 = 4, 5, 42, 4
@@ -63,7 +64,7 @@ def write_rows(path: Path, count: int) -> None:
 def config(folder: Path, start: Path, case: tuple[int, int], steps: int) -> dict[str, Any]:
     zero, ranks = case
     data = {"path": str(folder / "rows.jsonl"), "ds_type": "json", "split": "train", "type": DPO_FIELDS}
-    return DEFAULTS | {
+    return AXOLOTL_DEFAULTS | {
         "base_model": str(start), "plugins": ["stemma.plugin.StemmaPlugin", "bench.step_meter.StepMeter"],
         "datasets": [data], "dataset_prepared_path": str(folder / "prepared"), "output_dir": str(folder / "training"),
         "seed": SEED, "rl": "dpo", "rl_beta": 0.1, "adapter": "lora", "lora_r": RANK, "lora_alpha": RANK,

@@ -17,7 +17,6 @@ from stemma.base_model.tokenizer import load_tokenizer
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.templates import Template, read_special_tokens
-from stemma.training.axolotl import DEFAULTS
 from stemma.training.rows import Sample, count, sample, tokenizing
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any
     template, tokenize = reading[0], tokenizing(reading[1])
     found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_name}
     for stage in recipe.training_stages():
-        longest = (DEFAULTS | recipe.axolotl(stage))["sequence_len"]
+        longest = recipe.training_settings(stage)["sequence_len"]
         for part in ("train", "validation"):
             samples = (sample(p.row, template) for p in rows if (p.kind, p.part) == (stage, part))
             counts = count(samples, tokenize, template.first, template.stop(), longest)

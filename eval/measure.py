@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from eval.backends import Ids
-from stemma.recipe.models import EvalTask
+from stemma.recipe.sections import EvalTask
 from stemma.runs import digest_json
 from stemma.templates import Template
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stemma.recipe.models import Gates
+    from stemma.recipe.sections import Gates
 
 
 @dataclass(frozen=True)

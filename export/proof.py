@@ -10,7 +10,7 @@ from export.conversations import Trial
 from export.gguf_gates import gguf_gates
 from export.parity import Gate, HandOver
 from export.score import Reloaded, reload
-from stemma.recipe.models import Gates
+from stemma.recipe.sections import Gates
 from stemma.stages import Work
 
 

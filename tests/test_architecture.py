@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from stemma import ROOT
@@ -12,11 +13,12 @@ from stemma import ROOT
 STAGE_FOLDERS = ("data_builders", "export", "eval", "report", "serve")
 FOLDERS = ("stemma", *STAGE_FOLDERS)
 SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+ROOMS = ("recipe", "base_model", "training", "plan", "generator", "rehearsal", "from_gguf", "plugin", "answers")
+"""Folders of `stemma`. What lies beside them serves several."""
 LIGHT = {
-    *("errors", "jsonl", "rows", "runs", "stages", "keys", "identity", "recipe", "templates", "base_files", "weights"),
-    *("document", "load", "check", "schema", "show", "doctor", "cli", "axolotl"),
-    *("training", "activations", "peaks", "tokenizer"),
-    *("shapes", "checkpoints", "costs", "amounts", "plan", "plan_text", "sweep_section", "sweep_results", "table"),
+    *("errors", "jsonl", "rows", "runs", "stages", "keys", "identity", "templates", "weights", "shapes", "targets"),
+    *("show", "doctor", "cli", "table", "recipe/*", "plan/*", "base_model/files", "base_model/tokenizer"),
+    *("training/axolotl", "training/checkpoints", "training/sweep_results", "training/trained_weights"),
 }
 ENGINES = {"torch", "transformers", "peft", "trl", "accelerate", "deepspeed", "bitsandbytes", "datasets", "llama_cpp"}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
@@ -103,6 +105,30 @@ def test_no_file_is_named_like_the_package_it_uses() -> None:
     assert [str(path) for path in SOURCES if path.stem in anywhere(path) - {*FOLDERS, "chat"}] == []
 
 
+def modules_of(path: Path) -> set[str]:
+    """The modules of `stemma` that are imported together with this one."""
+    found = [node for node in _run_at_import(tree(path)) if isinstance(node, ast.ImportFrom)]
+    names = {f"{node.module}.{alias.name}" for node in found for alias in node.names}
+    return {name for name in names if name.startswith("stemma.")}
+
+
+def room_of(parts: Sequence[str]) -> str:
+    return parts[1] if len(parts) > 2 and parts[1] in ROOMS else ""
+
+
+def test_the_rooms_are_the_folders() -> None:
+    assert set(ROOMS) == {path.parent.name for path in (ROOT / "stemma").glob("*/__init__.py")}
+
+
+def test_rooms_do_not_import_in_a_circle() -> None:
+    core = [path for path in SOURCES if path.parts[0] == "stemma"]
+    found: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for path in core:
+        if room := room_of(path.parts):
+            found[room] |= {room_of(name.split(".")) for name in modules_of(path)} - {"", room}
+    assert list(TopologicalSorter(found).static_order())  # raises CycleError
+
+
 def test_stages_never_import_each_other() -> None:
     stages = [path for path in SOURCES if path.parts[0] != "stemma"]
     found = {str(path): anywhere(path) & set(STAGE_FOLDERS) - {path.parts[0]} for path in stages}
@@ -111,16 +137,20 @@ def test_stages_never_import_each_other() -> None:
 
 def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
     core = [path for path in SOURCES if path.parts[0] == "stemma"]
-    found = {path.name: anywhere(path) & set(STAGE_FOLDERS) for path in core}
+    found = {"/".join(path.parts[1:]): anywhere(path) & set(STAGE_FOLDERS) for path in core}
     assert {name: others for name, others in found.items() if others} == {
         "cli.py": {"serve", "data_builders", "report"},  # starts the laptop side, shows rows, draws a comparison
         "cli_models.py": {"export"},  # hands `import` the converter
-        "load.py": {"data_builders"},  # the sources' options
-        "data_section.py": {"data_builders"},
-        "schema.py": {"data_builders"},
-        "rehearse.py": {"serve"},  # its last step asks the shipped model
+        "recipe/load.py": {"data_builders"},  # the sources' options
+        "recipe/data.py": {"data_builders"},
+        "recipe/schema.py": {"data_builders"},
+        "generator/__init__.py": {"data_builders"},  # the scripted expert, and jobs until they are generic
+        "generator/estimate.py": {"data_builders"},
+        "generator/jobs.py": {"data_builders"},
+        "rehearsal/run.py": {"serve"},  # its last step asks the shipped model
     }
-    assert [str(path) for path in core if when_imported(path) & set(STAGE_FOLDERS)] == []
+    early = [path for path in core if when_imported(path) & set(STAGE_FOLDERS)]
+    assert {path.parent.name for path in early} <= {"generator"}
 
 
 def test_axolotl_is_a_process_not_an_import() -> None:
@@ -130,7 +160,8 @@ def test_axolotl_is_a_process_not_an_import() -> None:
 
 
 def test_the_light_core_imports_no_engine() -> None:
-    paths = [Path("stemma") / f"{name}.py" for name in LIGHT]
+    paths = [path.relative_to(ROOT) for name in LIGHT for path in (ROOT / "stemma").glob(f"{name}.py")]
+    assert len(paths) > len(LIGHT)
     assert {str(path): when_imported(path) & (ENGINES | {"axolotl", "numpy"}) for path in paths} == {
         str(path): set() for path in paths
     }

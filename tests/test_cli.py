@@ -22,7 +22,7 @@ from stemma.jsonl import write_json
 from stemma.stages import MODULES, Forecast, Result, Work
 from tests.families import write_byte_tokenizer
 from tests.models import tiny_model
-from tests.training.test_shapes import MADE
+from tests.test_shapes import MADE
 
 Write = Callable[..., Path]
 Say = pytest.CaptureFixture[str]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.dpo_setting import GEMMA_2B, Setting
-from stemma.training.shapes import Shapes, parse
+from stemma.shapes import Shapes, parse
 
 SMALL = Setting(hidden=64, layers=1, vocabulary=4000, rows=16)
 STEPS = 32

@@ -27,7 +27,6 @@ from stemma.jsonl import write_json, write_jsonl
 from stemma.plan.costs import training_flops
 from stemma.plan.settings import Training
 from stemma.recipe.load import load
-from stemma.training.axolotl import DEFAULTS
 from tests.models import write_tokenizer
 
 RECIPE = "gemma2b-sft-dpo"
@@ -68,7 +67,7 @@ class Meter(TrainerCallback):
 def keys(kind: str, setting: Setting, small: bool) -> dict[str, Any]:
     """Axolotl's keys: the recipe's, those of `fast`, and what one process with a bounded run needs."""
     recipe = load(RECIPE)
-    found = DEFAULTS | recipe.axolotl("sft")
+    found = recipe.training_settings("sft")
     if kind == "fast":
         found |= FAST | (ON_GPU if setting.device == "cuda" else {})
         found |= {"sequence_len": 512} if small else {}

@@ -11,7 +11,7 @@ too. A conversation is its system turn, if any, and then user and assistant in t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -219,3 +219,12 @@ def describe(value: Any) -> str:
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     return f"the {type(value).__name__} {str(value)[:40]!r}"
+
+
+def printable(value: Any) -> Any:
+    """A row as JSON holds it: what is no JSON is described."""
+    if isinstance(value, Mapping):
+        return {str(name): printable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [printable(inner) for inner in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else describe(value)

@@ -12,7 +12,7 @@ from pydantic import model_validator
 from data_builders.flow import Kind
 from data_builders.reading.columns import find_fault, names_in
 from stemma.errors import Problem, UserError
-from stemma.recipe.data import Section
+from stemma.recipe.sections import Section
 
 NEEDED: dict[Kind, tuple[tuple[str, ...], ...]] = {
     "sft": (("question", "answer"), ("messages",)),

@@ -17,7 +17,7 @@ completions; pairs as TRL, UltraFeedback, HH, Axolotl and LLaMA-Factory write th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -42,10 +42,10 @@ from data_builders.reading.conversations import (
     Turn,
     Unusable,
     answered,
-    describe,
     earlier_turns,
     holds_turns,
     pair,
+    printable,
     spoken,
     turns_of,
 )
@@ -161,7 +161,7 @@ class _Reading:
                 return list(make_rows(entry, question, self.options, self.context))
             return list(_MAKE[self.context.kind](picked, self.options))
         except Unusable as reason:
-            return [Drop(entry.where, str(reason), _printable(cells.row))]
+            return [Drop(entry.where, str(reason), printable(cells.row))]
 
 
 class _Picked:
@@ -296,12 +296,3 @@ _MAKE: dict[Kind, Callable[[_Picked, Options], Iterator[Draft]]] = {
     "dpo": _pairs,
     "corpus": _texts,
 }
-
-
-def _printable(value: Any) -> Any:
-    """A row as JSON holds it: what is no JSON is described."""
-    if isinstance(value, Mapping):
-        return {str(name): _printable(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_printable(inner) for inner in value]
-    return value if value is None or isinstance(value, str | bool | int | float) else describe(value)

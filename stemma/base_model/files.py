@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_json
+from stemma.jsonl import read_json, read_object
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
+from stemma.shapes import GEMMA, PUBLISHED, Shapes, parse
 from stemma.templates import Template
 
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
@@ -66,3 +67,25 @@ def _cached(recipe: Recipe) -> Path | None:
     """The snapshot's folder in the hub cache."""
     found = cached_file(str(recipe.base_model), TOKENIZER, recipe.base_revision)
     return found.parent if found else None
+
+
+def read_shapes(recipe: Recipe, run: Run) -> Shapes:
+    """The shapes of the recipe's base model, from the nearest place that knows them. Raises UserError if none does."""
+    if recipe.base is not None:
+        made = run.folder("base") / "merged" / "config.json"
+        if made.is_file():
+            return parse(read_json(made), str(made))
+        asked = GEMMA | {"vocab_size": recipe.base.tokenizer.vocab_size} | recipe.base.model
+        return parse(asked, "the recipe's base.model")
+    name = str(recipe.base_model)
+    path = Path(name) / "config.json" if Path(name).is_dir() else cached_file(name, "config.json", recipe.base_revision)
+    if path is not None and not path.is_file():
+        raise UserError(Problem(str(path), "no such file", "the config.json of a model's folder"))
+    if path is not None:
+        return parse(read_object(path), str(path))
+    if name in PUBLISHED:
+        return parse(PUBLISHED[name], "published shapes")
+    found = f"base_model `{name}`: its shapes are not known on this machine"
+    expected = f"a folder, a model in the hub cache, or one of {', '.join(PUBLISHED)}"
+    hint = f"`hf download {name} config.json` fetches them, as `--set base_model=FOLDER` with its config.json does"
+    raise UserError(Problem(recipe.path.name, found, expected, hint))

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stemma.base_model.files import tokenizer_folder
+from stemma.base_model.files import read_shapes, tokenizer_folder
 from stemma.base_model.headers import BESIDE, COPY_ANEW, Header, headers_of
 from stemma.base_model.vocabulary import (
     TOKENIZER,
@@ -25,10 +25,9 @@ from stemma.base_model.vocabulary import (
 )
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_object
+from stemma.shapes import FAMILIES, parse
+from stemma.targets import target_problems
 from stemma.templates import Template
-from stemma.training.axolotl import DEFAULTS
-from stemma.training.shapes import FAMILIES, parse, read_shapes
-from stemma.training.targets import target_problems
 
 if TYPE_CHECKING:
     from stemma.recipe.models import Recipe
@@ -87,7 +86,7 @@ def _stage_problems(recipe: Recipe, run: Run) -> list[Problem]:
         return []
     places = {stage: f"{recipe.path.name}: {stage}" for stage in recipe.training_stages()}
     found = [one for stage, place in places.items() for one in target_problems(recipe.axolotl(stage), shapes, place)]
-    lengths = {place: (DEFAULTS | recipe.axolotl(stage))["sequence_len"] for stage, place in places.items()}
+    lengths = {place: recipe.training_settings(stage)["sequence_len"] for stage, place in places.items()}
     hint = "lower it: Axolotl only warns, and what the model says behind its last position is noise"
     found += [
         Problem(place, f"sequence_len {length}", f"at most {shapes.positions}, by max_position_embeddings", hint)

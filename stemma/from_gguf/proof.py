@@ -20,7 +20,7 @@ from stemma.from_gguf.header import Gguf, Tensor, read_gguf
 from stemma.from_gguf.tokenizer_files import CONTROL, USER_DEFINED
 from stemma.llama import Llama
 from stemma.models import load_model
-from stemma.rehearsal.usage import free_memory
+from stemma.usage import free_memory
 
 CONTEXT_TOKENS = 512
 TEXT_TOKENS = 128

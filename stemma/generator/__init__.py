@@ -25,7 +25,7 @@ from stemma.generator.ledger import Entry, open_ledger, peek_ledger
 from stemma.generator.limits import Limiter
 from stemma.generator.requests import Request
 from stemma.generator.sending import Sender
-from stemma.recipe.data import Generator
+from stemma.recipe.generator import Generator
 
 REPORT_SECONDS = 10.0
 TURNS = 20

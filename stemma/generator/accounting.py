@@ -9,7 +9,7 @@ from stemma.errors import Problem, UserError
 from stemma.generator.ledger import Entry, Ledger
 from stemma.generator.prices import Budget, Mode, Tally, price, worst_case
 from stemma.generator.requests import Answer, Request
-from stemma.recipe.data import Generator
+from stemma.recipe.generator import Generator
 
 
 class Books:

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.generator.requests import ROW_ERRORS, Answer, Request, read_completion, refuse_row
-from stemma.recipe.data import Generator
+from stemma.recipe.generator import Generator
 
 OPENAI = "https://api.openai.com/v1"
 AGAIN = "answers so far are kept: run the same command again to go on"

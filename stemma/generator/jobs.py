@@ -15,7 +15,7 @@ from stemma.generator.client import response_format
 from stemma.generator.ledger import Entry
 from stemma.generator.replies import parse
 from stemma.generator.requests import GARBAGE, Answer, Request, output_limit
-from stemma.recipe.data import Generator
+from stemma.recipe.generator import Generator
 from stemma.runs import digest_json
 
 RESERVED = {"messages", "model", "n", "response_format", "seed", "stream"}

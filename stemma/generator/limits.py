@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from stemma.recipe.data import Limits
+from stemma.recipe.generator import Limits
 
 DAY_SECONDS = 86_400.0
 FIRST_AT_ONCE = 4

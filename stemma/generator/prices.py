@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from stemma.generator.requests import Usage, output_limit
-from stemma.recipe.data import Prices
+from stemma.recipe.generator import Prices
 
 Mode = Literal["sync", "batch"]
 MILLION = 1_000_000

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 
 from stemma.plan.settings import FP32, Training
-from stemma.training.shapes import Shapes
+from stemma.shapes import Shapes
 
 SHARED_INPUTS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
 """Matrices that multiply the same tensor."""

@@ -18,7 +18,6 @@ from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import Forecast
 from stemma.templates import Template
-from stemma.training import axolotl
 from stemma.training.rows import ROWS, Row, Tokenize, sample, tokenizing
 
 CHARACTERS_PER_TOKEN = 4
@@ -50,7 +49,7 @@ class Amount:
 def amount(recipe: Recipe, run: Run, stage: str, counted: Forecast | None = None) -> Amount:
     """The best figures there are before training: of the finished data, of its sources as `counted`, of the recipe's
     limits, or what the recipe says to expect."""
-    longest = (axolotl.DEFAULTS | recipe.axolotl(stage))["sequence_len"]
+    longest = recipe.training_settings(stage)["sequence_len"]
     if run.read_manifest("data") is not None:
         rows = read_rows(run.output("data", f"{READS[stage]}/train"), ROWS[stage])
         return measure(recipe, run, rows, longest, "data")

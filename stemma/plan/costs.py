@@ -9,7 +9,7 @@ from typing import Any
 
 from stemma.plan.activations import activation_bytes, logit_bytes
 from stemma.plan.settings import FP32, Training
-from stemma.training.shapes import DTYPE_BYTES, Shapes
+from stemma.shapes import DTYPE_BYTES, Shapes
 
 BITS = {
     "F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K": 5.5, "Q4_K": 4.5,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stemma.base_model.files import read_shapes
 from stemma.errors import Problem, UserError
 from stemma.plan.activations import uses_eager
 from stemma.plan.amounts import Amount, amount
@@ -18,16 +19,14 @@ from stemma.plan.data_rows import NOT_COUNTED, Foreseen
 from stemma.plan.peaks import PROCESS, peaks, training_bytes
 from stemma.plan.settings import FP32, Logits, Training
 from stemma.recipe.check import zero_stage
-from stemma.recipe.dpo import DpoTrainer
 from stemma.recipe.models import Recipe
+from stemma.recipe.sections import DpoTrainer
 from stemma.runs import Run
-from stemma.training import axolotl
+from stemma.shapes import Shapes
+from stemma.targets import LINEARS, Targets
 from stemma.training.precision import settle
-from stemma.training.shapes import Shapes, read_shapes
-from stemma.training.targets import LINEARS, Targets
+from stemma.training.trained_weights import count_adapters, quantised_as, refuse_uncounted
 
-UNCOUNTED = ("lora_modules_to_save", "lora_target_parameters", "peft_use_dora")
-"""Settings that train more than LoRA's own pairs, which these formulas do not know."""
 MOMENTS = {"8bit": 2, "sgd": 0, "adafactor": 0, "lion": 4}
 """Bytes of state a trained weight, by a part of the optimizer's name; Adam's two fp32 moments are 8."""
 
@@ -114,27 +113,8 @@ def plan(recipe: Recipe, run: Run, asked: Asked, data: Foreseen = NOT_COUNTED) -
     return Plan(shapes, stages, export_bytes(shapes, recipe.export.model_dump()), peaks(recipe, shapes), data)
 
 
-def count_weights(recipe: Recipe, run: Run, stage: str) -> tuple[int, int] | str:
-    """How many weights a LoRA stage trains, and how many there are with them; or why that is not known."""
-    keys = axolotl.DEFAULTS | recipe.axolotl(stage)
-    try:
-        shapes = read_shapes(recipe, run)
-        _refuse_uncounted(recipe, stage, keys)
-    except UserError as error:
-        return error.problems[0].found
-    if quantised := _quantised(keys):
-        return f"the weights are packed in {quantised}"
-    trained = _adapters(keys, shapes)
-    return trained, shapes.parameters() + trained
-
-
-def _adapters(keys: Mapping[str, Any], shapes: Shapes) -> int:
-    tensors = shapes.tensors()
-    return sum(keys.get("lora_r", 8) * sum(tensors[name]) for name in Targets.of_stage(keys).among(tensors))
-
-
 def _stage(recipe: Recipe, stage: str, found: Amount, machine: tuple[Shapes, Asked]) -> StagePlan:
-    keys = axolotl.DEFAULTS | recipe.axolotl(stage)
+    keys = recipe.training_settings(stage)
     packed = found.tokens / keys["sequence_len"] if keys.get("sample_packing") else 1.0  # slots a row takes
     length = keys["sequence_len"] if keys.get("sample_packing") else math.ceil(found.longest)
     shapes, asked = machine
@@ -182,19 +162,19 @@ def read_training(recipe: Recipe, stage: str, keys: Mapping[str, Any], machine: 
     shapes, gpus = machine
     optimizer = str(keys.get("optimizer", "adamw_torch"))
     preference = bool(keys.get("rl"))
-    _refuse_uncounted(recipe, stage, keys)
+    refuse_uncounted(recipe, stage, keys)
     attention = recipe.axolotl(stage).get("attn_implementation")
     ours = recipe.dpo.trainer if stage == "dpo" and recipe.dpo else "stock"
     trainer = DpoTrainer(chunked_logps=False, precompute_reference=False) if isinstance(ours, str) else ours
     logits = _logits(keys, trainer)
     return Training(
         shapes=shapes, rank=keys.get("lora_r", 8) if keys.get("adapter") else 0,
-        targets=_targets(recipe, stage, keys, shapes), adapters=_adapters(keys, shapes),
+        targets=_targets(recipe, stage, keys, shapes), adapters=count_adapters(keys, shapes),
         preference=preference, logits=logits,
         precomputed=trainer.precompute_reference or bool(keys.get("precompute_ref_log_probs")),
         checkpointing=bool(keys.get("gradient_checkpointing")), length=keys["sequence_len"],
         sequences=keys.get("micro_batch_size", 1) * (2 if preference else 1),
-        bytes=_value_bytes(keys), quantised=_quantised(keys),
+        bytes=_value_bytes(keys), quantised=quantised_as(keys),
         moments=next((count for part, count in MOMENTS.items() if part in optimizer), 8),
         zero=zero_stage(recipe.path.parent / keys["deepspeed"]) if keys.get("deepspeed") else 0, gpus=gpus,
         deepspeed=bool(keys.get("deepspeed")),
@@ -210,12 +190,6 @@ def _logits(keys: Mapping[str, Any], trainer: DpoTrainer) -> Logits:
     if keys.get("adapter") and trainer.chunked_logps:
         return "stemma"
     return "trl" if keys.get("dpo_use_liger_kernel") else "all"
-
-
-def _refuse_uncounted(recipe: Recipe, stage: str, keys: Mapping[str, Any]) -> None:
-    uncounted = [key for key in UNCOUNTED if keys.get(key)]
-    if uncounted:
-        raise UserError(Problem(recipe.path.name, f"{stage}: `plan` does not count `{'`, `'.join(uncounted)}`"))
 
 
 def _targets(recipe: Recipe, stage: str, keys: Mapping[str, Any], shapes: Shapes) -> tuple[str, ...]:
@@ -240,9 +214,3 @@ def _liger(keys: Mapping[str, Any]) -> frozenset[str]:
     if keys.get("dpo_use_liger_kernel"):
         return frozenset({"rms_norm", "glu_activation"})
     return frozenset(key.removeprefix("liger_") for key, value in keys.items() if key.startswith("liger_") and value)
-
-
-def _quantised(keys: Mapping[str, Any]) -> str | None:
-    if keys.get("load_in_4bit") or keys.get("adapter") == "qlora":
-        return "nf4"
-    return "int8" if keys.get("load_in_8bit") else None

@@ -11,9 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from stemma.plan.costs import export_bytes, memory, weight_bytes
 from stemma.plan.settings import FP32, Training
-from stemma.recipe.models import Recipe
-from stemma.training import axolotl
-from stemma.training.shapes import DTYPE_BYTES, Shapes
+from stemma.recipe.models import AXOLOTL_DEFAULTS, Recipe
+from stemma.shapes import DTYPE_BYTES, Shapes
 
 PROCESSES = {
     "cpu": {"training": 1_100_000_000, "engines": 640 << 20},
@@ -113,8 +112,8 @@ def gate_bytes(shapes: Shapes) -> int:
 
 
 def merge_bytes(shapes: Shapes, merged: int) -> int:
-    """`training.merge.write_merged`: the largest adapted matrix as stored, twice in float32 and once merged, and a piece
-    of a tensor that is copied."""
+    """`training.merge.write_merged`: the largest adapted matrix as stored, twice in float32 and once merged, and
+    a piece of a tensor that is copied."""
     largest = max(a * b for a, b in shapes.linears().values())
     return (largest + min(PIECE, shapes.embedding())) * (shapes.weight_bytes + 2 * FP32 + merged)
 
@@ -158,8 +157,8 @@ def _batch_bytes(shapes: Shapes, value: int) -> int:
 
 def _context_bytes(recipe: Recipe, shapes: Shapes) -> int:
     """llama.cpp's context: keys and values in fp16, one batch's activations, and logits."""
-    lengths = [(axolotl.DEFAULTS | recipe.axolotl(stage))["sequence_len"] for stage in recipe.training_stages()]
-    context = max(lengths, default=axolotl.DEFAULTS["sequence_len"])
+    lengths = [recipe.training_settings(stage)["sequence_len"] for stage in recipe.training_stages()]
+    context = max(lengths, default=AXOLOTL_DEFAULTS["sequence_len"])
     cache = context * shapes.layers * 2 * shapes.key_width * 2
     return cache + PROMPT * (4 * shapes.hidden + 3 * shapes.inner) * FP32 + SCORED * shapes.vocabulary * FP32
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from stemma.training.shapes import Shapes
+from stemma.shapes import Shapes
 
 FP32 = 4
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from stemma.recipe.dpo import DpoTrainer
+from stemma.recipe.sections import DpoTrainer
 
 
 class StemmaArgs(BaseModel):

@@ -20,7 +20,7 @@ from stemma.plugin.head import TOLERANCE, backbone, frozen_head, own_logps, prob
 from stemma.plugin.logps import Head
 from stemma.plugin.preference import Pairs, before_answers, measurements, metrics, score_pairs, sigmoid_loss
 from stemma.plugin.reference import Cache, add_reference, digest_weights
-from stemma.recipe.dpo import DpoTrainer as Options
+from stemma.recipe.sections import DpoTrainer as Options
 
 LOG = get_logger(__name__)
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")

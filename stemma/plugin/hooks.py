@@ -24,7 +24,7 @@ from stemma.plugin.sealing import given, guard_checkpoints
 from stemma.plugin.step_mean import average_over_the_step
 from stemma.plugin.steps import StepsTaken
 from stemma.processes import die_with_stemma
-from stemma.recipe.dpo import DpoTrainer as Options
+from stemma.recipe.sections import DpoTrainer as Options
 from stemma.training.foreign_plugins import foreign
 
 

@@ -17,11 +17,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from stemma.errors import Problem, UserError
-from stemma.recipe.models import TRAINING, AnswerStage, BaseModelSection, PreferenceStage, Recipe
+from stemma.recipe.models import TRAINING, Recipe
 from stemma.recipe.ranges import expected_of
-from stemma.recipe.sweep import Sweep
+from stemma.recipe.sections import AnswerStage, BaseModelSection, PreferenceStage, Sweep
 from stemma.recipe.unheeded import GONE, LIES_UNDER_DPO, NEEDS_STOCK, REFUSED, SMOOTHED
-from stemma.training.targets import setting_problems
+from stemma.targets import setting_problems
 
 Keys = tuple[str, ...]
 Where = Callable[[Sequence[object]], str]

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -18,6 +16,8 @@ from pydantic import (
 )
 
 from stemma import ROOT
+from stemma.recipe.generator import OPERATIONAL, Generator
+from stemma.recipe.sections import Section
 from stemma.rows import Split
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -31,12 +31,6 @@ PerPart = Annotated[
     ),
 ]
 """An amount for each part; a bare number is meant for training rows."""
-
-
-class Section(BaseModel):
-    """Strict: an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class SourceOptions(Section):
@@ -139,7 +133,7 @@ class Decontaminate(Section):
     ngram: PositiveInt = 13
     """A training row that holds so many consecutive words of an evaluation question overlaps with it,"""
     coverage: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """and so does one that holds this share of its words in runs of at least 8 (`data_builders/filters/decontaminate.py`)."""
+    """and so does one that holds this share of its words in runs of at least 8: `filters/decontaminate.py`."""
 
 
 class Executor(Section):
@@ -151,59 +145,6 @@ class Executor(Section):
     settings: dict[str, Any] = {}
     """Further arguments of that executor, e.g. `partition` and `time` for Slurm."""
 
-
-class Limits(Section):
-    """What the server allows; null: what its response headers say."""
-
-    requests_per_minute: PositiveInt | None = None
-    tokens_per_minute: PositiveInt | None = None
-    requests_per_day: PositiveInt | None = None
-
-
-class Prices(Section):
-    """USD per million tokens, from the provider's page."""
-
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
-    cached_input: Annotated[float, Field(ge=0)] | None = None
-    batch: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """What the Batch API costs, as a share of these prices."""
-
-
-class Generator(Section):
-    """Who writes and judges answers: an OpenAI-compatible server, or the scripted expert on loopback."""
-
-    server: Literal["openai", "scripted-expert"] = "openai"
-    base_url: str | None = None
-    model: str
-    api_key_env: str = "OPENAI_API_KEY"
-    temperature: float | None = 0.7
-    max_tokens: PositiveInt = 512
-    parameters: dict[str, Any] = {}
-    """Further request parameters, sent as they are; null takes one out, e.g. `max_tokens: null`."""
-    structured: Literal["schema", "object", "none"] = "schema"
-    """How JSON is asked for: `json_schema`, `json_object` with a schema (llama.cpp), or by the prompt alone."""
-    mode: Literal["sync", "batch"] = "sync"
-    """One request at a time and many at once, or the Batch API (half the price, up to a day)."""
-    attempts: PositiveInt = 3
-    """How often a question is asked before an unusable reply (refusal, cut off, garbage, empty) drops its row."""
-    concurrency: PositiveInt = 64
-    """At most; it adapts below that."""
-    timeout_seconds: PositiveFloat = 120.0
-    limits: Limits = Limits()
-    prices: Prices | None = None
-    max_cost_usd: PositiveFloat | None = None
-    """Stops before this is passed; a later run goes on."""
-
-    @model_validator(mode="after")
-    def _cost_needs_prices(self) -> Generator:
-        if self.max_cost_usd is not None and self.prices is None:
-            raise ValueError("max_cost_usd: `prices` is missing, so nothing can be counted")
-        return self
-
-
-OPERATIONAL = {"mode", "concurrency", "timeout_seconds", "limits", "prices", "max_cost_usd"}
-"""Settings of the generator that change how fast and how dear it is, not what it says: they make nothing stale."""
 
 PATHS = ("path", "hub", "frozen_test")
 """Settings that may hold an absolute path."""

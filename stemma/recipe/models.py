@@ -6,119 +6,43 @@ Inside `train`, `base`, `sft`, `dpo` and `mcq` the keys are Axolotl's own; every
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from stemma import ROOT
 from stemma.errors import Problem, UserError
-from stemma.recipe.data import DataSection, Section, placeless
-from stemma.recipe.dpo import DpoTrainer
-from stemma.recipe.sweep import Sweep
+from stemma.recipe.data import DataSection, placeless
+from stemma.recipe.sections import (
+    AnswerStage,
+    BaseModelSection,
+    EvalSection,
+    ExportSection,
+    PreferenceStage,
+    Section,
+    Sweep,
+    TrainingStage,
+)
 
 TRAINING = ("sft", "dpo", "mcq")
-GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
-
-Start = Literal["base", "sft", "dpo"]
-
-
-class AxolotlSection(BaseModel):
-    """A section whose own keys are few; every other key is Axolotl's, checked against its pinned field list."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    @property
-    def axolotl(self) -> dict[str, Any]:
-        return dict(self.model_extra or {})
-
-
-class Tokenizer(Section):
-    """A SentencePiece BPE tokenizer trained on the corpus, with Gemma's special ids."""
-
-    vocab_size: PositiveInt
-
-
-class BaseModelSection(AxolotlSection):
-    """A base model made on the spot: `model` holds transformers' config keys, the rest are Axolotl's."""
-
-    model: dict[str, Any]
-    tokenizer: Tokenizer
-
-
-class TrainingStage(AxolotlSection):
-    """One LoRA stage. `start_from` names the stage whose merged weights it trains on (for DPO also the reference)."""
-
-    start_from: Start
-
-
-class AnswerStage(TrainingStage):
-    """A stage that trains on answers: SFT and MCQ."""
-
-    loss_average: Literal["step", "micro_batch"] = "step"
-    """A step's loss is the mean over all its trained tokens, on however many ranks. `micro_batch` is Axolotl's own:
-    over several ranks the mean of their means, which depends on how the rows were shared out."""
-
-
-class PreferenceStage(TrainingStage):
-    """The DPO stage. `trainer: stock` is Axolotl's own trainer."""
-
-    trainer: Literal["stock"] | DpoTrainer = DpoTrainer()
-
-
-class Merge(Section):
-    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
-
-
-class Gguf(Section):
-    types: list[Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]] = Field(min_length=1)
-
-
-class Gates(Section):
-    """How far a format may drift from the merged model before the export stops."""
-
-    prompts: PositiveInt = 32
-    max_kl: dict[str, PositiveFloat] = {}
-    """Nats per token by variant name, e.g. `gguf-Q4_K_M: 0.2`; overrides the built-in budgets."""
-    min_top1: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
-    """Share of tokens where both find the same one likeliest, e.g. `bnb-nf4: 0.6`; likewise."""
-
-    @field_validator("max_kl", "min_top1")
-    @classmethod
-    def _formats_exist(cls, limits: dict[str, float]) -> dict[str, float]:
-        known = ["bnb-int8", "bnb-nf4", *(f"gguf-{name}" for name in GGUF_TYPES)]
-        if unknown := [name for name in limits if name not in known]:
-            raise ValueError(f"unknown {', '.join(unknown)}; formats are {', '.join(known)}")
-        return limits
-
-
-class ExportSection(Section):
-    model_config = ConfigDict(populate_by_name=True)
-
-    from_: Literal["base", "sft", "dpo", "mcq"] = Field(alias="from")
-    merge: Merge = Merge()
-    bitsandbytes: list[Literal["int8", "nf4"]] = []
-    gguf: Gguf
-    gates: Gates = Gates()
-    ship: str
-    """The variant the laptop gets, e.g. `gguf-Q4_K_M`."""
-
-
-class EvalTask(Section):
-    task: Literal["mcq", "preference", "generation", "speed"]
-    limit: PositiveInt | None = None
-    """The first n test rows (all by default)."""
-    max_new_tokens: PositiveInt = 64
-    prompt_tokens: PositiveInt = 128
-
-
-class EvalSection(Section):
-    variants: list[str] = Field(min_length=1)
-    tasks: list[EvalTask] = Field(min_length=1)
-    beta: float = 0.1
-    """Scales rewards: beta * (log p_policy - log p_reference), summed over the answer's tokens."""
-    reference: Start = "base"
-    """Whose merged weights the rewards of `preference` are measured against."""
-    threads: PositiveInt | None = None
+AXOLOTL_DEFAULTS: dict[str, Any] = {
+    "logging_steps": 5,
+    "save_steps": 0.25,
+    "save_total_limit": 2,
+    "gradient_accumulation_steps": 1,
+    "sequence_len": 512,
+    "dataset_num_proc": 0,
+    "dataloader_num_workers": 0,
+    "attn_implementation": "sdpa",
+    "include_tokens_per_second": False,
+    "lora_mlp_kernel": False,
+    "lora_qkv_kernel": False,
+    "lora_o_kernel": False,
+    "lora_embedding_kernel": False,
+}
+"""What Stemma sets unless the recipe does. Steps below 1 are shares of the run. Data is prepared in the training
+process itself (0): a pool of even one costs seconds to start, six times a stage. Axolotl would turn its Triton LoRA
+kernels on by itself, also where there is no GPU to run them."""
 
 
 class Recipe(Section):
@@ -261,6 +185,10 @@ class Recipe(Section):
         if stage == "base":
             return self.base.axolotl if self.base else {}
         return {**self.train, **self.stage(stage).axolotl}
+
+    def training_settings(self, stage: str) -> dict[str, Any]:
+        """The Axolotl keys a stage trains with: Stemma's defaults under the user's."""
+        return AXOLOTL_DEFAULTS | self.axolotl(stage)
 
     def section(self, stage: str) -> dict[str, Any]:
         """All recipe settings the stage's work depends on: the recipe's part of its freshness key. It holds no place:

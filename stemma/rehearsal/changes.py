@@ -13,7 +13,6 @@ from typing import Any
 
 from stemma.recipe.data import DataSet, SourceOptions
 from stemma.recipe.models import Recipe
-from stemma.training import axolotl
 
 STEPS = 3
 RATE = 1e-3
@@ -162,7 +161,7 @@ def _corpus(source: SourceOptions) -> dict[str, Any]:
 
 
 def _shorten_stage(recipe: Recipe, stage: str, machine: Machine, changes: Changes) -> None:
-    keys = axolotl.DEFAULTS | recipe.axolotl(stage)
+    keys = recipe.training_settings(stage)
     wanted: dict[str, Any] = {
         "max_steps": BASE_STEPS if stage == "base" else STEPS,
         "warmup_steps": 0,

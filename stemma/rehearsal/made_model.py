@@ -12,17 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stemma.base_model.files import TOKENIZER, tokenizer_folder
+from stemma.base_model.files import TOKENIZER, read_shapes, tokenizer_folder
 from stemma.jsonl import read_json, write_json
 from stemma.recipe.models import Recipe
 from stemma.rehearsal import random_tokenizer
 from stemma.rehearsal.random_model import write_weights
 from stemma.rehearsal.random_tokenizer import Wanted
 from stemma.runs import Run, digest_json, digest_of
+from stemma.shapes import PUBLISHED
 from stemma.stages import forecast
 from stemma.templates import Template
 from stemma.training.rows import sample
-from stemma.training.shapes import PUBLISHED, read_shapes
 
 MADE = "made.json"
 """What the folder was made of: another recipe, seed or depth makes another."""

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from stemma.base_model.files import read_shapes
 from stemma.base_model.folder import meet
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
@@ -26,11 +27,11 @@ from stemma.recipe.models import Recipe
 from stemma.rehearsal import made_model
 from stemma.rehearsal.changes import Changes, Machine, lacking, shorten
 from stemma.rehearsal.text import Measured, lines, written
-from stemma.rehearsal.usage import folder_bytes, free_memory, measuring
 from stemma.runs import MANIFEST, Run
+from stemma.shapes import Shapes
 from stemma.stages import BEGUN, TRAINED, chain, execute, locked, writable
 from stemma.training.precision import cpu_has_bfloat16
-from stemma.training.shapes import Shapes, read_shapes
+from stemma.usage import folder_bytes, free_memory, measuring
 
 Say = Callable[[str], None]
 

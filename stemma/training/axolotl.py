@@ -6,27 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stemma.recipe.models import AnswerStage, PreferenceStage, Recipe
+from stemma.recipe.models import Recipe
+from stemma.recipe.sections import AnswerStage, PreferenceStage
 from stemma.runs import Run
-
-DEFAULTS: dict[str, Any] = {
-    "logging_steps": 5,
-    "save_steps": 0.25,
-    "save_total_limit": 2,
-    "gradient_accumulation_steps": 1,
-    "sequence_len": 512,
-    "dataset_num_proc": 0,
-    "dataloader_num_workers": 0,
-    "attn_implementation": "sdpa",
-    "include_tokens_per_second": False,
-    "lora_mlp_kernel": False,
-    "lora_qkv_kernel": False,
-    "lora_o_kernel": False,
-    "lora_embedding_kernel": False,
-}
-"""What Stemma sets unless the recipe does. Steps below 1 are shares of the run. Data is prepared in the training
-process itself (0): a pool of even one costs seconds to start, six times a stage. Axolotl would turn its Triton LoRA
-kernels on by itself, also where there is no GPU to run them."""
 
 REFERENCES = "references"
 """Beside the run folders."""
@@ -75,7 +57,7 @@ def start_folder(run: Run, recipe: Recipe, stage: str) -> Path:
 
 def render(recipe: Recipe, stage: str, paths: Paths, stop: str = "<eos>", pad: str = "") -> dict[str, Any]:
     """The whole Axolotl config of one stage. `stop` is the template's stop token; `pad` for a model without its own."""
-    keys = DEFAULTS | recipe.axolotl(stage)
+    keys = recipe.training_settings(stage)
     if keys.get("deepspeed"):
         keys["deepspeed"] = str((recipe.path.parent / keys["deepspeed"]).resolve())
     if paths.validation is None:

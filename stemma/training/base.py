@@ -11,7 +11,7 @@ from typing import Any
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_rows, write_json
-from stemma.recipe.models import BaseModelSection
+from stemma.recipe.sections import BaseModelSection
 from stemma.rows import CorpusRow
 from stemma.stages import Result, Work
 from stemma.templates import Template

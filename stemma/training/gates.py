@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from stemma.errors import GateFailed
 from stemma.jsonl import read_json
+from stemma.targets import Targets
 from stemma.tensors import Tensors
 from stemma.training.lora import Lora
 from stemma.training.rows import TokenSequence
-from stemma.training.targets import Targets
 
 MAX_LOGIT_DIFFERENCE = 1e-4
 ROUNDING_KL = 1e-9

@@ -11,7 +11,6 @@ from stemma.base_model.files import added_first, lacks_padding
 from stemma.base_model.vocabulary import stop_problems
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
-from stemma.plan.forecast import count_weights
 from stemma.runs import digest_json, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
@@ -19,6 +18,7 @@ from stemma.training import axolotl, gates, launch
 from stemma.training.checkpoints import ASIDE
 from stemma.training.merge import merge_adapter
 from stemma.training.rows import ROWS, Part, Sample, Tokenize, prove, refuse_special, sample, tokenizing
+from stemma.training.trained_weights import count_weights
 from stemma.weights import attention_of, weights_of
 
 MERGE_TEXTS = 32
@@ -155,7 +155,7 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
 
 def prepared_part(samples: list[Sample], tokenize: Tokenize, work: Work, template: Template, stop: str) -> Part:
     """The part of `samples` that trains, proved on tokens."""
-    longest = (axolotl.DEFAULTS | work.recipe.axolotl(work.stage))["sequence_len"]
+    longest = work.recipe.training_settings(work.stage)["sequence_len"]
     return prove(samples, tokenize, template.first, stop, longest)
 
 

@@ -21,7 +21,7 @@ from stemma.jsonl import read_dicts, read_json, write_json, write_text
 from stemma.keys import key_of
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
-from stemma.recipe.sweep import Sweep
+from stemma.recipe.sections import Sweep
 from stemma.runs import Run, digest_json
 from stemma.stages import Work, locked, prepare, writable
 from stemma.table import markdown

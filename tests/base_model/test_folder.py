@@ -21,13 +21,13 @@ from stemma.from_gguf.tokenizer_files import write_tokenizer
 from stemma.jsonl import read_json, write_json
 from stemma.recipe.load import load
 from stemma.runs import Run
+from stemma.shapes import parse
 from stemma.tensors import Tensors
-from stemma.training.shapes import parse
 from tests.conftest import Write
 from tests.from_gguf.files import TEMPLATE as CHATML
 from tests.from_gguf.files import write_gguf
 from tests.models import tiny_model
-from tests.training.test_shapes import MADE
+from tests.test_shapes import MADE
 
 KINDS = ["gemma", "gemma2", "gemma3_text", "llama", "qwen2", "qwen3"]
 SIZES = {

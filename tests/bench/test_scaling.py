@@ -8,7 +8,7 @@ import pytest
 
 from bench.scaling import WARM, Run, expected_bytes, measured, table, train
 from stemma.jsonl import read_json
-from stemma.training.shapes import Shapes, parse
+from stemma.shapes import Shapes, parse
 from tests.models import make_gemma
 
 CONFIG = {

@@ -14,7 +14,7 @@ from data_builders.flow import Generate
 from data_builders.scripted.faults import Faults, Json
 from data_builders.scripted.server import Server, serve
 from stemma.generator import open_generate
-from stemma.recipe.data import Generator
+from stemma.recipe.generator import Generator
 
 EXPERT = Generator(server="scripted-expert", model="expert")
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from export import FORMATS, Budget, budget_of
 from export.convert import FLOAT_TYPES
 from export.quantise import QUANTISED_TYPES
-from stemma.recipe.models import GGUF_TYPES, Gates
+from stemma.recipe.sections import GGUF_TYPES, Gates
 
 
 def test_every_format_of_the_recipe_is_registered() -> None:

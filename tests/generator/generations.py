@@ -9,7 +9,7 @@ from typing import Any
 
 from data_builders.flow import Ask, Draft, Drop, Job, Message, Reply, Writer
 from stemma.generator import open_generate
-from stemma.recipe.data import Generator
+from stemma.recipe.generator import Generator
 
 KEY = "sk-very-secret-0123456789"
 PRICES = {"input": 2.0, "output": 10.0}

@@ -13,7 +13,7 @@ from stemma.generator import batch
 from stemma.generator.accounting import Books
 from stemma.generator.jobs import Desk
 from stemma.generator.ledger import open_ledger
-from stemma.recipe.data import Generator
+from stemma.recipe.generator import Generator
 from tests.generator import loopback
 from tests.generator.generations import KEY, PRICES, ask, generate, job, settings
 

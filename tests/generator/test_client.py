@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from stemma.errors import StageFailed, UserError
 from stemma.generator.client import Hindered, connect, read_key, response_format
 from stemma.generator.requests import Answer, Request, Usage
-from stemma.recipe.data import Generator
+from stemma.recipe.generator import Generator
 from tests.generator import loopback
 
 KEY = "sk-very-secret-0123456789"

@@ -20,7 +20,7 @@ from data_builders.scripted.server import Server, serve
 from stemma import ROOT, generator
 from stemma.errors import UserError
 from stemma.generator import open_generate
-from stemma.recipe.data import Generator
+from stemma.recipe.generator import Generator
 from tests.generator import loopback
 from tests.generator.generations import KEY, generate, job, settings
 

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from stemma.generator.limits import Allowance, Bucket, Heard, Limiter, Ticket, parse_duration, read_headers
-from stemma.recipe.data import Limits
+from stemma.recipe.generator import Limits
 
 
 def limiter(most: int = 64, **limits: int) -> Limiter:

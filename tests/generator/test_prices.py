@@ -4,7 +4,7 @@ import pytest
 
 from stemma.generator.prices import Budget, Tally, price, worst_case
 from stemma.generator.requests import Usage
-from stemma.recipe.data import Prices
+from stemma.recipe.generator import Prices
 
 PRICES = Prices(input=2.0, output=10.0, cached_input=1.0, batch=0.5)
 

@@ -11,7 +11,7 @@ import pytest
 
 from stemma.plan.activations import TRL_TILE, activation_bytes, layer_bytes, logit_bytes, uses_eager
 from stemma.plan.settings import Training
-from stemma.training.shapes import ATTENTION, MLP, PUBLISHED, parse
+from stemma.shapes import ATTENTION, MLP, PUBLISHED, parse
 from tests.plan.test_costs import DPO, GEMMA_2B, SFT
 
 ALL, QUERY_VALUE = (*ATTENTION, *MLP), ("q_proj", "v_proj")

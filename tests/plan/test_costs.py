@@ -22,7 +22,7 @@ from stemma.plan.costs import (
 )  # fmt: skip
 from stemma.plan.settings import Training
 from stemma.runs import size_of
-from stemma.training.shapes import PUBLISHED, Shapes, parse
+from stemma.shapes import PUBLISHED, Shapes, parse
 from tests.from_gguf.files import vocabulary, weights, write_gguf
 
 GEMMA_2B = parse(PUBLISHED["google/gemma-2b"], "published")

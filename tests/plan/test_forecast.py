@@ -9,15 +9,16 @@ import pytest
 from stemma.cli import main
 from stemma.errors import UserError
 from stemma.plan.data_rows import Foreseen
-from stemma.plan.forecast import Asked, count_steps, count_weights, plan
+from stemma.plan.forecast import Asked, count_steps, plan
 from stemma.plan.peaks import PROCESS
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.rows import PreferenceRow
 from stemma.runs import Run
 from stemma.stages import Forecast
+from stemma.training.trained_weights import count_weights
 from tests.conftest import Write
-from tests.training.test_shapes import MADE
+from tests.test_shapes import MADE
 
 LORA = "  lora_r: 8\n"
 TARGETS = "  lora_target_modules: [q_proj, v_proj]\n  sequence_len: 1024\n  bf16: true\n"

@@ -21,7 +21,7 @@ from stemma.plan.peaks import (
     training_bytes,
 )
 from stemma.recipe.load import load
-from stemma.training.shapes import PUBLISHED, parse
+from stemma.shapes import PUBLISHED, parse
 from tests.plan.test_costs import DPO, GEMMA_2B
 
 WEIGHTS = 2_506_172_416

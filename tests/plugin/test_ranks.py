@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from stemma import ROOT
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.processes import COMPLETED
-from stemma.training.axolotl import DEFAULTS, DPO_FIELDS
+from stemma.recipe.models import AXOLOTL_DEFAULTS
+from stemma.training.axolotl import DPO_FIELDS
 from tests.models import make_gemma
 
 STEPS = 50
@@ -48,7 +49,7 @@ def train(
     """The output folder of `steps` steps of four pairs, however many ranks share them."""
     write_rows(folder / "rows.jsonl", 2 * steps)
     data = {"path": str(folder / "rows.jsonl"), "ds_type": "json", "split": "train", "type": DPO_FIELDS}
-    config: dict[str, Any] = DEFAULTS | {
+    config: dict[str, Any] = AXOLOTL_DEFAULTS | {
         "base_model": str(start), "plugins": ["stemma.plugin.StemmaPlugin"], "datasets": [data],
         "test_datasets": [data], "dataset_prepared_path": str(folder / "prepared"),
         "output_dir": str(folder / "training"), "seed": 42, "rl": "dpo", "rl_beta": 0.5, "adapter": "lora",

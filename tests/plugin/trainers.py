@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from trl import DPOTrainer
 
 from stemma.plugin.dpo import DpoTrainer
-from stemma.recipe.dpo import DpoTrainer as Options
+from stemma.recipe.sections import DpoTrainer as Options
 from tests.models import VOCABULARY, write_tokenizer
 
 PLAIN = {"group_by_length": False, "precompute_reference": False}

@@ -13,7 +13,7 @@ from stemma.rehearsal import made_model
 from stemma.rehearsal.changes import Machine
 from stemma.rehearsal.run import Request, Settled, settle
 from tests.conftest import Write
-from tests.training.test_shapes import MADE
+from tests.test_shapes import MADE
 
 LAPTOP = Machine(10**11, 10**12, bfloat16=False, gpu=False)
 CORPUS = ("  corpus: {sources: [{source: from_sets}]}\n", "")

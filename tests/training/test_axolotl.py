@@ -11,9 +11,9 @@ from ruamel.yaml import YAML
 
 from stemma import ROOT
 from stemma.recipe.load import load
-from stemma.recipe.models import Recipe
+from stemma.recipe.models import AXOLOTL_DEFAULTS, Recipe
 from stemma.runs import Run
-from stemma.training.axolotl import DEFAULTS, Paths, render
+from stemma.training.axolotl import Paths, render
 from tests.conftest import Write
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -37,7 +37,7 @@ def test_recipe_keys_win_over_defaults(write_recipe: Write) -> None:
     config = rendered(recipe, "sft")
     assert (config["save_steps"], config["sequence_len"]) == (7, 64)
     assert config["eval_steps"] == 7, "it validates whenever it saves"
-    assert config["attn_implementation"] == DEFAULTS["attn_implementation"]
+    assert config["attn_implementation"] == AXOLOTL_DEFAULTS["attn_implementation"]
 
 
 def test_stage_keys_win_over_train_keys(write_recipe: Write) -> None:

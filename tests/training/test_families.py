@@ -13,12 +13,12 @@ from serve.chat import template_of
 from stemma.cli import main
 from stemma.jsonl import read_json, write_jsonl
 from stemma.llama import Llama
-from stemma.plan.forecast import count_weights
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.templates import Template, question
 from stemma.training.merge import write_model
+from stemma.training.trained_weights import count_weights
 from tests.families import make_family
 from tests.training.test_run import questions
 

@@ -1,19 +1,13 @@
-"""A decoder's shapes from its config.json: how many parameters it has and which matrices an adapter can sit on. Pure
-but for reading that one file; no weights, no torch."""
+"""A decoder's shapes from its config.json: how many parameters it has and which matrices an adapter can sit on. Pure;
+no weights, no torch, and no pydantic, which a bare GPU machine lacks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_json, read_object
-
-if TYPE_CHECKING:  # benches on a bare GPU machine read shapes without pydantic
-    from stemma.recipe.models import Recipe
-    from stemma.runs import Run
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
@@ -142,30 +136,6 @@ class Shapes:
     def adapter_parameters(self, rank: int, targets: Sequence[str]) -> int:
         """LoRA: A is rank x in, B is out x rank, on every layer (Hu et al. 2021, section 4.1)."""
         return self.layers * rank * sum(sum(self.linears()[name]) for name in targets)
-
-
-def read_shapes(recipe: Recipe, run: Run) -> Shapes:
-    """The shapes of the recipe's base model, from the nearest place that knows them. Raises UserError if none does."""
-    from stemma.base_model.files import cached_file  # needs pydantic, which a bare GPU machine lacks
-
-    if recipe.base is not None:
-        made = run.folder("base") / "merged" / "config.json"
-        if made.is_file():
-            return parse(read_json(made), str(made))
-        asked = GEMMA | {"vocab_size": recipe.base.tokenizer.vocab_size} | recipe.base.model
-        return parse(asked, "the recipe's base.model")
-    name = str(recipe.base_model)
-    path = Path(name) / "config.json" if Path(name).is_dir() else cached_file(name, "config.json", recipe.base_revision)
-    if path is not None and not path.is_file():
-        raise UserError(Problem(str(path), "no such file", "the config.json of a model's folder"))
-    if path is not None:
-        return parse(read_object(path), str(path))
-    if name in PUBLISHED:
-        return parse(PUBLISHED[name], "published shapes")
-    found = f"base_model `{name}`: its shapes are not known on this machine"
-    expected = f"a folder, a model in the hub cache, or one of {', '.join(PUBLISHED)}"
-    hint = f"`hf download {name} config.json` fetches them, as `--set base_model=FOLDER` with its config.json does"
-    raise UserError(Problem(recipe.path.name, found, expected, hint))
 
 
 def parse(config: dict[str, Any], origin: str) -> Shapes:

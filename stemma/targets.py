@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stemma.errors import Problem
-from stemma.training.shapes import ATTENTION, MLP, Shapes
+from stemma.shapes import ATTENTION, MLP, Shapes
 
 ALL_LINEAR = "all-linear"
 """PEFT's word for every linear layer but the head."""

@@ -12,18 +12,19 @@ from safetensors.torch import load_file
 
 from stemma.errors import GateFailed, UserError
 from stemma.jsonl import read_json
-from stemma.plan.forecast import Asked, count_weights, plan
+from stemma.plan.forecast import Asked, plan
 from stemma.recipe.load import load
 from stemma.runs import Run
+from stemma.shapes import PUBLISHED, parse
+from stemma.targets import Targets, setting_problems, target_problems
 from stemma.templates import Template
 from stemma.training import gates
 from stemma.training.merge import merge_adapter
-from stemma.training.shapes import PUBLISHED, parse
-from stemma.training.targets import Targets, setting_problems, target_problems
+from stemma.training.trained_weights import count_weights
 from tests.adapters import make_adapter
 from tests.conftest import Write
 from tests.models import TEMPLATE, make_gemma, tiny_model
-from tests.training.test_shapes import MADE
+from tests.test_shapes import MADE
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "names": {"target_modules": ["q_proj", "down_proj"]},

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from stemma.rehearsal.usage import folder_bytes, free_memory, measuring, proportional_bytes, tree
+from stemma.usage import folder_bytes, free_memory, measuring, proportional_bytes, tree
 
 HOLD = "import sys, time; data = b'x' * 300_000_000; print('held', flush=True); time.sleep(60)"
 

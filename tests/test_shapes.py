@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from stemma.base_model.files import read_shapes
 from stemma.errors import UserError
 from stemma.jsonl import write_json
 from stemma.recipe.load import load
 from stemma.runs import Run
-from stemma.training.shapes import ATTENTION, GEMMA, MLP, PUBLISHED, parse, read_shapes
+from stemma.shapes import ATTENTION, GEMMA, MLP, PUBLISHED, parse
 from tests.conftest import Write
 
 MADE = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"

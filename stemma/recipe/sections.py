@@ -1,0 +1,146 @@
+"""The recipe's sections but for `data`, as strict models: training stages, sweep, export, evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+
+GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+
+Start = Literal["base", "sft", "dpo"]
+
+
+class Section(BaseModel):
+    """Strict: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class AxolotlSection(BaseModel):
+    """A section whose own keys are few; every other key is Axolotl's, checked against its pinned field list."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    @property
+    def axolotl(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Tokenizer(Section):
+    """A SentencePiece BPE tokenizer trained on the corpus, with Gemma's special ids."""
+
+    vocab_size: PositiveInt
+
+
+class BaseModelSection(AxolotlSection):
+    """A base model made on the spot: `model` holds transformers' config keys, the rest are Axolotl's."""
+
+    model: dict[str, Any]
+    tokenizer: Tokenizer
+
+
+class TrainingStage(AxolotlSection):
+    """One LoRA stage. `start_from` names the stage whose merged weights it trains on (for DPO also the reference)."""
+
+    start_from: Start
+
+
+class AnswerStage(TrainingStage):
+    """A stage that trains on answers: SFT and MCQ."""
+
+    loss_average: Literal["step", "micro_batch"] = "step"
+    """A step's loss is the mean over all its trained tokens, on however many ranks. `micro_batch` is Axolotl's own:
+    over several ranks the mean of their means, which depends on how the rows were shared out."""
+
+
+class DpoTrainer(Section):
+    """What Stemma's own DPO trainer does (`stemma/plugin`), each part by itself. All of it leaves a batch's loss as it
+    is; `trainer: stock` instead is Axolotl's own trainer."""
+
+    chunked_logps: bool = True
+    """Log-probabilities of the answers' tokens only, in fp32, without a tensor of all logits."""
+    group_by_length: bool = True
+    """Pairs of like length share a batch, so that less is padding; another order than the stock trainer's."""
+    precompute_reference: bool = True
+    """The reference's log-probabilities once, before training, kept in the stage's folder."""
+    shared_prompts: bool = False
+    """Chosen and rejected in one sequence behind their prompt, which is computed once."""
+
+
+class PreferenceStage(TrainingStage):
+    """The DPO stage. `trainer: stock` is Axolotl's own trainer."""
+
+    trainer: Literal["stock"] | DpoTrainer = DpoTrainer()
+
+
+class Sweep(Section):
+    """`values` are Axolotl's keys of the stage, each with the values to try: all combinations train. Under `_`, as in
+    Axolotl's own sweeps, stands a list of settings that belong together."""
+
+    stage: Literal["sft", "dpo", "mcq"]
+    values: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1)
+    metric: Annotated[str, Field(pattern="^eval_")] = "eval_loss"
+    """Of the trainer's log, on held-out rows, e.g. `eval_rewards/accuracies`; its last value counts."""
+    goal: Literal["min", "max"] = "min"
+
+    def settings(self) -> list[tuple[str, Any]]:
+        """Every single (key, value) that is tried."""
+        paired = [pair for together in self.values.get("_", []) for pair in dict(together).items()]
+        return [*((key, value) for key, values in self.values.items() if key != "_" for value in values), *paired]
+
+
+class Merge(Section):
+    dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+
+
+class Gguf(Section):
+    types: list[Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]] = Field(min_length=1)
+
+
+class Gates(Section):
+    """How far a format may drift from the merged model before the export stops."""
+
+    prompts: PositiveInt = 32
+    max_kl: dict[str, PositiveFloat] = {}
+    """Nats per token by variant name, e.g. `gguf-Q4_K_M: 0.2`; overrides the built-in budgets."""
+    min_top1: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    """Share of tokens where both find the same one likeliest, e.g. `bnb-nf4: 0.6`; likewise."""
+
+    @field_validator("max_kl", "min_top1")
+    @classmethod
+    def _formats_exist(cls, limits: dict[str, float]) -> dict[str, float]:
+        known = ["bnb-int8", "bnb-nf4", *(f"gguf-{name}" for name in GGUF_TYPES)]
+        if unknown := [name for name in limits if name not in known]:
+            raise ValueError(f"unknown {', '.join(unknown)}; formats are {', '.join(known)}")
+        return limits
+
+
+class ExportSection(Section):
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_: Literal["base", "sft", "dpo", "mcq"] = Field(alias="from")
+    merge: Merge = Merge()
+    bitsandbytes: list[Literal["int8", "nf4"]] = []
+    gguf: Gguf
+    gates: Gates = Gates()
+    ship: str
+    """The variant the laptop gets, e.g. `gguf-Q4_K_M`."""
+
+
+class EvalTask(Section):
+    task: Literal["mcq", "preference", "generation", "speed"]
+    limit: PositiveInt | None = None
+    """The first n test rows (all by default)."""
+    max_new_tokens: PositiveInt = 64
+    prompt_tokens: PositiveInt = 128
+
+
+class EvalSection(Section):
+    variants: list[str] = Field(min_length=1)
+    tasks: list[EvalTask] = Field(min_length=1)
+    beta: float = 0.1
+    """Scales rewards: beta * (log p_policy - log p_reference), summed over the answer's tokens."""
+    reference: Start = "base"
+    """Whose merged weights the rewards of `preference` are measured against."""
+    threads: PositiveInt | None = None
