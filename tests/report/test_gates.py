@@ -52,7 +52,7 @@ def test_every_other_fact_is_listed(tmp_path: Path) -> None:
 
 
 def test_the_facts_read_here_are_those_the_gates_record() -> None:
-    source = "".join(Path(ROOT, "stemma", name).read_text(encoding="utf-8") for name in ("gates.py", "train.py"))
+    source = "".join(Path(ROOT, "stemma/training", name).read_text(encoding="utf-8") for name in ("gates.py", "run.py"))
     names = [
         *LORA,
         *LORA["adapter"],
