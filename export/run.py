@@ -16,10 +16,10 @@ from export.publish import publish, sweep
 from export.quantise import quantise
 from stemma.errors import GateFailed
 from stemma.jsonl import write_json
+from stemma.processes import cores
 from stemma.runs import size_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
-from stemma.threads import cores
 
 SOURCE = ".source-F16.gguf"
 HINT = "hint: --force makes every file anew; max_kl and min_top1 under export.gates in the recipe set other limits"
