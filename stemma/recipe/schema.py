@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from stemma import ROOT
-from stemma.jsonl import write_json, write_text
+from stemma.files import write_text
+from stemma.jsonl import write_json
 from stemma.processes import child_environment, run_program
 from stemma.recipe.check import OWN_KEYS, OWNED, PINNED, axolotl_fields, pinned, refusal
 
