@@ -63,7 +63,7 @@ def training_step() -> Work:
 def written_token(model: Path) -> Work:
     """One token after another, as chat writes them, with as many threads as chat takes."""
     from stemma.llama import Llama
-    from stemma.threads import cores
+    from stemma.processes import cores
 
     llama = Llama(model, 512, int(os.environ.get("OMP_NUM_THREADS", cores())))
     tokens = llama.stream([2] * 32, 10**6)

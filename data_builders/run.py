@@ -20,7 +20,8 @@ from data_builders.outputs import files as outputs
 from data_builders.outputs.cards import card
 from data_builders.tokens import own_tokens, preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
-from stemma.jsonl import write_json, write_text
+from stemma.files import write_text
+from stemma.jsonl import write_json
 from stemma.rows import Dropped, PreferenceRow
 from stemma.stages import Forecast, Result, Work
 

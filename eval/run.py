@@ -7,9 +7,7 @@ same base model). The rewards of every format, llama.cpp's too, are taken agains
 
 from __future__ import annotations
 
-import os
 import platform
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -17,18 +15,15 @@ from typing import Any
 
 from eval.measure import Context, Job, Measured, Samples, Scored
 from eval.statistics import minus
-from stemma import ROOT
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.processes import die_with_parent
+from stemma.processes import child_environment, cores, last_lines, run_logged
 from stemma.rows import Score
 from stemma.runs import digest_json, digest_of, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
-from stemma.threads import cores, patient
 from stemma.weights import weights_of
 
-LOG_LINES = 15
 MEASURED = "measured"
 """Beside the run folders."""
 CHIEF = "merged"
@@ -143,15 +138,10 @@ def _refuse_changed(work: Work, job: Job) -> None:
 
 
 def _start(job_path: Path, log_path: Path, job: Job) -> None:
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    env = os.environ | patient(os.environ) | offline | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(job.threads)}
-    with log_path.open("w", encoding="utf-8") as log:
-        command = [sys.executable, "-m", "eval.worker", str(job_path)]
-        code = subprocess.run(
-            command, stdout=log, stderr=subprocess.STDOUT, env=env, cwd=ROOT, check=False, preexec_fn=die_with_parent
-        ).returncode
+    command = [sys.executable, "-m", "eval.worker", str(job_path)]
+    code = run_logged(command, child_environment() | {"OMP_NUM_THREADS": str(job.threads)}, log_path)
     if code != 0:
-        tail = "\n".join(log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
+        tail = last_lines(log_path.read_text(encoding="utf-8", errors="replace"))
         raise StageFailed(f"eval: measuring {job.variant} ended with code {code}; its log {log_path} ends:\n{tail}")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from export.child import run_python
-from export.publish import PART
 from stemma import LLAMA_CPP
 from stemma.errors import Problem, UserError
+from stemma.files import PART
+from stemma.processes import run_python
 
 # The converter is not in the wheel; the sdist's gguf-py rejects broken files on which the one from PyPI hangs.
 FLOAT_TYPES = ("F32", "F16", "BF16")

@@ -8,7 +8,7 @@ from typing import Any
 
 from export.conversations import Trial
 from export.parity import Gate, HandOver
-from export.publish import publish
+from stemma.files import publish
 from stemma.runs import digests_of_weights
 from stemma.stages import Work
 from stemma.templates import Template

@@ -12,14 +12,14 @@ from export.convert import FLOAT_TYPES, convert
 from export.merged import make_merged, merge_gates
 from export.parity import Gate
 from export.proof import prove
-from export.publish import publish, sweep
 from export.quantise import quantise
 from stemma.errors import GateFailed
+from stemma.files import publish, remove_parts
 from stemma.jsonl import write_json
+from stemma.processes import cores
 from stemma.runs import size_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
-from stemma.threads import cores
 
 SOURCE = ".source-F16.gguf"
 HINT = "hint: --force makes every file anew; max_kl and min_top1 under export.gates in the recipe set other limits"
@@ -27,14 +27,14 @@ HINT = "hint: --force makes every file anew; max_kl and min_top1 under export.ga
 
 def run(work: Work) -> Result:
     """Make and prove. What an interrupted attempt at the same work had finished is kept, and proven again."""
-    sweep(work.folder)
+    remove_parts(work.folder)
     merged = make_merged(work)
     trial = read_trial(work, merged)
     gates = merge_gates(work, merged, trial)
     outputs = {"merged": "merged"} | _make_bitsandbytes(work, merged) | _make_gguf(work, merged)
     paths = {name: work.folder / path for name, path in outputs.items()}
     gates += prove(work, paths, trial, cores())
-    sweep(work.folder)
+    remove_parts(work.folder)
     (work.folder / SOURCE).unlink(missing_ok=True)
     write_json(work.folder / "gates.json", [asdict(gate) for gate in gates])
     _stop_if_broken(gates)

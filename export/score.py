@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from export.child import run_python
 from export.conversations import Sample
 from export.parity import Drift, Logits, drift_between
 from stemma import ROOT
+from stemma.processes import run_python
 from stemma.weights import attention_of
 
 REFERENCE = "merged"

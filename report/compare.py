@@ -18,7 +18,8 @@ from report.curves import MEASURES, points
 from report.evidence import Record
 from report.page import environment
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_dicts, write_text
+from stemma.files import write_text
+from stemma.jsonl import read_dicts
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 

@@ -6,7 +6,8 @@ from report.evidence import Evidence
 from report.page import HTML, MARKDOWN, render
 from report.planned import RESIDENT
 from stemma.errors import UserError
-from stemma.jsonl import read_dicts, read_json, write_text
+from stemma.files import write_text
+from stemma.jsonl import read_dicts, read_json
 from stemma.plan.forecast import Asked, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest

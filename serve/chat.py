@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.llama import Llama
+from stemma.processes import cores
 from stemma.recipe.models import Recipe
 from stemma.rows import Message
 from stemma.runs import Run
 from stemma.templates import Template
-from stemma.threads import cores
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS = 512

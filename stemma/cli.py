@@ -17,7 +17,7 @@ import typer
 from stemma import ROOT
 from stemma.cli_models import import_, real
 from stemma.errors import Problem, StageFailed, UserError
-from stemma.threads import patient
+from stemma.processes import TELEMETRY_OFF, thread_waiting
 
 if TYPE_CHECKING:
     from stemma.recipe.models import Recipe
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Our own bugs keep their traceback."""
     if str(ROOT) not in sys.path:  # the console script starts in its own folder; the stages lie in the checkout
         sys.path.insert(0, str(ROOT))
-    os.environ.update(patient(os.environ))  # before torch or llama.cpp is loaded, here or in a child
+    os.environ.update(thread_waiting(os.environ) | TELEMETRY_OFF)  # before an engine is loaded
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:

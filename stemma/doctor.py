@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from stemma import ROOT
+from stemma.processes import child_environment, run_program
 from stemma.stages import ENGINES
 
 PROBE = """
@@ -71,7 +72,7 @@ def _accelerator() -> Finding:
     """Asked of torch in a process of its own: a broken driver may hang or crash it."""
     command = [sys.executable, "-c", PROBE]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+        done = run_program(command, child_environment(), timeout_seconds=PROBE_SECONDS)
     except subprocess.TimeoutExpired:
         found = f"torch did not answer in {PROBE_SECONDS} s"
         return Finding("FAIL", "accelerator", found, "check the driver (nvidia-smi)")

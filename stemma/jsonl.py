@@ -1,15 +1,14 @@
-"""JSONL and JSON files: readers that report file:line, writers that are atomic (temporary name, then rename)."""
+"""JSONL and JSON files: readers that report file:line, and writers that are atomic."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stemma.errors import Problem, Problems, UserError
+from stemma.files import atomic, write_text
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -17,27 +16,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row", bound="BaseModel")
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[IO[str]]:
-    """Open `path` for writing so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    with atomic(path) as stream:
-        stream.write(text)
-
-
 def write_json(path: Path, value: Any) -> None:
+    """Write one JSON value, readable, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n")
 
 

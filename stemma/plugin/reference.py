@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from stemma.files import publish
 from stemma.plugin.batches import by_tokens
 from stemma.runs import digests_of_weights
 
@@ -56,8 +58,7 @@ def add_reference(dataset: Any, lengths: Sequence[int], cache: Cache, accelerato
         known = _compute(lengths, accelerator, score)
         if accelerator.is_main_process:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"logps": known}, path.with_suffix(".part"))
-            path.with_suffix(".part").replace(path)
+            publish(path, partial(save_file, {"logps": known}))
     for name, values in zip(("chosen", "rejected"), known.tolist(), strict=True):
         dataset = dataset.add_column(f"ref_{name}_logps", values)
     return dataset

@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from stemma import ROOT
-from stemma.jsonl import write_json, write_text
+from stemma.files import write_text
+from stemma.jsonl import write_json
+from stemma.processes import child_environment, run_program
 from stemma.recipe.check import OWN_KEYS, OWNED, PINNED, axolotl_fields, pinned, refusal
 
 SCHEMA = ROOT / "recipes" / "schema.json"
@@ -81,13 +81,18 @@ def _json_type(field: dict[str, list[Any]]) -> dict[str, Any]:
 def installed_axolotl() -> dict[str, Any]:
     """The installed Axolotl's version and keys, asked of its own command line."""
     command = [str(Path(sys.executable).with_name("axolotl")), "config-schema"]
-    environment = os.environ | {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
-    text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    text = _output(command)
     properties = json.loads(text[text.index("\n{\n") :])["properties"]  # behind its banner
-    liger = subprocess.run([sys.executable, "-c", LIGER], env=environment, capture_output=True, text=True, check=True)
-    types = {name: value["type"] for name, value in properties.items()} | json.loads(liger.stdout.splitlines()[-1])
+    liger = _output([sys.executable, "-c", LIGER])
+    types = {name: value["type"] for name, value in properties.items()} | json.loads(liger.splitlines()[-1])
     fields = {name: parse_type(types[name]) for name in sorted(types)}
     return {"axolotl": version("axolotl"), "fields": fields | CORRECTED}
+
+
+def _output(command: list[str]) -> str:
+    done = run_program(command, child_environment())
+    done.check_returncode()
+    return done.stdout
 
 
 def pinned_text(pinned: dict[str, Any]) -> str:

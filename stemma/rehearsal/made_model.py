@@ -7,12 +7,12 @@ runs/rehearsals/gemma2b/model/  config.json, generation_config.json, model-00001
 from __future__ import annotations
 
 import copy
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from stemma.base_model.files import TOKENIZER, read_shapes, tokenizer_folder
+from stemma.files import new_folder, remove
 from stemma.jsonl import read_json, write_json
 from stemma.recipe.models import Recipe
 from stemma.rehearsal import random_tokenizer
@@ -56,7 +56,7 @@ def has_weights(recipe: Recipe, run: Run) -> bool:
 def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str], None]) -> str:
     """Make `run`'s model, whole or not at all: for `full`'s base model and, where its tokenizer is not at hand, one
     learnt from the rows of `recipe`, which is `full` shortened."""
-    target, part = run.root / "model", run.root / ".model.part"
+    target = run.root / "model"
     config, real = copy.deepcopy(config), tokenizer_folder(full, run)
     made = {
         "config": config.to_dict(),
@@ -66,20 +66,18 @@ def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str
     }
     if (target / MADE).is_file() and read_json(target / MADE) == digest_json(made):
         return "up to date"
-    for folder in (part, target):
-        shutil.rmtree(folder, ignore_errors=True)
-    part.mkdir(parents=True)
-    if real is not None:
-        say(f"the tokenizer of {real}")
-        ids = random_tokenizer.copy_tokenizer(real, part)
-    else:
-        texts = _texts(config, recipe, run, say)
-        wanted = Wanted(config.model_type, config.vocab_size, Template.read(recipe.template).text)
-        ids = random_tokenizer.write_tokenizer(wanted, texts, part)
-    say(f"{write_weights(config, full.seed, part):,} random weights")
-    _write_configs(config, ids, part)
-    write_json(part / MADE, digest_json(made))
-    part.rename(target)
+    remove(target)  # at once: the disk may not hold two
+    with new_folder(target) as part:
+        if real is not None:
+            say(f"the tokenizer of {real}")
+            ids = random_tokenizer.copy_tokenizer(real, part)
+        else:
+            texts = _texts(config, recipe, run, say)
+            wanted = Wanted(config.model_type, config.vocab_size, Template.read(recipe.template).text)
+            ids = random_tokenizer.write_tokenizer(wanted, texts, part)
+        say(f"{write_weights(config, full.seed, part):,} random weights")
+        _write_configs(config, ids, part)
+        write_json(part / MADE, digest_json(made))
     return "done"
 
 

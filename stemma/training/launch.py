@@ -17,12 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from stemma import ROOT
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json
-from stemma.processes import COMPLETED, FAILURE, die_with_parent, end_survivors
+from stemma.processes import COMPLETED, FAILURE, child_environment, die_with_parent, end_survivors, last_lines
 from stemma.runs import digest_json
-from stemma.threads import patient
 from stemma.training.checkpoints import binding_of, last_good, put_in_order
 from stemma.training.cluster import Cluster, interface_towards, read_cluster
 from stemma.training.foreign_plugins import foreign
@@ -172,27 +170,22 @@ def _end_with(launcher: subprocess.Popen[str]) -> None:
 
 def environment(config: dict[str, Any], folder: Path, cluster: Cluster) -> dict[str, str]:
     """The child's variables. Weights & Biases is off unless the recipe names a project; its key stays a variable."""
-    quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    wandb = config.get("wandb_project") or config.get("use_wandb")
-    quiet |= {"WANDB_DIR": str(folder)} if wandb else {"WANDB_MODE": "disabled"}
+    variables = child_environment()
+    variables.pop("ACCELERATE_USE_CPU", None)  # it switches DeepSpeed off, silently
+    if config.get("wandb_project") or config.get("use_wandb"):
+        variables["WANDB_DIR"] = str(folder)
+    else:
+        variables["WANDB_MODE"] = "disabled"
     if config.get("use_tensorboard"):
-        quiet["TENSORBOARD_LOGGING_DIR"] = str(folder / TENSORBOARD)
-    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    caches = {"HF_DATASETS_CACHE": str(folder / "prepared" / f"cache-{cluster.node}")}
-    if cluster.nodes > 1 and "GLOO_SOCKET_IFNAME" not in os.environ and (name := interface_towards(cluster.master)):
+        variables["TENSORBOARD_LOGGING_DIR"] = str(folder / TENSORBOARD)
+    interface = interface_towards(cluster.master) if cluster.nodes > 1 else None
+    if interface:
         # Left alone, gloo takes the address of the machine's own name: often 127.0.0.1, where nobody finds it.
-        quiet["GLOO_SOCKET_IFNAME"] = name
-    quiet["STEMMA_PID"] = str(os.getpid())  # a trainer still starting when we are killed must know
-    given = {name: value for name, value in os.environ.items() if name != "ACCELERATE_USE_CPU"}  # no DeepSpeed with it
-    return {
-        **given,
-        **patient(given),
-        **quiet,
-        **caches,
-        "HF_HUB_OFFLINE": "1",
-        "PATH": binaries,
-        "PYTHONPATH": str(ROOT),
-    }
+        variables.setdefault("GLOO_SOCKET_IFNAME", interface)
+    variables["HF_DATASETS_CACHE"] = str(folder / "prepared" / f"cache-{cluster.node}")
+    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
+    variables["STEMMA_PID"] = str(os.getpid())  # a trainer still starting when we are killed must know
+    return variables
 
 
 def why(output: Path, log: Path, code: int) -> str:
@@ -201,5 +194,5 @@ def why(output: Path, log: Path, code: int) -> str:
         left = f"the last good checkpoint is {good[0]} (step {good[1]})" if good else "there is no good checkpoint"
         reason = read_json(output / FAILURE)["reason"]
         return f"training stopped: {reason}; {left}; lower learning_rate or look at {log}"
-    tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-LAST_LINES:])
+    tail = last_lines(log.read_text(encoding="utf-8"), LAST_LINES)
     return f"axolotl ended (exit code {code}) without completing; the end of {log}:\n{tail}"

@@ -10,7 +10,8 @@ from typing import Any
 from stemma.base_model.files import added_first, lacks_padding
 from stemma.base_model.vocabulary import stop_problems
 from stemma.errors import Problem, StageFailed, UserError
-from stemma.jsonl import read_json, read_rows, write_json, write_jsonl, write_text
+from stemma.files import atomic, new_folder, write_text
+from stemma.jsonl import read_json, read_rows, write_json, write_jsonl
 from stemma.runs import digest_json, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
@@ -23,6 +24,7 @@ from stemma.weights import attention_of, weights_of
 
 MERGE_TEXTS = 32
 PROOF = "deepspeed.json"
+ADAPTER = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def write_config(work: Work, start: Path, parts: dict[str, Part], template: Temp
     if "attn_implementation" not in work.recipe.axolotl(work.stage):
         config["attn_implementation"] = attention_of(start)
     config |= launch.precision_for(config)
-    with (work.folder / "axolotl.yml").open("w", encoding="utf-8") as stream:
+    with atomic(work.folder / "axolotl.yml") as stream:
         YAML(typ="safe").dump(config, stream)
     return config
 
@@ -212,11 +214,8 @@ def _digest_of_weights(folder: Path) -> str:
 
 def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     """The adapter alone, with the digest of the base it belongs to and without this machine's paths."""
-    adapter, part = work.folder / "adapter", work.folder / ".adapter.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+    adapter = work.folder / "adapter"
     output = Path(config["output_dir"])
-    shutil.copyfile(output / "adapter_model.safetensors", part / "adapter_model.safetensors")
     base = work.recipe.stage(work.stage).start_from
     hub = work.recipe.base_name if base == "base" else None
     given = read_json(output / "adapter_config.json")
@@ -224,10 +223,10 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     modules = given["target_modules"]  # a regular expression stays one
     ours: dict[str, Any] = {"target_modules": modules if isinstance(modules, str) else sorted(modules)}
     ours["base_model_name_or_path"] = hub or f"{work.recipe.name}/{base}/merged"
-    write_json(part / "adapter_config.json", given | ours)
-    write_text(part / "base.sha256", _digest_of_weights(start) + "\n")
-    shutil.rmtree(adapter, ignore_errors=True)
-    part.rename(adapter)
+    with new_folder(adapter) as part:
+        shutil.copyfile(output / ADAPTER, part / ADAPTER)
+        write_json(part / "adapter_config.json", given | ours)
+        write_text(part / "base.sha256", _digest_of_weights(start) + "\n")
     return adapter
 
 

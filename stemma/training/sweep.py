@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from stemma.errors import Problem, StageFailed, UserError
-from stemma.jsonl import read_dicts, read_json, write_json, write_text
+from stemma.files import write_text
+from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.keys import key_of
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe

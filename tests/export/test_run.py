@@ -16,7 +16,8 @@ from export import run as stage
 from export.parity import HandOver
 from stemma import ROOT
 from stemma.errors import GateFailed
-from stemma.jsonl import read_json, write_text
+from stemma.files import write_text
+from stemma.jsonl import read_json
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import execute

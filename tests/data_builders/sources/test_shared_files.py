@@ -18,7 +18,7 @@ from data_builders.filters.clean import finish
 from data_builders.flow import Draft, Kind
 from data_builders.split import question_key
 from stemma import ROOT
-from stemma.jsonl import write_text
+from stemma.files import write_text
 from tests.data_builders.sources.reading import read, rows
 
 REAL = Path(os.environ.get("STEMMA_DATA", ROOT.parent / "shared" / "data"))
