@@ -121,8 +121,8 @@ format: setup          ## ruff: repair what can be repaired
 test-slow: setup       ## the slow tests: real engines, kills, end to end
 	$(PYTHON_HERE) -m pytest -m slow
 
-schema: setup          ## write recipes/schema.json (editors complete and check recipes with it)
-	$(STEMMA).schema
+schema: setup          ## write what is generated: recipes/schema.json (for editors) and docs/reference
+	$(STEMMA).recipe.schema
 
 ci:                    ## what CI runs: setup, test, demo
 	.ci/run

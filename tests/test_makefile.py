@@ -35,6 +35,11 @@ def test_every_target_is_phony() -> None:
     assert phony == TARGETS
 
 
+def test_schema_runs_a_module_that_is_there() -> None:
+    [module] = re.findall(r"-m (stemma\S*)", make("-n", "schema"))
+    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
 @pytest.mark.parametrize("stage", ["data", "base", "sft", "dpo", "mcq", "export", "eval", "report", "all"])
 def test_a_stage_gets_recipe_and_options(stage: str) -> None:
     assert command(stage) == [stage, "tiny"]

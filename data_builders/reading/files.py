@@ -31,7 +31,9 @@ class FileOptions(SourceOptions):
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
     """The commit of the hub's data set (40 hexadecimal digits): the exact rows."""
     config: str | None = None
+    """The configuration of the hub's data set, where it has several, e.g. `main`."""
     split: str = "train"
+    """The split of the hub's data set that is read."""
 
     @model_validator(mode="after")
     def _hub_is_pinned(self) -> FileOptions:

@@ -77,7 +77,9 @@ class Columns(Section):
     history: str | None = None
     """The turns before the question: a list of [question, answer], or of turns."""
     question: str | None = None
+    """The question, or in conversations what the user says."""
     answer: str | None = None
+    """The right answer, or in conversations what the assistant says."""
     gold: str | None = None
     """In conversations: the short right answer, to score with."""
     choices: str | list[str] | None = None
@@ -85,12 +87,17 @@ class Columns(Section):
     labels: str | None = None
     """The list of the choices' labels, where they are not A, B, …"""
     explanation: str | None = None
+    """Of a multiple-choice question: why its answer is right."""
     subject: str | None = None
+    """The subject, e.g. `=physics` for all rows."""
     prompt: str | None = None
     """Of a pair; not needed where `chosen` and `rejected` are whole conversations."""
     chosen: str | None = None
+    """Of a pair: the better answer."""
     rejected: str | None = None
+    """Of a pair: the worse answer."""
     text: str | None = None
+    """In a corpus: the text."""
 
     @model_validator(mode="after")
     def _are_written_right(self) -> Columns:

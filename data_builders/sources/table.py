@@ -77,6 +77,7 @@ class Options(ChoiceOptions):
     header: list[str] = []
     """The names of a CSV file's columns, where it has no header line."""
     delimiter: Literal[",", ";", "\t", "|"] = ","
+    """What stands between the cells of a CSV file."""
 
     @model_validator(mode="after")
     def _fills_a_set(self) -> Options:

@@ -37,6 +37,7 @@ class SourceOptions(Section):
     """What every source accepts. Each module of `data_builders/sources` derives its own options from this."""
 
     source: str
+    """The source's name: a module of `data_builders/sources`."""
     use: Split | Literal["split"] = "split"
     """`split`: divide by question into train, validation and test; otherwise all rows go to that part."""
     limit: PositiveInt | None = None
@@ -85,11 +86,16 @@ class Parts(Section):
     """Shares of the questions that go to validation and test; the rest is training material."""
 
     validation: Fraction = 0.05
+    """Share of the questions held out to watch training by."""
     test: Fraction = 0.1
+    """Share of the questions held out to score models on."""
 
 
 class DataSet(Section):
+    """One data set: its sources, and how their questions are split and mixed."""
+
     sources: list[Source] = Field(min_length=1)
+    """Where the rows come from; each entry names a `source` and its options."""
     parts: Parts = Parts()
     split: Literal["question", "pair"] = "question"
     """`pair` (dpo only) draws each pair's part by itself, so that test questions train: how some reports split. The
@@ -120,6 +126,7 @@ class NearDuplicates(Section):
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Jaccard similarity of word shingles, estimated by MinHash."""
     permutations: PositiveInt = 64
+    """Hash functions of MinHash: more estimate the similarity better and take longer."""
 
 
 class Decontaminate(Section):
@@ -128,20 +135,24 @@ class Decontaminate(Section):
     against: list[Source] = []
     """Benchmarks that are not part of the recipe's sets but will be scored."""
     mode: Literal["fail", "drop"] = "fail"
+    """Stop the build where rows overlap, or drop these rows and count them."""
     limit: NonNegativeInt = 0
     """Training rows that may overlap before `fail` stops the build."""
     ngram: PositiveInt = 13
-    """A training row that holds so many consecutive words of an evaluation question overlaps with it,"""
+    """A training row that holds so many consecutive words of an evaluation question overlaps."""
     coverage: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """and so does one that holds this share of its words in runs of at least 8: `filters/decontaminate.py`."""
+    """A training row that holds this share of a question's words, in runs of at least 8, overlaps too."""
 
 
 class Executor(Section):
     """Where deduplication and decontamination of large text run: datatrove's executors."""
 
     kind: Literal["local", "slurm", "ray"] = "local"
+    """This machine's processes, a Slurm cluster or a Ray cluster."""
     tasks: PositiveInt = 8
+    """Shards the work is divided into."""
     workers: PositiveInt = 2
+    """Tasks that run at the same time."""
     settings: dict[str, Any] = {}
     """Further arguments of that executor, e.g. `partition` and `time` for Slurm."""
 
@@ -151,20 +162,30 @@ PATHS = ("path", "hub", "frozen_test")
 
 
 class DataSection(Section):
+    """The data sets a recipe builds, and what keeps training and evaluation apart."""
+
     root: str = "."
     """Where relative paths of sources start; `DATA=` on the command line."""
     release: Literal["private", "public"] = "private"
     """`public` refuses sources that may not be passed on: unlicensed, non-commercial, no-derivatives."""
     generator: Generator | None = None
+    """The chat model that writes and judges answers, for sources that ask one."""
     near_duplicates: NearDuplicates | None = NearDuplicates()
+    """Keeps questions that say the same in one split; null turns it off."""
     decontaminate: Decontaminate | None = Decontaminate()
+    """Keeps evaluation questions out of training; null turns it off."""
     frozen_test: str | None = None
     """A file of question ids, one a line, that stay in test whatever else is added (a build writes one)."""
     executor: Executor | None = None
+    """Where large text is compared; without it inside the build's own process."""
     corpus: DataSet | None = None
+    """Plain text, for `base`: its tokenizer and its pretraining."""
     sft: DataSet | None = None
+    """Conversations, for `sft` and the task `generation`."""
     dpo: DataSet | None = None
+    """Preference pairs, for `dpo` and the task `preference`."""
     mcq: DataSet | None = None
+    """Multiple-choice questions, for `mcq` and the task of the same name."""
 
     @model_validator(mode="after")
     def _only_pairs_are_split_by_pair(self) -> DataSection:

@@ -46,20 +46,36 @@ kernels on by itself, also where there is no GPU to run them."""
 
 
 class Recipe(Section):
+    """A recipe, complete and checked: from the base model to the report."""
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    """The recipe's name, as its file is called without `.yml`; the run lies in `runs/<name>/`."""
     seed: int = 42
+    """Every random choice follows from it: splits, samples, shuffles, new weights, training order."""
     base_model: str | None = None
+    """The model to train: a name on the Hugging Face hub or a local folder; or give `base`."""
     base_revision: str | None = None
+    """The commit of the hub's model, so that the weights are exactly these."""
     base: BaseModelSection | None = None
+    """A small base model made on the spot, in place of `base_model`."""
     chat_template: str = ""
+    """The Jinja chat template for training, evaluation, export and chat; a path beside the recipe."""
     train: dict[str, Any] = {}
+    """Axolotl keys that `sft`, `dpo` and `mcq` share; a stage's own keys go before these."""
     sft: AnswerStage | None = None
+    """Supervised fine-tuning on conversations; further keys are Axolotl's."""
     dpo: PreferenceStage | None = None
+    """Direct preference optimisation on pairs; further keys are Axolotl's."""
     mcq: AnswerStage | None = None
+    """Training on multiple-choice questions; further keys are Axolotl's."""
     data: DataSection
+    """The data sets: sources, splits, filters and the generator."""
     exported_as: ExportSection | None = Field(default=None, alias="export")
+    """The formats to make of the trained model: merged, bitsandbytes, GGUF."""
     evaluated_by: EvalSection | None = Field(default=None, alias="eval")
+    """The variants to score and the tasks to score them on."""
     sweep: Sweep | None = None
+    """A search over settings of one training stage, for `make sweep`; outside the chain."""
 
     path: Path = Field(default=Path(), exclude=True)
     """The file it was read from; relative paths in it (templates, DeepSpeed files) start at its folder."""

@@ -1,6 +1,7 @@
-"""What is generated from code: `recipes/schema.json` for editors, and the pinned list of Axolotl's keys.
+"""Files generated from code: JSON schema of a recipe, reference pages, list of Axolotl's keys.
 
-`python -m stemma.recipe.schema` writes the schema; with `--axolotl` it first pins the installed Axolotl anew.
+`python -m stemma.recipe.schema` writes `recipes/schema.json` (editors complete and check recipes
+with it) and `docs/reference/*.md`; with `--axolotl` it first pins the installed Axolotl's keys.
 """
 
 from __future__ import annotations
@@ -14,48 +15,81 @@ from typing import Any
 
 from stemma import ROOT
 from stemma.files import write_text
-from stemma.jsonl import write_json
 from stemma.processes import child_environment, run_program
 from stemma.recipe.check import OWN_KEYS, OWNED, PINNED, axolotl_fields, pinned, refusal
+from stemma.recipe.described import DescribedSchema, first_sentence
+from stemma.recipe.reference import recipe_page
 
 SCHEMA = ROOT / "recipes" / "schema.json"
-NAMES = {"bool": "boolean", "int": "integer", "float": "number", "str": "string", "list": "array", "tuple": "array"}
+REFERENCE = ROOT / "docs" / "reference"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NAMES = {
+    "bool": "boolean",
+    "int": "integer",
+    "float": "number",
+    "str": "string",
+    "list": "array",
+    "tuple": "array",
+}
 LIGER = """
 import json
 from axolotl.integrations.liger.args import LigerArgs
 print(json.dumps({name: str(field.annotation) for name, field in LigerArgs.model_fields.items()}))
 """
-"""Keys that Axolotl knows only when its Liger plugin is loaded, as Stemma does for a stage that sets one."""
+"""Keys that Axolotl knows only when its Liger plugin is loaded, as Stemma does where one is set."""
 CORRECTED = {"learning_rate": {"types": ["number"], "values": []}}
-"""Axolotl declares `str | float` because YAML 1.1 reads 5e-4 as text; ours does not, and `fast` is no rate."""
+"""Axolotl declares `str | float`, because YAML 1.1 reads 5e-4 as text. Here it is a number."""
 
 
 def recipe_schema() -> dict[str, Any]:
-    """The JSON schema of a recipe, Axolotl's keys included."""
+    """The JSON schema of a recipe file, Axolotl's keys included."""
+    schema = whole_schema()
+    drop_required(schema)
+    return {"$schema": DIALECT, "title": "Stemma recipe", **schema}
+
+
+def whole_schema() -> dict[str, Any]:
+    """The schema of a recipe that `extends` no other, and so needs all its required keys."""
     from data_builders import SOURCES
     from stemma.recipe.models import Recipe
 
-    schema = Recipe.model_json_schema(by_alias=True)
+    schema = Recipe.model_json_schema(by_alias=True, schema_generator=DescribedSchema)
     definitions = schema["$defs"]
     for key in ("path", "overrides"):
         del schema["properties"][key]
-    schema["properties"]["extends"] = {"type": "string", "description": "Another recipe of this folder to start from."}
-    schema["properties"]["train"] = {"type": "object", "properties": _keys("train"), "additionalProperties": False}
-    for name, section in (("BaseModelSection", "base"), ("AnswerStage", "sft"), ("PreferenceStage", "dpo")):
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another recipe of this folder to start from.",
+    }
+    schema["properties"]["train"] |= {"properties": _keys("train"), "additionalProperties": False}
+    for name, section in (
+        ("BaseModelSection", "base"),
+        ("AnswerStage", "sft"),
+        ("PreferenceStage", "dpo"),
+    ):
         definitions[name]["properties"] |= _keys(section)
         definitions[name]["additionalProperties"] = False
     for name, module in SOURCES.items():
-        options = module.Options.model_json_schema(by_alias=True, ref_template=f"#/$defs/{name}-{{model}}")
-        definitions |= {f"{name}-{inner}": value for inner, value in options.pop("$defs", {}).items()}
-        options["properties"]["source"] = {"const": name}
+        options = module.Options.model_json_schema(
+            by_alias=True,
+            ref_template=f"#/$defs/{name}-{{model}}",
+            schema_generator=DescribedSchema,
+        )
+        definitions |= {
+            f"{name}-{inner}": value for inner, value in options.pop("$defs", {}).items()
+        }
+        about = {"const": name, "description": first_sentence(module.__doc__ or "")}
+        options["properties"]["source"] = about
         definitions[f"source-{name}"] = options
-    definitions["SourceOptions"] = {"anyOf": [{"$ref": f"#/$defs/source-{name}"} for name in SOURCES]}
-    drop_required(schema)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Stemma recipe", **schema}
+    definitions["SourceOptions"] = {
+        "anyOf": [{"$ref": f"#/$defs/source-{name}"} for name in SOURCES]
+    }
+    return schema
 
 
 def drop_required(schema: Any) -> None:
-    """A recipe that `extends` another may leave anything out: completeness is the work of `stemma check`."""
+    """Take out what is required: a recipe that `extends` another may leave anything out, and
+    `check` sees whether the whole is complete."""
     if isinstance(schema, dict):
         if isinstance(schema.get("required"), list):
             del schema["required"]
@@ -68,7 +102,11 @@ def drop_required(schema: Any) -> None:
 def _keys(section: str) -> dict[str, Any]:
     set_elsewhere = {*OWNED, *OWN_KEYS[section]}
     fields = axolotl_fields().items()
-    return {name: _json_type(field) for name, field in fields if name not in set_elsewhere and not refusal(name)}
+    return {
+        name: _json_type(field)
+        for name, field in fields
+        if name not in set_elsewhere and not refusal(name)
+    }
 
 
 def _json_type(field: dict[str, list[Any]]) -> dict[str, Any]:
@@ -84,7 +122,8 @@ def installed_axolotl() -> dict[str, Any]:
     text = _output(command)
     properties = json.loads(text[text.index("\n{\n") :])["properties"]  # behind its banner
     liger = _output([sys.executable, "-c", LIGER])
-    types = {name: value["type"] for name, value in properties.items()} | json.loads(liger.splitlines()[-1])
+    types = {name: value["type"] for name, value in properties.items()}
+    types |= json.loads(liger.splitlines()[-1])
     fields = {name: parse_type(types[name]) for name in sorted(types)}
     return {"axolotl": version("axolotl"), "fields": fields | CORRECTED}
 
@@ -96,13 +135,18 @@ def _output(command: list[str]) -> str:
 
 
 def pinned_text(pinned: dict[str, Any]) -> str:
-    """The pinned list as JSON with one key a line, so that an upgrade of Axolotl reads well as a diff."""
-    lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(field)}" for name, field in pinned["fields"].items())
+    """The pinned list as JSON, one key a line, so that an upgrade of Axolotl reads as a diff."""
+    lines = ",\n".join(
+        f"    {json.dumps(name)}: {json.dumps(field)}" for name, field in pinned["fields"].items()
+    )
     return f'{{\n  "axolotl": {json.dumps(pinned["axolotl"])},\n  "fields": {{\n{lines}\n  }}\n}}\n'
 
 
 def parse_type(annotation: str) -> dict[str, list[Any]]:
-    """`Union[Literal['auto'], bool, NoneType]` as {types: [boolean], values: [auto]}; `Any` as no types."""
+    """`Union[Literal['auto'], bool, NoneType]` as {types: [boolean], values: [auto]}.
+
+    `Any` has no types.
+    """
     types: set[str] = set()
     values: list[Any] = []
     for member in _members(annotation.replace("typing.", "")):
@@ -113,7 +157,9 @@ def parse_type(annotation: str) -> dict[str, list[Any]]:
         if name[0] == "Literal":
             values += [text.strip("'") for text in _split(_inside(member), ",")]
         elif name[0] not in ("None", "NoneType"):
-            types.add(NAMES.get(name[0], "string" if ".enums." in name[0] else "object"))  # a dict or a model
+            types.add(
+                NAMES.get(name[0], "string" if ".enums." in name[0] else "object")
+            )  # a dict or a model
     return {"types": sorted(types), "values": values}
 
 
@@ -146,11 +192,24 @@ def _split(text: str, separator: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
+def generated() -> dict[Path, str]:
+    """Every generated file but the pinned list, with its text."""
+    from stemma.cli_reference import cli_page
+
+    schema = json.dumps(recipe_schema(), indent=2, ensure_ascii=False) + "\n"
+    return {
+        SCHEMA: schema,
+        REFERENCE / "recipe.md": recipe_page(whole_schema()),
+        REFERENCE / "cli.md": cli_page(),
+    }
+
+
 def main() -> None:
     if "--axolotl" in sys.argv[1:]:
         write_text(PINNED, pinned_text(installed_axolotl()))
         pinned.cache_clear()
-    write_json(SCHEMA, recipe_schema())
+    for path, text in generated().items():
+        write_text(path, text)
 
 
 if __name__ == "__main__":

@@ -31,19 +31,23 @@ class Tokenizer(Section):
     """A SentencePiece BPE tokenizer trained on the corpus, with Gemma's special ids."""
 
     vocab_size: PositiveInt
+    """Number of tokens, special ones included."""
 
 
 class BaseModelSection(AxolotlSection):
     """A base model made on the spot: `model` holds transformers' config keys, the rest are Axolotl's."""
 
     model: dict[str, Any]
+    """Keys of transformers' config.json, e.g. `hidden_size`; Gemma's defaults for the others."""
     tokenizer: Tokenizer
+    """The tokenizer to train on `data.corpus`."""
 
 
 class TrainingStage(AxolotlSection):
     """One LoRA stage. `start_from` names the stage whose merged weights it trains on (for DPO also the reference)."""
 
     start_from: Start
+    """The stage whose merged weights training starts on; for `dpo` also the reference."""
 
 
 class AnswerStage(TrainingStage):
@@ -72,6 +76,7 @@ class PreferenceStage(TrainingStage):
     """The DPO stage. `trainer: stock` is Axolotl's own trainer."""
 
     trainer: Literal["stock"] | DpoTrainer = DpoTrainer()
+    """Settings of Stemma's own DPO trainer, or `stock` for Axolotl's."""
 
 
 class Sweep(Section):
@@ -79,10 +84,13 @@ class Sweep(Section):
     Axolotl's own sweeps, stands a list of settings that belong together."""
 
     stage: Literal["sft", "dpo", "mcq"]
+    """The training stage whose settings are tried."""
     values: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1)
+    """The values to try by Axolotl key; `_` holds a list of settings that belong together."""
     metric: Annotated[str, Field(pattern="^eval_")] = "eval_loss"
     """Of the trainer's log, on held-out rows, e.g. `eval_rewards/accuracies`; its last value counts."""
     goal: Literal["min", "max"] = "min"
+    """Whether the lowest or the highest `metric` is best."""
 
     def settings(self) -> list[tuple[str, Any]]:
         """Every single (key, value) that is tried."""
@@ -91,17 +99,24 @@ class Sweep(Section):
 
 
 class Merge(Section):
+    """Adapter and base model made one."""
+
     dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16"
+    """Number format of the merged weights."""
 
 
 class Gguf(Section):
+    """GGUF files for llama.cpp."""
+
     types: list[Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]] = Field(min_length=1)
+    """GGUF files to write, by llama.cpp's quantisation types."""
 
 
 class Gates(Section):
     """How far a format may drift from the merged model before the export stops."""
 
     prompts: PositiveInt = 32
+    """Conversations on which each format is compared with the merged model."""
     max_kl: dict[str, PositiveFloat] = {}
     """Nats per token by variant name, e.g. `gguf-Q4_K_M: 0.2`; overrides the built-in budgets."""
     min_top1: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
@@ -117,30 +132,47 @@ class Gates(Section):
 
 
 class ExportSection(Section):
+    """The formats to make of a trained model, and which of them a laptop gets."""
+
     model_config = ConfigDict(populate_by_name=True)
 
     from_: Literal["base", "sft", "dpo", "mcq"] = Field(alias="from")
+    """The stage whose model is exported."""
     merge: Merge = Merge()
+    """How adapter and base model become one model."""
     bitsandbytes: list[Literal["int8", "nf4"]] = []
+    """bitsandbytes variants to save, none by default."""
     gguf: Gguf
+    """GGUF files for llama.cpp."""
     gates: Gates = Gates()
+    """Limits on how far a format may drift from the merged model."""
     ship: str
     """The variant the laptop gets, e.g. `gguf-Q4_K_M`."""
 
 
 class EvalTask(Section):
+    """One task that every variant is scored on."""
+
     task: Literal["mcq", "preference", "generation", "speed"]
+    """Choice of the right option, reward of the chosen answer, free answers, or tokens a second."""
     limit: PositiveInt | None = None
     """The first n test rows (all by default)."""
     max_new_tokens: PositiveInt = 64
+    """Tokens to write, at most: `generation` and `speed`."""
     prompt_tokens: PositiveInt = 128
+    """Length of the prompt that `speed` reads, in tokens."""
 
 
 class EvalSection(Section):
+    """Variants to score and tasks to score them on."""
+
     variants: list[str] = Field(min_length=1)
+    """What to score: `base`, a stage's name, `merged`, `bnb-nf4`, `gguf-Q4_K_M`, …"""
     tasks: list[EvalTask] = Field(min_length=1)
+    """What to score it on."""
     beta: float = 0.1
     """Scales rewards: beta * (log p_policy - log p_reference), summed over the answer's tokens."""
     reference: Start = "base"
     """Whose merged weights the rewards of `preference` are measured against."""
     threads: PositiveInt | None = None
+    """CPU threads; by default as many as there are usable cores."""
