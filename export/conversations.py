@@ -9,9 +9,9 @@ from typing import Any
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_rows
-from stemma.rows import McqRow, Message, PreferenceRow, SftRow, mcq_answer, mcq_prompt
+from stemma.rows import McqRow, Message, PreferenceRow, SftRow
 from stemma.stages import Work
-from stemma.templates import Template, answered
+from stemma.templates import Template, conversations_of
 
 CONTEXT_TOKENS = 512
 ANSWER_TOKENS = 32
@@ -66,11 +66,8 @@ def from_files(files: dict[str, Path]) -> list[list[Message]]:
 
 
 def _read(name: str, path: Path) -> list[list[Message]]:
-    if name == "sft":
-        return [row.messages for row in read_rows(path, SftRow)]
-    if name == "dpo":
-        return [row.conversation(row.chosen) for row in read_rows(path, PreferenceRow)]
-    return [answered(mcq_prompt(row), mcq_answer(row, row.answer)) for row in read_rows(path, McqRow)]
+    kinds: dict[str, type[SftRow | PreferenceRow | McqRow]] = {"sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
+    return [conversations_of(row)[0] for row in read_rows(path, kinds[name])]
 
 
 def _encode(tokenizer: Any, prompt: str, answer: str) -> tuple[list[int], list[int]]:

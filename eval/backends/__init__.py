@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stemma.templates import Rendered
+
 Ids = list[int]
 
 
@@ -43,6 +45,11 @@ class Backend(Protocol):
 
     def is_stop(self, token: int) -> bool:
         """Whether this token ends an answer."""
+
+
+def request_of(backend: Backend, text: Rendered) -> Request:
+    """A rendered row as the backend's tokens."""
+    return Request(backend.tokenize(text.prompt), [backend.tokenize(answer) for answer in text.answers])
 
 
 def open_backend(kind: str, weights: str, stop: str, threads: int) -> Backend:

@@ -17,6 +17,7 @@ from stemma.answers import judge
 from stemma.answers.listed_options import split_options
 from stemma.jsonl import read_rows
 from stemma.rows import SftRow
+from stemma.templates import rendered
 
 PART = "sft"
 
@@ -39,7 +40,7 @@ def read(path: Path, limit: int | None) -> tuple[list[SftRow], int]:
 
 def measure(backend: Backend, setting: Setting) -> list[GenerationSample]:
     rows: list[SftRow] = setting.rows
-    prompts = [backend.tokenize(setting.template.split(row.messages)[0]) for row in rows]
+    prompts = [backend.tokenize(rendered(row, setting.template).prompt) for row in rows]
     replies = backend.generate(prompts, setting.options.max_new_tokens)
     return [
         GenerationSample(

@@ -14,12 +14,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from eval.backends import Backend, Request
+from eval.backends import Backend, request_of
 from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
 from eval.statistics import wilson
 from stemma.jsonl import read_rows
-from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
-from stemma.templates import Template, answered
+from stemma.rows import LETTERS, McqRow
+from stemma.templates import rendered_choices
 
 PART = "mcq"
 
@@ -55,7 +55,7 @@ def read(path: Path, limit: int | None) -> tuple[list[McqRow], int]:
 
 def measure(backend: Backend, setting: Setting) -> list[McqSample]:
     rows: list[McqRow] = setting.rows
-    requests = [request_of(backend, setting.template, row) for row in rows]
+    requests = [request_of(backend, rendered_choices(row, setting.template)) for row in rows]
     return [
         McqSample(
             id=row.id, subject=row.subject, answer=row.answer, ids_digest=ids_digest(request.prompt, *request.answers),
@@ -63,15 +63,6 @@ def measure(backend: Backend, setting: Setting) -> list[McqSample]:
         )
         for row, request, answers in zip(rows, requests, backend.log_probs(requests), strict=True)
     ]  # fmt: skip
-
-
-def request_of(backend: Backend, template: Template, row: McqRow) -> Request:
-    letters, by_letter = LETTERS[: len(row.choices)], row.answer_as != "text"
-    picks = [answered(mcq_prompt(row), letter if by_letter else mcq_answer(row, letter)) for letter in letters]
-    prompt, _ = template.split(picks[0])
-    stop = template.stop() if by_letter else ""
-    answers = [template.split(pick)[1].removesuffix(stop) for pick in picks]
-    return Request(backend.tokenize(prompt), [backend.tokenize(answer) for answer in answers])
 
 
 def score(samples: list[dict[str, Any]], _context: Context) -> Scored:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from eval.backends import Backend, Request
+from eval.backends import Backend, request_of
 from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
 from eval.statistics import bootstrap_mean, share_interval
 from stemma.jsonl import read_rows
 from stemma.rows import PreferenceRow
-from stemma.templates import Template
+from stemma.templates import rendered
 
 PART = "dpo"
 
@@ -44,7 +44,7 @@ def read(path: Path, limit: int | None) -> tuple[list[PreferenceRow], int]:
 
 def measure(backend: Backend, setting: Setting) -> list[PreferenceSample]:
     rows: list[PreferenceRow] = setting.rows
-    requests = [request_of(backend, setting.template, row) for row in rows]
+    requests = [request_of(backend, rendered(row, setting.template)) for row in rows]
     return [
         PreferenceSample(
             id=row.id, question_id=row.question_id, ids_digest=ids_digest(request.prompt, *request.answers),
@@ -53,12 +53,6 @@ def measure(backend: Backend, setting: Setting) -> list[PreferenceSample]:
         )
         for row, request, (chosen, rejected) in zip(rows, requests, backend.log_probs(requests), strict=True)
     ]  # fmt: skip
-
-
-def request_of(backend: Backend, template: Template, row: PreferenceRow) -> Request:
-    prompt, chosen = template.split(row.conversation(row.chosen))
-    _, rejected = template.split(row.conversation(row.rejected))
-    return Request(backend.tokenize(prompt), [backend.tokenize(chosen), backend.tokenize(rejected)])
 
 
 def reward(samples: list[dict[str, Any]], reference: list[dict[str, Any]], beta: float) -> list[Rewarded]:

@@ -15,10 +15,11 @@ from stemma.jsonl import read_rows
 from stemma.recipe.check import READS
 from stemma.recipe.data import SourceOptions
 from stemma.recipe.models import Recipe
+from stemma.rows import Row
 from stemma.runs import Run
 from stemma.stages import Forecast
 from stemma.templates import Template
-from stemma.training.rows import ROWS, Row, Tokenize, sample, tokenizing
+from stemma.training.rows import ROWS, Tokenize, sample, tokenizing
 
 CHARACTERS_PER_TOKEN = 4
 """Of English text under today's tokenizers, where there is none to ask; mathematics and code take more tokens, as does

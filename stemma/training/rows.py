@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from stemma.errors import GateFailed, Problem, UserError
-from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, mcq_answer, mcq_prompt
-from stemma.templates import Template, answered
+from stemma.rows import CorpusRow, McqRow, PreferenceRow, Row, SftRow
+from stemma.templates import Template, conversations_of, rendered
 
-Row = SftRow | PreferenceRow | McqRow | CorpusRow
 ROWS: dict[str, type[Row]] = {"base": CorpusRow, "sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
 """The kind of row a training stage reads."""
 
@@ -74,25 +73,16 @@ class Part:
 
 def sample(row: Row, template: Template) -> Sample:
     """A data row, rendered."""
-    if isinstance(row, CorpusRow):
-        return Sample(row.id, template.bos, (row.text + template.eos,))
-    if isinstance(row, PreferenceRow):
-        (prompt, chosen), (_, rejected) = (template.split(row.conversation(a)) for a in (row.chosen, row.rejected))
-        return Sample(row.id, prompt, (chosen, rejected))
-    messages = row.messages if isinstance(row, SftRow) else answered(mcq_prompt(row), mcq_answer(row, row.answer))
-    prompt, answer = template.split(messages)
-    return Sample(row.id, prompt, (answer,))
+    text = rendered(row, template)
+    return Sample(row.id, text.prompt, text.answers)
 
 
 def contents(row: Row) -> list[str]:
     """The texts of a row that a template is put around."""
     if isinstance(row, CorpusRow):
         return [row.text]
-    if isinstance(row, PreferenceRow):
-        return [message.content for message in row.conversation(row.chosen)] + [row.rejected]
-    if isinstance(row, SftRow):
-        return [message.content for message in row.messages]
-    return [mcq_prompt(row), mcq_answer(row, row.answer)]
+    first, *others = conversations_of(row)
+    return [message.content for message in first] + [other[-1].content for other in others]
 
 
 def refuse_special(rows: Iterable[Row], special: Sequence[str], path: Path) -> None:
