@@ -81,7 +81,7 @@ def write_recipe(work: Path, data: Path) -> Path:
     values["data"] |= {"root": str(data)}
     for name in ("sft", "dpo", "mcq"):
         sources = values["data"].get(name, {}).get("sources", [])
-        values["data"][name]["sources"] = [s for s in sources if SOURCES[s["source"]].PHASE == "read"]
+        values["data"][name]["sources"] = [s for s in sources if SOURCES[s["source"]].phase == "read"]
     (work / "recipes").mkdir(parents=True, exist_ok=True)
     for folder in ("templates", "deepspeed"):
         shutil.copytree(ROOT / "recipes" / folder, work / "recipes" / folder, dirs_exist_ok=True)

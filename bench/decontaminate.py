@@ -113,7 +113,7 @@ def cell(what: Sequence[str], seconds: int, gigabytes: int) -> str:
 
 
 def measure(make: Callable[[random.Random], str], rows: int, questions: int) -> dict[str, float]:
-    from data_builders.filters.decontaminate import EvalQuestion, Training, overlaps
+    from data_builders.filters.decontaminate import EvalQuestion, TrainingTexts, overlaps
     from data_builders.split import question_key
     from stemma.recipe.data import Decontaminate
 
@@ -121,7 +121,7 @@ def measure(make: Callable[[random.Random], str], rows: int, questions: int) -> 
     evaluation = [EvalQuestion("test", f"q{number}", make(chance)) for number in range(questions)]
     asked = [make(chance) for _ in range(rows)]
     train = [
-        Training(f"r{number}", "sft: s", question_key(text), frozenset(), (text, f"Let us see: {text} Well."))
+        TrainingTexts(f"r{number}", "sft: s", question_key(text), frozenset(), (text, f"Let us see: {text} Well."))
         for number, text in enumerate(asked)
     ]
     before, started = peak_megabytes(), time.process_time()

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_builders.filters.decontaminate import EvalQuestion, Training, Watch
+from data_builders.filters.decontaminate import EvalQuestion, TrainingTexts, Watch
 from data_builders.split import as_set, bare, choices_of, question_key
 from stemma.recipe.data import Decontaminate
 from stemma.rows import LETTERS
@@ -186,15 +186,16 @@ def draw(folder: Path, many: int, seed: int) -> list[EvalQuestion]:
     return random.Random(seed).sample(list(found.values()), k=min(many, len(found)))
 
 
-def edited(questions: list[EvalQuestion], seed: int) -> dict[str, list[Training]]:
+def edited(questions: list[EvalQuestion], seed: int) -> dict[str, list[TrainingTexts]]:
     """Rows by edit, each of a question that the edit changes."""
     chance = random.Random(seed)
-    made: dict[str, list[Training]] = {"none": [_row(question, question.stem) for question in questions]}
+    made: dict[str, list[TrainingTexts]] = {"none": [_row(question, question.stem) for question in questions]}
     for name, edit in EDITS.items():
         changed = ((question, edit(question.stem, chance)) for question in questions)
         made[name] = [_row(question, stem) for question, stem in changed if stem not in (question.stem, "")]
     made["quoted in the answer"] = [
-        Training(q.id, "sft", "explain", frozenset(), ("Explain.", f"You ask: {q.stem} Let us see.")) for q in questions
+        TrainingTexts(q.id, "sft", "explain", frozenset(), ("Explain.", f"You ask: {q.stem} Let us see."))
+        for q in questions
     ]
     for name, head in {"options under `Choices:`": "\n\nChoices:\n", "options in the line, `(A) … (B) …`": " "}.items():
         made[name] = [_row(question, question.stem, head + _listed(question)) for question in questions]
@@ -205,10 +206,10 @@ def _listed(question: EvalQuestion) -> str:
     return " ".join(f"({letter}) {choice}" for letter, choice in zip(LETTERS, question.choices, strict=False))
 
 
-def _row(question: EvalQuestion, stem: str, options: str = "") -> Training:
+def _row(question: EvalQuestion, stem: str, options: str = "") -> TrainingTexts:
     """As the data stage makes it of a question and its answer."""
     asked = stem + options
-    return Training(question.id, "sft", question_key(asked), as_set(choices_of(asked)), (asked, "I see."))
+    return TrainingTexts(question.id, "sft", question_key(asked), as_set(choices_of(asked)), (asked, "I see."))
 
 
 if __name__ == "__main__":

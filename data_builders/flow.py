@@ -1,15 +1,18 @@
-"""What flows through the data stage: drafts from the sources, rows placed in a part, and what was dropped and why."""
+"""What flows through the data stage: drafts from the sources, rows placed in a part, and what was
+dropped and why."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from stemma.recipe.data import SourceOptions
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, Split
 from stemma.runs import digest_json
 
@@ -20,13 +23,19 @@ Row = CorpusRow | SftRow | PreferenceRow | McqRow
 NO_TOKENS = re.compile(r"(?!)")  # the special tokens of a tokenizer that is not known
 
 PHASES: tuple[Phase, ...] = ("read", "generate", "derive")
-"""Sources that ask a generator run after those that only read: by then the evaluation questions are known, and no
-request is paid for one of them. Sources derived from other sets' training rows run last."""
+"""Sources that ask a generator run after those that only read: by then the evaluation questions are
+known, and no request is paid for one of them. Sources derived from other sets' training rows run
+last."""
 
-ROW_MODELS: dict[Kind, type[Row]] = {"corpus": CorpusRow, "sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
+ROW_MODELS: dict[Kind, type[Row]] = {
+    "corpus": CorpusRow,
+    "sft": SftRow,
+    "dpo": PreferenceRow,
+    "mcq": McqRow,
+}
 
 
-def parts_of(kind: str) -> tuple[Split, ...]:
+def splits_of(kind: str) -> tuple[Split, ...]:
     return ("train",) if kind == "corpus" else ("train", "validation", "test")
 
 
@@ -43,7 +52,8 @@ class Origin:
 
 @dataclass(frozen=True)
 class Draft:
-    """A row as a source gives it, not yet cleaned, without its ids and `source`. `question` decides its part."""
+    """A row as a source gives it, not yet cleaned, without its ids and `source`. `question` decides
+    its part."""
 
     where: str
     question: str
@@ -63,24 +73,46 @@ class Drop:
     row: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A clean row, its set, its part, and its question. `batch` names its source as the recipe uses it."""
+@dataclass(frozen=True, slots=True)
+class CleanRow:
+    """A clean row of one of the recipe's sets, before its split is chosen."""
 
-    batch: str
+    source: str
+    """The name of its source in the recipe, e.g. `dpo: preference_jsonl pairs.jsonl`."""
     kind: Kind
-    part: Split
     key: str
     """Of its question (see split.question_key)."""
-    cluster: str
-    """The key that stands for all near-duplicates of the question: they share a part."""
-    fixed: bool
-    """Whether the recipe said which part (`use: train`), or the split chose it."""
     draft: Draft
+    """Where it comes from; the draft's own `row` is empty by now."""
     row: Row
+
+    def placed(self, split: Split, cluster: str, *, fixed: bool, by_pair: bool = False) -> Placed:
+        """The same row in its split."""
+        return Placed(
+            source=self.source,
+            kind=self.kind,
+            key=self.key,
+            draft=self.draft,
+            row=self.row,
+            split=split,
+            cluster=cluster,
+            fixed=fixed,
+            by_pair=by_pair,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(CleanRow):
+    """A clean row in its split."""
+
+    split: Split
+    cluster: str
+    """The key that stands for all near-duplicates of the question: they share a split."""
+    fixed: bool
+    """Whether the recipe said which split (`use: train`), or it was drawn."""
     by_pair: bool = False
-    """Drawn without regard to its question, as the recipe says (`split: pair`): it is kept apart from other sets only.
-    """
+    """Drawn without regard to its question, as the recipe says (`split: pair`): it is kept apart
+    from other sets only."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +125,21 @@ class Message:
 
 @dataclass(frozen=True)
 class Ask:
-    """One request to the generator. Asks that differ in `seed` are separate chats. `schema`: the JSON it returns."""
+    """One request to the generator. Asks that differ in `seed` are separate chats. `schema`: the
+    JSON it returns."""
 
     messages: tuple[Message, ...]
     seed: int
     schema: type[BaseModel] | None = None
     in_reserve: bool = False
-    """Asked only where an earlier reply was of no use: a forecast counts it in its "at most" alone."""
+    """Asked only where an earlier reply was of no use: a forecast counts it in its "at most"
+    alone."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: `text`, parsed into `value` where a schema was asked; or `problem`, why it cannot be used."""
+    """What came back: `text`, parsed into `value` where a schema was asked; or `problem`, why it
+    cannot be used."""
 
     text: str
     origin: Origin
@@ -115,7 +150,8 @@ class Reply:
 
 
 class Writer(Protocol):
-    """Answers requests from the ledger or the server. Raises StageFailed or UserError when the server is of no use."""
+    """Answers requests from the ledger or the server. Raises StageFailed or UserError when the
+    server is of no use."""
 
     async def ask(self, ask: Ask) -> Reply: ...
 
@@ -127,8 +163,9 @@ Generate = Callable[[Sequence[Job]], Iterable[Draft | Drop]]
 
 
 @dataclass(frozen=True)
-class Context:
-    """What a source may use besides its own options. `placed` holds the rows of the phases before."""
+class SourceContext:
+    """What a source may use besides its own options. `placed` holds the rows of the phases
+    before."""
 
     kind: Kind
     root: Path
@@ -138,13 +175,40 @@ class Context:
     generate: Generate | None = None
     """Set in the `generate` phase."""
     held_out: Callable[[str], bool] = lambda _question: False
-    """Whether an evaluation set holds this question, or one that says the same: no request is paid for it."""
+    """Whether an evaluation set holds this question, or one that says the same: no request is paid
+    for it."""
     special: re.Pattern[str] = NO_TOKENS
     """The special tokens of the recipe's own model (see clean.special_tokens)."""
 
 
+OptionsType = TypeVar("OptionsType", bound=SourceOptions)
+
+
+@dataclass(frozen=True)
+class DataSource(Generic[OptionsType]):
+    """A source of rows: one kind of file, or rows that are written here. Each module of `sources`
+    has one, `SOURCE`."""
+
+    kinds: tuple[Kind, ...]
+    """The sets it can fill."""
+    phase: Phase
+    """When it runs."""
+    licence: str
+    """Of the data it reads, as an SPDX identifier; "" where only the recipe can say."""
+    options: type[OptionsType]
+    """What a recipe may set."""
+    read: Callable[[OptionsType, SourceContext], Iterator[Draft | Drop]]
+    """Yields a draft or a drop for every row there is."""
+
+    @property
+    def about(self) -> str:
+        """The docstring of its module: what it reads, and a real row of it."""
+        return sys.modules[self.options.__module__].__doc__ or ""
+
+
 def plain(question: str, answer: str) -> str:
-    """A question and its answer as a text to pretrain on: the chat layout without special tokens."""
+    """A question and its answer as a text to pretrain on: the chat layout without special
+    tokens."""
     return f"Question: {question.strip()}\n\nAnswer: {answer.strip()}"
 
 
@@ -154,10 +218,18 @@ def conversation(question: str, answer: str) -> list[dict[str, str]]:
 
 
 def merge_origins(replies: Sequence[Reply]) -> Origin:
-    """The one origin of a row made of several replies: what they cost together, the newest's date."""
+    """The one origin of a row made of several replies: what they cost together, the newest's
+    date."""
     origins = [reply.origin for reply in replies]
     costs = [o.cost_usd for o in origins if o.cost_usd is not None]
-    prompts, models = [o.prompt_sha256 for o in origins], sorted({o.model for o in origins})
+    prompts = [o.prompt_sha256 for o in origins]
+    models = sorted({o.model for o in origins})
     prompt = prompts[0] if len(prompts) == 1 else digest_json(prompts)
     cost = sum(costs) if len(costs) == len(origins) else None
-    return Origin(", ".join(models), max(o.date for o in origins), prompt, sum(o.requests for o in origins), cost)
+    return Origin(
+        ", ".join(models),
+        max(o.date for o in origins),
+        prompt,
+        sum(o.requests for o in origins),
+        cost,
+    )

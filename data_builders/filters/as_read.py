@@ -1,9 +1,11 @@
-r"""A text as its reader sees it, however it was typed, copied or exported, so that questions can be compared:
+r"""A text as its reader sees it, however it was typed, copied or exported, so that questions can be
+compared:
 
     <p>Is x&sup2; &le; 4&nbsp;?</p>     Is $x^{2} \leq 4$ ?     Is 𝑥² ≤ 4 ?     are all "Is x^2 ≤ 4 ?"
 
-Undone are HTML, TeX where a character says the same, Unicode's other forms of a letter (ligatures, full width,
-mathematical italics), Cyrillic letters inside Latin words, hyphenation at a line's end, and what is drawn as nothing.
+Undone are HTML, TeX where a character says the same, Unicode's other forms of a letter (ligatures,
+full width, mathematical italics), Cyrillic letters inside Latin words, hyphenation at a line's end,
+and what is drawn as nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import html
 import re
 import unicodedata
 
-# Characters that are drawn as nothing: soft hyphen, zero-width ones, marks of direction, byte order mark, fillers,
-# variation selectors, musical format signs, tags.
+# Characters that are drawn as nothing: soft hyphen, zero-width ones, marks of direction, byte order
+# mark, fillers, variation selectors, musical format signs, tags.
 UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
@@ -25,10 +27,13 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,
 _BLOCKS = "p|div|li|ul|ol|tr|td|th|table|h[1-6]|blockquote|pre"
 _INLINE = r"b|i|em|strong|u|sub|sup|span|font|small|code|a|label|m(?:ath|row|i|n|o|text|style|sup|sub|frac|sqrt)"
 _ATTRIBUTES = r"(?:\s+[\w:-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s<>\"']{1,500}))?){0,20}\s*"
-_PAIR = re.compile(rf"<({_BLOCKS}|{_INLINE}){_ATTRIBUTES}>((?:[^<]|<(?!/?\1\b))*?)</\1\s*>", re.IGNORECASE)
+_PAIR = re.compile(
+    rf"<({_BLOCKS}|{_INLINE}){_ATTRIBUTES}>((?:[^<]|<(?!/?\1\b))*?)</\1\s*>", re.IGNORECASE
+)
 # A tag that is talked about stands alone between blanks or quotes: "What does <br> do?"
 _BREAK = re.compile(
-    r"(?:(?<=[\w.?!:;,)])|^\s*)<(?:br|p|hr)\s*/?>|<(?:br|p|hr)\s*/?>(?=\s*$)", re.IGNORECASE | re.MULTILINE
+    r"(?:(?<=[\w.?!:;,)])|^\s*)<(?:br|p|hr)\s*/?>|<(?:br|p|hr)\s*/?>(?=\s*$)",
+    re.IGNORECASE | re.MULTILINE,
 )
 _NESTED = 20
 """Tags within tags that are followed."""
@@ -40,7 +45,9 @@ _GROUPED = re.compile(r"(?<=\d)(?:[\u00a0\u2009\u202f]|\\[,;!]|\{,\})(?=\d{3}(?!
 _HALF = re.compile(r"(?<![\w.)\]])\.(?=\d)")
 
 _STRESSED = re.compile(r"(?<![\w*)])(\*\*|\*)(?=[^\W_])([^*\n]+?)(?<=[\w.?!:)])\1(?![\w*(])")
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=\S)([^$\n]*?[^\s$\\])\$(?![\d\w$])", re.DOTALL)
+_FORMULA = re.compile(
+    r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?=\S)([^$\n]*?[^\s$\\])\$(?![\d\w$])", re.DOTALL
+)
 _END = r"(?![a-zA-Z])"
 _DRESSED = re.compile(r"\\(?:text\w*|math[a-z]+|operatorname\*?|mbox|boldsymbol)\s*\{([^{}]*)\}")
 _DRESS = re.compile(
@@ -102,7 +109,8 @@ def _without_tags(text: str) -> str:
 
 
 def _content(pair: re.Match[str]) -> str:
-    name, inside = pair[1].lower(), pair[2]
+    name = pair[1].lower()
+    inside = pair[2]
     if name in ("sup", "msup") and re.match(r"\s*[-+−\d]", inside):
         return f"^{inside.strip()}"
     return f"\n{inside}\n" if _IS_BLOCK.fullmatch(name) else inside
@@ -123,7 +131,9 @@ def _symbol(command: re.Match[str]) -> str:
         return f" {_SYMBOLS[name]} " if _SYMBOLS[name] not in "{}_" else _SYMBOLS[name]
     size = "CAPITAL" if name[0].isupper() else "SMALL"
     try:
-        return unicodedata.lookup(f"GREEK {size} LETTER {'LAMDA' if name.lower() == 'lambda' else name}")
+        return unicodedata.lookup(
+            f"GREEK {size} LETTER {'LAMDA' if name.lower() == 'lambda' else name}"
+        )
     except KeyError:
         return command[0]
 

@@ -1,4 +1,5 @@
-"""Drafts → rows: repairs LaTeX whose backslash was eaten, and refuses what must not be trained on, with the reason.
+"""Drafts → rows: repairs LaTeX whose backslash was eaten, and refuses what must not be trained on,
+with the reason.
 
 A control character that `latex` did not put back as a command refuses the row.
 """
@@ -21,9 +22,10 @@ from data_builders.flow import NO_TOKENS, ROW_MODELS, Draft, Kind, Row
 from data_builders.split import question_id
 from stemma.rows import LETTERS
 
-# What tokenizers of common families read as control tokens: Gemma's; ChatML's, Qwen's, Phi's and Llama 3's
-# `<|im_start|>`, `<|endoftext|>`, `<|eot_id|>`; DeepSeek's `<｜User｜>`; Llama 2's and Mistral's. `<s>` is left out: it
-# is HTML for struck-out text. Those of the recipe's own model come on top, where its tokenizer is known.
+# What tokenizers of common families read as control tokens: Gemma's; ChatML's, Qwen's, Phi's and
+# Llama 3's `<|im_start|>`, `<|endoftext|>`, `<|eot_id|>`; DeepSeek's `<｜User｜>`; Llama 2's and
+# Mistral's. `<s>` is left out: it is HTML for struck-out text. Those of the recipe's own model come
+# on top, where its tokenizer is known.
 _CONTROL_TOKEN = re.compile(
     r"<(?:(?:bos|eos|pad|unk|(?:start|end)_of_(?:turn|image)|unused\d+|/s)>|\|[A-Za-z0-9_]+\|>|｜[^｜\s]+｜>|</?SYS>>)"
     r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT)\]"
@@ -33,12 +35,15 @@ _BLANK = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _LINE_END = re.compile(r"[ \t]+(?=\n)")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
 # What programs write where there is no value. "None" is left out: it answers questions.
-_PLACEHOLDERS = frozenset({"null", "nan", "<na>", "n/a", "#n/a", "[object object]", "[deleted]", "[removed]"})
+_PLACEHOLDERS = frozenset(
+    {"null", "nan", "<na>", "n/a", "#n/a", "[object object]", "[deleted]", "[removed]"}
+)
 _SHEET_ERRORS = frozenset({"#ref!", "#value!", "#div/0!", "#name?", "#null!", "#num!", "#n/a"})
 
 
 def special_tokens(tokens: Iterable[str]) -> re.Pattern[str]:
-    """A tokenizer's own special tokens, to refuse in content. One that is drawn as nothing is none."""
+    """A tokenizer's own special tokens, to refuse in content. One that is drawn as nothing is
+    none."""
     written = sorted({token for token in tokens if _visible(token)}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, written))) if written else NO_TOKENS
 
@@ -60,10 +65,14 @@ def refuse_text(text: str, special: re.Pattern[str] = NO_TOKENS) -> str | None:
     found = _CONTROL.search(text)
     if found is None:
         return None
-    return "control character in content" if found[0] < "\ud800" else "unpaired surrogate in content"
+    return (
+        "control character in content" if found[0] < "\ud800" else "unpaired surrogate in content"
+    )
 
 
-def finish(kind: Kind, source: str, draft: Draft, special: re.Pattern[str] = NO_TOKENS) -> Row | str:
+def finish(
+    kind: Kind, source: str, draft: Draft, special: re.Pattern[str] = NO_TOKENS
+) -> Row | str:
     """The row of a draft, repaired and with its id, or the reason why it is refused."""
     row = map_texts(draft.row, repair)
     if kind == "mcq":
@@ -71,11 +80,17 @@ def finish(kind: Kind, source: str, draft: Draft, special: re.Pattern[str] = NO_
     if kind == "dpo":
         row["question_id"] = question_id(repair(draft.question))
         if row.get("turns"):
-            row["prompt"] = "\n\n".join(turn["content"] for turn in row["turns"] if turn["role"] != "system")
-    reason = next(filter(None, (refuse_text(text, special) for text in _texts(row))), None) or _refuse(kind, row)
+            row["prompt"] = "\n\n".join(
+                turn["content"] for turn in row["turns"] if turn["role"] != "system"
+            )
+    reason = next(
+        filter(None, (refuse_text(text, special) for text in _texts(row))), None
+    ) or _refuse(kind, row)
     if reason:
         return reason
-    content = {name: row[name] for name in row if name != "meta"}  # the same row from another file is a duplicate
+    content = {
+        name: row[name] for name in row if name != "meta"
+    }  # the same row from another file is a duplicate
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     try:
         return ROW_MODELS[kind].model_validate({"id": f"{kind}-{digest}", "source": source, **row})
@@ -84,7 +99,8 @@ def finish(kind: Kind, source: str, draft: Draft, special: re.Pattern[str] = NO_
 
 
 def without_empty_end(choices: list[str]) -> list[str]:
-    """Choices without the empty ones at the end: tables of five columns hold questions of four choices too."""
+    """Choices without the empty ones at the end: tables of five columns hold questions of four
+    choices too."""
     count = len(choices)
     while count and not _visible(choices[count - 1]):
         count -= 1
@@ -99,7 +115,8 @@ def _refuse(kind: Kind, row: dict[str, Any]) -> str | None:
     if kind == "sft":
         *asked, answer = [_visible(message["content"]) for message in row["messages"]] or [""]
         return "empty turn" if any(map(_DOTS_ONLY.fullmatch, asked)) else _refuse_answer(answer)
-    chosen, rejected = _visible(row["chosen"]), _visible(row["rejected"])
+    chosen = _visible(row["chosen"])
+    rejected = _visible(row["rejected"])
     if not _visible(row["prompt"]):
         return "empty question"
     if not all(_visible(turn["content"]) for turn in row.get("turns", ())):
@@ -133,8 +150,8 @@ def _refuse_answer(text: str) -> str | None:
 
 
 def _visible(text: str) -> str:
-    """What a reader sees of a text, to compare: composed (NFC), without characters that are drawn as nothing and blanks
-    at the ends of lines; a blank is a blank, whatever its width."""
+    """What a reader sees of a text, to compare: composed (NFC), without characters that are drawn
+    as nothing and blanks at the ends of lines; a blank is a blank, whatever its width."""
     if not text.isascii():
         text = _BLANK.sub(" ", UNSEEN.sub("", unicodedata.normalize("NFC", text)))
     return _LINE_END.sub("", text).strip()

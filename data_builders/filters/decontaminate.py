@@ -2,16 +2,18 @@
 
 Five rules, the strongest that holds is told:
 - `stem and options`: the same question with the same options in any order;
-- `stem`: the same question. A stem with options, but without a telling word or number ("Which of the following is
-  true?"), says too little;
-- `n-gram`: `ngram` (13) consecutive words of the question with its options stand in one text of the row;
+- `stem`: the same question. A stem with options, but without a telling word or number ("Which of
+  the following is true?"), says too little;
+- `n-gram`: `ngram` (13) consecutive words of the question with its options stand in one text of the
+  row;
 - `coverage`: `coverage` (half) of its words stand there in runs of 8 or more;
 - `sentence`: its stem stands there as a sentence of its own, or several (see whole_stems.py).
 
-Words are compared without case, punctuation, markup and what is drawn as nothing (see as_read.py). Numbers are words,
-written out or not ("forty-five" is 45), and for `n-gram` and `coverage` all numbers of the stem must stand in the text:
-the same exercise with other numbers is another exercise (see held_questions.py).
-Of each row the first MOST questions are told, those by the strongest rules: rows of one template can hold thousands.
+Words are compared without case, punctuation, markup and what is drawn as nothing (see as_read.py).
+Numbers are words, written out or not ("forty-five" is 45), and for `n-gram` and `coverage` all
+numbers of the stem must stand in the text: the same exercise with other numbers is another exercise
+(see held_questions.py). Of each row the first MOST questions are told, those by the strongest
+rules: rows of one template can hold thousands.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from data_builders.filters.held_questions import MOST, HeldQuestions, HeldRule
 from data_builders.filters.number_words import read_numbers
 from data_builders.filters.whole_stems import WholeStems
 from data_builders.flow import Placed
-from data_builders.split import as_set, choices_of, is_generic, question_key
+from data_builders.split import as_set, choices_in, choices_of, is_generic, question_key
 from stemma.recipe.data import Decontaminate
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow
 
@@ -43,7 +45,8 @@ _THOUSANDS = re.compile(r"(\d),(?=\d{3}(?!\d))")
 
 @dataclass(frozen=True)
 class EvalQuestion:
-    """A question that no training row may hold. `id` names it in its set, e.g. `mcq-0d5f…` or `test.csv row 3`."""
+    """A question that no training row may hold. `id` names it in its set, e.g. `mcq-0d5f…` or
+    `test.csv row 3`."""
 
     eval_set: str
     id: str
@@ -52,11 +55,12 @@ class EvalQuestion:
 
 
 @dataclass(frozen=True)
-class Training:
-    """What the rules read of a training row. `texts`: its prompt, its answers, its conversation's turns."""
+class TrainingTexts:
+    """What the rules read of a training row. `texts`: its prompt, its answers, its conversation's
+    turns."""
 
     row_id: str
-    batch: str
+    source: str
     key: str
     choices: frozenset[str]
     texts: tuple[str, ...]
@@ -67,14 +71,15 @@ class Overlap:
     """A training row holds an evaluation question."""
 
     row_id: str
-    batch: str
+    source: str
     eval_set: str
     eval_id: str
     rule: Rule
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words and numbers: "It’s 1,000.50 km or forty-five" becomes it, s, 1000.5, km, or, 45."""
+    """Lower-case words and numbers: "It’s 1,000.50 km or forty-five" becomes it, s, 1000.5, km, or,
+    45."""
     return _words(as_read(text))
 
 
@@ -90,19 +95,22 @@ def as_asked(key: str) -> str:
 
 def eval_question(placed: Placed, eval_set: str) -> EvalQuestion:
     """A row of a test part as a question that no training row may hold."""
-    return EvalQuestion(eval_set, placed.row.id, repair(_asked(placed)), _choices(placed))
+    return EvalQuestion(eval_set, placed.row.id, repair(_asked(placed)), tuple(choices_in(placed)))
 
 
 def _asked(placed: Placed) -> str:
-    """The question; of a row that ends before its conversation does, what the user said up to there."""
+    """The question; of a row that ends before its conversation does, what the user said up to
+    there."""
     question = placed.draft.question
     if isinstance(placed.row, SftRow):
-        said = "\n\n".join(message.content for message in placed.row.messages if message.role == "user")
+        said = "\n\n".join(
+            message.content for message in placed.row.messages if message.role == "user"
+        )
         return said if question.startswith(said) else question
     return question
 
 
-def training(placed: Placed) -> Training:
+def training(placed: Placed) -> TrainingTexts:
     """The part of a row that the rules read."""
     match placed.row:
         case SftRow(messages=messages):
@@ -113,11 +121,9 @@ def training(placed: Placed) -> Training:
             texts = "\n".join([question, *choices]), explanation
         case CorpusRow(text=text):
             texts = (text,)
-    return Training(placed.row.id, placed.batch, placed.key, as_set(_choices(placed)), texts)
-
-
-def _choices(placed: Placed) -> tuple[str, ...]:
-    return tuple(placed.row.choices) if isinstance(placed.row, McqRow) else choices_of(placed.draft.question)
+    return TrainingTexts(
+        placed.row.id, placed.source, placed.key, as_set(choices_in(placed)), texts
+    )
 
 
 def find_overlaps(
@@ -128,7 +134,7 @@ def find_overlaps(
 
 
 def overlaps(
-    train: Iterable[Training], evaluation: Sequence[EvalQuestion], settings: Decontaminate
+    train: Iterable[TrainingTexts], evaluation: Sequence[EvalQuestion], settings: Decontaminate
 ) -> Iterator[Overlap]:
     """As `find_overlaps`, row by row."""
     return Watch(evaluation, settings).overlaps(train)
@@ -144,9 +150,11 @@ class Watch:
         options = (words_of("\n".join(question.choices)) for question in evaluation)
         words = [[*stem, *more] for stem, more in zip(stems, options, strict=True)]
         self._held = HeldQuestions(words, stems, settings)
-        self._whole = WholeStems([question_key(question.stem) for question in evaluation], question_key, _words)
+        self._whole = WholeStems(
+            [question_key(question.stem) for question in evaluation], question_key, _words
+        )
 
-    def overlaps(self, train: Iterable[Training]) -> Iterator[Overlap]:
+    def overlaps(self, train: Iterable[TrainingTexts]) -> Iterator[Overlap]:
         """Each row's questions in their order."""
         rows = list(train)
         by_text = self._find_in_texts({text for row in rows for text in row.texts})
@@ -158,11 +166,13 @@ class Watch:
             strongest = sorted(rules, key=lambda number: (RULES.index(rules[number]), number))
             for number in sorted(strongest[:MOST]):
                 question = self._evaluation[number]
-                yield Overlap(row.row_id, row.batch, question.eval_set, question.id, rules[number])
+                yield Overlap(row.row_id, row.source, question.eval_set, question.id, rules[number])
 
     def holds(self, question: str) -> bool:
         """Whether a question, alone or with its options, overlaps with one of these."""
-        row = Training("", "", question_key(question), as_set(choices_of(question)), (question,))
+        row = TrainingTexts(
+            "", "", question_key(question), as_set(choices_of(question)), (question,)
+        )
         return any(self.overlaps([row]))
 
     def _find_in_texts(self, texts: Iterable[str]) -> dict[str, tuple[tuple[int, Rule], ...]]:
@@ -172,7 +182,9 @@ class Watch:
             read = list(map(as_read, some))
             held: dict[int, dict[int, HeldRule]] = dict(self._held.find(list(map(_words, read))))
             for place, text in enumerate(some):
-                whole: dict[int, Rule] = dict.fromkeys(self._whole.held_in(read[place], MOST), "sentence")
+                whole: dict[int, Rule] = dict.fromkeys(
+                    self._whole.held_in(read[place], MOST), "sentence"
+                )
                 if rules := whole | held.get(place, {}):
                     found[text] = tuple(rules.items())
         return found
@@ -192,7 +204,7 @@ class _Stems:
             if not question.choices or not is_generic(key):
                 self._telling[asked].append(number)
 
-    def rules(self, row: Training) -> dict[int, Rule]:
+    def rules(self, row: TrainingTexts) -> dict[int, Rule]:
         """The first MOST questions that are the row's own."""
         asked = as_asked(row.key)
         found: dict[int, Rule] = dict.fromkeys(self._telling.get(asked, [])[:MOST], "stem")
@@ -208,15 +220,17 @@ def _batched(texts: Iterable[str]) -> Iterator[list[str]]:
         size += len(text)
         if size > CHARACTERS_AT_ONCE:
             yield some
-            some, size = [], 0
+            some = []
+            size = 0
     yield some
 
 
 def report(found: Iterable[Overlap]) -> list[dict[str, Any]]:
-    """One row per training source, evaluation set and rule: how many rows and questions, and their ids."""
+    """One row per training source, evaluation set and rule: how many rows and questions, and their
+    ids."""
     groups: defaultdict[tuple[str, str, Rule], list[Overlap]] = defaultdict(list)
     for overlap in found:
-        groups[overlap.batch, overlap.eval_set, overlap.rule].append(overlap)
+        groups[overlap.source, overlap.eval_set, overlap.rule].append(overlap)
     return [
         {
             "source": source,
@@ -235,7 +249,10 @@ def table(found: Iterable[Overlap]) -> str:
     head = ("training source", "evaluation set", "rule", "rows", "questions")
     lines = [
         head,
-        *((r["source"], r["eval_set"], r["rule"], str(r["rows"]), str(r["questions"])) for r in report(found)),
+        *(
+            (r["source"], r["eval_set"], r["rule"], str(r["rows"]), str(r["questions"]))
+            for r in report(found)
+        ),
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -1,4 +1,5 @@
-"""The decontamination gate at work: collects the evaluation questions, and stops the build or drops training rows.
+"""The decontamination gate at work: collects the evaluation questions, and stops the build or drops
+training rows.
 
 Which rows overlap with which questions is `decontaminate`'s to say.
 """
@@ -24,7 +25,7 @@ from data_builders.filters.decontaminate import (
     report,
     table,
 )
-from data_builders.flow import Context, Draft, Placed
+from data_builders.flow import Draft, Placed, SourceContext
 from data_builders.split import choices_of, id_of
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import write_json
@@ -37,7 +38,7 @@ Find = Callable[[Sequence[Placed], Sequence[EvalQuestion], Decontaminate], list[
 
 
 @dataclass
-class Gate:
+class DecontaminationGate:
     """What was looked for and found, over all phases of a build."""
 
     data: DataSection
@@ -47,21 +48,31 @@ class Gate:
     overlaps: dict[Overlap, None] = field(default_factory=dict)
 
     def examine(self, placed: Sequence[Placed]) -> dict[str, str]:
-        """Why each overlapping training row has to go, by row id. Raises UserError where the recipe says `fail`."""
+        """Why each overlapping training row has to go, by row id. Raises UserError where the recipe
+        says `fail`."""
         settings = self.data.decontaminate
         if settings is None:
             return {}
         questions = evaluation_of(placed) + self.benchmarks
         self.evaluation = Counter(question.eval_set for question in questions)
-        train = [row for row in placed if row.part == "train"]
+        train = [row for row in placed if row.split == "train"]
         found = self.find([row for row in train if not row.by_pair], questions, settings)
-        if loose := [row for row in train if row.by_pair]:  # in their own set, and nowhere else, test questions train
+        if loose := [
+            row for row in train if row.by_pair
+        ]:  # in their own set, and nowhere else, test questions train
             others = evaluation_of([row for row in placed if not row.by_pair]) + self.benchmarks
             found += self.find(loose, others, settings)
         self.overlaps |= dict.fromkeys(found)
-        reasons = {overlap.row_id: f"overlaps with {overlap.eval_set} ({overlap.rule})" for overlap in reversed(found)}
+        reasons = {
+            overlap.row_id: f"overlaps with {overlap.eval_set} ({overlap.rule})"
+            for overlap in reversed(found)
+        }
         if settings.mode == "fail" and len(reasons) > settings.limit:
-            rows = "1 training row overlaps" if len(reasons) == 1 else f"{len(reasons):,} training rows overlap"
+            rows = (
+                "1 training row overlaps"
+                if len(reasons) == 1
+                else f"{len(reasons):,} training rows overlap"
+            )
             told = f"{rows} with evaluation questions\n{table(found)}"
             expected = f"at most {settings.limit} (data.decontaminate.limit)"
             hint = "decontamination.json in the data stage's folder lists the rows; `mode: drop` takes them out"
@@ -71,16 +82,21 @@ class Gate:
     def prove_apart(self, placed: Sequence[Placed]) -> None:
         """The promise at the end of a build: no question of a test part trains, in whatever set.
 
-        Of a set that is split by pair (`split: pair`) only its own test questions may, and only in itself.
-        Raises StageFailed naming those that do. Rows that the recipe let stay (`limit`) are told by the gate.
+        Of a set that is split by pair (`split: pair`) only its own test questions may, and only in
+        itself. Raises StageFailed naming those that do. Rows that the recipe let stay (`limit`) are
+        told by the gate.
         """
         if self.data.decontaminate is None:
             return
-        tested = {id_of(row) for row in placed if row.part == "test"}
-        apart = {id_of(row) for row in placed if row.part == "test" and not row.by_pair}
+        tested = {id_of(row) for row in placed if row.split == "test"}
+        apart = {id_of(row) for row in placed if row.split == "test" and not row.by_pair}
         told = {overlap.row_id for overlap in self.overlaps}
-        train = [row for row in placed if row.part == "train" and row.row.id not in told]
-        if leaks := {name: row.row.id for row in train if (name := id_of(row)) in (apart if row.by_pair else tested)}:
+        train = [row for row in placed if row.split == "train" and row.row.id not in told]
+        if leaks := {
+            name: row.row.id
+            for row in train
+            if (name := id_of(row)) in (apart if row.by_pair else tested)
+        }:
             named = ", ".join(f"{name} ({row})" for name, row in sorted(leaks.items())[:NAMED])
             more = f" and {len(leaks) - NAMED:,} more" if len(leaks) > NAMED else ""
             raise StageFailed(f"{len(leaks):,} test questions train: {named}{more}")
@@ -88,24 +104,31 @@ class Gate:
     def watch(self, rows: Sequence[Placed]) -> Callable[[str], bool]:
         """Whether a question overlaps with one of the evaluation's."""
         settings = self.data.decontaminate
-        return Watch(evaluation_of(rows) + self.benchmarks, settings).holds if settings else lambda _question: False
+        return (
+            Watch(evaluation_of(rows) + self.benchmarks, settings).holds
+            if settings
+            else lambda _question: False
+        )
 
     def summary(self) -> dict[str, Any]:
-        """For the manifest: which questions were looked for, and how many training rows held one."""
+        """For the manifest: which questions were looked for, and how many training rows held
+        one."""
         mode = self.data.decontaminate.mode if self.data.decontaminate else "off"
         rows = len({overlap.row_id for overlap in self.overlaps})
         return {"mode": mode, "questions": dict(self.evaluation), "rows": rows}
 
     def write(self, folder: Path) -> None:
         """All of it, with the ids."""
-        write_json(folder / "decontamination.json", {**self.summary(), "overlaps": report(self.overlaps)})
+        write_json(
+            folder / "decontamination.json", {**self.summary(), "overlaps": report(self.overlaps)}
+        )
 
 
 def leak_of(rows: Sequence[Placed]) -> dict[str, int]:
-    """What a split by pair shares: questions (near-duplicates are one) of train and test; empty where nothing is split
-    so. `leaked_test_pairs` have their question in training."""
-    train = {row.cluster for row in rows if row.by_pair and row.part == "train"}
-    test = [row.cluster for row in rows if row.by_pair and row.part == "test"]
+    """What a split by pair shares: questions (near-duplicates are one) of train and test; empty
+    where nothing is split so. `leaked_test_pairs` have their question in training."""
+    train = {row.cluster for row in rows if row.by_pair and row.split == "train"}
+    test = [row.cluster for row in rows if row.by_pair and row.split == "test"]
     if not train and not test:
         return {}
     return {
@@ -127,18 +150,27 @@ def tell_leak(leak: Mapping[str, int]) -> str:
 
 
 def evaluation_of(rows: Sequence[Placed]) -> list[EvalQuestion]:
-    """The test parts' questions. A set is named by its kind and source: `mcq test: mmlu mmlu/test/*.csv`."""
-    return [eval_question(placed, placed.batch.replace(": ", " test: ", 1)) for placed in rows if placed.part == "test"]
+    """The test parts' questions. A set is named by its kind and source: `mcq test: mmlu
+    mmlu/test/*.csv`."""
+    return [
+        eval_question(placed, placed.source.replace(": ", " test: ", 1))
+        for placed in rows
+        if placed.split == "test"
+    ]
 
 
 def read_benchmarks(data: DataSection, seed: int, say: Callable[[str], None]) -> list[EvalQuestion]:
     """The questions of `decontaminate.against`, each set named by its source and files."""
     found = []
     for options in data.decontaminate.against if data.decontaminate else []:
-        module = SOURCES[options.source]
-        context = Context(module.KINDS[0], Path(data.root), seed, (), say)
-        for item in islice(module.read(options, context), options.limit):
+        source = SOURCES[options.source]
+        context = SourceContext(source.kinds[0], Path(data.root), seed, (), say)
+        for item in islice(source.read(options, context), options.limit):
             if isinstance(item, Draft):
-                choices = tuple(without_empty_end(item.row.get("choices") or list(choices_of(item.question))))
-                found.append(EvalQuestion(name_of(options), item.where, repair(item.question), choices))
+                choices = tuple(
+                    without_empty_end(item.row.get("choices") or list(choices_of(item.question)))
+                )
+                found.append(
+                    EvalQuestion(name_of(options), item.where, repair(item.question), choices)
+                )
     return found

@@ -1,17 +1,17 @@
-"""Which questions a text holds, by the rules `n-gram` and `coverage` of `decontaminate`, in time that grows with the
-texts and not with texts × questions.
+"""Which questions a text holds, by the rules `n-gram` and `coverage` of `decontaminate`, in time
+that grows with the texts and not with texts × questions.
 
-Rows made from one template share most of their runs of words with every question of that template, so the runs alone
-say little there. Three things keep the work per text small:
+Rows made from one template share most of their runs of words with every question of that template,
+so the runs alone say little there. Three things keep the work per text small:
 
 - The numbers come first: of the exercises with other numbers (see `number_sets`) none is looked at.
-- A run that FREQUENT or more questions have is not followed to each of them. The n-gram rule needs one look at the
-  questions with that run and these numbers. For coverage, questions that are alike but for their rare runs (one
-  `Skeletons` entry) are measured once, and once for all texts that have the same frequent runs. (Texts that are each
-  put together from frequent sentences and words of their own share no such pattern: there four times the rows take
-  six to seven times as long.)
-- A text names the first MOST questions that it holds, those by the stronger rule first. It goes anyway, and a list of
-  every row × every question of a template would itself be quadratic.
+- A run that FREQUENT or more questions have is not followed to each of them. The n-gram rule needs
+  one look at the questions with that run and these numbers. For coverage, questions that are alike
+  but for their rare runs (one `Skeletons` entry) are measured once, and once for all texts that
+  have the same frequent runs. (Texts that are each put together from frequent sentences and words
+  of their own share no such pattern: there four times the rows take six to seven times as long.)
+- A text names the first MOST questions that it holds, those by the stronger rule first. It goes
+  anyway, and a list of every row × every question of a template would itself be quadratic.
 """
 
 from __future__ import annotations
@@ -61,10 +61,13 @@ def numbers_of(words: Words) -> frozenset[str]:
 class HeldQuestions:
     """Questions, indexed once to look for them in many texts."""
 
-    def __init__(self, questions: Sequence[Words], stems: Sequence[Words], settings: Decontaminate) -> None:
+    def __init__(
+        self, questions: Sequence[Words], stems: Sequence[Words], settings: Decontaminate
+    ) -> None:
         """`questions`: the words of each stem with its options; `stems`: of the stem alone."""
         index = RunIndex(questions, min(RUN, settings.ngram), settings.ngram)
-        self._index, self._sets = index, NumberSets([numbers_of(stem) for stem in stems])
+        self._index = index
+        self._sets = NumberSets([numbers_of(stem) for stem in stems])
         self._by_ngram = _Holders(index.ngrams, self._sets.of)
         lengths = np.array([len(words) for words in questions], dtype=np.int64)
         # With n-grams as short as a window the other rule never says more.
@@ -78,7 +81,9 @@ class HeldQuestions:
             allowed = frozenset(self._sets.within(numbers_of(texts[hits.text])))
             if not allowed:
                 continue
-            found: dict[int, HeldRule] = dict.fromkeys(self._by_ngram.of(hits.ngrams, allowed), "n-gram")
+            found: dict[int, HeldRule] = dict.fromkeys(
+                self._by_ngram.of(hits.ngrams, allowed), "n-gram"
+            )
             if self._coverage and len(found) < MOST:
                 for question in self._coverage.of(hits.windows, allowed):
                     found.setdefault(question, "coverage")
@@ -90,7 +95,8 @@ class _Holders:
     """The questions that have one of some runs, with numbers that are allowed."""
 
     def __init__(self, runs: Runs, set_of: Sequence[int]) -> None:
-        self._runs, self._set_of = runs, set_of
+        self._runs = runs
+        self._set_of = set_of
         self._by_class: dict[int, dict[int, list[int]]] = {}
 
     def of(self, runs: Sequence[int], allowed: Set[int]) -> list[int]:
@@ -115,7 +121,8 @@ class _Holders:
         return {question for question in holders if self._set_of[question] in allowed}
 
     def _by_set(self, run: int) -> dict[int, list[int]]:
-        """The first of each set of numbers; worked out once for all runs with the same questions."""
+        """The first of each set of numbers; worked out once for all runs with the same
+        questions."""
         key = int(self._runs.classes[run])
         if key not in self._by_class:
             by_set = self._by_class[key] = defaultdict[int, list[int]](list)
@@ -127,15 +134,21 @@ class _Holders:
 
 
 class Measure:
-    """How many of a question's own words lie in windows that a text holds, for many questions at once."""
+    """How many of a question's own words lie in windows that a text holds, for many questions at
+    once."""
 
     def __init__(self, index: RunIndex, lengths: Integers, coverage: float) -> None:
-        """`lengths`: the questions' words. `coverage`: the share of them, without boilerplate, that is needed."""
-        self.windows, self.lengths, self._own = index.windows, lengths, index.own
+        """`lengths`: the questions' words. `coverage`: the share of them, without boilerplate, that
+        is needed."""
+        self.windows = index.windows
+        self.lengths = lengths
+        self._own = index.own
         self._begins = np.cumsum(lengths + 1) - (lengths + 1)
         own = np.r_[0, np.cumsum(index.own)]
         counted = own[self._begins + lengths] - own[self._begins]
-        self._needed = np.where(counted > 0, coverage * counted, np.inf)  # of boilerplate alone nothing is enough
+        self._needed = np.where(
+            counted > 0, coverage * counted, np.inf
+        )  # of boilerplate alone nothing is enough
         self.held = np.zeros(len(self.windows.hashes) + 1, dtype=bool)
         """Which windows the text at hand has; the last, which NOTHING points to, stays False."""
 
@@ -162,7 +175,9 @@ class Measure:
         begun = np.r_[0, np.cumsum(self.held[self.windows.at[places]])]
         ends = np.arange(1, len(begun))
         # A window never goes beyond its question, so none reaches into the next one here.
-        inside = (begun[ends] > begun[np.maximum(ends - self.windows.length, 0)]) & self._own[places]
+        inside = (begun[ends] > begun[np.maximum(ends - self.windows.length, 0)]) & self._own[
+            places
+        ]
         return np.add.reduceat(inside, firsts, dtype=np.int64)
 
 
@@ -175,7 +190,9 @@ class _Coverage:
         self._frequent = measure.windows.counts >= FREQUENT
         self._small, self._large = self._by_numbers(set_of)
 
-    def _by_numbers(self, set_of: Sequence[int]) -> tuple[dict[int, list[int]], dict[int, Skeletons]]:
+    def _by_numbers(
+        self, set_of: Sequence[int]
+    ) -> tuple[dict[int, list[int]], dict[int, Skeletons]]:
         """By set of numbers: the questions that frequent windows alone can cover enough of."""
         measure = self._measure
         filled = np.flatnonzero(measure.lengths)
@@ -185,14 +202,17 @@ class _Coverage:
         for question in able.tolist():
             by_set[set_of[question]].append(question)
         large = {
-            numbers: Skeletons(measure, self._frequent, same) for numbers, same in by_set.items() if len(same) > _LARGE
+            numbers: Skeletons(measure, self._frequent, same)
+            for numbers, same in by_set.items()
+            if len(same) > _LARGE
         }
         measure.held[:] = False
         return {n: same for n, same in by_set.items() if n not in large}, large
 
     def of(self, windows: Sequence[int], allowed: Set[int]) -> list[int]:
         """The first MOST, sorted."""
-        held, all_windows = self._measure.held, np.array(windows)
+        held = self._measure.held
+        all_windows = np.array(windows)
         frequent = all_windows[self._frequent[all_windows]]
         rare = all_windows[~self._frequent[all_windows]]
         candidates: set[int] = set().union(*(self._holders.rare(w, allowed) for w in rare.tolist()))
@@ -215,8 +235,11 @@ class _Coverage:
 class Skeletons:
     """Many questions with the same numbers, those together that differ in rare windows only."""
 
-    def __init__(self, measure: Measure, frequent: NDArray[np.bool_], questions: Sequence[int]) -> None:
-        """`frequent` says which windows are; each of the sorted questions can be covered by them."""
+    def __init__(
+        self, measure: Measure, frequent: NDArray[np.bool_], questions: Sequence[int]
+    ) -> None:
+        """`frequent` says which windows are; each of the sorted questions can be covered by
+        them."""
         self._measure = measure
         alike = defaultdict[bytes, list[int]](list)
         for question in questions:
@@ -234,7 +257,8 @@ class Skeletons:
         self._known: dict[frozenset[int], list[int]] = {}
 
     def covered_by(self, pattern: Set[int]) -> list[int]:
-        """The first MOST questions that these frequent windows cover, which `measure.held` has, too."""
+        """The first MOST questions that these frequent windows cover, which `measure.held` has,
+        too."""
         own = frozenset(pattern & self._having.keys())
         if own not in self._known:
             if len(self._known) >= _PATTERNS:
@@ -243,11 +267,12 @@ class Skeletons:
         return self._known[own]
 
     def _first_covered(self, windows: Set[int]) -> list[int]:
-        """Looked for from the first skeleton on, some at a time, and only until there are enough: a pattern that
-        nearly every text has for itself is not held against all."""
+        """Looked for from the first skeleton on, some at a time, and only until there are enough: a
+        pattern that nearly every text has for itself is not held against all."""
         found: list[int] = []
         met = [self._having[window] for window in windows]
-        begin, end = 0, _FIRST
+        begin = 0
+        end = _FIRST
         while met and begin < len(self._firsts):
             if len(found) == MOST and found[-1] < self._firsts[begin]:
                 break

@@ -1,15 +1,15 @@
 r"""LaTeX whose backslash was eaten, and the backslash put back.
 
-The damage comes from JSON or Python strings read with single backslashes: `\text` became TAB + `ext`,
-`\neq` newline + `eq`, `\rvert` carriage return + `vert`, `\frac` form feed + `rac`, `\begin`
+The damage comes from JSON or Python strings read with single backslashes: `\text` became TAB +
+`ext`, `\neq` newline + `eq`, `\rvert` carriage return + `vert`, `\frac` form feed + `rac`, `\begin`
 backspace + `egin`, `\vec` vertical tab + `ec`, `\alpha` bell + `lpha`. Where a command can be told
 from ordinary text it is put back; what is left over is for `clean` to judge.
 
 - Bell and backspace are no text at all: before a letter they are always an eaten backslash.
-- Form feed divides pages and vertical tab breaks lines of slides: a command by its known name, or by
-  what stands before it.
-- TAB, newline and carriage return are ordinary text: by known names only. A name that is also a word
-  (`an`, `o`, `u`), or could be one, counts only where mathematics stands around it.
+- Form feed divides pages and vertical tab breaks lines of slides: a command by its known name, or
+  by what stands before it.
+- TAB, newline and carriage return are ordinary text: by known names only. A name that is also a
+  word (`an`, `o`, `u`), or could be one, counts only where mathematics stands around it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _ONE_DOLLAR = r"(?<!\$\$)(?<=[$^_])"
 
 _ARROWS = "rightarrow|rightleftharpoons|rightharpoonup|rightsquigarrow"
 _FORM_FEED = "rac|orall|lat|loor|rown|ootnote(?:size|mark|text)?|ont(?:size|family|series|shape)|allingdotseq"
-_VERTICAL_TAB = "ec|ert|erb|ee|eebar|dots|ar(?:epsilon|phi|theta|sigma|rho|pi|kappa|nothing|propto|Gamma|Delta)"
+_VERTICAL_TAB = (
+    "ec|ert|erb|ee|eebar|dots|ar(?:epsilon|phi|theta|sigma|rho|pi|kappa|nothing|propto|Gamma|Delta)"
+)
 _TAB = (
     "imes|heta|herefore|ilde|riangle(?:left|right|down)?(?:eq|q)?|hickapprox|hicksim|hinspace"
     "|woheadrightarrow|extwidth|extstyle|iny"
@@ -47,7 +49,10 @@ _READINGS: list[tuple[str, str]] = [
     ("f", rf"{_AMID}\N(?=[a-z])"),
     ("v", rf"\N(?=(?:{_VERTICAL_TAB}){_END}|(?:space|phantom|skip|center|box)\*?{_BRACE})"),
     ("v", rf"{_AMID}\N(?=[a-zA-Z])"),
-    ("t", rf"\N(?=(?:{_TAB}){_END}|{_TEXT}{_BRACE}|(?:frac|binom)(?:{_BRACE}|\d)|(?:ag\*?|itle)\{{)"),
+    (
+        "t",
+        rf"\N(?=(?:{_TAB}){_END}|{_TEXT}{_BRACE}|(?:frac|binom)(?:{_BRACE}|\d)|(?:ag\*?|itle)\{{)",
+    ),
     ("t", rf"{_MATHS}\N(?=(?:anh?|au|op?){_END})"),
     ("t", r"\N(?=(?:anh?|au|op)[\\^_$}=]|anh?\(|o\\)"),
     ("t", rf"{_SPACED}\N(?=au{_END}|anh? (?:[\d\\(]|[a-zA-Z]{_END}))"),
@@ -61,24 +66,34 @@ _READINGS: list[tuple[str, str]] = [
     ("r", rf"(?:(?<=\{{)\N(?=m{_END})|{_SPACED}\N(?=times{_END}))"),
 ]
 _SIGNS = dict(zip("abfvtnr", "\a\b\f\v\t\n\r", strict=True))
-# (sign, damage, command). The sign stands in brackets, where \b is a backspace and no word boundary.
+# (sign, damage, command). The sign stands in brackets, where \b is a backspace and no word
+# boundary.
 _DAMAGE = [
-    (_SIGNS[eaten], re.compile(around.replace(r"\N", rf"[\{eaten}]")), rf"\\{eaten}") for eaten, around in _READINGS
+    (_SIGNS[eaten], re.compile(around.replace(r"\N", rf"[\{eaten}]")), rf"\\{eaten}")
+    for eaten, around in _READINGS
 ]
 
 
-# Within a formula no table and, but for displayed ones, no line is divided: a command's name alone is enough there.
+# Within a formula no table and, but for displayed ones, no line is divided: a command's name alone
+# is enough there.
 _INLINE = re.compile(
-    r"(?<![\\$])\$(?!\$)(?=\S)(?:(?!\n\s*\n)[^$]){1,300}?(?<=\S)\$(?![\d$])|\\\((?:(?!\n\s*\n).){1,300}?\\\)", re.DOTALL
+    r"(?<![\\$])\$(?!\$)(?=\S)(?:(?!\n\s*\n)[^$]){1,300}?(?<=\S)\$(?![\d$])|\\\((?:(?!\n\s*\n).){1,300}?\\\)",
+    re.DOTALL,
 )
 _DISPLAYED = re.compile(r"\$\$.{1,2000}?\$\$|\\\[.{1,2000}?\\\]", re.DOTALL)
 _TAB_WORDS = rf"\t(?=(?:anh?|au|op?|h|r|t){_END})"
-# A formula wraps before e^x and before u, too: "x \ne y" has an operand and a blank before it, or an operand alone.
-_NE, _NU = r"\n(?=e(?![a-zA-Z^_,.)]))", rf"(?:(?<=\S )|(?<=[({{^_]))\n(?=u{_END})"
+# A formula wraps before e^x and before u, too: "x \ne y" has an operand and a blank before it, or
+# an operand alone.
+_NE = r"\n(?=e(?![a-zA-Z^_,.)]))"
+_NU = rf"(?:(?<=\S )|(?<=[({{^_]))\n(?=u{_END})"
 _NEWLINE_WORDS = rf"\n(?=(?:eg|ot|mid|exists|parallel|cong|sim|prec|succ|less|gtr){_END})"
 _IN_FORMULA = [
     (_INLINE, re.compile(_TAB_WORDS), r"\\t"),
-    (_INLINE, re.compile(rf"(?:(?<=[\w)\]}}] )|(?<=[\w)\]}}])){_NE}|{_NU}|{_NEWLINE_WORDS}"), r"\\n"),
+    (
+        _INLINE,
+        re.compile(rf"(?:(?<=[\w)\]}}] )|(?<=[\w)\]}}])){_NE}|{_NU}|{_NEWLINE_WORDS}"),
+        r"\\n",
+    ),
     (_DISPLAYED, re.compile(_TAB_WORDS), r"\\t"),
     (_DISPLAYED, re.compile(rf"(?<=[\w)\]}}] )(?:{_NE}|{_NEWLINE_WORDS})"), r"\\n"),
 ]

@@ -1,6 +1,8 @@
-"""Rows that say again what another row of their question says, but for layout, articles or a slip of the pen.
+"""Rows that say again what another row of their question says, but for layout, articles or a slip
+of the pen.
 
-"The force is 6 N." and "the force is  6 N" are copies; "by centering" and "by scaling" behind a long preamble are not.
+"The force is 6 N." and "the force is  6 N" are copies; "by centering" and "by scaling" behind a
+long preamble are not.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from rapidfuzz.distance import OSA, Levenshtein
 from rapidfuzz.fuzz import ratio
 
 from data_builders.flow import Placed
-from data_builders.split import Sieved, cased
+from data_builders.split import Filtered, cased
 from data_builders.transforms import choices, grouped, right_choice, without
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow
 
@@ -34,10 +36,12 @@ _IDLE = frozenset({"a", "an", "the", ",", ".", ";", ":", "?", '"', "“", "”"}
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 
 
-def drop_near_copies(rows: Sequence[Placed]) -> Sieved:
-    """Without rows that repeat another row of the same question, part and set but for a few characters.
+def drop_near_copies(rows: Sequence[Placed]) -> Filtered:
+    """Without rows that repeat another row of the same question, part and set but for a few
+    characters.
 
-    Texts with different numbers are never copies, and choices must be equal as a set, the right one too.
+    Texts with different numbers are never copies, and choices must be equal as a set, the right one
+    too.
     """
     copies: list[Placed] = []
     for group in grouped(rows, _must_be_equal).values():
@@ -52,10 +56,11 @@ def drop_near_copies(rows: Sequence[Placed]) -> Sieved:
 
 
 class _Originals:
-    """Texts of one question, in order by how they begin and by how they end (the sorted neighbourhood method).
+    """Texts of one question, in order by how they begin and by how they end (the sorted
+    neighbourhood method).
 
-    A text is compared with its NEIGHBOURS in both orders: with all where there are few, and not with a thousand others
-    where a template has made them.
+    A text is compared with its NEIGHBOURS in both orders: with all where there are few, and not
+    with a thousand others where a template has made them.
     """
 
     def __init__(self) -> None:
@@ -71,13 +76,17 @@ class _Originals:
         joined = "\n".join(texts)
         for ordered, key in ((self._by_begin, joined), (self._by_end, joined[::-1])):
             place = bisect(ordered, (key, texts))
-            yield from (other for _, other in ordered[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS])
+            yield from (
+                other for _, other in ordered[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS]
+            )
 
 
 def _must_be_equal(placed: Placed) -> Hashable:
     numbers = tuple(tuple(_DIGITS.findall(text)) for text in _compared(placed))
-    answer = (right_choice(placed), placed.row.answer_as) if isinstance(placed.row, McqRow) else None
-    return placed.kind, placed.part, placed.cluster, choices(placed), answer, numbers
+    answer = (
+        (right_choice(placed), placed.row.answer_as) if isinstance(placed.row, McqRow) else None
+    )
+    return placed.kind, placed.split, placed.cluster, choices(placed), answer, numbers
 
 
 def _compared(placed: Placed) -> tuple[str, ...]:
@@ -93,13 +102,16 @@ def _compared(placed: Placed) -> tuple[str, ...]:
 
 
 def _is_near(one: str, other: str) -> bool:
-    """Whether texts differ in nothing but layout, case that means nothing, articles, and the spelling of long words.
+    """Whether texts differ in nothing but layout, case that means nothing, articles, and the
+    spelling of long words.
 
-    What differs decides, not how much is shared: exam questions with one long preamble differ in a word.
+    What differs decides, not how much is shared: exam questions with one long preamble differ in a
+    word.
     """
     if cased(one) != cased(other):
         return False
-    ours, theirs = _pieces(one), _pieces(other)
+    ours = _pieces(one)
+    theirs = _pieces(other)
     if ours == theirs or (_said(ours) and _said(ours) == _said(theirs)):  # however short
         return True
     if not ratio(one, other, score_cutoff=NEAR):  # far quicker, and nearly always enough
@@ -116,18 +128,26 @@ def _said(pieces: Sequence[str]) -> list[str]:
     return [piece for piece in pieces if piece not in _IDLE]
 
 
-def _changed(ours: Sequence[str], theirs: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+def _changed(
+    ours: Sequence[str], theirs: Sequence[str]
+) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """The stretches in which two lists differ, each with what stands in its place."""
-    for equal, stretch in groupby(Levenshtein.opcodes(ours, theirs), key=lambda edit: edit.tag == "equal"):
+    for equal, stretch in groupby(
+        Levenshtein.opcodes(ours, theirs), key=lambda edit: edit.tag == "equal"
+    ):
         edits = list(stretch)
         if not equal:
-            first, last = edits[0], edits[-1]
+            first = edits[0]
+            last = edits[-1]
             yield ours[first.src_start : last.src_end], theirs[first.dest_start : last.dest_end]
 
 
 def _means_the_same(ours: Sequence[str], theirs: Sequence[str]) -> bool:
-    """Whether two stretches differ in articles, closing marks, blanks or one slip of the pen only."""
-    one, other = ("".join(piece for piece in pieces if piece not in _IDLE) for pieces in (ours, theirs))
+    """Whether two stretches differ in articles, closing marks, blanks or one slip of the pen
+    only."""
+    one, other = (
+        "".join(piece for piece in pieces if piece not in _IDLE) for pieces in (ours, theirs)
+    )
     if one == other:
         return True
     long = max(len(one), len(other)) >= TYPO_LETTERS
@@ -135,5 +155,8 @@ def _means_the_same(ours: Sequence[str], theirs: Sequence[str]) -> bool:
 
 
 def _is_slip(one: str, other: str) -> bool:
-    """A letter too many, or two letters swapped; another letter in its place makes another word (affect, effect)."""
-    return OSA.distance(one, other) == 1 and (len(one) != len(other) or sorted(one) == sorted(other))
+    """A letter too many, or two letters swapped; another letter in its place makes another word
+    (affect, effect)."""
+    return OSA.distance(one, other) == 1 and (
+        len(one) != len(other) or sorted(one) == sorted(other)
+    )

@@ -1,10 +1,12 @@
-"""Clusters of questions that say the same with other words: they share a part, so that none leaks into training.
+"""Clusters of questions that say the same with other words: they share a part, so that none leaks
+into training.
 
-datasketch's MinHash proposes who may be alike (equal in a band of hashes); an exact comparison decides. What MinHash
-alone takes for the same are mostly other exercises: of 48 such pairs among 1,000 MathQA problems 47 had other numbers.
-So a question's numbers, negations and calculation signs go into the hash of each of its words: questions that differ
-there have no hash in common and never meet. "a train of 60 m passes" and "a train of 90 m passes" stay apart; "a raise
-and now makes $ 70" and "a raise andnow makes $ 70" (a real pair) come together.
+datasketch's MinHash proposes who may be alike (equal in a band of hashes); an exact comparison
+decides. What MinHash alone takes for the same are mostly other exercises: of 48 such pairs among
+1,000 MathQA problems 47 had other numbers. So a question's numbers, negations and calculation signs
+go into the hash of each of its words: questions that differ there have no hash in common and never
+meet. "a train of 60 m passes" and "a train of 90 m passes" stay apart; "a raise and now makes $ 70"
+and "a raise andnow makes $ 70" (a real pair) come together.
 """
 
 from __future__ import annotations
@@ -20,25 +22,37 @@ from datasketch import MinHash, MinHashLSH
 from stemma.recipe.data import NearDuplicates
 
 FindGroups = Callable[[Collection[str], Sequence[str]], Iterable[Sequence[str]]]
-"""Given the keys known before and the new ones, both sorted: groups of keys, known ones first, that may say the same.
-Groups and no pairs: of 100,000 questions of one template there are 5 billion pairs."""
+"""Given the keys known before and the new ones, both sorted: groups of keys, known ones first, that
+may say the same. Groups and no pairs: of 100,000 questions of one template there are 5 billion
+pairs."""
 
 TRIES = 64
-"""Members of a cluster that a question is compared with, in a group, before it counts as another one; as many clusters.
-In groups of up to so many the clusters are exact."""
+"""Members of a cluster that a question is compared with, in a group, before it counts as another
+one; as many clusters. In groups of up to so many the clusters are exact."""
 
 # "one" is left out: it is a pronoun more often than a number.
-_NUMBERS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
+_NUMBERS = {
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+}
 _NUMBERS |= {"ten": "10", "half": "half", "twice": "twice", "hundred": "100", "thousand": "1000"}
 _NEGATIONS = ("not", "no", "never", "except", "cannot", "without", "false", "incorrect", "least")
-# In a key of split.question_key, where tokens are divided by single blanks. A sign counts beside a number: the `+ +`
-# of "C++" says nothing; "-" before a number only: "5 - year" is no sum. "=" and "%" are as often written out in words.
+# In a key of split.question_key, where tokens are divided by single blanks. A sign counts beside a
+# number: the `+ +` of "C++" says nothing; "-" before a number only: "5 - year" is no sum. "=" and
+# "%" are as often written out in words.
 _TELLING = re.compile(
     rf"(?<!\S)(?:\d\S*|(?:{'|'.join((*_NUMBERS, *_NEGATIONS))})(?!\S)"
     r"|[-+*/^<>≤≥≠](?= \d)|(?<=\d )[+*/^<>≤≥≠](?!\S)|[!′](?!\S))"
 )
 _RECALL = (0.01, 0.99)
-"""A needless comparison against a missed pair: with 64 permutations 99 % of pairs at the threshold 0.8 are compared."""
+"""A needless comparison against a missed pair: with 64 permutations 99 % of pairs at the threshold
+0.8 are compared."""
 
 
 def shingles(key: str) -> set[str]:
@@ -48,13 +62,15 @@ def shingles(key: str) -> set[str]:
 
 
 def telling(key: str) -> list[str]:
-    """Numbers, negations and calculation signs, sorted: questions that differ in them ask different things."""
+    """Numbers, negations and calculation signs, sorted: questions that differ in them ask different
+    things."""
     return sorted(_NUMBERS.get(token, token) for token in _TELLING.findall(key))
 
 
 def same_question(one: str, other: str, threshold: float) -> bool:
     """The exact test: equal telling tokens, and shingles that overlap by `threshold` (Jaccard)."""
-    ours, theirs = shingles(one), shingles(other)
+    ours = shingles(one)
+    theirs = shingles(other)
     return len(ours & theirs) >= threshold * len(ours | theirs) and telling(one) == telling(other)
 
 
@@ -69,7 +85,8 @@ def _hashes(key: str) -> list[int]:
 
 
 def bands(settings: NearDuplicates) -> tuple[int, int]:
-    """datasketch's choice of how many bands of how many hashes: sketches that agree in a whole band may be alike."""
+    """datasketch's choice of how many bands of how many hashes: sketches that agree in a whole band
+    may be alike."""
     index = MinHashLSH(settings.threshold, settings.permutations, weights=_RECALL)
     return index.b, index.r
 
@@ -77,13 +94,18 @@ def bands(settings: NearDuplicates) -> tuple[int, int]:
 class QuestionClusters:
     """Which questions belong together. Without settings every question stands alone.
 
-    A representative once given stays: later questions join it, and a late one that resembles two clusters joins one
-    of them without uniting them. Keys added together give the same clusters in any order.
+    A representative once given stays: later questions join it, and a late one that resembles two
+    clusters joins one of them without uniting them. Keys added together give the same clusters in
+    any order.
     """
 
-    def __init__(self, settings: NearDuplicates | None, find_groups: FindGroups | None = None) -> None:
+    def __init__(
+        self, settings: NearDuplicates | None, find_groups: FindGroups | None = None
+    ) -> None:
         self._threshold = settings.threshold if settings else 1.0
-        self._find_groups = find_groups or (_Buckets(settings) if settings else lambda _known, _new: ())
+        self._find_groups = find_groups or (
+            _Buckets(settings) if settings else lambda _known, _new: ()
+        )
         self._representatives: dict[str, str] = {}
 
     def add(self, keys: Iterable[str]) -> None:
@@ -96,7 +118,8 @@ class QuestionClusters:
         known.update(joined.representatives())
 
     def of(self, key: str) -> str:
-        """The key that stands for this question and all that say the same; itself where it was never added."""
+        """The key that stands for this question and all that say the same; itself where it was
+        never added."""
         return self._representatives.get(key, key)
 
 
@@ -104,13 +127,15 @@ class _Joined:
     """New questions on their way into clusters, of each other and beside those settled before."""
 
     def __init__(self, new: Sequence[str], settled: Mapping[str, str], threshold: float) -> None:
-        self._settled, self._threshold = settled, threshold
+        self._settled = settled
+        self._threshold = threshold
         self._parents = {key: key for key in new}
         self._beside: defaultdict[str, set[str]] = defaultdict(set)
         """The settled clusters that a new one resembles, by the new one's root."""
 
     def join(self, group: Sequence[str]) -> None:
-        """Compares what is not yet joined; the newest first, for in sorted order they are the most alike."""
+        """Compares what is not yet joined; the newest first, for in sorted order they are the most
+        alike."""
         clusters: dict[str, list[str]] = {}
         for key in group:
             root = self._settled[key] if key in self._settled else self._place(key, clusters)
@@ -123,7 +148,10 @@ class _Joined:
             own = self._root(key)
             if root == own or root in self._beside[own]:
                 continue
-            if any(same_question(key, member, self._threshold) for member in clusters[root][: -TRIES - 1 : -1]):
+            if any(
+                same_question(key, member, self._threshold)
+                for member in clusters[root][: -TRIES - 1 : -1]
+            ):
                 if root in self._settled:
                     self._beside[own].add(root)
                 else:
@@ -153,7 +181,8 @@ class _Joined:
 
 
 class _Buckets:
-    """Finds groups in this process: the questions with an equal band. Remembers those of earlier calls."""
+    """Finds groups in this process: the questions with an equal band. Remembers those of earlier
+    calls."""
 
     def __init__(self, settings: NearDuplicates) -> None:
         self._settings = settings

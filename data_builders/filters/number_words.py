@@ -1,4 +1,5 @@
-"""Numbers that are written out: "two hundred and forty-five blocks" has the number 245, as "245 blocks" has."""
+"""Numbers that are written out: "two hundred and forty-five blocks" has the number 245, as "245
+blocks" has."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ _ALL = _BEGIN - {"one"}
 
 
 def read_numbers(words: Sequence[str]) -> list[str]:
-    """Lower-case words with numbers in figures. "one" alone stays: it is a pronoun more often than a number."""
+    """Lower-case words with numbers in figures. "one" alone stays: it is a pronoun more often than
+    a number."""
     if _ALL.isdisjoint(words):
         return list(words)
     found: list[str] = []
@@ -36,14 +38,16 @@ def read_numbers(words: Sequence[str]) -> list[str]:
 
 def _number(words: Sequence[str], at: int) -> tuple[int, int]:
     """The number that begins here and where it ends: here, if there is none."""
-    total, smallest = 0, 10**12
+    total = 0
+    smallest = 10**12
     while at < len(words):
         value, end = _below_thousand(words, at)
         scale = _LARGE.get(words[end], 1) if end < len(words) else 1
         if (end == at and scale == 1) or scale >= smallest:
             break
         total += (value if end > at else 1) * scale
-        smallest, at = scale, end + (scale > 1)
+        smallest = scale
+        at = end + (scale > 1)
         if scale == 1:
             break
     return total, at
@@ -53,7 +57,8 @@ def _below_thousand(words: Sequence[str], at: int) -> tuple[int, int]:
     value, end = _below_hundred(words, at)
     if words[end : end + 1] != ["hundred"] or value > 99:
         return value, end
-    value, end = (value if end > at else 1) * 100, end + 1
+    value = (value if end > at else 1) * 100
+    end = end + 1
     linked = end + (words[end : end + 1] == ["and"])
     more, behind = _below_hundred(words, linked)
     return (value + more, behind) if behind > linked else (value, end)

@@ -1,7 +1,8 @@
-"""Which questions stand in a text as whole sentences: the rule `sentence` of `decontaminate`, for stems too short for
-runs of words to say much.
+"""Which questions stand in a text as whole sentences: the rule `sentence` of `decontaminate`, for
+stems too short for runs of words to say much.
 
-"Q17. Which gas do plants take in? Explain." asks "Which gas do plants take in?" just as well as that alone does.
+"Q17. Which gas do plants take in? Explain." asks "Which gas do plants take in?" just as well as
+that alone does.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ Words = Sequence[str]
 
 LONGEST = 30
 """Words of a stem, at most: of a longer one the other rules find every part."""
-SHORTEST, TELLING = 4, 2
-"""Words of a stem within a text, at least, and how many of them must be no words of grammar and exam papers. A text
-that asks nothing else may be shorter."""
+SHORTEST = 4
+TELLING = 2
+"""Words of a stem within a text, at least, and how many of them must be no words of grammar and
+exam papers. A text that asks nothing else may be shorter."""
 
 _BORDER = re.compile(r"(?<=[.?!:;)\]])[\s\"'”’*_]+|\s*\n\s*|[\"“”]")
 _IDLE = frozenset({QUOTE, "#", "@", "\\", "&"})
@@ -29,10 +31,16 @@ _IDLE = frozenset({QUOTE, "#", "@", "\\", "&"})
 class WholeStems:
     """Stems, indexed once to look for them in many texts."""
 
-    def __init__(self, keys: Sequence[str], asked: Callable[[str], str], words_of: Callable[[str], list[str]]) -> None:
-        """`keys` of split.question_key; `asked` makes one of a piece of text, `words_of` its words."""
-        self._asked, self._words_of = asked, words_of
-        self._stems: defaultdict[tuple[str, ...], dict[tuple[str, ...], list[int]]] = defaultdict(dict)
+    def __init__(
+        self, keys: Sequence[str], asked: Callable[[str], str], words_of: Callable[[str], list[str]]
+    ) -> None:
+        """`keys` of split.question_key; `asked` makes one of a piece of text, `words_of` its
+        words."""
+        self._asked = asked
+        self._words_of = words_of
+        self._stems: defaultdict[tuple[str, ...], dict[tuple[str, ...], list[int]]] = defaultdict(
+            dict
+        )
         """By words, then by signs."""
         for number, key in enumerate(keys):
             words = tuple(words_of(key))
@@ -40,12 +48,17 @@ class WholeStems:
                 self._stems[words].setdefault(_signs(key), []).append(number)
 
     def held_in(self, text: str, most: int) -> list[int]:
-        """The first questions, `most` of them, that whole sentences of a text (see `as_read`) ask."""
+        """The first questions, `most` of them, that whole sentences of a text (see `as_read`)
+        ask."""
         if not self._stems:
             return []
         ends = [0, *(border.end() for border in _BORDER.finditer(text)), len(text)]
         pieces = list(pairwise(ends))
-        worded = [(begin, end, words) for begin, end in pieces if (words := self._words_of(text[begin:end]))]
+        worded = [
+            (begin, end, words)
+            for begin, end in pieces
+            if (words := self._words_of(text[begin:end]))
+        ]
         found: set[int] = set()
         for begin, end, run in _runs(worded):
             is_all = begin == worded[0][0] and end == worded[-1][1]

@@ -1,21 +1,25 @@
-"""The runs of words that texts and questions have in common, found by comparing hashes of word windows with numpy.
+"""The runs of words that texts and questions have in common, found by comparing hashes of word
+windows with numpy.
 
-`RunIndex` numbers every different window of `run` words in the questions, and every different run of `ngram` words all
-of whose windows count. `hits` says which of them a text holds, read off the words themselves where the hashes agree.
+`RunIndex` numbers every different window of `run` words in the questions, and every different run
+of `ngram` words all of whose windows count. `hits` says which of them a text holds, read off the
+words themselves where the hashes agree.
 
-Every exam has "which of the following is most likely to" and "I only, II only, I and II only": a window of 8 says
-something if two of its words do, and only such windows count.
+Every exam has "which of the following is most likely to" and "I only, II only, I and II only": a
+window of 8 says something if two of its words do, and only such windows count.
 
-Each exam has its own boilerplate, too: "For the question, mark the box that corresponds to the correct answer". A
-window says nothing if MANY or more different questions have it beyond one template:
+Each exam has its own boilerplate, too: "For the question, mark the box that corresponds to the
+correct answer". A window says nothing if MANY or more different questions have it beyond one
+template:
 
-- Different questions: those that differ in more than their numbers. A hundred instances of one exercise are one.
-- Beyond one template: those that have a whole telling window for themselves, away from all that MANY share. Where one
-  text with gaps makes the questions ("How fast does copper rust?", "How fast does iron rust?"), that text is what they
-  ask, and they have no more than words for themselves.
+- Different questions: those that differ in more than their numbers. A hundred instances of one
+  exercise are one.
+- Beyond one template: those that have a whole telling window for themselves, away from all that
+  MANY share. Where one text with gaps makes the questions ("How fast does copper rust?", "How fast
+  does iron rust?"), that text is what they ask, and they have no more than words for themselves.
 
-What a question has for itself finds it all the same; one that would keep nothing keeps all. MANY is 5: the same
-exercise comes back three or four times, in other papers or with other options.
+What a question has for itself finds it all the same; one that would keep nothing keeps all. MANY is
+5: the same exercise comes back three or four times, in other papers or with other options.
 """
 
 from __future__ import annotations
@@ -57,7 +61,8 @@ class Hits:
 
 @dataclass(frozen=True)
 class Runs:
-    """All different runs of one length in the questions. A run's number is its place in `hashes`, which is sorted."""
+    """All different runs of one length in the questions. A run's number is its place in `hashes`,
+    which is sorted."""
 
     length: int
     hashes: Hashes
@@ -92,7 +97,9 @@ class Runs:
     @cached_property
     def classes(self) -> Integers:
         """Equal for runs that the very same questions have, such as all runs of a template."""
-        each = np.random.default_rng(1).integers(2**64, size=len(self.questions) + 1, dtype=np.uint64)
+        each = np.random.default_rng(1).integers(
+            2**64, size=len(self.questions) + 1, dtype=np.uint64
+        )
         if not len(self.hashes):
             return np.zeros(0, dtype=np.int64)
         signatures = np.add.reduceat(each[self.questions], self.starts[:-1])
@@ -141,7 +148,9 @@ class RunIndex:
     def _boilerplate(self, questions: Sequence[Words], windows: Runs) -> NDArray[np.bool_]:
         """Where a window begins that says nothing as too many questions have it."""
         known: dict[tuple[str, ...], int] = {}
-        templates = np.array([known.setdefault(_without_numbers(words), len(known)) for words in questions], np.int64)
+        templates = np.array(
+            [known.setdefault(_without_numbers(words), len(known)) for words in questions], np.int64
+        )
         template = templates[self.owners] if len(templates) else self.owners
         telling = windows.at != NOTHING
         common = _holders_at(windows, np.flatnonzero(telling), template) >= MANY
@@ -199,7 +208,8 @@ def _without_numbers(words: Words) -> tuple[str, ...]:
 
 
 def _holders_at(windows: Runs, places: Integers, template: Integers) -> Integers:
-    """Of how many templates the windows at these places are, told where each window begins; 0 where none does."""
+    """Of how many templates the windows at these places are, told where each window begins; 0 where
+    none does."""
     many = int(template.max(initial=0)) + 1
     held = np.unique(windows.at[places] * many + template[places])
     counts = np.bincount(held // many, minlength=len(windows.hashes) + 1)
@@ -240,4 +250,7 @@ def _per_owner(owners: Integers, runs: Integers) -> dict[int, list[int]]:
     ends = [*begins[1:].tolist(), len(pairs)]
     found = (pairs % many).tolist()
     whose = (pairs[begins] // many).tolist()
-    return {owner: found[begin:end] for owner, begin, end in zip(whose, begins.tolist(), ends, strict=True)}
+    return {
+        owner: found[begin:end]
+        for owner, begin, end in zip(whose, begins.tolist(), ends, strict=True)
+    }

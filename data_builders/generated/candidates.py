@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from data_builders.filters.clean import finish
-from data_builders.flow import Context, Draft, Drop
+from data_builders.flow import Draft, Drop, SourceContext
 from data_builders.reading.files import FileOptions
 from data_builders.split import draw
 from stemma.recipe.data import SourceOptions
@@ -18,7 +18,7 @@ Candidate = tuple[Draft, McqRow]
 
 
 def draw_candidates(
-    items: Iterable[Draft | Drop], options: SourceOptions, context: Context
+    items: Iterable[Draft | Drop], options: SourceOptions, context: SourceContext
 ) -> tuple[list[Candidate], list[Drop]]:
     """Up to `limit` of a source's MCQ drafts, in an order drawn by the seed, so that a higher limit only adds requests;
     and what was dropped on the way."""
@@ -43,7 +43,7 @@ def draw_candidates(
     return asked, drops
 
 
-def as_mcq(context: Context) -> Context:
+def as_mcq(context: SourceContext) -> SourceContext:
     """The context in which a source gives its questions as MCQ rows."""
     return replace(context, kind="mcq")
 

@@ -1,7 +1,7 @@
 """What the generator is asked: the prompts of `recipes/prompts`, filled in.
 
-A prompt is a Jinja file with a block `user`, and perhaps a block `system`. What is filled in stands in tags:
-`<question>`, `<options>`, `<correct>`, `<answer_a>`, `<answer_b>`.
+A prompt is a Jinja file with a block `user`, and perhaps a block `system`. What is filled in stands
+in tags: `<question>`, `<options>`, `<correct>`, `<answer_a>`, `<answer_b>`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,16 @@ def render(name: str, **values: str) -> tuple[Message, ...]:
     """The chat that `recipes/prompts/<name>.jinja` opens. Every value it names must be given."""
     template = _load(name)
     context = template.new_context(values)
-    parts = {role: "".join(template.blocks[role](context)) for role in ROLES if role in template.blocks}
+    parts = {
+        role: "".join(template.blocks[role](context)) for role in ROLES if role in template.blocks
+    }
     return tuple(Message(role, text.strip()) for role, text in parts.items())
 
 
 @cache
 def _load(name: str) -> Template:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     [path] = prompt_files(name)
     return environment.from_string(path.read_text(encoding="utf-8"))

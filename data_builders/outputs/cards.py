@@ -1,4 +1,5 @@
-"""The data set card, README.md: front matter as the Hugging Face hub reads it, then figures and cautions."""
+"""The data set card, README.md: front matter as the Hugging Face hub reads it, then figures and
+cautions."""
 
 from __future__ import annotations
 
@@ -6,27 +7,41 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from data_builders.account import Batch
+from data_builders.account import SetSource
 from data_builders.filters.gate import tell_leak
-from data_builders.flow import parts_of
+from data_builders.flow import splits_of
 from data_builders.outputs.licences import UNSTATED, refusal
 from stemma.recipe.models import Recipe
 from stemma.show import to_yaml
 
-TASKS = {"corpus": "text-generation", "sft": "question-answering", "dpo": "text-generation", "mcq": "multiple-choice"}
+TASKS = {
+    "corpus": "text-generation",
+    "sft": "question-answering",
+    "dpo": "text-generation",
+    "mcq": "multiple-choice",
+}
 OF_THIS_RUN = ("sent", "from_ledger", "retried")
 """What a build that was interrupted counts otherwise than one that was not."""
 _HUB_LICENCE = re.compile(r"apache-2\.0|mit|odc-by|cc0-1\.0|cc-by(-[a-z]+)*-\d\.\d")
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def card(recipe: Recipe, batches: Sequence[Batch], counts: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+def card(
+    recipe: Recipe,
+    sources: Sequence[SetSource],
+    counts: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> str:
     """The whole text. `counts` and `facts` are those of the manifest."""
     front = to_yaml(_front_matter(recipe, counts["sets"], facts["licences"]))
     sections = {
         "Sets": _table(("set", "train", "validation", "test"), _sizes(counts["sets"])),
-        "Sources": _table(("source", "licence", "read", "kept", "dropped"), _sources(batches, counts["sources"])),
-        "Licences": "\n".join(f"- {name}: {rows:,} rows{_condition(name)}" for name, rows in facts["licences"].items()),
+        "Sources": _table(
+            ("source", "licence", "read", "kept", "dropped"), _sources(sources, counts["sources"])
+        ),
+        "Licences": "\n".join(
+            f"- {name}: {rows:,} rows{_condition(name)}" for name, rows in facts["licences"].items()
+        ),
         "Generated rows": "\n".join(_generated(recipe, facts["generator"])),
         "Balance": "\n".join(f"- {name}: {value}" for name, value in _leaves(facts["balance"])),
         "Before you use it": "\n".join(f"- {line}" for line in _cautions(recipe, facts)),
@@ -43,10 +58,14 @@ def _opening(recipe: Recipe) -> str:
     )
 
 
-def _front_matter(recipe: Recipe, sizes: Mapping[str, Any], licences: Iterable[str]) -> dict[str, Any]:
+def _front_matter(
+    recipe: Recipe, sizes: Mapping[str, Any], licences: Iterable[str]
+) -> dict[str, Any]:
     known = {name.lower() if _HUB_LICENCE.fullmatch(name.lower()) else "other" for name in licences}
     rows = sum(sum(parts.values()) for parts in sizes.values())
-    files = {kind: [part for part in parts_of(kind) if parts[part]] for kind, parts in sizes.items()}
+    files = {
+        kind: [part for part in splits_of(kind) if parts[part]] for kind, parts in sizes.items()
+    }
     return {
         "pretty_name": recipe.name,
         "license": sorted(known) or ["other"],
@@ -54,7 +73,10 @@ def _front_matter(recipe: Recipe, sizes: Mapping[str, Any], licences: Iterable[s
         "task_categories": sorted({TASKS[kind] for kind in sizes}),
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "n>1M")],
         "configs": [
-            {"config_name": kind, "data_files": [{"split": p, "path": f"{kind}/{p}.jsonl"} for p in parts]}
+            {
+                "config_name": kind,
+                "data_files": [{"split": p, "path": f"{kind}/{p}.jsonl"} for p in parts],
+            }
             for kind, parts in files.items()
         ],
     }
@@ -62,15 +84,21 @@ def _front_matter(recipe: Recipe, sizes: Mapping[str, Any], licences: Iterable[s
 
 def _sizes(sizes: Mapping[str, Any]) -> Iterator[list[str]]:
     for kind, parts in sizes.items():
-        yield [kind, *(f"{parts[part]:,}" if part in parts else "" for part in ("train", "validation", "test"))]
+        yield [
+            kind,
+            *(
+                f"{parts[part]:,}" if part in parts else ""
+                for part in ("train", "validation", "test")
+            ),
+        ]
 
 
-def _sources(batches: Sequence[Batch], counted: Mapping[str, Any]) -> Iterator[list[str]]:
-    for batch in batches:
-        counts = counted[batch.name]
+def _sources(sources: Sequence[SetSource], counted: Mapping[str, Any]) -> Iterator[list[str]]:
+    for source in sources:
+        counts = counted[source.name]
         why = ", ".join(f"{count:,} {reason}" for reason, count in counts["dropped"].items())
-        licence = batch.licence or ("as its rows" if batch.phase == "derive" else UNSTATED)
-        yield [batch.name, licence, f"{counts['read']:,}", f"{counts['kept']:,}", why]
+        licence = source.licence or ("as its rows" if source.phase == "derive" else UNSTATED)
+        yield [source.name, licence, f"{counts['read']:,}", f"{counts['kept']:,}", why]
 
 
 def _condition(licence: str) -> str:
@@ -90,7 +118,8 @@ def _cautions(recipe: Recipe, facts: Mapping[str, Any]) -> Iterator[str]:
     yield "A question and its near-duplicates lie in one part across all sets; `test_ids.txt` lists the test questions."
     if "split_by_pair" in facts:
         yield f"All but one: dpo is {tell_leak(facts['split_by_pair'])}."
-    found, settings = facts["decontamination"], recipe.data.decontaminate
+    found = facts["decontamination"]
+    settings = recipe.data.decontaminate
     if settings:
         asked = ", ".join(found["questions"]) or "none"
         yield f"Training rows were held against these evaluation sets: {asked}. Rows that overlap: {found['rows']:,}."
@@ -112,7 +141,11 @@ def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
         elif isinstance(inner, int | float):
             yield (
                 spoken,
-                f"{inner:.4g}" if isinstance(inner, float) else f"{inner:,}" if isinstance(inner, int) else str(inner),
+                f"{inner:.4g}"
+                if isinstance(inner, float)
+                else f"{inner:,}"
+                if isinstance(inner, int)
+                else str(inner),
             )
 
 

@@ -1,4 +1,5 @@
-"""Figures of finished sets: how long, from where, about what, what was lost. Pure; the report shows them."""
+"""Figures of finished sets: how long, from where, about what, what was lost. Pure; the report shows
+them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_builders.account import Batch
+from data_builders.account import SetSource
 from data_builders.flow import Placed, Row
 from data_builders.outputs.licences import UNSTATED
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, mcq_answer, mcq_prompt
@@ -18,35 +19,42 @@ SUBJECTS_SHOWN = 20
 
 
 def figures_of(rows: Sequence[Placed], dropped: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """Per set: rows by source, part and subject, words of prompts and answers, dropped rows by reason."""
+    """Per set: rows by source, part and subject, words of prompts and answers, dropped rows by
+    reason."""
     of_kind: defaultdict[str, list[Placed]] = defaultdict(list)
     for placed in rows:
         of_kind[placed.kind].append(placed)
     return {kind: _figures(kind, placed, dropped) for kind, placed in of_kind.items()}
 
 
-def _figures(kind: str, rows: Sequence[Placed], dropped: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def _figures(
+    kind: str, rows: Sequence[Placed], dropped: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
     words: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for placed in rows:
         for name, text in texts_of(placed.row).items():
             words[name][bisect_right(EDGES, len(text.split())) - 1] += 1
     subjects = Counter(filter(None, (subject_of(placed.row) for placed in rows)))
     lost: Counter[str] = Counter()
-    for batch, reasons in dropped.items():
-        if batch.startswith(f"{kind}: "):
+    for source, reasons in dropped.items():
+        if source.startswith(f"{kind}: "):
             lost.update(reasons)
     return {
-        "parts": dict(Counter(placed.part for placed in rows)),
-        "sources": dict(Counter(placed.batch.removeprefix(f"{kind}: ") for placed in rows)),
+        "parts": dict(Counter(placed.split for placed in rows)),
+        "sources": dict(Counter(placed.source.removeprefix(f"{kind}: ") for placed in rows)),
         "subjects": dict(subjects.most_common(SUBJECTS_SHOWN)),
-        "words": {name: {bin_name(place): counts[place] for place in sorted(counts)} for name, counts in words.items()},
+        "words": {
+            name: {bin_name(place): counts[place] for place in sorted(counts)}
+            for name, counts in words.items()
+        },
         "dropped": dict(lost.most_common()),
     }
 
 
 def bin_name(place: int) -> str:
     """`20 to 49`, `1`, `1000 or more`."""
-    first, behind = EDGES[place], EDGES[place + 1] if place + 1 < len(EDGES) else None
+    first = EDGES[place]
+    behind = EDGES[place + 1] if place + 1 < len(EDGES) else None
     if behind is None:
         return f"{first} or more"
     return str(first) if behind == first + 1 else f"{first} to {behind - 1}"
@@ -70,14 +78,19 @@ def subject_of(row: Row) -> str:
     return "" if isinstance(row, CorpusRow) else str(row.meta.get("subject", ""))
 
 
-def licences_of(batches: Sequence[Batch], rows: Sequence[Placed]) -> dict[str, int]:
+def licences_of(sources: Sequence[SetSource], rows: Sequence[Placed]) -> dict[str, int]:
     """Rows by licence. Derived rows count with the rows they were made of."""
-    names = {batch.name: batch.licence or UNSTATED for batch in batches if batch.phase != "derive"}
-    return dict(Counter(names[placed.batch] for placed in rows if placed.batch in names).most_common())
+    names = {
+        source.name: source.licence or UNSTATED for source in sources if source.phase != "derive"
+    }
+    return dict(
+        Counter(names[placed.source] for placed in rows if placed.source in names).most_common()
+    )
 
 
 def generated(rows: Sequence[Placed], totals: Mapping[str, Any]) -> dict[str, Any]:
-    """The generator's totals, and what one row that was kept cost, those that were dropped included."""
+    """The generator's totals, and what one row that was kept cost, those that were dropped
+    included."""
     kept = sum(placed.draft.origin is not None for placed in rows)
     cost = totals["cost_usd"]
     each = cost / kept if kept and cost is not None else None

@@ -1,4 +1,5 @@
-"""Which licences let data be passed on. Licences are SPDX identifiers; `unlicensed`: nobody gave the right to it."""
+"""Which licences let data be passed on. Licences are SPDX identifiers; `unlicensed`: nobody gave
+the right to it."""
 
 from __future__ import annotations
 

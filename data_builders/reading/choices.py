@@ -1,4 +1,5 @@
-"""The choices of a multiple-choice question in the forms that tables hold them in, and which of them is right:
+"""The choices of a multiple-choice question in the forms that tables hold them in, and which of
+them is right:
 
 ["x", "y"]                                        a list, or a column each
 {"text": ["x", "y"], "label": ["1", "2"]}         ARC
@@ -19,16 +20,21 @@ from stemma.rows import LETTERS
 
 AnswerIs = Literal["label", "text", "number", "index"]
 
-NONE_OF_THEM, NO_LIST = "the answer is none of the options", "choices are no list"
+NONE_OF_THEM = "the answer is none of the options"
+NO_LIST = "choices are no list"
 TOO_MANY = f"more than {len(LETTERS)} choices"
 
-_TEXT, _LABEL = ("text", "content", "value", "option", "choice"), ("label", "key", "letter", "id")
+_TEXT = ("text", "content", "value", "option", "choice")
+_LABEL = ("label", "key", "letter", "id")
 _NUMBERS = [str(number) for number in range(1, 100)]
-_HEAD = r"(?:\n|^|(?<=[.?!:;)\s]))\s*(?:(?:(?:answer )?(?:options|choices)|possible answers)\s*:?\s*)?"
+_HEAD = (
+    r"(?:\n|^|(?<=[.?!:;)\s]))\s*(?:(?:(?:answer )?(?:options|choices)|possible answers)\s*:?\s*)?"
+)
 
 
 def read_choices(value: Any, path: str) -> tuple[list[str], list[str]] | None:
-    """(choices, their labels: empty where they have none of their own), or None where there is no list of them.
+    """(choices, their labels: empty where they have none of their own), or None where there is no
+    list of them.
 
     Raises NoText where a choice is no text. `path` names the column in it."""
     found = _unfold(unprinted(value))
@@ -41,7 +47,9 @@ def read_choices(value: Any, path: str) -> tuple[list[str], list[str]] | None:
     return texts, [as_text(label, path) for label in labels][: len(texts)]
 
 
-def find_answer(answer: str, choices: Sequence[str], labels: Sequence[str], answer_is: AnswerIs) -> int | None:
+def find_answer(
+    answer: str, choices: Sequence[str], labels: Sequence[str], answer_is: AnswerIs
+) -> int | None:
     """Which choice is right, from 0; None: none of them."""
     if answer_is == "text":
         return choices.index(answer) if answer in choices else None
@@ -49,7 +57,8 @@ def find_answer(answer: str, choices: Sequence[str], labels: Sequence[str], answ
         known = list(labels)[: len(choices)] if labels else list(LETTERS[: len(choices)])
         if answer in known:
             return known.index(answer)
-        bare, known = answer.strip("(). ").upper(), [label.strip("(). ").upper() for label in known]
+        bare = answer.strip("(). ").upper()
+        known = [label.strip("(). ").upper() for label in known]
         return known.index(bare) if bare in known else None
     number = answer.removesuffix(".0")  # whole numbers beside missing ones are stored as floats
     place = int(number) - (answer_is == "number") if number.isdecimal() else -1
@@ -57,15 +66,17 @@ def find_answer(answer: str, choices: Sequence[str], labels: Sequence[str], answ
 
 
 def bare_stem(question: str, choices: Sequence[str]) -> tuple[str, list[int]]:
-    """(the question without its options, which choice stands under each letter there), where it lists these very ones
-    at its end, in whatever order: they would be shown twice. Any other question is left as it is: no places."""
+    """(the question without its options, which choice stands under each letter there), where it
+    lists these very ones at its end, in whatever order: they would be shown twice. Any other
+    question is left as it is: no places."""
     for labels in (LETTERS, _NUMBERS) if 1 < len(choices) <= len(_NUMBERS) else ():
         if not all(_label(label).search(question) for label in labels[: len(choices)]):
             continue  # nearly always, and cheap
         one_of = "|".join(sorted({_spaced(choice) for choice in choices}, key=len, reverse=True))
         in_order, in_any = (
             r"[\s,;]*".join(
-                rf"\**[(\[]?{label}\s*[).:\]]\**\s*({text})[.;]?" for label, text in zip(labels, texts, strict=False)
+                rf"\**[(\[]?{label}\s*[).:\]]\**\s*({text})[.;]?"
+                for label, text in zip(labels, texts, strict=False)
             )
             for texts in (map(_spaced, choices), [one_of] * len(choices))
         )
@@ -82,7 +93,8 @@ def _label(label: str) -> re.Pattern[str]:
 
 
 def _places(listed: Sequence[str], choices: Sequence[str]) -> list[int]:
-    """Which choice each listed text is: all of them once, by case too where that tells them apart; or none."""
+    """Which choice each listed text is: all of them once, by case too where that tells them apart;
+    or none."""
     for read in (_in_line, lambda text: _in_line(text).casefold()):
         left: list[str | None] = list(map(read, choices))
         places: list[int] = []
@@ -107,7 +119,8 @@ def _spaced(choice: str) -> str:
 
 def _unfold(value: Any) -> tuple[list[Any], list[Any]] | None:
     if isinstance(value, dict):
-        text, label = _of(value, _TEXT), _of(value, _LABEL)
+        text = _of(value, _TEXT)
+        label = _of(value, _LABEL)
         if isinstance(text, list):
             return text, label if isinstance(label, list) else []
         return list(value.values()), list(value)

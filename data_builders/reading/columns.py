@@ -48,7 +48,8 @@ class Cells:
         self.read: set[str] = set()
 
     def value(self, wanted: str) -> Any:
-        """What the recipe means by `wanted`. Raises NoColumn, or NoText for a part of a joined text."""
+        """What the recipe means by `wanted`. Raises NoColumn, or NoText for a part of a joined
+        text."""
         if wanted.startswith("="):
             return wanted[1:]
         if wanted not in self.row and _NAMED.search(wanted):
@@ -96,7 +97,8 @@ def find_fault(wanted: str) -> str | None:
 
 
 def as_text(value: Any, path: str) -> str:
-    """A cell as text. Raises NoText for lists, objects and bytes: nobody means what Python prints of them."""
+    """A cell as text. Raises NoText for lists, objects and bytes: nobody means what Python prints
+    of them."""
     if is_missing(value):
         return ""
     if isinstance(value, bool):
@@ -139,7 +141,8 @@ def _step(value: Any, step: re.Match[str], path: str) -> Any:
 
 
 def _without_empty(lines: list[tuple[str, bool]]) -> Iterator[str]:
-    """Lines without those whose columns are empty, and without the blank ones behind each of them."""
+    """Lines without those whose columns are empty, and without the blank ones behind each of
+    them."""
     gone = False
     for text, is_empty in lines:
         gone = is_empty or (gone and not text.strip())

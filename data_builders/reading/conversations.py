@@ -4,8 +4,9 @@ r"""Conversations in the forms that data sets write them in, as turns of a user 
     [{"from": "human", "value": "Hi!"}, {"from": "gpt", "value": "Hello."}]              ShareGPT
     "\n\nHuman: Hi!\n\nAssistant: Hello."                                                Anthropic's HH
 
-A content may be a list of parts (`[{"type": "text", "text": "Hi!"}]`), and a list that a CSV file holds as text is read
-too. A conversation is its system turn, if any, and then user and assistant in turn.
+A content may be a list of parts (`[{"type": "text", "text": "Hi!"}]`), and a list that a CSV file
+holds as text is read too. A conversation is its system turn, if any, and then user and assistant in
+turn.
 """
 
 from __future__ import annotations
@@ -23,19 +24,26 @@ ROLES: dict[str, Role] = {
     **dict.fromkeys(("system", "developer"), "system"),
     **dict.fromkeys(("user", "human", "prompter", "Human", "Human:"), "user"),
     **dict.fromkeys(
-        ("assistant", "gpt", "model", "bot", "chatbot", "chatgpt", "bing", "bard", "Assistant"), "assistant"
+        ("assistant", "gpt", "model", "bot", "chatbot", "chatgpt", "bing", "bard", "Assistant"),
+        "assistant",
     ),
 }
-TOOLS = frozenset({"tool", "tool_call", "tool_response", "function", "function_call", "observation", "ipython"})
+TOOLS = frozenset(
+    {"tool", "tool_call", "tool_response", "function", "function_call", "observation", "ipython"}
+)
 
-TOOL, PICTURE = "a tool's turn in the conversation", "a picture or sound in the conversation"
-NO_ANSWER, ASSISTANT_FIRST = "no answer in the conversation", "the assistant speaks first"
+TOOL = "a tool's turn in the conversation"
+PICTURE = "a picture or sound in the conversation"
+NO_ANSWER = "no answer in the conversation"
+ASSISTANT_FIRST = "the assistant speaks first"
 NO_ORDER = "user and assistant do not take turns"
 OTHER_PROMPT = "chosen and rejected do not answer the same conversation"
 
 _TRANSCRIPT = re.compile(r"(?:^|\n\n)\s*(?:### )?(Human|Assistant):[ \n]?")
 _LIST_OF_TURNS = re.compile(r"\s*\[\s*\{\s*['\"](?:role|from|content|value)['\"]\s*:")
-_PRINTED = re.compile(r"\s*\[?\s*\{(?=\s*['\"]\w+['\"]\s*:).*?['\"](?:role|from)['\"]\s*:", re.DOTALL)
+_PRINTED = re.compile(
+    r"\s*\[?\s*\{(?=\s*['\"]\w+['\"]\s*:).*?['\"](?:role|from)['\"]\s*:", re.DOTALL
+)
 
 
 class Unusable(Exception):
@@ -71,17 +79,25 @@ def turns_of(value: Any, role: Role) -> list[Turn]:
 
 
 def earlier_turns(value: Any) -> list[Turn]:
-    """The turns before a question, as LLaMA-Factory's `history` has them: `[["Hi!", "Hello."], …]`; or as turns.
+    """The turns before a question, as LLaMA-Factory's `history` has them: `[["Hi!", "Hello."], …]`;
+    or as turns.
 
     Raises Unusable or NoConversation."""
     if isinstance(value, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in value):
-        return [turn for asked, said in value for turn in (*turns_of(asked, "user"), *turns_of(said, "assistant"))]
+        return [
+            turn
+            for asked, said in value
+            for turn in (*turns_of(asked, "user"), *turns_of(said, "assistant"))
+        ]
     return turns_of(value, "user")
 
 
 def spoken(turns: Sequence[Turn], *roles: Role) -> str:
-    """What was said as one text, by these or by user and assistant: a system turn is no part of a question."""
-    return "\n\n".join(turn.content for turn in turns if turn.role in (roles or ("user", "assistant")))
+    """What was said as one text, by these or by user and assistant: a system turn is no part of a
+    question."""
+    return "\n\n".join(
+        turn.content for turn in turns if turn.role in (roles or ("user", "assistant"))
+    )
 
 
 def check_order(turns: Sequence[Turn]) -> None:
@@ -105,8 +121,11 @@ def answered(turns: Sequence[Turn], every: bool) -> list[Sequence[Turn]]:
     return [turns[: end + 1] for end in (ends if every else ends[-1:])]
 
 
-def pair(prompt: Sequence[Turn], chosen: Sequence[Turn], rejected: Sequence[Turn]) -> tuple[list[Turn], str, str]:
-    """(what is asked, chosen answer, rejected answer). Both may be whole conversations, with or without the prompt."""
+def pair(
+    prompt: Sequence[Turn], chosen: Sequence[Turn], rejected: Sequence[Turn]
+) -> tuple[list[Turn], str, str]:
+    """(what is asked, chosen answer, rejected answer). Both may be whole conversations, with or
+    without the prompt."""
     (asked, better), (again, worse) = (_split(prompt, side) for side in (chosen, rejected))
     if [turn.message() for turn in asked] != [turn.message() for turn in again]:
         raise Unusable(OTHER_PROMPT)
@@ -125,7 +144,11 @@ def _split(prompt: Sequence[Turn], side: Sequence[Turn]) -> tuple[list[Turn], st
     if not before or not prompt:
         asked = [*prompt, *before]
     elif _spoken(before)[-len(_spoken(prompt)) :] == _spoken(prompt):
-        asked = before if before[0].role == "system" or prompt[0].role != "system" else [prompt[0], *before]
+        asked = (
+            before
+            if before[0].role == "system" or prompt[0].role != "system"
+            else [prompt[0], *before]
+        )
     else:
         raise Unusable("the prompt is not the conversation's")
     if asked:
@@ -138,7 +161,10 @@ def _spoken(turns: Sequence[Turn]) -> list[tuple[str, str]]:
 
 
 def _turn(message: dict[str, Any]) -> Turn:
-    role, content = (next((message[key] for key in keys if key in message), message) for keys in (_ROLE, _CONTENT))
+    role, content = (
+        next((message[key] for key in keys if key in message), message)
+        for keys in (_ROLE, _CONTENT)
+    )
     if role is message or content is message:
         raise NoConversation(describe(message))
     if role in TOOLS or message.get("tool_calls") or message.get("function_call"):
@@ -149,7 +175,8 @@ def _turn(message: dict[str, Any]) -> Turn:
     return Turn(ROLES[role], _content(content), trained)
 
 
-_ROLE, _CONTENT = ("role", "from"), ("content", "value")
+_ROLE = ("role", "from")
+_CONTENT = ("content", "value")
 
 
 def _content(content: Any) -> str:
@@ -176,9 +203,11 @@ def _part(part: Any) -> str:
 
 
 def _transcript(text: str) -> list[Turn]:
-    """The turns of a text that begins with `Human:` and goes on with `Assistant:`; none for any other text."""
+    """The turns of a text that begins with `Human:` and goes on with `Assistant:`; none for any
+    other text."""
     before, *parts = _TRANSCRIPT.split(text)
-    names, said = parts[::2], parts[1::2]
+    names = parts[::2]
+    said = parts[1::2]
     if before.strip() or names[:1] != ["Human"] or "Assistant" not in names:
         return []
     turns = [Turn(ROLES[name], content.strip()) for name, content in zip(names, said, strict=True)]
@@ -186,7 +215,8 @@ def _transcript(text: str) -> list[Turn]:
 
 
 def _as_written(text: str) -> Any:
-    """The turns that a text holds as JSON, or as Python or numpy prints them; None for any other text."""
+    """The turns that a text holds as JSON, or as Python or numpy prints them; None for any other
+    text."""
     if not _PRINTED.match(text):
         return None
     if (found := read_printed(text)) is not None:
@@ -227,4 +257,6 @@ def printable(value: Any) -> Any:
         return {str(name): printable(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [printable(inner) for inner in value]
-    return value if value is None or isinstance(value, str | bool | int | float) else describe(value)
+    return (
+        value if value is None or isinstance(value, str | bool | int | float) else describe(value)
+    )

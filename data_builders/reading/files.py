@@ -1,4 +1,5 @@
-"""How sources read files: local ones or a pinned data set of the hub, row by row, each in the form it comes in."""
+"""How sources read files: local ones or a pinned data set of the hub, row by row, each in the form
+it comes in."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from data_builders.flow import Context, Draft, Drop
-from data_builders.reading.json_rows import Found
+from data_builders.flow import Draft, Drop, SourceContext
+from data_builders.reading.json_rows import NumberedRow
 from data_builders.reading.tables import CSV, CsvForm, HubSet, read_hub, read_table
 from stemma import ROOT
 from stemma.errors import Problem, Problems, UserError
@@ -22,7 +23,8 @@ from stemma.runs import files_under
 
 
 class FileOptions(SourceOptions):
-    """Options of a source that reads files. Local files first; where there is none, a pinned data set of the hub."""
+    """Options of a source that reads files. Local files first; where there is none, a pinned data
+    set of the hub."""
 
     path: str
     """Relative to `data.root`; a pattern such as `mmlu/test/*_test.csv` names several files."""
@@ -38,7 +40,9 @@ class FileOptions(SourceOptions):
     @model_validator(mode="after")
     def _hub_is_pinned(self) -> FileOptions:
         if self.hub and not self.revision:
-            raise ValueError("hub: `revision` is missing, the commit (40 hexadecimal digits) that fixes the rows")
+            raise ValueError(
+                "hub: `revision` is missing, the commit (40 hexadecimal digits) that fixes the rows"
+            )
         return self
 
     def files(self, root: Path) -> list[Path]:
@@ -50,8 +54,13 @@ class FileOptions(SourceOptions):
 
     def named_files(self, root: Path) -> dict[str, Path]:
         found = self.files(root)
-        if not found and self.hub and Path(self.hub).is_dir():  # a data set's folder in place of its name
-            below = {f"hub/{path.relative_to(self.hub).as_posix()}": path for path in files_under(Path(self.hub))}
+        if (
+            not found and self.hub and Path(self.hub).is_dir()
+        ):  # a data set's folder in place of its name
+            below = {
+                f"hub/{path.relative_to(self.hub).as_posix()}": path
+                for path in files_under(Path(self.hub))
+            }
         elif Path(self.path).is_absolute():
             # In the order of their names, which is that of the recipe's pattern wherever they lie.
             below = {f"{number}/{path.name}": path for number, path in enumerate(found)}
@@ -60,22 +69,22 @@ class FileOptions(SourceOptions):
         return below | {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
 
 
-class Line(BaseModel):
+class RowForm(BaseModel):
     """A row of a source's file, in one of the forms it comes in."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-AnyLine = TypeVar("AnyLine", bound=Line)
+AnyForm = TypeVar("AnyForm", bound=RowForm)
 
 
 @dataclass(frozen=True)
-class Entry(Generic[AnyLine]):
+class FileRow(Generic[AnyForm]):
     """A row and where it stands: what a source makes drafts and drops of."""
 
     where: str
     file: str
-    line: AnyLine
+    line: AnyForm
 
     def draft(self, question: str, row: dict[str, Any]) -> Draft:
         return Draft(self.where, question, row, self.file)
@@ -85,12 +94,13 @@ class Entry(Generic[AnyLine]):
 
 
 def read_lines(
-    options: FileOptions, context: Context, *forms: type[AnyLine], csv: CsvForm = CSV
-) -> Iterator[Entry[AnyLine]]:
+    options: FileOptions, context: SourceContext, *forms: type[AnyForm], csv: CsvForm = CSV
+) -> Iterator[FileRow[AnyForm]]:
     """Every row of the source's files, read as the one of `forms` that it shares most keys with.
 
-    Raises UserError naming all rows that are none (20 kinds of problem at most); behind the first of them no row is
-    given. A file without rows is named: beside others to the user, alone as an error.
+    Raises UserError naming all rows that are none (20 kinds of problem at most); behind the first
+    of them no row is given. A file without rows is named: beside others to the user, alone as an
+    error.
     """
     problems = Problems()
     for file, place, (where, row) in _rows(options, context, csv):
@@ -102,12 +112,14 @@ def read_lines(
                 break
         else:
             if not problems:
-                yield Entry(file + where, file, line)
+                yield FileRow(file + where, file, line)
     if problems:
         raise UserError(problems.listed())
 
 
-def _rows(options: FileOptions, context: Context, csv: CsvForm) -> Iterator[tuple[str, str, Found]]:
+def _rows(
+    options: FileOptions, context: SourceContext, csv: CsvForm
+) -> Iterator[tuple[str, str, NumberedRow]]:
     """(the file's name for provenance, its name in an error, the row)."""
     tables = list(_tables(options, context.root, csv))
     empty: list[str] = []
@@ -124,17 +136,23 @@ def _rows(options: FileOptions, context: Context, csv: CsvForm) -> Iterator[tupl
         context.say(f"warning: {place}: no rows in it")
 
 
-def _tables(options: FileOptions, root: Path, csv: CsvForm) -> Iterator[tuple[str, str, Iterator[Found]]]:
+def _tables(
+    options: FileOptions, root: Path, csv: CsvForm
+) -> Iterator[tuple[str, str, Iterator[NumberedRow]]]:
     files = options.files(root)
     for path in files:
         file = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
         yield file, str(path), read_table(path, csv)
     if options.hub and options.revision and not files:
         wanted = HubSet(options.hub, options.revision, options.config, options.split)
-        yield f"{options.hub}@{options.revision}", options.hub, read_hub(wanted, root / options.path)
+        yield (
+            f"{options.hub}@{options.revision}",
+            options.hub,
+            read_hub(wanted, root / options.path),
+        )
 
 
-def _parse(row: dict[str, Any] | Problem, forms: tuple[type[AnyLine], ...], where: str) -> AnyLine:
+def _parse(row: dict[str, Any] | Problem, forms: tuple[type[AnyForm], ...], where: str) -> AnyForm:
     if isinstance(row, Problem):
         raise UserError(row)
     form = max(forms, key=lambda form: len(keys_of(form) & row.keys()))
@@ -142,8 +160,10 @@ def _parse(row: dict[str, Any] | Problem, forms: tuple[type[AnyLine], ...], wher
 
 
 @cache
-def keys_of(form: type[Line]) -> frozenset[str]:
+def keys_of(form: type[RowForm]) -> frozenset[str]:
     """The keys its rows can have."""
     aliases = (field.validation_alias for field in form.model_fields.values())
-    spelled = (choice for alias in aliases if isinstance(alias, AliasChoices) for choice in alias.choices)
+    spelled = (
+        choice for alias in aliases if isinstance(alias, AliasChoices) for choice in alias.choices
+    )
     return frozenset({*form.model_fields, *map(str, spelled)})

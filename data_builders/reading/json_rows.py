@@ -1,9 +1,10 @@
-"""Rows of JSON files: JSON Lines, an array of objects, objects one behind the other, or an object that holds the rows:
+"""Rows of JSON files: JSON Lines, an array of objects, objects one behind the other, or an object
+that holds the rows:
 
     {"version": 1, "data": [{"question": "…"}, …]}
 
-An array and lines are read row by row, so a file of any size costs little memory. What is no row is a Problem in its
-place, and the reader goes on where it can.
+An array and lines are read row by row, so a file of any size costs little memory. What is no row is
+a Problem in its place, and the reader goes on where it can.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from stemma.errors import Problem, UserError
 from stemma.jsonl import parse_object
 
-Found = tuple[str, dict[str, Any] | Problem]
+NumberedRow = tuple[str, dict[str, Any] | Problem]
 """Where in its file a row stands (`:12` for a line, ` row 12`, or both), and the row."""
 
 WRAPPERS = ("data", "rows", "examples", "instances", "records", "samples")
@@ -26,13 +27,15 @@ PARTS = frozenset({"train", "training", "validation", "valid", "val", "dev", "te
 
 _CHUNK = 1 << 20
 _DECODE = json.JSONDecoder().raw_decode
-_FIRST, _NEXT = re.compile(r"\s*\[\s*"), re.compile(r"\s*,\s*")
-_EMPTY, _END = re.compile(r"\s*\[\s*\]\s*"), re.compile(r"\s*\]\s*")
+_FIRST = re.compile(r"\s*\[\s*")
+_NEXT = re.compile(r"\s*,\s*")
+_EMPTY = re.compile(r"\s*\[\s*\]\s*")
+_END = re.compile(r"\s*\]\s*")
 _BLANK = re.compile(r"\s*")
 _ROWS = "JSON Lines, an array of objects, or one object with the rows under `data`"
 
 
-def read_json_rows(path: Path) -> Iterator[Found]:
+def read_json_rows(path: Path) -> Iterator[NumberedRow]:
     """Every row of a `.json` or `.jsonl` file: its content decides, whatever its name."""
     with path.open("rb") as stream:
         begin = stream.read(_CHUNK).removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -42,6 +45,11 @@ def read_json_rows(path: Path) -> Iterator[Found]:
     if begin[:1] == b"{" and (len(lines) == 1 or not _is_object(lines[0])):
         return _read_objects(path)
     return _read_lines(path)
+
+
+def wrong_row(path: Path, where: str, found: str, expected: str, hint: str = "") -> NumberedRow:
+    """What stands in the place of a row that is none."""
+    return where, Problem(f"{path}{where}", found, expected, hint)
 
 
 def not_utf8(where: str, error: UnicodeDecodeError) -> Problem:
@@ -56,9 +64,9 @@ def _is_object(line: str | bytes) -> bool:
         return False
 
 
-def _read_objects(path: Path) -> Iterator[Found]:
-    """Objects over several lines, one behind the other; of a single one that wraps rows, those. Where that is not what
-    the file holds, some of its lines may."""
+def _read_objects(path: Path) -> Iterator[NumberedRow]:
+    """Objects over several lines, one behind the other; of a single one that wraps rows, those.
+    Where that is not what the file holds, some of its lines may."""
     text = path.read_text(encoding="utf-8-sig")
     try:
         found = list(_decode_all(text))
@@ -74,17 +82,25 @@ def _read_objects(path: Path) -> Iterator[Found]:
         return
     [(line, value)] = found
     if wrapper := next((key for key in WRAPPERS if _are_objects(value.get(key))), None):
-        yield from ((f" {wrapper} row {number}", row) for number, row in enumerate(value[wrapper], start=1))
+        yield from (
+            (f" {wrapper} row {number}", row) for number, row in enumerate(value[wrapper], start=1)
+        )
     elif _is_no_row(value):
         hint = "save each part in a file of its own; from pandas: to_json(path, orient='records', lines=True)"
-        yield "", Problem(str(path), f"one object of {', '.join(value)}, each with many rows", _ROWS, hint)
+        yield (
+            "",
+            Problem(
+                str(path), f"one object of {', '.join(value)}, each with many rows", _ROWS, hint
+            ),
+        )
     else:
         yield f":{line}", value
 
 
 def _decode_all(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Objects one behind the other, each with its line. Raises JSONDecodeError."""
-    at, line = 0, 1
+    at = 0
+    line = 1
     while True:
         begin = _behind(_BLANK, text, at)
         line += text.count("\n", at, begin)
@@ -98,10 +114,13 @@ def _decode_all(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _is_no_row(value: dict[str, Any]) -> bool:
-    """Whether an object holds a table in each of its values: `train`, `test`; or one column, as pandas writes them."""
+    """Whether an object holds a table in each of its values: `train`, `test`; or one column, as
+    pandas writes them."""
     inner = list(value.values())
     lengths = {len(one) for one in inner if isinstance(one, list) and not _are_objects(one)}
-    by_column = len(lengths) == 1 and all(isinstance(one, list) and not _are_objects(one) for one in inner)
+    by_column = len(lengths) == 1 and all(
+        isinstance(one, list) and not _are_objects(one) for one in inner
+    )
     by_number = all(isinstance(one, dict) and "0" in one for one in inner)
     by_part = PARTS.issuperset(value) and all(map(_are_objects, inner))
     return len(inner) > 1 and (by_column or by_number or by_part)
@@ -111,8 +130,10 @@ def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
-def _read_lines(path: Path) -> Iterator[Found]:
-    with path.open("rb") as stream:  # bytes: U+2028 and lone carriage returns are legal inside a JSON string
+def _read_lines(path: Path) -> Iterator[NumberedRow]:
+    with path.open(
+        "rb"
+    ) as stream:  # bytes: U+2028 and lone carriage returns are legal inside a JSON string
         for number, line in enumerate(stream, start=1):
             where = f":{number}"
             try:
@@ -125,10 +146,14 @@ def _read_lines(path: Path) -> Iterator[Found]:
                 yield where, error.problems[0]
 
 
-def _read_array(path: Path) -> Iterator[Found]:
-    """The objects of one JSON array, each with the line it begins at, and with its number where something else stands
-    on that line before it. A syntax error ends them."""
-    text, at, line, mark, empty = "", 0, 1, _FIRST, _EMPTY
+def _read_array(path: Path) -> Iterator[NumberedRow]:
+    """The objects of one JSON array, each with the line it begins at, and with its number where
+    something else stands on that line before it. A syntax error ends them."""
+    text = ""
+    at = 0
+    line = 1
+    mark = _FIRST
+    empty = _EMPTY
     number = 0
     with path.open(encoding="utf-8-sig") as stream:
         while True:
@@ -137,19 +162,27 @@ def _read_array(path: Path) -> Iterator[Found]:
                 value, end = _DECODE(text, begin)
             except json.JSONDecodeError as error:  # wrong; or not read to its end yet
                 if more := stream.read(max(_CHUNK, len(text) - at)):
-                    text, at = text[at:] + more, 0
+                    text = text[at:] + more
+                    at = 0
                     continue
                 if not empty.fullmatch(text, at):
                     line += text.count("\n", at, error.pos)
                     where = f":{line}"
-                    yield where, Problem(f"{path}{where}", f"not valid JSON ({error.msg})", "an array of objects")
+                    found = f"not valid JSON ({error.msg})"
+                    yield wrong_row(path, where, found, "an array of objects")
                 return
             passed = text.count("\n", at, begin)
-            line, number = line + passed, number + 1
+            line += passed
+            number += 1
             where = f":{line}" if passed else f":{line} row {number}"
-            is_row = isinstance(value, dict)
-            yield where, value if is_row else Problem(f"{path}{where}", f"a JSON {type(value).__name__}", "an object")
-            line, at, mark, empty = line + text.count("\n", begin, end), end, _NEXT, _END
+            if isinstance(value, dict):
+                yield where, value
+            else:
+                yield wrong_row(path, where, f"a JSON {type(value).__name__}", "an object")
+            line += text.count("\n", begin, end)
+            at = end
+            mark = _NEXT
+            empty = _END
 
 
 def _behind(mark: re.Pattern[str], text: str, at: int) -> int:

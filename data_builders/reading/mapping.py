@@ -1,4 +1,5 @@
-"""How the columns of a table fill a set: what a recipe may map, and the field's own forms that need no mapping."""
+"""How the columns of a table fill a set: what a recipe may map, and the field's own forms that need
+no mapping."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ NEEDED: dict[Kind, tuple[tuple[str, ...], ...]] = {
     "mcq": (("question", "choices", "answer"),),
     "corpus": (("text",),),
 }
-"""What must be mapped to fill a set: one of these. Pairs need `prompt` too, unless their answers are conversations."""
+"""What must be mapped to fill a set: one of these. Pairs need `prompt` too, unless their answers
+are conversations."""
 READ: dict[Kind, tuple[str, ...]] = {
     "sft": ("messages", "system", "history", "question", "answer", "gold", "subject"),
     "dpo": ("system", "history", "prompt", "chosen", "rejected", "gold", "subject"),
@@ -53,7 +55,11 @@ FORMS: dict[Kind, tuple[dict[str, str], ...]] = {
         {"prompt": "question", **_PAIR},
         {"prompt": "{instruction}\n\n{input}", **_PAIR},
         {"prompt": "instruction", **_PAIR},
-        {"prompt": "input.messages", "chosen": "preferred_output", "rejected": "non_preferred_output"},
+        {
+            "prompt": "input.messages",
+            "chosen": "preferred_output",
+            "rejected": "non_preferred_output",
+        },
         _PAIR,
     ),
     "mcq": (),
@@ -64,14 +70,16 @@ SYSTEM = ("system", "system_prompt")
 HISTORY = "history"
 """Beside `instruction`: the turns before it (LLaMA-Factory)."""
 MARKED = ("label", "kto_tag")
-"""Says of a row in the field's own forms whether its answer is a good one (TRL's and LLaMA-Factory's unpaired rows)."""
+"""Says of a row in the field's own forms whether its answer is a good one (TRL's and
+LLaMA-Factory's unpaired rows)."""
 
 
 class Columns(Section):
     """Which column holds what."""
 
     messages: str | None = None
-    """In conversations: the whole of one, in OpenAI's, ShareGPT's or HH's form; instead of `question` and `answer`."""
+    """In conversations: the whole of one, in OpenAI's, ShareGPT's or HH's form; instead of
+    `question` and `answer`."""
     system: str | None = None
     """What the model is told before the conversation."""
     history: str | None = None
@@ -109,17 +117,25 @@ class Columns(Section):
     def mapped(self) -> dict[str, list[str]]:
         """The columns of each name that has some."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: value if isinstance(value, list) else [value] for name, value in given.items() if value}
+        return {
+            name: value if isinstance(value, list) else [value]
+            for name, value in given.items()
+            if value
+        }
 
 
 def absent(columns: Columns, kind: Kind) -> list[str]:
     """What lacks to fill a set; nothing where it can be filled."""
-    found = [[f"`{name}`" for name in names if getattr(columns, name) is None] for names in NEEDED[kind]]
+    found = [
+        [f"`{name}`" for name in names if getattr(columns, name) is None] for names in NEEDED[kind]
+    ]
     return min(found, key=len)
 
 
 def ways(kind: Kind) -> str:
-    return {"dpo": "prompt, chosen, rejected"}.get(kind) or ", or ".join(", ".join(names) for names in NEEDED[kind])
+    return {"dpo": "prompt, chosen, rejected"}.get(kind) or ", or ".join(
+        ", ".join(names) for names in NEEDED[kind]
+    )
 
 
 def form_of(where: str, row: Mapping[str, Any], kind: Kind) -> Columns:
@@ -127,7 +143,8 @@ def form_of(where: str, row: Mapping[str, Any], kind: Kind) -> Columns:
     if found := _find_form(frozenset(row), kind):
         return found
     known = "; ".join(", ".join(_columns(form)) for form in FORMS[kind])
-    expected, hint = f"the columns of a known form: {known}", f"or say with `columns` where these stand: {ways(kind)}"
+    expected = f"the columns of a known form: {known}"
+    hint = f"or say with `columns` where these stand: {ways(kind)}"
     raise UserError(Problem(where, f"a row of {', '.join(row)}", expected, hint))
 
 
@@ -135,7 +152,11 @@ def form_of(where: str, row: Mapping[str, Any], kind: Kind) -> Columns:
 def _find_form(names: frozenset[str], kind: Kind) -> Columns | None:
     for form in FORMS[kind]:
         if names.issuperset(re.split(r"[.\[]", column)[0] for column in _columns(form)):
-            told = next((name for name in SYSTEM if name in names), None) if "system" in READ[kind] else None
+            told = (
+                next((name for name in SYSTEM if name in names), None)
+                if "system" in READ[kind]
+                else None
+            )
             earlier = HISTORY if HISTORY in names and "instruction" in _columns(form) else None
             return Columns.model_validate({**form, "system": told, "history": earlier})
     return None

@@ -1,9 +1,11 @@
-"""Lists and objects that a file holds as text, as JSON or as a program prints them, pandas' CSV above all:
+"""Lists and objects that a file holds as text, as JSON or as a program prints them, pandas' CSV
+above all:
 
     {"text": ["Ann"]}    {'text': ['Ann']}    {'text': array(['Ann'], dtype=object)}    ['Ann' 'Anna']
 
-Where a path leads into one it is read. Where a text is wanted, one cell cannot tell: `[1, 2]` answers a question of
-mathematics, and `['a', 'b']` one about a program. A column that holds nothing else can.
+Where a path leads into one it is read. Where a text is wanted, one cell cannot tell: `[1, 2]`
+answers a question of mathematics, and `['a', 'b']` one about a program. A column that holds nothing
+else can.
 """
 
 from __future__ import annotations
@@ -54,13 +56,20 @@ def _read_python(text: str) -> Any:
 
 
 def _with_commas(text: str) -> Iterator[str]:
-    """The tokens of Python's or numpy's print, which writes arrays as `array([…], dtype=object)` and `['a' 'b']`: read
-    as Python the second would be one text. Raises ValueError where numpy left values out (`...`)."""
-    tokens = [one for one in tokenize.generate_tokens(io.StringIO(text).readline) if one.type not in _LAYOUT]
-    brackets, before = list[str](), None
+    """The tokens of Python's or numpy's print, which writes arrays as `array([…], dtype=object)`
+    and `['a' 'b']`: read as Python the second would be one text. Raises ValueError where numpy left
+    values out (`...`)."""
+    tokens = [
+        one
+        for one in tokenize.generate_tokens(io.StringIO(text).readline)
+        if one.type not in _LAYOUT
+    ]
+    brackets = list[str]()
+    before = None
     at = 0
     while at < len(tokens):
-        one, behind = tokens[at], tokens[at + 1].string if at + 1 < len(tokens) else ""
+        one = tokens[at]
+        behind = tokens[at + 1].string if at + 1 < len(tokens) else ""
         at += 1
         if one.type not in _TYPES or one.string == "...":
             raise ValueError(one.string)
@@ -88,7 +97,8 @@ def _begins(token: tokenize.TokenInfo) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Lists, objects, texts and numbers. Raises ValueError for all else that Python can write (sets, bytes)."""
+    """Lists, objects, texts and numbers. Raises ValueError for all else that Python can write
+    (sets, bytes)."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -122,18 +132,23 @@ class Prints:
             seen.texts += found is None or len(found) > 0  # an empty list says nothing
             return
         seen.prints += 1
-        seen.first, seen.example = (seen.first, seen.example) if seen.example else (where, cell.strip())
+        seen.first, seen.example = (
+            (seen.first, seen.example) if seen.example else (where, cell.strip())
+        )
         seen.is_json &= _is_json(cell)
         seen.is_answers |= isinstance(found, dict) and found.keys() >= _ANSWERS
 
     def problems(self) -> Iterator[Problem]:
-        """Columns of Python's prints, and SQuAD's answers however they are written: nobody trains on those."""
+        """Columns of Python's prints, and SQuAD's answers however they are written: nobody trains
+        on those."""
         for name, seen in self._printed():
             if not seen.is_json or seen.is_answers:
                 more = f" ({seen.prints:,} cells)" if seen.prints > 1 else ""
                 found = f"`{name}` holds lists or objects as text: {_short(seen.example)}{more}"
                 hint = f"give a path into it, e.g. `{path_into(name, seen.example)}`"
-                yield Problem(seen.first, found, "a text", f'{hint}; to train on it as it is: "{{{name}}}"')
+                yield Problem(
+                    seen.first, found, "a text", f'{hint}; to train on it as it is: "{{{name}}}"'
+                )
 
     def remarks(self) -> Iterator[str]:
         """Columns of JSON: there are models that learn to answer in it."""
@@ -142,7 +157,11 @@ class Prints:
                 yield f"`{name}` holds JSON, which trains as it stands: {_short(seen.example)}"
 
     def _printed(self) -> Iterator[tuple[str, _Column]]:
-        return ((name, one) for name, one in self.columns.items() if one.prints and (one.is_answers or not one.texts))
+        return (
+            (name, one)
+            for name, one in self.columns.items()
+            if one.prints and (one.is_answers or not one.texts)
+        )
 
 
 def path_into(name: str, cell: str) -> str:
@@ -153,7 +172,8 @@ def path_into(name: str, cell: str) -> str:
             key, value = next(iter(value.items()))
             name += f".{key}"
         else:
-            name, value = f"{name}[0]", value[0]
+            name = f"{name}[0]"
+            value = value[0]
     return name
 
 
@@ -161,7 +181,10 @@ def _is_structure(value: list[Any] | dict[Any, Any]) -> bool:
     """Whether it holds texts or has names, and is no list of numbers."""
     if isinstance(value, dict):
         return bool(value) and all(isinstance(key, str) for key in value)
-    return any(isinstance(one, str) or (isinstance(one, list | dict) and _is_structure(one)) for one in value)
+    return any(
+        isinstance(one, str) or (isinstance(one, list | dict) and _is_structure(one))
+        for one in value
+    )
 
 
 def _is_json(cell: str) -> bool:

@@ -1,9 +1,9 @@
 """MMLU questions with an explanation by the generator, which is given the right answer.
 
-Reads what `mmlu` reads (the original CSV files, or the hub); of a `.jsonl` file, what `mcq_jsonl` reads. The generator
-explains why the right option is right and why the others are wrong; an explanation that ends up at another option is
-asked for once more, in a new chat, and then dropped. A conversation, or a multiple-choice question (`answer_as:
-explained`):
+Reads what `mmlu` reads (the original CSV files, or the hub); of a `.jsonl` file, what `mcq_jsonl`
+reads. The generator explains why the right option is right and why the others are wrong; an
+explanation that ends up at another option is asked for once more, in a new chat, and then dropped.
+A conversation, or a multiple-choice question (`answer_as: explained`):
 
     {"messages": [
        {"role": "user", "content": "Find all c in …\\n\\nOptions:\\nA. 0\\nB. 1\\n…\\n\\nGive the …"},
@@ -22,16 +22,31 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt
 
-from data_builders.flow import Ask, Context, Draft, Drop, Job, Kind, Reply, Writer, conversation, merge_origins
-from data_builders.generated.candidates import as_mcq, draw_candidates, letter_options, right_option, same_files
+from data_builders.flow import (
+    Ask,
+    DataSource,
+    Draft,
+    Drop,
+    Job,
+    Kind,
+    Reply,
+    SourceContext,
+    Writer,
+    conversation,
+    merge_origins,
+)
+from data_builders.generated.candidates import (
+    as_mcq,
+    draw_candidates,
+    letter_options,
+    right_option,
+    same_files,
+)
 from data_builders.generated.prompts import prompt_files, render
 from data_builders.sources import mcq_jsonl, mmlu
 from stemma.answers.options import stated_choices
 from stemma.rows import LETTERS, McqRow, mcq_prompt
 
-KINDS = ("sft", "mcq")
-PHASE = "generate"
-LICENCE = mmlu.LICENCE
 CONTRADICTS = "explanation contradicts the answer"
 
 
@@ -44,7 +59,7 @@ class Options(mmlu.Questions):
         return prompt_files("explain")
 
 
-def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     assert context.generate, "this source runs in the `generate` phase"
     asked, drops = draw_candidates(_read(options, as_mcq(context)), options, context)
     context.say(f"mmlu_explained: {len(asked)} questions to explain")
@@ -52,14 +67,23 @@ def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
     yield from drops  # last, so that they take none of the `limit`'s places
 
 
-def _read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+SOURCE = DataSource(
+    kinds=("sft", "mcq"), phase="generate", licence=mmlu.SOURCE.licence, options=Options, read=read
+)
+
+
+def _read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     if options.path.endswith(".jsonl"):
         return mcq_jsonl.read(mcq_jsonl.Options(source="mcq_jsonl", **same_files(options)), context)
-    return mmlu.read(mmlu.Options(source="mmlu", subjects=options.subjects, **same_files(options)), context)
+    return mmlu.read(
+        mmlu.Options(source="mmlu", subjects=options.subjects, **same_files(options)), context
+    )
 
 
-def _job(draft: Draft, row: McqRow, chats: int, context: Context) -> Job:
-    chat = render("explain", question=row.question, options=letter_options(row), correct=right_option(row))
+def _job(draft: Draft, row: McqRow, chats: int, context: SourceContext) -> Job:
+    chat = render(
+        "explain", question=row.question, options=letter_options(row), correct=right_option(row)
+    )
     rng = random.Random(f"{context.seed}/{mcq_prompt(row)}")
     seeds = [rng.getrandbits(31) for _ in range(chats)]
 
@@ -67,7 +91,8 @@ def _job(draft: Draft, row: McqRow, chats: int, context: Context) -> Job:
         replies: list[Reply] = []
         for attempt, seed in enumerate(seeds):
             replies.append(await writer.ask(Ask(chat, seed, in_reserve=attempt > 0)))
-            explanation, problem = replies[-1].text, replies[-1].problem
+            explanation = replies[-1].text
+            problem = replies[-1].problem
             if problem:
                 return Drop(draft.where, problem, row.model_dump(mode="json"))
             if replies[-1].placeholder and len(replies) < chats:
@@ -86,4 +111,7 @@ def _row(row: McqRow, explanation: str, kind: Kind) -> dict[str, Any]:
     if kind == "mcq":
         return explained.model_dump(mode="json", exclude={"id", "source"})
     messages = conversation(mcq_prompt(explained), f"{right_option(row)}\n\n{explanation}")
-    return {"messages": messages, "meta": {"gold": row.choices[LETTERS.index(row.answer)], "subject": row.subject}}
+    return {
+        "messages": messages,
+        "meta": {"gold": row.choices[LETTERS.index(row.answer)], "subject": row.subject},
+    }

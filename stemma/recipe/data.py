@@ -23,7 +23,7 @@ from stemma.rows import Split
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Amount = PositiveInt | Annotated[float, Field(gt=0, lt=1)]
 """A number of rows, or a share of them."""
-PerPart = Annotated[
+PerSplit = Annotated[
     dict[Split, Amount],
     BeforeValidator(
         lambda value: value if isinstance(value, dict) else {"train": value},
@@ -44,9 +44,9 @@ class SourceOptions(Section):
     """Read no more than this many rows."""
     min_words: PositiveInt | None = None
     """Drop a row with an answer of fewer words."""
-    max_per_question: PerPart = {}
+    max_per_question: PerSplit = {}
     """Keep at most so many rows of a question, drawn by the seed. Rows of the set's other sources count too."""
-    sample: PerPart = {}
+    sample: PerSplit = {}
     """Of what is left, keep so many rows (or this share of them), drawn by the seed."""
     weight: PositiveFloat | None = None
     """This source's share of its set's `total`."""
@@ -76,7 +76,7 @@ def _parse_source(value: Any) -> Any:
     name = value["source"]
     if not isinstance(name, str) or name not in SOURCES:
         raise ValueError(f"unknown source {name!r}; known: {', '.join(sorted(SOURCES))}")
-    return SOURCES[name].Options.model_validate(value)
+    return SOURCES[name].options.model_validate(value)
 
 
 Source = Annotated[SerializeAsAny[SourceOptions], BeforeValidator(_parse_source)]

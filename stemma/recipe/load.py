@@ -107,7 +107,7 @@ def section_model(values: Any, keys: Sequence[Any]) -> type[BaseModel]:
 def _source_options(value: Any) -> type[BaseModel]:
     from data_builders import SOURCES
 
-    options: type[BaseModel] = SOURCES[value["source"]].Options
+    options: type[BaseModel] = SOURCES[value["source"]].options
     return options
 
 

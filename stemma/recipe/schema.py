@@ -69,8 +69,8 @@ def whole_schema() -> dict[str, Any]:
     ):
         definitions[name]["properties"] |= _keys(section)
         definitions[name]["additionalProperties"] = False
-    for name, module in SOURCES.items():
-        options = module.Options.model_json_schema(
+    for name, source in SOURCES.items():
+        options = source.options.model_json_schema(
             by_alias=True,
             ref_template=f"#/$defs/{name}-{{model}}",
             schema_generator=DescribedSchema,
@@ -78,7 +78,7 @@ def whole_schema() -> dict[str, Any]:
         definitions |= {
             f"{name}-{inner}": value for inner, value in options.pop("$defs", {}).items()
         }
-        about = {"const": name, "description": first_sentence(module.__doc__ or "")}
+        about = {"const": name, "description": first_sentence(source.about)}
         options["properties"]["source"] = about
         definitions[f"source-{name}"] = options
     definitions["SourceOptions"] = {

@@ -21,12 +21,17 @@ EXPERT = Generator(server="scripted-expert", model="expert")
 
 @contextmanager
 def answering(
-    answer: Callable[[Json], str], folder: Path, monkeypatch: pytest.MonkeyPatch, faults: Faults | None = None
+    answer: Callable[[Json], str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    faults: Faults | None = None,
 ) -> Iterator[tuple[Generate, Server]]:
     """A generator whose server gives these answers, and that server with its record."""
     monkeypatch.setenv("TEST_KEY", "k")
     with serve(answer, faults or Faults()) as server:
-        settings = Generator(base_url=server.base_url, model="m", api_key_env="TEST_KEY", attempts=1)
+        settings = Generator(
+            base_url=server.base_url, model="m", api_key_env="TEST_KEY", attempts=1
+        )
         with open_generate(settings, folder / "ledger.sqlite", 42, lambda _: None) as generate:
             yield generate, server
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from data_builders.flow import Context, Generate, Kind, Placed
+from data_builders.flow import Generate, Kind, Placed, SourceContext
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import Work
@@ -32,8 +32,10 @@ def make_work(runs: Path, data: dict[str, Any], seed: int = 42) -> Work:
     return work
 
 
-def make_context(kind: Kind, root: Path, placed: tuple[Placed, ...] = (), generate: Generate | None = None) -> Context:
-    return Context(kind, root, 42, placed, lambda _: None, generate)
+def make_context(
+    kind: Kind, root: Path, placed: tuple[Placed, ...] = (), generate: Generate | None = None
+) -> SourceContext:
+    return SourceContext(kind, root, 42, placed, lambda _: None, generate)
 
 
 def write_lines(path: Path, *rows: Any) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import AliasChoices, Field, ValidationError
 
 from data_builders.flow import Draft, Drop, Origin, Reply, merge_origins
-from data_builders.reading.files import FileOptions, Line, read_lines
+from data_builders.reading.files import FileOptions, RowForm, read_lines
 from stemma.errors import UserError
 from tests.data_builders.small_recipe import make_context, write_lines
 
@@ -20,12 +20,12 @@ class Options(FileOptions):
     source: Literal["test"] = "test"
 
 
-class Plain(Line):
+class Plain(RowForm):
     question: str = Field(validation_alias=AliasChoices("question", "Question"))
     rating: float = 0.0
 
 
-class Nested(Line):
+class Nested(RowForm):
     prompt: str
     answers: list[str]
 
@@ -33,8 +33,13 @@ class Nested(Line):
 def test_a_pattern_names_files_in_order_and_an_absent_file_itself(tmp_path: Path) -> None:
     for name in ("b_test.csv", "a_test.csv", "a_dev.csv"):
         (tmp_path / name).touch()
-    assert Options(path="*_test.csv").files(tmp_path) == [tmp_path / "a_test.csv", tmp_path / "b_test.csv"]
-    assert Options(path=f"{tmp_path}/*_dev.csv").files(Path("elsewhere")) == [tmp_path / "a_dev.csv"]
+    assert Options(path="*_test.csv").files(tmp_path) == [
+        tmp_path / "a_test.csv",
+        tmp_path / "b_test.csv",
+    ]
+    assert Options(path=f"{tmp_path}/*_dev.csv").files(Path("elsewhere")) == [
+        tmp_path / "a_dev.csv"
+    ]
     assert Options(path="none.csv").files(tmp_path) == [tmp_path / "none.csv"]
 
 
@@ -69,26 +74,41 @@ def test_a_hub_data_set_is_pinned_to_a_commit() -> None:
 
 def test_rows_come_in_any_of_the_forms_with_their_place(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    write_lines(tmp_path / "data/1.jsonl", {"Question": "q", "rating": 1}, {"prompt": "p", "answers": ["a"]})
+    write_lines(
+        tmp_path / "data/1.jsonl", {"Question": "q", "rating": 1}, {"prompt": "p", "answers": ["a"]}
+    )
     (tmp_path / "data/2.json").write_text('[\n\n{"question": "r"}]')
-    first, second, third = read_lines(Options(path="data/*"), make_context("sft", tmp_path), Plain, Nested)
+    first, second, third = read_lines(
+        Options(path="data/*"), make_context("sft", tmp_path), Plain, Nested
+    )
     assert first.draft("q", {"x": 1}) == Draft("data/1.jsonl:1", "q", {"x": 1}, "data/1.jsonl")
     assert second.drop("why") == Drop("data/1.jsonl:2", "why", {"prompt": "p", "answers": ["a"]})
-    assert (third.where, third.file, third.line) == ("data/2.json:3", "data/2.json", Plain(question="r"))
+    assert (third.where, third.file, third.line) == (
+        "data/2.json:3",
+        "data/2.json",
+        Plain(question="r"),
+    )
 
 
-def test_rows_of_the_hub_carry_its_name_and_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_the_hub_carry_its_name_and_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     write_lines(tmp_path / "set/test.jsonl", {"question": "q", "rating": 0.5})
     options = Options(path="none.jsonl", hub=str(tmp_path / "set"), revision=COMMIT, split="test")
     [entry] = read_lines(options, make_context("sft", tmp_path), Plain)
-    assert (entry.file, entry.where) == (f"{tmp_path}/set@{COMMIT}", f"{tmp_path}/set@{COMMIT} row 1")
+    assert (entry.file, entry.where) == (
+        f"{tmp_path}/set@{COMMIT}",
+        f"{tmp_path}/set@{COMMIT} row 1",
+    )
     assert entry.line == Plain(question="q", rating=0.5)
 
 
 def test_all_wrong_rows_are_named_and_none_is_lost_in_silence(tmp_path: Path) -> None:
     wrong = [{"question": number} for number in range(100)]
-    path = write_lines(tmp_path / "t.jsonl", {"question": "good"}, *wrong, {"prompt": "p"}, {"question": "late"})
+    path = write_lines(
+        tmp_path / "t.jsonl", {"question": "good"}, *wrong, {"prompt": "p"}, {"question": "late"}
+    )
     rows = read_lines(Options(path="t.jsonl"), make_context("sft", tmp_path), Plain, Nested)
     assert next(rows).line == Plain(question="good")
     with pytest.raises(UserError) as caught:
@@ -101,7 +121,9 @@ def test_all_wrong_rows_are_named_and_none_is_lost_in_silence(tmp_path: Path) ->
 
 
 def test_no_more_than_twenty_different_problems_are_told(tmp_path: Path) -> None:
-    write_lines(tmp_path / "t.jsonl", *({"question": "q", f"key{number}": 1} for number in range(30)))
+    write_lines(
+        tmp_path / "t.jsonl", *({"question": "q", f"key{number}": 1} for number in range(30))
+    )
     with pytest.raises(UserError) as caught:
         list(read_lines(Options(path="t.jsonl"), make_context("sft", tmp_path), Plain))
     assert len(caught.value.problems) == 20
@@ -115,7 +137,8 @@ def test_a_file_without_rows_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         list(read_lines(Options(path="*"), context, Plain))
     assert [str(problem) for problem in caught.value.problems] == [
-        f"{tmp_path}/{name}: no rows in it\n  expected: at least one row" for name in ("1.jsonl", "2.csv")
+        f"{tmp_path}/{name}: no rows in it\n  expected: at least one row"
+        for name in ("1.jsonl", "2.csv")
     ]
     assert said == []
     write_lines(tmp_path / "3.jsonl", {"question": "q"})
@@ -139,7 +162,12 @@ def test_a_row_of_several_replies_has_one_origin() -> None:
     first = Reply("a", Origin("m-2", "2026-03-01", "p1", 1, 0.25))
     second = Reply("b", Origin("m-1", "2026-03-02", "p2", 2, 0.5))
     merged = merge_origins([first, second])
-    assert (merged.model, merged.date, merged.requests, merged.cost_usd) == ("m-1, m-2", "2026-03-02", 3, 0.75)
+    assert (merged.model, merged.date, merged.requests, merged.cost_usd) == (
+        "m-1, m-2",
+        "2026-03-02",
+        3,
+        0.75,
+    )
     assert merged.prompt_sha256 not in ("p1", "p2")
     assert merge_origins([first]) == first.origin
     unpriced = Reply("c", Origin("m-1", "2026-03-02", "p2", 2))

@@ -42,16 +42,33 @@ def test_the_same_is_read_however_it_is_written(written: str, seen: str) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        "x < y and z > w", "What does <br> do?", "vector<int> v; List<String>", "a<b>c", "AT&T; R&D", "a &b; c",
-        "$5 and $6", "echo $x $y", "2**3**2", "f(*args, **kw)", "x^{n+1}", "\\frac{x+1}{2}", "A = {1}", "well - known",
-        "a \\\\[2pt] b", "C:\\users", "x.5 and 3.14", "e^x",
+        "x < y and z > w",
+        "What does <br> do?",
+        "vector<int> v; List<String>",
+        "a<b>c",
+        "AT&T; R&D",
+        "a &b; c",
+        "$5 and $6",
+        "echo $x $y",
+        "2**3**2",
+        "f(*args, **kw)",
+        "x^{n+1}",
+        "\\frac{x+1}{2}",
+        "A = {1}",
+        "well - known",
+        "a \\\\[2pt] b",
+        "C:\\users",
+        "x.5 and 3.14",
+        "e^x",
     ],
-)  # fmt: skip
+)
 def test_what_means_something_stays(text: str) -> None:
     assert read(text) == text
 
 
-@pytest.mark.parametrize("part", ["<p>", "<b><i>", "**", "$a", "\\text{", "&amp;", "{,}", "\\frac", "-\n", "<a x="])
+@pytest.mark.parametrize(
+    "part", ["<p>", "<b><i>", "**", "$a", "\\text{", "&amp;", "{,}", "\\frac", "-\n", "<a x="]
+)
 def test_what_is_never_closed_costs_no_more_than_its_length(part: str) -> None:
     def seconds(many: int) -> float:
         started = time.process_time()

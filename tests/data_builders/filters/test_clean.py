@@ -75,12 +75,15 @@ def test_pairs_with_empty_or_equal_answers_are_refused_with_the_reason() -> None
         ("\u200b", "\u200b", "empty answer"),
     ],
 )
-def test_what_a_reader_does_not_see_makes_no_answer_and_no_difference(chosen: str, rejected: str, reason: str) -> None:
+def test_what_a_reader_does_not_see_makes_no_answer_and_no_difference(
+    chosen: str, rejected: str, reason: str
+) -> None:
     assert pair(chosen, rejected) == reason
 
 
 @pytest.mark.parametrize(
-    "answer", ["None", "undefined", "The pointer is null.", "zero \u200d joined", "\u0967\u094d\u0937"]
+    "answer",
+    ["None", "undefined", "The pointer is null.", "zero \u200d joined", "\u0967\u094d\u0937"],
 )
 def test_words_that_answer_and_text_with_joiners_stay_as_they_are(answer: str) -> None:
     kept = pair(answer, "no")
@@ -89,16 +92,24 @@ def test_words_that_answer_and_text_with_joiners_stay_as_they_are(answer: str) -
 
 
 def test_a_question_that_nobody_sees_is_refused() -> None:
-    assert finish("dpo", "s", Draft("w", "", {"prompt": "\u200b", "chosen": "a", "rejected": "b"})) == "empty question"
     assert (
-        finish("mcq", "s", Draft("w", "", {"question": " ", "choices": ["a", "b"], "answer": "A"})) == "empty question"
+        finish("dpo", "s", Draft("w", "", {"prompt": "\u200b", "chosen": "a", "rejected": "b"}))
+        == "empty question"
+    )
+    assert (
+        finish("mcq", "s", Draft("w", "", {"question": " ", "choices": ["a", "b"], "answer": "A"}))
+        == "empty question"
     )
     assert finish("corpus", "s", Draft("w", "", {"text": "\ufeff"})) == "empty answer"
 
 
 def test_the_same_prompt_has_the_same_question_id() -> None:
     ids = set()
-    for prompt in ("What is \\frac{1}{2}?", "what is \frac{1}{2}", "Question: What is \\frac{1}{2}?"):
+    for prompt in (
+        "What is \\frac{1}{2}?",
+        "what is \frac{1}{2}",
+        "Question: What is \\frac{1}{2}?",
+    ):
         row: dict[str, object] = {"prompt": prompt, "chosen": "a", "rejected": "b"}
         found = finish("dpo", "s", Draft("row 1", prompt, row))
         assert isinstance(found, PreferenceRow)
@@ -112,7 +123,11 @@ def test_a_conversation_with_an_empty_turn_is_refused() -> None:
 
 
 def mcq(*choices: str, answer: str = "A") -> McqRow | str:
-    found = finish("mcq", "s", Draft("row 1", "q?", {"question": "q?", "choices": list(choices), "answer": answer}))
+    found = finish(
+        "mcq",
+        "s",
+        Draft("row 1", "q?", {"question": "q?", "choices": list(choices), "answer": answer}),
+    )
     assert isinstance(found, McqRow | str)
     return found
 
@@ -152,10 +167,18 @@ def test_the_special_tokens_of_the_model_itself_are_refused() -> None:
 
 def test_the_id_is_the_content_without_its_origin() -> None:
     one = finish(
-        "mcq", "s", Draft("w", "q", {"question": "q", "choices": ["1", "2"], "answer": "A", "meta": {"file": "x"}})
+        "mcq",
+        "s",
+        Draft(
+            "w", "q", {"question": "q", "choices": ["1", "2"], "answer": "A", "meta": {"file": "x"}}
+        ),
     )
     two = finish(
-        "mcq", "s", Draft("w", "q", {"question": "q", "choices": ["1", "2"], "answer": "A", "meta": {"file": "y"}})
+        "mcq",
+        "s",
+        Draft(
+            "w", "q", {"question": "q", "choices": ["1", "2"], "answer": "A", "meta": {"file": "y"}}
+        ),
     )
     assert not isinstance(one, str)
     assert not isinstance(two, str)

@@ -15,7 +15,7 @@ from data_builders.filters.decontaminate import (
     table,
     words_of,
 )
-from data_builders.flow import ROW_MODELS, Draft, Kind, Placed
+from data_builders.flow import ROW_MODELS, CleanRow, Draft, Kind, Placed
 from data_builders.split import bare, choices_of, question_key
 from stemma import ROOT
 from stemma.recipe.data import Decontaminate
@@ -30,7 +30,8 @@ GAS = EvalQuestion("mmlu", "7", STEM, CHOICES)
 def placed(kind: Kind, asked: str, **row: Any) -> Placed:
     made = ROW_MODELS[kind].model_validate({"id": "r1", "source": "s", **row})
     key = question_key(asked)
-    return Placed(f"{kind}: s", kind, "train", key, key, False, Draft("row 1", asked, {}), made)
+    clean = CleanRow(f"{kind}: s", kind, key, Draft("row 1", asked, {}), made)
+    return clean.placed("train", key, fixed=False)
 
 
 def pair(prompt: str, chosen: str = "yes", rejected: str = "no") -> Placed:
@@ -48,12 +49,26 @@ def rules(row: Placed, *evaluation: EvalQuestion, **settings: Any) -> list[str]:
 
 
 def test_words_have_no_case_and_no_signs_but_numbers() -> None:
-    assert words_of("It’s 1,000.5 km — $\\frac{1}{2}$, 3x") == ["it", "s", "1000.5", "km", "1", "2", "3", "x"]
+    assert words_of("It’s 1,000.5 km — $\\frac{1}{2}$, 3x") == [
+        "it",
+        "s",
+        "1000.5",
+        "km",
+        "1",
+        "2",
+        "3",
+        "x",
+    ]
     assert words_of("0.60 of 3.0 and .5 of 100") == ["0.6", "of", "3", "and", "0.5", "of", "100"]
 
 
 def test_numbers_are_read_and_what_is_drawn_as_nothing_is_not() -> None:
-    assert words_of("forty-five kilo\u00adgrams\u200b and two hundred") == ["45", "kilograms", "and", "200"]
+    assert words_of("forty-five kilo\u00adgrams\u200b and two hundred") == [
+        "45",
+        "kilograms",
+        "and",
+        "200",
+    ]
 
 
 @pytest.mark.parametrize("unseen", ["\u00ad", "\u200b", "\u200d", "\ufeff"])
@@ -63,7 +78,9 @@ def test_characters_drawn_as_nothing_hide_no_question(unseen: str) -> None:
     assert rules(pair(f"Well: {hidden}!"), GAS) == ["n-gram"]
 
 
-SHORT = EvalQuestion("mmlu", "8", "Which gas do green plants take in?", ("oxygen", "carbon dioxide"))
+SHORT = EvalQuestion(
+    "mmlu", "8", "Which gas do green plants take in?", ("oxygen", "carbon dioxide")
+)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +124,22 @@ def test_a_turn_that_asks_nothing_else_may_be_short() -> None:
 
 
 def test_what_is_asked_at_the_start_of_a_tested_conversation_trains_nowhere() -> None:
-    said = ["What did Newton's third law say?", "Action is reaction.", "And the second one then?", "F = ma."]
-    turns = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(said)]
+    said = [
+        "What did Newton's third law say?",
+        "Action is reaction.",
+        "And the second one then?",
+        "F = ma.",
+    ]
+    turns = [
+        {"role": ("user", "assistant")[place % 2], "content": text}
+        for place, text in enumerate(said)
+    ]
     asked = f"{said[0]}\n\n{said[2]}"
     tested = [placed("sft", asked, messages=turns[:end], meta={}) for end in (2, 4)]
     assert [eval_question(row, "sft test").stem for row in tested] == [said[0], asked]
-    alone = placed("sft", said[0], messages=[turns[0], {"role": "assistant", "content": "It did."}], meta={})
+    alone = placed(
+        "sft", said[0], messages=[turns[0], {"role": "assistant", "content": "It did."}], meta={}
+    )
     later = [
         {"role": "user", "content": "Hi!"},
         {"role": "assistant", "content": "Hello."},
@@ -127,7 +154,10 @@ def test_an_eaten_backslash_hides_no_question() -> None:
     tested = placed(
         "sft",
         "What is 3 \times 4?",
-        messages=[{"role": "user", "content": "What is 3 \\times 4?"}, {"role": "assistant", "content": "12"}],
+        messages=[
+            {"role": "user", "content": "What is 3 \\times 4?"},
+            {"role": "assistant", "content": "12"},
+        ],
     )
     assert rules(pair("What is 3 \\times 4?"), eval_question(tested, "test")) == ["stem"]
 
@@ -136,7 +166,9 @@ def test_numbers_written_out_hide_no_question() -> None:
     written = STEM.replace("300", "three hundred").replace("600", "six hundred")
     assert rules(pair(written), GAS) == ["stem"]
     assert rules(pair(f"Well: {written}!"), GAS) == ["n-gram"]
-    assert rules(pair("What is five plus two?"), EvalQuestion("open", "1", "What is 5 plus 2")) == ["stem"]
+    assert rules(pair("What is five plus two?"), EvalQuestion("open", "1", "What is 5 plus 2")) == [
+        "stem"
+    ]
 
 
 @pytest.mark.parametrize("head", ["\n\nChoices:\n", "\nAnswer choices: ", " "])
@@ -146,7 +178,9 @@ def test_options_in_the_usual_layouts_are_read(head: str) -> None:
 
 
 def test_the_same_question_with_the_same_options_in_any_order() -> None:
-    assert rules(mcq(STEM.upper() + "?", "Mass", "density ", "volume", "pressure"), GAS) == ["stem and options"]
+    assert rules(mcq(STEM.upper() + "?", "Mass", "density ", "volume", "pressure"), GAS) == [
+        "stem and options"
+    ]
     asked = f"Question: {STEM}?\n\nOptions:\nA. mass\nB. volume\nC. density\nD. pressure\n\nAnswer:"
     assert rules(pair(asked), GAS) == ["stem and options"]
 
@@ -160,7 +194,9 @@ def test_a_stem_with_a_telling_word_is_found_without_its_options() -> None:
     short = EvalQuestion("mmlu", "1", "What is the capital of Peru?", ("Lima", "Cusco"))
     assert rules(pair("what is the capital of peru"), short) == ["stem"]
     assert rules(mcq("What is the capital of Peru?", "Ica", "Lima"), short) == ["stem"]
-    assert rules(pair("What is 5!?"), EvalQuestion("mmlu", "1", "What is 5!?", ("120", "25"))) == ["stem"]
+    assert rules(pair("What is 5!?"), EvalQuestion("mmlu", "1", "What is 5!?", ("120", "25"))) == [
+        "stem"
+    ]
 
 
 def test_a_generic_stem_says_nothing_without_its_options() -> None:
@@ -176,8 +212,13 @@ def test_thirteen_words_in_a_row_anywhere_in_the_row() -> None:
     twelve, thirteen = (" ".join(STEM.split()[:many]) for many in (12, 13))
     row = pair("Explain.", chosen=f"Well: {thirteen.upper()}! With 300 and 600.")
     assert rules(row, GAS) == ["n-gram"]
-    assert rules(pair("Explain.", chosen=f"Well: {twelve}! With 300 and 600."), GAS, coverage=0.9) == []
-    assert rules(pair("Explain.", chosen=f"Well: {twelve}! With 300 and 600."), GAS, ngram=12) == ["n-gram"]
+    assert (
+        rules(pair("Explain.", chosen=f"Well: {twelve}! With 300 and 600."), GAS, coverage=0.9)
+        == []
+    )
+    assert rules(pair("Explain.", chosen=f"Well: {twelve}! With 300 and 600."), GAS, ngram=12) == [
+        "n-gram"
+    ]
 
 
 def test_half_of_the_words_in_runs_of_eight() -> None:
@@ -186,7 +227,9 @@ def test_half_of_the_words_in_runs_of_eight() -> None:
     assert rules(pair("Explain.", chosen=apart), GAS) == ["coverage"]
     assert rules(pair("Explain.", chosen=" ".join(words[:11]) + " 300 600"), GAS) == []
     assert rules(pair("Explain.", chosen=" ".join(words[:12]) + " 300 600"), GAS) == ["coverage"]
-    assert rules(pair("Explain.", chosen=" ".join(words[:12]), rejected="300 600"), GAS) == []  # in one text
+    assert (
+        rules(pair("Explain.", chosen=" ".join(words[:12]), rejected="300 600"), GAS) == []
+    )  # in one text
 
 
 def test_the_same_exercise_with_other_numbers_is_another() -> None:
@@ -195,12 +238,20 @@ def test_the_same_exercise_with_other_numbers_is_another() -> None:
 
 
 def test_the_frame_of_an_exam_is_no_overlap() -> None:
-    one = EvalQuestion("mmlu", "1", "Which of the following is an example of a detritivore?", ("cat", "fungus"))
-    assert rules(mcq("Which of the following is an example of a chemical change?", "rust", "rain"), one) == []
+    one = EvalQuestion(
+        "mmlu", "1", "Which of the following is an example of a detritivore?", ("cat", "fungus")
+    )
+    assert (
+        rules(
+            mcq("Which of the following is an example of a chemical change?", "rust", "rain"), one
+        )
+        == []
+    )
 
 
 BOX = (
-    "For the question, mark the box corresponding to the correct answer. Each question has exactly one correct answer."
+    "For the question, mark the box corresponding to the correct answer. "
+    "Each question has exactly one correct answer."
 )
 EXAM = [
     "Which symmetric matrix has orthogonal eigenvectors with distinct real eigenvalues along every principal axis",
@@ -222,7 +273,9 @@ def test_boilerplate_of_exams_is_no_overlap_and_what_stands_behind_it_is() -> No
 
 
 def test_exercises_of_one_template_are_found_by_their_numbers() -> None:
-    evaluation = [EvalQuestion("exam", str(n), f"{BOX} {STEM.replace('300', str(n))}?") for n in range(40)]
+    evaluation = [
+        EvalQuestion("exam", str(n), f"{BOX} {STEM.replace('300', str(n))}?") for n in range(40)
+    ]
     assert rules(pair(f"{BOX} {STEM.replace('300', '7')} or so"), *evaluation) == ["n-gram"]
     assert rules(pair(f"{BOX} {STEM.replace('300', '700')} or so"), *evaluation) == []
 
@@ -238,18 +291,27 @@ def test_several_rows_and_questions_and_the_report() -> None:
         Overlap("r1", "dpo: s", "arc", "x", "stem"),
     ]
     assert report(found)[1] == {
-        "source": "dpo: s", "eval_set": "mmlu", "rule": "stem", "rows": 1, "questions": 1, "ids": [["r1", "7"]],
-    }  # fmt: skip
+        "source": "dpo: s",
+        "eval_set": "mmlu",
+        "rule": "stem",
+        "rows": 1,
+        "questions": 1,
+        "ids": [["r1", "7"]],
+    }
     assert table(found[:2]) == (
         "training source  evaluation set  rule              rows  questions\n"
         "mcq: s           arc             stem              1     1\n"
         "mcq: s           mmlu            stem and options  1     1"
     )
-    assert find_overlaps([], [GAS], Decontaminate()) == find_overlaps(rows, [], Decontaminate()) == []
+    assert (
+        find_overlaps([], [GAS], Decontaminate()) == find_overlaps(rows, [], Decontaminate()) == []
+    )
 
 
 def test_a_row_of_a_test_part_becomes_an_evaluation_question() -> None:
-    assert eval_question(mcq(STEM, *CHOICES), "mcq test") == EvalQuestion("mcq test", "r1", STEM, CHOICES)
+    assert eval_question(mcq(STEM, *CHOICES), "mcq test") == EvalQuestion(
+        "mcq test", "r1", STEM, CHOICES
+    )
     asked = pair("Why?\n\nOptions:\nA. x\nB. y")
     assert eval_question(asked, "dpo test").choices == ("x", "y")
 
@@ -258,18 +320,25 @@ def course(path: str) -> list[EvalQuestion]:
     rows = [json.loads(line)["question"] for line in (SHARED / path).open(encoding="utf-8")]
     stems = [bare(row).split("\n\nOptions:")[0] for row in rows]
     return [
-        EvalQuestion(path, str(n), stem, choices_of(row)) for n, (stem, row) in enumerate(zip(stems, rows, strict=True))
+        EvalQuestion(path, str(n), stem, choices_of(row))
+        for n, (stem, row) in enumerate(zip(stems, rows, strict=True))
     ]
 
 
 def counts(train: list[EvalQuestion], evaluation: list[EvalQuestion]) -> dict[str, int]:
-    found = find_overlaps([mcq(question.stem, *question.choices) for question in train], evaluation, Decontaminate())
+    found = find_overlaps(
+        [mcq(question.stem, *question.choices) for question in train], evaluation, Decontaminate()
+    )
     return {row["rule"]: row["questions"] for row in report(found)}
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
 def test_every_question_of_the_course_example_is_found_in_mmlu() -> None:
-    mmlu = [row for path in sorted((SHARED / "mmlu_stem_csv").glob("*.csv")) for row in csv.reader(path.open())]
+    mmlu = [
+        row
+        for path in sorted((SHARED / "mmlu_stem_csv").glob("*.csv"))
+        for row in csv.reader(path.open())
+    ]
     test = [EvalQuestion("mmlu", str(n), row[0], tuple(row[1:5])) for n, row in enumerate(mmlu)]
     example = course("course_template_examples/mcqa_example.jsonl")
     rows = [mcq(question.stem, *question.choices) for question in example]

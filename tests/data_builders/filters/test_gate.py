@@ -4,8 +4,14 @@ from typing import Any
 
 import pytest
 
-from data_builders.filters.gate import Gate, evaluation_of, leak_of, read_benchmarks, tell_leak
-from data_builders.flow import Draft, Placed
+from data_builders.filters.gate import (
+    DecontaminationGate,
+    evaluation_of,
+    leak_of,
+    read_benchmarks,
+    tell_leak,
+)
+from data_builders.flow import CleanRow, Draft, Placed
 from data_builders.split import question_id, question_key
 from stemma.errors import StageFailed, UserError
 from stemma.rows import McqRow, PreferenceRow, Split
@@ -14,14 +20,22 @@ from tests.data_builders.small_recipe import make_recipe, write_lines
 STEM = "Which of these four bodies is the heaviest"
 
 
-def placed(identity: str, stem: str, part: Split, *choices: str) -> Placed:
-    row = McqRow(id=identity, source="s", question=stem, choices=list(choices or ("a", "b")), answer="A")
+def placed(identity: str, stem: str, split: Split, *choices: str) -> Placed:
+    row = McqRow(
+        id=identity, source="s", question=stem, choices=list(choices or ("a", "b")), answer="A"
+    )
     key = question_key(stem)
-    return Placed(f"mcq: m {part}.jsonl", "mcq", part, key, key, True, Draft("w", stem, {}), row)
+    clean = CleanRow(f"mcq: m {split}.jsonl", "mcq", key, Draft("w", stem, {}), row)
+    return clean.placed(split, key, fixed=True)
 
 
-def gate(**settings: Any) -> Gate:
-    return Gate(make_recipe({"decontaminate": settings, "mcq": {"sources": [{"source": "stem_exercises"}]}}).data, [])
+def gate(**settings: Any) -> DecontaminationGate:
+    return DecontaminationGate(
+        make_recipe(
+            {"decontaminate": settings, "mcq": {"sources": [{"source": "stem_exercises"}]}}
+        ).data,
+        [],
+    )
 
 
 ROWS = [
@@ -49,19 +63,35 @@ def test_up_to_the_limit_rows_stay_and_are_reported() -> None:
     one = gate(limit=2)
     assert one.examine(ROWS) == {}
     assert one.summary()["rows"] == 2
-    with pytest.raises(UserError, match=r"2 training rows overlap(.|\n)*at most 1 \(data\.decontaminate\.limit\)"):
+    with pytest.raises(
+        UserError, match=r"2 training rows overlap(.|\n)*at most 1 \(data\.decontaminate\.limit\)"
+    ):
         gate(limit=1).examine(ROWS)
 
 
 def test_a_build_in_which_a_test_question_trains_fails_and_names_it() -> None:
-    apart = [placed("t1", STEM, "test"), placed("r1", "What else?", "train"), placed("v1", STEM, "validation")]
+    apart = [
+        placed("t1", STEM, "test"),
+        placed("r1", "What else?", "train"),
+        placed("v1", STEM, "validation"),
+    ]
     gate().prove_apart(apart)
     with pytest.raises(StageFailed, match=rf"^2 test questions train: {ID} \(r2\), q-\w+ \(r4\)$"):
-        gate().prove_apart([*ROWS[:1], ROWS[2], placed("t4", "Why heat?", "test"), placed("r4", "why heat", "train")])
+        gate().prove_apart(
+            [
+                *ROWS[:1],
+                ROWS[2],
+                placed("t4", "Why heat?", "test"),
+                placed("r4", "why heat", "train"),
+            ]
+        )
 
 
 def test_generic_questions_with_other_options_are_others() -> None:
-    rows = [placed("t1", "Which is true?", "test", "x", "y"), placed("r1", "Which is true?", "train", "x", "z")]
+    rows = [
+        placed("t1", "Which is true?", "test", "x", "y"),
+        placed("r1", "Which is true?", "train", "x", "z"),
+    ]
     assert gate().examine(rows) == {}
     gate().prove_apart(rows)
     with pytest.raises(StageFailed, match="1 test questions train"):
@@ -74,13 +104,20 @@ def test_rows_that_the_recipe_lets_stay_do_not_fail_the_build() -> None:
     one.prove_apart(ROWS)
 
 
-def by_pair(identity: str, question: str, part: Split) -> Placed:
-    row = PreferenceRow(id=identity, source="s", question_id=question_id(question), prompt=question, **ANSWERS)
+def by_pair(identity: str, question: str, split: Split) -> Placed:
+    row = PreferenceRow(
+        id=identity, source="s", question_id=question_id(question), prompt=question, **ANSWERS
+    )
     key = question_key(question)
-    return Placed("dpo: p", "dpo", part, key, key, False, Draft("w", question, {}), row, by_pair=True)
+    clean = CleanRow("dpo: p", "dpo", key, Draft("w", question, {}), row)
+    return clean.placed(split, key, fixed=False, by_pair=True)
 
 
-PAIRS = [by_pair("p1", STEM, "train"), by_pair("p2", STEM, "test"), by_pair("p3", "What else is heavy?", "test")]
+PAIRS = [
+    by_pair("p1", STEM, "train"),
+    by_pair("p2", STEM, "test"),
+    by_pair("p3", "What else is heavy?", "test"),
+]
 
 
 def test_in_a_set_split_by_pair_and_nowhere_else_its_test_questions_train() -> None:
@@ -116,8 +153,10 @@ def test_the_leak_of_a_split_by_pair_is_counted_and_told() -> None:
 
 
 def test_without_the_section_nothing_is_looked_for() -> None:
-    data = make_recipe({"decontaminate": None, "mcq": {"sources": [{"source": "stem_exercises"}]}}).data
-    one = Gate(data, [])
+    data = make_recipe(
+        {"decontaminate": None, "mcq": {"sources": [{"source": "stem_exercises"}]}}
+    ).data
+    one = DecontaminationGate(data, [])
     assert one.examine(ROWS) == {}
     assert not one.watch(ROWS)(STEM)
     one.prove_apart(ROWS)
@@ -125,12 +164,18 @@ def test_without_the_section_nothing_is_looked_for() -> None:
 
 
 def test_a_test_part_is_named_by_its_set_and_source() -> None:
-    assert [(question.eval_set, question.id) for question in evaluation_of(ROWS)] == [("mcq test: m test.jsonl", "t1")]
+    assert [(question.eval_set, question.id) for question in evaluation_of(ROWS)] == [
+        ("mcq test: m test.jsonl", "t1")
+    ]
 
 
 def test_benchmarks_are_read_for_their_questions_and_options(tmp_path: Any) -> None:
     rows = [
-        {"subject": None, "question": f"Question: {STEM} {n}?\n\nOptions:\nA. x\nB. y\n\nAnswer:", "answer": "A"}
+        {
+            "subject": None,
+            "question": f"Question: {STEM} {n}?\n\nOptions:\nA. x\nB. y\n\nAnswer:",
+            "answer": "A",
+        }
         for n in range(3)
     ]
     write_lines(tmp_path / "b.jsonl", *rows)

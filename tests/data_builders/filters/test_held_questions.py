@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from data_builders.filters import held_questions
-from data_builders.filters.decontaminate import EvalQuestion, Training, overlaps, words_of
+from data_builders.filters.decontaminate import EvalQuestion, TrainingTexts, overlaps, words_of
 from data_builders.filters.held_questions import MOST, HeldQuestions
 from data_builders.split import question_key
 from stemma.recipe.data import Decontaminate
@@ -21,7 +21,8 @@ WORDS = [f"{one}{other}" for one in "bdfg" for other in ("alo", "eri", "ito")]
 
 
 def numbered(chance: random.Random) -> str:
-    a, b = chance.randint(1, 5), chance.randint(1, 5)
+    a = chance.randint(1, 5)
+    b = chance.randint(1, 5)
     return (
         f"A car of mass {a} kg drives on a straight level road at {b} m/s when the driver sees a red light and "
         f"brakes evenly, so that it comes to rest after {a} s. What is the force?"
@@ -38,7 +39,8 @@ def cut_by_numbers(chance: random.Random) -> str:
 
 
 def named(chance: random.Random) -> str:
-    who, what = chance.choice(["Ada", "Bea", "Carl"]), chance.choice(["iron", "zinc", "tin", "lead", "brass"])
+    who = chance.choice(["Ada", "Bea", "Carl"])
+    what = chance.choice(["iron", "zinc", "tin", "lead", "brass"])
     return (
         f"{who} heats a long rod of pure {what} over a burner and {who} drops it into a bath of cold water, "
         f"{what} being heavier. How does entropy change, asks {chance.choice(WORDS)}"
@@ -58,7 +60,8 @@ def pieces(chance: random.Random) -> str:
 
 
 def graded(chance: random.Random) -> str:
-    """One frequent sentence with one's own words covers enough, and both sentences do; one sentence does not."""
+    """One frequent sentence with one's own words covers enough, and both sentences do; one sentence
+    does not."""
     own = random.Random(chance.randrange(8)).choices(WORDS, k=9)
     first = "the blue kettle boils gently above three steady flames tonight"
     second = "old clocks tick slowly inside the quiet dusty library hall"
@@ -66,7 +69,8 @@ def graded(chance: random.Random) -> str:
 
 
 def behind_boilerplate(chance: random.Random) -> str:
-    """A sentence of exams before questions that are of one template or have most of their words for themselves."""
+    """A sentence of exams before questions that are of one template or have most of their words for
+    themselves."""
     own = " ".join(chance.choices(WORDS, k=chance.choice([8, 14, 20, 26])))
     asked = chance.choice([numbered(chance), graded(chance), own, own, own])
     return f"Mark the box corresponding to the correct answer without any penalty or doubt. {asked}"
@@ -82,7 +86,9 @@ def again(chance: random.Random) -> str:
 
 
 def mixed(chance: random.Random) -> str:
-    return chance.choice([numbered, cut_by_numbers, named, pieces, graded, behind_boilerplate, again, varied])(chance)
+    return chance.choice(
+        [numbered, cut_by_numbers, named, pieces, graded, behind_boilerplate, again, varied]
+    )(chance)
 
 
 def question(number: int, text: str, chance: random.Random) -> EvalQuestion:
@@ -90,18 +96,21 @@ def question(number: int, text: str, chance: random.Random) -> EvalQuestion:
     return EvalQuestion("test", f"q{number}", text, choices)
 
 
-def row(number: int, asked: str, chance: random.Random) -> Training:
+def row(number: int, asked: str, chance: random.Random) -> TrainingTexts:
     """A row that asks; some have a text around the question, or only a part of it."""
     words = asked.split()
     part = " ".join(words[: chance.randint(8, len(words))])
     answer = chance.choice([f"Well, {asked} Let us see: 1 2 3 4 5.", f"{part} or so 1 3", "yes"])
-    return Training(f"r{number}", "sft: s", question_key(asked), frozenset(), (asked, answer))
+    return TrainingTexts(f"r{number}", "sft: s", question_key(asked), frozenset(), (asked, answer))
 
 
 @pytest.mark.parametrize(
-    "make", [numbered, cut_by_numbers, named, pieces, graded, behind_boilerplate, again, varied, mixed]
+    "make",
+    [numbered, cut_by_numbers, named, pieces, graded, behind_boilerplate, again, varied, mixed],
 )
-@pytest.mark.parametrize("settings", [{}, {"ngram": 20, "coverage": 0.6}, {"ngram": 5}, {"ngram": 40, "coverage": 1}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"ngram": 20, "coverage": 0.6}, {"ngram": 5}, {"ngram": 40, "coverage": 1}]
+)
 @pytest.mark.parametrize("frequent", [2, 16])
 def test_it_tells_what_the_plain_definition_tells(
     make: Make, settings: dict[str, float], frequent: int, monkeypatch: pytest.MonkeyPatch
@@ -114,7 +123,9 @@ def test_it_tells_what_the_plain_definition_tells(
     evaluation = [question(number, make(chance), chance) for number in range(60)]
     train = [row(number, make(chance), chance) for number in range(20)]
     rules = Decontaminate(**settings)
-    assert list(overlaps(train, evaluation, rules)) == plain_overlaps(train, evaluation, rules, MOST)
+    assert list(overlaps(train, evaluation, rules)) == plain_overlaps(
+        train, evaluation, rules, MOST
+    )
 
 
 def test_the_cases_above_are_told_by_every_rule() -> None:
@@ -133,7 +144,7 @@ def test_a_row_tells_its_own_question_however_many_it_holds() -> None:
     chance = random.Random(0)
     evaluation = [question(number, named(chance), chance) for number in range(200)]
     own = evaluation[-1]
-    asked = Training("r0", "sft: s", question_key(own.stem), frozenset(), (own.stem,))
+    asked = TrainingTexts("r0", "sft: s", question_key(own.stem), frozenset(), (own.stem,))
     found = list(overlaps([asked], evaluation, Decontaminate()))
     assert len(plain_overlaps([asked], evaluation, Decontaminate(), 1000)) > 90
     assert found == plain_overlaps([asked], evaluation, Decontaminate(), MOST)
@@ -141,7 +152,9 @@ def test_a_row_tells_its_own_question_however_many_it_holds() -> None:
 
 
 def test_numbers_that_are_equal_are_found_and_others_are_not() -> None:
-    words = words_of("A car of mass 5 kg drives on a straight level road at 7 m s when the light turns red")
+    words = words_of(
+        "A car of mass 5 kg drives on a straight level road at 7 m s when the light turns red"
+    )
     held = HeldQuestions([words], [words], Decontaminate())
     assert dict(held.find([words, [w.replace("7", "8") for w in words], [*words, "8"]])) == {
         0: {0: "n-gram"},
@@ -154,8 +167,8 @@ def test_numbers_that_are_equal_are_found_and_others_are_not() -> None:
     ("make", "most"), [(numbered, 6), (named, 6), (pieces, 9), (behind_boilerplate, 6), (mixed, 6)]
 )
 def test_four_times_the_rows_take_four_times_as_long(make: Make, most: float) -> None:
-    """CPU time, rows and questions of one template; a quadratic search would take sixteen times as long. Pieces have
-    patterns of their own, and a part of the way to quadratic to go."""
+    """CPU time, rows and questions of one template; a quadratic search would take sixteen times as
+    long. Pieces have patterns of their own, and a part of the way to quadratic to go."""
 
     def seconds(many: int) -> float:
         chance = random.Random(0)

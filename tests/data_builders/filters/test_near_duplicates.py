@@ -7,7 +7,14 @@ from itertools import combinations, permutations
 
 import pytest
 
-from data_builders.filters.near_duplicates import QuestionClusters, bands, same_question, shingles, sketches, telling
+from data_builders.filters.near_duplicates import (
+    QuestionClusters,
+    bands,
+    same_question,
+    shingles,
+    sketches,
+    telling,
+)
 from data_builders.split import question_key
 from stemma import ROOT
 from stemma.recipe.data import NearDuplicates
@@ -58,8 +65,12 @@ def test_a_typo_joins_and_other_numbers_do_not() -> None:
 
 
 def test_a_negated_question_is_another_question() -> None:
-    plain = question_key("Which of these statements about the kernel width of a smoother is true in every case?")
-    negated = question_key("Which of these statements about the kernel width of a smoother is not true in every case?")
+    plain = question_key(
+        "Which of these statements about the kernel width of a smoother is true in every case?"
+    )
+    negated = question_key(
+        "Which of these statements about the kernel width of a smoother is not true in every case?"
+    )
     assert clusters(plain, negated).of(negated) == negated
 
 
@@ -109,7 +120,10 @@ def plain_clusters(keys: list[str], threshold: float) -> set[frozenset[str]]:
     """Every pair that has a band in common is compared, and clusters are what can be reached."""
     settings = NearDuplicates(threshold=threshold)
     many, length = bands(settings)
-    made = [sketch.hashvalues[: many * length].reshape(many, length) for sketch in sketches(keys, settings)]
+    made = [
+        sketch.hashvalues[: many * length].reshape(many, length)
+        for sketch in sketches(keys, settings)
+    ]
     clusters = {key: frozenset([key]) for key in keys}
     for (one, ours), (other, theirs) in combinations(zip(keys, made, strict=True), 2):
         if (ours == theirs).all(axis=1).any() and same_question(one, other, threshold):
@@ -121,7 +135,9 @@ def plain_clusters(keys: list[str], threshold: float) -> set[frozenset[str]]:
 @pytest.mark.parametrize("threshold", [0.75, 0.8, 0.85, 0.9])
 def test_clusters_are_those_of_comparing_every_pair(threshold: float) -> None:
     chance = random.Random(1)
-    keys = sorted({template(chance, 8) for _ in range(40)} | {f"{template(chance, 8)} 2" for _ in range(10)})
+    keys = sorted(
+        {template(chance, 8) for _ in range(40)} | {f"{template(chance, 8)} 2" for _ in range(10)}
+    )
     found = QuestionClusters(NearDuplicates(threshold=threshold))
     found.add(keys)
     groups: dict[str, set[str]] = {}
@@ -147,7 +163,9 @@ def test_questions_of_one_template_are_joined_in_linear_time() -> None:
 
 @pytest.mark.skipif(not MATHQA.exists(), reason="the shared data is not here")
 def test_of_48_generic_pairs_of_mathqa_one_has_the_same_numbers() -> None:
-    keys = sorted({question_key(json.loads(line)["problem"]) for line in MATHQA.open(encoding="utf-8")})
+    keys = sorted(
+        {question_key(json.loads(line)["problem"]) for line in MATHQA.open(encoding="utf-8")}
+    )
     sets = [shingles(key) for key in keys]
     generic = sum(
         len(one & other) >= 0.8 * len(one | other)

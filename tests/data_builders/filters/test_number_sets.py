@@ -20,4 +20,6 @@ def test_the_tree_finds_what_comparing_each_finds() -> None:
     sets = NumberSets(given)
     for _ in range(200):
         numbers = frozenset(chance.choices("0123456789", k=chance.randrange(12)))
-        assert sorted(sets.within(numbers)) == sorted({sets.of[n] for n, one in enumerate(given) if one <= numbers})
+        assert sorted(sets.within(numbers)) == sorted(
+            {sets.of[n] for n, one in enumerate(given) if one <= numbers}
+        )

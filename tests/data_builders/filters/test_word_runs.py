@@ -29,7 +29,18 @@ def test_runs_are_numbered_and_have_their_questions() -> None:
     index = RunIndex([["q", "r", "s", "t"], [], ["q", "r", "s"]], run=3, ngram=4)
     windows = index.windows
     first, second = windows.at[0], windows.at[1]  # q r s, r s t
-    assert windows.at.tolist() == [first, second, NOTHING, NOTHING, NOTHING, NOTHING, first, NOTHING, NOTHING, NOTHING]
+    assert windows.at.tolist() == [
+        first,
+        second,
+        NOTHING,
+        NOTHING,
+        NOTHING,
+        NOTHING,
+        first,
+        NOTHING,
+        NOTHING,
+        NOTHING,
+    ]
     assert (windows.holders(first).tolist(), windows.holders(second).tolist()) == ([0, 2], [0])
     assert (windows.counts[first], windows.counts[second]) == (2, 1)
     assert index.ngrams.holders(0).tolist() == [0]
@@ -40,7 +51,9 @@ def test_runs_are_numbered_and_have_their_questions() -> None:
 
 
 def test_runs_of_the_very_same_questions_are_one_class() -> None:
-    windows = RunIndex([["q", "r", "s", "t", "u"], ["q", "r", "s", "t", "v"], ["v", "s", "t", "u"]], 3, 3).windows
+    windows = RunIndex(
+        [["q", "r", "s", "t", "u"], ["q", "r", "s", "t", "v"], ["v", "s", "t", "u"]], 3, 3
+    ).windows
     q_r_s, r_s_t, s_t_u = windows.at[0:3]
     assert windows.classes[q_r_s] == windows.classes[r_s_t] != windows.classes[s_t_u]
 
@@ -84,22 +97,30 @@ def test_a_template_is_what_its_questions_ask() -> None:
 def test_the_index_hits_what_the_words_have_in_common() -> None:
     chance = random.Random(1)
     questions, texts = (
-        [[chance.choice("abqrs") for _ in range(chance.randrange(12))] for _ in range(many)] for many in (80, 120)
+        [[chance.choice("abqrs") for _ in range(chance.randrange(12))] for _ in range(many)]
+        for many in (80, 120)
     )
     index = RunIndex(questions, 3, 4)
     found = {hits.text: hits for hits in index.hits(texts)}
     for text, words in enumerate(texts):
         windows = (
-            [held(questions, index.windows.example[run], 3) for run in found[text].windows] if text in found else []
+            [held(questions, index.windows.example[run], 3) for run in found[text].windows]
+            if text in found
+            else []
         )
-        ngrams = [held(questions, index.ngrams.example[run], 4) for run in found[text].ngrams] if text in found else []
+        ngrams = (
+            [held(questions, index.ngrams.example[run], 4) for run in found[text].ngrams]
+            if text in found
+            else []
+        )
         assert sorted(windows) == sorted(telling(words, 3, 3) & of_any(questions, 3, 3))
         assert sorted(ngrams) == sorted(telling(words, 4, 3) & of_any(questions, 4, 3))
     assert sum(len(hits.ngrams) for hits in found.values()) > 20
 
 
 def held(questions: list[list[str]], place: int, length: int) -> tuple[str, ...]:
-    """The run that begins at a place of the questions' words, which have a border behind each question."""
+    """The run that begins at a place of the questions' words, which have a border behind each
+    question."""
     words = [word for question in questions for word in [*question, ""]]
     return tuple(words[place : place + length])
 
@@ -107,7 +128,11 @@ def held(questions: list[list[str]], place: int, length: int) -> tuple[str, ...]
 def telling(words: Words, length: int, run: int) -> set[tuple[str, ...]]:
     """The runs of a length all of whose windows say something."""
     runs = {tuple(words[start : start + length]) for start in range(len(words) - length + 1)}
-    return {one for one in runs if all(says_something(one[at : at + run]) for at in range(length - run + 1))}
+    return {
+        one
+        for one in runs
+        if all(says_something(one[at : at + run]) for at in range(length - run + 1))
+    }
 
 
 def of_any(questions: list[list[str]], length: int, run: int) -> set[tuple[str, ...]]:

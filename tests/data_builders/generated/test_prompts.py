@@ -23,7 +23,14 @@ def test_options_and_the_right_answer_are_shown_to_the_judge_where_there_are_any
     assert "<options>" not in bare
     assert "<correct>" not in bare
     assert "<correct>\nA. 1\n</correct>" in full
-    for criterion in ("correctness", "relevance", "clarity", "completeness", "conciseness", "engagement"):
+    for criterion in (
+        "correctness",
+        "relevance",
+        "clarity",
+        "completeness",
+        "conciseness",
+        "engagement",
+    ):
         assert f'"{criterion}"' in bare
 
 

@@ -27,7 +27,7 @@ def test_dropped_rows_are_there_also_when_the_build_fails(tmp_path: Path) -> Non
 
 
 def test_what_a_killed_build_left_is_written_anew(tmp_path: Path) -> None:
-    (tmp_path / ".dropped.jsonl.part").write_text("half a li")
+    (tmp_path / ".dropped.jsonl.split").write_text("half a li")
     with spool(tmp_path / "dropped.jsonl") as write:
         write(ROW)
     assert read_dicts(tmp_path / "dropped.jsonl") == [ROW.model_dump()]

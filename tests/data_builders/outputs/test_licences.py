@@ -6,7 +6,8 @@ from data_builders.outputs.licences import UNSTATED, refusal
 
 
 @pytest.mark.parametrize(
-    "licence", ["Apache-2.0", "MIT", "CC-BY-SA-4.0", "CC0-1.0", "MIT OR CC-BY-NC-4.0", "MIT AND CC-BY-4.0"]
+    "licence",
+    ["Apache-2.0", "MIT", "CC-BY-SA-4.0", "CC0-1.0", "MIT OR CC-BY-NC-4.0", "MIT AND CC-BY-4.0"],
 )
 def test_what_may_be_passed_on(licence: str) -> None:
     assert refusal(licence) is None

@@ -21,7 +21,9 @@ from data_builders.reading.columns import NoText
         ("{'A': 'x', 'B': 'y'}", ["x", "y"], ["A", "B"]),
     ],
 )
-def test_choices_and_labels_in_their_forms(value: Any, choices: list[str], labels: list[str]) -> None:
+def test_choices_and_labels_in_their_forms(
+    value: Any, choices: list[str], labels: list[str]
+) -> None:
     assert read_choices(value, "o") == (choices, labels)
 
 
@@ -35,13 +37,24 @@ def test_text_is_no_list_and_a_list_is_no_choice() -> None:
 @pytest.mark.parametrize(
     ("answer", "labels", "answer_is", "place"),
     [
-        ("B", [], "label", 1), ("b", [], "label", 1), ("(B)", [], "label", 1), ("B.", [], "label", 1),
-        ("D", [], "label", None), ("2", ["1", "2", "3"], "label", 1), ("B", ["1", "2", "3"], "label", None),
-        ("y", [], "text", 1), ("Y", [], "text", None), ("2", [], "number", 1), ("2.0", [], "number", 1),
-        ("0", [], "number", None), ("0", [], "index", 0), ("3", [], "index", None), ("-1", [], "index", None),
+        ("B", [], "label", 1),
+        ("b", [], "label", 1),
+        ("(B)", [], "label", 1),
+        ("B.", [], "label", 1),
+        ("D", [], "label", None),
+        ("2", ["1", "2", "3"], "label", 1),
+        ("B", ["1", "2", "3"], "label", None),
+        ("y", [], "text", 1),
+        ("Y", [], "text", None),
+        ("2", [], "number", 1),
+        ("2.0", [], "number", 1),
+        ("0", [], "number", None),
+        ("0", [], "index", 0),
+        ("3", [], "index", None),
+        ("-1", [], "index", None),
         ("two", [], "number", None),
     ],
-)  # fmt: skip
+)
 def test_the_right_one_is_found_by_what_the_answer_is(
     answer: str, labels: list[str], answer_is: AnswerIs, place: int | None
 ) -> None:
@@ -81,7 +94,9 @@ def test_options_at_the_end_of_a_question_are_taken_off(question: str, stem: str
         ("A. z\nB. x", ["x", "y", "z"], []),
     ],
 )
-def test_each_listed_option_is_told_by_its_text(listed: str, choices: list[str], places: list[int]) -> None:
+def test_each_listed_option_is_told_by_its_text(
+    listed: str, choices: list[str], places: list[int]
+) -> None:
     assert bare_stem(f"Which?\n{listed}", choices)[1] == places
 
 

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from data_builders.reading.columns import Cells, NoColumn, NoText, as_text, find_fault, is_missing, names_in, paths
+from data_builders.reading.columns import (
+    Cells,
+    NoColumn,
+    NoText,
+    as_text,
+    find_fault,
+    is_missing,
+    names_in,
+    paths,
+)
 
 ROW: dict[str, Any] = {
     "a": "one ",
@@ -19,23 +28,36 @@ ROW: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
-        ("a", "one"), ("=a", "a"), ("a.b", "dotted"), ("{a}", "braces"), ("n.x[0].y", "3"), ("n.x.0.y", "3"),
-        ("n.x[1].y", ""), ("n.x[7].y", ""), ("n.z.deeper", ""),
-        ("{a}: {n.x[0].y}", "one: 3"), ("{a}\n\n{b}", "one"), ("{b}\n\n{a}", "one"),
+        ("a", "one"),
+        ("=a", "a"),
+        ("a.b", "dotted"),
+        ("{a}", "braces"),
+        ("n.x[0].y", "3"),
+        ("n.x.0.y", "3"),
+        ("n.x[1].y", ""),
+        ("n.x[7].y", ""),
+        ("n.z.deeper", ""),
+        ("{a}: {n.x[0].y}", "one: 3"),
+        ("{a}\n\n{b}", "one"),
+        ("{b}\n\n{a}", "one"),
         ("{a}\n\nMore: {b}\n\nEnd", "one\n\nEnd"),
         ("{b} {a}\n{b}{b}\n{a}", "one\none"),
     ],
-)  # fmt: skip
+)
 def test_columns_paths_and_joins(wanted: str, text: str) -> None:
     assert Cells(ROW).text(wanted) == text
 
 
 def test_a_path_leads_into_what_a_csv_file_holds_as_text() -> None:
-    row = {"json": '{"text": ["Ann"], "n": {"x": "[1, [2]]"}}', "python": "{'text': ['Ann']}", "list": "['Ann' 'Bo']"}
+    row = {
+        "json": '{"text": ["Ann"], "n": {"x": "[1, [2]]"}}',
+        "python": "{'text': ['Ann']}",
+        "list": "['Ann' 'Bo']",
+    }
     cells = Cells({**row, "empty": " ", "plain": "x [0]"})
-    assert [cells.text(path) for path in ("json.text[0]", "json.n.x[1][0]", "python.text[0]", "list[1]")] == [
-        "Ann", "2", "Ann", "Bo"
-    ]  # fmt: skip
+    assert [
+        cells.text(path) for path in ("json.text[0]", "json.n.x[1][0]", "python.text[0]", "list[1]")
+    ] == ["Ann", "2", "Ann", "Bo"]
     assert cells.text("empty.text[0]") == cells.text("python.text[1]") == ""
     assert cells.text("json") == row["json"]
     for path in ("plain[0]", "python.words"):
@@ -61,10 +83,17 @@ def test_a_path_that_leads_nowhere_is_named(wanted: str) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (3, "3"), (2.5, "2.5"), (True, "true"), (None, ""), (float("nan"), ""), ([], ""), ({}, ""), (" ", ""),
+        (3, "3"),
+        (2.5, "2.5"),
+        (True, "true"),
+        (None, ""),
+        (float("nan"), ""),
+        ([], ""),
+        ({}, ""),
+        (" ", ""),
         (datetime.date(2024, 5, 1), "2024-05-01"),
     ],
-)  # fmt: skip
+)
 def test_scalars_are_text_and_what_is_missing_is_empty(value: Any, text: str) -> None:
     assert as_text(value, "c") == text
     assert is_missing(value) == (text == "")

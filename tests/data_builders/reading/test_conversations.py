@@ -17,7 +17,8 @@ from data_builders.reading.conversations import (
     turns_of,
 )
 
-ASK, TELL = Turn("user", "Hi!"), Turn("assistant", "Hello.")
+ASK = Turn("user", "Hi!")
+TELL = Turn("assistant", "Hello.")
 MESSAGES = [turn.message() for turn in (ASK, TELL)]
 
 
@@ -28,7 +29,10 @@ MESSAGES = [turn.message() for turn in (ASK, TELL)]
         json.dumps(MESSAGES),
         str(MESSAGES),
         [{"from": "human", "value": "Hi!"}, {"from": "gpt", "value": "Hello."}],
-        [{"role": "user", "content": [{"type": "text", "text": "Hi!"}]}, {"role": "assistant", "content": ["Hello."]}],
+        [
+            {"role": "user", "content": [{"type": "text", "text": "Hi!"}]},
+            {"role": "assistant", "content": ["Hello."]},
+        ],
         "\n\nHuman: Hi!\n\nAssistant: Hello.",
         "Human: Hi!\n\nAssistant:\nHello.",
         "### Human: Hi!\n\n### Assistant: Hello.",
@@ -59,7 +63,9 @@ def test_turns_that_were_written_as_text_are_read(text: str) -> None:
     assert turns_of(text, "assistant") == [ASK]
 
 
-@pytest.mark.parametrize("text", ["{'a': 1}", '{"role": "admin"}', "[{'role': 'x'}, 3]", "{'role': 'user', 'content'"])
+@pytest.mark.parametrize(
+    "text", ["{'a': 1}", '{"role": "admin"}', "[{'role': 'x'}, 3]", "{'role': 'user', 'content'"]
+)
 def test_other_objects_are_texts(text: str) -> None:
     assert turns_of(text, "user") == [Turn("user", text)]
 
@@ -71,7 +77,10 @@ def test_other_objects_are_texts(text: str) -> None:
         ({"text": "x"}, "an object of text"),
         ([{"role": "narrator", "content": "x"}], "a turn of the role 'narrator'"),
         ([{"role": "user", "content": {"a": 1}}], "a turn whose content is an object of a"),
-        ([{"role": "user", "content": [{"type": "poem"}]}], "a turn with a part that is an object of type"),
+        (
+            [{"role": "user", "content": [{"type": "poem"}]}],
+            "a turn with a part that is an object of type",
+        ),
         ("[{'role': broken", "a list of turns as text that is neither JSON nor Python"),
         (b"x", "1 bytes"),
     ],
@@ -112,9 +121,19 @@ def test_every_answer_that_trains_ends_a_conversation() -> None:
 
 def test_a_pair_takes_its_prompt_from_wherever_it_stands() -> None:
     system = Turn("system", "s")
-    for prompt, before in (([ASK], []), ([ASK], [ASK]), ([], [ASK]), ([system, ASK], [ASK]), ([ASK], [system, ASK])):
+    for prompt, before in (
+        ([ASK], []),
+        ([ASK], [ASK]),
+        ([], [ASK]),
+        ([system, ASK], [ASK]),
+        ([ASK], [system, ASK]),
+    ):
         asked, chosen, rejected = pair(prompt, [*before, TELL], [*before, Turn("assistant", "Go.")])
-        assert ([turn for turn in asked if turn.role == "user"], chosen, rejected) == ([ASK], "Hello.", "Go.")
+        assert ([turn for turn in asked if turn.role == "user"], chosen, rejected) == (
+            [ASK],
+            "Hello.",
+            "Go.",
+        )
         assert (asked[0] == system) == (system in [*prompt, *before])
 
 
@@ -122,7 +141,12 @@ def test_a_pair_takes_its_prompt_from_wherever_it_stands() -> None:
     ("prompt", "chosen", "rejected", "reason"),
     [
         ([ASK], [ASK, TELL], [Turn("user", "Ho!"), TELL], "the prompt is not the conversation's"),
-        ([], [ASK, TELL], [Turn("user", "Ho!"), TELL], "chosen and rejected do not answer the same conversation"),
+        (
+            [],
+            [ASK, TELL],
+            [Turn("user", "Ho!"), TELL],
+            "chosen and rejected do not answer the same conversation",
+        ),
         ([ASK], [ASK], [TELL], "no answer in the conversation"),
         ([ASK, ASK], [TELL], [TELL], "user and assistant do not take turns"),
     ],
@@ -138,5 +162,9 @@ def test_pairs_that_do_not_fit_are_refused(
 def test_values_are_described_in_few_words() -> None:
     many = dict.fromkeys("abcdef", 1)
     assert [describe(one) for one in (many, {}, [1], b"ab", 3)] == [
-        "an object of a, b, c, d, e, …", "an empty object", "a list of 1", "2 bytes", "the int '3'",
-    ]  # fmt: skip
+        "an object of a, b, c, d, e, …",
+        "an empty object",
+        "a list of 1",
+        "2 bytes",
+        "the int '3'",
+    ]

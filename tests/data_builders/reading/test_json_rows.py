@@ -5,21 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.reading.json_rows import Found, read_json_rows
+from data_builders.reading.json_rows import NumberedRow, read_json_rows
 from stemma.errors import Problem
 
 ROWS = [{"q": "a", "n": [1]}, {"q": "b", "n": [2]}]
 SHAPE = "JSON Lines, an array of objects, or one object with the rows under `data`"
 
 
-def read(path: Path, content: str) -> list[Found]:
+def read(path: Path, content: str) -> list[NumberedRow]:
     path.write_text(content, encoding="utf-8")
     return list(read_json_rows(path))
 
 
 @pytest.mark.parametrize("indent", [None, 2])
-@pytest.mark.parametrize("wrapped", [{"data": ROWS}, {"version": "1.1", "rows": ROWS}, {"records": ROWS, "n": 2}])
-def test_an_object_that_wraps_rows_is_unwrapped(tmp_path: Path, wrapped: dict[str, object], indent: int | None) -> None:
+@pytest.mark.parametrize(
+    "wrapped", [{"data": ROWS}, {"version": "1.1", "rows": ROWS}, {"records": ROWS, "n": 2}]
+)
+def test_an_object_that_wraps_rows_is_unwrapped(
+    tmp_path: Path, wrapped: dict[str, object], indent: int | None
+) -> None:
     key = next(key for key in ("data", "rows", "records") if key in wrapped)
     found = read(tmp_path / "t.json", "\ufeff" + json.dumps(wrapped, indent=indent))
     assert found == [(f" {key} row 1", ROWS[0]), (f" {key} row 2", ROWS[1])]
@@ -35,7 +39,9 @@ def test_one_row_is_a_row_also_when_it_holds_objects(tmp_path: Path) -> None:
     for indent in (None, 2):
         assert read(tmp_path / "t.json", json.dumps(row, indent=indent)) == [(":1", row)]
     assert read(tmp_path / "t.json", json.dumps({"data": ["x"]})) == [(":1", {"data": ["x"]})]
-    assert read(tmp_path / "t.json", json.dumps({"data": ROWS}) + "\n" + json.dumps({"data": ROWS})) == [
+    assert read(
+        tmp_path / "t.json", json.dumps({"data": ROWS}) + "\n" + json.dumps({"data": ROWS})
+    ) == [
         (":1", {"data": ROWS}),
         (":2", {"data": ROWS}),
     ]
@@ -44,9 +50,15 @@ def test_one_row_is_a_row_also_when_it_holds_objects(tmp_path: Path) -> None:
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize(
     "table",
-    [{"train": ROWS, "test": ROWS}, {"q": ["a", "b"], "n": ["c", "d"]}, {"q": {"0": "a"}, "n": {"0": 1}}],
+    [
+        {"train": ROWS, "test": ROWS},
+        {"q": ["a", "b"], "n": ["c", "d"]},
+        {"q": {"0": "a"}, "n": {"0": 1}},
+    ],
 )
-def test_several_tables_and_tables_by_column_give_one_error(tmp_path: Path, table: object, indent: int | None) -> None:
+def test_several_tables_and_tables_by_column_give_one_error(
+    tmp_path: Path, table: object, indent: int | None
+) -> None:
     path = tmp_path / "t.json"
     [(where, problem)] = read(path, json.dumps(table, indent=indent))
     assert where == ""

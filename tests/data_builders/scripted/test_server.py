@@ -273,7 +273,7 @@ def test_a_batch_with_an_id_twice_fails_and_unknown_ids_are_errors() -> None:
     with server() as (running, client):
         batch = send_batch(client, "a", "a")
         assert (batch.status, batch.errors.data[0].code) == ("failed", "duplicate_custom_id")
-        with pytest.raises(openai.NotFoundError, match="No such Batch object"):
+        with pytest.raises(openai.NotFoundError, match="No such SetSource object"):
             client.batches.retrieve("batch_9")
         with pytest.raises(openai.NotFoundError, match="No such File object"):
             client.files.content("file-9")

@@ -11,8 +11,10 @@ from tests.data_builders.small_recipe import make_context
 
 
 def read(kind: Kind, source: str, root: Path, path: str, **options: Any) -> list[Draft | Drop]:
-    module = SOURCES[source]
-    return list(module.read(module.Options(source=source, path=path, **options), make_context(kind, root)))
+    found = SOURCES[source]
+    return list(
+        found.read(found.options(source=source, path=path, **options), make_context(kind, root))
+    )
 
 
 def rows(items: list[Draft | Drop]) -> list[dict[str, Any]]:

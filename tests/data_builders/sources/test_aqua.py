@@ -13,7 +13,9 @@ ROW = {
 }
 
 
-def test_lines_of_a_json_file_become_questions_with_and_without_the_rationale(tmp_path: Path) -> None:
+def test_lines_of_a_json_file_become_questions_with_and_without_the_rationale(
+    tmp_path: Path,
+) -> None:
     write_lines(tmp_path / "train.json", ROW)
     letter, explained = rows(read("mcq", "aqua", tmp_path, "train.json", answer_as="both"))
     assert (letter["choices"], letter["answer"]) == (["4", "5", "1,000"], "B")

@@ -16,7 +16,10 @@ from tests.data_builders.small_recipe import make_context
 def test_pairs_come_from_the_expert_over_http_and_are_right_against_wrong(tmp_path: Path) -> None:
     with expert(tmp_path) as generate:
         items = list(
-            read(Options(source="generated_pairs", limit=60), make_context("dpo", tmp_path, generate=generate))
+            read(
+                Options(source="generated_pairs", limit=60),
+                make_context("dpo", tmp_path, generate=generate),
+            )
         )
     known = {exercise.question: exercise for exercise in exercises(42)}
     pairs = [item for item in items if isinstance(item, Draft)]
@@ -24,7 +27,10 @@ def test_pairs_come_from_the_expert_over_http_and_are_right_against_wrong(tmp_pa
     assert len(pairs) >= 20
     for pair in pairs:
         exercise = known[pair.question]
-        chosen, rejected = (pair.row[name].removeprefix("It is ").removesuffix(".") for name in ("chosen", "rejected"))
+        chosen, rejected = (
+            pair.row[name].removeprefix("It is ").removesuffix(".")
+            for name in ("chosen", "rejected")
+        )
         assert chosen == exercise.answer
         by_judge = rejected == exercise.answer  # both right: the shorter one wins
         assert by_judge or rejected in exercise.wrong
@@ -39,7 +45,9 @@ def test_pairs_come_from_the_expert_over_http_and_are_right_against_wrong(tmp_pa
 def test_questions_of_evaluation_parts_are_never_asked(tmp_path: Path) -> None:
     held_out = exercises(42)[-1].question
     with expert(tmp_path) as generate:
-        context = replace(make_context("dpo", tmp_path, generate=generate), held_out=held_out.__eq__)
+        context = replace(
+            make_context("dpo", tmp_path, generate=generate), held_out=held_out.__eq__
+        )
         [item] = read(Options(source="generated_pairs", limit=1), context)
     assert item.where == exercises(42)[-2].question
 

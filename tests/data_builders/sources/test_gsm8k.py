@@ -16,7 +16,10 @@ def test_a_problem_becomes_a_conversation_with_its_gold_number(tmp_path: Path) -
     items = read("sft", "gsm8k", tmp_path, "g.jsonl")
     assert rows(items) == [
         {
-            "messages": [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": "2+2=4\n#### 4"}],
+            "messages": [
+                {"role": "user", "content": "How many?"},
+                {"role": "assistant", "content": "2+2=4\n#### 4"},
+            ],
             "meta": {"gold": "4"},
         }
     ]

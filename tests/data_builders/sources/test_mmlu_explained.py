@@ -26,7 +26,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_conversation_gives_the_right_option_and_then_why(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversation_gives_the_right_option_and_then_why(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bodies: list[Json] = []
 
     def answer(body: Json) -> str:
@@ -35,16 +37,24 @@ def test_a_conversation_gives_the_right_option_and_then_why(root: Path, monkeypa
 
     with answering(answer, root, monkeypatch) as (generate, _):
         items = list(read(OPTIONS, make_context("sft", root, generate=generate)))
-    rows = {item.question: finish("sft", "mmlu_explained", item) for item in items if isinstance(item, Draft)}
+    rows = {
+        item.question: finish("sft", "mmlu_explained", item)
+        for item in items
+        if isinstance(item, Draft)
+    }
     row = rows[ONE]
     assert isinstance(row, SftRow)
     assert row.messages[0].content == (
         "Which organ pumps blood?\n\nOptions:\nA. kidney\nB. heart\nC. lung\nD. liver\n\nGive the letter, then explain."
     )
-    assert row.messages[1].content == ("B. heart\n\nIt contracts about once a second. The kidney filters blood.")
+    assert row.messages[1].content == (
+        "B. heart\n\nIt contracts about once a second. The kidney filters blood."
+    )
     assert row.meta == {"gold": "heart", "subject": "high_school_biology"}
     assert {tagged(body, "correct") for body in bodies} == {"B. heart", "D. liver"}
-    assert {item.origin.requests for item in items if isinstance(item, Draft) and item.origin} == {1}
+    assert {item.origin.requests for item in items if isinstance(item, Draft) and item.origin} == {
+        1
+    }
 
 
 def test_a_question_carries_its_explanation(root: Path) -> None:
@@ -55,18 +65,29 @@ def test_a_question_carries_its_explanation(root: Path) -> None:
     for row in rows:
         assert isinstance(row, McqRow)
         assert (row.answer_as, row.subject) == ("explained", "high_school_biology")
-        assert row.explanation.startswith(f"{row.choices[LETTERS.index(row.answer)]} is what the question asks for.")
+        assert row.explanation.startswith(
+            f"{row.choices[LETTERS.index(row.answer)]} is what the question asks for."
+        )
 
 
-def test_an_explanation_of_another_option_is_asked_for_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    replies = {ONE: iter(("I would say that the answer is C.", "It contracts.")), "Which organ makes bile?": iter("AB")}
+def test_an_explanation_of_another_option_is_asked_for_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = {
+        ONE: iter(("I would say that the answer is C.", "It contracts.")),
+        "Which organ makes bile?": iter("AB"),
+    }
 
     def answer(body: Json) -> str:
         return next(replies[str(tagged(body, "question"))])
 
     with answering(answer, root, monkeypatch) as (generate, server):
-        items = {item.where: item for item in read(OPTIONS, make_context("sft", root, generate=generate))}
-    first, second = items.values() if isinstance(next(iter(items.values())), Draft) else [*items.values()][::-1]
+        items = {
+            item.where: item for item in read(OPTIONS, make_context("sft", root, generate=generate))
+        }
+    first, second = (
+        items.values() if isinstance(next(iter(items.values())), Draft) else [*items.values()][::-1]
+    )
     assert isinstance(first, Draft)
     assert first.row["messages"][1]["content"] == "B. heart\n\nIt contracts."
     assert first.origin is not None
@@ -78,7 +99,10 @@ def test_an_explanation_of_another_option_is_asked_for_again(root: Path, monkeyp
 
 
 def test_a_refusal_drops_the_question(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering(lambda _: "", root, monkeypatch, Faults(shares={"refusal": 1.0})) as (generate, _):
+    with answering(lambda _: "", root, monkeypatch, Faults(shares={"refusal": 1.0})) as (
+        generate,
+        _,
+    ):
         items = list(read(OPTIONS, make_context("sft", root, generate=generate)))
     assert [item.reason for item in items if isinstance(item, Drop)] == ["reply refused"] * 2
 
@@ -93,7 +117,10 @@ def test_questions_of_evaluation_parts_are_never_asked(root: Path) -> None:
 
 def test_the_course_s_format_is_read_too(tmp_path: Path) -> None:
     question = "Question: Which organ pumps blood?\n\nOptions:\nA. kidney\nB. heart\n\nAnswer:"
-    write_lines(tmp_path / "mmlu.jsonl", {"subject": "high_school_biology", "question": question, "answer": "B"})
+    write_lines(
+        tmp_path / "mmlu.jsonl",
+        {"subject": "high_school_biology", "question": question, "answer": "B"},
+    )
     with expert(tmp_path) as generate:
         options = Options(source="mmlu_explained", path="mmlu.jsonl")
         [item] = read(options, make_context("sft", tmp_path, generate=generate))
