@@ -35,7 +35,8 @@ def ids(count: int) -> list[int]:
 def evaluation(job: Job, answers: int, tokens: int) -> Callable[[], object]:
     """Questions of one prompt and some answers, behind loading and one question of the same
     size."""
-    from eval.backends import Request, open_backend
+    from eval.backends import open_backend
+    from eval.backends.interface import Request
 
     backend = open_backend(job["kind"], job["model"], "<eos>", 2)
     requests = [Request([2, *ids(PROMPT)], [ids(tokens) for _ in range(answers)]) for _ in range(job["count"])]

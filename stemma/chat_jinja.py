@@ -24,7 +24,7 @@ class DatedTemplate(TemplateError):
     """It writes today's date: what trained is not what is served."""
 
 
-class Generation(Extension):
+class GenerationBlock(Extension):
     """`{% generation %}…{% endgeneration %}` marks what the assistant writes; the text is the same without."""
 
     tags = {"generation"}
@@ -41,7 +41,9 @@ class Generation(Extension):
 
 def environment() -> Environment:
     """The sandbox with transformers' whitespace, tags, filter and functions."""
-    made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    made = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols]
+    )
     made.filters["tojson"] = _to_json
     made.globals |= {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
     return made

@@ -28,7 +28,7 @@ from stemma.rows import (
 
 
 class Template:
-    """A Jinja chat template and the tokens it writes, rendered in a sandbox, as transformers does."""
+    """A Jinja chat template and the tokens it writes; a sandbox renders it, as in transformers."""
 
     def __init__(self, text: str, bos: str = "<bos>", eos: str = "<eos>") -> None:
         self.text = text

@@ -1,59 +1,12 @@
-"""What a task may ask of a set of weights, whatever engine runs them, and the choice of that engine."""
+"""The engines that run a variant's weights, and the choice between them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
-from stemma.templates import Rendered
-
-Ids = list[int]
-
-
-@dataclass(frozen=True)
-class Request:
-    """One prompt and the answers to score behind it."""
-
-    prompt: Ids
-    answers: list[Ids]
-
-
-class Backend(Protocol):
-    """One variant, loaded. Token ids in, token ids and log-probabilities out; greedy decoding only."""
-
-    def tokenize(self, text: str) -> Ids:
-        """Ids of the text; special tokens written in it are parsed, none is added."""
-
-    def detokenize(self, ids: Ids) -> str:
-        """The text of the ids, special tokens left out."""
-
-    def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
-        """The whole distribution of the token behind the prompt."""
-
-    def log_probs(self, requests: Sequence[Request]) -> list[list[list[float]]]:
-        """For each request, for each answer: the log-probability of each of its tokens."""
-
-    def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
-        """Greedy answers; one that stopped ends with its stop token."""
-
-    def extend(self, prompt: Ids, count: int) -> Ids:
-        """Exactly `count` further tokens, stop tokens or not: for timing."""
-
-    def is_stop(self, token: int) -> bool:
-        """Whether this token ends an answer."""
-
-
-def request_of(backend: Backend, text: Rendered) -> Request:
-    """A rendered row as the backend's tokens."""
-    return Request(backend.tokenize(text.prompt), [backend.tokenize(answer) for answer in text.answers])
+from eval.backends.interface import Backend
 
 
 def open_backend(kind: str, weights: str, stop: str, threads: int) -> Backend:
-    """Load the weights in the engine that runs them: `gguf` in llama.cpp, everything else in transformers."""
+    """Weights loaded in their engine: `gguf` in llama.cpp, everything else in transformers."""
     if kind == "gguf":
         from eval.backends.llamacpp import LlamaCpp
 

@@ -1,7 +1,7 @@
 """The transformers backend: safetensors folders, bitsandbytes ones too, batched with left padding.
 
-Peak memory: the weights as stored, the activations of BATCH_TOKENS tokens (their widest layer three times), and a tile
-of logits (`stemma.models`); of what is scored, some tens of bytes a token.
+Peak memory: the weights as stored, the activations of BATCH_TOKENS tokens (their widest layer three
+times), and a tile of logits (`stemma.models`); of what is scored, some tens of bytes a token.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from eval.backends import Ids, Request
+from eval.backends.interface import Ids, Request
 from stemma import models
 from stemma.weights import attention_of
 
@@ -28,11 +28,12 @@ BATCH_TOKENS = 4096
 
 
 class HuggingFace:
+    """A folder of safetensors, loaded by transformers on the GPU or else on the CPU."""
+
     def __init__(self, weights: str, stop: str, threads: int) -> None:
         torch.set_num_threads(threads)
-        logging.getLogger("bitsandbytes").setLevel(
-            logging.ERROR
-        )  # int8 warns of its casts at every layer of every call
+        # int8 warns of its casts at every layer of every call.
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._tokenizer: Any = AutoTokenizer.from_pretrained(weights)
         kernel = attention_of(Path(weights))
@@ -41,8 +42,9 @@ class HuggingFace:
         ).eval()
         self._is_quantised = getattr(self._model, "is_quantized", False)
         self._stop = self.tokenize(stop)[0]
-        self._pad = self._tokenizer.pad_token_id if self._tokenizer.pad_token_id is not None else self._stop
-        # The saved file may ask for sampling (Axolotl writes do_sample: true) and name other stop tokens.
+        padding = self._tokenizer.pad_token_id
+        self._pad = self._stop if padding is None else padding
+        # The saved file may ask for sampling (Axolotl's does), and name other stop tokens.
         greedy = GenerationConfig(do_sample=False, eos_token_id=self._stop, pad_token_id=self._pad)
         self._model.generation_config = greedy
 
@@ -57,12 +59,16 @@ class HuggingFace:
 
     def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
         last = models.hidden_states(self._model, self._padded([prompt]))[0, -1:]
-        values: NDArray[np.float32] = models.logits_of(self._model, last)[0].log_softmax(-1).cpu().numpy()
+        logits = models.logits_of(self._model, last)[0]
+        values: NDArray[np.float32] = logits.log_softmax(-1).cpu().numpy()
         return values
 
     def log_probs(self, requests: Sequence[Request]) -> list[list[list[float]]]:
-        """One float a token leaves a batch. Answers of one token differ only in what is read off: the prompt is then
-        one sequence for all of them."""
+        """The log-probability of each token of each answer: one float a token leaves a batch.
+
+        Answers of one token differ only in what is read off: the prompt is then one sequence for
+        all of them.
+        """
         behind: dict[SequenceIds, dict[SequenceIds, list[float]]] = {}
         for request in requests:
             for answer in request.answers:
@@ -73,24 +79,41 @@ class HuggingFace:
 
     def _score(self, batch: dict[SequenceIds, dict[SequenceIds, list[float]]]) -> None:
         """Fill in the answers of a batch of sequences."""
-        hidden = models.hidden_states(self._model, self._padded([list(sequence) for sequence in batch]))
+        padded = self._padded([list(sequence) for sequence in batch])
+        hidden = models.hidden_states(self._model, padded)
         length = hidden.shape[1]
-        answers = [(row, *item) for row, found in enumerate(batch.values()) for item in found.items()]
-        places = [length * (row + 1) - len(answer) + i for row, answer, _ in answers for i in range(len(answer))]
+        answers = [
+            (row, *item) for row, found in enumerate(batch.values()) for item in found.items()
+        ]
+        places = [
+            length * (row + 1) - len(answer) + i
+            for row, answer, _ in answers
+            for i in range(len(answer))
+        ]
         if not places:  # empty answers only
             return
-        tokens = torch.tensor([token for _, answer, _ in answers for token in answer], device=hidden.device)
+        said = [token for _, answer, _ in answers for token in answer]
+        tokens = torch.tensor(said, device=hidden.device)
+        # Several answers may be read off one position: its logits are computed once.
         positions, where = torch.tensor(places, device=hidden.device).unique(return_inverse=True)
-        values = iter(models.log_probs(self._model, hidden.flatten(0, 1)[positions], where, tokens).tolist())
+        scored = hidden.flatten(0, 1)[positions]
+        values = iter(models.log_probs(self._model, scored, where, tokens).tolist())
         for _, answer, found in answers:
             found += islice(values, len(answer))
 
     def _padded(self, sequences: list[Ids]) -> dict[str, Any]:
-        """Left-padded, with true positions: the ends align, so one slice holds every sequence's last logits."""
+        """Left-padded, with true positions: the ends align, so one slice holds every sequence's
+        last logits."""
         length = max(map(len, sequences))
-        ids = torch.tensor([[self._pad] * (length - len(s)) + s for s in sequences], device=self._model.device)
-        mask = torch.tensor([[0] * (length - len(s)) + [1] * len(s) for s in sequences], device=self._model.device)
-        return {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
+        device = self._model.device
+        padded = [[self._pad] * (length - len(ids)) + ids for ids in sequences]
+        shown = [[0] * (length - len(ids)) + [1] * len(ids) for ids in sequences]
+        mask = torch.tensor(shown, device=device)
+        return {
+            "input_ids": torch.tensor(padded, device=device),
+            "attention_mask": mask,
+            "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
+        }
 
     def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
@@ -102,7 +125,9 @@ class HuggingFace:
 
         answers: dict[int, Ids] = {}
         for batch in batches(order, fits):
-            rows = self._continue([prompts[index] for index in batch], max_new_tokens=max_new_tokens)
+            rows = self._continue(
+                [prompts[index] for index in batch], max_new_tokens=max_new_tokens
+            )
             answers |= {index: cut(row, self._stop) for index, row in zip(batch, rows, strict=True)}
         return [answers[index] for index in range(len(prompts))]
 
@@ -118,8 +143,9 @@ class HuggingFace:
 
 
 def _alone(batch: Sequence[SequenceIds]) -> bool:
-    """bitsandbytes' answer to a text depends on what else is in the batch: int8 keeps a column whole where any row of
-    the batch has an outlier in it (0.27 nats of one token seen), nf4 has kernels by the number of rows (0.1)."""
+    """bitsandbytes' answer to a text depends on what else is in the batch: int8 keeps a column
+    whole where any row of the batch has an outlier in it (0.27 nats of one token seen), nf4 has
+    kernels by the number of rows (0.1)."""
     return len(batch) == 1
 
 

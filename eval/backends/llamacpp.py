@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.backends import Ids, Request
+from eval.backends.interface import Ids, Request
 from stemma.llama import Llama, log_softmax
 
 CONTEXT_STEP = 256
 
 
 class _Timed(Llama):
-    """A model that can be told to write on past the end of its answer, so that timings count equal work."""
+    """A model that can be told to write on past the end of its answer, so that timings count equal
+    work."""
 
     endless = False
 
@@ -24,6 +25,8 @@ class _Timed(Llama):
 
 
 class LlamaCpp:
+    """A GGUF file, loaded by llama.cpp on the CPU."""
+
     def __init__(self, weights: str, stop: str, threads: int) -> None:
         self._path = Path(weights)
         self._threads = threads
@@ -49,7 +52,8 @@ class LlamaCpp:
     def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
         llama = self._with_room(max(map(len, prompts)) + max_new_tokens)
         answers = [llama.generate(prompt, max_new_tokens) for prompt in prompts]
-        # An answer shorter than allowed was ended by a stop token, which llama.cpp's loop leaves out.
+        # An answer shorter than allowed was ended by a stop token, which llama.cpp's loop leaves
+        # out.
         return [ids + [self._stop] * (len(ids) < max_new_tokens) for ids in answers]
 
     def extend(self, prompt: Ids, count: int) -> Ids:
@@ -61,8 +65,11 @@ class LlamaCpp:
             llama.endless = False
 
     def _with_room(self, tokens: int) -> _Timed:
-        """The model with a context that holds `tokens`: opened again only when more is asked for than before."""
+        """The model with a context that holds `tokens`: opened again only when more is asked for
+        than before."""
         if tokens > self._llama.context_tokens:
             self._llama.close()
-            self._llama = _Timed(self._path, -(-tokens // CONTEXT_STEP) * CONTEXT_STEP, self._threads)
+            self._llama = _Timed(
+                self._path, -(-tokens // CONTEXT_STEP) * CONTEXT_STEP, self._threads
+            )
         return self._llama

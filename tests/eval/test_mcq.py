@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.measure import Context
-from eval.tasks.mcq import read, score
+from eval.tasks.mcq import TASK, read
 from stemma.jsonl import write_jsonl
 from stemma.rows import McqRow
 
@@ -21,7 +20,7 @@ def test_score_by_hand() -> None:
             "log_probs": {"A": -2.0, "B": -0.5},
         },
     ]
-    found = score(samples, Context(1, 0.1, []))
+    found = TASK.score_records(samples, [], 1, 0.1)
     accuracy, chance, ties = found.metrics
     assert (accuracy.name, accuracy.value, accuracy.n) == ("accuracy", pytest.approx(2 / 3), 3)
     assert (chance.name, chance.value) == ("chance", pytest.approx((0.25 + 0.25 + 0.5) / 3))
@@ -40,7 +39,7 @@ def test_ties_are_counted() -> None:
         "log_probs": {"A": -1.0, "B": -1.0, "C": -2.0},
     }
     low = even | {"id": "2", "log_probs": {"A": -1.0, "B": -2.0, "C": -2.0}}
-    found = score([even, low], Context(1, 0.1, []))
+    found = TASK.score_records([even, low], [], 1, 0.1)
     assert found.metrics[2].value == 0.5
     assert [row["tied"] for row in found.samples] == [True, False]
 

@@ -1,0 +1,63 @@
+"""Jobs of the evaluation's workers: what one is told to measure, and what it hands back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from stemma.recipe.sections import EvalTask
+from stemma.runs import digest_json
+
+FORMAT = 2
+"""Version of what tasks write down: raised when one measures more, so that older findings do not
+count."""
+
+
+class Job(BaseModel):
+    """One variant and what to measure on it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: str
+    kind: Literal["hf", "gguf"]
+    weights: str
+    template: str
+    """The chat template's text."""
+    bos: str
+    eos: str
+    """What `bos_token` and `eos_token` in it stand for."""
+    tasks: list[EvalTask]
+    data: dict[str, str]
+    """The test file of each task that reads one."""
+    threads: int
+    machine: str
+    """Where it is measured: speeds hold for it alone."""
+    digests: dict[str, str]
+    """Of the weights and of each task's test file."""
+    out: str
+
+    @property
+    def key(self) -> str:
+        """The digest of all that decides what is found.
+
+        Where files lie and what the variant is called is not part of it: one recipe's reference is
+        another's base.
+        """
+        decisive = self.model_dump(exclude={"variant", "weights", "data", "out"})
+        return digest_json(decisive | {"format": FORMAT})
+
+
+Records = list[dict[str, Any]]
+"""What one task measured, row by row: its samples as JSON."""
+Samples = dict[str, Records]
+"""What was measured, by task."""
+
+
+class Measured(BaseModel):
+    """What one worker found: the samples of every task, and the digest of the job they answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    samples: Samples
