@@ -23,7 +23,7 @@ HEADER = "# yaml-language-server: $schema=schema.json\n"
 
 
 def test_there_are_recipes() -> None:
-    assert {"tiny", "tiny-base-dpo", "course"} <= {path.stem for path in RECIPES}
+    assert {"tiny", "tiny-base-dpo", "course", "course-tiny"} <= {path.stem for path in RECIPES}
     assert {path.parent for path in RECIPES} == {ROOT / "recipes"}, "recipes lie in one folder, so that names find them"
 
 
