@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from eval.backends import Backend, Request, open_backend
 from export.bnb import quantise_folder
 from stemma.templates import Template
-from tests.models import TEMPLATE, make_gemma
+from tests.factories.models import TEMPLATE, make_gemma
 
 QUESTIONS = ["What is 3 + 4?", "Which unit measures force?\n\nOptions:\nA. newton\nB. joule", "12?", "émile × 5 ∑ 中"]
 

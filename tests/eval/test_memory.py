@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from eval.backends import Request, hf
+from tests.factories.models import VOCABULARY, make_gemma
 from tests.held import Held
-from tests.models import VOCABULARY, make_gemma
 
 TOKENS = 25
 

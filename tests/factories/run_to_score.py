@@ -1,4 +1,4 @@
-"""A run folder as the stages before `eval` leave it: real tiny models and test rows, the project's own manifests."""
+"""A run folder as the stages before `eval` leave it: real tiny models and test rows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from stemma import ROOT
-from stemma.jsonl import write_json, write_jsonl
+from stemma.jsonl import write_jsonl
 from stemma.recipe.models import Recipe
-from stemma.runs import MANIFEST, Manifest, Run, describe
+from stemma.runs import Run
 from stemma.stages import Work
 from stemma.templates import Template, answered
-from tests.models import TEMPLATE, make_gemma
+from tests.factories.manifests import write_manifest
+from tests.factories.models import TEMPLATE, make_gemma
 
 SET = {"sources": [{"source": "stem_exercises"}]}
 
@@ -21,16 +22,28 @@ def make_recipe(variants: list[str], tasks: list[dict[str, Any]], **section: Any
     types = [name.removeprefix("gguf-") for name in variants if name.startswith("gguf-")] or ["F16"]
     kinds = [name.removeprefix("bnb-") for name in variants if name.startswith("bnb-")]
     value = {
-        "name": "small", "base": {"model": {}, "tokenizer": {"vocab_size": 448}}, "chat_template": "templates/qa.jinja",
-        "sft": {"start_from": "base"}, "dpo": {"start_from": "sft"}, "data": {"sft": SET, "dpo": SET, "mcq": SET},
-        "export": {"from": "dpo", "bitsandbytes": kinds, "gguf": {"types": types}, "ship": f"gguf-{types[0]}"},
+        "name": "small",
+        "base": {"model": {}, "tokenizer": {"vocab_size": 448}},
+        "chat_template": "templates/qa.jinja",
+        "sft": {"start_from": "base"},
+        "dpo": {"start_from": "sft"},
+        "data": {"sft": SET, "dpo": SET, "mcq": SET},
+        "export": {
+            "from": "dpo",
+            "bitsandbytes": kinds,
+            "gguf": {"types": types},
+            "ship": f"gguf-{types[0]}",
+        },
         "eval": {"variants": variants, "tasks": tasks, "threads": 1} | section,
-    }  # fmt: skip
+    }
     return Recipe.model_validate(value).model_copy(update={"path": ROOT / "recipes" / "small.yml"})
 
 
 def make_work(root: Path, recipe: Recipe, rows: int = 6, hidden: int = 32, layers: int = 1) -> Work:
-    """The finished run up to `export`: base, sft and dpo are models of different seeds, merged is dpo again."""
+    """The finished run up to `export`.
+
+    base, sft and dpo are models of different seeds; merged is dpo again.
+    """
     run = Run(root / recipe.name)
     _make_data(run, rows)
     for seed, stage in enumerate(["base", "sft", "dpo"]):
@@ -73,16 +86,6 @@ def _gguf(folder: Path, type_name: str) -> str:
     return out.name
 
 
-def write_manifest(run: Run, stage: str, outputs: dict[str, str]) -> None:
-    folder = run.folder(stage)
-    manifest = Manifest(
-        stage=stage, recipe="small", key=stage, section={}, overrides=[], inputs={},
-        outputs={name: describe(folder, path) for name, path in outputs.items()},
-        counts={}, facts={}, seed=42, git_commit="", versions={}, hardware={}, start="", end="",
-    )  # fmt: skip
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
-
-
 def _make_data(run: Run, rows: int) -> None:
     folder = run.folder("data")
     sets = {"sft": _sft(rows), "dpo": _pairs(rows), "mcq": _mcq(rows)}
@@ -94,28 +97,42 @@ def _make_data(run: Run, rows: int) -> None:
 def _sft(rows: int) -> list[dict[str, Any]]:
     return [
         {
-            "id": f"s{i}", "source": "toy", "meta": {"gold": str(2 * i)} if i % 3 else {},
-            "messages": [message.model_dump() for message in answered(f"What is {i} + {i}?", f"{2 * i}")],
+            "id": f"s{i}",
+            "source": "toy",
+            "meta": {"gold": str(2 * i)} if i % 3 else {},
+            "messages": [
+                message.model_dump() for message in answered(f"What is {i} + {i}?", f"{2 * i}")
+            ],
         }
         for i in range(rows)
-    ]  # fmt: skip
+    ]
 
 
 def _pairs(rows: int) -> list[dict[str, Any]]:
     return [
         {
-            "id": f"p{i}", "source": "toy", "question_id": f"q{i // 2}", "prompt": f"What is {i // 2} + 1?", "meta": {},
-            "chosen": f"{i // 2} + 1 = {i // 2 + 1}", "rejected": f"It is {i + 7}, as émile × 5 says",
+            "id": f"p{i}",
+            "source": "toy",
+            "question_id": f"q{i // 2}",
+            "prompt": f"What is {i // 2} + 1?",
+            "meta": {},
+            "chosen": f"{i // 2} + 1 = {i // 2 + 1}",
+            "rejected": f"It is {i + 7}, as émile × 5 says",
         }
         for i in range(rows)
-    ]  # fmt: skip
+    ]
 
 
 def _mcq(rows: int) -> list[dict[str, Any]]:
     return [
         {
-            "id": f"m{i}", "source": "toy", "question": f"What is {i} + 1?", "choices": [f"{i + k}" for k in range(4)],
-            "answer": "B", "subject": "sums", "meta": {},
+            "id": f"m{i}",
+            "source": "toy",
+            "question": f"What is {i} + 1?",
+            "choices": [f"{i + k}" for k in range(4)],
+            "answer": "B",
+            "subject": "sums",
+            "meta": {},
         }
         for i in range(rows)
-    ]  # fmt: skip
+    ]
