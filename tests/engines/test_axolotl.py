@@ -115,7 +115,7 @@ def test_ctrl_c_saves_and_exits_with_0(folder: Path) -> bool:
     return False
 
 
-@trap("stemma/training/launch.py (environment: AXOLOTL_DO_NOT_TRACK)")
+@trap("stemma/processes.py (TELEMETRY_OFF)")
 def test_telemetry_is_on_by_default(folder: Path) -> bool:
     """Nothing is sent: the manager that would is only asked."""
     from axolotl.telemetry.manager import TelemetryManager
