@@ -165,7 +165,7 @@ def main() -> None:
         take_turns(work, given.seconds)
         return
     from export.convert import convert
-    from tests.models import make_gemma
+    from tests.factories.models import make_gemma
 
     with tempfile.TemporaryDirectory() as folder:
         gguf = Path(folder) / "small-F16.gguf"

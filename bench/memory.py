@@ -27,8 +27,8 @@ from stemma import ROOT
 from stemma.errors import StageFailed
 from stemma.table import markdown
 from stemma.tensors import Shape, write_tensors
-from tests.adapters import make_adapter
-from tests.models import TEMPLATE, write_tokenizer
+from tests.factories.adapters import make_adapter
+from tests.factories.models import TEMPLATE, write_tokenizer
 
 PAIRS, LETTERS, TEXTS = (40, 160, 640), (200, 800), (4, 8, 16, 32)
 ROUNDS = 3

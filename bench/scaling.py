@@ -33,7 +33,7 @@ from stemma.table import markdown
 from stemma.training.axolotl import DPO_FIELDS
 from stemma.training.cluster import Cluster
 from stemma.training.launch import environment
-from tests.models import make_gemma
+from tests.factories.models import make_gemma
 
 PAIRS, WARM, SEED, FP32 = 4, 5, 42, 4
 RANK, TARGETS = 64, ("q_proj", "v_proj")

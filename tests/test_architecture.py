@@ -189,3 +189,15 @@ def test_the_registry_of_sources_is_the_disk() -> None:
     on_disk = {path.stem for path in (ROOT / "data_builders" / "sources").glob("*.py")} - {"__init__"}
     assert set(REGISTRY) == on_disk
     assert on_disk
+
+
+def test_test_modules_never_import_test_modules() -> None:
+    # What several of them need stands in tests/factories, or in a file beside them that holds no tests.
+    found = {}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)]
+        names = {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
+        parts = {part for name in names if name.startswith("tests.") for part in name.split(".")}
+        if others := {part for part in parts if part.startswith("test_")}:
+            found[str(path.relative_to(ROOT))] = others
+    assert found == {}

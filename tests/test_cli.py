@@ -20,9 +20,9 @@ from stemma.cli import STAGE_HELP, main
 from stemma.errors import GateFailed
 from stemma.jsonl import write_json
 from stemma.stages import MODULES, Forecast, Result, Work
-from tests.families import write_byte_tokenizer
-from tests.models import tiny_model
-from tests.test_shapes import MADE
+from tests.factories.families import write_byte_tokenizer
+from tests.factories.models import tiny_model
+from tests.factories.recipes import MADE
 
 Write = Callable[..., Path]
 Say = pytest.CaptureFixture[str]

@@ -20,7 +20,7 @@ from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Run
 from tests.conftest import SMALL
-from tests.test_shapes import MADE
+from tests.factories.recipes import MADE
 
 PROJECT = ("stemma", "data_builders", "export", "eval", "report", "serve", "recipes")
 RECIPE = SMALL.replace(MADE, "base_model: ../model\n").replace("  corpus: {sources: [{source: from_sets}]}\n", "")

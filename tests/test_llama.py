@@ -11,7 +11,7 @@ import pytest
 
 from stemma.errors import StageFailed, UserError
 from stemma.llama import PROMPT_BATCH, SCORED_BATCH, Llama
-from tests.models import tiny_gguf, tiny_model
+from tests.factories.models import tiny_gguf, tiny_model
 
 TEXT = "<bos>Question: What is 12 + 3?\n\nAnswer: 15<eos>"
 

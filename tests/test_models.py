@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stemma import models
-from tests.models import make_gemma, tiny_model
+from tests.factories.models import make_gemma, tiny_model
 
 IDS = [2, 120, 130, 140, 150, 160, 170, 180, 190, 200, 210]
 

@@ -15,12 +15,8 @@ from stemma.recipe.load import load
 from stemma.runs import Run
 from stemma.shapes import ATTENTION, GEMMA, MLP, PUBLISHED, parse
 from tests.conftest import Write
-
-MADE = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
-SIZES = {
-    "vocab_size": 300, "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 3, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 16,
-}  # fmt: skip
+from tests.factories.recipes import MADE
+from tests.factories.shapes import SIZES
 
 
 def test_gemma_2b_by_hand() -> None:

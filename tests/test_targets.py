@@ -21,10 +21,10 @@ from stemma.templates import Template
 from stemma.training import gates
 from stemma.training.merge import merge_adapter
 from stemma.training.trained_weights import count_weights
-from tests.adapters import make_adapter
 from tests.conftest import Write
-from tests.models import TEMPLATE, make_gemma, tiny_model
-from tests.test_shapes import MADE
+from tests.factories.adapters import make_adapter
+from tests.factories.models import TEMPLATE, make_gemma, tiny_model
+from tests.factories.recipes import MADE
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "names": {"target_modules": ["q_proj", "down_proj"]},

@@ -14,7 +14,7 @@ from stemma.recipe.load import load
 from stemma.runs import Run
 from stemma.stages import Work
 from stemma.weights import attention_of, weights_of
-from tests.models import tiny_model
+from tests.factories.models import tiny_model
 
 Write = Callable[..., Path]
 BASE = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"

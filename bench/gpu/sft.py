@@ -27,7 +27,7 @@ from stemma.jsonl import write_json, write_jsonl
 from stemma.plan.costs import training_flops
 from stemma.plan.settings import Training
 from stemma.recipe.load import load
-from tests.models import write_tokenizer
+from tests.factories.models import write_tokenizer
 
 RECIPE = "gemma2b-sft-dpo"
 WARM, STEPS = 5, 30

@@ -24,10 +24,10 @@ from stemma.runs import Run
 from stemma.shapes import parse
 from stemma.tensors import Tensors
 from tests.conftest import Write
+from tests.factories.models import tiny_model
+from tests.factories.recipes import MADE
 from tests.from_gguf.files import TEMPLATE as CHATML
 from tests.from_gguf.files import write_gguf
-from tests.models import tiny_model
-from tests.test_shapes import MADE
 
 KINDS = ["gemma", "gemma2", "gemma3_text", "llama", "qwen2", "qwen3"]
 SIZES = {

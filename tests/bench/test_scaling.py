@@ -9,7 +9,7 @@ import pytest
 from bench.scaling import WARM, Run, expected_bytes, measured, table, train
 from stemma.jsonl import read_json
 from stemma.shapes import Shapes, parse
-from tests.models import make_gemma
+from tests.factories.models import make_gemma
 
 CONFIG = {
     "model_type": "gemma", "vocab_size": 448, "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 4,

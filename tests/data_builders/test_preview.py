@@ -12,10 +12,10 @@ from stemma.errors import UserError
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import execute
+from tests.data_builders.small_recipe import make_dpo_recipe as make_recipe
 from tests.data_builders.small_recipe import write_lines
-from tests.data_builders.test_tokens import make_recipe
-from tests.families import write_byte_tokenizer
-from tests.models import tiny_model
+from tests.factories.families import write_byte_tokenizer
+from tests.factories.models import tiny_model
 
 PAIRS = [
     {"prompt": "What is 1 + 2?", "chosen": "3\nof course", "rejected": "4"},

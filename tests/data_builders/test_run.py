@@ -26,7 +26,7 @@ from stemma.rows import Dropped, McqRow, PreferenceRow, SftRow
 from stemma.runs import Run, digest_of, files_under
 from stemma.stages import Work
 from tests.data_builders.small_recipe import make_recipe, make_work, write_lines
-from tests.models import tiny_model
+from tests.factories.models import tiny_model
 
 TINY: dict[str, Any] = {
     "decontaminate": {"mode": "drop"},

@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from data_builders.flow import CleanRow, Draft, Placed
 from data_builders.tokens import LATER, picture, preflight, refuse_unfit_template
-from stemma import ROOT
 from stemma.base_model.tokenizer import find_tokenizer, load_tokenizer
 from stemma.errors import GateFailed, UserError
 from stemma.jsonl import read_json, write_json
-from stemma.recipe.models import Recipe
 from stemma.rows import PreferenceRow, Split
 from stemma.runs import Run
 from stemma.training.rows import Sample
-from tests.families import write_byte_tokenizer
-from tests.models import tiny_model
+from tests.data_builders.small_recipe import make_dpo_recipe as make_recipe
+from tests.factories.families import write_byte_tokenizer
+from tests.factories.models import tiny_model
 
 RUN = Run(Path("runs/none"))
-SMALL: dict[str, Any] = {
-    "name": "small",
-    "base_model": "nobody/nothing",
-    "chat_template": "templates/qa.jinja",
-    "path": ROOT / "recipes" / "small.yml",
-    "train": {"sequence_len": 20},
-    "dpo": {"start_from": "base"},
-    "data": {"dpo": {"sources": [{"source": "stem_exercises"}]}},
-    "export": {"from": "base", "gguf": {"types": ["F16"]}, "ship": "gguf-F16"},
-    "eval": {"variants": ["base"], "tasks": [{"task": "mcq"}]},
-}
-
-
-def make_recipe(**changes: Any) -> Recipe:
-    return Recipe.model_validate(SMALL | changes)
 
 
 def pair(chosen: str, rejected: str, split: Split = "train") -> Placed:

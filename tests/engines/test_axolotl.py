@@ -13,7 +13,7 @@ from tests.engines.bare import ONE_RANK, alone, trap
 
 def config_in(folder: Path, **changes: Any) -> Path:
     """A small Axolotl file with a tiny base model and two conversations beside it."""
-    from tests.models import tiny_model
+    from tests.factories.models import tiny_model
 
     turns = [{"role": "user", "content": "What is 2 + 3?"}, {"role": "assistant", "content": "5"}]
     (folder / "rows.jsonl").write_text(json.dumps({"messages": turns}) + "\n" + json.dumps({"messages": turns}) + "\n")
@@ -99,7 +99,7 @@ def interrupted(folder: Path) -> None:
     from axolotl.utils.dict import DictDefault
     from transformers import AutoModelForCausalLM
 
-    from tests.models import tiny_model
+    from tests.factories.models import tiny_model
 
     model = AutoModelForCausalLM.from_pretrained(tiny_model())
     setup_signal_handler(DictDefault(local_rank=0, output_dir=str(folder / "out")), model)
@@ -115,7 +115,7 @@ def test_ctrl_c_saves_and_exits_with_0(folder: Path) -> bool:
     return False
 
 
-@trap("stemma/training/launch.py (environment: AXOLOTL_DO_NOT_TRACK)")
+@trap("stemma/processes.py (TELEMETRY_OFF)")
 def test_telemetry_is_on_by_default(folder: Path) -> bool:
     """Nothing is sent: the manager that would is only asked."""
     from axolotl.telemetry.manager import TelemetryManager
@@ -163,7 +163,7 @@ def test_a_rendered_prompt_has_two_first_tokens(folder: Path) -> bool:
     from tokenizers.processors import TemplateProcessing
     from transformers import AutoTokenizer
 
-    from tests.models import tiny_model
+    from tests.factories.models import tiny_model
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model())
     first = (tokenizer.bos_token, tokenizer.bos_token_id)

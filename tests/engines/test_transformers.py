@@ -94,7 +94,7 @@ def test_a_saved_tokenizer_lacks_what_the_converter_needs(folder: Path) -> bool:
     from transformers import AutoTokenizer
 
     from stemma.jsonl import read_json
-    from tests.models import tiny_model
+    from tests.factories.models import tiny_model
 
     AutoTokenizer.from_pretrained(tiny_model()).save_pretrained(folder)
     config = read_json(folder / "tokenizer_config.json")
@@ -127,7 +127,7 @@ def test_weights_that_a_file_lacks_are_random(folder: Path) -> bool:
     from safetensors.torch import load_file, save_file
     from transformers import AutoModelForCausalLM
 
-    from tests.models import make_gemma
+    from tests.factories.models import make_gemma
 
     make_gemma(folder, hidden=32)
     name, path = "model.layers.1.mlp.up_proj.weight", folder / "model.safetensors"

@@ -11,7 +11,7 @@ from eval.backends import open_backend
 from eval.backends.interface import Backend, Request
 from export.bnb import quantise_folder
 from stemma.templates import Template
-from tests.models import TEMPLATE, make_gemma
+from tests.factories.models import TEMPLATE, make_gemma
 
 QUESTIONS = [
     "What is 3 + 4?",

@@ -10,8 +10,8 @@ import torch
 
 from eval.backends import hf
 from eval.backends.interface import Request
+from tests.factories.models import VOCABULARY, make_gemma
 from tests.held import Held
-from tests.models import VOCABULARY, make_gemma
 
 TOKENS = 25
 

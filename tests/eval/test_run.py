@@ -16,8 +16,9 @@ from stemma.jsonl import read_dicts, read_json, write_jsonl
 from stemma.rows import Score
 from stemma.stages import Work
 from stemma.templates import Template
-from tests.eval.small_run import make_recipe, make_work, write_manifest
-from tests.models import TEMPLATE
+from tests.factories.manifests import write_manifest
+from tests.factories.models import TEMPLATE
+from tests.factories.run_to_score import make_recipe, make_work
 
 TASKS = [
     {"task": "mcq"},

@@ -10,7 +10,7 @@ from export.bnb import DIGEST, quantise_folder
 from export.hf_folder import weights_digest
 from stemma.errors import UserError
 from stemma.templates import Template
-from tests.models import TEMPLATE, make_gemma, tiny_model
+from tests.factories.models import TEMPLATE, make_gemma, tiny_model
 
 
 @pytest.mark.parametrize("kind", ["int8", "nf4"])

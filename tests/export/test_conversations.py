@@ -9,7 +9,7 @@ import pytest
 from export.conversations import ANSWER_TOKENS, CONTEXT_TOKENS, from_files, sample, spread
 from stemma.errors import UserError
 from stemma.jsonl import write_jsonl
-from tests.export.chains import hard_rows
+from tests.factories.run_to_export import hard_rows
 
 
 def test_every_kind_of_row_takes_its_turn(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from export.parity import Gate, Logits
 from stemma.errors import StageFailed
 from stemma.llama import Llama
 from stemma.templates import Template, answered
-from tests.models import TEMPLATE, tiny_gguf, tiny_model
+from tests.factories.models import TEMPLATE, tiny_gguf, tiny_model
 
 BUDGET = Budget(0.002, 0.98)
 

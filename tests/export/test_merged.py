@@ -14,8 +14,9 @@ from stemma.stages import Work
 from stemma.templates import Template
 from stemma.training import gates
 from stemma.training.merge import merge_adapter
-from tests.export.chains import finish, make_chain
-from tests.models import TEMPLATE
+from tests.factories.manifests import write_manifest
+from tests.factories.models import TEMPLATE
+from tests.factories.run_to_export import make_chain
 
 STAGE = {
     "merge": {"max_difference": 0.1, "kl": 2e-4, "top1": 0.99, "positions": 900},
@@ -30,7 +31,7 @@ def work(tmp_path: Path) -> Work:
     export = {"from": "sft", "merge": {"dtype": "float32"}, "gguf": {"types": ["F16"]}, "ship": "gguf-F16"}
     recipe, run = make_chain(tmp_path, export, hidden=32)
     merge_adapter(tmp_path / "model", run.folder("sft") / "adapter", run.folder("sft") / "merged", TRIAL.template)
-    finish(run, "sft", {"adapter": "adapter", "merged": "merged"}, STAGE)
+    write_manifest(run, "sft", {"adapter": "adapter", "merged": "merged"}, facts=STAGE)
     run.folder("export").mkdir()
     return Work(recipe, run, "export", _silent)
 

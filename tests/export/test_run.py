@@ -21,7 +21,7 @@ from stemma.jsonl import read_json
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import execute
-from tests.export.chains import make_chain
+from tests.factories.run_to_export import make_chain
 
 EXPORT: dict[str, Any] = {
     "from": "sft",

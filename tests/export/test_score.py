@@ -13,7 +13,7 @@ import torch
 from export import score
 from export.hf_folder import answer_logits, weights_digest
 from export.parity import Drift, drift_between
-from tests.models import make_gemma, tiny_model
+from tests.factories.models import make_gemma, tiny_model
 
 SAMPLES = [([2, 120, 130, 140], 1), ([2, 200], 0), ([2, 210, 220, 230, 240, 250], 4)]
 

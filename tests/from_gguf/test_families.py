@@ -18,7 +18,7 @@ from stemma.from_gguf.conversations import TURNS
 from stemma.from_gguf.header import read_gguf
 from stemma.from_gguf.proof import prove
 from stemma.jsonl import read_json, write_json
-from tests.families import make_family
+from tests.factories.families import make_family
 
 pytestmark = pytest.mark.slow
 FILES = Path(__file__).parents[2] / "recipes" / "templates"

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from data_builders.flow import Ask, Draft, Drop, Job, Message, Reply, Writer
 from stemma.generator import open_generate
 from stemma.recipe.generator import Generator
-from tests.models import tiny_gguf
+from tests.factories.models import tiny_gguf
 
 pytestmark = pytest.mark.slow
 

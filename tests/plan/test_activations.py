@@ -12,7 +12,7 @@ import pytest
 from stemma.plan.activations import TRL_TILE, activation_bytes, layer_bytes, logit_bytes, uses_eager
 from stemma.plan.settings import Training
 from stemma.shapes import ATTENTION, MLP, PUBLISHED, parse
-from tests.plan.test_costs import DPO, GEMMA_2B, SFT
+from tests.factories.shapes import DPO, GEMMA_2B, SFT
 
 ALL, QUERY_VALUE = (*ATTENTION, *MLP), ("q_proj", "v_proj")
 

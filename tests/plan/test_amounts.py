@@ -14,9 +14,9 @@ from stemma.rows import PreferenceRow
 from stemma.runs import Run
 from stemma.stages import Forecast
 from tests.conftest import Write
-from tests.models import tiny_model
-from tests.test_shapes import MADE
-from tests.training.test_run import put_manifest
+from tests.factories.manifests import put_manifest
+from tests.factories.models import tiny_model
+from tests.factories.recipes import MADE
 
 
 def test_before_any_data(write_recipe: Write, tmp_path: Path) -> None:

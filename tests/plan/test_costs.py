@@ -20,17 +20,11 @@ from stemma.plan.costs import (
     training_flops,
     weight_bytes,
 )  # fmt: skip
-from stemma.plan.settings import Training
 from stemma.runs import size_of
 from stemma.shapes import PUBLISHED, Shapes, parse
+from tests.factories.shapes import DPO, GEMMA_2B, SFT
 from tests.from_gguf.files import vocabulary, weights, write_gguf
 
-GEMMA_2B = parse(PUBLISHED["google/gemma-2b"], "published")
-DPO = Training(
-    shapes=GEMMA_2B, rank=8, targets=("q_proj", "v_proj"), preference=True, precomputed=False, checkpointing=False,
-    logits="all", length=1024, sequences=8, bytes=2, quantised=None, moments=8, zero=1, gpus=1,
-)  # fmt: skip
-SFT = replace(DPO, preference=False)
 SMOLLM2 = replace(
     parse(PUBLISHED["meta-llama/Llama-3.2-1B"], "published"),
     vocabulary=49_152, hidden=576, inner=1536, layers=30, heads=9, key_value_heads=3, head_size=64,

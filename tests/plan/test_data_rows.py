@@ -15,7 +15,7 @@ from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from tests.conftest import Write
 from tests.data_builders.small_recipe import write_lines
-from tests.training.test_run import put_manifest
+from tests.factories.manifests import put_manifest
 
 GENERATED = (
     ("{source: preference_jsonl, path: pairs.jsonl}", "{source: generated_pairs, limit: 10, use: train}"),

@@ -18,7 +18,7 @@ from stemma.runs import Run
 from stemma.stages import Forecast
 from stemma.training.trained_weights import count_weights
 from tests.conftest import Write
-from tests.test_shapes import MADE
+from tests.factories.recipes import MADE
 
 LORA = "  lora_r: 8\n"
 TARGETS = "  lora_target_modules: [q_proj, v_proj]\n  sequence_len: 1024\n  bf16: true\n"

@@ -22,7 +22,7 @@ from stemma.plan.peaks import (
 )
 from stemma.recipe.load import load
 from stemma.shapes import PUBLISHED, parse
-from tests.plan.test_costs import DPO, GEMMA_2B
+from tests.factories.shapes import DPO, GEMMA_2B
 
 WEIGHTS = 2_506_172_416
 REST = 256_000 * 2048 + 37 * 2048

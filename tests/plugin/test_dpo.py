@@ -13,29 +13,23 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.models import make_gemma, tiny_model
-from tests.plugin.trainers import PLAIN, adapter, batch, make_small, make_trainer, rows, step
+from tests.factories.models import make_gemma, tiny_model
+from tests.plugin.trainers import (
+    GRADIENT,
+    LOSS,
+    PLAIN,
+    adapter,
+    assert_alike,
+    batch,
+    both,
+    make_small,
+    make_trainer,
+    rows,
+    step,
+)
 
-LOSS = 1e-5
-GRADIENT = 1e-4
 ADAPTER = 1e-4
 """How far 50 steps may lead apart, as a share of the way the adapter went."""
-
-
-def both(start: Path, output: Path, options: dict[str, bool] = PLAIN, **settings: Any) -> tuple[Any, Any]:
-    return tuple(make_trainer(start, output, given, **settings) for given in (options, None))  # type: ignore[return-value]
-
-
-def assert_alike(ours: Any, stock: Any, *which: int) -> None:
-    """Loss, gradients and all metrics of one batch are the stock trainer's."""
-    loss, gradient, metrics = step(ours, batch(ours, *which))
-    expected, wanted, named = step(stock, batch(stock, *which))
-    assert abs(loss - expected) < LOSS
-    assert wanted.norm() > 1e-4
-    assert (gradient - wanted).norm() / wanted.norm() < GRADIENT
-    assert metrics.keys() - {"reference/apart"} == named.keys()
-    for name, value in named.items():
-        assert metrics[name] == pytest.approx(value, rel=1e-4, abs=1e-4), name
 
 
 def test_equals_trl_and_says_so(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.processes import COMPLETED
 from stemma.recipe.models import AXOLOTL_DEFAULTS
 from stemma.training.axolotl import DPO_FIELDS
-from tests.models import make_gemma
+from tests.factories.models import make_gemma
 
 STEPS = 50
 ADAPTER = 1e-5

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from stemma.plugin import shared
-from tests.models import tiny_model
-from tests.plugin.test_dpo import assert_alike, both
-from tests.plugin.trainers import PLAIN, make_small
+from tests.factories.models import tiny_model
+from tests.plugin.trainers import PLAIN, assert_alike, both, make_small
 
 SHARED = PLAIN | {"shared_prompts": True}
 

@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq
 
 from stemma.plugin.step_mean import average_over_the_step
-from tests.models import tiny_model
+from tests.factories.models import tiny_model
 
 LONG, SHORT = list(range(110, 130)), [140, 141]
 

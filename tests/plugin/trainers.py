@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from axolotl.core.trainers.dpo.args import AxolotlDPOConfig
 from datasets import Dataset
@@ -14,7 +15,11 @@ from trl import DPOTrainer
 
 from stemma.plugin.dpo import DpoTrainer
 from stemma.recipe.sections import DpoTrainer as Options
-from tests.models import VOCABULARY, write_tokenizer
+from tests.factories.models import VOCABULARY, write_tokenizer
+
+LOSS = 1e-5
+GRADIENT = 1e-4
+"""How far a batch may lie from the stock trainer's: the loss, and gradients as a share of their length."""
 
 PLAIN = {"group_by_length": False, "precompute_reference": False}
 PAIRS = [
@@ -101,3 +106,19 @@ def step(trainer: Any, inputs: dict[str, torch.Tensor]) -> tuple[float, torch.Te
     trained = [weight for weight in trainer.model.parameters() if weight.requires_grad]
     metrics = {name: values[-1] for name, values in trainer._metrics["train"].items()}
     return loss.item(), torch.cat([weight.grad.flatten() for weight in trained if weight.grad is not None]), metrics
+
+
+def both(start: Path, output: Path, options: dict[str, bool] = PLAIN, **settings: Any) -> tuple[Any, Any]:
+    return tuple(make_trainer(start, output, given, **settings) for given in (options, None))  # type: ignore[return-value]
+
+
+def assert_alike(ours: Any, stock: Any, *which: int) -> None:
+    """Loss, gradients and all metrics of one batch are the stock trainer's."""
+    loss, gradient, metrics = step(ours, batch(ours, *which))
+    expected, wanted, named = step(stock, batch(stock, *which))
+    assert abs(loss - expected) < LOSS
+    assert wanted.norm() > 1e-4
+    assert (gradient - wanted).norm() / wanted.norm() < GRADIENT
+    assert metrics.keys() - {"reference/apart"} == named.keys()
+    for name, value in named.items():
+        assert metrics[name] == pytest.approx(value, rel=1e-4, abs=1e-4), name

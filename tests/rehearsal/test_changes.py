@@ -10,7 +10,7 @@ from stemma.recipe.load import load, names
 from stemma.recipe.models import Recipe
 from stemma.rehearsal.changes import Changes, Machine, lacking, shorten
 from tests.conftest import Write
-from tests.test_shapes import MADE
+from tests.factories.recipes import MADE
 
 LAPTOP = Machine(memory=20 * 10**9, disk=10**12, bfloat16=False, gpu=False)
 SERVER = Machine(memory=10**12, disk=10**12, bfloat16=True, gpu=True)

@@ -13,7 +13,7 @@ from stemma.rehearsal import made_model
 from stemma.rehearsal.changes import Machine
 from stemma.rehearsal.run import Request, Settled, settle
 from tests.conftest import Write
-from tests.test_shapes import MADE
+from tests.factories.recipes import MADE
 
 LAPTOP = Machine(10**11, 10**12, bfloat16=False, gpu=False)
 CORPUS = ("  corpus: {sources: [{source: from_sets}]}\n", "")
@@ -67,7 +67,7 @@ def test_it_is_made_once_and_anew_when_another_is_asked_for(write_recipe: Write,
 
 
 def test_the_real_tokenizer_is_taken_where_it_lies(write_recipe: Write, tmp_path: Path) -> None:
-    from tests.models import make_gemma
+    from tests.factories.models import make_gemma
 
     folder = make_gemma(tmp_path / "base", hidden=32)
     found = settled(write_recipe, folder)

@@ -10,7 +10,7 @@ import pytest
 
 from stemma.rehearsal import random_model
 from stemma.rehearsal.random_model import spreads, tensor_shapes, write_weights
-from tests.test_shapes import SIZES
+from tests.factories.shapes import SIZES
 
 KINDS = ("gemma", "gemma2", "gemma3_text", "llama", "qwen2", "qwen3")
 

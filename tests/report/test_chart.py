@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from report import chart
-from tests.report.run_folder import score
+from tests.factories.run_to_report import score
 
 
 @pytest.mark.parametrize(

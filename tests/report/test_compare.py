@@ -9,7 +9,7 @@ import pytest
 from report.compare import compare, comparisons
 from stemma.errors import UserError
 from stemma.runs import Run
-from tests.report.run_folder import make_recipe, make_work
+from tests.factories.run_to_report import make_recipe, make_work
 
 STEPS = [{"step": 1, "loss": 0.7, "rewards/margins": 0.0}, {"step": 2, "loss": 0.5, "rewards/margins": 0.3}]
 HELD_OUT = {"step": 2, "eval_loss": 0.6, "eval_rewards/accuracies": 0.75}

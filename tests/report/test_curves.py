@@ -4,7 +4,7 @@ from pathlib import Path
 
 from report import curves
 from report.run import gather
-from tests.report.run_folder import history, make_work
+from tests.factories.run_to_report import history, make_work
 
 
 def test_a_preference_stage_has_the_figures_of_the_reference_report() -> None:

@@ -7,7 +7,7 @@ import pytest
 from report.gates import facts, gates, limit_words
 from report.run import gather
 from stemma import ROOT
-from tests.report.run_folder import AGREEMENT, LORA, REFERENCE, make_work
+from tests.factories.run_to_report import AGREEMENT, LORA, REFERENCE, make_work
 
 
 def test_gates_of_training_and_export_in_chain_order(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from report.evidence import Evidence
 from report.lineage import Node, tree
 from report.page import MARKDOWN, render
 from report.run import gather
-from tests.report.run_folder import make_recipe, make_work
+from tests.factories.run_to_report import make_recipe, make_work
 
 
 def evidence_of(root: Path, **changes: object) -> Evidence:

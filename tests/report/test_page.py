@@ -7,7 +7,7 @@ import pytest
 
 from report.page import HTML, MARKDOWN, render
 from report.run import gather
-from tests.report.run_folder import make_work, score
+from tests.factories.run_to_report import make_work, score
 
 
 def summary(root: Path, **changes: object) -> str:

@@ -16,7 +16,7 @@ from stemma.rows import Message, SftRow
 from stemma.runs import Manifest, describe
 from stemma.stages import Work
 from stemma.training.sweep_results import Results, Trial
-from tests.report.run_folder import LORA, SET, make_recipe, make_work
+from tests.factories.run_to_report import LORA, SET, make_recipe, make_work
 
 MODEL = {"model_type": "gemma", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
          "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 16}  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from report.run import run
 from stemma.errors import UserError
 from stemma.stages import Work, execute
-from tests.report.run_folder import make_work
+from tests.factories.run_to_report import make_work
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from report.evidence import Evidence
 from report.run import gather
 from report.tables import COLUMNS, Column, Figure, variant_rows
 from stemma import ROOT
-from tests.report.run_folder import VARIANTS, make_work
+from tests.factories.run_to_report import VARIANTS, make_work
 
 
 @pytest.fixture(scope="module")

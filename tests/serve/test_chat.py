@@ -14,7 +14,7 @@ from stemma import ROOT
 from stemma.errors import UserError
 from stemma.llama import Llama
 from stemma.stages import Work
-from tests.eval.small_run import make_recipe, make_work
+from tests.factories.run_to_score import make_recipe, make_work
 
 
 @pytest.fixture(scope="module")

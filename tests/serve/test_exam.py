@@ -15,7 +15,8 @@ from stemma.rows import SftRow
 from stemma.runs import Run
 from stemma.stages import Work
 from stemma.templates import answered
-from tests.eval.small_run import make_recipe, make_work, write_manifest
+from tests.factories.manifests import write_manifest
+from tests.factories.run_to_score import make_recipe, make_work
 
 
 @pytest.fixture(scope="module")

@@ -11,20 +11,8 @@ import yaml
 from ruamel.yaml import YAML
 
 from stemma.errors import UserError
-from stemma.jsonl import write_json
-from stemma.training.checkpoints import SEAL, Seal, binding_of, last_good, put_in_order, read_seal, sizes
-
-BINDING = "of this work"
-FILES = ("trainer_state.json", "adapter_model.safetensors", "rng_state_1.pth", "global_step4/zero_pp_rank_0_optim.pt")
-
-
-def make_checkpoint(output: Path, step: int, binding: str = BINDING, processes: int = 1) -> Path:
-    folder = output / f"checkpoint-{step}"
-    for name in FILES:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"0123456789")
-    write_json(folder / SEAL, Seal(step=step, processes=processes, binding=binding, files=sizes(folder)).model_dump())
-    return folder
+from stemma.training.checkpoints import SEAL, Seal, binding_of, last_good, put_in_order, read_seal
+from tests.factories.checkpoints import BINDING, FILES, make_checkpoint
 
 
 def test_a_whole_checkpoint(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from stemma.runs import Run
 from stemma.templates import Template, question
 from stemma.training.merge import write_model
 from stemma.training.trained_weights import count_weights
-from tests.families import make_family
-from tests.training.test_run import questions
+from tests.factories.families import make_family
+from tests.factories.run_to_train import questions
 
 Said = pytest.CaptureFixture[str]
 

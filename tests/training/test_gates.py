@@ -13,9 +13,9 @@ from stemma.templates import Template
 from stemma.training import gates
 from stemma.training.merge import merge_adapter
 from stemma.training.rows import TokenSequence
-from tests.adapters import make_adapter
+from tests.factories.adapters import make_adapter
+from tests.factories.models import TEMPLATE, make_gemma
 from tests.held import Held
-from tests.models import TEMPLATE, make_gemma
 
 PROMPT, CHOSEN, REJECTED = [2, 120, 121], [130, 1], [140, 141, 1]
 

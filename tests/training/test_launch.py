@@ -19,7 +19,7 @@ from stemma.processes import end_survivors
 from stemma.training import launch
 from stemma.training.checkpoints import SEAL, binding_of
 from stemma.training.cluster import Cluster
-from tests.training.test_checkpoints import BINDING, make_checkpoint
+from tests.factories.checkpoints import BINDING, make_checkpoint
 
 
 def test_logs_are_off_unless_the_recipe_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

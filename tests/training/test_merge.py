@@ -16,8 +16,8 @@ from stemma.templates import Template
 from stemma.training import gates
 from stemma.training.lora import Lora
 from stemma.training.merge import Merge, copy_tokenizer, merge_adapter, write_merged
-from tests.adapters import make_adapter
-from tests.models import TEMPLATE, make_gemma, tiny_model
+from tests.factories.adapters import make_adapter
+from tests.factories.models import TEMPLATE, make_gemma, tiny_model
 
 TEXTS = [[2, 120, 130, 140, 150], [2, 200, 210]]
 

@@ -13,10 +13,8 @@ from stemma.runs import Run
 from stemma.training import launch
 from stemma.training.cluster import Cluster
 from tests.conftest import Write
-from tests.training.test_run import LORA, run
-from tests.training.test_two_machines import adapter, copied, finish, losses, start
-
-__all__ = ["run"]  # the fixture: a run whose `data` and `base` are done
+from tests.factories.recipes import LORA
+from tests.training.commands import adapter, copied, finish, losses, start
 
 RAY = "  use_ray: true\n  ray_num_workers: 2\n"
 BEFORE = "train:\n  adapter: lora\n  lora_r: 8\n"

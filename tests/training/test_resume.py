@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,8 @@ from stemma.processes import COMPLETED
 from stemma.runs import Run
 from stemma.training.checkpoints import checkpoints, last_good, read_seal
 from tests.conftest import Write
-from tests.training.test_run import LORA, run
-
-__all__ = ["run"]  # the fixture: a run whose `data` and `base` are done
+from tests.factories.recipes import LORA
+from tests.training.commands import below
 
 STEPS, EVERY, KEPT = 30, 3, 2
 SETTINGS: dict[str, Any] = {
@@ -110,13 +108,6 @@ def wait_for(steps: int, runs: Path, stage: str, process: subprocess.Popen[str])
         assert process.poll() is None, process.communicate()[1][-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def below(pid: int) -> Iterator[tuple[int, str]]:
-    """All processes under this one, with their command lines."""
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield int(child), Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
-        yield from below(int(child))
 
 
 def launcher_of(process: subprocess.Popen[str]) -> int:

@@ -13,7 +13,7 @@ from stemma.rows import CorpusRow, McqRow, Message, PreferenceRow, SftRow
 from stemma.templates import Template, answered
 from stemma.training.rows import Sample, Tokenize, prove, refuse_special, sample
 from stemma.training.run import tokenizer_of
-from tests.models import TEMPLATE, tiny_model
+from tests.factories.models import TEMPLATE, tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -4,80 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stemma import stages
 from stemma.errors import StageFailed, UserError
-from stemma.jsonl import read_dicts, write_json, write_jsonl
+from stemma.jsonl import read_dicts, write_jsonl
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
-from stemma.rows import Message, PreferenceRow, SftRow
-from stemma.runs import Manifest, Run, describe
+from stemma.runs import Run
 from stemma.stages import Work
 from stemma.training import run as train
 from stemma.training.precision import cpu_has_bfloat16
 from tests.conftest import Write
-from tests.models import make_gemma
-
-LORA = """\
-train:
-  adapter: lora
-  lora_r: 4
-  lora_alpha: 8
-  lora_target_modules: [q_proj, v_proj]
-  sequence_len: 64
-  micro_batch_size: 4
-  optimizer: adamw_torch
-  lr_scheduler: linear
-  num_epochs: 1
-  save_steps: 2
-  logging_steps: 1
-  bf16: false
-  fp16: false
-"""
-
-
-def questions(count: int, first: int) -> list[tuple[str, str, int]]:
-    return [(f"r{i}", f"What is {i % 20} + {i // 20}?", i % 20 + i // 20) for i in range(first, first + count)]
-
-
-def put_manifest(run: Run, stage: str, names: list[str]) -> None:
-    """A finished stage, as far as those after it can tell."""
-    outputs = {name.removesuffix(".jsonl"): describe(run.folder(stage), name) for name in names}
-    empty: dict[str, Any] = {
-        "section": {},
-        "overrides": [],
-        "inputs": {},
-        "counts": {},
-        "facts": {},
-        "versions": {},
-        "hardware": {},
-    }
-    known = {"recipe": "small", "key": "k", "seed": 1, "git_commit": "c", "start": "", "end": ""}
-    write_json(
-        run.folder(stage) / "manifest.json",
-        Manifest(stage=stage, outputs=outputs, **known, **empty).model_dump(mode="json"),
-    )
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """A run whose `data` and `base` are done: 16 questions to train on, 4 to validate."""
-    run = Run(tmp_path / "runs" / "small")
-    for part, count, first in (("train", 16, 0), ("validation", 4, 100)):
-        rows = questions(count, first)
-        turns = [(i, [Message(role="user", content=q), Message(role="assistant", content=str(n))]) for i, q, n in rows]
-        write_jsonl(run.folder("data") / f"sft/{part}.jsonl", [SftRow(id=i, source="s", messages=m) for i, m in turns])
-        pairs = [
-            PreferenceRow(id=i, source="s", question_id=i, prompt=q, chosen=str(n), rejected="no") for i, q, n in rows
-        ]
-        write_jsonl(run.folder("data") / f"dpo/{part}.jsonl", pairs)
-    put_manifest(run, "data", [f"{stage}/{part}.jsonl" for stage in ("sft", "dpo") for part in ("train", "validation")])
-    make_gemma(run.folder("base") / "merged", hidden=32)
-    put_manifest(run, "base", ["merged"])
-    return run
+from tests.factories.manifests import put_manifest
+from tests.factories.recipes import LORA
 
 
 def recipe_with(write_recipe: Write, *changes: tuple[str, str]) -> Recipe:

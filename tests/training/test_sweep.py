@@ -13,9 +13,7 @@ from stemma.runs import Run, digest_json
 from stemma.training.sweep import permutations, search
 from stemma.training.sweep_results import Results, Trial, ranked, read_results, written
 from tests.conftest import Write
-from tests.training.test_run import LORA, run
-
-__all__ = ["run"]  # the fixture: a run whose `data` and `base` are done
+from tests.factories.recipes import LORA
 
 BEFORE = "train:\n  adapter: lora\n  lora_r: 8\n"
 SWEEP = "sweep: {stage: sft, values: {learning_rate: [1e-2, 1e-5, 1e30]}}\nexport:\n"

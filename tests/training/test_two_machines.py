@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +12,13 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from stemma import ROOT
-from stemma.jsonl import read_dicts
 from stemma.runs import Run
 from stemma.training.checkpoints import last_good
 from tests.conftest import Write
+from tests.factories.recipes import LORA
 from tests.networks import need_namespaces, two_machines
-from tests.training.test_resume import below
-from tests.training.test_run import LORA, run
-
-__all__ = ["run"]  # the fixture: a run whose `data` and `base` are done
+from tests.training.commands import adapter, below, copied, finish, losses, start
 
 LOSS = 1e-5
 ADAPTER = 1e-4
@@ -39,43 +32,6 @@ def machines() -> Iterator[list[tuple[str, str]]]:
     need_namespaces()
     with two_machines() as found:
         yield found
-
-
-def start(verb: str, recipe: Path, runs: Path, batch: int, **given: Any) -> subprocess.Popen[str]:
-    """`python -m stemma VERB`, in a namespace, with overrides `sets` and the variables given."""
-    inside = ["ip", "netns", "exec", given.pop("namespace")] if "namespace" in given else []
-    command = [sys.executable, "-m", "stemma", verb, str(recipe), "--runs", str(runs)]
-    settings = {"train.micro_batch_size": batch} | given.pop("sets", {})
-    overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    variables = os.environ | {"OMP_NUM_THREADS": "1"} | {name: str(value) for name, value in given.items()}
-    return subprocess.Popen(
-        [*inside, *command, *overrides], cwd=ROOT, env=variables, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def finish(*processes: subprocess.Popen[str]) -> list[str]:
-    """What each printed."""
-    said = [process.communicate(timeout=600) for process in processes]
-    assert [p.returncode for p in processes] == [0] * len(processes), "\n---\n".join(err[-3000:] for _, err in said)
-    return [out for out, _ in said]
-
-
-def copied(run: Run, name: str) -> Path:
-    """A folder of runs of its own, with the same data and base."""
-    runs = run.root.parent.with_name(name)
-    shutil.copytree(run.root.parent, runs)
-    return runs
-
-
-def adapter(runs: Path, stage: str) -> torch.Tensor:
-    """All of B, which starts at zero: what training made. (A's random start would hide it.)"""
-    tensors = load_file(Run(runs / "small").output(stage, "adapter") / "adapter_model.safetensors")
-    return torch.cat([tensors[name].flatten() for name in sorted(tensors) if ".lora_B." in name])
-
-
-def losses(runs: Path, stage: str) -> list[float]:
-    return [row["loss"] for row in read_dicts(Run(runs / "small").output(stage, "history")) if "loss" in row]
 
 
 def test_two_machines_are_one(write_recipe: Write, run: Run, machines: list[tuple[str, str]]) -> None:

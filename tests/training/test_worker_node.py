@@ -21,7 +21,7 @@ from stemma.training import launch
 from stemma.training.cluster import Cluster
 from stemma.training.worker_node import Follower, Patience, shared
 from tests.conftest import Write
-from tests.training.test_run import put_manifest
+from tests.factories.manifests import put_manifest
 
 CLUSTER = Cluster(processes=1, nodes=2, node=1, master="host0:29500")
 

@@ -1,4 +1,4 @@
-"""A LoRA adapter on a tiny model, as training leaves it: with B unlike zero."""
+"""A LoRA adapter on a tiny model, as training leaves it: its B is not zero."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 
 def make_adapter(start: Path, folder: Path, scale: float = 0.05, **settings: Any) -> Path:
-    """Write an adapter on q_proj and v_proj of `start`; `scale` 0 is one that never trained. `settings` are PEFT's."""
+    """Write an adapter on q_proj and v_proj of the model in `start`.
+
+    `scale` is the standard deviation of B: with 0 it never trained. `settings` are PEFT's.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM

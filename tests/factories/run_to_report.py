@@ -1,6 +1,7 @@
-"""A small run folder as the stages would leave it: manifests, histories, gates and scores with round numbers.
+"""A run folder as the stages before `report` leave it, with round numbers.
 
-The figures are made up; every file goes through the project's own writers and models.
+It holds manifests, histories, gates and scores. The figures are made up; every file goes through
+the project's own writers and models.
 """
 
 from __future__ import annotations
@@ -14,15 +15,23 @@ from export.parity import Gate
 from stemma.jsonl import write_json, write_jsonl
 from stemma.recipe.models import Recipe
 from stemma.rows import Score
-from stemma.runs import MANIFEST, Manifest, Run, describe
+from stemma.runs import Run
 from stemma.stages import Work, chain
+from tests.factories.manifests import write_manifest
 
 FORMATS = ["merged", "bnb-int8", "bnb-nf4", "gguf-F16", "gguf-Q8_0", "gguf-Q6_K", "gguf-Q4_K_M"]
 VARIANTS = ["base", "sft", "dpo", "mcq", *FORMATS]
-KILOBYTES = dict(zip(VARIANTS, [820, 820, 820, 820, 410, 290, 230, 415, 236, 195, 160], strict=True))
-MCQ = dict(zip(VARIANTS, [0.34, 0.48, 0.50, 0.72, 0.72, 0.71, 0.68, 0.72, 0.72, 0.71, 0.61], strict=True))
+KILOBYTES = dict(
+    zip(VARIANTS, [820, 820, 820, 820, 410, 290, 230, 415, 236, 195, 160], strict=True)
+)
+MCQ = dict(
+    zip(VARIANTS, [0.34, 0.48, 0.50, 0.72, 0.72, 0.71, 0.68, 0.72, 0.72, 0.71, 0.61], strict=True)
+)
 SET = {"sources": [{"source": "stem_exercises"}]}
-MINUTE = {stage: index for index, stage in enumerate(["data", "base", "sft", "dpo", "mcq", "export", "eval"])}
+MINUTE = {
+    stage: index
+    for index, stage in enumerate(["data", "base", "sft", "dpo", "mcq", "export", "eval"])
+}
 
 
 def make_recipe(**changes: Any) -> Recipe:
@@ -37,11 +46,17 @@ def make_recipe(**changes: Any) -> Recipe:
         "mcq": {"start_from": "dpo"},
         "data": {"corpus": SET, "sft": SET, "dpo": SET, "mcq": SET},
         "export": {
-            "from": "mcq", "bitsandbytes": ["int8", "nf4"], "ship": "gguf-Q4_K_M",
+            "from": "mcq",
+            "bitsandbytes": ["int8", "nf4"],
+            "ship": "gguf-Q4_K_M",
             "gguf": {"types": ["F16", "Q8_0", "Q6_K", "Q4_K_M"]},
         },
-        "eval": {"variants": VARIANTS, "reference": "sft", "tasks": [{"task": "mcq"}, {"task": "speed"}]},
-    }  # fmt: skip
+        "eval": {
+            "variants": VARIANTS,
+            "reference": "sft",
+            "tasks": [{"task": "mcq"}, {"task": "speed"}],
+        },
+    }
     return Recipe.model_validate(value | changes)
 
 
@@ -84,14 +99,19 @@ def _pairs_and_answers(name: str) -> list[Score]:
     ]
 
 
-def score(variant: str, task: str, metric: str, value: float, n: int, half: float | None = None) -> Score:
+def score(
+    variant: str, task: str, metric: str, value: float, n: int, half: float | None = None
+) -> Score:
     """A score with the interval value ± half."""
     low, high = (None, None) if half is None else (value - half, value + half)
     return Score(variant=variant, task=task, metric=metric, value=value, n=n, low=low, high=high)
 
 
 def history(preference: bool, steps: int = 90) -> list[dict[str, Any]]:
-    """A log as the trainer keeps it: a record a step, an evaluation every 30, a closing record without curves."""
+    """A log as the trainer keeps it.
+
+    It has a record for each step, an evaluation every 30, and a closing record without curves.
+    """
     records: list[dict[str, Any]] = []
     for step in range(1, steps + 1):
         wobble = 0.05 * math.sin(7 * step)
@@ -133,7 +153,14 @@ STATISTICS = {
         "dropped": {},
     }
 }
-TRAINED = {"train": {"rows": 300, "left_out_longer_than_sequence_len": 2, "tokens": 9000, "trained_tokens": 1200}}
+TRAINED = {
+    "train": {
+        "rows": 300,
+        "left_out_longer_than_sequence_len": 2,
+        "tokens": 9000,
+        "trained_tokens": 1200,
+    }
+}
 SCORED = {"mcq": {"scored": 240, "skipped": 0}, "generation": {"scored": 150, "skipped": 7}}
 STAGE_COUNTS = {
     "data": COUNTS,
@@ -180,14 +207,19 @@ def _make_stage(run: Run, recipe: Recipe, stage: str, scores: list[Score]) -> No
     folder = run.folder(stage)
     outputs = _outputs(folder, recipe, stage, scores)
     at = f"2026-11-22T10:{MINUTE[stage]:02d}:"
-    manifest = Manifest(
-        stage=stage, recipe=recipe.name, key="0" * 64, section={}, overrides=[], inputs={},
-        outputs={name: describe(folder, path) for name, path in outputs.items()},
-        counts=STAGE_COUNTS[stage], facts=FACTS[stage], seed=42, git_commit="abcdef0123456789",
-        versions={"python": "3.11.9", "torch": "2.13.0"}, hardware={"machine": "x86_64", "cores": 2},
-        start=at + "00+00:00", end=at + "48+00:00",
-    )  # fmt: skip
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    write_manifest(
+        run,
+        stage,
+        outputs,
+        key="0" * 64,
+        counts=STAGE_COUNTS[stage],
+        facts=FACTS[stage],
+        git_commit="abcdef0123456789",
+        versions={"python": "3.11.9", "torch": "2.13.0"},
+        hardware={"machine": "x86_64", "cores": 2},
+        start=at + "00+00:00",
+        end=at + "48+00:00",
+    )
 
 
 def _outputs(folder: Path, recipe: Recipe, stage: str, scores: list[Score]) -> dict[str, str]:
@@ -200,7 +232,9 @@ def _outputs(folder: Path, recipe: Recipe, stage: str, scores: list[Score]) -> d
         return {"results": "results.json"}
     if stage == "export":
         write_json(folder / "gates.json", [asdict(gate) for gate in GATES])
-        return {name: _weights(folder, name) for name in recipe.exported()} | {"gates": "gates.json"}
+        return {name: _weights(folder, name) for name in recipe.exported()} | {
+            "gates": "gates.json"
+        }
     write_jsonl(folder / "history.jsonl", history(preference=stage == "dpo"))
     return {"merged": _weights(folder, stage, "merged"), "history": "history.jsonl"}
 

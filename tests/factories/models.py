@@ -1,4 +1,4 @@
-"""Tiny random Gemma models with a real SentencePiece tokenizer, made on the spot for tests of every stage."""
+"""Tiny random Gemma models with a real SentencePiece tokenizer, for tests of every stage."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ TURNS = ("<start_of_turn>", "<end_of_turn>")
 """Gemma's ids: pad 0, eos 1, bos 2, unk 3, <mask> 4, and the turn markers at 106 and 107."""
 
 
-def make_gemma(folder: Path, hidden: int = 256, layers: int = 2, seed: int = 0, dtype: str = "float32") -> Path:
-    """Write a random Gemma with tokenizer.model, tokenizer.json, tokenizer_config.json and the chat template.
+def make_gemma(
+    folder: Path, hidden: int = 256, layers: int = 2, seed: int = 0, dtype: str = "float32"
+) -> Path:
+    """Write a random Gemma with its three tokenizer files and the chat template.
 
     `hidden` a multiple of 256 gives real K-quants; 32 is enough where only the file shapes count.
     """
@@ -29,13 +31,24 @@ def make_gemma(folder: Path, hidden: int = 256, layers: int = 2, seed: int = 0, 
     from transformers import GemmaConfig, GemmaForCausalLM, GenerationConfig
 
     config = GemmaConfig(
-        vocab_size=VOCABULARY, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=layers,
-        num_attention_heads=4, num_key_value_heads=1, head_dim=max(hidden // 4, 8), max_position_embeddings=512,
-        pad_token_id=0, eos_token_id=1, bos_token_id=2, initializer_range=0.1,
-    )  # fmt: skip
+        vocab_size=VOCABULARY,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=max(hidden // 4, 8),
+        max_position_embeddings=512,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=2,
+        initializer_range=0.1,
+    )
     torch.manual_seed(seed)
     model = GemmaForCausalLM(config).to(getattr(torch, dtype))
-    model.generation_config = GenerationConfig(bos_token_id=2, eos_token_id=[1, 107], pad_token_id=0)
+    model.generation_config = GenerationConfig(
+        bos_token_id=2, eos_token_id=[1, 107], pad_token_id=0
+    )
     model.save_pretrained(folder)
     write_tokenizer(folder)
     return folder
@@ -65,14 +78,18 @@ def _folder() -> Path:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """The four tokenizer files of a Gemma folder, with what transformers 5 leaves out when it saves one."""
+    """Write the four tokenizer files of a Gemma folder, with what transformers 5 leaves out."""
     from transformers import GemmaTokenizer
 
     (folder / "tokenizer.model").write_bytes(sentencepiece_model())
     GemmaTokenizer.from_pretrained(folder).save_pretrained(folder)
     _mark_turns_special(folder / "tokenizer.json")
-    (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(folder), indent=2), encoding="utf-8")
-    (folder / "chat_template.jinja").write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(_tokenizer_config(folder), indent=2), encoding="utf-8"
+    )
+    (folder / "chat_template.jinja").write_text(
+        TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8"
+    )
 
 
 def _mark_turns_special(path: Path) -> None:
@@ -83,14 +100,23 @@ def _mark_turns_special(path: Path) -> None:
 
 
 def _tokenizer_config(folder: Path) -> dict[str, Any]:
-    # transformers 5 saves no added_tokens_decoder (the GGUF converter needs it) and a local path in vocab_file.
+    # transformers 5 saves no added_tokens_decoder, which the GGUF converter needs, and a local path
+    # in vocab_file.
     added = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["added_tokens"]
     return {
-        "tokenizer_class": "GemmaTokenizer", "add_bos_token": True, "add_eos_token": False,
-        "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>",
-        "clean_up_tokenization_spaces": False, "model_max_length": 512,
-        "added_tokens_decoder": {str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in added},
-    }  # fmt: skip
+        "tokenizer_class": "GemmaTokenizer",
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "bos_token": "<bos>",
+        "eos_token": "<eos>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 512,
+        "added_tokens_decoder": {
+            str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in added
+        },
+    }
 
 
 @lru_cache
@@ -100,19 +126,37 @@ def sentencepiece_model() -> bytes:
 
     stream = io.BytesIO()
     SentencePieceTrainer.train(
-        sentence_iterator=iter(_sentences()), model_writer=stream, model_type="bpe", vocab_size=VOCABULARY,
-        pad_id=0, eos_id=1, bos_id=2, unk_id=3, pad_piece="<pad>", eos_piece="<eos>", bos_piece="<bos>",
+        sentence_iterator=iter(_sentences()),
+        model_writer=stream,
+        model_type="bpe",
+        vocab_size=VOCABULARY,
+        pad_id=0,
+        eos_id=1,
+        bos_id=2,
+        unk_id=3,
+        pad_piece="<pad>",
+        eos_piece="<eos>",
+        bos_piece="<bos>",
         user_defined_symbols=["<mask>", *(f"<unused{i}>" for i in range(101)), *TURNS],
-        byte_fallback=True, split_digits=True, normalization_rule_name="identity", add_dummy_prefix=False,
-        remove_extra_whitespaces=False, num_threads=1, minloglevel=2,
-    )  # fmt: skip
+        byte_fallback=True,
+        split_digits=True,
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        num_threads=1,
+        minloglevel=2,
+    )
     return stream.getvalue()
 
 
 def _sentences() -> list[str]:
-    sums = [f"Question: What is {a} + {b}?\n\nAnswer: {a + b}" for a in range(20) for b in range(20)]
+    sums = [
+        f"Question: What is {a} + {b}?\n\nAnswer: {a + b}" for a in range(20) for b in range(20)
+    ]
     return [
         *sums,
-        "Question: Which unit measures force?\n\nOptions:\nA. newton\nB. joule\nC. watt\nD. volt\n\nAnswer: A",
-        "The speed of light in a vacuum is 299792458 m/s, and an algorithm with two nested loops takes quadratic time.",
+        "Question: Which unit measures force?\n\nOptions:\n"
+        "A. newton\nB. joule\nC. watt\nD. volt\n\nAnswer: A",
+        "The speed of light in a vacuum is 299792458 m/s, "
+        "and an algorithm with two nested loops takes quadratic time.",
     ]

@@ -1,5 +1,4 @@
-"""A run folder as the stages before `eval` leave it: real tiny models and test rows, the project's
-own manifests."""
+"""A run folder as the stages before `eval` leave it: real tiny models and test rows."""
 
 from __future__ import annotations
 
@@ -8,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from stemma import ROOT
-from stemma.jsonl import write_json, write_jsonl
+from stemma.jsonl import write_jsonl
 from stemma.recipe.models import Recipe
-from stemma.runs import MANIFEST, Manifest, Run, describe
+from stemma.runs import Run
 from stemma.stages import Work
 from stemma.templates import Template, answered
-from tests.models import TEMPLATE, make_gemma
+from tests.factories.manifests import write_manifest
+from tests.factories.models import TEMPLATE, make_gemma
 
 SET = {"sources": [{"source": "stem_exercises"}]}
 
@@ -40,8 +40,10 @@ def make_recipe(variants: list[str], tasks: list[dict[str, Any]], **section: Any
 
 
 def make_work(root: Path, recipe: Recipe, rows: int = 6, hidden: int = 32, layers: int = 1) -> Work:
-    """The finished run up to `export`: base, sft and dpo are models of different seeds, merged is
-    dpo again."""
+    """The finished run up to `export`.
+
+    base, sft and dpo are models of different seeds; merged is dpo again.
+    """
     run = Run(root / recipe.name)
     _make_data(run, rows)
     for seed, stage in enumerate(["base", "sft", "dpo"]):
@@ -82,28 +84,6 @@ def _gguf(folder: Path, type_name: str) -> str:
         convert(folder / "merged", folder / "source.gguf", "F32", {"general.name": "small"})
         quantise(folder / "source.gguf", out, type_name, 1)
     return out.name
-
-
-def write_manifest(run: Run, stage: str, outputs: dict[str, str]) -> None:
-    folder = run.folder(stage)
-    manifest = Manifest(
-        stage=stage,
-        recipe="small",
-        key=stage,
-        section={},
-        overrides=[],
-        inputs={},
-        outputs={name: describe(folder, path) for name, path in outputs.items()},
-        counts={},
-        facts={},
-        seed=42,
-        git_commit="",
-        versions={},
-        hardware={},
-        start="",
-        end="",
-    )
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
 
 
 def _make_data(run: Run, rows: int) -> None:
