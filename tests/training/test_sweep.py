@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from stemma.cli import main
@@ -83,7 +85,9 @@ def test_real_trials_resume_and_a_failure_does_not_stop_them(write_recipe: Write
     recipe = load(write_recipe((BEFORE, LORA), ("export:\n", SWEEP)))
     results = search(recipe, run, print)
     assert [trial.values["learning_rate"] for trial in results.trials] == [1e-2, 1e-5, 1e30]
-    assert results.trials[2].failed.startswith("training stopped: the loss of step ")
+    # Whichever is seen first: the loss, or the step that DeepSpeed leaves out for its gradient.
+    failed = results.trials[2].failed
+    assert re.match(r"training stopped: .*(the loss of step \d is|the gradient of step \d is not finite)", failed)
     assert results.take() == "--set 'sft.learning_rate=0.01'"
     folder = run.folder("sweep") / "sft"
     assert read_json(folder / "sweep.json")["take"] == results.take()
