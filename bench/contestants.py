@@ -26,13 +26,15 @@ def question(number: int) -> str:
 
 def stemma(url: str, n: int, folder: Path) -> Rows:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from data_builders.flow import Ask, Draft, Drop, Job, Message, Writer
-    from stemma.generator import open_generate
+    from data_builders.flow import Draft, Drop, RowJob
+    from stemma.generator.client import server_of
+    from stemma.generator.jobs import Ask, ChatMessage, Writer
+    from stemma.generator.runner import open_runner
     from stemma.recipe.generator import Generator
 
-    def job(number: int) -> Job:
+    def job(number: int) -> RowJob:
         async def ask(writer: Writer) -> Draft | Drop:
-            reply = await writer.ask(Ask((Message("user", question(number)),), seed=1))
+            reply = await writer.ask(Ask((ChatMessage("user", question(number)),), seed=1))
             return Draft(str(number), "", {"text": reply.text}) if not reply.problem else Drop("", reply.problem, {})
 
         return ask
@@ -40,7 +42,7 @@ def stemma(url: str, n: int, folder: Path) -> Rows:
     settings = Generator(
         base_url=url, model=MODEL, api_key_env="BENCH_KEY", concurrency=CONCURRENCY, timeout_seconds=TIMEOUT_SECONDS
     )
-    with open_generate(settings, folder / "ledger.sqlite", 1, print) as generate:
+    with open_runner(settings, server_of(settings), folder / "ledger.sqlite", 1, print) as generate:
         items = list(generate([job(number) for number in range(n)]))
         print(generate.totals())
     return {int(item.where): item.row["text"] for item in items if isinstance(item, Draft)}

@@ -36,7 +36,12 @@ def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
 
 def error(status: int, message: str = "no", **headers: str) -> Reply:
     # A client that retries is told to do so at once.
-    return as_json({"error": {"message": message, "type": "t", "code": "c"}}, status, retry_after_ms="1", **headers)
+    return as_json(
+        {"error": {"message": message, "type": "t", "code": "c"}},
+        status,
+        retry_after_ms="1",
+        **headers,
+    )
 
 
 @contextmanager
@@ -61,7 +66,9 @@ def serve_batches(work: Callable[[list[Json]], Json]) -> Iterator[tuple[str, lis
 
     def handle(path: str, data: bytes) -> Reply:
         if path == "/v1/files":
-            files["input"] = [json.loads(line) for line in data.splitlines() if line.startswith(b'{"custom_id"')]
+            files["input"] = [
+                json.loads(line) for line in data.splitlines() if line.startswith(b'{"custom_id"')
+            ]
             return as_json({"id": "input", "object": "file"})
         if path == "/v1/batches":
             batches.append(files["input"])
@@ -74,7 +81,11 @@ def serve_batches(work: Callable[[list[Json]], Json]) -> Iterator[tuple[str, lis
         if path.startswith("/v1/batches/"):
             return as_json(states[int(path.rsplit("/", 1)[1])])
         lines = files[path.split("/")[3]]
-        return 200, {"Content-Type": "application/jsonl"}, "".join(json.dumps(line) + "\n" for line in lines).encode()
+        return (
+            200,
+            {"Content-Type": "application/jsonl"},
+            "".join(json.dumps(line) + "\n" for line in lines).encode(),
+        )
 
     states: list[Json] = []
     with _listen(handle) as base_url:
@@ -83,7 +94,12 @@ def serve_batches(work: Callable[[list[Json]], Json]) -> Iterator[tuple[str, lis
 
 def line(custom_id: str, status: int, body: Json) -> Json:
     """A line of a batch's results."""
-    return {"id": "r", "custom_id": custom_id, "response": {"status_code": status, "body": body}, "error": None}
+    return {
+        "id": "r",
+        "custom_id": custom_id,
+        "response": {"status_code": status, "body": body},
+        "error": None,
+    }
 
 
 @contextmanager
