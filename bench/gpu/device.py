@@ -11,7 +11,7 @@ import torch
 from bench.conditions import processor
 
 FIGURE = '{"part": '
-"""How a line with a figure begins; between such lines the engines say what they like."""
+"""The beginning of a line with a figure; between such lines the engines say what they like."""
 
 
 def hardware(device: str) -> str:
@@ -43,10 +43,17 @@ def peak(device: str) -> int:
 
 
 def say(part: str, **figures: Any) -> None:
-    """One line for whoever collects the figures; a part that is cut short keeps those it has said."""
+    """Print one line for whoever collects the figures.
+
+    A part that is cut short keeps those it has said.
+    """
     print(json.dumps({"part": part, **figures}), flush=True)
 
 
 def said(output: str) -> list[dict[str, Any]]:
     """The figures among the lines of a part's output."""
-    return [json.loads(line) for line in output.splitlines() if line.startswith(FIGURE) and line.endswith("}")]
+    return [
+        json.loads(line)
+        for line in output.splitlines()
+        if line.startswith(FIGURE) and line.endswith("}")
+    ]

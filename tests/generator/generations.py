@@ -17,7 +17,13 @@ PRICES = {"input": 2.0, "output": 10.0}
 
 def settings(base_url: str, **changes: Any) -> Generator:
     return Generator.model_validate(
-        {"base_url": base_url, "model": "m", "api_key_env": "TEST_KEY", "max_tokens": 100, "timeout_seconds": 5.0}
+        {
+            "base_url": base_url,
+            "model": "m",
+            "api_key_env": "TEST_KEY",
+            "max_tokens": 100,
+            "timeout_seconds": 5.0,
+        }
         | changes
     )
 
@@ -43,11 +49,15 @@ def generate(
     given: Generator, folder: Path, jobs: Iterable[Job], said: list[str] | None = None
 ) -> tuple[list[Draft | Drop], dict[str, Any]]:
     """The results, and the totals."""
-    with open_generate(given, folder / "ledger.sqlite", 42, (said if said is not None else []).append) as generation:
+    with open_generate(
+        given, folder / "ledger.sqlite", 42, (said if said is not None else []).append
+    ) as generation:
         return generation(list(jobs)), generation.totals()
 
 
-def replies_to(asks: Iterable[Ask], given: Generator, folder: Path) -> tuple[list[Reply], dict[str, Any]]:
+def replies_to(
+    asks: Iterable[Ask], given: Generator, folder: Path
+) -> tuple[list[Reply], dict[str, Any]]:
     """The bare replies to asks made side by side."""
     replies: list[Reply] = []
 

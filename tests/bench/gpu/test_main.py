@@ -1,4 +1,7 @@
-"""Parts run as processes with a limit: one that hangs is cut and keeps its figures, one that fails is named."""
+"""Parts run as processes with a limit.
+
+One that hangs is cut and keeps its figures, one that fails is named.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ def test_where_axolotl_is_missing_a_plain_loop_trains(monkeypatch: pytest.Monkey
 
 
 def test_a_part_that_hangs_is_cut_and_keeps_its_figures(tmp_path: Path) -> None:
-    output, problem = run(Part("sleeper", ("tests.bench.gpu.sleeper",), 60), CPU, 2, tmp_path / "log")
+    output, problem = run(
+        Part("sleeper", ("tests.bench.gpu.sleeper",), 60), CPU, 2, tmp_path / "log"
+    )
     assert problem == "cut after 2 s"
     assert said(output) == [{"part": "peak", "name": "square"}]
 
