@@ -90,7 +90,7 @@ def written_token(model: Path) -> Work:
 
 
 def take_turns(work: Work, seconds: float) -> None:
-    """Whenever a line comes in, say how many milliseconds the work takes."""
+    """For each line that comes in, print how many milliseconds the work takes."""
     for _ in range(WARM):
         work()
     print("ready", flush=True)

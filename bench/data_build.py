@@ -167,8 +167,8 @@ def compare_preflight(work: Path, limit: int) -> None:
         work / "model/tokenizer.json",
         work / "preflight/rows.jsonl",
     ]
-    whole, said = timed([sys.executable, "-c", PREFLIGHT, *map(str, files)])
-    ours = (whole, float(said.split()[0]))
+    whole, output = timed([sys.executable, "-c", PREFLIGHT, *map(str, files)])
+    ours = (whole, float(output.split()[0]))
     axolotl = preprocess(work)
     for name, (with_start, without) in {"preflight": ours, "axolotl preprocess": axolotl}.items():
         print(
@@ -210,11 +210,11 @@ def preprocess(work: Path) -> tuple[float, float]:
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_CACHE": str(folder / "prepared/cache"),
     }
-    whole, said = timed(
+    whole, output = timed(
         [str(Path(sys.executable).with_name("axolotl")), "preprocess", str(folder / "axolotl.yml")]
     )
     moments = re.findall(
-        r"\[[\d-]+ (\d+):(\d+):([\d,]+)\].*(Loading raw|Success! Preprocessed)", said
+        r"\[[\d-]+ (\d+):(\d+):([\d,]+)\].*(Loading raw|Success! Preprocessed)", output
     )
     (first, last) = (
         int(h) * 3600 + int(m) * 60 + float(s.replace(",", ".")) for h, m, s, _ in moments[:2]

@@ -106,8 +106,8 @@ def main() -> None:
     for kind in given.kinds:
         for questions in given.questions:
             for rows in given.rows:
-                told = cell([kind, str(rows), str(questions)], given.seconds, given.gigabytes)
-                print(f"| {kind} | {rows:,} | {questions:,} | {told} |", flush=True)
+                result = cell([kind, str(rows), str(questions)], given.seconds, given.gigabytes)
+                print(f"| {kind} | {rows:,} | {questions:,} | {result} |", flush=True)
 
 
 def cell(what: Sequence[str], seconds: int, gigabytes: int) -> str:

@@ -170,13 +170,13 @@ def report(found: dict[str, Any], context: dict[str, str], without: dict[str, st
         for name, lacks in without.items()
     ]
     apart = max(abs(loss - found["losses"]["ours"]) for loss in found["losses"].values())
-    said = (
+    text = (
         f"Losses of the first batch are at most {apart:.1e} from ours. The reference's pass takes "
         "ours "
     )
-    said += f"{found['epoch']['ours']['reference']:.2f} s of CPU, once."
+    text += f"{found['epoch']['ours']['reference']:.2f} s of CPU, once."
     return "\n\n".join(
-        (sentence(context), goal_table(goals(found)), "\n".join(markdown(heads, rows)), said)
+        (sentence(context), goal_table(goals(found)), "\n".join(markdown(heads, rows)), text)
     )
 
 
@@ -210,12 +210,12 @@ def main() -> None:
     found = summarise(
         seconds, memory, whole_steps(setting, names, max(arguments.rounds // 2, 1))
     ) | {"losses": losses}
-    said = (
+    text = (
         f"n = {arguments.rounds} rounds, {setting.rows} pairs, {setting.pairs} a step, head of "
         f"{setting.vocabulary:,}"
     )
     command = f"python -m bench.dpo --rounds {arguments.rounds} --vocabulary {setting.vocabulary}"
-    context = conditions(command, processor(), f"{said}; seed 0")
+    context = conditions(command, processor(), f"{text}; seed 0")
     print(
         json.dumps({"setting": asdict(setting), **found}, indent=2),
         report(found, context, without),

@@ -2,8 +2,8 @@
 
 TRL may be another there, and its memory is its own.
 
-The process makes its trainer, says what that took, and then does what it is told, a line of JSON
-each: `loss` with the numbers of rows, `train` with the number of a batch of its own, `memory`.
+The process makes its trainer, prints what that took, and then does what its input says, a line of
+JSON each: `loss` with the numbers of rows, `train` with the number of a batch of its own, `memory`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from bench import newest_trl
 from bench.dpo_setting import LOSS_ONLY, Setting, Switches, loss_step, padding_share, train_step
-from bench.gpu.device import FIGURE, say
+from bench.gpu.device import FIGURE, print_figures
 from stemma import ROOT
 from stemma.errors import StageFailed
 
@@ -32,7 +32,7 @@ AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 
 class Contestant:
-    """The process from outside. `first` is what it said when its trainer was ready."""
+    """The process from outside. `first` is what it printed when its trainer was ready."""
 
     def __init__(
         self, kind: str, setting: Setting, switches: Switches = LOSS_ONLY, **variables: str
@@ -105,15 +105,15 @@ def serve(kind: str, setting: Setting, switches: Switches) -> None:
 
     building, trainer = cpu_seconds(lambda: make_trainer(kind, setting, switches))
     batches = list(trainer.get_train_dataloader())
-    say("dpo", building=building, batches=len(batches), padding=padding_share(batches))
+    print_figures("dpo", building=building, batches=len(batches), padding=padding_share(batches))
     for line in sys.stdin:
-        told = json.loads(line)
-        if told["do"] == "memory":
-            say("dpo", extra_bytes=extra_bytes(trainer))
+        command = json.loads(line)
+        if command["do"] == "memory":
+            print_figures("dpo", extra_bytes=extra_bytes(trainer))
         else:
-            work = _work(trainer, batches, told["do"], told["numbers"])
+            work = _work(trainer, batches, command["do"], command["numbers"])
             seconds, loss = cpu_seconds(work)
-            say("dpo", cpu_seconds=seconds, loss=loss)
+            print_figures("dpo", cpu_seconds=seconds, loss=loss)
 
 
 def _work(

@@ -50,7 +50,7 @@ def _purelib() -> str:
 def make(folder: Path = FOLDER) -> None:
     """Make it anew.
 
-    Its own packages come first on the path, then those that are shared, which are told of last.
+    Its own packages come first on the path, then those that are shared, which are named last.
     """
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, symlinks=True)

@@ -36,21 +36,21 @@ class Peak:
 def measure(checkout: Path, **job: Any) -> Peak:
     """Run the job in a fresh process with the code of `checkout`.
 
-    Raises StageFailed with the end of what it said.
+    Raises StageFailed with the end of its output.
     """
     path = {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "2"}
     script = Path(__file__).with_name("memory_work.py")
     command = [sys.executable, str(script), json.dumps(job, default=str)]
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as output:
         child = subprocess.Popen(
-            command, cwd=checkout, env=os.environ | path, stdout=said, stderr=said, text=True
+            command, cwd=checkout, env=os.environ | path, stdout=output, stderr=output, text=True
         )
         together = 0
         while child.poll() is None:
             together = max(together, sum(map(resident, family(child.pid))))
             time.sleep(0.02)
-        said.seek(0)
-        lines = said.read().splitlines()
+        output.seek(0)
+        lines = output.read().splitlines()
     if child.returncode:
         raise StageFailed(f"{job['work']}: exit code {child.returncode}\n" + "\n".join(lines[-15:]))
     found = next(json.loads(line) for line in reversed(lines) if line.startswith('{"before"'))

@@ -4,7 +4,7 @@ Run `python -m bench.gpu` on a machine with one H100 or H200.
 
 Matrix products, DPO (stock Axolotl, its chunked path, two TRLs, Stemma), SFT (the recipe's settings
 and fast ones) on Gemma 2B's shapes with random weights. Each part is a process with a time limit of
-its own; one that is cut keeps what it has said. Prints a JSON object, then Markdown for
+its own; one that is cut keeps what it has printed. Prints a JSON object, then Markdown for
 bench/README.md. `--device cpu --small` tries the very same code without a GPU.
 
 It needs torch, transformers and peft, and no network. What else is installed takes part; the table
@@ -62,7 +62,7 @@ DPO = Part("dpo", ("bench.gpu.dpo",), 260)
 
 
 def choose_parts() -> tuple[list[Part], list[str]]:
-    """What can run with what is installed, and lines as parts say them on what cannot."""
+    """Parts that can run with what is installed, and the lines of those that cannot."""
     if find_spec("axolotl"):
         return [PEAK, *SFT, DPO], []
     absent = [
@@ -152,7 +152,7 @@ def run_all(flags: list[str], folder: Path) -> tuple[list[str], list[str]]:
 def summed_up(
     arguments: argparse.Namespace, command: str, outputs: list[str], cut: list[str]
 ) -> str:
-    from bench.gpu.device import hardware, said
+    from bench.gpu.device import hardware, read_figures
     from bench.gpu.needs import TURNS
     from bench.gpu.settings import SEED, choose
 
@@ -164,7 +164,7 @@ def summed_up(
     )
     context = conditions(command, hardware(arguments.device), sizes)
     found = summarise(
-        [figures for output in outputs for figures in said(output)], context, cut, on_gpu
+        [figures for output in outputs for figures in read_figures(output)], context, cut, on_gpu
     )
     return f"{json.dumps(found, indent=2)}\n\n{report(found, on_gpu)}"
 

@@ -20,7 +20,7 @@ from typing import Any
 from bench import newest_trl
 from bench.dpo_setting import LOSS_ONLY, Setting, Switches, loss_step, padding_share, train_step
 from bench.dpo_trainers import how_ours, make_trainer, missing
-from bench.gpu.device import allocated, finished, forget_peak, peak, said, say
+from bench.gpu.device import allocated, finished, forget_peak, peak, print_figures, read_figures
 from bench.gpu.needs import parse
 from bench.gpu.settings import choose
 from stemma import ROOT
@@ -118,7 +118,7 @@ def measure_newest(python: Path, device: str, small: bool) -> dict[str, Any]:
         text=True,
         check=True,
     )
-    [found] = said(done.stdout)
+    [found] = read_figures(done.stdout)
     return {name: value for name, value in found.items() if name not in ("part", "turn")} | {
         "name": newest_trl.NAME
     }
@@ -134,7 +134,7 @@ def contestants() -> list[str]:
     if newest is None:
         absent[newest_trl.NAME] = ["python -m bench.newest_trl"]
     for name, modules in absent.items():
-        say("absent", of="dpo", name=name, modules=modules)
+        print_figures("absent", of="dpo", name=name, modules=modules)
     plain = ["plain"] if "trl" in absent else []
     return [name for name in (*OTHERS, newest_trl.NAME) if name not in absent] + plain + list(OURS)
 
@@ -153,10 +153,10 @@ def main() -> None:
                     found = measure_newest(newest, arguments.device, arguments.small)
                 else:
                     found = measure(name, setting)
-                say("dpo", turn=turn, **found)
+                print_figures("dpo", turn=turn, **found)
             except FAILURES as error:  # it is there, but not for these versions; the others go on
                 names.remove(name)
-                say("absent", of="dpo", name=name, modules=[str(error)])
+                print_figures("absent", of="dpo", name=name, modules=[str(error)])
             gc.collect()
 
 

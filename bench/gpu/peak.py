@@ -2,7 +2,7 @@
 
 `python -m bench.gpu.peak`.
 
-TFLOP/s, the median of several; the square's is the peak of which a training's share is told.
+TFLOP/s, the median of several; a training's share is that of the square's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from statistics import median
 import torch
 
 from bench.dpo_setting import GEMMA_2B, Setting
-from bench.gpu.device import finished, say
+from bench.gpu.device import finished, print_figures
 from bench.gpu.needs import parse
 from bench.gpu.settings import SMALL
 
@@ -61,7 +61,7 @@ def main() -> None:
     setting, tokens, square = (SMALL, 256, 512) if arguments.small else (GEMMA_2B, TOKENS, SQUARE)
     dtype = str(setting.dtype).removeprefix("torch.")
     for name, shape in shapes(setting, tokens, square).items():
-        say(
+        print_figures(
             "peak",
             name=name,
             shape=shape,

@@ -22,7 +22,7 @@ from axolotl.utils.trainer import setup_trainer
 from transformers import TrainerCallback
 
 from bench.dpo_setting import Setting
-from bench.gpu.device import finished, forget_peak, peak, say
+from bench.gpu.device import finished, forget_peak, peak, print_figures
 from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_config, model_shapes
 from stemma.jsonl import write_json, write_jsonl
@@ -219,7 +219,7 @@ def main() -> None:
     arguments = parse(__doc__)
     setting = choose(arguments.device, arguments.small)
     for kind in [arguments.kind] if arguments.kind else ("stock", "fast"):
-        say("sft", **measure(kind, setting, arguments.small))
+        print_figures("sft", **measure(kind, setting, arguments.small))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from peft import get_peft_model
 from torch import Tensor
 
 from bench.dpo_setting import BOS, DIGIT, EOS, PAD, Setting, draw_pairs, make_adapter, make_model
-from bench.gpu.device import finished, forget_peak, peak, say
+from bench.gpu.device import finished, forget_peak, peak, print_figures
 from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_shapes
 from bench.plain_dpo import padded
@@ -169,7 +169,7 @@ def main() -> None:
     arguments = parse(__doc__)
     setting = choose(arguments.device, arguments.small)
     for kind in [arguments.kind] if arguments.kind else KINDS:
-        say("sft", **measure(kind, setting, arguments.small))
+        print_figures("sft", **measure(kind, setting, arguments.small))
         gc.collect()
 
 

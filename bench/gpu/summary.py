@@ -27,13 +27,13 @@ It is Axolotl, or the plain loop where Axolotl is not installed.
 Figures = Mapping[str, Any]
 
 
-def best_turns(said: Sequence[Figures]) -> dict[str, dict[str, Any]]:
+def best_turns(printed: Sequence[Figures]) -> dict[str, dict[str, Any]]:
     """Each contestant's fastest turn.
 
     And how far its loss of the same batch is from the yardstick's.
     """
     turns: dict[str, list[Figures]] = {}
-    for figures in said:
+    for figures in printed:
         turns.setdefault(figures["name"], []).append(figures)
     best = {
         name: {**max(given, key=lambda turn: turn["pairs_per_second"]), "turns": len(given)}
@@ -81,15 +81,15 @@ def floor_minutes(tflops: float, training: Training = GEMMA_2B_DPO) -> float:
 
 
 def summarise(
-    said: Sequence[Figures], conditions: Mapping[str, str], cut: Sequence[str], on_gpu: bool
+    printed: Sequence[Figures], conditions: Mapping[str, str], cut: Sequence[str], on_gpu: bool
 ) -> dict[str, Any]:
     """Everything in one JSON object. `cut` are the parts that ran out of time."""
-    peaks = {figures["name"]: figures for figures in said if figures["part"] == "peak"}
-    dpo = best_turns([figures for figures in said if figures["part"] == "dpo"])
+    peaks = {figures["name"]: figures for figures in printed if figures["part"] == "peak"}
+    dpo = best_turns([figures for figures in printed if figures["part"] == "dpo"])
     square = peaks["square"]["tflops"] if "square" in peaks else None
     sft = {
         f["name"]: {**f, "share_of_peak": f["tflops"] / square if square else None}
-        for f in said
+        for f in printed
         if f["part"] == "sft"
     }
     run = {
@@ -104,7 +104,7 @@ def summarise(
     found = {
         "conditions": dict(conditions),
         "cut": list(cut),
-        "absent": {of: absent(said, of) for of in ("dpo", "sft")},
+        "absent": {of: absent(printed, of) for of in ("dpo", "sft")},
         "peak": peaks,
         "dpo": dpo,
         "sft": sft,
@@ -113,11 +113,11 @@ def summarise(
     return found | {"goals": [goal.row() for goal in goals(found, on_gpu)]}
 
 
-def absent(said: Sequence[Figures], of: str) -> dict[str, list[str]]:
+def absent(printed: Sequence[Figures], of: str) -> dict[str, list[str]]:
     """The contestants that are not installed, each with the modules that it lacks."""
     return {
         line["name"]: line["modules"]
-        for line in said
+        for line in printed
         if line["part"] == "absent" and line["of"] == of
     }
 

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from bench.gpu.device import said
+from bench.gpu.device import read_figures
 from bench.gpu.needs import put_on_path
 from bench.newest_trl import NAME
 from stemma import ROOT
@@ -55,7 +55,7 @@ def test_the_command_knows_what_it_lacks_before_any_engine_is_imported() -> None
     )
     output = run_bare(code)
     assert output.splitlines()[0] == "['peak', 'sft plain', 'dpo']"
-    assert [(line["of"], line["name"], line["modules"]) for line in said(output)] == [
+    assert [(line["of"], line["name"], line["modules"]) for line in read_figures(output)] == [
         ("sft", "stock", ["axolotl"]),
         ("sft", "fast", ["axolotl"]),
     ]
@@ -64,7 +64,9 @@ def test_the_command_knows_what_it_lacks_before_any_engine_is_imported() -> None
 @pytest.mark.slow
 def test_dpo_names_who_is_missing_and_measures_the_rest() -> None:
     arguments = "sys.argv = ['dpo', '--device', 'cpu', '--small']"
-    lines = said(run_bare(f"{arguments}; runpy.run_module('bench.gpu.dpo', run_name='__main__')"))
+    lines = read_figures(
+        run_bare(f"{arguments}; runpy.run_module('bench.gpu.dpo', run_name='__main__')")
+    )
     absent = {line["name"]: line["modules"] for line in lines if line["part"] == "absent"}
     assert absent == {
         "stock": ["axolotl", "trl", "datasets"],
@@ -90,7 +92,7 @@ def test_sft_and_peak_need_no_more() -> None:
         f"runpy.run_module('bench.gpu.{name}', run_name='__main__')"
         for name in ("peak", "sft_plain")
     )
-    lines = said(run_bare(f"{arguments}; {both}"))
+    lines = read_figures(run_bare(f"{arguments}; {both}"))
     losses = {line["name"]: line["loss"] for line in lines if line["part"] == "sft"}
     assert set(losses) == {"plain", "plain, own head"}
     assert len([line for line in lines if line["part"] == "peak"]) == 5

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from bench.gpu.device import said
+from bench.gpu.device import read_figures
 from bench.gpu.needs import require
 from stemma import ROOT
 from stemma.errors import UserError
@@ -44,4 +44,6 @@ def test_the_command_ends_with_2_and_no_traceback() -> None:
 
 def test_figures_are_found_among_what_engines_print() -> None:
     output = 'loading…\n{"part": "dpo", "name": "ours"}\n{"loss": 1}\n{"part": "dpo", "na'
-    assert said(output) == [{"part": "dpo", "name": "ours"}], "a line that a kill cut is no figure"
+    assert read_figures(output) == [{"part": "dpo", "name": "ours"}], (
+        "a line that a kill cut is no figure"
+    )

@@ -1,4 +1,4 @@
-"""The GPU bench's arithmetic, by hand, on figures as its parts say them."""
+"""The GPU bench's arithmetic, by hand, on figures as its parts print them."""
 
 from __future__ import annotations
 
