@@ -1,4 +1,6 @@
-"""Servers on loopback for tests of single replies: they give exactly what they are told to, and keep what they got.
+"""Servers on loopback for tests of single replies.
+
+They give exactly what they are told to, and keep what they got.
 
 Whole runs, with caps, faults and latency, are tested against `data_builders.scripted.server`.
 """
@@ -21,8 +23,13 @@ def body_of(content: Any, finish_reason: str = "stop", **message: Any) -> Json:
     choice = {"index": 0, "finish_reason": finish_reason, "message": said}
     usage = {"prompt_tokens": 40, "completion_tokens": 100, "total_tokens": 140}
     return {
-        "id": "1", "object": "chat.completion", "created": 0, "model": "m-1", "choices": [choice], "usage": usage
-    }  # fmt: skip
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m-1",
+        "choices": [choice],
+        "usage": usage,
+    }
 
 
 def completion(content: Any, finish_reason: str = "stop", **message: Any) -> Reply:
@@ -59,8 +66,10 @@ def serve(reply: Callable[[Json], Reply]) -> Iterator[tuple[str, list[Json]]]:
 
 @contextmanager
 def serve_batches(work: Callable[[list[Json]], Json]) -> Iterator[tuple[str, list[list[Json]]]]:
-    """A batch server: its base URL, and the lines of each batch so far. `work` gives the ended batch's fields, with the
-    lines of its files in place of their ids."""
+    """A batch server: its base URL, and the lines of each batch so far.
+
+    `work` gives the ended batch's fields, with the lines of its files in place of their ids.
+    """
     batches: list[list[Json]] = []
     files: dict[str, list[Json]] = {}
 
