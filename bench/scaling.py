@@ -29,12 +29,12 @@ from bench.step_meter import STEPS
 from stemma import ROOT
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.processes import COMPLETED
 from stemma.recipe.models import AXOLOTL_DEFAULTS
 from stemma.shapes import Shapes, parse
 from stemma.table import markdown
 from stemma.training.axolotl import DPO_FIELDS
 from stemma.training.cluster import Cluster
+from stemma.training.completion import COMPLETED
 from stemma.training.launch import environment
 from tests.factories.models import make_gemma
 

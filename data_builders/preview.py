@@ -24,11 +24,11 @@ from data_builders.tokens import LATER, own_tokens, picture
 from stemma.base_model.files import template_of
 from stemma.base_model.tokenizer import find_tokenizer, load_tokenizer
 from stemma.errors import Problem, UserError
+from stemma.freshness import is_fresh
 from stemma.jsonl import read_dicts
 from stemma.recipe.models import Recipe
 from stemma.rows import Dropped
 from stemma.runs import Run
-from stemma.stages import is_fresh
 from stemma.templates import Template
 from stemma.training.rows import sample
 

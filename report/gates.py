@@ -10,7 +10,7 @@ from typing import Any
 
 from report.evidence import Evidence, Table
 from report.readable import number, spoken, words
-from stemma.stages import TRAINED
+from stemma.chain import TRAINED
 
 Facts = dict[str, Any]
 

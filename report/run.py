@@ -5,13 +5,14 @@ from __future__ import annotations
 from report.evidence import Evidence
 from report.page import HTML, MARKDOWN, render
 from report.planned import RESIDENT
+from stemma.chain import TRAINED, chain
 from stemma.errors import UserError
 from stemma.files import write_text
 from stemma.jsonl import read_dicts, read_json
 from stemma.plan.forecast import Asked, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest
-from stemma.stages import TRAINED, Result, Work, chain
+from stemma.stages import Result, Work
 from stemma.training.sweep_results import read_results
 
 

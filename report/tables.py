@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from report.evidence import Evidence, Table
 from report.lineage import made
 from report.readable import MISSING, day, fixed, interval, number, size, took
+from stemma.chain import TRAINED
 from stemma.rows import Score
-from stemma.stages import TRAINED
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def compare(recipe: Name, with_: Annotated[str, typer.Option("--with", metavar="
 @app.command()
 def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     """Say for each stage whether it is up to date."""
-    from stemma.show import states
+    from stemma.freshness import states
 
     for stage, state in states(*_open(recipe, set_, runs)).items():
         print(f"{stage:<7} {state}")
@@ -175,9 +175,9 @@ def plan(
 
 def _add_stage_verb(stage: str) -> None:
     def verb(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
-        from stemma.run_stages import Order, bring
+        from stemma.run_stages import Options, run_stages
 
-        bring(*_open(recipe, set_, runs), [stage], Order(say, force, dry_run))
+        run_stages(*_open(recipe, set_, runs), [stage], Options(say, force, dry_run))
 
     app.command(stage, help=STAGE_HELP[stage], rich_help_panel="Stages, in order")(verb)
 
@@ -189,11 +189,11 @@ for _stage in STAGE_HELP:
 @app.command("all")
 def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
     """Run the whole chain; what is up to date is kept."""
-    from stemma.run_stages import Order, bring
-    from stemma.stages import chain
+    from stemma.chain import chain
+    from stemma.run_stages import Options, run_stages
 
     opened, run = _open(recipe, set_, runs)
-    bring(opened, run, chain(opened), Order(say, force, dry_run))
+    run_stages(opened, run, chain(opened), Options(say, force, dry_run))
 
 
 app.command("import")(import_)
@@ -208,7 +208,7 @@ def rehearse(
     runs: Runs = RUNS,
 ) -> None:
     """The whole chain, small, on random weights of the model's true shapes; prints what each stage takes."""
-    from stemma.rehearsal.run import Request
+    from stemma.rehearsal.fitting import Request
     from stemma.rehearsal.run import rehearse as rehearsed
 
     print(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from stemma import ROOT
+from stemma.origin import ENGINES
 from stemma.processes import child_environment, run_program
-from stemma.stages import ENGINES
 
 PROBE = """
 import torch

@@ -1,4 +1,4 @@
-"""Child processes: the environment they get, and that none of them outlives the Stemma that started it.
+"""Child processes: one environment for all, and none outlives the Stemma that started it.
 
 Whatever engine Stemma starts (Axolotl, an evaluation's worker, the GGUF converter, a probe) runs
 offline, with its telemetry off, and with threads that soon sleep. This module imports no engine,
@@ -20,8 +20,6 @@ from pathlib import Path
 from stemma import ROOT
 from stemma.errors import StageFailed
 
-COMPLETED = "completed.json"
-FAILURE = "failure.json"
 PR_SET_PDEATHSIG = 1
 LAST_LINES = 15
 
@@ -38,7 +36,9 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 def thread_waiting(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variable that makes OpenMP's threads sleep soon while they wait; nothing where the user chose.
+    """The variable that makes OpenMP's threads sleep soon while they wait.
+
+    Nothing where the user chose.
 
     They spin while they wait (libgomp, which torch and llama.cpp link, 300,000 times). Beside other
     work a thread then burns the time that the one it waits for needs: on two cores beside four
@@ -52,7 +52,10 @@ def thread_waiting(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def cores() -> int:
-    """The number of cores this process may use; where the system does not say (macOS), of those there are."""
+    """The number of cores this process may use.
+
+    Where the system does not say (macOS), all there are.
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -99,7 +102,9 @@ def run_python(arguments: Sequence[str], import_path: Path, doing: str) -> None:
     """
     done = run_program([sys.executable, *arguments], child_environment(import_path), ROOT)
     if done.returncode != 0:
-        raise StageFailed(f"{doing} failed (exit code {done.returncode}):\n{last_lines(done.stderr)}")
+        raise StageFailed(
+            f"{doing} failed (exit code {done.returncode}):\n{last_lines(done.stderr)}"
+        )
 
 
 def run_logged(command: Sequence[str], variables: Mapping[str, str], log: Path) -> int:
@@ -139,9 +144,10 @@ def die_with_stemma() -> None:
 
 
 def end_survivors() -> None:
-    """End every process of a training of this Stemma that outlived its launcher, and wait until it is gone.
+    """End the processes of a training that outlived its launcher, and wait until they are gone.
 
-    Ranks run in sessions of their own; they are known by the variable STEMMA_PID that their launcher handed on.
+    Ranks run in sessions of their own; they are known by the variable STEMMA_PID that their
+    launcher handed on.
     """
     mark = f"STEMMA_PID={os.getpid()}".encode()
     processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]

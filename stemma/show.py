@@ -1,4 +1,4 @@
-"""What a recipe resolves to and how far its run is: the texts behind `show`, `diff`, `status` and `verify`."""
+"""What a recipe resolves to and how far its run is: the texts behind `show`, `diff` and `verify`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stemma.base_model.files import lacks_padding, template_of, tokenizer_folder
-from stemma.errors import UserError
-from stemma.keys import upstream
+from stemma.chain import chain
 from stemma.recipe.models import Recipe
-from stemma.runs import MANIFEST, Run, digest_of
-from stemma.stages import chain, is_fresh, of_another_axolotl
+from stemma.runs import Run, digest_of
 from stemma.training.axolotl import Paths, render
 from stemma.weights import attention_of
 
@@ -59,28 +57,6 @@ def to_yaml(values: dict[str, Any]) -> str:
     stream = io.StringIO()
     yaml.dump(values, stream)
     return stream.getvalue()
-
-
-def states(recipe: Recipe, run: Run) -> dict[str, str]:
-    """Every stage of the recipe: `up to date`, or why it would run."""
-    found: dict[str, str] = {}
-    for stage in chain(recipe):
-        found[stage] = _state(recipe, run, stage, found)
-    return found
-
-
-def _state(recipe: Recipe, run: Run, stage: str, known: dict[str, str]) -> str:
-    if not (run.folder(stage) / MANIFEST).is_file():
-        return "not done"
-    late = [name for name in upstream(recipe, stage) if known[name] != "up to date"]
-    if late:
-        return f"stale: waits for {', '.join(late)}"
-    try:
-        if is_fresh(recipe, run, stage):
-            return "up to date"
-        return f"stale: {of_another_axolotl(run, stage) or 'its settings, inputs or outputs changed'}"
-    except UserError as error:
-        return f"stale: {error.problems[0].found}"
 
 
 def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None]) -> list[str]:

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from stemma import ROOT, stages
+from stemma import ROOT
 from stemma.cli import STAGE_HELP, main
 from stemma.errors import GateFailed
 from stemma.jsonl import write_json
@@ -50,13 +50,10 @@ def tiny_stages(monkeypatch: pytest.MonkeyPatch) -> None:
         (work.folder / "out.txt").write_text(str(work.recipe.seed))
         return Result({"text": "out.txt"})
 
-    module = ModuleType("tiny_stage")
-    module.run = run  # type: ignore[attr-defined]
     forecast = Forecast({"requests": 1200, "cost_usd_at_most": None}, {"sft": ["a row"] * 5}, {"sft": 1195})
-    module.forecast = lambda _work: forecast  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tiny_stage", module)
+    monkeypatch.setattr("data_builders.run.forecast", lambda _work: forecast)
     for name in MODULES:
-        monkeypatch.setitem(stages.MODULES, name, "tiny_stage")
+        monkeypatch.setitem(MODULES, name, lambda: SimpleNamespace(run=run))
 
 
 def test_every_stage_has_a_verb() -> None:

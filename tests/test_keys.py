@@ -189,8 +189,9 @@ def test_a_model_is_hashed_once_until_it_changes(tmp_path: Path, hashed: list[st
 CHAIN = """\
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from stemma import stages
+from stemma.chain import chain
 from stemma.recipe.load import load
 from stemma.runs import Run
 
@@ -198,12 +199,10 @@ def write(work):
     (work.folder / "out.txt").write_text(work.stage)
     return stages.Result({"out": "out.txt"})
 
-made = ModuleType("made")
-made.run = write
-sys.modules["made"] = made
-stages.MODULES |= {stage: "made" for stage in stages.MODULES if stage != "data"}
+made = SimpleNamespace(run=write)
+stages.MODULES |= {stage: lambda: made for stage in stages.MODULES if stage != "data"}
 recipe, run = load(sys.argv[1], sys.argv[3:]), Run(Path(sys.argv[2]))
-print({stages.execute(recipe, run, stage, print) for stage in stages.chain(recipe)})
+print({stages.execute(recipe, run, stage, print) for stage in chain(recipe)})
 """
 """The real data stage, and a small file in place of what the others make."""
 

@@ -6,23 +6,21 @@ import fcntl
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from stemma import keys, stages
+from stemma import freshness, keys, stages
+from stemma.chain import STAGES, chain, upstream
 from stemma.errors import GateFailed, StageFailed, UserError
-from stemma.keys import upstream
+from stemma.freshness import State, is_fresh, states
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
-from stemma.run_stages import warn_of_stale
+from stemma.run_stages import warn_of_stale_upstream
 from stemma.runs import Run
-from stemma.show import states
-from stemma.stages import Result, Work, chain, execute, is_fresh
+from stemma.stages import Result, Work, execute
 
 Write = Callable[..., Path]
 
@@ -48,11 +46,8 @@ class Stage:
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     tiny = Stage()
-    module = ModuleType("tiny_stage")
-    module.run = tiny.run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tiny_stage", module)
     for name in stages.MODULES:
-        monkeypatch.setitem(stages.MODULES, name, "tiny_stage")
+        monkeypatch.setitem(stages.MODULES, name, lambda: tiny)
     return tiny
 
 
@@ -71,6 +66,12 @@ def run(tmp_path: Path) -> Run:
 
 def bring(recipe: Recipe, run: Run, stage: str = "data", force: bool = False) -> str:
     return execute(recipe, run, stage, print, force)
+
+
+def test_every_stage_of_the_chain_has_a_module() -> None:
+    assert tuple(stages.MODULES) == STAGES
+    for load_module in stages.MODULES.values():
+        assert callable(load_module().run)
 
 
 def test_chain_and_upstream_follow_the_recipe(recipe: Recipe) -> None:
@@ -111,16 +112,16 @@ def test_weights_of_another_axolotl_are_stale_and_told(
     for name in ("data", "base", "sft"):
         bring(recipe, run, name)
     monkeypatch.setattr(keys, "axolotl_version", lambda: "99.0")
+    monkeypatch.setattr(freshness, "axolotl_version", lambda: "99.0")
     monkeypatch.setattr(stages, "axolotl_version", lambda: "99.0")
     assert [name for name in ("data", "base", "sft") if not is_fresh(recipe, run, name)] == ["base", "sft"]
     told = f"stale: made with axolotl {version('axolotl')}"
-    assert [states(recipe, run)[name] for name in ("data", "base", "sft")] == [
-        "up to date",
-        told,
-        "stale: waits for base",
-    ]
+    found = states(recipe, run)
+    assert [str(found[name]) for name in ("data", "base", "sft")] == ["up to date", told, "stale: waits for base"]
+    assert (found["base"].waits_for, found["sft"].waits_for) == ((), ("base",))
+    assert found["dpo"] == State("not done")
     warned: list[str] = []
-    warn_of_stale(recipe, run, "dpo", warned.append)
+    warn_of_stale_upstream(recipe, run, "dpo", warned.append)
     hint = "`make all RECIPE=small` brings the chain up to date"
     assert warned == [f"warning: `base` is {told} (and what came of it: sft); {hint}"]
     said: list[str] = []
@@ -254,7 +255,7 @@ def test_a_damaged_manifest_is_no_proof_and_no_traceback(
         with pytest.raises(UserError, match=r"data/manifest\.json: not a manifest of this version") as caught:
             bring(recipe, run, name)
     assert "hint: run `make data RECIPE=small FORCE=1`" in str(caught.value)
-    assert states(recipe, run)["data"] == "stale: not a manifest of this version"
+    assert str(states(recipe, run)["data"]) == "stale: not a manifest of this version"
     write_recipe(name="other", text="extends: small\nname: other\n")
     assert bring(load("other"), Run(run.root.parent / "other")) == "done"  # takes nothing over from it
     assert bring(recipe, run, force=True) == "done"
@@ -274,7 +275,7 @@ def test_kill_9_leaves_no_manifest_and_no_lock(
 ) -> None:
     child = os.fork()
     if not child:
-        monkeypatch.setattr("tiny_stage.run", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(stage, "run", lambda _: os.kill(os.getpid(), signal.SIGKILL))
         bring(recipe, run)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     assert run.read_manifest("data") is None

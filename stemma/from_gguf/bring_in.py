@@ -21,7 +21,7 @@ from stemma.from_gguf.tokenizer_files import tokenizer_problems
 from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
 from stemma.runs import digest_of
-from stemma.stages import empty, locked, why_unwritable
+from stemma.workplace import empty, locked, why_unwritable
 
 SPARE_BYTES = 64 * 2**20
 """For the tokenizer's files and what the file system takes."""

@@ -8,4 +8,4 @@ from stemma.plugin.dpo_on_trl import DpoOnTrl
 
 
 class DpoTrainer(DpoOnTrl, AxolotlDPOTrainer):
-    """Takes what AxolotlDPOTrainer takes, the recipe's `dpo.trainer` as options, and where references are kept."""
+    """A trainer that takes what `AxolotlDPOTrainer` and `DpoOnTrl` take."""

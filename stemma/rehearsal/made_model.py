@@ -1,7 +1,8 @@
-"""A model folder for a rehearsal: the base model's own config where it is at hand, random weights, a tokenizer.
+"""The model folder of a rehearsal: the base model's own config where it is at hand, random weights.
 
-runs/rehearsals/gemma2b/model/  config.json, generation_config.json, model-00001-of-00005.safetensors, …,
-                                tokenizer.json, tokenizer_config.json, tokenizer.model, made.json
+runs/rehearsals/gemma2b/model/
+    config.json, generation_config.json, model-00001-of-00005.safetensors, …,
+    tokenizer.json, tokenizer_config.json, tokenizer.model, made.json
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from stemma.templates import Template
 from stemma.training.rows import sample
 
 MADE = "made.json"
-"""What the folder was made of: another recipe, seed or depth makes another."""
+"""The digest of what the folder was made of: another recipe, seed or depth makes another."""
 
 
 def config_of(recipe: Recipe, run: Run, layers: int | None) -> Any:
-    """transformers' config of the recipe's base model, with `layers` of its layers (None: all). Raises UserError where
-    the model's shapes are not known."""
+    """transformers' config of the recipe's base model, with `layers` of its layers (None: all).
+
+    Raises UserError where the model's shapes are not known.
+    """
     from transformers import AutoConfig
 
     known = read_shapes(recipe, run)
@@ -54,10 +57,14 @@ def has_weights(recipe: Recipe, run: Run) -> bool:
 
 
 def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str], None]) -> str:
-    """Make `run`'s model, whole or not at all: for `full`'s base model and, where its tokenizer is not at hand, one
-    learnt from the rows of `recipe`, which is `full` shortened."""
+    """Make `run`'s model, whole or not at all; returns `done` or `up to date`.
+
+    It stands for the base model of `full`. Where that one's tokenizer is not at hand, one is learnt
+    from the rows of `recipe`, which is `full` shortened.
+    """
     target = run.root / "model"
-    config, real = copy.deepcopy(config), tokenizer_folder(full, run)
+    config = copy.deepcopy(config)
+    real = tokenizer_folder(full, run)
     made = {
         "config": config.to_dict(),
         "seed": full.seed,
@@ -73,7 +80,8 @@ def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str
             ids = random_tokenizer.copy_tokenizer(real, part)
         else:
             texts = _texts(config, recipe, run, say)
-            wanted = Wanted(config.model_type, config.vocab_size, Template.read(recipe.template).text)
+            template = Template.read(recipe.template).text
+            wanted = Wanted(config.model_type, config.vocab_size, template)
             ids = random_tokenizer.write_tokenizer(wanted, texts, part)
         say(f"{write_weights(config, full.seed, part):,} random weights")
         _write_configs(config, ids, part)
@@ -82,13 +90,15 @@ def make(config: Any, full: Recipe, recipe: Recipe, run: Run, say: Callable[[str
 
 
 def _texts(config: Any, recipe: Recipe, run: Run, say: Callable[[str], None]) -> list[str]:
-    """What a tokenizer is to be learnt from; nothing for a family whose byte pairs are at hand."""
+    """The texts a tokenizer is learnt from; none for a family whose byte pairs are at hand."""
     if not config.model_type.startswith("gemma"):
         return []
     template = Template.unfilled(recipe.template)
     rows = [row for rows in forecast(recipe, run, say).rows.values() for row in rows]
-    texts = [one.prompt + answer for one in (sample(row, template) for row in rows) for answer in one.answers]
-    say(f"a tokenizer learnt from {len(texts):,} texts, filled up to {config.vocab_size:,} pieces")
+    samples = [sample(row, template) for row in rows]
+    texts = [one.prompt + answer for one in samples for answer in one.answers]
+    filled = f"filled up to {config.vocab_size:,} pieces"
+    say(f"a tokenizer learnt from {len(texts):,} texts, {filled}")
     return texts
 
 

@@ -1,8 +1,9 @@
-"""Random weights of a model's true shapes, written tensor by tensor in bf16: what a rehearsal trains on.
+"""Random weights of a model's true shapes, in bfloat16: what a rehearsal trains on.
 
-They are no trained model's, but they behave like one where a gate looks: each token predicts itself with a
-probability of more than a half, the rest is spread over the vocabulary, and every layer adds a little to it. So
-quantising, merging and training move the predictions measurably without turning them over, as with real weights.
+They are no trained model's, but they behave like one where a gate looks: each token predicts itself
+with a probability of more than a half, the rest is spread over the vocabulary, and every layer adds
+a little to it. So quantising, merging and training move the predictions measurably without turning
+them over, as with real weights.
 """
 
 from __future__ import annotations
@@ -16,24 +17,32 @@ from typing import Any
 from stemma.jsonl import write_json
 
 SHARD_BYTES = 1 << 30
+"""Of one file, at most."""
 EMBEDDING_STD = 0.05
+"""The standard deviation of the embedding's weights."""
 LIKELY = 1.2
-"""How far a token's own logit lies above the others' sum, in nats: it then has some 70 % of the probability."""
+"""How far a token's own logit lies above the others' sum, in nats.
+
+It then has some 70 % of the probability.
+"""
 INPUT_RMS = 0.3
-"""Of what a layer's input matrices make of a normed vector."""
+"""The root mean square (rms) of what a layer's input matrices make of a normed vector."""
 LAYERS_SHARE = 0.5
 """What all layers together add, as a share of the embedding they add to."""
 GATED_RMS = 0.03
-"""Of an activated gate times its partner, both of INPUT_RMS: about 0.35 x 0.3 x 0.3."""
+"""The rms of an activated gate times its partner, both of INPUT_RMS: about 0.35 x 0.3 x 0.3."""
 POST_NORMS = ("post_attention_layernorm", "post_feedforward_layernorm")
-"""Gemma 2 and 3 norm what a layer adds; elsewhere `post_attention_layernorm` norms the MLP's input."""
+"""The norms of what a layer adds, in Gemma 2 and 3.
+
+Elsewhere `post_attention_layernorm` norms the MLP's input.
+"""
 OUTPUTS = {"o_proj": INPUT_RMS, "down_proj": GATED_RMS}
 """Matrices that write into the residual stream, and the rms of what they read."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How one tensor is drawn: its mean and standard deviation."""
+    """The mean and standard deviation that one tensor is drawn with."""
 
     mean: float
     std: float
@@ -45,7 +54,8 @@ def spreads(config: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Spr
     stream = EMBEDDING_STD * (math.sqrt(config.hidden_size) if gemma else 1.0)
     added = LAYERS_SHARE * stream / math.sqrt(2 * config.num_hidden_layers)
     post_normed = config.model_type in ("gemma2", "gemma3_text")
-    diluted = math.sqrt(1 + LAYERS_SHARE**2)  # the final norm sees the embedding with what the layers added
+    # The final norm sees the embedding with what the layers added.
+    diluted = math.sqrt(1 + LAYERS_SHARE**2)
     final = (math.log(config.vocab_size) + LIKELY) * diluted / (EMBEDDING_STD * config.hidden_size)
     unit = 1.0 if gemma else 0.0  # Gemma's norms multiply by 1 + weight
 
@@ -66,7 +76,8 @@ def spreads(config: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Spr
 
 
 def write_weights(config: Any, seed: int, folder: Path) -> int:
-    """Write model-….safetensors and their index; returns the number of weights. Holds one shard at a time."""
+    """Write model-….safetensors and their index; returns the number of weights. Holds one shard at
+    a time."""
     import torch
     from safetensors.torch import save_file
 
@@ -87,7 +98,10 @@ def write_weights(config: Any, seed: int, folder: Path) -> int:
 
 
 def tensor_shapes(config: Any) -> dict[str, tuple[int, ...]]:
-    """Every tensor that is saved, by name: a tied head is not. Notes the model's class in `config`."""
+    """The shape of every tensor that is saved, by name: a tied head is not.
+
+    Notes the model's class in `config`.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -104,21 +118,29 @@ def _shards(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[list[str]]:
     for name, shape in shapes.items():
         if names and size + 2 * math.prod(shape) > SHARD_BYTES:
             yield names
-            names, size = [], 0
+            names = []
+            size = 0
         names.append(name)
         size += 2 * math.prod(shape)
     yield names
 
 
 def _seed(name: str, seed: int) -> int:
-    """Of each tensor its own, but an untied head is the embedding: a token shall predict itself there too."""
+    """The seed of one tensor.
+
+    Each has its own, but an untied head is the embedding: a token shall predict itself there too.
+    """
     import zlib
 
-    return zlib.crc32(f"{seed}/{'model.embed_tokens.weight' if name == 'lm_head.weight' else name}".encode())
+    drawn_as = "model.embed_tokens.weight" if name == "lm_head.weight" else name
+    return zlib.crc32(f"{seed}/{drawn_as}".encode())
 
 
 def _draw(shape: tuple[int, ...], spread: Spread, seed: int) -> Any:
-    """Row block by row block: a float32 copy of 256,000 rows would be the largest thing held."""
+    """Draw a tensor, block of rows by block.
+
+    A float32 copy of 256,000 rows would be the largest thing held.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(seed)

@@ -1,8 +1,8 @@
-"""A tokenizer of a model's true vocabulary where the real one is not at hand: nothing is downloaded for it.
+"""A tokenizer of a model's true vocabulary where the real one is not at hand, without a network.
 
-Qwen and Llama: the byte pairs that come with llama.cpp's own tests, which are the published ones. Gemma: SentencePiece
-pieces learnt from the given texts, with Gemma's special ids, and behind them names of no use up to the true number, so
-that every table and every logit has its true size.
+Qwen and Llama: the byte pairs that come with llama.cpp's own tests, which are the published ones.
+Gemma: SentencePiece pieces learnt from the given texts, with Gemma's special ids, and behind them
+names of no use up to the true number, so that every table and every logit has its true size.
 """
 
 from __future__ import annotations
@@ -29,21 +29,28 @@ VOCABULARIES = {"qwen2": "qwen2", "qwen3": "qwen2", "llama": "llama-bpe"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of a tokenizer: the model's family and number of pieces, and the chat template it carries."""
+    """The tokenizer that is asked for."""
 
     model_type: str
+    """The model's family."""
     vocabulary: int
+    """Pieces."""
     template: str
+    """The chat template it carries."""
 
 
 def write_tokenizer(wanted: Wanted, texts: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Write the tokenizer's files; returns the special ids for config.json. Raises UserError for a family that has
-    none here."""
+    """Write the tokenizer's files; returns the special ids for config.json.
+
+    Raises UserError for a family that has none here.
+    """
     if wanted.model_type.startswith("gemma"):
         return _write_gemma(wanted.vocabulary, texts, folder)
     if wanted.model_type not in VOCABULARIES:
-        expected = f"one of gemma…, {', '.join(VOCABULARIES)}, or a model whose tokenizer lies on this machine"
-        raise UserError(Problem("base_model", f"no tokenizer for a `{wanted.model_type}`", expected))
+        found = f"no tokenizer for a `{wanted.model_type}`"
+        known = f"gemma…, {', '.join(VOCABULARIES)}"
+        expected = f"one of {known}, or a model whose tokenizer lies on this machine"
+        raise UserError(Problem("base_model", found, expected))
     return _write_byte_pairs(VOCABULARIES[wanted.model_type], wanted.template, folder)
 
 
@@ -53,7 +60,11 @@ def _write_byte_pairs(name: str, template: str, folder: Path) -> dict[str, Any]:
 
     gguf = read_gguf(LLAMA_CPP / "models" / f"ggml-vocab-{name}.gguf")
     tokenizer_files.write_tokenizer(gguf, template, folder)
-    found = {"bos_token_id": "bos_token_id", "eos_token_id": "eos_token_id", "pad_token_id": "padding_token_id"}
+    found = {
+        "bos_token_id": "bos_token_id",
+        "eos_token_id": "eos_token_id",
+        "pad_token_id": "padding_token_id",
+    }
     ids = {ours: gguf.tokenizer(theirs) for ours, theirs in found.items()}
     return {name: number for name, number in ids.items() if number is not None}
 
@@ -73,7 +84,7 @@ def _filler(number: int) -> str:
 
 
 def _pad(path: Path, vocabulary: int) -> None:
-    """SentencePiece's own file, with fillers up to the vocabulary."""
+    """Fill SentencePiece's own file up to the vocabulary."""
     from sentencepiece import sentencepiece_model_pb2
 
     model = sentencepiece_model_pb2.ModelProto()
@@ -85,7 +96,7 @@ def _pad(path: Path, vocabulary: int) -> None:
 
 
 def _pad_json(path: Path, vocabulary: int) -> None:
-    """Likewise the fast tokenizer's: no merge leads to a filler."""
+    """Fill the fast tokenizer's file likewise: no merge leads to a filler."""
     value = json.loads(path.read_text(encoding="utf-8"))
     pieces = value["model"]["vocab"]
     for number in range(len(pieces), vocabulary):
@@ -94,7 +105,10 @@ def _pad_json(path: Path, vocabulary: int) -> None:
 
 
 def copy_tokenizer(source: Path, folder: Path) -> dict[str, Any]:
-    """The real tokenizer's files; returns the special ids of its model's generation_config.json or config.json."""
+    """Copy the real tokenizer's files; returns the special ids of its model.
+
+    They stand in generation_config.json or config.json.
+    """
     for name in (*TOKENIZER_FILES, "tokenizer_config.json"):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)

@@ -42,7 +42,7 @@ def run(work: Work) -> Result:
     config = write_config(work, init, {"train": part}, template)
     marker = launch.train(config, work.folder / "axolotl.yml", launch.cluster_for(config), work.say)
     trained = Path(config["output_dir"])
-    facts = {"parameters": marker["parameters"], "steps": marker["steps"], "deepspeed": deepspeed_proof(config)}
+    facts = {"parameters": marker.parameters, "steps": marker.steps, "deepspeed": deepspeed_proof(config)}
     if not (work.folder / "merged").is_dir():  # a killed attempt may have handed over and trimmed already
         _hand_over(trained, init, work.folder / "merged", template)
     facts["weights"] = gates.finite_gate(work.folder / "merged")

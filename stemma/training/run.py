@@ -16,7 +16,8 @@ from stemma.runs import digest_json, digests_of_weights
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training import axolotl, gates, launch
-from stemma.training.checkpoints import ASIDE
+from stemma.training.checkpoints import ASIDE, optimizer_states
+from stemma.training.completion import Completed
 from stemma.training.merge import merge_adapter
 from stemma.training.rows import ROWS, Part, Sample, Tokenize, prove, refuse_special, sample, tokenizing
 from stemma.training.trained_weights import count_weights
@@ -37,7 +38,7 @@ class Trained:
     parts: dict[str, Part]
     config: dict[str, Any]
     processes: int
-    marker: dict[str, Any]
+    marker: Completed
 
 
 def train_adapter(work: Work) -> Trained:
@@ -64,16 +65,19 @@ def run(work: Work) -> Result:
     adapter = _hand_over_adapter(work, start, config)
     facts = {
         "start": _describe(work, start),
-        "trainable": {name: marker[name] for name in ("trainable_parameters", "parameters")}
-        | {"share": marker["trainable_parameters"] / marker["parameters"]},
-        **gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), marker),
-        "computed_in": marker["dtype"],
-        "peak_memory": marker["peak_memory"],
-        "steps": marker["steps"],
+        "trainable": {
+            "trainable_parameters": marker.trainable_parameters,
+            "parameters": marker.parameters,
+            "share": marker.trainable_parameters / marker.parameters,
+        },
+        **gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), dict(marker)),
+        "computed_in": marker.dtype,
+        "peak_memory": marker.peak_memory.model_dump(),
+        "steps": marker.steps,
         "processes": trained.processes,
         "rows_a_step": rows_a_step(config, trained.processes),
-        "trainer": marker["trainer"],
-        "plugins": marker["plugins"],
+        "trainer": marker.trainer,
+        "plugins": marker.plugins,
         "deepspeed": deepspeed_proof(config),
         "adapter": gates.adapter_gate(start, adapter),
         **_first_step(trained),
@@ -93,10 +97,10 @@ def rows_a_step(config: dict[str, Any], processes: int) -> int:
     return rows
 
 
-def write_history(work: Work, marker: dict[str, Any]) -> None:
+def write_history(work: Work, marker: Completed) -> None:
     """The trainer's log of the whole run, without `train_loss`: a resumed run divides the losses since then by all
     steps."""
-    kept = ({name: value for name, value in row.items() if name != "train_loss"} for row in marker["history"])
+    kept = ({name: value for name, value in row.items() if name != "train_loss"} for row in marker.history)
     write_jsonl(work.folder / "history.jsonl", kept)
 
 
@@ -167,8 +171,7 @@ def deepspeed_proof(config: dict[str, Any]) -> str:
         return "not asked for"
     output = Path(config["output_dir"])
     if not (output / PROOF).is_file():
-        kinds = (sorted(output.glob(f"checkpoint-*/{kind}")) for kind in launch.DEEPSPEED_STATES)
-        found = [str(path.relative_to(output)) for path in next(filter(None, kinds), [])]
+        found = optimizer_states(output)
         if not found:
             raise StageFailed(f"the recipe asks for DeepSpeed, but no checkpoint in {output} holds its optimizer state")
         write_json(output / PROOF, found[-1])
@@ -239,5 +242,5 @@ def _first_step(trained: Trained) -> dict[str, Any]:
     facts = {"first_batch": gates.batch_gate(batches, trained.parts["train"].sequences)}
     if config.get("rl"):
         said = read_json(output / "first_step.json")
-        facts["reference"] = gates.reference_gate(trained.start, batches, said, trained.marker["dtype"])
+        facts["reference"] = gates.reference_gate(trained.start, batches, said, trained.marker.dtype)
     return facts

@@ -1,4 +1,4 @@
-"""What a hyperparameter search found: its trials, the best first, as tables and as the settings that take it over."""
+"""The results of a hyperparameter search: its trials, best first, as tables and as settings."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ RESULTS = "sweep.json"
 
 @dataclass(frozen=True)
 class Trial:
-    """One combination: `value` is the metric's last, at `step`; `failed` says why there is none."""
+    """One combination of settings, and what came of it."""
 
     name: str
     values: dict[str, Any]
+    """The settings, by key of the stage."""
     value: float | None = None
+    """The metric's last value; None where there is none."""
     step: int | None = None
+    """The optimizer step at which it was logged."""
     failed: str = ""
+    """Why there is no value."""
 
     def sets(self, stage: str) -> list[str]:
         """The overrides that make a recipe this trial."""
@@ -31,52 +35,68 @@ class Trial:
 
 @dataclass(frozen=True)
 class Results:
-    """All trials, the best first."""
+    """All trials of a search over the settings of one stage, the best first."""
 
     stage: str
     metric: str
     goal: str
+    """`min` or `max`."""
     trials: list[Trial]
 
     @property
     def best(self) -> Trial | None:
-        return self.trials[0] if self.trials[0].value is not None else None
+        first = self.trials[0]
+        return None if first.value is None else first
 
     def heads(self) -> list[str]:
         return ["trial", *self._keys(), self.metric, "step", ""]
 
     def rows(self) -> list[list[str]]:
-        """A line a trial; values as YAML writes them."""
+        """A line for each trial; values as YAML writes them."""
+        return [self._row(trial) for trial in self.trials]
+
+    def _row(self, trial: Trial) -> list[str]:
+        values = trial.values
         return [
-            [t.name, *(json.dumps(t.values[key]) if key in t.values else UNKNOWN for key in self._keys()),
-             UNKNOWN if t.value is None else f"{t.value:.5g}", UNKNOWN if t.step is None else str(t.step),
-             "best" if t is self.best else t.failed]
-            for t in self.trials
-        ]  # fmt: skip
+            trial.name,
+            *(json.dumps(values[key]) if key in values else UNKNOWN for key in self._keys()),
+            UNKNOWN if trial.value is None else f"{trial.value:.5g}",
+            UNKNOWN if trial.step is None else str(trial.step),
+            "best" if trial is self.best else trial.failed,
+        ]
 
     def take(self) -> str:
-        """What takes the best values over: for the command line."""
-        return " ".join(f"--set '{text}'" for text in self.best.sets(self.stage)) if self.best else ""
+        """The command line's options that take the best values over."""
+        if self.best is None:
+            return ""
+        return " ".join(f"--set '{text}'" for text in self.best.sets(self.stage))
 
     def _keys(self) -> list[str]:
+        """Every key that some trial sets, in the order of its first appearance."""
         return list(dict.fromkeys(key for trial in self.trials for key in trial.values))
 
 
 def ranked(trials: Sequence[Trial], goal: str) -> list[Trial]:
     """The best first; those without a value last."""
     sign = 1 if goal == "min" else -1
-    return sorted(trials, key=lambda trial: (trial.value is None, sign * (trial.value or 0)))
+
+    def place(trial: Trial) -> tuple[bool, float]:
+        return trial.value is None, sign * (trial.value or 0)
+
+    return sorted(trials, key=place)
 
 
 def read_results(run: Run) -> list[Results]:
     """The searches this run has finished, for the report."""
-    found = []
-    for path in sorted(run.folder("sweep").glob(f"*/{RESULTS}")):
-        value = {name: part for name, part in read_json(path).items() if name != "take"}
-        found.append(Results(**value | {"trials": [Trial(**trial) for trial in value["trials"]]}))
-    return found
+    return [_results(read_json(path)) for path in sorted(run.folder("sweep").glob(f"*/{RESULTS}"))]
+
+
+def _results(stored: dict[str, Any]) -> Results:
+    trials = [Trial(**trial) for trial in stored["trials"]]
+    return Results(stored["stage"], stored["metric"], stored["goal"], trials)
 
 
 def written(results: Results) -> str:
     """The table for the terminal, and how to take the best."""
-    return "\n".join([*aligned(results.heads(), results.rows()), f"take the best: {results.take()}"])
+    table = aligned(results.heads(), results.rows())
+    return "\n".join([*table, f"take the best: {results.take()}"])

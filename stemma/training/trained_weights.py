@@ -1,4 +1,4 @@
-"""How many weights a LoRA stage trains, counted from shapes: what the gate behind a training expects. Pure."""
+"""The number of weights a LoRA stage trains, counted from shapes: what its gate expects. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNCOUNTED = ("lora_modules_to_save", "lora_target_parameters", "peft_use_dora")
 
 
 def count_weights(recipe: Recipe, run: Run, stage: str) -> tuple[int, int] | str:
-    """How many weights a LoRA stage trains, and how many there are with them; or why that is not known."""
+    """The weights a LoRA stage trains, and all there are with them; or why that is not known."""
     keys = recipe.training_settings(stage)
     try:
         shapes = read_shapes(recipe, run)
@@ -31,17 +31,26 @@ def count_weights(recipe: Recipe, run: Run, stage: str) -> tuple[int, int] | str
 
 
 def count_adapters(keys: Mapping[str, Any], shapes: Shapes) -> int:
+    """The weights of all LoRA pairs.
+
+    A pair on a matrix [out, in] of rank r has r (out + in).
+    """
     tensors = shapes.tensors()
-    return sum(keys.get("lora_r", 8) * sum(tensors[name]) for name in Targets.of_stage(keys).among(tensors))
+    rank: int = keys.get("lora_r", 8)
+    targets = Targets.of_stage(keys).among(tensors)
+    return sum(rank * sum(tensors[name]) for name in targets)
 
 
 def refuse_uncounted(recipe: Recipe, stage: str, keys: Mapping[str, Any]) -> None:
+    """Raise UserError for settings that train more than is counted here."""
     uncounted = [key for key in UNCOUNTED if keys.get(key)]
     if uncounted:
-        raise UserError(Problem(recipe.path.name, f"{stage}: `plan` does not count `{'`, `'.join(uncounted)}`"))
+        found = f"{stage}: `plan` does not count `{'`, `'.join(uncounted)}`"
+        raise UserError(Problem(recipe.path.name, found))
 
 
 def quantised_as(keys: Mapping[str, Any]) -> str | None:
+    """The type the frozen weights are packed in while training (`nf4`, `int8`), or None."""
     if keys.get("load_in_4bit") or keys.get("adapter") == "qlora":
         return "nf4"
     return "int8" if keys.get("load_in_8bit") else None

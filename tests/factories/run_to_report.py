@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from export.parity import Gate
+from stemma.chain import chain
 from stemma.jsonl import write_json, write_jsonl
 from stemma.recipe.models import Recipe
 from stemma.rows import Score
 from stemma.runs import Run
-from stemma.stages import Work, chain
+from stemma.stages import Work
 from tests.factories.manifests import write_manifest
 
 FORMATS = ["merged", "bnb-int8", "bnb-nf4", "gguf-F16", "gguf-Q8_0", "gguf-Q6_K", "gguf-Q4_K_M"]

@@ -14,7 +14,7 @@ from stemma.cli import main
 from stemma.errors import StageFailed, UserError
 from stemma.from_gguf import Import
 from stemma.from_gguf.bring_in import bring_in
-from stemma.stages import locked
+from stemma.workplace import locked
 from tests.from_gguf.files import header, vocabulary, weights, write_gguf
 
 Say = pytest.CaptureFixture[str]

@@ -14,7 +14,7 @@ from transformers import EarlyStoppingCallback
 
 from stemma import tensors
 from stemma.plugin.evidence import Record, not_finite, record_first_step, stop_at_non_finite_loss
-from stemma.processes import COMPLETED, FAILURE
+from stemma.training.completion import COMPLETED, FAILURE
 
 
 def make_trainer(loss: float = 0.5, step: int = 0) -> Any:

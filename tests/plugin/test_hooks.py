@@ -13,7 +13,7 @@ from axolotl.utils.dict import DictDefault
 from safetensors.torch import save_file
 
 from stemma.plugin.hooks import StemmaPlugin
-from stemma.processes import COMPLETED, FAILURE
+from stemma.training.completion import COMPLETED, FAILURE
 
 
 def trained(output: Path) -> StemmaPlugin:

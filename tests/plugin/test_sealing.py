@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from transformers import EarlyStoppingCallback
 
 from stemma.plugin.sealing import SealCheckpoints, given, guard_checkpoints
-from stemma.processes import COMPLETED
 from stemma.training.checkpoints import Seal, binding_of, checkpoints, read_seal
+from stemma.training.completion import COMPLETED
 
 FILE = "base_model: some/model\nlearning_rate: 5e-05\nbf16: true\noutput_dir: out\n"
 

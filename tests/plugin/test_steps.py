@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from stemma.plugin.steps import StepsTaken
-from stemma.processes import FAILURE
+from stemma.training.completion import FAILURE
 
 
 def make_engine(fp16: bool = False) -> Any:

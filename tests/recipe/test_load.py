@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from stemma.chain import chain
 from stemma.errors import UserError
 from stemma.recipe.load import load, names
-from stemma.stages import chain
 
 Write = Callable[..., Path]
 

@@ -11,7 +11,7 @@ from stemma.base_model.folder import problems_of
 from stemma.jsonl import read_json
 from stemma.rehearsal import made_model
 from stemma.rehearsal.changes import Machine
-from stemma.rehearsal.run import Request, Settled, settle
+from stemma.rehearsal.fitting import Rehearsal, Request, fit
 from tests.conftest import Write
 from tests.factories.recipes import MADE
 
@@ -20,9 +20,9 @@ CORPUS = ("  corpus: {sources: [{source: from_sets}]}\n", "")
 TARGETS = ("  lora_r: 8\n", "  lora_r: 8\n  lora_target_modules: [q_proj, v_proj]\n")
 
 
-def settled(write: Write, folder: Path, layers: int | None = None) -> Settled:
+def settled(write: Write, folder: Path, layers: int | None = None) -> Rehearsal:
     path = write((MADE, f"base_model: {folder}\n"), CORPUS, TARGETS)
-    return settle(Request(str(path), [], folder.parent / "runs", layers), LAPTOP)
+    return fit(Request(str(path), [], folder.parent / "runs", layers), LAPTOP)
 
 
 def write_config(folder: Path, kind: str, **settings: Any) -> Path:
@@ -34,7 +34,7 @@ def write_config(folder: Path, kind: str, **settings: Any) -> Path:
     return folder
 
 
-def make(found: Settled) -> str:
+def make(found: Rehearsal) -> str:
     return made_model.make(found.config, found.full, found.recipe, found.run, lambda _: None)
 
 

@@ -21,10 +21,11 @@ from stemma.jsonl import write_json, write_jsonl
 from stemma.plan.peaks import PROCESS
 from stemma.rehearsal import run as rehearse
 from stemma.rehearsal.changes import Machine
-from stemma.rehearsal.run import Request, settle, stepping_seconds
+from stemma.rehearsal.fitting import Request, fit
+from stemma.rehearsal.run import stepping_seconds
 from stemma.rehearsal.text import Measured
 from stemma.runs import Run
-from stemma.stages import locked
+from stemma.workplace import locked
 
 STAGES = ("model", "data", "sft", "dpo", "mcq", "export", "eval", "report", "chat")
 
@@ -36,7 +37,7 @@ def machine(memory: float, disk: float) -> Machine:
 @pytest.mark.usefixtures("torch_for_cpus")
 def test_too_small_a_machine_is_told_with_figures(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        settle(Request("gemma2b", [], tmp_path), machine(8, 30))
+        fit(Request("gemma2b", [], tmp_path), machine(8, 30))
     memory, disk = caught.value.problems
     # The gates hold 2,506,172,416 weights in float32 and the embedding once more in bf16, 11.07 GB; two processes with
     # their engines are 2 x 0.67 GB.
@@ -50,14 +51,14 @@ def test_too_small_a_machine_is_told_with_figures(tmp_path: Path) -> None:
 
 
 def test_fewer_layers_need_less(tmp_path: Path) -> None:
-    settled = settle(Request("gemma2b", [], tmp_path, layers=2), machine(9, 30))
+    settled = fit(Request("gemma2b", [], tmp_path, layers=2), machine(9, 30))
     assert settled.config.num_hidden_layers == 2
     assert settled.recipe.base_model == str(tmp_path / "rehearsals" / "gemma2b" / "model")
 
 
 @pytest.mark.usefixtures("torch_for_cpus")
 def test_batches_shrink_before_anything_is_refused(tmp_path: Path) -> None:
-    settled = settle(Request("gemma2b", [], tmp_path, layers=2), machine(9, 30))
+    settled = fit(Request("gemma2b", [], tmp_path, layers=2), machine(9, 30))
     # Logits of 8 x 256 tokens, 256,000 pieces, 12 bytes each, are 6.3 GB: 2 fit beside 1.5 GB of weights.
     assert settled.recipe.axolotl("mcq")["micro_batch_size"] == 4
     assert "mcq: micro_batch_size 8 → 4, to fit into memory" in settled.changes.notes
@@ -66,8 +67,8 @@ def test_batches_shrink_before_anything_is_refused(tmp_path: Path) -> None:
 def test_what_the_user_sets_holds(tmp_path: Path) -> None:
     request = Request("gemma2b", ["mcq.sequence_len=64", "export.gguf={types: [Q8_0, Q4_K_M]}"], tmp_path, 1)
     with pytest.raises(UserError, match=r"eval\.variants: unknown gguf-Q6_K"):
-        settle(request, machine(20, 100))
-    settled = settle(Request("gemma2b", ["mcq.sequence_len=64"], tmp_path, 1), machine(20, 100))
+        fit(request, machine(20, 100))
+    settled = fit(Request("gemma2b", ["mcq.sequence_len=64"], tmp_path, 1), machine(20, 100))
     assert settled.recipe.axolotl("mcq")["sequence_len"] == 64
 
 
@@ -78,7 +79,7 @@ def test_a_base_model_that_the_user_sets_is_rehearsed_on_made_weights(tmp_path: 
     config |= {"num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32}
     write_json(folder / "config.json", config)
     request = Request("gemma2b", [f"base_model={folder}", "base_revision=null"], tmp_path / "runs")
-    settled = settle(request, machine(20, 100))
+    settled = fit(request, machine(20, 100))
     assert settled.recipe.base_model == str(tmp_path / "runs" / "rehearsals" / "gemma2b" / "model")
     assert (settled.config.hidden_size, settled.config.num_hidden_layers) == (64, 3)
 
@@ -86,7 +87,7 @@ def test_a_base_model_that_the_user_sets_is_rehearsed_on_made_weights(tmp_path: 
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_a_stage_took_is_in_the_table(fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds too, of a stage that fails as well."""
-    settled = settle(Request("tiny", [], tmp_path), machine(20, 100))
+    settled = fit(Request("tiny", [], tmp_path), machine(20, 100))
     figures: dict[str, Measured] = {}
 
     def work(*_: object) -> str:

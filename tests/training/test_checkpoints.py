@@ -11,7 +11,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from stemma.errors import UserError
-from stemma.training.checkpoints import SEAL, Seal, binding_of, last_good, put_in_order, read_seal
+from stemma.training.checkpoints import SEAL, Seal, binding_of, last_good, read_seal, set_aside_unusable
 from tests.factories.checkpoints import BINDING, FILES, make_checkpoint
 
 
@@ -27,7 +27,7 @@ def test_a_torn_one_is_moved_aside_and_the_one_before_is_taken(name: str, torn: 
     path = make_checkpoint(tmp_path, 10) / name
     path.write_bytes(path.read_bytes()[:-6]) if torn == "cut" else path.unlink()
     assert last_good(tmp_path) == (tmp_path / "checkpoint-4", 4)
-    assert put_in_order(tmp_path, BINDING, 1) == ["checkpoint-10 is not written to its end: moved to torn/"]
+    assert set_aside_unusable(tmp_path, BINDING, 1) == ["checkpoint-10 is not written to its end: moved to torn/"]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["checkpoint-4", "torn"]
     assert (tmp_path / "torn" / "checkpoint-10").is_dir()
 
@@ -35,21 +35,21 @@ def test_a_torn_one_is_moved_aside_and_the_one_before_is_taken(name: str, torn: 
 def test_checkpoints_of_other_work_are_moved_aside(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, 4, binding="of another")
     told = ["checkpoint-4 is of another recipe, other data or other weights: moved to torn/"]
-    assert put_in_order(tmp_path, BINDING, 1) == told
+    assert set_aside_unusable(tmp_path, BINDING, 1) == told
     make_checkpoint(tmp_path, 4, binding="of another")
-    assert put_in_order(tmp_path, BINDING, 1) == told, "again, over the one moved before"
-    assert put_in_order(tmp_path, BINDING, 1) == []
+    assert set_aside_unusable(tmp_path, BINDING, 1) == told, "again, over the one moved before"
+    assert set_aside_unusable(tmp_path, BINDING, 1) == []
     assert last_good(tmp_path) is None
 
 
 def test_another_number_of_processes_is_told_before_anything_starts(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, 4, processes=2)
     with pytest.raises(UserError) as caught:
-        put_in_order(tmp_path, BINDING, 1)
+        set_aside_unusable(tmp_path, BINDING, 1)
     assert str(caught.value) == (
         f"{tmp_path}/checkpoint-4: written by 2 processes, and this training has 1\n"
         "  expected: as many\n"
-        "  hint: go on with GPUS=2 (all machines together), or begin anew with FORCE=1"
+        "  hint: resume with GPUS=2 (all machines together), or begin anew with FORCE=1"
     )
     assert (tmp_path / "checkpoint-4").is_dir(), "nothing is lost"
 
@@ -57,7 +57,7 @@ def test_another_number_of_processes_is_told_before_anything_starts(tmp_path: Pa
 def test_one_process_is_told_in_the_singular(tmp_path: Path) -> None:
     make_checkpoint(tmp_path, 4)
     with pytest.raises(UserError, match="written by 1 process, and this training has 2"):
-        put_in_order(tmp_path, BINDING, 2)
+        set_aside_unusable(tmp_path, BINDING, 2)
 
 
 def test_a_checkpoint_under_another_steps_name_is_not_whole(tmp_path: Path) -> None:
@@ -70,9 +70,9 @@ def test_the_first_step_of_an_attempt_without_a_checkpoint_is_forgotten(tmp_path
     batch = tmp_path / "first_step.rank1.safetensors"
     batch.touch()
     make_checkpoint(tmp_path, 4)
-    put_in_order(tmp_path, BINDING, 1)
+    set_aside_unusable(tmp_path, BINDING, 1)
     assert batch.exists(), "a resumed training does not see its first step again"
-    put_in_order(tmp_path, "of another", 1)
+    set_aside_unusable(tmp_path, "of another", 1)
     assert not batch.exists()
 
 

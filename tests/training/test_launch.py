@@ -19,6 +19,7 @@ from stemma.processes import end_survivors
 from stemma.training import launch
 from stemma.training.checkpoints import SEAL, binding_of
 from stemma.training.cluster import Cluster
+from stemma.training.completion import Completed, PeakMemory, read_completed
 from tests.factories.checkpoints import BINDING, make_checkpoint
 
 
@@ -48,6 +49,23 @@ def test_the_variable_that_switches_deepspeed_off_is_not_handed_on(
     assert "ACCELERATE_USE_CPU" not in launch.environment({}, tmp_path, Cluster())
 
 
+def completed(binding: str) -> Completed:
+    """The marker of a whole training of eight steps."""
+    return Completed(
+        binding=binding,
+        steps=8,
+        skipped_steps=0,
+        planned_steps=8,
+        trainable_parameters=100,
+        parameters=1000,
+        dtype="float32",
+        peak_memory=PeakMemory(bytes=2**30, of="resident memory"),
+        trainer={},
+        plugins=["stemma.plugin.StemmaPlugin"],
+        history=[{"loss": 1.5, "step": 1}],
+    )
+
+
 def config_in(folder: Path) -> dict[str, Any]:
     places = {"output_dir": str(folder / "training"), "dataset_prepared_path": str(folder / "prepared")}
     return places | {"base_model": "some/model"}
@@ -55,16 +73,24 @@ def config_in(folder: Path) -> dict[str, Any]:
 
 def test_a_complete_run_is_not_trained_again(tmp_path: Path) -> None:
     config = config_in(tmp_path)
-    marker = {"binding": binding_of(config), "steps": 8}
-    write_json(tmp_path / "training" / "completed.json", marker)
+    marker = completed(binding_of(config))
+    write_json(tmp_path / "training" / "completed.json", marker.model_dump())
     assert launch.train(config, tmp_path / "axolotl.yml", Cluster(), print) == marker
+
+
+@pytest.mark.parametrize("marker", [{}, [], {"steps": 8}, completed("this one").model_dump() | {"epochs": 2}])
+def test_a_marker_of_another_stemma_is_not_believed(tmp_path: Path, marker: object) -> None:
+    write_json(tmp_path / "completed.json", marker)
+    assert read_completed(tmp_path, "this one") is None
+    write_json(tmp_path / "completed.json", completed("this one").model_dump())
+    assert read_completed(tmp_path, "this one") == completed("this one")
 
 
 def test_another_trainings_marker_is_not_believed(tmp_path: Path) -> None:
     """Somebody trained by hand in the same folder, with other settings."""
     config = config_in(tmp_path)
-    write_json(tmp_path / "training" / "completed.json", {"binding": "of another", "steps": 8})
-    assert launch.completed(tmp_path / "training", binding_of(config)) is None
+    write_json(tmp_path / "training" / "completed.json", completed("of another").model_dump())
+    assert read_completed(tmp_path / "training", binding_of(config)) is None
     assert launch.prepare(config, binding_of(config), 1) == []
     assert not (tmp_path / "training" / "completed.json").exists()
 
@@ -72,7 +98,8 @@ def test_another_trainings_marker_is_not_believed(tmp_path: Path) -> None:
 def launched(folder: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> dict[str, Any]:
     """A training whose process leaves its marker and ends with this exit code."""
     config = config_in(folder)
-    write = f"write_json(Path({config['output_dir']!r}) / 'completed.json', {{'binding': {binding_of(config)!r}}})"
+    marker = completed(binding_of(config)).model_dump()
+    write = f"write_json(Path({config['output_dir']!r}) / 'completed.json', {marker})"
     lines = ("from pathlib import Path", "from stemma.jsonl import write_json", write, "print('the last line')")
     child = [sys.executable, "-c", "; ".join((*lines, f"raise SystemExit({code})"))]
     monkeypatch.setattr(launch, "_command", lambda *_: child)
@@ -82,8 +109,8 @@ def launched(folder: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> dict[s
 def test_a_marker_counts_with_exit_code_0_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StageFailed, match=r"exit code 1\) without completing; the end of .*\nthe last line"):
         launched(tmp_path, monkeypatch, code=1)
-    assert launch.completed(tmp_path / "training", binding_of(config_in(tmp_path))) is None, "nor by the next run"
-    assert launched(tmp_path, monkeypatch, code=0) == {"binding": binding_of(config_in(tmp_path))}
+    assert read_completed(tmp_path / "training", binding_of(config_in(tmp_path))) is None, "nor by the next run"
+    assert launched(tmp_path, monkeypatch, code=0) == completed(binding_of(config_in(tmp_path)))
 
 
 def test_several_processes_need_deepspeed(tmp_path: Path) -> None:
@@ -94,13 +121,13 @@ def test_several_processes_need_deepspeed(tmp_path: Path) -> None:
 
 def test_why_a_run_stopped(tmp_path: Path) -> None:
     (tmp_path / "axolotl.log").write_text("a line\nthe last line\n")
-    assert "exit code 0" in launch.why(tmp_path, tmp_path / "axolotl.log", 0)
-    assert launch.why(tmp_path, tmp_path / "axolotl.log", 0).endswith("the last line")
+    assert "exit code 0" in launch.failure_reason(tmp_path, tmp_path / "axolotl.log", 0)
+    assert launch.failure_reason(tmp_path, tmp_path / "axolotl.log", 0).endswith("the last line")
     (tmp_path / "failure.json").write_text(json.dumps({"step": 3, "reason": "the loss of step 3 is nan"}))
-    told = launch.why(tmp_path, tmp_path / "axolotl.log", 1)
+    told = launch.failure_reason(tmp_path, tmp_path / "axolotl.log", 1)
     assert told.startswith("training stopped: the loss of step 3 is nan; there is no good checkpoint; lower learning_r")
     make_checkpoint(tmp_path, 2)
-    told = launch.why(tmp_path, tmp_path / "axolotl.log", 1)
+    told = launch.failure_reason(tmp_path, tmp_path / "axolotl.log", 1)
     assert f"the last good checkpoint is {tmp_path}/checkpoint-2 (step 2)" in told
 
 

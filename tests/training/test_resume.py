@@ -23,9 +23,9 @@ from safetensors.torch import load_file
 
 from stemma import ROOT
 from stemma.jsonl import read_dicts, read_json
-from stemma.processes import COMPLETED
 from stemma.runs import Run
 from stemma.training.checkpoints import checkpoints, last_good, read_seal
+from stemma.training.completion import COMPLETED
 from tests.conftest import Write
 from tests.factories.recipes import LORA
 from tests.training.commands import below

@@ -15,11 +15,11 @@ from stemma.jsonl import read_json, write_json
 from stemma.keys import key_of
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
-from stemma.run_stages import Order, bring
+from stemma.run_stages import Options, run_stages
 from stemma.runs import Run
 from stemma.training import launch
 from stemma.training.cluster import Cluster
-from stemma.training.worker_node import Follower, Patience, shared
+from stemma.training.worker_node import Waiting, WorkerNode, joined_stages
 from tests.conftest import Write
 from tests.factories.manifests import put_manifest
 
@@ -38,8 +38,8 @@ class Watch:
         if event := self.happens.pop(self.now, None):
             event()  # type: ignore[operator]
 
-    def patience(self, seconds: float = 600) -> Patience:
-        return Patience(seconds, lambda: self.now, self.sleep)
+    def waiting(self, seconds: float = 600) -> Waiting:
+        return Waiting(seconds, lambda: self.now, self.sleep)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def invite(recipe: Recipe, run: Run, key: str | None = None, master: str = CLUST
 def test_it_waits_for_what_comes_before_and_takes_what_is_done(recipe: Recipe, run: Run) -> None:
     watch, said = Watch(happens={70.0: lambda: put_base(run), 90.0: lambda: finish(recipe, run, "sft")}), list[str]()
     run.folder("sft").mkdir()
-    assert Follower(recipe, run, CLUSTER, said.append, patience=watch.patience()).see_through("sft") == "up to date"
+    assert WorkerNode(recipe, run, CLUSTER, said.append, waiting=watch.waiting()).join("sft") == "up to date"
     assert watch.now == 90
     assert said == ["waiting for machine 0 (60 s)"]
 
@@ -92,8 +92,8 @@ def test_forced_it_waits_for_a_new_manifest(recipe: Recipe, run: Run) -> None:
     finish(recipe, run, "sft")
     old = run.folder("sft") / "manifest.json"
     watch = Watch(happens={5.0: old.unlink, 9.0: lambda: write_json(old, read_json_of(recipe, run) | {"end": "later"})})
-    follower = Follower(recipe, run, CLUSTER, print, force=True, patience=watch.patience())
-    assert follower.see_through("sft") == "up to date"
+    node = WorkerNode(recipe, run, CLUSTER, print, force=True, waiting=watch.waiting())
+    assert node.join("sft") == "up to date"
     assert watch.now == 9
 
 
@@ -109,17 +109,17 @@ def test_it_joins_only_its_own_work(recipe: Recipe, run: Run, monkeypatch: pytes
     joined: list[Path] = []
     monkeypatch.setattr(launch, "join", lambda folder, *_: joined.append(folder))
     watch = Watch(happens={30.0: lambda: invite(recipe, run)})
-    assert Follower(recipe, run, CLUSTER, print, patience=watch.patience()).see_through("sft") == "joined"
+    assert WorkerNode(recipe, run, CLUSTER, print, waiting=watch.waiting()).join("sft") == "joined"
     assert (joined, watch.now) == ([run.folder("sft")], 30)
 
 
 def test_nobody_comes(recipe: Recipe, run: Run) -> None:
     put_base(run)
     with pytest.raises(StageFailed, match=r"machine 0 did not start `sft` in 20 s; is the same command running there"):
-        Follower(recipe, run, CLUSTER, print, patience=Watch().patience(20)).see_through("sft")
+        WorkerNode(recipe, run, CLUSTER, print, waiting=Watch().waiting(20)).join("sft")
     invite(recipe, run, key="of another recipe")
     with pytest.raises(StageFailed, match="from another recipe, other data or a checkout at another path"):
-        Follower(recipe, run, CLUSTER, print, patience=Watch().patience(20)).see_through("sft")
+        WorkerNode(recipe, run, CLUSTER, print, waiting=Watch().waiting(20)).join("sft")
 
 
 def test_an_invitation_left_by_a_killed_machine_is_to_nothing(recipe: Recipe, run: Run) -> None:
@@ -127,7 +127,7 @@ def test_an_invitation_left_by_a_killed_machine_is_to_nothing(recipe: Recipe, ru
     invite(recipe, run)
     write_json(run.folder("sft") / "training" / "completed.json", {})
     watch = Watch(happens={3.0: lambda: finish(recipe, run, "sft")})
-    assert Follower(recipe, run, CLUSTER, print, patience=watch.patience()).see_through("sft") == "up to date"
+    assert WorkerNode(recipe, run, CLUSTER, print, waiting=watch.waiting()).join("sft") == "up to date"
 
 
 def test_machines_must_agree_where_they_meet(recipe: Recipe, run: Run) -> None:
@@ -138,8 +138,8 @@ def test_machines_must_agree_where_they_meet(recipe: Recipe, run: Run) -> None:
 
 
 def test_only_stages_up_to_the_last_training_are_shared() -> None:
-    assert shared(["data", "base", "sft", "dpo", "export", "eval"]) == ["data", "base", "sft", "dpo"]
-    assert shared(["export"]) == []
+    assert joined_stages(["data", "base", "sft", "dpo", "export", "eval"]) == ["data", "base", "sft", "dpo"]
+    assert joined_stages(["export"]) == []
 
 
 def test_the_verbs_leave_other_stages_to_the_first(
@@ -150,8 +150,8 @@ def test_the_verbs_leave_other_stages_to_the_first(
     put_base(run)
     run.folder("sft").mkdir()
     finish(recipe, run, "sft")
-    bring(recipe, run, ["sft", "export"], Order(print))
+    run_stages(recipe, run, ["sft", "export"], Options(print))
     assert capsys.readouterr().out == "sft     up to date\nexport  left to machine 0\n"
     monkeypatch.setenv("NODE_RANK", "2")
     with pytest.raises(UserError, match="NODE_RANK: 2"):
-        bring(recipe, run, ["sft"], Order(print))
+        run_stages(recipe, run, ["sft"], Options(print))

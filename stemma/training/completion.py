@@ -1,0 +1,82 @@
+"""The end of a training as it is told on disk: `completed.json`, or `failure.json` with the reason.
+
+The plugin writes one of them as its very last act, inside the training process; the launcher
+believes nothing else, since Axolotl exits with 0 on Ctrl-C and on NaN, too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from stemma.errors import UserError
+from stemma.jsonl import read_json
+
+COMPLETED = "completed.json"
+FAILURE = "failure.json"
+
+
+class PeakMemory(BaseModel):
+    """The most that rank 0 held at once; of a resumed training, since it was resumed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bytes: int
+    of: str
+    """`GPU memory allocated` or `resident memory`."""
+
+
+class Completed(BaseModel):
+    """The completion marker: a training came to its end, and this is what it was."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    binding: str
+    """The digest of settings, data and starting weights (`checkpoints.binding_of`)."""
+    steps: int
+    """Optimizer steps that moved the weights."""
+    skipped_steps: int
+    """Steps that the engine left out, e.g. for an overflow in fp16."""
+    planned_steps: int
+    trainable_parameters: int
+    parameters: int
+    """Of the whole model, the trainable ones included."""
+    dtype: str
+    """What the trainer computed in, by torch's name, e.g. `bfloat16`."""
+    peak_memory: PeakMemory
+    trainer: dict[str, str]
+    """What the DPO trainer did, in words; empty of another trainer."""
+    plugins: list[str]
+    """What Axolotl loaded, named by the recipe or not."""
+    history: list[dict[str, Any]]
+    """The trainer's log, one row a logged step."""
+
+
+class Failure(BaseModel):
+    """Why a training stopped before its end, and at which optimizer step."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: int
+    reason: str
+
+
+def read_completed(output: Path, binding: str) -> Completed | None:
+    """The marker of this very training in its output folder.
+
+    None where there is none, and where it is another training's (somebody may have trained here by
+    hand) or another Stemma's.
+    """
+    try:
+        marker = Completed.model_validate(read_json(output / COMPLETED))
+    except (OSError, UserError, ValidationError):
+        return None
+    return marker if marker.binding == binding else None
+
+
+def read_failure(output: Path) -> Failure | None:
+    """Why the training stopped; None where it left no word."""
+    path = output / FAILURE
+    return Failure.model_validate(read_json(path)) if path.is_file() else None
