@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemma.plan.costs import training_flops
-from stemma.plan.settings import Training
+from stemma.plan.settings import CostSettings
 from stemma.shapes import PUBLISHED, parse
 from stemma.table import markdown
 
@@ -18,7 +18,7 @@ EPOCHS, TOKENS_A_SIDE, ANSWER = 3, 350, 200
 GLOBAL_PAIRS, PAIRS_A_GPU = 64, 4
 """The recipe's batch of 4 cannot be cut over more than 4 GPUs, so a fixed global batch is the least for 64."""
 FP32 = 4
-GEMMA_2B_DPO = Training(
+GEMMA_2B_DPO = CostSettings(
     shapes=parse(PUBLISHED["google/gemma-2b"], "published shapes"), rank=8, targets=("q_proj", "v_proj"),
     preference=True, precomputed=True, checkpointing=False, logits="stemma", length=1024, sequences=8, bytes=2,
     quantised=None, moments=8, zero=1, gpus=1, answers=ANSWER / TOKENS_A_SIDE,
@@ -70,7 +70,7 @@ def rounds(gpus: int, zero: int, layers: int) -> int:
     return (gpus - 1) * (2 if zero < 3 else 2 * layers + 1)
 
 
-def step_seconds(machine: Machine, training: Training, gpus: int, pairs: float, zero: int) -> float:
+def step_seconds(machine: Machine, training: CostSettings, gpus: int, pairs: float, zero: int) -> float:
     """One optimizer step in which each GPU has `pairs` pairs."""
     tokens = 2 * TOKENS_A_SIDE * pairs
     compute = training_flops(training, tokens, EPOCHS, TOKENS_A_SIDE) / (machine.flops * machine.utilisation)
@@ -92,7 +92,7 @@ class Forecast:
     """Of fixed global batch: one GPU's time for all of it / (N x this). Of a fixed share: one GPU's time / this."""
 
 
-def forecast(machine: Machine, training: Training, gpus: int, zero: int, fixed_global: bool) -> Forecast:
+def forecast(machine: Machine, training: CostSettings, gpus: int, zero: int, fixed_global: bool) -> Forecast:
     pairs = GLOBAL_PAIRS / gpus if fixed_global else float(PAIRS_A_GPU)
     seconds = step_seconds(machine, training, gpus, pairs, zero)
     alone = step_seconds(machine, training, 1, GLOBAL_PAIRS if fixed_global else PAIRS_A_GPU, 0)
@@ -101,7 +101,7 @@ def forecast(machine: Machine, training: Training, gpus: int, zero: int, fixed_g
     return Forecast(gpus, zero, pairs, sent, seconds, alone / (gpus if fixed_global else 1) / seconds)
 
 
-def table(machine: Machine, training: Training) -> list[str]:
+def table(machine: Machine, training: CostSettings) -> list[str]:
     """Markdown, as it stands in bench/README.md."""
     heads = ("batch", "GPUs", "ZeRO", "pairs a GPU", "MB sent a GPU and step", "ms a step", "pairs/s", "efficiency")
     cases = [(True, gpus, zero) for gpus in (1, 8, 64) for zero in ((1, 3) if gpus > 1 else (1,))]

@@ -22,7 +22,7 @@ from bench.gpu.device import finished, forget_peak, peak, say
 from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_shapes
 from bench.plain_dpo import padded
-from stemma.plan.costs import Training, training_flops
+from stemma.plan.costs import CostSettings, training_flops
 from stemma.plugin.batches import LengthGrouped
 from stemma.plugin.head import backbone, frozen_head
 from stemma.plugin.logps import Head, score_tokens
@@ -126,9 +126,9 @@ def figures(kind: str, setting: Setting, taken: list[Batch], seconds: float) -> 
     }  # fmt: skip
 
 
-def training(setting: Setting, kind: str) -> Training:
+def training(setting: Setting, kind: str) -> CostSettings:
     """What `stemma.plan.costs` counts."""
-    return Training(
+    return CostSettings(
         shapes=model_shapes(setting), rank=8, targets=("q_proj", "v_proj"), preference=False, precomputed=False,
         checkpointing=False, logits="stemma" if kind == OWN else "all",
         length=1024, sequences=KINDS[kind], bytes=setting.dtype.itemsize,

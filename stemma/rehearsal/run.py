@@ -19,7 +19,7 @@ from stemma.base_model.files import read_shapes
 from stemma.base_model.folder import meet
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
-from stemma.plan.forecast import Asked, Plan, plan
+from stemma.plan.forecast import Hardware, Plan, plan
 from stemma.plan.peaks import PROCESS
 from stemma.quiet import quieten
 from stemma.recipe.load import load
@@ -111,9 +111,9 @@ def look(runs: Path) -> Machine:
     return Machine(free_memory(), shutil.disk_usage(runs).free, cpu_has_bfloat16(), torch.cuda.is_available())
 
 
-def asked_of(machine: Machine) -> Asked:
+def asked_of(machine: Machine) -> Hardware:
     """What `plan` is to forecast of it."""
-    return Asked(cpu=not machine.gpu, bfloat16=machine.bfloat16)
+    return Hardware(cpu=not machine.gpu, bfloat16=machine.bfloat16)
 
 
 def settle(request: Request, machine: Machine) -> Settled:
