@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stemma.plan.costs import training_flops
-from stemma.plan.settings import Training
+from stemma.plan.settings import CostSettings
 from stemma.shapes import PUBLISHED, parse
 from stemma.table import markdown
 
@@ -27,7 +27,7 @@ PAIRS_A_GPU = 4
 The recipe's batch of 4 cannot be cut over more than 4.
 """
 FP32 = 4
-GEMMA_2B_DPO = Training(
+GEMMA_2B_DPO = CostSettings(
     shapes=parse(PUBLISHED["google/gemma-2b"], "published shapes"),
     rank=8,
     targets=("q_proj", "v_proj"),
@@ -103,7 +103,7 @@ def rounds(gpus: int, zero: int, layers: int) -> int:
     return (gpus - 1) * (2 if zero < 3 else 2 * layers + 1)
 
 
-def step_seconds(machine: Machine, training: Training, gpus: int, pairs: float, zero: int) -> float:
+def step_seconds(machine: Machine, training: CostSettings, gpus: int, pairs: float, zero: int) -> float:
     """One optimizer step in which each GPU has `pairs` pairs."""
     tokens = 2 * TOKENS_A_SIDE * pairs
     compute = training_flops(training, tokens, EPOCHS, TOKENS_A_SIDE) / (
@@ -132,7 +132,7 @@ class Forecast:
 
 
 def forecast(
-    machine: Machine, training: Training, gpus: int, zero: int, fixed_global: bool
+    machine: Machine, training: CostSettings, gpus: int, zero: int, fixed_global: bool
 ) -> Forecast:
     pairs = GLOBAL_PAIRS / gpus if fixed_global else float(PAIRS_A_GPU)
     seconds = step_seconds(machine, training, gpus, pairs, zero)
@@ -144,7 +144,7 @@ def forecast(
     )
 
 
-def table(machine: Machine, training: Training) -> list[str]:
+def table(machine: Machine, training: CostSettings) -> list[str]:
     """Markdown, as it stands in bench/README.md."""
     heads = (
         "batch",

@@ -27,7 +27,7 @@ from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_config, model_shapes
 from stemma.jsonl import write_json, write_jsonl
 from stemma.plan.costs import training_flops
-from stemma.plan.settings import Training
+from stemma.plan.settings import CostSettings
 from stemma.recipe.load import load
 from tests.factories.models import write_tokenizer
 
@@ -192,12 +192,12 @@ def measure(kind: str, setting: Setting, small: bool) -> dict[str, Any]:
     }
 
 
-def training(setting: Setting, given: dict[str, Any]) -> Training:
+def training(setting: Setting, given: dict[str, Any]) -> CostSettings:
     """The FLOPs that `stemma.plan.costs` counts.
 
     For LoRA that is 4 x weights x tokens, and attention (see `training_flops`).
     """
-    return Training(
+    return CostSettings(
         shapes=model_shapes(setting),
         rank=given["lora_r"],
         targets=tuple(given["lora_target_modules"]),

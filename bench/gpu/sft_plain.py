@@ -25,7 +25,7 @@ from bench.gpu.device import finished, forget_peak, peak, print_figures
 from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_shapes
 from bench.plain_dpo import padded
-from stemma.plan.costs import Training, training_flops
+from stemma.plan.costs import CostSettings, training_flops
 from stemma.plugin.batches import LengthGrouped
 from stemma.plugin.head import backbone, frozen_head
 from stemma.plugin.logps import Head, score_tokens
@@ -142,12 +142,12 @@ def figures(kind: str, setting: Setting, taken: list[Batch], seconds: float) -> 
     }
 
 
-def training(setting: Setting, kind: str) -> Training:
+def training(setting: Setting, kind: str) -> CostSettings:
     """The FLOPs that `stemma.plan.costs` counts.
 
     For LoRA that is 4 x weights x tokens, and attention (see `training_flops`).
     """
-    return Training(
+    return CostSettings(
         shapes=model_shapes(setting),
         rank=8,
         targets=("q_proj", "v_proj"),

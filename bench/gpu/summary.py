@@ -13,7 +13,7 @@ from bench.cluster import EPOCHS, GEMMA_2B_DPO, TOKENS_A_SIDE
 from bench.conditions import sentence
 from bench.goals import Goal, goal_table
 from stemma.plan.costs import training_flops
-from stemma.plan.settings import Training
+from stemma.plan.settings import CostSettings
 from stemma.table import UNKNOWN, markdown
 
 PAIRS = 10_400
@@ -74,7 +74,7 @@ def reports_minutes(figures: Figures) -> float:
     return PAIRS * EPOCHS / pace / 60
 
 
-def floor_minutes(tflops: float, training: Training = GEMMA_2B_DPO) -> float:
+def floor_minutes(tflops: float, training: CostSettings = GEMMA_2B_DPO) -> float:
     """The same run if every product ran at the measured peak."""
     tokens = PAIRS * 2 * TOKENS_A_SIDE * EPOCHS
     return training_flops(training, tokens, EPOCHS, TOKENS_A_SIDE) / (tflops * 1e12) / 60
