@@ -53,10 +53,10 @@ def merge_gate(job: Job) -> Callable[[], object]:
     import peft  # noqa: F401 (imported with transformers' models before the count begins)
     from transformers import AutoModelForCausalLM, GemmaForCausalLM  # noqa: F401
 
-    from stemma.training import gates
+    from stemma.training.merge_gate import merge_gate as hand_over
 
     texts = [[2, *ids(job.get("tokens", TEXT) - 1)] for _ in range(job["count"])]
-    return lambda: gates.merge_gate(
+    return lambda: hand_over(
         Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts
     )
 

@@ -45,7 +45,7 @@ def run(work: Work) -> Result:
     facts = {"parameters": marker.parameters, "steps": marker.steps, "deepspeed": deepspeed_proof(config)}
     if not (work.folder / "merged").is_dir():  # a killed attempt may have handed over and trimmed already
         _hand_over(trained, init, work.folder / "merged", template)
-    facts["weights"] = gates.finite_gate(work.folder / "merged")
+    facts |= gates.facts_of([gates.finite_gate(work.folder / "merged")])
     write_history(work, marker)
     trim(config)
     outputs = {"merged": "merged", "history": "history.jsonl", "axolotl": "axolotl.yml"}

@@ -19,6 +19,7 @@ from stemma.training import axolotl, gates, launch
 from stemma.training.checkpoints import ASIDE, optimizer_states
 from stemma.training.completion import Completed
 from stemma.training.merge import merge_adapter
+from stemma.training.merge_gate import merge_gate
 from stemma.training.rows import ROWS, Part, Sample, Tokenize, prove, refuse_special, sample, tokenizing
 from stemma.training.trained_weights import count_weights
 from stemma.weights import attention_of, weights_of
@@ -70,7 +71,6 @@ def run(work: Work) -> Result:
             "parameters": marker.parameters,
             "share": marker.trainable_parameters / marker.parameters,
         },
-        **gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), dict(marker)),
         "computed_in": marker.dtype,
         "peak_memory": marker.peak_memory.model_dump(),
         "steps": marker.steps,
@@ -79,12 +79,16 @@ def run(work: Work) -> Result:
         "trainer": marker.trainer,
         "plugins": marker.plugins,
         "deepspeed": deepspeed_proof(config),
-        "adapter": gates.adapter_gate(start, adapter),
-        **_first_step(trained),
     }
+    checked = [
+        gates.count_gate(work.stage, count_weights(work.recipe, work.run, work.stage), dict(marker)),
+        gates.adapter_gate(start, adapter),
+        *_first_step(trained),
+    ]
     merge_adapter(start, adapter, work.folder / "merged", trained.template)
     texts = [sequence.ids for sequence in sorted(parts["train"].sequences, key=lambda s: s.ids)[:MERGE_TEXTS]]
-    facts |= gates.merge_gate(start, adapter, work.folder / "merged", texts)
+    checked.append(merge_gate(start, adapter, work.folder / "merged", texts))
+    facts |= gates.facts_of(checked)
     write_history(work, marker)
     trim(config)
     outputs = {"adapter": "adapter", "merged": "merged", "history": "history.jsonl", "axolotl": "axolotl.yml"}
@@ -233,14 +237,14 @@ def _hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:
     return adapter
 
 
-def _first_step(trained: Trained) -> dict[str, Any]:
+def _first_step(trained: Trained) -> list[gates.Checked]:
     config = trained.config
     output = Path(config["output_dir"])
     batches = sorted(output.glob("first_step.rank*.safetensors"))
     if config.get("sample_packing"):
-        return {"first_batch": "packed: rows cannot be told apart, so they are not compared"}
-    facts = {"first_batch": gates.batch_gate(batches, trained.parts["train"].sequences)}
+        return [gates.packed_batch()]
+    checked = [gates.batch_gate(batches, trained.parts["train"].sequences)]
     if config.get("rl"):
         said = read_json(output / "first_step.json")
-        facts["reference"] = gates.reference_gate(trained.start, batches, said, trained.marker.dtype)
-    return facts
+        checked.append(gates.reference_gate(trained.start, batches, said, trained.marker.dtype))
+    return checked
