@@ -48,10 +48,10 @@ def merge_gate(job: Job) -> Callable[[], object]:
     import peft  # noqa: F401 (imported with transformers' models before the count begins)
     from transformers import AutoModelForCausalLM, GemmaForCausalLM  # noqa: F401
 
-    from stemma.training import gates
+    from stemma.training import merge_gate
 
     texts = [[2, *ids(job.get("tokens", TEXT) - 1)] for _ in range(job["count"])]
-    return lambda: gates.merge_gate(Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts)
+    return lambda: merge_gate.merge_gate(Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts)
 
 
 def merge(job: Job) -> Callable[[], object]:

@@ -1,4 +1,4 @@
-"""The proof of every exported format: load it as a user would, and compare with merged on real conversations."""
+"""The proof of every exported format: loaded as a user would, it answers like merged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from export import budget_of
 from export.bnb import DIGEST
 from export.conversations import Trial
 from export.gguf_gates import gguf_gates
-from export.parity import Gate, HandOver
+from export.parity import drift_gates
 from export.score import Reloaded, reload
+from stemma.gate import Gate, HandOver
 from stemma.recipe.sections import Gates
 from stemma.stages import Work
 
@@ -36,5 +37,5 @@ def bnb_gates(folder: Path, loaded: Reloaded, limits: Gates) -> list[Gate]:
     changed = loaded.digest != (folder / DIGEST).read_text(encoding="utf-8").strip()
     return [
         HandOver(name, "saving").at_most("weights that differ from what was saved", changed, 0, 1),
-        *HandOver(name, "quantising").drift(loaded.drift, budget_of(name, limits)),
+        *drift_gates(HandOver(name, "quantising"), loaded.drift, budget_of(name, limits)),
     ]

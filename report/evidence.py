@@ -29,14 +29,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Evidence:
-    """`manifests` in chain order; `histories` holds the trainer's log per training stage; `gates` the export's;
-    `statistics` what the data stage counted, by set."""
+    """`manifests` in chain order; `histories` holds the trainer's log per training stage; `statistics` what the data
+    stage counted, by set."""
 
     recipe: Recipe
     manifests: dict[str, Manifest]
     scores: Sequence[Score]
     histories: dict[str, list[Record]]
-    gates: Sequence[Record]
     statistics: Record
     plan: Plan | None = None
     """What `stemma plan` says; None where the model's shapes are not known."""

@@ -32,7 +32,6 @@ def gather(work: Work) -> Evidence:
         manifests=manifests,
         scores=[Score.model_validate(score) for score in read_json(work.input("eval", "results"))],
         histories={stage: read_dicts(work.input(stage, "history")) for stage in TRAINED if stage in manifests},
-        gates=read_json(work.input("export", "gates")),
         statistics=read_json(work.input("data", "statistics")),
         plan=planned(work, manifests),
         sweeps=read_results(work.run),

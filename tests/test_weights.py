@@ -49,12 +49,16 @@ def test_what_is_neither_a_folder_nor_on_the_hub_is_the_users_to_fix(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     work = work_on(tmp_path / "nothing", write_recipe)
-    with pytest.raises(UserError, match=r"a folder with config\.json, or the name of a model on the hub"):
+    with pytest.raises(
+        UserError, match=r"a folder with config\.json, or the name of a model on the hub"
+    ):
         weights_of(work, "base")
 
 
 def test_capped_attention_is_not_for_sdpa(tmp_path: Path) -> None:
     write_json(tmp_path / "config.json", {"model_type": "gemma2", "attn_logit_softcapping": 50.0})
     assert attention_of(tmp_path) == "eager"
-    write_json(tmp_path / "config.json", {"model_type": "gemma3_text", "attn_logit_softcapping": None})
+    write_json(
+        tmp_path / "config.json", {"model_type": "gemma3_text", "attn_logit_softcapping": None}
+    )
     assert attention_of(tmp_path) == "sdpa"

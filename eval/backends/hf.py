@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoTokenizer, GenerationConfig
 
 from eval.backends.interface import Ids, Request
 from stemma import models
-from stemma.weights import attention_of
 
 Item = TypeVar("Item")
 SequenceIds = tuple[int, ...]
@@ -36,10 +35,7 @@ class HuggingFace:
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._tokenizer: Any = AutoTokenizer.from_pretrained(weights)
-        kernel = attention_of(Path(weights))
-        self._model: Any = AutoModelForCausalLM.from_pretrained(
-            weights, dtype="auto", device_map={"": device}, attn_implementation=kernel
-        ).eval()
+        self._model: Any = models.load_as_stored(Path(weights), device)
         self._is_quantised = getattr(self._model, "is_quantized", False)
         self._stop = self.tokenize(stop)[0]
         padding = self._tokenizer.pad_token_id

@@ -1,4 +1,4 @@
-"""What `import` does: look before anything is written, write beside the target, prove, and only then put it there."""
+"""The steps of `import`: check the file, write beside the target, prove, then put it there."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from stemma.files import part_of
 from stemma.from_gguf import BYTES, Convert, Import, Say
 from stemma.from_gguf.architectures import config_of, header_problems
 from stemma.from_gguf.card import file_sizes, origin_of, template_name, write_card
-from stemma.from_gguf.checks import demand
 from stemma.from_gguf.header import Gguf, read_gguf
 from stemma.from_gguf.tokenizer_files import tokenizer_problems
+from stemma.gate import demand
 from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
 from stemma.runs import digest_of
@@ -29,7 +29,10 @@ FLOAT32_BYTES = 4
 
 
 def bring_in(order: Import, convert: Convert, say: Say) -> str:
-    """Make the folder; returns `done` or `up to date`. Raises UserError, or GateFailed when the proof fails."""
+    """Make the folder; returns `done` or `up to date`.
+
+    Raises UserError, or GateFailed when the proof fails.
+    """
     order = replace(order, target=order.target.resolve())  # a link stays one; `.` gets a name
     if _is_there(order):
         return "up to date"
@@ -41,7 +44,8 @@ def bring_in(order: Import, convert: Convert, say: Say) -> str:
     with _beside(order.target) as work:
         if problems := _target(order, gguf):  # another import may have come to its end meanwhile
             raise UserError(problems)
-        model, back = work / "model", work / "back.gguf"
+        model = work / "model"
+        back = work / "back.gguf"
         say(f"writing {gguf.weights():,} weights as {order.dtype}")
         write_folder(gguf, order.dtype, template, model)
         conversations(model)  # a template that cannot be rendered is told before the long part
@@ -49,12 +53,13 @@ def bring_in(order: Import, convert: Convert, say: Say) -> str:
         if not converter_knows(model):
             hint = "a model on such a tokenizer could be trained, but not exported again"
             expected = "the vocabulary of a published model"
-            found = f"its byte pairs, cut as `{gguf.tokenizer('pre')}`, are none that llama.cpp's converter knows"
+            pairs = f"its byte pairs, cut as `{gguf.tokenizer('pre')}`,"
+            found = f"{pairs} are none that llama.cpp's converter knows"
             raise UserError(Problem(str(order.source), found, expected, hint))
         convert(model, back)
         say("comparing tokens, weights and predictions")
         checks, left_out = prove(gguf, model, back, order.dtype)
-        demand(checks)
+        demand(checks, "the folder is not the model of the file; nothing is written.")
         for line in [*map(str, checks), *([left_out] if left_out else [])]:
             say(line)
         write_card(model, origin_of(order, gguf) | {"left_out": left_out}, checks)
@@ -63,10 +68,15 @@ def bring_in(order: Import, convert: Convert, say: Say) -> str:
 
 
 def _is_there(order: Import) -> bool:
-    """Whether the folder is this very import of this very file, its files as large as they were written."""
+    """Whether the folder is this very import of this very file, its files as large as they were
+    written."""
     try:
         origin = read_json(order.target / PROVENANCE)
-        asked = {"sha256": digest_of(order.source), "dtype": order.dtype, "template": template_name(order)}
+        asked = {
+            "sha256": digest_of(order.source),
+            "dtype": order.dtype,
+            "template": template_name(order),
+        }
         asked |= {"licence": order.licence} if order.licence else {}
         return asked.items() <= origin.items() and origin["files"] == file_sizes(order.target)
     except (OSError, UserError, KeyError, AttributeError):
@@ -74,14 +84,26 @@ def _is_there(order: Import) -> bool:
 
 
 def _accept(order: Import, gguf: Gguf) -> str:
-    """The chat template to write. Raises UserError with everything that speaks against the import."""
-    problems = [*_target(order, gguf), *_whole_model(gguf), *header_problems(gguf), *tokenizer_problems(gguf)]
+    """The chat template to write.
+
+    Raises UserError with everything that speaks against the import.
+    """
+    problems = [
+        *_target(order, gguf),
+        *_whole_model(gguf),
+        *header_problems(gguf),
+        *tokenizer_problems(gguf),
+    ]
     template = gguf.template
     if order.template is not None:
         template = _read_template(order.template, problems)
     elif not template:
         hint = "give one with --template, e.g. recipes/templates/chatml.jinja"
-        problems.append(Problem(str(gguf.path), "no chat template in its header", "tokenizer.chat_template", hint))
+        problems.append(
+            Problem(
+                str(gguf.path), "no chat template in its header", "tokenizer.chat_template", hint
+            )
+        )
     if problems:
         raise UserError(problems)
     config_of(gguf)  # raises where the header contradicts itself
@@ -91,7 +113,9 @@ def _accept(order: Import, gguf: Gguf) -> str:
 def _read_template(path: Path, problems: list[Problem]) -> str:
     if path.is_file():
         return path.read_text(encoding="utf-8")
-    problems.append(Problem(str(path), "no such file", "a Jinja chat template", "see recipes/templates"))
+    problems.append(
+        Problem(str(path), "no such file", "a Jinja chat template", "see recipes/templates")
+    )
     return ""
 
 
@@ -100,18 +124,29 @@ def _whole_model(gguf: Gguf) -> list[Problem]:
     kind = gguf.fields.get("general.type", "model")
     if parts not in (0, 1):  # 0: joined again by llama-gguf-split
         hint = "join them first: llama-gguf-split --merge FIRST.gguf WHOLE.gguf"
-        return [Problem(where, f"one of {parts} parts of a split file", "the whole model in one file", hint)]
+        return [
+            Problem(
+                where, f"one of {parts} parts of a split file", "the whole model in one file", hint
+            )
+        ]
     if kind != "model":
         return [Problem(where, f"a GGUF of type `{kind}`", "a model")]
-    return [] if gguf.tensors else [Problem(where, "no tensors: only a vocabulary", "a model with its weights")]
+    return (
+        []
+        if gguf.tensors
+        else [Problem(where, "no tensors: only a vocabulary", "a model with its weights")]
+    )
 
 
 def _target(order: Import, gguf: Gguf) -> list[Problem]:
-    """Whether the folder can be made: nothing is there, and there is room for it and for what it is compared with."""
+    """Whether the folder can be made: nothing is there, and there is room for it and for what it is
+    compared with."""
     where = str(order.target)
     if order.target.is_file() or (order.target.is_dir() and any(order.target.iterdir())):
         hint = "give another FOLDER, or remove this one yourself"
-        return [Problem(where, "is there already, and not this import", "a new or empty folder", hint)]
+        return [
+            Problem(where, "is there already, and not this import", "a new or empty folder", hint)
+        ]
     place = next(path for path in order.target.absolute().parents if path.exists())
     if not (place.is_dir() and os.access(place, os.W_OK)):
         return [Problem(where, f"{place} cannot be written to", "a place where you may write")]
@@ -126,7 +161,8 @@ def _target(order: Import, gguf: Gguf) -> list[Problem]:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A folder next to the target to work in, for one import at a time; it is gone afterwards, whatever happened."""
+    """A folder next to the target to work in, for one import at a time; it is gone afterwards,
+    whatever happened."""
     work = part_of(target)
     try:
         work.mkdir(parents=True, exist_ok=True)

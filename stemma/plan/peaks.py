@@ -104,7 +104,7 @@ def saving_bytes(training: Training) -> int:
 
 
 def gate_bytes(shapes: Shapes) -> int:
-    """`training.gates.merge_gate`: one model after the other in float32. While it is loaded its largest tensor lies
+    """`training.merge_gate`: one model after the other in float32. While it is loaded its largest tensor lies
     there as stored as well; then come a tile of logits, or those that are compared."""
     loading = shapes.embedding() * shapes.weight_bytes
     comparing = 5 * 8 * COMPARED * shapes.vocabulary

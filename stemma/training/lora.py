@@ -19,13 +19,20 @@ from stemma.jsonl import read_json
 
 PREFIX = "base_model.model."
 FIGURES = {"r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora"}
-"""What the products are made from."""
+"""Keys of the adapter's config that the products are made from."""
 NO_MATTER = {
-    *("peft_type", "peft_version", "task_type", "base_model_name_or_path", "revision", "auto_mapping"),
+    *(
+        "peft_type",
+        "peft_version",
+        "task_type",
+        "base_model_name_or_path",
+        "revision",
+        "auto_mapping",
+    ),
     *("inference_mode", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform"),
     *("layers_pattern", "megatron_core", "qalora_group_size", "bias", "init_lora_weights"),
 }
-"""What only training reads. Every other key, also one that is not known here, must be off."""
+"""Keys that only training reads. Every other key, also one that is not known here, must be off."""
 PLAIN_STARTS = (True, False, "gaussian")
 """First values of A and B that leave the base as it is: others subtract from it (PiSSA, OLoRA,
 LoftQ)."""
@@ -49,8 +56,10 @@ class Lora:
         return found
 
     def beyond(self, names: Iterable[str]) -> str | None:
-        """Why this adapter is no sum of plain products for a base with these tensors; None where it
-        is one."""
+        """The reason why this adapter is no sum of plain products for a base with these tensors.
+
+        None where it is one.
+        """
         config = self._config
         more = [key for key, value in config.items() if key not in FIGURES | NO_MATTER and value]
         if more:
@@ -60,11 +69,13 @@ class Lora:
         if config["init_lora_weights"] not in PLAIN_STARTS:
             return f"it started from {config['init_lora_weights']}"
         pairs = {f"{PREFIX}{name}.lora_{side}.weight" for name in self._modules() for side in "AB"}
-        strange = (pairs ^ set(self._tensors)) | ({f"{name}.weight" for name in self._modules()} - set(names))
+        strange = (pairs ^ set(self._tensors)) | (
+            {f"{name}.weight" for name in self._modules()} - set(names)
+        )
         return f"{min(strange)} has no counterpart" if strange else None
 
     def added_to(self, name: str) -> Tensor | None:
-        """What merging adds to the tensor `name`, in float32; None where it adds nothing."""
+        """The float32 values that merging adds to the tensor `name`; None where it adds nothing."""
         module = name.removesuffix(".weight")
         if module not in self._modules():
             return None

@@ -43,7 +43,7 @@ def merge_adapter(start: Path, adapter: Path, target: Path, template: Template) 
 
 @dataclass(frozen=True)
 class Merge:
-    """What becomes one model: a start, its adapter (None: the start alone), and the dtype (None:
+    """The parts of one model: a start, its adapter (None: the start alone), and the dtype (None:
     the start's own)."""
 
     start: Path
@@ -81,7 +81,11 @@ def _stream(tensors: Tensors, lora: Lora | None, dtype: str | None, path: Path) 
 
     def shape(name: str) -> Shape:
         found = tensors[name].shape
-        return replace(found, dtype=getattr(torch, dtype)) if dtype and found.dtype.is_floating_point else found
+        return (
+            replace(found, dtype=getattr(torch, dtype))
+            if dtype and found.dtype.is_floating_point
+            else found
+        )
 
     def pieces(name: str) -> Iterator[Tensor]:
         added = lora.added_to(name) if lora else None
@@ -100,9 +104,16 @@ def _merge_by_peft(merge: Merge, target: Path, template: Template) -> None:
 
     dtype = torch.float32 if merge.dtype else "auto"
     with torch.no_grad():
-        model: Any = AutoModelForCausalLM.from_pretrained(merge.start, dtype=dtype, device_map={"": "cpu"})
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            merge.start, dtype=dtype, device_map={"": "cpu"}
+        )
         model = PeftModel.from_pretrained(model, str(merge.adapter)).merge_and_unload()
-        write_model(model.to(getattr(torch, merge.dtype)) if merge.dtype else model, merge.start, target, template)
+        write_model(
+            model.to(getattr(torch, merge.dtype)) if merge.dtype else model,
+            merge.start,
+            target,
+            template,
+        )
 
 
 def _write_config(merge: Merge, part: Path) -> None:
@@ -146,7 +157,9 @@ def copy_tokenizer(source: Path, target: Path, template: Template) -> None:
     config = read_json(source / "tokenizer_config.json")
     if "added_tokens_decoder" not in config:
         added = read_json(source / "tokenizer.json")["added_tokens"]
-        config["added_tokens_decoder"] = {str(t["id"]): {field: t[field] for field in TOKEN_FIELDS} for t in added}
+        config["added_tokens_decoder"] = {
+            str(t["id"]): {field: t[field] for field in TOKEN_FIELDS} for t in added
+        }
     config.pop("vocab_file", None)
     config["chat_template"] = template.carried
     write_json(target / "tokenizer_config.json", config)
@@ -158,7 +171,10 @@ def _write_generation_config(source: Path, target: Path, template: Template) -> 
     config = special_ids(source)
     ids = {*_ids_of(config.get("eos_token_id")), _token_id(source, template.stop())}
     kept = {name: config[name] for name in ("bos_token_id", "pad_token_id") if name in config}
-    write_json(target / "generation_config.json", {"_from_model_config": False, **kept, "eos_token_id": sorted(ids)})
+    write_json(
+        target / "generation_config.json",
+        {"_from_model_config": False, **kept, "eos_token_id": sorted(ids)},
+    )
 
 
 def _ids_of(value: int | list[int] | None) -> list[int]:
@@ -171,5 +187,7 @@ def _token_id(source: Path, token: str) -> int:
     found = [t["id"] for t in tokens if t["content"] == token]
     if not found:
         text = f"the template ends an answer with {token!r}, which is none of its special tokens"
-        raise UserError(Problem(str(source / "tokenizer.json"), text, "one special token that ends an answer"))
+        raise UserError(
+            Problem(str(source / "tokenizer.json"), text, "one special token that ends an answer")
+        )
     return int(found[0])

@@ -7,12 +7,11 @@ the project's own writers and models.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from export.parity import Gate
 from stemma.chain import chain
+from stemma.gate import HandOver, recorded
 from stemma.jsonl import write_json, write_jsonl
 from stemma.recipe.models import Recipe
 from stemma.rows import Score
@@ -173,33 +172,30 @@ STAGE_COUNTS = {
     "eval": SCORED,
 }
 GATES = [
-    Gate("conversations tokenized differently", "gguf-F16", "conversion", 0, 0, True, 32),
-    Gate("mean KL to merged", "gguf-Q4_K_M", "quantisation", 0.0123, 0.2, True, 640),
-    Gate("top-1 agreement", "gguf-Q4_K_M", "quantisation", 0.97, 0.9, True, 640),
+    HandOver("gguf-F16", "conversion").at_most("conversations tokenized differently", 0, 0, 32),
+    HandOver("gguf-Q4_K_M", "quantisation").at_most("mean KL to merged", 0.0123, 0.2, 640),
+    HandOver("gguf-Q4_K_M", "quantisation").at_least("top-1 agreement", 0.97, 0.9, 640),
 ]
-AGREEMENT = {"max_difference": 2e-5, "kl": 3e-9, "top1": 1.0, "positions": 900}
-LORA = {
+NOT_FINITE = HandOver("weights", "training").at_most("tensors with NaN or infinity", 0, 0, 30)
+COUNTED = HandOver("adapter", "training").exactly("trained weights", 15_360, 15_360, 1_815_360)
+MERGED = HandOver("merged", "merging").at_most(
+    "share of the adapter's effect lost", 1e-8, 0.05, 900
+)
+REFERENCE = HandOver("reference", "starting DPO").at_most(
+    "first-step log p of chosen", 0.004, 0.0121, 8
+)
+LORA: dict[str, Any] = {
     "start": "a new adapter on its start",
     "deepspeed": "checkpoint-90/global_step90/zero_pp_rank_0_mp_rank_00_optim_states.pt",
-    "counted": {"trained": 15_360, "planned": 15_360, "of": 1_815_360},
-    "adapter": {"lora_pairs": 6, "expected_pairs": 6, "not_finite": 0, "zero_b": 0},
-    "first_batch": {"first_batch_sequences": 8, "as_written": 8},
-    "merge": AGREEMENT,
-    "adapter_effect": AGREEMENT | {"kl": 0.35, "top1": 0.7},
-}
-REFERENCE = {
-    "first_margin": 0.0,
-    "tolerance": "0.01 nats + 0.01%",
-    "logps/chosen": {"trainer": -21.5, "stated reference": -21.496},
-    "logps/rejected": {"trainer": -30.0, "stated reference": -30.0},
+    "gates": recorded([COUNTED, MERGED]),
 }
 FACTS: dict[str, dict[str, Any]] = {
     "data": {},
-    "base": {"parameters": 1_800_000, "weights": {"tensors": 30, "not_finite": 0}},
+    "base": {"parameters": 1_800_000, "gates": recorded([NOT_FINITE])},
     "sft": LORA,
-    "dpo": LORA | {"reference": REFERENCE},
+    "dpo": LORA | {"gates": recorded([COUNTED, REFERENCE, MERGED])},
     "mcq": LORA,
-    "export": {"from": "mcq", "bytes": {}, "gates": ["said again in words"]},
+    "export": {"from": "mcq", "bytes": {}, "gates": recorded(GATES)},
     "eval": {"reference": "rewards are measured against the merged weights of stage `sft`"},
 }
 
@@ -232,7 +228,7 @@ def _outputs(folder: Path, recipe: Recipe, stage: str, scores: list[Score]) -> d
         write_json(folder / "results.json", [score.model_dump() for score in scores])
         return {"results": "results.json"}
     if stage == "export":
-        write_json(folder / "gates.json", [asdict(gate) for gate in GATES])
+        write_json(folder / "gates.json", recorded(GATES))
         return {name: _weights(folder, name) for name in recipe.exported()} | {
             "gates": "gates.json"
         }

@@ -1,4 +1,5 @@
-"""`import` end to end without the converter: what it refuses, that it then leaves nothing, and what it finds done."""
+"""`import` end to end without the converter: what it refuses, that it then leaves nothing, and what
+it finds done."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def refused(source: Path, place: Path, capsys: Say, *options: str) -> str:
 def test_no_such_file(tmp_path: Path, place: Path, capsys: Say) -> None:
     said = refused(tmp_path / "none.gguf", place, capsys)
     assert (
-        said == f"{tmp_path}/none.gguf: no such file\n  expected: a GGUF file\n  hint: give the path of a .gguf file\n"
+        said == f"{tmp_path}/none.gguf: no such file\n  expected: a GGUF file\n"
+        "  hint: give the path of a .gguf file\n"
     )
 
 
@@ -52,9 +54,15 @@ def test_no_such_file(tmp_path: Path, place: Path, capsys: Say) -> None:
         (b"PK\x03\x04 a zip file", "not a GGUF file: it begins with b'PK\\x03\\x04'"),
         (b"GG", "not a GGUF file: it begins with b'GG'"),
         (b"GGUF\x00\x00\x00\x03" + bytes(100), "a big-endian GGUF"),
-        (b"GGUF\x01\x00\x00\x00" + bytes(100), "truncated or damaged: Sorry, file appears to be version 1"),
+        (
+            b"GGUF\x01\x00\x00\x00" + bytes(100),
+            "truncated or damaged: Sorry, file appears to be version 1",
+        ),
         (b"GGUF\x03\x00\x00\x00", "truncated or damaged: it ends at byte 8"),
-        (b"GGUF\x03\x00\x00\x00" + b"\xff" * 41, "truncated or damaged: "),  # on which gguf 0.19 from PyPI hangs
+        (
+            b"GGUF\x03\x00\x00\x00" + b"\xff" * 41,
+            "truncated or damaged: ",
+        ),  # on which gguf 0.19 from PyPI hangs
     ],
 )
 def test_no_gguf(content: bytes, found: str, tmp_path: Path, place: Path, capsys: Say) -> None:
@@ -79,7 +87,10 @@ def test_cut_off_anywhere(tmp_path: Path, place: Path, capsys: Say) -> None:
             "architecture `mamba`\n  expected: one of llama, qwen2",
         ),
         ({"general.type": "adapter"}, "a GGUF of type `adapter`\n  expected: a model"),
-        ({"split.count": 3}, "one of 3 parts of a split file\n  expected: the whole model in one file"),
+        (
+            {"split.count": 3},
+            "one of 3 parts of a split file\n  expected: the whole model in one file",
+        ),
         ({"tokenizer.ggml.model": None}, "no tokenizer in its header"),
         ({"tokenizer.ggml.tokens": None}, "no tokenizer in its header"),
         (
@@ -90,7 +101,10 @@ def test_cut_off_anywhere(tmp_path: Path, place: Path, capsys: Say) -> None:
             {"tokenizer.ggml.model": "llama", "tokenizer.ggml.scores": [0.5]},
             "a SentencePiece tokenizer that puts a blank in front of every text, as Llama 2's\n",
         ),
-        ({"tokenizer.ggml.merges": None}, "no `tokenizer.ggml.merges` in its header\n  expected: a whole header"),
+        (
+            {"tokenizer.ggml.merges": None},
+            "no `tokenizer.ggml.merges` in its header\n  expected: a whole header",
+        ),
         ({"tokenizer.ggml.pre": "falcon"}, "tokenizer `gpt2`, cut as `falcon`\n"),
         (
             {"tokenizer.chat_template": None},
@@ -115,11 +129,20 @@ def test_headers_it_cannot_take(
 
 
 def test_all_problems_at_once(tmp_path: Path, place: Path, capsys: Say) -> None:
-    changed = {"tokenizer.ggml.pre": "falcon", "tokenizer.chat_template": None, "llama.expert_count": 8}
+    changed = {
+        "tokenizer.ggml.pre": "falcon",
+        "tokenizer.chat_template": None,
+        "llama.expert_count": 8,
+    }
     (place / "model").mkdir()
     (place / "model" / "mine.txt").touch()
     said = refused(write_gguf(tmp_path / "x.gguf", changed), place, capsys)
-    for found in ("is there already, and not this import", "cut as `falcon`", "no chat template", "llama.expert_count"):
+    for found in (
+        "is there already, and not this import",
+        "cut as `falcon`",
+        "no chat template",
+        "llama.expert_count",
+    ):
         assert found in said
     assert said.count("expected: ") == 4
 
@@ -150,10 +173,14 @@ def test_two_imports_into_one_folder(tmp_path: Path, place: Path, capsys: Say) -
     (work / "model" / "config.json").write_text("the first one's")
     with locked(work):
         said = refused(source, place, capsys)
-    assert said.startswith(f"{work}: another process is working here\n  hint: wait for it, or end it")
+    assert said.startswith(
+        f"{work}: another process is working here\n  hint: wait for it, or end it"
+    )
 
 
-def test_too_little_disk(tmp_path: Path, place: Path, capsys: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_disk(
+    tmp_path: Path, place: Path, capsys: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = write_gguf(tmp_path / "x.gguf")
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 5 * 10**7))
@@ -165,8 +192,12 @@ def test_too_little_disk(tmp_path: Path, place: Path, capsys: Say, monkeypatch: 
 @pytest.mark.parametrize(
     "error",
     [
-        StageFailed("converting failed:\nOSError: [Errno 28] No space left on device"),  # what a child's log ends with
-        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        StageFailed(
+            "converting failed:\nOSError: [Errno 28] No space left on device"
+        ),  # what a child's log ends with
+        SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        ),
         OSError(28, "No space left on device"),
     ],
 )
@@ -183,16 +214,23 @@ def test_a_disk_that_fills_up_meanwhile(
     with pytest.raises(UserError) as caught:
         bring_in(order, convert, lambda _: None)
     [problem] = caught.value.problems
-    assert (problem.where, problem.found) == (str(place / "model"), "cannot write: No space left on device")
+    assert (problem.where, problem.found) == (
+        str(place / "model"),
+        "cannot write: No space left on device",
+    )
     assert not list(place.iterdir()), "nothing half-written is left"
 
 
 @pytest.mark.slow
 def test_a_vocabulary_of_its_own(tmp_path: Path, place: Path, capsys: Say) -> None:
-    """The converter, which proves the import and exports what is trained on it, stops at one it does not know."""
+    """The converter, which proves the import and exports what is trained on it, stops at one it
+    does not know."""
     source = write_gguf(tmp_path / "x.gguf")
     said = refused(source, place, capsys)
-    assert f"{source}: its byte pairs, cut as `smollm`, are none that llama.cpp's converter knows\n" in said
+    assert (
+        f"{source}: its byte pairs, cut as `smollm`, are none that llama.cpp's converter knows\n"
+        in said
+    )
 
 
 def test_the_dtype_is_one_of_three(tmp_path: Path, place: Path, capsys: Say) -> None:
@@ -206,7 +244,11 @@ def test_the_dtype_is_one_of_three(tmp_path: Path, place: Path, capsys: Say) -> 
     [
         (np.nan, (), "1 weights that are not finite"),
         (np.inf, (), "1 weights that are not finite"),
-        (1e6, ("--dtype", "float16"), "weights up to 1e+06, too large for float16\n  expected: --dtype bfloat16"),
+        (
+            1e6,
+            ("--dtype", "float16"),
+            "weights up to 1e+06, too large for float16\n  expected: --dtype bfloat16",
+        ),
     ],
 )
 def test_weights_it_cannot_take(
@@ -244,25 +286,53 @@ def test_the_files_are_what_they_seem(tmp_path: Path) -> None:
     matrices = 265 * 64 + 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 128 * 64)
     assert found.weights() == matrices + 5 * 64
     assert found.fields["general.license"] == header()["general.license"]
-    assert (found.token("bos"), found.token("eos"), found.token("eot")) == ("<|im_start|>", "<|im_end|>", None)
+    assert (found.token("bos"), found.token("eos"), found.token("eot")) == (
+        "<|im_start|>",
+        "<|im_end|>",
+        None,
+    )
 
 
 @pytest.mark.parametrize(
     ("changed", "found"),
     [
-        ({"tokenizer.ggml.token_type": [3, 3]}, "`tokenizer.ggml.token_type` of 2 tokens, and there are 265"),
+        (
+            {"tokenizer.ggml.token_type": [3, 3]},
+            "`tokenizer.ggml.token_type` of 2 tokens, and there are 265",
+        ),
         ({"tokenizer.ggml.tokens": [*vocabulary()[:-1], "a"]}, "1 tokens that are there twice"),
-        ({"tokenizer.ggml.tokens": list(range(265))}, "`tokenizer.ggml.tokens` is no list of texts"),
-        ({"tokenizer.ggml.bos_token_id": 265}, "`tokenizer.ggml.bos_token_id` = 265, and there are 265 tokens"),
+        (
+            {"tokenizer.ggml.tokens": list(range(265))},
+            "`tokenizer.ggml.tokens` is no list of texts",
+        ),
+        (
+            {"tokenizer.ggml.bos_token_id": 265},
+            "`tokenizer.ggml.bos_token_id` = 265, and there are 265 tokens",
+        ),
         ({"tokenizer.ggml.eos_token_id": None}, "no `tokenizer.ggml.eos_token_id`"),
         ({"tokenizer.ggml.merges": ["h e", "zz q"]}, "1 merges of what is no token, e.g. 'zz q'"),
         ({"tokenizer.ggml.merges": ["h e", "he"]}, "1 merges of what is no token, e.g. 'he'"),
-        ({"llama.attention.head_count": 0}, "header key `llama.attention.head_count` = 0\n  expected: a whole number"),
-        ({"llama.attention.head_count": [4, 4]}, "header key `llama.attention.head_count` = [4, 4]\n"),
+        (
+            {"llama.attention.head_count": 0},
+            "header key `llama.attention.head_count` = 0\n  expected: a whole number",
+        ),
+        (
+            {"llama.attention.head_count": [4, 4]},
+            "header key `llama.attention.head_count` = [4, 4]\n",
+        ),
         ({"llama.attention.head_count_kv": 0}, "header key `llama.attention.head_count_kv` = 0\n"),
-        ({"llama.embedding_length": 4_000_000_000}, "header key `llama.embedding_length` = 4000000000\n"),
-        ({"llama.rope.freq_base": np.nan}, "header key `llama.rope.freq_base` = nan\n  expected: a number above 0"),
-        ({"llama.block_count": 16_000_000}, "tensors of 2 layers\n  expected: of 16000000, by `llama.block_count`"),
+        (
+            {"llama.embedding_length": 4_000_000_000},
+            "header key `llama.embedding_length` = 4000000000\n",
+        ),
+        (
+            {"llama.rope.freq_base": np.nan},
+            "header key `llama.rope.freq_base` = nan\n  expected: a number above 0",
+        ),
+        (
+            {"llama.block_count": 16_000_000},
+            "tensors of 2 layers\n  expected: of 16000000, by `llama.block_count`",
+        ),
         ({"tokenizer.ggml.tokens": 7}, "`tokenizer.ggml.tokens` is no list of texts"),
         ({"tokenizer.ggml.token_type": True}, "`tokenizer.ggml.token_type` is no list of numbers"),
         ({"tokenizer.ggml.merges": [1, 2]}, "`tokenizer.ggml.merges` is no list of texts"),
@@ -270,7 +340,10 @@ def test_the_files_are_what_they_seem(tmp_path: Path) -> None:
         ({"tokenizer.ggml.eos_token_id": "x"}, "`tokenizer.ggml.eos_token_id` = 'x'"),
         ({"tokenizer.ggml.unknown_token_id": True}, "`tokenizer.ggml.unknown_token_id` = True"),
         ({"tokenizer.ggml.add_bos_token": "false"}, "`tokenizer.ggml.add_bos_token` = 'false'"),
-        ({"llama.block_count": True}, "header key `llama.block_count` = True\n  expected: a whole number"),
+        (
+            {"llama.block_count": True},
+            "header key `llama.block_count` = True\n  expected: a whole number",
+        ),
         ({"split.count": "3"}, "one of 3 parts of a split file"),
     ],
 )
@@ -285,12 +358,18 @@ def test_headers_that_make_no_sense(
 @pytest.mark.slow
 def test_sizes_that_do_not_fit_together(tmp_path: Path, place: Path, capsys: Say) -> None:
     source = write_gguf(tmp_path / "x.gguf", {"llama.embedding_length": 63})
-    assert "The hidden size (63) is not a multiple of the number of attention heads" in refused(source, place, capsys)
+    assert "The hidden size (63) is not a multiple of the number of attention heads" in refused(
+        source, place, capsys
+    )
 
 
 def test_arrays_in_arrays_without_end(tmp_path: Path, place: Path, capsys: Say) -> None:
     source = tmp_path / "x.gguf"
     array = (9).to_bytes(4, "little") + (1).to_bytes(8, "little")
-    start = b"GGUF" + (3).to_bytes(4, "little") + (0).to_bytes(8, "little") + (1).to_bytes(8, "little")
-    source.write_bytes(start + (1).to_bytes(8, "little") + b"a" + (9).to_bytes(4, "little") + array * 3000)
+    start = (
+        b"GGUF" + (3).to_bytes(4, "little") + (0).to_bytes(8, "little") + (1).to_bytes(8, "little")
+    )
+    source.write_bytes(
+        start + (1).to_bytes(8, "little") + b"a" + (9).to_bytes(4, "little") + array * 3000
+    )
     assert f"{source}: truncated or damaged: " in refused(source, place, capsys)

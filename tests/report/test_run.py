@@ -7,6 +7,8 @@ import pytest
 
 from report.run import run
 from stemma.errors import UserError
+from stemma.jsonl import write_json
+from stemma.runs import MANIFEST
 from stemma.stages import Work, execute
 from tests.factories.run_to_report import make_work
 
@@ -60,9 +62,9 @@ def test_the_same_run_gives_the_same_bytes(work: Work) -> None:
 
 def test_text_from_a_run_cannot_break_the_page(tmp_path: Path) -> None:
     work = make_work(tmp_path)
-    gates = work.input("export", "gates")
-    text = '[{"gate": "<b>|x", "variant": "v", "step": "s", "measured": 1, "limit": 2, "passed": true, "n": 3}]'
-    gates.write_text(text.ljust(gates.stat().st_size))  # as large as the manifest says
+    manifest = work.run.manifest("export")
+    manifest.facts["gates"][0]["name"] = "<b>|x"
+    write_json(work.run.folder("export") / MANIFEST, manifest.model_dump(mode="json"))
     run(work)
     assert "&lt;b&gt;|x" in (work.folder / "index.html").read_text(encoding="utf-8")
     assert "<b>\\|x" in (work.folder / "report.md").read_text(encoding="utf-8")

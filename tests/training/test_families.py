@@ -135,8 +135,8 @@ def assert_handed_over(recipe: Recipe, run: Run) -> None:
 
 
 def assert_shipped(run: Run, kind: str) -> None:
-    gates = {(gate["variant"], gate["gate"]): gate for gate in read_json(run.output("export", "gates"))}
-    assert gates["gguf-F16", "mean KL, nats per token"]["measured"] < 1e-4
+    gates = {(gate["subject"], gate["name"]): gate for gate in read_json(run.output("export", "gates"))}
+    assert gates["gguf-F16", "mean KL, nats per token"]["value"] < 1e-4
     tests = sum(len(run.output("data", f"{kind}/test").read_text().splitlines()) for kind in ("sft", "dpo", "mcq"))
     assert gates["gguf-F16", "conversations tokenized differently"]["n"] == tests > 20
     generation = read_json(run.output("export", "merged") / "generation_config.json")
