@@ -16,7 +16,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ANSWER, PROMPT, TEXT = 50, 30, 256
+ANSWER = 50
+PROMPT = 30
+TEXT = 256
 """Tokens of an answer, of its prompt, and of a text of the merge gate."""
 Job = dict[str, Any]
 
@@ -39,7 +41,10 @@ def evaluation(job: Job, answers: int, tokens: int) -> Callable[[], object]:
     from eval.backends.interface import Request
 
     backend = open_backend(job["kind"], job["model"], "<eos>", 2)
-    requests = [Request([2, *ids(PROMPT)], [ids(tokens) for _ in range(answers)]) for _ in range(job["count"])]
+    requests = [
+        Request([2, *ids(PROMPT)], [ids(tokens) for _ in range(answers)])
+        for _ in range(job["count"])
+    ]
     backend.log_probs(requests[:1])
     return lambda: backend.log_probs(requests)
 
@@ -48,10 +53,12 @@ def merge_gate(job: Job) -> Callable[[], object]:
     import peft  # noqa: F401 (imported with transformers' models before the count begins)
     from transformers import AutoModelForCausalLM, GemmaForCausalLM  # noqa: F401
 
-    from stemma.training import merge_gate
+    from stemma.training.merge_gate import merge_gate as hand_over
 
     texts = [[2, *ids(job.get("tokens", TEXT) - 1)] for _ in range(job["count"])]
-    return lambda: merge_gate.merge_gate(Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts)
+    return lambda: hand_over(
+        Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts
+    )
 
 
 def merge(job: Job) -> Callable[[], object]:
@@ -62,7 +69,9 @@ def merge(job: Job) -> Callable[[], object]:
     from stemma.training.merge import merge_adapter
 
     template = Template.read(Path(job["template"]))
-    return lambda: merge_adapter(Path(job["model"]), Path(job["adapter"]), Path(job["out"]), template)
+    return lambda: merge_adapter(
+        Path(job["model"]), Path(job["adapter"]), Path(job["out"]), template
+    )
 
 
 def quantise(job: Job) -> Callable[[], object]:
@@ -86,12 +95,24 @@ def parity(job: Job) -> Callable[[], object]:
     from stemma.recipe.sections import Gates
     from stemma.templates import Template, answered
 
-    tokenizer, template = AutoTokenizer.from_pretrained(job["model"]), Template.read(Path(job["template"]))
+    tokenizer = AutoTokenizer.from_pretrained(job["model"])
+    template = Template.read(Path(job["template"]))
     texts = [template.split(answered(f"What is {i} + 3?", "15 " * 40)) for i in range(job["count"])]
-    pairs = [tokenizer([prompt, answer], add_special_tokens=False)["input_ids"] for prompt, answer in texts]
-    trial = Trial(texts, [prompt + answer for prompt, answer in pairs], [sample(*pair) for pair in pairs], 2, template)
+    pairs = [
+        tokenizer([prompt, answer], add_special_tokens=False)["input_ids"]
+        for prompt, answer in texts
+    ]
+    trial = Trial(
+        texts,
+        [prompt + answer for prompt, answer in pairs],
+        [sample(*pair) for pair in pairs],
+        2,
+        template,
+    )
     export = SimpleNamespace(gates=Gates())
-    work: Any = SimpleNamespace(folder=Path(job["out"]), say=_silent, recipe=SimpleNamespace(export=export))
+    work: Any = SimpleNamespace(
+        folder=Path(job["out"]), say=_silent, recipe=SimpleNamespace(export=export)
+    )
     work.folder.mkdir(exist_ok=True)
     return lambda: prove(work, {name: Path(path) for name, path in job["paths"].items()}, trial, 2)
 

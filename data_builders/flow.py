@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel
-
+from stemma.generator.jobs import Job, Origin
 from stemma.recipe.data import SourceOptions
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, SftRow, Split
-from stemma.runs import digest_json
 
 Kind = Literal["corpus", "sft", "dpo", "mcq"]
 Phase = Literal["read", "generate", "derive"]
@@ -37,17 +35,6 @@ ROW_MODELS: dict[Kind, type[Row]] = {
 
 def splits_of(kind: str) -> tuple[Split, ...]:
     return ("train",) if kind == "corpus" else ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Who wrote a generated row, and what it cost (None: no price table)."""
-
-    model: str
-    date: str
-    prompt_sha256: str
-    requests: int
-    cost_usd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,50 +102,9 @@ class Placed(CleanRow):
     from other sets only."""
 
 
-@dataclass(frozen=True)
-class Message:
-    """One turn of a chat."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One request to the generator. Asks that differ in `seed` are separate chats. `schema`: the
-    JSON it returns."""
-
-    messages: tuple[Message, ...]
-    seed: int
-    schema: type[BaseModel] | None = None
-    in_reserve: bool = False
-    """Asked only where an earlier reply was of no use: a forecast counts it in its "at most"
-    alone."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back: `text`, parsed into `value` where a schema was asked; or `problem`, why it
-    cannot be used."""
-
-    text: str
-    origin: Origin
-    value: BaseModel | None = None
-    problem: str | None = None
-    placeholder: bool = False
-    """Nobody was asked: a forecast takes every reply for a good one."""
-
-
-class Writer(Protocol):
-    """Answers requests from the ledger or the server. Raises StageFailed or UserError when the
-    server is of no use."""
-
-    async def ask(self, ask: Ask) -> Reply: ...
-
-
-Job = Callable[[Writer], Awaitable[Draft | Drop]]
-"""Asks what it needs (in parallel, in turn) and makes one row of the replies."""
-Generate = Callable[[Sequence[Job]], Iterable[Draft | Drop]]
+RowJob = Job[Draft | Drop]
+"""Asks a chat model and makes one row of its replies."""
+Generate = Callable[[Sequence[RowJob]], Iterable[Draft | Drop]]
 """Runs jobs side by side; results in the jobs' order. A dry run only counts what they would ask."""
 
 
@@ -215,21 +161,3 @@ def plain(question: str, answer: str) -> str:
 def conversation(question: str, answer: str) -> list[dict[str, str]]:
     """A question and its answer as the `messages` of an SFT row."""
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-
-
-def merge_origins(replies: Sequence[Reply]) -> Origin:
-    """The one origin of a row made of several replies: what they cost together, the newest's
-    date."""
-    origins = [reply.origin for reply in replies]
-    costs = [o.cost_usd for o in origins if o.cost_usd is not None]
-    prompts = [o.prompt_sha256 for o in origins]
-    models = sorted({o.model for o in origins})
-    prompt = prompts[0] if len(prompts) == 1 else digest_json(prompts)
-    cost = sum(costs) if len(costs) == len(origins) else None
-    return Origin(
-        ", ".join(models),
-        max(o.date for o in origins),
-        prompt,
-        sum(o.requests for o in origins),
-        cost,
-    )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from data_builders.account import Account, SetSource, sources_of
 from data_builders.build import Build
 from data_builders.filters.gate import DecontaminationGate, leak_of, read_benchmarks, tell_leak
-from data_builders.flow import NO_TOKENS, Draft, Drop, Job
+from data_builders.flow import NO_TOKENS, Draft, Drop, RowJob
 from data_builders.generated.judging import judge_statistics
 from data_builders.outputs import figures
 from data_builders.outputs import files as outputs
@@ -28,7 +28,7 @@ from stemma.rows import Dropped, PreferenceRow
 from stemma.stages import Forecast, Result, Work
 
 if TYPE_CHECKING:
-    from stemma.generator import Generation
+    from stemma.generator.runner import JobRunner
 
 LEDGER = "ledger.sqlite"
 """Beside the run folders: an answer that was paid for outlives the run it was made for."""
@@ -77,11 +77,13 @@ def forecast(work: Work) -> Forecast:
     asked = Counter[str]()
     spent: dict[str, float | None] = {"requests": 0}
     if settings and build.generates():
-        from stemma.generator import forecast as count_requests
+        from data_builders.generated.model_server import identity_of
+        from stemma.generator.estimate import dry_run
 
-        counting = count_requests(settings, work.run.root.parent / LEDGER, work.recipe.seed)
+        identity = identity_of(settings, work.recipe.seed)
+        counting = dry_run(settings, work.run.root.parent / LEDGER, identity)
 
-        def generate(jobs: Sequence[Job]) -> list[Draft | Drop]:
+        def generate(jobs: Sequence[RowJob]) -> list[Draft | Drop]:
             asked[list(build.account.read)[-1]] += len(jobs)  # the source that is being read
             return counting(jobs)
 
@@ -147,7 +149,7 @@ def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
 
 
 @contextmanager
-def _generation(work: Work) -> Iterator[Generation | None]:
+def _generation(work: Work) -> Iterator[JobRunner | None]:
     """The recipe's generator, where a source asks it."""
     settings = work.recipe.data.generator
     if settings is None or all(
@@ -155,15 +157,19 @@ def _generation(work: Work) -> Iterator[Generation | None]:
     ):
         yield None
         return
-    from stemma.generator import open_generate  # loads the network client
+    from data_builders.generated.model_server import open_server
+    from stemma.generator.runner import open_runner  # loads the network client
 
-    with open_generate(
-        settings, work.run.root.parent / LEDGER, work.recipe.seed, work.say
-    ) as generation:
+    seed = work.recipe.seed
+    ledger = work.run.root.parent / LEDGER
+    with (
+        open_server(settings, seed) as server,
+        open_runner(settings, server, ledger, seed, work.say) as generation,
+    ):
         yield generation
 
 
-def _all_phases(build: Build, generation: Generation | None) -> dict[str, Any]:
+def _all_phases(build: Build, generation: JobRunner | None) -> dict[str, Any]:
     """All phases in turn; what the generator was asked for."""
     build.collect("read")
     if generation:

@@ -9,7 +9,7 @@ from stemma.chain import TRAINED, chain
 from stemma.errors import UserError
 from stemma.files import write_text
 from stemma.jsonl import read_dicts, read_json
-from stemma.plan.forecast import Asked, Plan, plan
+from stemma.plan.forecast import Hardware, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest
 from stemma.stages import Result, Work
@@ -47,6 +47,6 @@ def planned(work: Work, manifests: dict[str, Manifest]) -> Plan | None:
     cpu = any(one.peak_memory.of == RESIDENT for one in facts)
     bfloat16 = not any(one.computed_in == "float32" for one in facts)  # what `bf16: auto` came to
     try:
-        return plan(work.recipe, work.run, Asked(gpus, cpu=cpu, bfloat16=bfloat16))
+        return plan(work.recipe, work.run, Hardware(gpus, cpu=cpu, bfloat16=bfloat16))
     except UserError:  # shapes or settings that `plan` does not know: nothing was expected
         return None

@@ -158,8 +158,8 @@ def plan(
 ) -> None:
     """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars of every stage, before anything runs."""
     from stemma.base_model.folder import meet
-    from stemma.plan.data_rows import forecast_lines, foresee
-    from stemma.plan.forecast import Asked
+    from stemma.plan.data_rows import forecast_lines, plan_data
+    from stemma.plan.forecast import Hardware
     from stemma.plan.forecast import plan as forecast
     from stemma.plan.text import written
 
@@ -168,8 +168,8 @@ def plan(
     if opened.is_data_only:
         print("\n".join(forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))))
         return
-    asked = Asked(gpus, tflops)
-    data = foresee(opened, run, lambda text: say(f"[plan] {text}"))
+    asked = Hardware(gpus, tflops)
+    data = plan_data(opened, run, lambda text: say(f"[plan] {text}"))
     print(written(opened, forecast(opened, run, asked, data), asked), end="")
 
 

@@ -49,7 +49,10 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a recipe into a `recipes` folder of its own: SMALL by default, with (old, new) texts replaced."""
+    """Write a recipe into a `recipes` folder of its own.
+
+    It is SMALL by default, with (old, new) texts replaced.
+    """
     from stemma.recipe import load
 
     folder = tmp_path / "recipes"

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from stemma.errors import GateFailed, UserError
 from stemma.jsonl import read_json
-from stemma.plan.forecast import Asked, plan
+from stemma.plan.forecast import Hardware, plan
 from stemma.recipe.load import load
 from stemma.runs import Run
 from stemma.shapes import PUBLISHED, parse
@@ -165,4 +165,4 @@ def test_weights_are_counted(modules: str, trained: int, write_recipe: Write, tm
     lora = ("  lora_r: 8", f"  lora_r: 8\n  lora_target_modules: {modules}")
     recipe = load(write_recipe((MADE, "base_model: google/gemma-2b\n"), lora))
     assert count_weights(recipe, Run(tmp_path), "sft") == (trained, 2_506_172_416 + trained)
-    assert plan(recipe, Run(tmp_path), Asked()).stages[0].trainable == trained
+    assert plan(recipe, Run(tmp_path), Hardware()).stages[0].trainable == trained

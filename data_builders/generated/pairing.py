@@ -1,7 +1,7 @@
-"""How a preference pair is made of one question: two separate chats, a check by the gold answer, or a judge.
+"""A preference pair from one question: two separate chats, then the gold answer or a judge decides.
 
-The judge is asked in both orders, and only where the gold answer does not tell the answers apart. The chosen answer
-always states the gold one.
+The judge is asked in both orders, and only where the gold answer does not tell the answers apart.
+The chosen answer always states the gold one.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from data_builders.flow import Ask, Draft, Drop, Job, Message, Reply, Writer, merge_origins
+from data_builders.flow import Draft, Drop, RowJob
 from data_builders.generated.judging import (
     AGAINST_GOLD,
-    JudgeWatch,
+    JudgeMonitor,
     Ranking,
     Side,
     Ties,
@@ -24,35 +24,45 @@ from data_builders.generated.judging import (
     neither_is_right,
 )
 from data_builders.generated.prompts import render
+from stemma.generator.jobs import Ask, ChatMessage, Reply, Writer, merge_origins
 from stemma.rows import Meta
 
 
 @dataclass(frozen=True)
-class Task:
+class PairTask:
     """One question to make a pair of."""
 
     where: str
     question: str
-    """What decides the row's part."""
+    """The question by which the row is split into train, validation or test."""
     prompt: str
     """The user's turn of the row."""
-    chat: tuple[Message, ...]
-    """What the generator is asked, twice."""
+    chat: tuple[ChatMessage, ...]
+    """The chat that the generator is asked to continue, twice."""
     shown: dict[str, str]
-    """What the judge sees besides the answers: `question`, `options`, `correct`."""
+    """Shown to the judge besides the answers: `question`, `options`, `correct`."""
     is_right: Callable[[str], bool | None]
     """Whether an answer agrees with the gold answer; None: it does not commit itself."""
     meta: Meta
     file: str = ""
 
 
-def pair_jobs(tasks: Sequence[Task], seed: int, ties: Ties) -> list[Job]:
-    """A job for each task; one watch looks at the judge of them all."""
-    watch = JudgeWatch()
+@dataclass(frozen=True)
+class _Judging:
+    """The rules for a judge's verdicts, and the watch over all of them."""
 
-    def pair_job(task: Task) -> Job:
+    ties: Ties
+    monitor: JudgeMonitor = field(default_factory=JudgeMonitor)
+
+
+def pair_jobs(tasks: Sequence[PairTask], seed: int, ties: Ties) -> list[RowJob]:
+    """A job for each task; one monitor watches the judge of them all."""
+    judging = _Judging(ties)
+
+    def pair_job(task: PairTask) -> RowJob:
         async def job(writer: Writer) -> Draft | Drop:
-            return await _Pairing(task, writer, (ties, watch), random.Random(f"{seed}/{task.prompt}")).run()
+            rng = random.Random(f"{seed}/{task.prompt}")
+            return await _Pairing(task, writer, judging, rng).run()
 
         return job
 
@@ -60,22 +70,31 @@ def pair_jobs(tasks: Sequence[Task], seed: int, ties: Ties) -> list[Job]:
 
 
 class _Pairing:
-    """The requests of one task. Keeps every reply: dropped rows show what was said, and all of them are paid for."""
+    """The requests of one task.
 
-    def __init__(self, task: Task, writer: Writer, judging: tuple[Ties, JudgeWatch], rng: random.Random) -> None:
-        self._task, self._writer = task, writer
-        self._ties, self._watch = judging
+    Keeps every reply: dropped rows show what was answered, and all replies are paid for.
+    """
+
+    def __init__(
+        self, task: PairTask, writer: Writer, judging: _Judging, rng: random.Random
+    ) -> None:
+        self._task = task
+        self._writer = writer
+        self._judging = judging
         self._seeds = [rng.getrandbits(31) for _ in range(4)]
         self._replies: list[Reply] = []
         self._row: dict[str, Any] = {"question": task.prompt, "meta": dict(task.meta)}
 
     async def run(self) -> Draft | Drop:
-        task, seeds = self._task, self._seeds
-        replies = await self._ask([Ask(task.chat, seed) for seed in seeds[:2]])
+        task = self._task
+        replies = await self._ask([Ask(task.chat, seed) for seed in self._seeds[:2]])
         answers = [reply.text for reply in replies]
         self._row["answers"] = answers
-        if problem := self._problem() or ("identical answers" if answers[0] == answers[1] else None):
+        if problem := self._problem():
             return self._drop(problem)
+        if answers[0] == answers[1]:
+            return self._drop("identical answers")
+
         right = [reply.placeholder or task.is_right(reply.text) for reply in replies]
         if problem := neither_is_right(*right):
             return self._drop(problem)
@@ -85,22 +104,29 @@ class _Pairing:
         return await self._judge(answers, right)
 
     async def _judge(self, answers: list[str], right: list[bool | None]) -> Draft | Drop:
-        orders = [{"answer_a": one, "answer_b": other} for one, other in (answers, answers[::-1])]
-        chats = [render("rank", **self._task.shown, **order) for order in orders]
-        asks = [Ask(chat, seed, Ranking) for chat, seed in zip(chats, self._seeds[2:], strict=True)]
-        replies = await self._ask(asks)
+        replies = await self._ask(self._ranking_asks(answers))
         if problem := self._problem():
             return self._drop(f"ranking: {problem}")
         first, second = (Ranking.model_validate(reply.value) for reply in replies)
         if not replies[0].placeholder:
-            self._watch.see(first, second)
-        verdict = combine(first, second, self._ties)
+            self._judging.monitor.record(first, second)
+
+        verdict = combine(first, second, self._judging.ties)
         self._row["meta"] |= {"decided": "judge", **verdict.marks}
         if verdict.winner is None:
             return self._drop(verdict.problem or "")
         if not right["AB".index(verdict.winner)]:
             return self._drop(AGAINST_GOLD)
         return self._pair(verdict.winner)
+
+    def _ranking_asks(self, answers: list[str]) -> list[Ask]:
+        """The judge's two asks: the answers in one order, then in the other."""
+        asks = []
+        orders = (answers, answers[::-1])
+        for (first, second), seed in zip(orders, self._seeds[2:], strict=True):
+            chat = render("rank", **self._task.shown, answer_a=first, answer_b=second)
+            asks.append(Ask(chat, seed, Ranking))
+        return asks
 
     async def _ask(self, asks: list[Ask]) -> list[Reply]:
         replies = await asyncio.gather(*(self._writer.ask(ask) for ask in asks))
@@ -114,7 +140,8 @@ class _Pairing:
         return Drop(self._task.where, reason, self._row)
 
     def _pair(self, winner: Side) -> Draft:
-        task, answers = self._task, self._row["answers"]
+        task = self._task
+        answers = self._row["answers"]
         chosen, rejected = answers if winner == "A" else answers[::-1]
         meta = {**self._row["meta"], "chosen_first": winner == "A"}
         row = {"prompt": task.prompt, "chosen": chosen, "rejected": rejected, "meta": meta}

@@ -13,8 +13,8 @@ from typing import Literal
 from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from data_builders.flow import Message
 from stemma import ROOT
+from stemma.generator.jobs import ChatMessage
 
 PROMPTS = ROOT / "recipes" / "prompts"
 ROLES: tuple[Literal["system", "user"], ...] = ("system", "user")
@@ -24,14 +24,14 @@ def prompt_files(*names: str) -> list[Path]:
     return [PROMPTS / f"{name}.jinja" for name in names]
 
 
-def render(name: str, **values: str) -> tuple[Message, ...]:
+def render(name: str, **values: str) -> tuple[ChatMessage, ...]:
     """The chat that `recipes/prompts/<name>.jinja` opens. Every value it names must be given."""
     template = _load(name)
     context = template.new_context(values)
     parts = {
         role: "".join(template.blocks[role](context)) for role in ROLES if role in template.blocks
     }
-    return tuple(Message(role, text.strip()) for role, text in parts.items())
+    return tuple(ChatMessage(role, text.strip()) for role, text in parts.items())
 
 
 @cache

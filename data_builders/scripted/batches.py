@@ -1,4 +1,4 @@
-"""The SetSource API of the scripted server (`scripted`): files, and batches that are worked through after a while.
+"""The Batch API of the scripted server (`scripted`): files, and batches that are worked through after a while.
 
 A line of a batch's input, and of its output (errors go to a file of their own, in no particular order):
 

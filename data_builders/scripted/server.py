@@ -138,7 +138,7 @@ class Server:
 
     async def _show_batch(self, request: web.Request) -> web.Response:
         batch = self._batches.batches.get(request.match_info["id"])
-        return _error(404, "No such SetSource object.") if batch is None else web.json_response(batch)
+        return _error(404, "No such Batch object.") if batch is None else web.json_response(batch)
 
 
 async def _hang(request: web.Request) -> web.Response:

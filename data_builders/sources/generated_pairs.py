@@ -24,7 +24,7 @@ from typing import Literal
 from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.generated.exercises import Exercise, exercises
 from data_builders.generated.judging import Ties
-from data_builders.generated.pairing import Task, pair_jobs
+from data_builders.generated.pairing import PairTask, pair_jobs
 from data_builders.generated.prompts import prompt_files, render
 from stemma.answers import states_gold
 from stemma.recipe.data import SourceOptions
@@ -59,9 +59,9 @@ SOURCE = DataSource(
 )
 
 
-def _task(exercise: Exercise) -> Task:
+def _task(exercise: Exercise) -> PairTask:
     question = exercise.question
-    return Task(
+    return PairTask(
         where=question,
         question=question,
         prompt=question,

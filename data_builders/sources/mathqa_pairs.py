@@ -26,7 +26,7 @@ from data_builders.generated.candidates import (
     same_files,
 )
 from data_builders.generated.judging import Ties
-from data_builders.generated.pairing import Task, pair_jobs
+from data_builders.generated.pairing import PairTask, pair_jobs
 from data_builders.generated.prompts import prompt_files, render
 from data_builders.reading.files import FileOptions
 from data_builders.sources import mathqa
@@ -61,14 +61,14 @@ SOURCE = DataSource(
 )
 
 
-def _task(draft: Draft, row: McqRow) -> Task:
+def _task(draft: Draft, row: McqRow) -> PairTask:
     shown = {"question": row.question, "options": letter_options(row)}
 
     def is_right(answer: str) -> bool | None:
         letter = stated_choice(answer, row.choices)
         return None if letter is None else letter == row.answer
 
-    return Task(
+    return PairTask(
         where=draft.where,
         question=draft.question,
         prompt=mcq_prompt(row),

@@ -23,17 +23,13 @@ from typing import Any, Literal
 from pydantic import PositiveInt
 
 from data_builders.flow import (
-    Ask,
     DataSource,
     Draft,
     Drop,
-    Job,
     Kind,
-    Reply,
+    RowJob,
     SourceContext,
-    Writer,
     conversation,
-    merge_origins,
 )
 from data_builders.generated.candidates import (
     as_mcq,
@@ -45,6 +41,7 @@ from data_builders.generated.candidates import (
 from data_builders.generated.prompts import prompt_files, render
 from data_builders.sources import mcq_jsonl, mmlu
 from stemma.answers.options import stated_choices
+from stemma.generator.jobs import Ask, Reply, Writer, merge_origins
 from stemma.rows import LETTERS, McqRow, mcq_prompt
 
 CONTRADICTS = "explanation contradicts the answer"
@@ -80,7 +77,7 @@ def _read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     )
 
 
-def _job(draft: Draft, row: McqRow, chats: int, context: SourceContext) -> Job:
+def _job(draft: Draft, row: McqRow, chats: int, context: SourceContext) -> RowJob:
     chat = render(
         "explain", question=row.question, options=letter_options(row), correct=right_option(row)
     )

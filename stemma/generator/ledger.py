@@ -1,12 +1,12 @@
-"""The ledger of paid requests: an SQLite file that outlives every run, so that no finished request is billed twice.
+"""The ledger of paid requests: an SQLite file that outlives every run; none is billed twice.
 
-A request is known by its key, the sha256 of its canonical body. Every reply is committed, and on the disk, before
-anybody uses it; a kill at any moment loses only what was in flight. Batches are written down before they are created,
-so that the next process finds them on the server. A row:
+A request is known by its key, the sha256 of its canonical body. Every reply is committed, and on
+the disk, before anybody uses it; a kill at any moment loses only what was in flight. Batches are
+written down before they are created, so that the next process finds them on the server. A row:
 
-    key 5f3a… · request {"model": "gpt-4o-mini", "messages": […], "seed": 7} · text "19" · finish_reason stop ·
-    model gpt-4o-mini-2024-07-18 · input_tokens 21 · output_tokens 2 · cost_usd 4.3e-06 · mode sync ·
-    answered 2026-03-01T12:00:00+00:00
+    key 5f3a… · request {"model": "gpt-4o-mini", "messages": […], "seed": 7} · text "19" ·
+    finish_reason stop · model gpt-4o-mini-2024-07-18 · input_tokens 21 · output_tokens 2 ·
+    cost_usd 4.3e-06 · mode sync · answered 2026-03-01T12:00:00+00:00
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from stemma.errors import Problem, UserError
 from stemma.generator.prices import Mode
-from stemma.generator.requests import Answer, Request, Usage
+from stemma.generator.requests import ChatRequest, Completion, TokenUsage
 from stemma.runs import digest_json
 
 VERSION = 1
@@ -30,50 +30,79 @@ APPLICATION = 0x57E33A
 """Written into the file's header, so that no other program's database is taken for a ledger."""
 SCHEMA = """
 CREATE TABLE replies (
-    key TEXT PRIMARY KEY, request TEXT NOT NULL, text TEXT, refusal TEXT, finish_reason TEXT, model TEXT NOT NULL,
-    input_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
-    cost_usd REAL, answered TEXT NOT NULL, mode TEXT NOT NULL
+    key TEXT PRIMARY KEY,
+    request TEXT NOT NULL,
+    text TEXT,
+    refusal TEXT,
+    finish_reason TEXT,
+    model TEXT NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_usd REAL,
+    answered TEXT NOT NULL,
+    mode TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE batches (number INTEGER PRIMARY KEY AUTOINCREMENT, server TEXT NOT NULL, tag TEXT NOT NULL, id TEXT);
-CREATE TABLE batched (number INTEGER NOT NULL REFERENCES batches, key TEXT NOT NULL, request TEXT NOT NULL);
+CREATE TABLE batches (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    server TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    id TEXT
+);
+CREATE TABLE batched (
+    number INTEGER NOT NULL REFERENCES batches,
+    key TEXT NOT NULL,
+    request TEXT NOT NULL
+);
 """
 
 
 @dataclass(frozen=True)
-class Entry:
-    """An answer, and how it was had. `cost_usd` by the prices of that day; None: there was no price table."""
+class LedgerEntry:
+    """A completion, when and how it was had, and its cost by that day's prices."""
 
-    answer: Answer
-    answered: str
+    completion: Completion
+    answered_at: str
+    """ISO 8601, in UTC."""
     mode: Mode
     cost_usd: float | None
+    """None: there was no price table."""
     placeholder: bool = False
-    """Made up by a forecast; never in a ledger."""
+    """Made up by a dry run; never in a ledger."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A batch whose results are not in the ledger yet. `id` as the server named it; None: perhaps never created."""
+class PendingBatch:
+    """A batch of requests whose results are not in the ledger yet."""
 
     number: int
     tag: str
+    """Sent with the batch, so that it is found again on the server."""
     id: str | None
-    requests: dict[str, Request]
+    """The server's name for it; None: perhaps it was never created."""
+    requests: dict[str, ChatRequest]
 
 
 class Ledger:
+    """The open ledger. Every method that writes commits before it returns."""
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    def find(self, key: str) -> Entry | None:
-        columns = "text, refusal, finish_reason, model, input_tokens, cached_tokens, output_tokens, answered, mode"
-        row = self._db.execute(f"SELECT {columns}, cost_usd FROM replies WHERE key = ?", (key,)).fetchone()
+    def find(self, key: str) -> LedgerEntry | None:
+        """The entry of a request; None where it was never answered."""
+        row = self._db.execute(
+            "SELECT text, refusal, finish_reason, model, input_tokens, cached_tokens,"
+            " output_tokens, answered, mode, cost_usd FROM replies WHERE key = ?",
+            (key,),
+        ).fetchone()
         if row is None:
             return None
-        text, refusal, finish_reason, model, *counts, answered, mode, cost = row
-        return Entry(Answer(text, refusal, finish_reason, model, Usage(*counts)), answered, mode, cost)
+        text, refusal, finish_reason, model, *counts, answered_at, mode, cost = row
+        completion = Completion(text, refusal, finish_reason, model, TokenUsage(*counts))
+        return LedgerEntry(completion, answered_at, mode, cost)
 
-    def add(self, replies: Iterable[tuple[Request, Entry]]) -> None:
+    def add(self, replies: Iterable[tuple[ChatRequest, LedgerEntry]]) -> None:
         """Commits them together. The first reply to a request stays."""
         with self._transaction():
             self._db.executemany(
@@ -82,7 +111,10 @@ class Ledger:
             )
 
     def sent_since(self, moment: str, model: str) -> list[str]:
-        """When the model answered since then, oldest first: what counts against a limit of requests per day."""
+        """When the model answered single requests since a moment, oldest first.
+
+        They count against a limit of requests per day.
+        """
         found = self._db.execute(
             "SELECT answered FROM replies WHERE answered > ? AND mode = 'sync'"
             " AND json_extract(request, '$.model') = ? ORDER BY answered",
@@ -90,19 +122,25 @@ class Ledger:
         )
         return [answered for (answered,) in found]
 
-    def plan_batch(self, server: str, requests: Collection[Request]) -> Batch:
+    def plan_batch(self, server: str, requests: Collection[ChatRequest]) -> PendingBatch:
         """Notes a batch that is about to be created, under a tag that no other batch has."""
         digest = digest_json(sorted(request.key for request in requests))
         with self._transaction():
-            number = self._db.execute("INSERT INTO batches (server, tag) VALUES (?, '')", (server,)).lastrowid
+            number = self._db.execute(
+                "INSERT INTO batches (server, tag) VALUES (?, '')", (server,)
+            ).lastrowid
             assert number is not None, "an insert gives a row"
             tag = f"{digest[:32]}-{number}"
             self._db.execute("UPDATE batches SET tag = ? WHERE number = ?", (tag, number))
-            rows = [(number, request.key, json.dumps(request.body, ensure_ascii=False)) for request in requests]
+            rows = [
+                (number, request.key, json.dumps(request.body, ensure_ascii=False))
+                for request in requests
+            ]
             self._db.executemany("INSERT INTO batched VALUES (?, ?, ?)", rows)
-        return Batch(number, tag, None, {request.key: request for request in requests})
+        return PendingBatch(number, tag, None, {request.key: request for request in requests})
 
     def name_batch(self, number: int, batch_id: str) -> None:
+        """Notes the name that the server gave to a planned batch."""
         with self._transaction():
             self._db.execute("UPDATE batches SET id = ? WHERE number = ?", (batch_id, number))
 
@@ -112,14 +150,19 @@ class Ledger:
             self._db.execute("DELETE FROM batched WHERE number = ?", (number,))
             self._db.execute("DELETE FROM batches WHERE number = ?", (number,))
 
-    def open_batches(self, server: str) -> list[Batch]:
-        """Those that were planned for this server."""
-        found = self._db.execute("SELECT number, tag, id FROM batches WHERE server = ? ORDER BY number", (server,))
-        return [Batch(number, tag, name, self._batched(number)) for number, tag, name in found.fetchall()]
+    def pending_batches(self, server: str) -> list[PendingBatch]:
+        """The batches that were planned for a server and are not closed."""
+        found = self._db.execute(
+            "SELECT number, tag, id FROM batches WHERE server = ? ORDER BY number", (server,)
+        )
+        return [
+            PendingBatch(number, tag, name, self._batched(number))
+            for number, tag, name in found.fetchall()
+        ]
 
-    def _batched(self, number: int) -> dict[str, Request]:
+    def _batched(self, number: int) -> dict[str, ChatRequest]:
         rows = self._db.execute("SELECT key, request FROM batched WHERE number = ?", (number,))
-        return {key: Request(key, json.loads(request)) for key, request in rows}
+        return {key: ChatRequest(key, json.loads(request)) for key, request in rows}
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -132,39 +175,56 @@ class Ledger:
         self._db.execute("COMMIT")
 
 
-def _row(request: Request, entry: Entry) -> tuple[Any, ...]:
-    answer, usage = entry.answer, entry.answer.usage
-    said = (answer.text, answer.refusal, answer.finish_reason, answer.model)
-    counts = (usage.input, usage.cached, usage.output)
-    body = json.dumps(request.body, ensure_ascii=False)
-    return (request.key, body, *said, *counts, entry.cost_usd, entry.answered, entry.mode)
+def _row(request: ChatRequest, entry: LedgerEntry) -> tuple[Any, ...]:
+    """The values of the table's columns, in their order."""
+    completion = entry.completion
+    return (
+        request.key,
+        json.dumps(request.body, ensure_ascii=False),
+        completion.text,
+        completion.refusal,
+        completion.finish_reason,
+        completion.model,
+        completion.usage.input,
+        completion.usage.cached,
+        completion.usage.output,
+        entry.cost_usd,
+        entry.answered_at,
+        entry.mode,
+    )
 
 
 @contextmanager
 def open_ledger(path: Path) -> Iterator[Ledger]:
-    """The ledger, for one process at a time. Raises UserError when another has it, or when it is damaged."""
+    """The ledger, for one process at a time.
+
+    Raises UserError when another process has it, or when it is damaged.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not the database itself: closing any handle on it would drop the locks that SQLite holds.
     with path.with_name(f"{path.name}.lock").open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            found, hint = "another process is generating with this ledger", "wait for it, or end it"
-            raise UserError(Problem(str(path), found, hint=hint)) from None
+            found = "another process is generating with this ledger"
+            raise UserError(Problem(str(path), found, hint="wait for it, or end it")) from None
         with closing(_connect(path)) as connection:
             yield Ledger(connection)
 
 
 def peek_ledger(path: Path) -> Ledger:
-    """The ledger as it stands, for a forecast; an empty one where there is none."""
-    return Ledger(_connect(path) if path.exists() else _create(sqlite3.connect(":memory:")))
+    """The ledger as it stands, for a dry run; an empty one in memory where there is none."""
+    if path.exists():
+        return Ledger(_connect(path))
+    return Ledger(_create(sqlite3.connect(":memory:")))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before anybody uses the reply
+        # A commit is on the disk before anybody uses the reply.
+        connection.execute("PRAGMA synchronous = FULL")
         if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
             return _create(connection)
         _check(connection, path)
@@ -179,7 +239,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _create(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.executescript(
-        f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+        f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION}; "
+        f"PRAGMA user_version = {VERSION}; COMMIT;"
     )
     return connection
 
@@ -188,7 +249,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if (application, version) != (APPLICATION, VERSION):
-        what = f"a ledger of version {version}" if application == APPLICATION else "a database, but no ledger"
+        is_ledger = application == APPLICATION
+        what = f"a ledger of version {version}" if is_ledger else "a database, but no ledger"
         raise _unusable(path, f"{what}; this Stemma reads version {VERSION}")
     (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if state != "ok":
@@ -196,5 +258,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _unusable(path: Path, found: str) -> UserError:
-    hint = "move it away to begin a new one (its requests will be paid for again), or restore a copy"
+    hint = (
+        "move it away to begin a new one (its requests will be paid for again), or restore a copy"
+    )
     return UserError(Problem(str(path), found, "the ledger of paid requests", hint))

@@ -1,4 +1,4 @@
-"""JSON in replies: finds it among prose and code fences, checks it against its model, and makes examples of it.
+"""JSON in replies: found among prose and code fences, and checked against its model.
 
 'Sure! ```json\n{"overall": "A"}\n``` Anything else?'  ->  Ranking(overall="A")
 """
@@ -13,11 +13,11 @@ from pydantic import BaseModel, ValidationError
 
 
 def parse(text: str, schema: type[BaseModel]) -> BaseModel | None:
-    """The one value of the schema that the text holds; None where there is none, or several that differ."""
+    """The one value of the schema in a text; None where there is none, or several that differ."""
     values: list[BaseModel] = []
-    for found in (text, *_objects(text)):
+    for candidate in (text, *_objects(text)):
         try:
-            value = schema.model_validate_json(found)
+            value = schema.model_validate_json(candidate)
         except ValidationError:
             continue
         if value not in values:
@@ -27,7 +27,8 @@ def parse(text: str, schema: type[BaseModel]) -> BaseModel | None:
 
 def _objects(text: str) -> Iterator[str]:
     """The outermost JSON objects in a text."""
-    decoder, start = json.JSONDecoder(), text.find("{")
+    decoder = json.JSONDecoder()
+    start = text.find("{")
     while start >= 0:
         try:
             _, end = decoder.raw_decode(text, start)
@@ -39,35 +40,39 @@ def _objects(text: str) -> Iterator[str]:
 
 
 def example(schema: type[BaseModel]) -> BaseModel:
-    """A valid value, for a forecast: the first choice everywhere, the shortest list, some text."""
+    """A valid value, for a dry run: the first choice everywhere, the shortest list, some text."""
     whole = schema.model_json_schema()
     return schema.model_validate_json(json.dumps(_fill(whole, whole)))
 
 
-def _fill(part: dict[str, Any], whole: dict[str, Any]) -> Any:
-    if "$ref" in part:
-        return _fill(whole["$defs"][part["$ref"].rsplit("/", 1)[1]], whole)
+def _fill(node: dict[str, Any], whole: dict[str, Any]) -> Any:
+    """A value that a node of the schema allows. `whole` holds the definitions it refers to."""
+    if "$ref" in node:
+        return _fill(whole["$defs"][node["$ref"].rsplit("/", 1)[1]], whole)
     for choices in ("enum", "examples"):
-        if choices in part:
-            return part[choices][0]
-    if "const" in part:
-        return part["const"]
-    if "anyOf" in part:
-        return _fill(part["anyOf"][0], whole)
-    return _fill_type(part, whole)
+        if choices in node:
+            return node[choices][0]
+    if "const" in node:
+        return node["const"]
+    if "anyOf" in node:
+        return _fill(node["anyOf"][0], whole)
+    return _fill_type(node, whole)
 
 
-def _fill_type(part: dict[str, Any], whole: dict[str, Any]) -> Any:
-    match part.get("type"):
+def _fill_type(node: dict[str, Any], whole: dict[str, Any]) -> Any:
+    match node.get("type"):
         case "object":
-            needed = part.get("required") or ()
-            return {name: _fill(inner, whole) for name, inner in part.get("properties", {}).items() if name in needed}
+            required = node.get("required") or ()
+            properties = node.get("properties", {})
+            return {
+                name: _fill(inner, whole) for name, inner in properties.items() if name in required
+            }
         case "array":
-            return [_fill(part["items"], whole)] * int(part.get("minItems", 0))
+            return [_fill(node["items"], whole)] * int(node.get("minItems", 0))
         case "string":
-            return "text".ljust(int(part.get("minLength", 0)), ".")
+            return "text".ljust(int(node.get("minLength", 0)), ".")
         case "integer" | "number":
-            return part.get("minimum", 0)
+            return node.get("minimum", 0)
         case "boolean":
             return True
     return None

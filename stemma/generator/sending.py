@@ -1,6 +1,6 @@
-"""Carries requests one by one, as many at once as the server bears, each until it is answered.
+"""Sends requests one by one, as many at once as the server bears, each until it is answered.
 
-Whatever stops it, what is in flight is waited for: it is being paid for.
+Whatever stops it, requests in flight are waited for: they are being paid for.
 """
 
 from __future__ import annotations
@@ -14,35 +14,68 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from stemma.errors import StageFailed
-from stemma.generator.accounting import Books
-from stemma.generator.client import AGAIN, Hindered, Wire
-from stemma.generator.ledger import Entry
-from stemma.generator.limits import Heard, Limiter, Outcome, Ticket, read_headers
-from stemma.generator.requests import Request, estimate_input, output_limit
+from stemma.generator.accounting import Accounting
+from stemma.generator.client import RUN_AGAIN, ChatClient, RetryableError
+from stemma.generator.ledger import LedgerEntry
+from stemma.generator.limits import (
+    InFlightRequest,
+    Outcome,
+    RateLimiter,
+    RateLimitHeaders,
+    read_headers,
+)
+from stemma.generator.requests import ChatRequest, estimate_input, output_limit
 
-FAILURES, REFUSALS = 6, 20
-"""So often one request may fail, or be refused for its pace (HTTP 429), before the build stops."""
+FAILURES = 6
+"""Failures of one request, other than for its pace, before the build stops."""
+REFUSALS = 20
+"""Refusals of one request for its pace (HTTP 429) before the build stops."""
 LOST_AT_FIRST = 20
-"""So many requests that may be billed, and not one reply had yet: the build stops, rather than send all of them."""
-BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 30.0
-PATIENCE_SECONDS = 15 * 60.0
+"""Requests that may be billed, without one reply yet, after which the build stops: sending all of
+them would be in vain."""
+BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 15 * 60.0
 """A server that wants a longer pause is asked again by another run."""
 
 
+class Sender(Protocol):
+    """A way to send requests that the ledger does not answer."""
+
+    def submit(self, request: ChatRequest) -> asyncio.Future[LedgerEntry]:
+        """The reply to come. Equal requests share one."""
+        ...
+
+    async def run(self, wait_until_idle: Callable[[], Awaitable[None]]) -> None:
+        """Sends what is submitted, until cancelled. Raises what stops it.
+
+        `wait_until_idle` returns when nothing more will be submitted before a reply comes.
+        """
+        ...
+
+    async def wait_for_in_flight(self) -> None:
+        """Returns when the requests in flight are answered; sends nothing more."""
+        ...
+
+
 @dataclass(order=True)
-class Letter:
-    """A request on its way. The earliest job's goes first, so that rows are finished rather than begun."""
+class QueuedRequest:
+    """A submitted request and its reply to come.
+
+    The earliest job's is sent first, so that rows are finished rather than begun.
+    """
 
     order: int
     number: int
-    request: Request = field(compare=False)
-    reply: asyncio.Future[Entry] = field(compare=False)
+    request: ChatRequest = field(compare=False)
+    reply: asyncio.Future[LedgerEntry] = field(compare=False)
     failures: int = field(default=0, compare=False)
     refusals: int = field(default=0, compare=False)
 
-    def resolve(self, entry: Entry) -> None:
+    def resolve(self, entry: LedgerEntry) -> None:
         if not self.reply.done():
             self.reply.set_result(entry)
 
@@ -51,130 +84,155 @@ class Letter:
             self.reply.set_exception(error)
 
 
-class Sender:
-    def __init__(self, wire: Wire, limiter: Limiter, books: Books, seed: int) -> None:
-        self._wire, self._limiter, self._books = wire, limiter, books
+class DirectSender:
+    """Sends each request by itself, and again where no reply comes."""
+
+    def __init__(
+        self, client: ChatClient, limiter: RateLimiter, accounting: Accounting, seed: int
+    ) -> None:
+        self._client = client
+        self._limiter = limiter
+        self._accounting = accounting
         self._rng = random.Random(seed)
-        self._letters: dict[str, Letter] = {}
-        self._queue: list[Letter] = []
-        self._flights: set[asyncio.Task[None]] = set()
+        self._submitted: dict[str, QueuedRequest] = {}
+        self._queue: list[QueuedRequest] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._stopping = self._was_answered = False
+        self._is_stopping = False
+        self._was_answered = False
 
-    def post(self, request: Request) -> asyncio.Future[Entry]:
-        """The reply to come. Equal requests share one."""
-        letter = self._letters.get(request.key)
-        if letter is None:
+    def submit(self, request: ChatRequest) -> asyncio.Future[LedgerEntry]:
+        queued = self._submitted.get(request.key)
+        if queued is None:
             reply = asyncio.get_running_loop().create_future()
-            letter = self._letters[request.key] = Letter(request.order, len(self._letters), request, reply)
-            self._enqueue(letter)
-        return letter.reply
+            queued = QueuedRequest(request.order, len(self._submitted), request, reply)
+            self._submitted[request.key] = queued
+            self._enqueue(queued)
+        return queued.reply
 
-    def _enqueue(self, letter: Letter) -> None:
-        heapq.heappush(self._queue, letter)
+    def _enqueue(self, queued: QueuedRequest) -> None:
+        heapq.heappush(self._queue, queued)
         self._changed.set()
 
-    async def run(self, settled: Callable[[], Awaitable[None]]) -> None:
-        """Sends what is posted, until cancelled. Raises what stops it before a request is sent; nothing follows."""
-        await settled()  # what earlier runs spent is known before a cent more is
+    async def run(self, wait_until_idle: Callable[[], Awaitable[None]]) -> None:
+        # What the ledger holds is counted before a cent more is spent.
+        await wait_until_idle()
         while True:
             self._changed.clear()
             seconds = self._delay(self._queue[0].request) if self._queue else math.inf
             if seconds <= 0:
-                self._launch(heapq.heappop(self._queue))
-            elif PATIENCE_SECONDS < seconds < math.inf:
+                self._start(heapq.heappop(self._queue))
+            elif LONGEST_PAUSE_SECONDS < seconds < math.inf:
                 raise come_back_after(seconds)
             else:
+                timeout = None if seconds == math.inf else seconds
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), None if seconds == math.inf else seconds)
+                    await asyncio.wait_for(self._changed.wait(), timeout)
 
-    async def drain(self) -> None:
-        """Waits for what is in flight, and sends nothing more."""
-        self._stopping = True
-        await asyncio.gather(*self._flights)
+    async def wait_for_in_flight(self) -> None:
+        self._is_stopping = True
+        await asyncio.gather(*self._tasks)
 
-    def _delay(self, request: Request) -> float:
+    def _delay(self, request: ChatRequest) -> float:
         """Seconds until the request may leave; infinite: first another one must come back."""
-        if self._books.budget.fits(self._books.worst_case(request)):
+        if self._accounting.budget.fits(self._accounting.worst_case(request)):
             return self._limiter.delay(_tokens(request), time.monotonic())
-        if self._limiter.in_flight:  # what comes back costs less than was reserved for it
+        if self._limiter.in_flight:
+            # What comes back costs less than was reserved for it.
             return math.inf
-        raise self._books.refuse(sum(not letter.reply.done() for letter in self._letters.values()))
+        waiting = sum(not queued.reply.done() for queued in self._submitted.values())
+        raise self._accounting.budget_error(waiting)
 
-    def _launch(self, letter: Letter) -> None:
-        dollars = self._books.worst_case(letter.request)
-        self._books.budget.reserve(dollars)
-        ticket = self._limiter.start(_tokens(letter.request), time.monotonic())
-        flight = asyncio.create_task(self._fly(letter, ticket, dollars))
-        self._flights.add(flight)
-        flight.add_done_callback(self._flights.discard)
+    def _start(self, queued: QueuedRequest) -> None:
+        reserved = self._accounting.worst_case(queued.request)
+        self._accounting.budget.reserve(reserved)
+        in_flight = self._limiter.start(_tokens(queued.request), time.monotonic())
+        task = asyncio.create_task(self._send(queued, in_flight, reserved))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _fly(self, letter: Letter, ticket: Ticket, dollars: float) -> None:
+    async def _send(
+        self, queued: QueuedRequest, in_flight: InFlightRequest, reserved: float
+    ) -> None:
+        """Sends a request once; the reply resolves it, and an error queues it again or fails it."""
         outcome: Outcome = "failed"
-        heard, may_be_billed = Heard(), False
-        self._books.tally.sent += 1
+        headers = RateLimitHeaders()
+        may_be_billed = False
+        self._accounting.totals.sent += 1
         try:
-            answer, headers = await self._wire.complete(letter.request)
-            outcome, heard, self._was_answered = "answered", read_headers(headers), True
-            key = letter.request.key
-            entry = self._books.enter({key: answer}, {key: letter.request}, "sync")[key]
-            self._books.count(letter.request, entry)
-            letter.resolve(entry)
-        except Hindered as hindered:
-            heard, may_be_billed = read_headers(hindered.headers), hindered.may_be_billed
-            outcome = "refused" if hindered.reason == "rate limit" else "failed"
+            completion, raw_headers = await self._client.complete(queued.request)
+            outcome = "answered"
+            headers = read_headers(raw_headers)
+            self._was_answered = True
+            key = queued.request.key
+            entries = self._accounting.store({key: completion}, {key: queued.request}, "sync")
+            self._accounting.count(queued.request, entries[key])
+            queued.resolve(entries[key])
+        except RetryableError as error:
+            headers = read_headers(error.headers)
+            may_be_billed = error.may_be_billed
+            outcome = "refused" if error.reason == "rate limit" else "failed"
             if may_be_billed:
-                self._books.tally.lose(dollars)
-            self._send_again(letter, hindered, heard)
+                self._accounting.totals.count_lost(reserved)
+            self._retry_later(queued, error, headers.retry_seconds or 0.0)
         except Exception as error:
-            letter.fail(error)
+            queued.fail(error)
         finally:
-            if not may_be_billed:  # else it stays reserved
-                self._books.budget.release(dollars)
-            self._limiter.finish(ticket, outcome, heard, time.monotonic())
+            # The dollars of a lost reply stay reserved.
+            if not may_be_billed:
+                self._accounting.budget.release(reserved)
+            self._limiter.finish(in_flight, outcome, headers, time.monotonic())
             self._changed.set()
 
-    def _send_again(self, letter: Letter, hindered: Hindered, heard: Heard) -> None:
-        """Later, and later each time; or not, when that was too often or would take too long."""
-        refused, asked_to_wait = hindered.reason == "rate limit", heard.retry_seconds or 0.0
-        letter.refusals += refused
-        letter.failures += not refused
-        if asked_to_wait > PATIENCE_SECONDS:
-            letter.fail(come_back_after(asked_to_wait))
-        elif letter.failures >= FAILURES or letter.refusals >= REFUSALS or self._stopping or self._is_in_vain():
-            letter.fail(self._give_up(letter, hindered))
+    def _retry_later(self, queued: QueuedRequest, error: RetryableError, pause: float) -> None:
+        """Queues a request again, later each time; fails it when that was too often or too long."""
+        if error.reason == "rate limit":
+            queued.refusals += 1
         else:
-            self._books.tally.retried[hindered.reason] += 1
-            doubled = BACKOFF_SECONDS * 2 ** (letter.failures + letter.refusals - 1)
+            queued.failures += 1
+        if pause > LONGEST_PAUSE_SECONDS:
+            queued.fail(come_back_after(pause))
+        elif self._is_given_up(queued):
+            queued.fail(self._no_answer(queued, error))
+        else:
+            self._accounting.totals.retried[error.reason] += 1
+            attempts = queued.failures + queued.refusals
+            doubled = BACKOFF_SECONDS * 2 ** (attempts - 1)
             backoff = min(LONGEST_BACKOFF_SECONDS, doubled) * self._rng.uniform(0.5, 1.0)
-            seconds = asked_to_wait + backoff / 10 if asked_to_wait else backoff
-            asyncio.get_running_loop().call_later(seconds, self._enqueue, letter)
+            seconds = pause + backoff / 10 if pause else backoff
+            asyncio.get_running_loop().call_later(seconds, self._enqueue, queued)
 
-    def _is_in_vain(self) -> bool:
-        return not self._was_answered and self._books.tally.lost >= LOST_AT_FIRST
+    def _is_given_up(self, queued: QueuedRequest) -> bool:
+        too_often = queued.failures >= FAILURES or queued.refusals >= REFUSALS
+        in_vain = not self._was_answered and self._accounting.totals.lost >= LOST_AT_FIRST
+        return too_often or in_vain or self._is_stopping
 
-    def _give_up(self, letter: Letter, hindered: Hindered) -> StageFailed:
-        times, tally = letter.failures + letter.refusals, self._books.tally
-        hint = {
+    def _no_answer(self, queued: QueuedRequest, error: RetryableError) -> StageFailed:
+        totals = self._accounting.totals
+        causes = {
             "no connection": "the generator cannot be reached",
-            "no completion": "the generator sent no chat completion; check generator.base_url",
+            "no completion": ("the generator sent no chat completion; check generator.base_url"),
             "time-out": "the generator did not answer in time; see generator.timeout_seconds",
         }
-        what = hint.get(hindered.reason, f"the generator gave no answer ({hindered.reason})")
-        lost = (
-            f", {tally.lost} of the requests sent may be billed: at most {tally.lost_usd:.2f} USD" if tally.lost else ""
-        )
-        return StageFailed(f"{what} (one request was sent {times} times{lost}); {AGAIN}")
+        cause = causes.get(error.reason, f"the generator gave no answer ({error.reason})")
+        details = f"one request was sent {queued.failures + queued.refusals} times"
+        if totals.lost:
+            details += (
+                f", {totals.lost} of the requests sent may be billed: "
+                f"at most {totals.lost_usd:.2f} USD"
+            )
+        return StageFailed(f"{cause} ({details}); {RUN_AGAIN}")
 
 
-def _tokens(request: Request) -> int:
-    """What a request counts for in tokens per minute: its prompt, and all it may write."""
+def _tokens(request: ChatRequest) -> int:
+    """A request's share of tokens per minute: its prompt, and all the reply may hold."""
     return estimate_input(request.body) + (output_limit(request.body) or 0)
 
 
 def come_back_after(seconds: float) -> StageFailed:
+    """The error that leaves a long pause to another run."""
     when = (datetime.now() + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M")
     return StageFailed(
-        f"the generator's limit is reached for the next {math.ceil(seconds / 60)} minutes; answers so far are kept: "
-        f"run the same command again after {when}"
+        f"the generator's limit is reached for the next {math.ceil(seconds / 60)} minutes; "
+        f"answers so far are kept: run the same command again after {when}"
     )

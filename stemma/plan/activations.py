@@ -1,7 +1,8 @@
-"""What one training step holds beside weights and their states: activations and logits. Pure; no torch.
+"""Activations and logits: the memory of a training step beside weights and optimizer state.
 
-Every term was read off the tensors that autograd saves (`torch.autograd.graph.saved_tensors_hooks`; the tests do it
-again for every family): transformers 5.20, peft 0.21 and torch 2.13, batches with padding.
+Every term was read off the tensors that autograd saves (`torch.autograd.graph.saved_tensors_hooks`;
+the tests do it again for every family): transformers 5.20, peft 0.21 and torch 2.13, batches with
+padding.
 """
 
 from __future__ import annotations
@@ -9,33 +10,50 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from stemma.plan.settings import FP32, Training
+from stemma.plan.settings import FP32, CostSettings
 from stemma.shapes import Shapes
 
-SHARED_INPUTS = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
+SHARED_INPUTS = (
+    ("q_proj", "k_proj", "v_proj"),
+    ("o_proj",),
+    ("gate_proj", "up_proj"),
+    ("down_proj",),
+)
 """Matrices that multiply the same tensor."""
 TILES = {"cpu": (8 << 20, 1024), "cuda": (256 << 20, 4096)}
-"""Bytes of logits at once, and rows of hidden states: `stemma/plugin/logps.py`, which has two buffers of them."""
+"""Bytes of logits at once, and rows of hidden states: `stemma/plugin/logps.py`, which has two
+buffers of them."""
 TRL_TILE = 2048, 8192
-"""Rows of hidden states and of the head that TRL's chunked path multiplies at once (trl 1.14.1, `trainer/utils.py`)."""
+"""Rows of hidden states and of the head that TRL's chunked path multiplies at once (trl 1.14.1,
+`trainer/utils.py`)."""
 LOSS_BYTES = {(False, True): 14, (False, False): 16, (True, True): 16, (True, False): 24}
-"""A logit, at the fullest moment of backward, by (preference pairs, half precision). transformers 5.16's
-`ForCausalLMLoss`: the logits, in fp32 their log-softmax, its gradient, and the logits' own. TRL 1.9's
-`selective_log_softmax`, which goes row by row: more, but for one row. Resident memory around both on a CPU, 1,024
-positions of 64,000 logits in one row or eight: 12.8 to 14.0, 16.0 and 16.1, 15.2 and 15.7, 21.9 and 23.8."""
+"""A logit, at the fullest moment of backward, by (preference pairs, half precision). transformers
+5.16's `ForCausalLMLoss`: the logits, in fp32 their log-softmax, its gradient, and the logits' own.
+TRL 1.9's `selective_log_softmax`, which goes row by row: more, but for one row. Resident memory
+around both on a CPU, 1,024 positions of 64,000 logits in one row or eight: 12.8 to 14.0, 16.0 and
+16.1, 15.2 and 15.7, 21.9 and 23.8."""
 
 
-def activation_bytes(training: Training) -> int:
-    """What the layers keep for the backward pass. Checkpointing keeps each layer's input and one layer."""
+def activation_bytes(training: CostSettings) -> int:
+    """Bytes that the layers keep for the backward pass.
+
+    Checkpointing keeps each layer's input and one whole layer.
+    """
     shapes = training.shapes
-    layer, last_norm = layer_bytes(training), _norm_bytes(training, shapes.hidden)
-    kept = shapes.layers * shapes.hidden * training.bytes + layer if training.checkpointing else shapes.layers * layer
+    layer = layer_bytes(training)
+    last_norm = _norm_bytes(training, shapes.hidden)
+    kept = shapes.layers * layer
+    if training.checkpointing:
+        kept = shapes.layers * shapes.hidden * training.bytes + layer
     return round(training.passes * training.passed_length * (kept + last_norm))
 
 
-def layer_bytes(training: Training) -> float:
-    """Bytes a token and layer. Norms: see `_norm_bytes`. The MLP: gate, its activation, and up; Liger's kernel keeps
-    gate and up only (liger_kernel 0.8.1, `geglu.py`, `swiglu.py`) and computes the rest again."""
+def layer_bytes(training: CostSettings) -> float:
+    """Bytes a token and layer.
+
+    Norms: see `_norm_bytes`. The MLP: gate, its activation, and up; Liger's kernel keeps gate and
+    up only (liger_kernel 0.8.1, `geglu.py`, `swiglu.py`) and computes the rest again.
+    """
     shapes = training.shapes
     norms = shapes.family.norms * _norm_bytes(training, shapes.hidden)
     if shapes.family.normed_heads:
@@ -44,21 +62,24 @@ def layer_bytes(training: Training) -> float:
     return norms + mlp + _attention_bytes(training) + _input_bytes(training)
 
 
-def _norm_bytes(training: Training, width: int) -> int:
-    """A norm keeps its input as fp32, which in half precision is a copy (`*RMSNorm.forward`), and where its own weight
-    is trained what that multiplies; Liger's keeps the input itself (liger_kernel 0.8.1, `rms_norm.py`)."""
+def _norm_bytes(training: CostSettings, width: int) -> int:
+    """A norm keeps its input as fp32, which in half precision is a copy (`*RMSNorm.forward`), and
+    where its own weight is trained what that multiplies; Liger's keeps the input itself
+    (liger_kernel 0.8.1, `rms_norm.py`)."""
     if "rms_norm" in training.liger:
         return width * training.bytes
     normed = FP32 if training.shapes.family.exact_norms else training.bytes
     return width * (FP32 + (0 if training.rank else normed))
 
 
-def _attention_bytes(training: Training) -> float:
-    """Queries, keys, values, all as wide as the queries: under a mask grouped keys are repeated for every head
-    (transformers' `sdpa_attention.use_gqa_in_sdpa`), but a single one is only looked at again.
+def _attention_bytes(training: CostSettings) -> float:
+    """Queries, keys, values, all as wide as the queries: under a mask grouped keys are repeated for
+    every head (transformers' `sdpa_attention.use_gqa_in_sdpa`), but a single one is only looked at
+    again.
 
-    The fused kernel also keeps its output and the mask in the scores' dtype. Eager attention keeps heads x length
-    values instead: the fp32 softmax, its copy in half precision, and of capped scores the tanh.
+    The fused kernel also keeps its output and the mask in the scores' dtype. Eager attention keeps
+    heads x length values instead: the fp32 softmax, its copy in half precision, and of capped
+    scores the tanh.
     """
     shapes, length = training.shapes, training.passed_length
     queries, value = shapes.attention_width, training.bytes
@@ -69,13 +90,14 @@ def _attention_bytes(training: Training) -> float:
     return 3 * queries * value + shapes.heads * length * score
 
 
-def _input_bytes(training: Training) -> int:
-    """The inputs of trained matrices: frozen ones need none (int8 ones do: bitsandbytes 0.50, `MatMul8bitLt`).
+def _input_bytes(training: CostSettings) -> int:
+    """The inputs of trained matrices: frozen ones need none (int8 ones do: bitsandbytes 0.50,
+    `MatMul8bitLt`).
 
-    In half precision every adapted matrix keeps a copy of its own: PEFT casts the input to the adapter's fp32
-    (`LoraLayer._cast_input_dtype`) and autocast casts it back. In fp32 q, k and v share one, gate and up too, and
-    o_proj's is what the fused attention keeps anyway. Dropout makes an input of its own for every matrix, and a mask:
-    of fp32 on a CPU, of one byte on a GPU.
+    In half precision every adapted matrix keeps a copy of its own: PEFT casts the input to the
+    adapter's fp32 (`LoraLayer._cast_input_dtype`) and autocast casts it back. In fp32 q, k and v
+    share one, gate and up too, and o_proj's is what the fused attention keeps anyway. Dropout makes
+    an input of its own for every matrix, and a mask: of fp32 on a CPU, of one byte on a GPU.
     """
     inputs = {name: size for name, (size, _) in training.shapes.linears().items()}
     own = sum(inputs[name] for name in training.targets)
@@ -89,22 +111,25 @@ def _input_bytes(training: Training) -> int:
     return kept + low_rank + (own * (FP32 if training.cpu else 1) if training.dropout else 0)
 
 
-def _shared(training: Training, names: Iterable[str]) -> int:
+def _shared(training: CostSettings, names: Iterable[str]) -> int:
     """Each input once, however many of the named matrices it goes into."""
     inputs = {name: size for name, (size, _) in training.shapes.linears().items()}
     wanted = [group for group in SHARED_INPUTS if set(group) & set(names)]
-    return sum(inputs[group[0]] for group in wanted if training.eager or group != ("o_proj",)) * training.bytes
+    kept = [group for group in wanted if training.eager or group != ("o_proj",)]
+    return sum(inputs[group[0]] for group in kept) * training.bytes
 
 
-def logit_bytes(training: Training) -> int:
-    """Of every position the logits and what the loss makes of them, by `LOSS_BYTES`.
+def logit_bytes(training: CostSettings) -> int:
+    """Bytes of all positions' logits and of what the loss makes of them, by `LOSS_BYTES`.
 
-    The chunked loss holds two buffers of a tile, and of every answer token three times its hidden state in fp32: the
-    head's pull, the gradient made of it, and all of these in one tensor (`stemma/plugin/logps.py`). Liger's loss keeps
-    a gradient of every position; its chunk is a power of 2 near positions x hidden / vocabulary (liger_kernel 0.8.1,
+    The chunked loss holds two buffers of a tile, and of every answer token three times its hidden
+    state in fp32: the head's pull, the gradient made of it, and all of these in one tensor
+    (`stemma/plugin/logps.py`). Liger's loss keeps a gradient of every position; its chunk is a
+    power of 2 near positions x hidden / vocabulary (liger_kernel 0.8.1,
     `fused_linear_cross_entropy_forward`).
     """
-    hidden, vocabulary = training.shapes.hidden, training.shapes.vocabulary
+    hidden = training.shapes.hidden
+    vocabulary = training.shapes.vocabulary
     positions = training.sequences * training.length
     if training.logits == "stemma":
         scored = round(positions * training.answers)
@@ -119,11 +144,13 @@ def logit_bytes(training: Training) -> int:
     return positions * vocabulary * LOSS_BYTES[training.preference, training.bytes < FP32]
 
 
-def _trl_tiles(training: Training, scored: int) -> int:
-    """trl 1.14.1, `_ChunkedLogProbFunction.backward`: of every answer token its hidden state and in fp32 the gradient,
-    and tiles, of which six are alive at once, seven where a cap keeps its tanh; a whole head that is trained gets its
-    gradient in fp32."""
-    hidden, vocabulary, rows, width = training.shapes.hidden, training.shapes.vocabulary, *TRL_TILE
+def _trl_tiles(training: CostSettings, scored: int) -> int:
+    """trl 1.14.1, `_ChunkedLogProbFunction.backward`: of every answer token its hidden state and in
+    fp32 the gradient, and tiles, of which six are alive at once, seven where a cap keeps its tanh;
+    a whole head that is trained gets its gradient in fp32."""
+    hidden = training.shapes.hidden
+    vocabulary = training.shapes.vocabulary
+    rows, width = TRL_TILE
     capped = FP32 if training.shapes.family.capped else 0
     tile = min(scored, rows) * min(vocabulary, width) * (training.bytes + 5 * FP32 + capped)
     head = 0 if training.rank else vocabulary * hidden * FP32
@@ -131,5 +158,8 @@ def _trl_tiles(training: Training, scored: int) -> int:
 
 
 def uses_eager(shapes: Shapes, asked: str | None) -> bool:
-    """Whether attention makes a length x length matrix: asked for, or chosen by Stemma for capped scores."""
+    """Whether attention makes a length x length matrix.
+
+    It does where it is asked for, and where Stemma chooses it because scores are capped.
+    """
     return asked == "eager" if asked else shapes.family.capped

@@ -1,9 +1,9 @@
-"""How many rows and tokens a training stage will read: measured where data is there, else an estimate that says so."""
+"""Rows and tokens of a training stage: measured where data is there, else estimated."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,34 +22,41 @@ from stemma.templates import Template
 from stemma.training.rows import ROWS, Tokenize, sample, tokenizing
 
 CHARACTERS_PER_TOKEN = 4
-"""Of English text under today's tokenizers, where there is none to ask; mathematics and code take more tokens, as does
-everything with few pieces: 2 to 3 characters a token with 800 of them."""
+"""Of English text under today's tokenizers, where there is none to ask; mathematics and code take
+more tokens, as does everything with few pieces: 2 to 3 characters a token with 800 of them."""
 ASSUMED = (150, 200)
-"""Tokens of a prompt and of one answer of a student's STEM questions, where there is no text to count yet."""
-SAMPLED, OUTLIERS = 2000, 16
-"""Rows looked at, evenly spread over all, which takes a second or two; and of the longest ones, for the longest."""
+"""Tokens of a prompt and of one answer of a student's STEM questions, where there is no text to
+count yet."""
+SAMPLED = 2000
+"""Rows looked at, evenly spread over all, which takes a second or two."""
+OUTLIERS = 16
+"""Of the longest rows so many are looked at as well, for the longest sequence."""
 
 
 @dataclass(frozen=True)
 class Amount:
-    """`rows` to train on (None: unknown), mean tokens of a `prompt` and of one `answer`, tokens of the `longest`
-    sequence, and where the figures come from."""
+    """The rows of one training stage and their tokens."""
 
     rows: int | None
+    """None: unknown."""
     prompt: float
+    """Mean tokens of a prompt."""
     answer: float
+    """Mean tokens of one answer."""
     longest: float
+    """Tokens of the longest sequence."""
     origin: str
+    """The source of these figures, in words."""
 
     @property
     def tokens(self) -> float:
-        """Of a sequence: a prompt with one answer."""
+        """Mean tokens of a sequence: a prompt with one answer."""
         return self.prompt + self.answer
 
 
 def amount(recipe: Recipe, run: Run, stage: str, counted: Forecast | None = None) -> Amount:
-    """The best figures there are before training: of the finished data, of its sources as `counted`, of the recipe's
-    limits, or what the recipe says to expect."""
+    """The best figures there are before training: of the finished data, of its sources as
+    `counted`, of the recipe's limits, or what the recipe says to expect."""
     longest = recipe.training_settings(stage)["sequence_len"]
     if run.read_manifest("data") is not None:
         rows = read_rows(run.output("data", f"{READS[stage]}/train"), ROWS[stage])
@@ -61,39 +68,65 @@ def amount(recipe: Recipe, run: Run, stage: str, counted: Forecast | None = None
 
 
 def measure(recipe: Recipe, run: Run, rows: Sequence[Row], limit: int, origin: str) -> Amount:
-    """Of a sample of `rows`, without those that training leaves out as longer than `limit`."""
+    """Rows that train and their tokens, from a sample of `rows`.
+
+    Rows longer than `limit` are left out, as in training.
+    """
     size, how = _sizing(recipe, run)
     stride = max(1, -(-len(rows) // SAMPLED))
     looked = size(rows[::stride])
     fitting = [sequences for sequences in looked if max(map(sum, sequences)) <= limit]
     if not fitting:
         return _assumed(0, limit, origin)
-    long = size(heapq.nlargest(OUTLIERS, rows, key=lambda row: len(row.model_dump_json()))) if stride > 1 else []
-    longest = max(length for sequences in (*fitting, *long) if (length := max(map(sum, sequences))) <= limit)
-    prompt, answer = (sum(mean(s[part] for s in sequences) for sequences in fitting) / len(fitting) for part in (0, 1))
-    how += f", 1 row of {stride} looked at" if stride > 1 else ""
-    return Amount(round(len(rows) * len(fitting) / len(looked)), prompt, answer, longest, f"{origin}; {how}")
+    if stride > 1:
+        how += f", 1 row of {stride} looked at"
+        outliers = heapq.nlargest(OUTLIERS, rows, key=lambda row: len(row.model_dump_json()))
+        looked_for_length = [*fitting, *size(outliers)]
+    else:
+        looked_for_length = fitting
+    lengths = [max(map(sum, sequences)) for sequences in looked_for_length]
+    return Amount(
+        rows=round(len(rows) * len(fitting) / len(looked)),
+        prompt=_mean_of(fitting, 0),
+        answer=_mean_of(fitting, 1),
+        longest=max(length for length in lengths if length <= limit),
+        origin=f"{origin}; {how}",
+    )
+
+
+def _mean_of(rows: list[Sequences], place: int) -> float:
+    """The mean over rows, each row's own sequences averaged first."""
+    return sum(mean(one[place] for one in sequences) for sequences in rows) / len(rows)
 
 
 Sequences = list[tuple[float, float]]
-"""Of one row: tokens of its prompt and of an answer, for each of its answers."""
+"""One row: (tokens of its prompt, tokens of an answer) for each of its answers."""
 
 
 def _sizing(recipe: Recipe, run: Run) -> tuple[Callable[[Sequence[Row]], list[Sequences]], str]:
-    """What tells the sequences of rows, and how it does so."""
+    """A function that counts the sequences of rows, and in words how it does so."""
     template, tokenize = _reader(recipe, run)
 
     def size(rows: Sequence[Row]) -> list[Sequences]:
         samples = [sample(row, template) for row in rows]
         texts = [text for one in samples for text in (one.prompt, *one.answers)]
-        sizes = iter(map(len, tokenize(texts)) if tokenize else (len(text) / CHARACTERS_PER_TOKEN for text in texts))
-        return [[(prompt, next(sizes)) for _ in one.answers] for one in samples for prompt in [next(sizes)]]
+        if tokenize:
+            sizes: Iterator[float] = iter([len(ids) for ids in tokenize(texts)])
+        else:
+            sizes = iter([len(text) / CHARACTERS_PER_TOKEN for text in texts])
+        found = []
+        for one in samples:
+            prompt = next(sizes)
+            found.append([(prompt, next(sizes)) for _ in one.answers])
+        return found
 
-    return size, "counted by the tokenizer" if tokenize else f"{CHARACTERS_PER_TOKEN} characters a token, no tokenizer"
+    if tokenize:
+        return size, "counted by the tokenizer"
+    return size, f"{CHARACTERS_PER_TOKEN} characters a token, no tokenizer"
 
 
 def _reader(recipe: Recipe, run: Run) -> tuple[Template, Tokenize | None]:
-    """The template with the model's own tokens, and how the model tokenizes, where its files are there."""
+    """The template with the model's own tokens, and its tokenizer, if its files are there."""
     path = find_tokenizer(recipe, run)
     return template_of(recipe, run), _tokenizing(path) if path else None
 
@@ -126,7 +159,8 @@ def _stated(recipe: Recipe, stage: str) -> tuple[int | None, str]:
 
 
 def limits(recipe: Recipe, stage: str) -> int | None:
-    """The training rows the recipe asks for: the set's `total`, else each source's `sample` or its share of `limit`.
+    """The training rows the recipe asks for: the set's `total`, else each source's `sample` or its
+    share of `limit`.
 
     None when a source is bounded by neither.
     """
@@ -134,7 +168,9 @@ def limits(recipe: Recipe, stage: str) -> int | None:
     if dataset.total is not None:
         return dataset.total
     training = 1 - dataset.parts.validation - dataset.parts.test
-    rows = [_asked(source, training) for source in dataset.sources if source.use in ("train", "split")]
+    rows = [
+        _asked(source, training) for source in dataset.sources if source.use in ("train", "split")
+    ]
     return None if None in rows else round(sum(row for row in rows if row is not None))
 
 

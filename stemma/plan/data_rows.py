@@ -1,4 +1,4 @@
-"""What `plan` knows of the data stage: built already, counted from its sources, or not to be counted and why."""
+"""The data stage in a plan: built already, counted from its sources, or not countable and why."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stemma.errors import UserError
+from stemma.facts import generator_facts
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import Forecast, forecast
@@ -14,25 +15,32 @@ FREE = "nothing is asked of a paid server"
 
 
 @dataclass(frozen=True)
-class Foreseen:
-    """`counted` from the sources; None when the data is built, or for the reason in `uncounted`. `dollars` still to be
-    paid to the generator's server at most (None: not known), and what that figure rests on."""
+class DataPlan:
+    """The rows and dollars to expect of the data stage."""
 
     counted: Forecast | None
+    """Rows counted from the sources; None when the data is built, or cannot be counted."""
     dollars: float | None
-    said: str
+    """Still to be paid to the generator's server, at most; None: not known."""
+    basis: str
+    """The reason for that figure, in words."""
     uncounted: str = ""
+    """The reason why rows could not be counted."""
 
 
-NOT_COUNTED = Foreseen(None, None, "not counted")
+NOT_COUNTED = DataPlan(None, None, "not counted")
 
 
-def foresee(recipe: Recipe, run: Run, say: Callable[[str], None]) -> Foreseen:
-    """Reads the sources where they are there and the data is not built: up to a minute for large ones."""
-    built = run.read_manifest("data")
-    if built is not None:
-        spent = built.facts.get("generator", {}).get("cost_usd")
-        return Foreseen(None, 0.0, "the data is built" + (f" and has cost {spent:,.2f} dollars" if spent else ""))
+def plan_data(recipe: Recipe, run: Run, say: Callable[[str], None]) -> DataPlan:
+    """The data stage's rows and dollars.
+
+    Reads the sources if the data is not built yet: up to a minute for large ones.
+    """
+    if run.read_manifest("data") is not None:
+        generator = generator_facts(run)
+        spent = generator.cost_usd if generator else None
+        cost = f" and has cost {spent:,.2f} dollars" if spent else ""
+        return DataPlan(None, 0.0, f"the data is built{cost}")
     paid = recipe.data.generator is not None and recipe.data.generator.server != "scripted-expert"
     try:
         counted = forecast(recipe, run, say)
@@ -40,35 +48,44 @@ def foresee(recipe: Recipe, run: Run, say: Callable[[str], None]) -> Foreseen:
         problem = error.problems[0]
         more = f" (and {len(error.problems) - 1} problems more)" if len(error.problems) > 1 else ""
         why = f"{problem.where}: {_short(problem.found)}{more}"
-        return Foreseen(None, None if paid else 0.0, "requests not counted" if paid else FREE, why)
-    return Foreseen(counted, *_cost(recipe, counted, paid))
+        if paid:
+            return DataPlan(None, None, "requests not counted", why)
+        return DataPlan(None, 0.0, FREE, why)
+    return DataPlan(counted, *_cost(recipe, counted, paid))
 
 
 def forecast_lines(recipe: Recipe, run: Run, say: Callable[[str], None]) -> list[str]:
-    """What building the data would ask of the generator, what that costs, and what it would give. For `--dry-run`."""
+    """Requests to the generator, their cost, and the rows to expect: for `--dry-run`."""
     found = forecast(recipe, run, say)
-    why = "no limit for a reply's length" if found.spent.get("output_tokens_at_most", 0) is None else "no price table"
-    spent = {name: f"unknown: {why}" if n is None else f"{n:,}" for name, n in found.spent.items()}
-    rows = {kind: f"{len(rows) + found.generated.get(kind, 0):,}" for kind, rows in found.rows.items()}
-    told = {name.replace("_", " "): n for name, n in spent.items()} | {
-        f"{k} rows to train on": n for k, n in rows.items()
-    }
-    return [f"{name}: {n}" for name, n in told.items()]
+    unlimited = found.spent.get("output_tokens_at_most", 0) is None
+    why = "no limit for a reply's length" if unlimited else "no price table"
+    lines = []
+    for name, count in found.spent.items():
+        known = f"unknown: {why}" if count is None else f"{count:,}"
+        lines.append(f"{name.replace('_', ' ')}: {known}")
+    for kind, rows in found.rows.items():
+        expected = len(rows) + found.generated.get(kind, 0)
+        lines.append(f"{kind} rows to train on: {expected:,}")
+    return lines
 
 
 def _cost(recipe: Recipe, counted: Forecast, paid: bool) -> tuple[float | None, str]:
-    if not paid or recipe.data.generator is None or not counted.spent["requests"]:
+    """(dollars at most, the reason for that figure)."""
+    settings = recipe.data.generator
+    spent = counted.spent
+    if not paid or settings is None or not spent["requests"]:
         return 0.0, FREE
-    spent, settings = counted.spent, recipe.data.generator
-    asked = f"{spent['requests']:,} requests to `{settings.model}`, {spent['input_tokens']:,} tokens in, "
     longest = spent["output_tokens_at_most"]
-    asked += "any number out (`max_tokens` is null)" if longest is None else f"{longest:,} out at most"
+    out = "any number out (`max_tokens` is null)" if longest is None else f"{longest:,} out at most"
+    requests = f"{spent['requests']:,} requests to `{settings.model}`"
+    asked = f"{requests}, {spent['input_tokens']:,} tokens in, {out}"
     if spent["from_ledger"]:
         asked += f"; {spent['from_ledger']:,} more are in the ledger"
     if spent["cost_usd_at_most"] is None:
-        unknown = "no price table (`data.generator.prices`)" if settings.prices is None else "no bound"
-        return None, f"{unknown}: {asked}"
-    return spent["cost_usd_at_most"], f"{asked}; about {spent['cost_usd_about']:,.2f} dollars if all replies are good"
+        no_table = "no price table (`data.generator.prices`)"
+        return None, f"{no_table if settings.prices is None else 'no bound'}: {asked}"
+    about = f"about {spent['cost_usd_about']:,.2f} dollars if all replies are good"
+    return spent["cost_usd_at_most"], f"{asked}; {about}"
 
 
 def _short(found: str) -> str:

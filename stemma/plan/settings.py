@@ -1,4 +1,5 @@
-"""One training stage's settings as far as they cost: what `costs` and `activations` compute from. Pure."""
+"""One training stage's settings as far as they cost: what `costs` and `activations` compute from.
+Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +12,12 @@ FP32 = 4
 
 Logits = Literal["all", "stemma", "trl", "liger"]
 """Which logits the loss makes at once: all, or a tile. Stemma's DPO trainer and TRL's chunked path
-(`dpo_use_liger_kernel`) put answers alone through the head, Liger's fused linear cross-entropy every token."""
+(`dpo_use_liger_kernel`) put answers alone through the head, Liger's fused linear cross-entropy
+every token."""
 
 
 @dataclass(frozen=True)
-class Training:
+class CostSettings:
     """`rank` 0 trains every weight."""
 
     shapes: Shapes
@@ -43,7 +45,8 @@ class Training:
     answers: float = 1.0
     """Share of a sequence's tokens that are its answer."""
     shared: bool = False
-    """A pair goes through the layers as one sequence, its prompt once (`stemma/plugin/shared.py`)."""
+    """A pair goes through the layers as one sequence, its prompt once
+    (`stemma/plugin/shared.py`)."""
     eager: bool = False
     """Attention makes a matrix of length x length a head."""
     dropout: bool = False
@@ -51,7 +54,8 @@ class Training:
     """Without a GPU: smaller tiles of logits, wider masks of dropout."""
     deepspeed: bool = False
     liger: frozenset[str] = frozenset()
-    """Liger's kernels in place of the model's own, as in Axolotl's keys: `rms_norm`, `glu_activation`, …"""
+    """Liger's kernels in place of the model's own, as in Axolotl's keys: `rms_norm`,
+    `glu_activation`, …"""
 
     @property
     def trainable(self) -> int:

@@ -12,6 +12,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SerializeAsAny,
+    ValidationError,
     model_validator,
 )
 
@@ -97,6 +98,7 @@ class DataSet(Section):
     sources: list[Source] = Field(min_length=1)
     """Where the rows come from; each entry names a `source` and its options."""
     parts: Parts = Parts()
+    """Shares of the questions that are held out; what it leaves out is as in `data.parts`."""
     split: Literal["question", "pair"] = "question"
     """`pair` (dpo only) draws each pair's part by itself, so that test questions train: how some reports split. The
     leak is measured and told."""
@@ -174,6 +176,8 @@ class DataSection(Section):
     """Keeps questions that say the same in one split; null turns it off."""
     decontaminate: Decontaminate | None = Decontaminate()
     """Keeps evaluation questions out of training; null turns it off."""
+    parts: Parts | None = None
+    """How the questions of every set (the corpus aside) are split, where the set gives no `parts` of its own."""
     frozen_test: str | None = None
     """A file of question ids, one a line, that stay in test whatever else is added (a build writes one)."""
     executor: Executor | None = None
@@ -186,6 +190,23 @@ class DataSection(Section):
     """Preference pairs, for `dpo` and the task `preference`."""
     mcq: DataSet | None = None
     """Multiple-choice questions, for `mcq` and the task of the same name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_parts(cls, values: Any) -> Any:
+        """Give `parts` to the sets, so that they alone say how each is split. The corpus trains as a whole."""
+        if not isinstance(values, dict):
+            return values
+        try:
+            shared = Parts.model_validate(values.get("parts")).model_dump(exclude_unset=True)
+        except ValidationError:  # absent, or wrong: that is told where it stands, not once more in each set
+            return values
+        shares = {}
+        for name in ("sft", "dpo", "mcq"):
+            dataset = values.get(name)
+            if isinstance(dataset, dict) and isinstance(own := dataset.get("parts", {}), dict):
+                shares[name] = {**dataset, "parts": {**shared, **own}}
+        return {**values, **shares}
 
     @model_validator(mode="after")
     def _only_pairs_are_split_by_pair(self) -> DataSection:
@@ -214,7 +235,8 @@ class DataSection(Section):
     def content(self) -> dict[str, Any]:
         """The settings that decide what the rows are: the freshness key's part."""
         told: dict[str, Any] = {name: {"expected_rows"} for name in ("corpus", "sft", "dpo", "mcq")}
-        exclude = told | {"root": True, "executor": True, "generator": OPERATIONAL}
+        # `parts` has been given to the sets by now.
+        exclude = told | {"root": True, "parts": True, "executor": True, "generator": OPERATIONAL}
         found: dict[str, Any] = _without_places(self.model_dump(mode="json", exclude=exclude))
         return found
 

@@ -17,7 +17,7 @@ from stemma.base_model.files import read_shapes
 from stemma.base_model.folder import meet
 from stemma.chain import chain
 from stemma.errors import Problem, UserError
-from stemma.plan.forecast import Asked, Plan, plan
+from stemma.plan.forecast import Hardware, Plan, plan
 from stemma.plan.peaks import PROCESS
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
@@ -79,9 +79,9 @@ def this_machine(runs: Path) -> Machine:
     )
 
 
-def asked_of(machine: Machine) -> Asked:
+def asked_of(machine: Machine) -> Hardware:
     """What `plan` is to forecast of the machine."""
-    return Asked(cpu=not machine.gpu, bfloat16=machine.bfloat16)
+    return Hardware(cpu=not machine.gpu, bfloat16=machine.bfloat16)
 
 
 def real_run(request: Request) -> Run:

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from pydantic import AliasChoices, Field, ValidationError
 
-from data_builders.flow import Draft, Drop, Origin, Reply, merge_origins
+from data_builders.flow import Draft, Drop
 from data_builders.reading.files import FileOptions, RowForm, read_lines
 from stemma.errors import UserError
 from tests.data_builders.small_recipe import make_context, write_lines
@@ -156,19 +156,3 @@ def test_syntax_errors_and_wrong_rows_are_reported_together(tmp_path: Path) -> N
         (f"{path}:2", "answers: Field requi"),
         (f"{path}:2", "other: Extra inputs "),
     ]
-
-
-def test_a_row_of_several_replies_has_one_origin() -> None:
-    first = Reply("a", Origin("m-2", "2026-03-01", "p1", 1, 0.25))
-    second = Reply("b", Origin("m-1", "2026-03-02", "p2", 2, 0.5))
-    merged = merge_origins([first, second])
-    assert (merged.model, merged.date, merged.requests, merged.cost_usd) == (
-        "m-1, m-2",
-        "2026-03-02",
-        3,
-        0.75,
-    )
-    assert merged.prompt_sha256 not in ("p1", "p2")
-    assert merge_origins([first]) == first.origin
-    unpriced = Reply("c", Origin("m-1", "2026-03-02", "p2", 2))
-    assert merge_origins([first, unpriced]).cost_usd is None

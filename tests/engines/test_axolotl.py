@@ -1,4 +1,4 @@
-"""What Axolotl does."""
+"""Traps of Axolotl."""
 
 from __future__ import annotations
 
@@ -16,15 +16,33 @@ def config_in(folder: Path, **changes: Any) -> Path:
     from tests.factories.models import tiny_model
 
     turns = [{"role": "user", "content": "What is 2 + 3?"}, {"role": "assistant", "content": "5"}]
-    (folder / "rows.jsonl").write_text(json.dumps({"messages": turns}) + "\n" + json.dumps({"messages": turns}) + "\n")
+    (folder / "rows.jsonl").write_text(
+        json.dumps({"messages": turns}) + "\n" + json.dumps({"messages": turns}) + "\n"
+    )
     config = {
-        "base_model": str(tiny_model()), "adapter": "lora", "lora_r": 4, "lora_alpha": 8, "sequence_len": 64,
-        "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"], "micro_batch_size": 1, "num_epochs": 1,
-        "gradient_accumulation_steps": 1, "learning_rate": 1e-3, "optimizer": "adamw_torch", "bf16": False,
-        "fp16": False, "output_dir": str(folder / "out"), "dataset_prepared_path": str(folder / "prepared"),
-        "datasets": [{"path": str(folder / "rows.jsonl"), "ds_type": "json", "type": "chat_template"}],
-        "seed": 7, "chat_template": "tokenizer_default", "dataset_num_proc": 1, **changes,
-    }  # fmt: skip
+        "base_model": str(tiny_model()),
+        "adapter": "lora",
+        "lora_r": 4,
+        "lora_alpha": 8,
+        "sequence_len": 64,
+        "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+        "micro_batch_size": 1,
+        "num_epochs": 1,
+        "gradient_accumulation_steps": 1,
+        "learning_rate": 1e-3,
+        "optimizer": "adamw_torch",
+        "bf16": False,
+        "fp16": False,
+        "output_dir": str(folder / "out"),
+        "dataset_prepared_path": str(folder / "prepared"),
+        "datasets": [
+            {"path": str(folder / "rows.jsonl"), "ds_type": "json", "type": "chat_template"}
+        ],
+        "seed": 7,
+        "chat_template": "tokenizer_default",
+        "dataset_num_proc": 1,
+        **changes,
+    }
     path = folder / "axolotl.yml"
     path.write_text(json.dumps(config), encoding="utf-8")  # which is YAML
     return path
@@ -73,7 +91,9 @@ def test_one_process_asks_for_nccl(folder: Path) -> bool:
     asked: list[str] = []
     comm.init_distributed = lambda dist_backend, **_: asked.append(dist_backend)
     try:
-        setup_deepspeed_env(DictDefault(deepspeed=str(folder), gradient_accumulation_steps=1), stage=1)
+        setup_deepspeed_env(
+            DictDefault(deepspeed=str(folder), gradient_accumulation_steps=1), stage=1
+        )
     except Exception:
         assert asked, "it stopped before it asked"
     return asked[:1] == ["nccl"]
@@ -134,14 +154,19 @@ def test_post_train_comes_twice(folder: Path) -> bool:
 
     saved: list[bool] = []
     manager: Any = PluginManager.get_instance()
-    manager.post_train = lambda *_: saved.append((folder / "out" / "adapter_model.safetensors").exists())
+    manager.post_train = lambda *_: saved.append(
+        (folder / "out" / "adapter_model.safetensors").exists()
+    )
     train(cfg=cfg, dataset_meta=load_datasets(cfg=cfg, cli_args=TrainerCliArgs()))
     return saved == [False, True]
 
 
 @trap("stemma/plugin/step_mean.py")
 def test_ranks_average_their_own_means(folder: Path) -> bool:
-    """Each rank divides by its own count of trained tokens: the setting that would have them share it is off."""
+    """Each rank divides by its own count of trained tokens.
+
+    The setting that would have them share it is off.
+    """
     cfg = read(config_in(folder, lora_mlp_kernel=False))
     from axolotl.core.builders import HFCausalTrainerBuilder
 
@@ -167,13 +192,20 @@ def test_a_rendered_prompt_has_two_first_tokens(folder: Path) -> bool:
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model())
     first = (tokenizer.bos_token, tokenizer.bos_token_id)
-    own = TemplateProcessing(single=f"{tokenizer.bos_token} $A", special_tokens=[first])  # as Gemma's file has it
+    own = TemplateProcessing(
+        single=f"{tokenizer.bos_token} $A", special_tokens=[first]
+    )  # as Gemma's file has it
     tokenizer.backend_tokenizer.post_processor = own
     render, _ = default(DictDefault(chat_template="tokenizer_default", datasets=[{}]))
     row = {"messages": [{"role": "user", "content": "What is 2 + 3?"}]}
-    row |= {name: {"role": "assistant", "content": text} for name, text in (("chosen", "5"), ("rejected", "6"))}
+    row |= {
+        name: {"role": "assistant", "content": text}
+        for name, text in (("chosen", "5"), ("rejected", "6"))
+    }
     trainer: Any = AxolotlDPOTrainer.__new__(AxolotlDPOTrainer)
     trainer._tokenizer, trainer._is_vision_dataset = tokenizer, False
     args = SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
-    prepared = trainer._prepare_dataset(Dataset.from_list([render(row, tokenizer=tokenizer)]), tokenizer, args, "train")
+    prepared = trainer._prepare_dataset(
+        Dataset.from_list([render(row, tokenizer=tokenizer)]), tokenizer, args, "train"
+    )
     return bool(prepared[0]["prompt_ids"][:2] == [tokenizer.bos_token_id] * 2)

@@ -25,7 +25,7 @@ SPLIT = {
     "llama-bpe": LETTERS + r"\p{N}{1,3}" + REST,
     "gpt-2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
 }
-"""How the published tokenizer.json of each cuts text before merging.
+"""Patterns by which the published tokenizer.json of each cuts text before merging.
 
 Digits stand alone, by threes, or all together.
 """

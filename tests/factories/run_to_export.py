@@ -23,7 +23,8 @@ from tests.factories.models import TEMPLATE, make_gemma
 
 def make_chain(root: Path, export: dict[str, Any], hidden: int = 256) -> tuple[Recipe, Run]:
     """A recipe whose `data` and `sft` stages are done in `root`/trial."""
-    base, run = make_gemma(root / "model", hidden=hidden), Run(root / "trial")
+    base = make_gemma(root / "model", hidden=hidden)
+    run = Run(root / "trial")
     recipe = Recipe.model_validate(
         {
             "name": "trial",

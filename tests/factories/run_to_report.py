@@ -74,7 +74,8 @@ def make_scores() -> list[Score]:
 
 
 def _scores_of(name: str) -> list[Score]:
-    right, change = MCQ[name], MCQ[name] - MCQ["merged"]
+    right = MCQ[name]
+    change = MCQ[name] - MCQ["merged"]
     found = [
         score(name, "mcq", "accuracy", right, 240, 0.06),
         score(name, "mcq", "chance", 0.25, 240),

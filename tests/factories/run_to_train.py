@@ -11,7 +11,7 @@ from tests.factories.manifests import put_manifest
 from tests.factories.models import make_gemma
 
 SPLITS = {"train": (16, 0), "validation": (4, 100)}
-"""How many questions each split holds, and the number of its first."""
+"""The number of questions in each split, and the number of its first."""
 
 
 def questions(count: int, first: int) -> list[tuple[str, str, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stemma.plan.settings import Training
+from stemma.plan.settings import CostSettings
 from stemma.shapes import PUBLISHED, parse
 
 SIZES = {
@@ -20,7 +20,7 @@ SIZES = {
 
 GEMMA_2B = parse(PUBLISHED["google/gemma-2b"], "published")
 
-DPO = Training(
+DPO = CostSettings(
     shapes=GEMMA_2B,
     rank=8,
     targets=("q_proj", "v_proj"),

@@ -1,5 +1,7 @@
-"""Tiny GGUF files written on the spot by gguf-py: a random Llama whose byte-level vocabulary is cut
-as SmolLM2's."""
+"""Tiny GGUF files written on the spot by gguf-py.
+
+They hold a random Llama whose byte-level vocabulary is cut as SmolLM2's.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,11 @@ from numpy.typing import NDArray
 
 from stemma.from_gguf.header import gguf_py
 
-HIDDEN, INNER, HEADS, KEY_HEADS, LAYERS = 64, 128, 4, 2, 2
+HIDDEN = 64
+INNER = 128
+HEADS = 4
+KEY_HEADS = 2
+LAYERS = 2
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MERGES = ["Ġ t", "h e", "Ġt he", "i s", "Ġ is", "o f"]
 TEMPLATE = (

@@ -1,4 +1,6 @@
-"""Servers on loopback for tests of single replies: they give exactly what they are told to, and keep what they got.
+"""Servers on loopback for tests of single replies.
+
+They give exactly what they are told to, and keep what they got.
 
 Whole runs, with caps, faults and latency, are tested against `data_builders.scripted.server`.
 """
@@ -21,8 +23,13 @@ def body_of(content: Any, finish_reason: str = "stop", **message: Any) -> Json:
     choice = {"index": 0, "finish_reason": finish_reason, "message": said}
     usage = {"prompt_tokens": 40, "completion_tokens": 100, "total_tokens": 140}
     return {
-        "id": "1", "object": "chat.completion", "created": 0, "model": "m-1", "choices": [choice], "usage": usage
-    }  # fmt: skip
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m-1",
+        "choices": [choice],
+        "usage": usage,
+    }
 
 
 def completion(content: Any, finish_reason: str = "stop", **message: Any) -> Reply:
@@ -36,7 +43,12 @@ def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
 
 def error(status: int, message: str = "no", **headers: str) -> Reply:
     # A client that retries is told to do so at once.
-    return as_json({"error": {"message": message, "type": "t", "code": "c"}}, status, retry_after_ms="1", **headers)
+    return as_json(
+        {"error": {"message": message, "type": "t", "code": "c"}},
+        status,
+        retry_after_ms="1",
+        **headers,
+    )
 
 
 @contextmanager
@@ -54,14 +66,18 @@ def serve(reply: Callable[[Json], Reply]) -> Iterator[tuple[str, list[Json]]]:
 
 @contextmanager
 def serve_batches(work: Callable[[list[Json]], Json]) -> Iterator[tuple[str, list[list[Json]]]]:
-    """A batch server: its base URL, and the lines of each batch so far. `work` gives the ended batch's fields, with the
-    lines of its files in place of their ids."""
+    """A batch server: its base URL, and the lines of each batch so far.
+
+    `work` gives the ended batch's fields, with the lines of its files in place of their ids.
+    """
     batches: list[list[Json]] = []
     files: dict[str, list[Json]] = {}
 
     def handle(path: str, data: bytes) -> Reply:
         if path == "/v1/files":
-            files["input"] = [json.loads(line) for line in data.splitlines() if line.startswith(b'{"custom_id"')]
+            files["input"] = [
+                json.loads(line) for line in data.splitlines() if line.startswith(b'{"custom_id"')
+            ]
             return as_json({"id": "input", "object": "file"})
         if path == "/v1/batches":
             batches.append(files["input"])
@@ -74,7 +90,11 @@ def serve_batches(work: Callable[[list[Json]], Json]) -> Iterator[tuple[str, lis
         if path.startswith("/v1/batches/"):
             return as_json(states[int(path.rsplit("/", 1)[1])])
         lines = files[path.split("/")[3]]
-        return 200, {"Content-Type": "application/jsonl"}, "".join(json.dumps(line) + "\n" for line in lines).encode()
+        return (
+            200,
+            {"Content-Type": "application/jsonl"},
+            "".join(json.dumps(line) + "\n" for line in lines).encode(),
+        )
 
     states: list[Json] = []
     with _listen(handle) as base_url:
@@ -83,7 +103,12 @@ def serve_batches(work: Callable[[list[Json]], Json]) -> Iterator[tuple[str, lis
 
 def line(custom_id: str, status: int, body: Json) -> Json:
     """A line of a batch's results."""
-    return {"id": "r", "custom_id": custom_id, "response": {"status_code": status, "body": body}, "error": None}
+    return {
+        "id": "r",
+        "custom_id": custom_id,
+        "response": {"status_code": status, "body": body},
+        "error": None,
+    }
 
 
 @contextmanager

@@ -10,23 +10,25 @@ import pytest
 from pydantic import BaseModel
 
 from stemma.errors import StageFailed, UserError
-from stemma.generator.client import Hindered, connect, read_key, response_format
-from stemma.generator.requests import Answer, Request, Usage
+from stemma.generator.client import ModelServer, RetryableError, connect, read_key, response_format
+from stemma.generator.requests import ChatRequest, Completion, TokenUsage
 from stemma.recipe.generator import Generator
 from tests.generator import loopback
 
 KEY = "sk-very-secret-0123456789"
-REQUEST = Request("k", {"model": "m", "messages": [{"role": "user", "content": "Why?"}], "odd": [1]})
+REQUEST = ChatRequest(
+    "k", {"model": "m", "messages": [{"role": "user", "content": "Why?"}], "odd": [1]}
+)
 
 
 def settings(base_url: str | None, seconds: float = 5.0) -> Generator:
     return Generator(base_url=base_url, model="m", api_key_env="TEST_KEY", timeout_seconds=seconds)
 
 
-def complete(base_url: str, seconds: float = 5.0) -> Answer:
-    async def ask() -> Answer:
-        async with connect(settings(base_url, seconds), base_url, KEY) as wire:
-            return (await wire.complete(REQUEST))[0]
+def complete(base_url: str, seconds: float = 5.0) -> Completion:
+    async def ask() -> Completion:
+        async with connect(settings(base_url, seconds), ModelServer(base_url, KEY)) as client:
+            return (await client.complete(REQUEST))[0]
 
     return asyncio.run(ask())
 
@@ -34,7 +36,7 @@ def complete(base_url: str, seconds: float = 5.0) -> Answer:
 def failure(reply: loopback.Reply) -> tuple[Exception, int]:
     """What becomes of a reply, and how often it was asked for."""
     with loopback.serve(lambda _: reply) as (base_url, requests):
-        with pytest.raises((Hindered, UserError, StageFailed)) as caught:
+        with pytest.raises((RetryableError, UserError, StageFailed)) as caught:
             complete(base_url)
         return caught.value, len(requests)
 
@@ -46,7 +48,9 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_request_is_sent_as_it_is_and_answered() -> None:
     with loopback.serve(lambda _: loopback.completion("Because.")) as (base_url, requests):
-        assert complete(base_url) == Answer("Because.", None, "stop", "m-1", Usage(40, 0, 100))
+        assert complete(base_url) == Completion(
+            "Because.", None, "stop", "m-1", TokenUsage(40, 0, 100)
+        )
     assert requests == [REQUEST.body]
 
 
@@ -58,33 +62,53 @@ def test_a_request_is_sent_as_it_is_and_answered() -> None:
         (loopback.error(503), "server error", False),
         (loopback.error(408), "server error", False),
         ((200, {"Content-Type": "text/html"}, b"<html>Bad gateway</html>"), "no completion", True),
-        ((200, {"Content-Type": "application/json"}, b'{"choices": [{"mess'), "no completion", True),
-        ((200, {"Content-Type": "application/json"}, b'{"choices": "\xff"}'), "no completion", True),
+        (
+            (200, {"Content-Type": "application/json"}, b'{"choices": [{"mess'),
+            "no completion",
+            True,
+        ),
+        (
+            (200, {"Content-Type": "application/json"}, b'{"choices": "\xff"}'),
+            "no completion",
+            True,
+        ),
         (loopback.as_json({"error": "none"}), "no completion", True),
         (loopback.completion(f"your key is {KEY}"), "no completion", True),
     ],
 )
-def test_what_may_pass_is_told_from_what_will_not(reply: loopback.Reply, reason: str, may_be_billed: bool) -> None:
+def test_what_may_pass_is_told_from_what_will_not(
+    reply: loopback.Reply, reason: str, may_be_billed: bool
+) -> None:
     error, times = failure(reply)
-    assert isinstance(error, Hindered)
+    assert isinstance(error, RetryableError)
     assert (error.reason, error.may_be_billed, times) == (reason, may_be_billed, 1)
 
 
 def test_the_headers_of_a_refusal_are_handed_on() -> None:
     error, _ = failure(loopback.error(429, x_ratelimit_limit_requests="500"))
-    assert isinstance(error, Hindered)
-    assert (error.headers["retry-after-ms"], error.headers["x-ratelimit-limit-requests"]) == ("1", "500")
+    assert isinstance(error, RetryableError)
+    assert (error.headers["retry-after-ms"], error.headers["x-ratelimit-limit-requests"]) == (
+        "1",
+        "500",
+    )
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_is_named_by_its_variable_and_never_shown(status: int) -> None:
     error, _ = failure(loopback.error(status, f"Incorrect API key provided: {KEY}"))
-    assert str(error) == f"TEST_KEY: the generator refused the key (HTTP {status})\n  expected: a valid key"
+    assert (
+        str(error)
+        == f"TEST_KEY: the generator refused the key (HTTP {status})\n  expected: a valid key"
+    )
 
 
-@pytest.mark.parametrize("body", [{"code": "insufficient_quota"}, {"type": "insufficient_quota", "code": None}])
+@pytest.mark.parametrize(
+    "body", [{"code": "insufficient_quota"}, {"type": "insufficient_quota", "code": None}]
+)
 def test_a_quota_that_is_used_up_is_not_a_pace(body: dict[str, Any]) -> None:
-    error, times = failure(loopback.as_json({"error": {"message": "You exceeded your quota", **body}}, 429))
+    error, times = failure(
+        loopback.as_json({"error": {"message": "You exceeded your quota", **body}}, 429)
+    )
     assert isinstance(error, StageFailed)
     assert "quota is used up (HTTP 429, insufficient_quota); answers so far are kept" in str(error)
     assert times == 1
@@ -114,7 +138,13 @@ def test_neither_the_log_shows_the_key(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_a_prompt_that_the_server_refuses_is_an_answer() -> None:
-    body = {"error": {"message": "too long", "type": "invalid_request_error", "code": "context_length_exceeded"}}
+    body = {
+        "error": {
+            "message": "too long",
+            "type": "invalid_request_error",
+            "code": "context_length_exceeded",
+        }
+    }
     with loopback.serve(lambda _: loopback.as_json(body, 400)) as (base_url, _):
         assert complete(base_url).problem() == "reply refused"
 
@@ -130,11 +160,11 @@ def test_no_server_is_no_bill_and_a_silent_one_may_be() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         base_url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
-        with pytest.raises(Hindered) as caught:
+        with pytest.raises(RetryableError) as caught:
             complete(base_url)
         assert (caught.value.reason, caught.value.may_be_billed) == ("no connection", False)
         silent.listen()
-        with pytest.raises(Hindered) as caught:
+        with pytest.raises(RetryableError) as caught:
             complete(base_url, seconds=0.2)
         assert (caught.value.reason, caught.value.may_be_billed) == ("time-out", True)
 
@@ -152,9 +182,9 @@ def test_a_reply_that_trickles_in_is_given_its_time_in_all() -> None:
             loop = asyncio.get_running_loop()
             base_url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
             served = loop.run_in_executor(None, lambda: trickle(server.accept()[0]))
-            async with connect(settings(base_url, 0.3), base_url, KEY) as wire:
-                with pytest.raises(Hindered, match="time-out"):
-                    await wire.complete(REQUEST)
+            async with connect(settings(base_url, 0.3), ModelServer(base_url, KEY)) as client:
+                with pytest.raises(RetryableError, match="time-out"):
+                    await client.complete(REQUEST)
             served.cancel()
 
         begun = time.monotonic()
@@ -188,4 +218,7 @@ def test_json_is_asked_for_as_the_server_wants_it() -> None:
     assert (strict["name"], strict["strict"]) == ("Choice", True)
     assert strict["schema"]["required"] == ["overall", "why"]
     assert strict["schema"]["additionalProperties"] is False
-    assert response_format(_Choice, "object") == {"type": "json_object", "schema": _Choice.model_json_schema()}
+    assert response_format(_Choice, "object") == {
+        "type": "json_object",
+        "schema": _Choice.model_json_schema(),
+    }

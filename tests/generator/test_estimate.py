@@ -8,10 +8,11 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel
 
-from data_builders.flow import Draft, Drop, Writer
-from stemma.generator import forecast
+from data_builders.flow import Draft, Drop
+from stemma.generator.estimate import dry_run
+from stemma.generator.jobs import Writer
 from tests.generator import loopback
-from tests.generator.generations import KEY, PRICES, ask, generate, job, settings
+from tests.generator.example_jobs import KEY, PRICES, ask, generate, job, settings
 
 
 class Verdict(BaseModel):
@@ -20,7 +21,9 @@ class Verdict(BaseModel):
 
 async def ranked(writer: Writer) -> Draft | Drop:
     """Two chats, then a ranking of what they said."""
-    first, second = await asyncio.gather(writer.ask(ask("12345678", 1)), writer.ask(ask("12345678", 2)))
+    first, second = await asyncio.gather(
+        writer.ask(ask("12345678", 1)), writer.ask(ask("12345678", 2))
+    )
     assert first.text != second.text
     ranking = await writer.ask(ask("1234", schema=Verdict))
     assert isinstance(ranking.value, Verdict)
@@ -29,8 +32,10 @@ async def ranked(writer: Writer) -> Draft | Drop:
 
 def test_every_round_is_counted_and_priced(tmp_path: Path) -> None:
     given = settings("http://nowhere", prices={**PRICES, "batch": 0.5}, mode="batch")
-    counted = forecast(given, tmp_path / "ledger.sqlite", 42)
-    assert counted([ranked, ranked]) == [Draft("", "", {})] * 2  # the same asks twice: the same three requests
+    counted = dry_run(given, tmp_path / "ledger.sqlite", None)
+    assert (
+        counted([ranked, ranked]) == [Draft("", "", {})] * 2
+    )  # the same asks twice: the same three requests
     # In: 8 characters are 2 tokens, a message 4 more. Out: 100 each.
     tokens_in, tokens_out = 6 + 6 + 5, 300
     totals = counted.totals()
@@ -44,7 +49,11 @@ def test_every_round_is_counted_and_priced(tmp_path: Path) -> None:
     }
     # Each may be asked for `attempts` times, and a request is some 100 to 400 one-byte tokens with all its keys.
     out = tokens_out * 10 / 1_000_000 / 2 * given.attempts
-    assert out + 3 * 100 * 2 / 1e6 / 2 * given.attempts < at_most < out + 3 * 900 * 2 / 1e6 / 2 * given.attempts
+    assert (
+        out + 3 * 100 * 2 / 1e6 / 2 * given.attempts
+        < at_most
+        < out + 3 * 900 * 2 / 1e6 / 2 * given.attempts
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,7 +66,7 @@ async def judged(writer: Writer) -> Draft | Drop:
 
 
 def test_a_judge_s_prompt_counts_with_the_longest_answer_and_reserves_apart(tmp_path: Path) -> None:
-    counted = forecast(settings("http://nowhere", prices=PRICES), tmp_path / "ledger.sqlite", 42)
+    counted = dry_run(settings("http://nowhere", prices=PRICES), tmp_path / "ledger.sqlite", None)
     counted([judged])
     totals = counted.totals()
     assert (totals["requests"], totals["output_tokens_at_most"]) == (2, 200)
@@ -70,7 +79,7 @@ def test_what_the_ledger_holds_is_free(tmp_path: Path, monkeypatch: pytest.Monke
     with loopback.serve(lambda _: loopback.completion("19")) as (base_url, _):
         given = settings(base_url)
         generate(given, tmp_path, [job("known")])
-    counted = forecast(given, tmp_path / "ledger.sqlite", 42)
+    counted = dry_run(given, tmp_path / "ledger.sqlite", None)
     results = counted([job("known"), job("new")])
     assert results[0] == Draft("known", "known", {"texts": ["19"]})
     totals = counted.totals()
@@ -79,7 +88,7 @@ def test_what_the_ledger_holds_is_free(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_where_nothing_limits_a_reply_there_is_no_bound(tmp_path: Path) -> None:
     given = settings("http://nowhere", prices=PRICES, parameters={"max_tokens": None})
-    counted = forecast(given, tmp_path / "ledger.sqlite", 42)
+    counted = dry_run(given, tmp_path / "ledger.sqlite", None)
     counted([job("q")])
     totals = counted.totals()
     unknown = ("output_tokens_at_most", "cost_usd_about", "cost_usd_at_most")

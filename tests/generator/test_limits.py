@@ -5,17 +5,33 @@ import math
 
 import pytest
 
-from stemma.generator.limits import Allowance, Bucket, Heard, Limiter, Ticket, parse_duration, read_headers
+from stemma.generator.limits import (
+    InFlightRequest,
+    RateLimit,
+    RateLimiter,
+    RateLimitHeaders,
+    TokenBucket,
+    parse_duration,
+    read_headers,
+)
 from stemma.recipe.generator import Limits
 
 
-def limiter(most: int = 64, **limits: int) -> Limiter:
-    return Limiter(Limits(**limits), most, now=0.0)
+def limiter(most: int = 64, **limits: int) -> RateLimiter:
+    return RateLimiter(Limits(**limits), most, now=0.0)
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("1s", 1), ("6m0s", 360), ("20ms", 0.02), ("1h2m3s", 3723), ("7.66s", 7.66), ("1d", 86400), ("12", 12)],
+    [
+        ("1s", 1),
+        ("6m0s", 360),
+        ("20ms", 0.02),
+        ("1h2m3s", 3723),
+        ("7.66s", 7.66),
+        ("1d", 86400),
+        ("12", 12),
+    ],
 )
 def test_openais_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
@@ -36,12 +52,15 @@ def test_headers_are_read() -> None:
         "retry-after": "2",
         "retry-after-ms": "1500",
     }
-    assert read_headers(headers) == Heard(Allowance(500, 499, 0.12), None, 1.5)
-    assert read_headers({}) == Heard()
+    assert read_headers(headers) == RateLimitHeaders(RateLimit(500, 499, 0.12), None, 1.5)
+    assert read_headers({}) == RateLimitHeaders()
 
 
 def test_a_date_to_retry_after_is_told_by_the_servers_own_clock() -> None:
-    headers = {"date": "Sun, 01 Mar 2026 12:00:00 GMT", "retry-after": "Sun, 01 Mar 2026 12:03:20 GMT"}
+    headers = {
+        "date": "Sun, 01 Mar 2026 12:00:00 GMT",
+        "retry-after": "Sun, 01 Mar 2026 12:03:20 GMT",
+    }
     assert read_headers(headers).retry_seconds == 200
     assert read_headers({"retry-after": headers["retry-after"]}).retry_seconds is None
 
@@ -49,19 +68,22 @@ def test_a_date_to_retry_after_is_told_by_the_servers_own_clock() -> None:
 @pytest.mark.parametrize(
     ("allowance", "daily"),
     [
-        (Allowance(3500, 3499, 0.017), False),  # 3,500 a minute: one request is back after 60 / 3500 s
-        (Allowance(10_000, 9_999, 8.64), True),  # 10,000 a day: 86,400 / 10,000 s (OpenAI, tier 1)
-        (Allowance(14_400, 14_370, 179.56), True),  # Groq's day
-        (Allowance(500, 500, 0.0), False),
-        (Allowance(500, 480, None), False),
+        (
+            RateLimit(3500, 3499, 0.017),
+            False,
+        ),  # 3,500 a minute: one request is back after 60 / 3500 s
+        (RateLimit(10_000, 9_999, 8.64), True),  # 10,000 a day: 86,400 / 10,000 s (OpenAI, tier 1)
+        (RateLimit(14_400, 14_370, 179.56), True),  # Groq's day
+        (RateLimit(500, 500, 0.0), False),
+        (RateLimit(500, 480, None), False),
     ],
 )
-def test_a_days_limit_is_told_from_a_minutes(allowance: Allowance, daily: bool) -> None:
+def test_a_days_limit_is_told_from_a_minutes(allowance: RateLimit, daily: bool) -> None:
     assert allowance.is_daily is daily
 
 
 def test_a_bucket_refills_evenly_and_never_over_its_brim() -> None:
-    bucket = Bucket(per_minute=120, capacity=4, now=0)
+    bucket = TokenBucket(per_minute=120, capacity=4, now=0)
     for _ in range(4):
         assert bucket.delay(1, 0) == 0
         bucket.take(1, 0)
@@ -79,7 +101,7 @@ def test_a_limit_of_the_recipe_is_kept_evenly() -> None:
     while now < 120:
         if (wait := one.delay(1, now)) > 0:
             now += wait
-        one.finish(one.start(1, now), "answered", Heard(), now)
+        one.finish(one.start(1, now), "answered", RateLimitHeaders(), now)
         sent.append(now)
     assert len(sent) == 121  # one at once, then one a second
 
@@ -93,46 +115,46 @@ def test_tokens_wait_like_requests() -> None:
 def test_the_servers_bucket_is_mirrored_from_its_headers() -> None:
     one = limiter()
     ticket = one.start(1, 0)
-    one.finish(ticket, "answered", Heard(requests=Allowance(600, 2, 59.8)), 0)
+    one.finish(ticket, "answered", RateLimitHeaders(requests=RateLimit(600, 2, 59.8)), 0)
     # 10 a second flow in; a tenth of a second's worth stays as a cushion, so one of the two may leave at once.
     assert one.delay(1, 0) == 0
     late = one.start(1, 0)
     assert one.delay(1, 0) == pytest.approx(0.1)
     # The reply to it says 1 left; after it nothing left, and one flowed in since.
-    one.finish(late, "answered", Heard(requests=Allowance(600, 1, 59.9)), 0.1)
+    one.finish(late, "answered", RateLimitHeaders(requests=RateLimit(600, 1, 59.9)), 0.1)
     assert one.delay(1, 0.1) == pytest.approx(0.0)
 
 
 def test_others_who_use_the_same_key_are_noticed() -> None:
     one = limiter()
-    one.finish(one.start(1, 0), "answered", Heard(requests=Allowance(600, 599, 0.1)), 0)
+    one.finish(one.start(1, 0), "answered", RateLimitHeaders(requests=RateLimit(600, 599, 0.1)), 0)
     assert one.delay(1, 1) == 0
-    one.finish(one.start(1, 1), "answered", Heard(requests=Allowance(600, 0, 60)), 1)
+    one.finish(one.start(1, 1), "answered", RateLimitHeaders(requests=RateLimit(600, 0, 60)), 1)
     assert one.delay(1, 1) == pytest.approx(0.2)
 
 
 def test_the_recipes_limit_overrules_the_headers() -> None:
     one = limiter(requests_per_minute=60)
-    one.finish(one.start(1, 0), "answered", Heard(requests=Allowance(600, 599, 0.1)), 0)
+    one.finish(one.start(1, 0), "answered", RateLimitHeaders(requests=RateLimit(600, 599, 0.1)), 0)
     assert one.delay(1, 0) == 1
 
 
 def test_at_once_grows_only_while_all_are_in_use_and_up_to_the_recipes_bound() -> None:
     one = limiter(most=6)
     for _ in range(50):
-        one.finish(one.start(1, 0), "answered", Heard(), 0)
+        one.finish(one.start(1, 0), "answered", RateLimitHeaders(), 0)
     assert one.at_once == 4  # one at a time never filled it
     for _ in range(3):
         tickets = [one.start(1, 0) for _ in range(int(one.at_once))]
         assert one.delay(1, 0) == math.inf
         for ticket in tickets:
-            one.finish(ticket, "answered", Heard(), 0)
+            one.finish(ticket, "answered", RateLimitHeaders(), 0)
     assert one.at_once == 6
 
 
-def refuse(one: Limiter, times: int, now: float) -> None:
+def refuse(one: RateLimiter, times: int, now: float) -> None:
     for ticket in [one.start(1, now) for _ in range(times)]:
-        one.finish(ticket, "refused", Heard(), now + 1)
+        one.finish(ticket, "refused", RateLimitHeaders(), now + 1)
 
 
 def test_refusals_halve_once_for_all_that_had_left_and_growth_is_slower_then() -> None:
@@ -143,7 +165,7 @@ def test_refusals_halve_once_for_all_that_had_left_and_growth_is_slower_then() -
     refuse(one, 1, now=3)
     assert one.at_once == 8
     for ticket in [one.start(1, 5) for _ in range(8)]:
-        one.finish(ticket, "answered", Heard(), 5)
+        one.finish(ticket, "answered", RateLimitHeaders(), 5)
     assert one.at_once == 8 + 1 / 4  # only the first came back while all were in use
 
 
@@ -151,24 +173,29 @@ def test_a_lone_refusal_is_an_accident() -> None:
     one = limiter(most=64)
     for _ in range(20):
         refuse(one, 1, now=1)
-        one.finish(one.start(1, 1), "answered", Heard(), 1)
+        one.finish(one.start(1, 1), "answered", RateLimitHeaders(), 1)
     assert one.at_once == 4
 
 
-def served(one: Limiter, per_second: int, seconds: int) -> tuple[int, int]:
+def served(one: RateLimiter, per_second: int, seconds: int) -> tuple[int, int]:
     """Replies and refusals of a server that gives no headers, takes half a second, and so many requests a second."""
     level, replies, refusals = float(per_second), 0, 0
-    flying: list[tuple[float, Ticket, bool]] = []
+    flying: list[tuple[float, InFlightRequest, bool]] = []
     for tick in range(seconds * 1000):
         now, level = tick / 1000, min(per_second, level + per_second / 1000)
         while flying and flying[0][0] <= now:
             _, ticket, good = heapq.heappop(flying)
-            one.finish(ticket, "answered" if good else "refused", Heard(), now)
+            one.finish(ticket, "answered" if good else "refused", RateLimitHeaders(), now)
             replies, refusals = replies + good, refusals + (not good)
         while one.delay(1, now) == 0:
             good, level = level >= 1, max(level - 1, 0.0)
             heapq.heappush(
-                flying, (now + (0.5 if good else 0.01) + tick * 1e-9 + len(flying) * 1e-12, one.start(1, now), good)
+                flying,
+                (
+                    now + (0.5 if good else 0.01) + tick * 1e-9 + len(flying) * 1e-12,
+                    one.start(1, now),
+                    good,
+                ),
             )
     return replies, refusals
 
@@ -183,12 +210,12 @@ def test_refusals_in_a_row_stop_everything_for_as_long_as_the_server_asks() -> N
     one = limiter()
     for count in range(3):
         assert one.delay(1, 0) == 0, count
-        one.finish(one.start(1, 0), "refused", Heard(retry_seconds=20), 0)
+        one.finish(one.start(1, 0), "refused", RateLimitHeaders(retry_seconds=20), 0)
     assert one.delay(1, 5) == 15
 
 
 def test_a_days_limit_of_the_recipe_counts_what_earlier_runs_sent() -> None:
-    one = Limiter(Limits(requests_per_day=3), 8, now=0.0, sent_today=[-86_000.0, -3600.0])
+    one = RateLimiter(Limits(requests_per_day=3), 8, now=0.0, sent_today=[-86_000.0, -3600.0])
     assert one.delay(1, 0) == 0
     one.start(1, 0)
     assert one.delay(1, 0) == 400  # then the first is a day old
@@ -197,5 +224,10 @@ def test_a_days_limit_of_the_recipe_counts_what_earlier_runs_sent() -> None:
 
 def test_a_day_that_is_used_up_by_the_headers_waits_for_the_next() -> None:
     one = limiter()
-    one.finish(one.start(1, 0), "refused", Heard(requests=Allowance(10_000, 0, 86_400), retry_seconds=8.64), 0)
+    one.finish(
+        one.start(1, 0),
+        "refused",
+        RateLimitHeaders(requests=RateLimit(10_000, 0, 86_400), retry_seconds=8.64),
+        0,
+    )
     assert one.delay(1, 0) == 86_400

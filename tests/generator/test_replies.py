@@ -76,5 +76,8 @@ def test_no_value_or_two_that_differ_is_none(text: str) -> None:
 
 def test_an_example_is_valid() -> None:
     assert example(Whole) == Whole(
-        inner=Inner(note="text..", count=2, tags=["text"], maybe=0.0), verdict=A, sure=True, kind="only"
+        inner=Inner(note="text..", count=2, tags=["text"], maybe=0.0),
+        verdict=A,
+        sure=True,
+        kind="only",
     )

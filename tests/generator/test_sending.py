@@ -16,7 +16,7 @@ from stemma.errors import StageFailed, UserError
 from stemma.generator import sending
 from stemma.generator.ledger import peek_ledger
 from tests.generator import loopback
-from tests.generator.generations import KEY, PRICES, generate, job, settings
+from tests.generator.example_jobs import KEY, PRICES, generate, job, settings
 
 QUICK = {"concurrency": 8}
 
@@ -41,13 +41,21 @@ def test_faults_are_got_over_and_nothing_is_lost_or_asked_twice(tmp_path: Path) 
     assert results == [Draft(str(n), str(n), {"texts": [f"{n}!"]}) for n in range(150)]
     assert (totals["requests"], totals["from_ledger"]) == (150, 0)
     assert totals["sent"] == len(server.record.requests) == 150 + sum(totals["retried"].values())
-    assert set(totals["retried"]) == {"rate limit", "server error", "no completion", "no connection", "time-out"}
+    assert set(totals["retried"]) == {
+        "rate limit",
+        "server error",
+        "no completion",
+        "no connection",
+        "time-out",
+    }
     assert set(server.record.billed.values()) == {1}
 
 
 def test_the_servers_cap_is_used_and_kept(tmp_path: Path) -> None:
     # 20 a second, of which a fifth of a second's worth at once: 61 requests take three seconds.
-    with serve(echo, Faults(requests_per_minute=1200, burst_seconds=1, median_seconds=0.05)) as server:
+    with serve(
+        echo, Faults(requests_per_minute=1200, burst_seconds=1, median_seconds=0.05)
+    ) as server:
         begun = time.monotonic()
         generate(settings(server.base_url, concurrency=32), tmp_path, map(job, range(81)))
         seconds = time.monotonic() - begun
@@ -81,7 +89,11 @@ def test_the_server_says_when_to_come_back(tmp_path: Path) -> None:
 
     def refuse_once(_: dict[str, Any]) -> loopback.Reply:
         times.append(time.monotonic())
-        return loopback.as_json({}, 429, retry_after="1") if len(times) == 1 else loopback.completion("19")
+        return (
+            loopback.as_json({}, 429, retry_after="1")
+            if len(times) == 1
+            else loopback.completion("19")
+        )
 
     with loopback.serve(refuse_once) as (base_url, _):
         _, totals = generate(settings(base_url), tmp_path, [job("Why?")])
@@ -91,7 +103,10 @@ def test_the_server_says_when_to_come_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [3 * 3600, 10 * 86400])
 def test_a_pause_of_hours_is_left_to_another_run(seconds: int, tmp_path: Path) -> None:
-    with loopback.serve(lambda _: loopback.as_json({}, 429, retry_after=str(seconds))) as (base_url, requests):
+    with loopback.serve(lambda _: loopback.as_json({}, 429, retry_after=str(seconds))) as (
+        base_url,
+        requests,
+    ):
         with pytest.raises(StageFailed) as caught:
             generate(settings(base_url), tmp_path, map(job, range(50)))
         assert len(requests) <= 4
@@ -164,7 +179,9 @@ def test_the_most_dollars_are_never_passed_and_a_later_run_goes_on(tmp_path: Pat
         )
         with pytest.raises(UserError):
             generate(given, tmp_path, map(job, range(50)))
-        assert len(requests) == first, "what an earlier run spent counts before a cent more is spent"
+        assert len(requests) == first, (
+            "what an earlier run spent counts before a cent more is spent"
+        )
         raised = settings(base_url, prices=PRICES, max_cost_usd=1.0)
         results, totals = generate(raised, tmp_path, map(job, range(50)))
     assert len(results) == len(requests) == 50
@@ -193,7 +210,9 @@ def test_what_may_have_been_billed_for_nothing_is_shown(tmp_path: Path) -> None:
     with loopback.serve(lose_first) as (base_url, _):
         _, totals = generate(settings(base_url, prices=PRICES), tmp_path, [job("q")])
     assert totals["lost"] == 1
-    assert totals["lost_usd_at_most"] > 100 * 10 / 1e6, "all 100 tokens of a reply may have been written"
+    assert totals["lost_usd_at_most"] > 100 * 10 / 1e6, (
+        "all 100 tokens of a reply may have been written"
+    )
 
 
 def test_a_server_whose_replies_cannot_be_read_is_not_sent_everything(tmp_path: Path) -> None:
@@ -201,7 +220,8 @@ def test_a_server_whose_replies_cannot_be_read_is_not_sent_everything(tmp_path: 
     with (
         loopback.serve(lambda _: (200, {}, b"not JSON")) as (base_url, requests),
         pytest.raises(
-            StageFailed, match=r"no chat completion.*; check .* \d\d of the requests sent may be billed: at most"
+            StageFailed,
+            match=r"no chat completion.*; check .* \d\d of the requests sent may be billed: at most",
         ),
     ):
         generate(settings(base_url, prices=PRICES), tmp_path, map(job, range(200)))

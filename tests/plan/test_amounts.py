@@ -29,15 +29,22 @@ def test_before_any_data(write_recipe: Write, tmp_path: Path) -> None:
     limited = load(write_recipe(("path: train.jsonl}", sources)))
     # 5 % validate and 10 % test by default; what is all test trains nothing.
     assert limits(limited, "sft") == 850
-    assert amount(limited, run, "sft") == Amount(850, 150, 200, 512, "limits of the recipe; 350 tokens assumed")
+    assert amount(limited, run, "sft") == Amount(
+        850, 150, 200, 512, "limits of the recipe; 350 tokens assumed"
+    )
 
 
 def test_data_is_measured_in_characters(write_recipe: Write, tmp_path: Path) -> None:
     run = Run(tmp_path / "runs" / "small")
-    pairs = [PreferenceRow(id="a", source="s", question_id="q", prompt="p" * 20, chosen="c" * 10, rejected="r" * 30)]
+    pairs = [
+        PreferenceRow(
+            id="a", source="s", question_id="q", prompt="p" * 20, chosen="c" * 10, rejected="r" * 30
+        )
+    ]
     write_jsonl(run.folder("data") / "dpo/train.jsonl", pairs)
     put_manifest(run, "data", ["dpo/train.jsonl"])
-    # "<bos>Question: " + 20 + "\n\nAnswer:" is 44 characters; with " " and "<eos>" the answers are 16 and 36.
+    # "<bos>Question: " + 20 + "\n\nAnswer:" is 44 characters; with " " and "<eos>" the answers are
+    # 16 and 36.
     assert amount(load(write_recipe()), run, "dpo") == Amount(
         1, 11, 6.5, 20, "data; 4 characters a token, no tokenizer"
     )
@@ -45,19 +52,29 @@ def test_data_is_measured_in_characters(write_recipe: Write, tmp_path: Path) -> 
 
 def test_rows_counted_from_the_sources(write_recipe: Write, tmp_path: Path) -> None:
     run, recipe = Run(tmp_path / "runs" / "small"), load(write_recipe())
-    pair = PreferenceRow(id="a", source="s", question_id="q", prompt="p" * 20, chosen="c" * 10, rejected="r" * 30)
+    pair = PreferenceRow(
+        id="a", source="s", question_id="q", prompt="p" * 20, chosen="c" * 10, rejected="r" * 30
+    )
     counted = Forecast({"requests": 3}, {"dpo": [pair], "sft": []}, {"dpo": 3, "sft": 40})
     # As above; the generated rows are taken to be as long.
     origin = "sources, 3 to be generated; 4 characters a token, no tokenizer"
     assert amount(recipe, run, "dpo", counted) == Amount(4, 11, 6.5, 20, origin)
-    assert amount(recipe, run, "sft", counted) == Amount(40, 150, 200, 512, "rows to be generated; 350 tokens assumed")
+    assert amount(recipe, run, "sft", counted) == Amount(
+        40, 150, 200, 512, "rows to be generated; 350 tokens assumed"
+    )
 
 
-def test_what_the_recipe_expects_counts_where_nothing_else_does(write_recipe: Write, tmp_path: Path) -> None:
+def test_what_the_recipe_expects_counts_where_nothing_else_does(
+    write_recipe: Write, tmp_path: Path
+) -> None:
     expected = load(write_recipe(("  sft:\n", "  sft:\n    expected_rows: 28000\n")))
     run = Run(tmp_path / "runs" / "small")
-    assert amount(expected, run, "sft") == Amount(28_000, 150, 200, 512, "expected by the recipe; 350 tokens assumed")
-    assert expected.section("data") == load(write_recipe()).section("data"), "it makes nothing stale"
+    assert amount(expected, run, "sft") == Amount(
+        28_000, 150, 200, 512, "expected by the recipe; 350 tokens assumed"
+    )
+    assert expected.section("data") == load(write_recipe()).section("data"), (
+        "it makes nothing stale"
+    )
 
 
 def test_the_tokenizer_counts_where_it_is_there(write_recipe: Write, tmp_path: Path) -> None:
@@ -66,7 +83,9 @@ def test_the_tokenizer_counts_where_it_is_there(write_recipe: Write, tmp_path: P
     model = tiny_model()
     run = Run(tmp_path / "runs" / "small")
     recipe = load(write_recipe((MADE, f"base_model: {model}\n")))
-    pair = PreferenceRow(id="a", source="s", question_id="q", prompt="1 + 1?", chosen="2", rejected="10 or 12")
+    pair = PreferenceRow(
+        id="a", source="s", question_id="q", prompt="1 + 1?", chosen="2", rejected="10 or 12"
+    )
     found = amount(recipe, run, "dpo", Forecast({}, {"dpo": [pair]}, {"dpo": 0}))
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
 
@@ -85,10 +104,17 @@ def test_the_template_has_the_models_own_tokens(write_recipe: Write, tmp_path: P
     shutil.copytree(tiny_model(), model)
     config = read_json(model / "tokenizer_config.json")
     write_json(model / "tokenizer_config.json", config | {"bos_token": None})
-    pair = PreferenceRow(id="a", source="s", question_id="q", prompt="1 + 1?", chosen="2", rejected="3")
+    pair = PreferenceRow(
+        id="a", source="s", question_id="q", prompt="1 + 1?", chosen="2", rejected="3"
+    )
     counted = Forecast({}, {"dpo": [pair]}, {"dpo": 0})
     with_bos, without = (
-        amount(load(write_recipe((MADE, f"base_model: {folder}\n"))), Run(tmp_path / "none"), "dpo", counted)
+        amount(
+            load(write_recipe((MADE, f"base_model: {folder}\n"))),
+            Run(tmp_path / "none"),
+            "dpo",
+            counted,
+        )
         for folder in (tiny_model(), model)
     )
     assert with_bos.prompt - without.prompt == 1
@@ -100,11 +126,19 @@ def test_rows_too_long_to_train_are_not_counted(write_recipe: Write, tmp_path: P
         load(write_recipe(("  lora_r: 8\n", "  lora_r: 8\n  sequence_len: 20\n"))),
     )
     pairs = [
-        PreferenceRow(id=str(i), source="s", question_id="q", prompt="p" * 20, chosen="c" * 10, rejected="r" * n)
+        PreferenceRow(
+            id=str(i),
+            source="s",
+            question_id="q",
+            prompt="p" * 20,
+            chosen="c" * 10,
+            rejected="r" * n,
+        )
         for i, n in enumerate((30, 31, 500, 20))
     ]
     found = amount(recipe, run, "dpo", Forecast({}, {"dpo": pairs}, {"dpo": 0}))
-    # 44 + 36 characters are 20 tokens; with 31 it is one character too many. 16 and 36, 16 and 26 are left.
+    # 44 + 36 characters are 20 tokens; with 31 it is one character too many. 16 and 36, 16 and 26
+    # are left.
     assert (found.rows, found.prompt, found.longest) == (2, 11, 20)
     assert found.answer == pytest.approx((26 + 21) / 2 / 4)
     none = amount(recipe, run, "dpo", Forecast({}, {"dpo": pairs[2:3]}, {"dpo": 0}))
@@ -114,11 +148,18 @@ def test_rows_too_long_to_train_are_not_counted(write_recipe: Write, tmp_path: P
 def test_a_sample_of_many_rows_but_the_longest_of_all(write_recipe: Write, tmp_path: Path) -> None:
     pairs = [
         PreferenceRow(
-            id=str(i), source="s", question_id="q", prompt="p" * 20, chosen="c", rejected="r" * (i == 4001) + "d"
+            id=str(i),
+            source="s",
+            question_id="q",
+            prompt="p" * 20,
+            chosen="c",
+            rejected="r" * (i == 4001) + "d",
         )
         for i in range(5000)
     ]
-    found = amount(load(write_recipe()), Run(tmp_path), "dpo", Forecast({}, {"dpo": pairs}, {"dpo": 0}))
+    found = amount(
+        load(write_recipe()), Run(tmp_path), "dpo", Forecast({}, {"dpo": pairs}, {"dpo": 0})
+    )
     # Every third row is looked at, of which 4001 is none. " c<eos>" is 7 characters, " rd<eos>" 8.
     assert (found.rows, found.answer, found.longest) == (5000, 7 / 4, (44 + 8) / 4)
     assert found.origin == "sources; 4 characters a token, no tokenizer, 1 row of 3 looked at"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stemma.plan.forecast import Asked, Plan, plan
+from stemma.plan.forecast import Hardware, Plan, plan
 from stemma.recipe.load import load
 from stemma.rehearsal.text import Line, Measured, lines, written
 from stemma.runs import Run
@@ -18,7 +18,7 @@ SFT = Measured(seconds=100, memory=3 * 10**9, process=2 * 10**9, disk=10**9, ste
 @pytest.fixture
 def plans(tmp_path: Path) -> tuple[Plan, Plan]:
     """A model of 2 of 18 layers that trains a thousandth, and the whole."""
-    full = plan(load("gemma2b-sft-dpo"), Run(tmp_path), Asked(cpu=True))
+    full = plan(load("gemma2b-sft-dpo"), Run(tmp_path), Hardware(cpu=True))
     small = [replace(stage, flops=stage.flops / 1000, disk=stage.disk // 4)
              for stage in full.stages if stage.flops is not None]  # fmt: skip
     exports = {name: size // 2 for name, size in full.exports.items()}

@@ -11,7 +11,7 @@ from data_builders.generated.judging import (
     NEITHER,
     TIE,
     UNSTATED,
-    JudgeWatch,
+    JudgeMonitor,
     Ranking,
     by_gold,
     combine,
@@ -19,6 +19,8 @@ from data_builders.generated.judging import (
     neither_is_right,
 )
 from stemma.errors import StageFailed
+from stemma.generator.client import response_format
+from stemma.runs import digest_json
 
 
 def ranking(overall: str, mark: str = "AB", **marks: str) -> Ranking:
@@ -51,7 +53,9 @@ def test_the_gold_answer_decides_only_between_right_and_wrong() -> None:
 
 def test_a_judge_that_prefers_the_same_answer_in_both_orders_is_believed() -> None:
     # The second order shows the answers the other way round: its B is the first one's A.
-    verdict = combine(ranking("A", clarity="A", correctness="AB"), ranking("B", clarity="B", correctness="AB"))
+    verdict = combine(
+        ranking("A", clarity="A", correctness="AB"), ranking("B", clarity="B", correctness="AB")
+    )
     assert (verdict.winner, verdict.problem) == ("A", None)
     assert verdict.marks["overall"] == verdict.marks["clarity"] == "A/A"
     assert verdict.marks["correctness"] == "AB/AB"
@@ -83,7 +87,9 @@ def test_the_first_order_may_settle_a_disagreement_but_not_its_own_tie() -> None
 
 
 def test_two_answers_that_are_wrong_in_both_orders_make_no_pair() -> None:
-    wrong = combine(ranking("A", correctness="None"), ranking("B", correctness="None"), "first_order")
+    wrong = combine(
+        ranking("A", correctness="None"), ranking("B", correctness="None"), "first_order"
+    )
     assert (wrong.winner, wrong.problem) == (None, NEITHER)
     assert combine(ranking("A", correctness="None"), ranking("B", correctness="B")).winner == "A"
 
@@ -95,17 +101,17 @@ def test_only_an_answer_that_states_the_gold_one_can_be_chosen() -> None:
 
 
 def test_a_judge_without_eyes_is_told_apart_from_a_fair_one() -> None:
-    watch = JudgeWatch()
+    monitor = JudgeMonitor()
     for _ in range(9):
-        watch.see(ranking("A"), ranking("A"))
-    watch.see(ranking("A"), ranking("B"))  # 20 verdicts, one unlike the others
+        monitor.record(ranking("A"), ranking("A"))
+    monitor.record(ranking("A"), ranking("B"))  # 20 verdicts, one unlike the others
     for _ in range(100):
-        watch.see(ranking("A"), ranking("A"))
-    blind = JudgeWatch()
+        monitor.record(ranking("A"), ranking("A"))
+    blind = JudgeMonitor()
     for _ in range(9):
-        blind.see(ranking("tie"), ranking("tie"))
+        blind.record(ranking("tie"), ranking("tie"))
     with pytest.raises(StageFailed, match="all 20 verdicts are `a tie`"):
-        blind.see(ranking("tie"), ranking("tie"))
+        blind.record(ranking("tie"), ranking("tie"))
 
 
 def test_statistics_show_how_pairs_were_decided_and_the_judge_s_bias() -> None:
@@ -113,7 +119,11 @@ def test_statistics_show_how_pairs_were_decided_and_the_judge_s_bias() -> None:
     torn = combine(ranking("A", "A"), ranking("A", "A")).marks
     rows: list[dict[str, Any]] = [
         {"chosen": "a b c", "rejected": "a", "meta": {"decided": "gold", "chosen_first": False}},
-        {"chosen": "a", "rejected": "b c", "meta": {"decided": "judge", "chosen_first": True, **agreed}},
+        {
+            "chosen": "a",
+            "rejected": "b c",
+            "meta": {"decided": "judge", "chosen_first": True, **agreed},
+        },
         {"question": "q", "answers": ["a", "b"], "meta": {"decided": "judge", **torn}},  # dropped
         {"question": "q", "answers": ["a", "a"], "meta": {}},  # dropped before it was ranked
         {"prompt": "p", "chosen": "a", "rejected": "b"},  # of a source that judges nothing
@@ -132,3 +142,11 @@ def test_statistics_show_how_pairs_were_decided_and_the_judge_s_bias() -> None:
 def test_statistics_of_nothing_hold_no_share() -> None:
     nothing = judge_statistics([])
     assert (nothing["pairs"], nothing["ranked"], nothing["first_place"]) == (0, 0, None)
+
+
+def test_the_judges_schema_is_the_one_that_earlier_rankings_were_paid_for() -> None:
+    # A ranking's request holds the schema, docstrings included, and is its key in the ledger.
+    assert {how: digest_json(response_format(Ranking, how)) for how in ("schema", "object")} == {
+        "schema": "8f3b1640667d10ead10cec1f185e59c7bec8c5c8cd4a591559d00f5dea6baad9",
+        "object": "e7ffad622d1b47e8f09d4981caab6d763c46e3d259d6e75e7fa96649de1873b8",
+    }

@@ -7,21 +7,34 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.flow import Draft, Drop, Message
+from data_builders.flow import Draft, Drop
 from data_builders.generated.judging import CRITERIA, Ties
-from data_builders.generated.pairing import Task, pair_jobs
+from data_builders.generated.pairing import PairTask, pair_jobs
 from data_builders.scripted.faults import Faults, Json
 from stemma.errors import StageFailed
+from stemma.generator.jobs import ChatMessage
 from tests.data_builders.chats import answering, tagged
 
-RIGHT, ALSO_RIGHT, WRONG, ALSO_WRONG = "2 + 2 = 4", "It is 4, as two and two are four.", "2 + 2 = 5", "2 + 2 = 6"
+RIGHT, ALSO_RIGHT, WRONG, ALSO_WRONG = (
+    "2 + 2 = 4",
+    "It is 4, as two and two are four.",
+    "2 + 2 = 5",
+    "2 + 2 = 6",
+)
 UNCLEAR, ALSO_UNCLEAR = "Hard to say.", "No idea."
-TRUTH = {RIGHT: True, ALSO_RIGHT: True, WRONG: False, ALSO_WRONG: False, UNCLEAR: None, ALSO_UNCLEAR: None}
-TASK = Task(
+TRUTH = {
+    RIGHT: True,
+    ALSO_RIGHT: True,
+    WRONG: False,
+    ALSO_WRONG: False,
+    UNCLEAR: None,
+    ALSO_UNCLEAR: None,
+}
+TASK = PairTask(
     where="w",
     question="What is 2 + 2?",
     prompt="What is 2 + 2?",
-    chat=(Message("user", "<question>What is 2 + 2?</question>"),),
+    chat=(ChatMessage("user", "<question>What is 2 + 2?</question>"),),
     shown={"question": "What is 2 + 2?", "options": "", "correct": "4"},
     is_right=TRUTH.__getitem__,
     meta={"gold": "4"},
@@ -57,7 +70,9 @@ class Chat:
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Draft | Drop]:
-    def run(answer: Callable[[Json], str], ties: Ties = "drop", faults: Faults | None = None) -> Draft | Drop:
+    def run(
+        answer: Callable[[Json], str], ties: Ties = "drop", faults: Faults | None = None
+    ) -> Draft | Drop:
         with answering(answer, tmp_path, monkeypatch, faults) as (generate, _):
             [made] = generate(pair_jobs([TASK], 42, ties))
         return made
@@ -65,12 +80,21 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Draft
     return run
 
 
-def test_a_right_answer_beats_a_wrong_one_without_a_judge(make: Callable[..., Draft | Drop]) -> None:
+def test_a_right_answer_beats_a_wrong_one_without_a_judge(
+    make: Callable[..., Draft | Drop],
+) -> None:
     chat = Chat((WRONG, RIGHT), prefer(WRONG))
     made = make(chat)
     assert isinstance(made, Draft)
-    assert (made.row["prompt"], made.row["chosen"], made.row["rejected"]) == (TASK.prompt, RIGHT, WRONG)
-    assert {name: made.row["meta"][name] for name in ("gold", "decided")} == {"gold": "4", "decided": "gold"}
+    assert (made.row["prompt"], made.row["chosen"], made.row["rejected"]) == (
+        TASK.prompt,
+        RIGHT,
+        WRONG,
+    )
+    assert {name: made.row["meta"][name] for name in ("gold", "decided")} == {
+        "gold": "4",
+        "decided": "gold",
+    }
     assert chat.ranked == []
     assert (made.where, made.question, made.file) == ("w", "What is 2 + 2?", "f")
     assert made.origin is not None
@@ -99,7 +123,9 @@ def test_a_judge_that_prefers_a_place_makes_a_pair_only_where_the_recipe_says_so
     assert dropped.reason == "judge disagrees with itself"
     assert dropped.row["meta"]["overall"] == "A/B"
     assert sorted(dropped.row["answers"]) == [RIGHT, ALSO_RIGHT]
-    kept = make(Chat((RIGHT, ALSO_RIGHT), lambda *_: "A"), "first_order")  # the same requests: from the ledger
+    kept = make(
+        Chat((RIGHT, ALSO_RIGHT), lambda *_: "A"), "first_order"
+    )  # the same requests: from the ledger
     assert isinstance(kept, Draft)
     assert kept.row["meta"]["chosen_first"] is True
 
@@ -133,7 +159,9 @@ def test_an_answer_that_states_no_gold_is_never_chosen_nor_judged(
     assert chat.ranked == []
 
 
-def test_answers_are_no_pair_when_the_judge_finds_both_wrong(make: Callable[..., Draft | Drop]) -> None:
+def test_answers_are_no_pair_when_the_judge_finds_both_wrong(
+    make: Callable[..., Draft | Drop],
+) -> None:
     made = make(Chat((RIGHT, ALSO_RIGHT), prefer(RIGHT), correctness="None"))
     assert isinstance(made, Drop)
     assert made.reason == "neither answer is correct"
@@ -151,7 +179,13 @@ def test_a_judge_that_never_reads_is_stopped_before_all_is_paid_for(
 ) -> None:
     answers = {f"What is {n} + 0?": iter((f"{n}", f"It is {n}.")) for n in range(100)}
     tasks = [
-        replace(TASK, prompt=asked, question=asked, chat=(Message("user", asked),), is_right=lambda _: True)
+        replace(
+            TASK,
+            prompt=asked,
+            question=asked,
+            chat=(ChatMessage("user", asked),),
+            is_right=lambda _: True,
+        )
         for asked in answers
     ]
 
@@ -161,21 +195,35 @@ def test_a_judge_that_never_reads_is_stopped_before_all_is_paid_for(
         return next(answers[body["messages"][-1]["content"]])
 
     with answering(answer, tmp_path, monkeypatch) as (generate, server):
-        with pytest.raises(StageFailed, match=r"the judge is of no use: all 2\d verdicts are `answer A`, whichever"):
+        with pytest.raises(
+            StageFailed, match=r"the judge is of no use: all 2\d verdicts are `answer A`, whichever"
+        ):
             generate(pair_jobs(tasks, 42, "drop"))
         asked = server.record.billed.total()
     assert asked < 400, "two hundred answers and two hundred rankings would have been all"
 
 
-def test_a_judge_that_writes_no_ranking_is_stopped_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_judge_that_writes_no_ranking_is_stopped_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers = {f"What is {n} + 0?": iter((f"{n}", f"It is {n}.")) for n in range(100)}
     tasks = [
-        replace(TASK, prompt=asked, question=asked, chat=(Message("user", asked),), is_right=lambda _: True)
+        replace(
+            TASK,
+            prompt=asked,
+            question=asked,
+            chat=(ChatMessage("user", asked),),
+            is_right=lambda _: True,
+        )
         for asked in answers
     ]
 
     def answer(body: Json) -> str:
-        return "1" if tagged(body, "answer_a") is not None else next(answers[body["messages"][-1]["content"]])
+        return (
+            "1"
+            if tagged(body, "answer_a") is not None
+            else next(answers[body["messages"][-1]["content"]])
+        )
 
     told = r"of no use for prompts for a ranking: of 30 first replies none can be used \(30 x reply is no valid JSON\)"
     with answering(answer, tmp_path, monkeypatch) as (generate, server):
@@ -197,7 +245,9 @@ def test_the_right_answer_may_beat_an_unclear_one(make: Callable[..., Draft | Dr
 
 def test_a_ranking_that_is_no_ranking_drops_the_pair(make: Callable[..., Draft | Drop]) -> None:
     answers = iter((RIGHT, ALSO_RIGHT))
-    made = make(lambda body: next(answers) if tagged(body, "answer_a") is None else "The first one.")
+    made = make(
+        lambda body: next(answers) if tagged(body, "answer_a") is None else "The first one."
+    )
     assert isinstance(made, Drop)
     assert made.reason == "ranking: reply is no valid JSON"
 

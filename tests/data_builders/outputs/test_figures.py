@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from data_builders.account import sources_of
-from data_builders.flow import ROW_MODELS, CleanRow, Draft, Kind, Origin, Placed
+from data_builders.flow import ROW_MODELS, CleanRow, Draft, Kind, Placed
 from data_builders.outputs.figures import bin_name, figures_of, generated, licences_of
+from stemma.generator.jobs import Origin
 from stemma.rows import Split
 from tests.data_builders.small_recipe import make_recipe
 

@@ -13,7 +13,7 @@ from data_builders.generated.candidates import HELD_OUT
 from data_builders.generated.judging import CRITERIA
 from data_builders.scripted.faults import Json
 from data_builders.sources.mathqa_pairs import Options, read
-from stemma.generator import forecast
+from stemma.generator.estimate import dry_run
 from stemma.rows import PreferenceRow
 from tests.data_builders.chats import EXPERT, answering, expert, tagged
 from tests.data_builders.small_recipe import make_context, write_lines
@@ -105,7 +105,7 @@ def test_a_limit_draws_problems_and_a_higher_one_only_adds_to_them(root: Path) -
 
 
 def test_a_dry_run_counts_both_answers_and_both_rankings(root: Path) -> None:
-    counting = forecast(EXPERT, root / "ledger.sqlite", 42)
+    counting = dry_run(EXPERT, root / "ledger.sqlite", None)
     items = list(
         read(OPTIONS.model_copy(update={"limit": 5}), make_context("dpo", root, generate=counting))
     )

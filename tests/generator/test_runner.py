@@ -14,15 +14,18 @@ from urllib.request import urlopen
 
 import pytest
 
-from data_builders.flow import Ask, Draft, Message
+from data_builders.flow import Draft
 from data_builders.scripted.faults import Faults
 from data_builders.scripted.server import Server, serve
-from stemma import ROOT, generator
+from stemma import ROOT
 from stemma.errors import UserError
-from stemma.generator import open_generate
+from stemma.generator import runner
+from stemma.generator.client import server_of
+from stemma.generator.jobs import Ask, ChatMessage
+from stemma.generator.runner import open_runner
 from stemma.recipe.generator import Generator
 from tests.generator import loopback
-from tests.generator.generations import KEY, generate, job, settings
+from tests.generator.example_jobs import KEY, generate, job, settings
 
 JOBS = 80
 AT_ONCE = 6
@@ -31,7 +34,7 @@ import sys
 from pathlib import Path
 from stemma.generator import batch
 from stemma.generator.ledger import Ledger
-from tests.generator.generations import generate, job, settings
+from tests.generator.example_jobs import generate, job, settings
 base_url, folder, mode, die = sys.argv[1:]
 batch.POLL_SECONDS = 0.05
 if die == "unnamed":
@@ -54,7 +57,9 @@ def echo(body: dict[str, Any]) -> str:
 
 def start(server: Server, folder: Path, mode: str = "sync", die: str = "") -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SCRIPT, server.base_url, str(folder), mode, die]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -87,7 +92,9 @@ def test_after_kills_only_what_was_in_flight_is_sent_again(tmp_path: Path) -> No
     kills = sorted(random.Random().sample(range(5, JOBS - 5), 3))
     with serve(echo, Faults(median_seconds=0.05, sigma=0.5)) as server:
         for count in kills:
-            kill_when(start(server, tmp_path), lambda count=count: len(server.record.billed) >= count)  # type: ignore[misc]
+            kill_when(
+                start(server, tmp_path), lambda count=count: len(server.record.billed) >= count
+            )  # type: ignore[misc]
         assert finish(start(server, tmp_path)).startswith("True ")
     received = server.record.received
     assert len(received) == JOBS, "every request came"
@@ -147,26 +154,28 @@ def test_results_come_in_the_jobs_order(tmp_path: Path) -> None:
     assert results == [Draft(str(n), str(n), {"texts": [f"{n}!"]}) for n in range(40)]
 
 
-def test_one_generation_runs_many_sources_and_adds_them_up(tmp_path: Path) -> None:
-    with (
-        serve(echo) as server,
-        open_generate(settings(server.base_url), tmp_path / "l", 42, lambda _: None) as generation,
-    ):
-        assert generation([]) == []
-        assert len(generation([job(1), job(2)])) == 2
-        assert len(generation([job(2), job(3)])) == 2
-        totals = generation.totals()
+def test_one_runner_serves_many_sources_and_adds_them_up(tmp_path: Path) -> None:
+    with serve(echo) as server:
+        given = settings(server.base_url)
+        with open_runner(given, server_of(given), tmp_path / "l", 42, lambda _: None) as run:
+            assert run([]) == []
+            assert len(run([job(1), job(2)])) == 2
+            assert len(run([job(2), job(3)])) == 2
+            totals = run.totals()
     assert (totals["requests"], totals["from_ledger"], totals["sent"]) == (3, 0, 3)
 
 
 def test_progress_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generator, "REPORT_SECONDS", 0.2)
+    monkeypatch.setattr(runner, "REPORT_SECONDS", 0.2)
     said: list[str] = []
     with serve(echo, Faults(median_seconds=0.5)) as server:
         generate(settings(server.base_url), tmp_path, [job(1)])
         generate(settings(server.base_url), tmp_path, [job(1), job(2)], said)
     known = "1 replies from the ledger"
-    assert said[0] == f"generator: 1 of 2 rows need no request; so far {known}, 0 requests sent, 0.00 USD"
+    assert (
+        said[0]
+        == f"generator: 1 of 2 rows need no request; so far {known}, 0 requests sent, 0.00 USD"
+    )
     assert said[-1] == f"generator: 2 rows; so far {known}, 1 requests sent, 0.00 USD"
     assert "1 of 2 rows" in said[1]
     assert "1 in flight" in said[1]
@@ -175,9 +184,9 @@ def test_progress_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     given = settings("http://127.0.0.1:9/v1")
     with (
-        open_generate(given, tmp_path / "l", 42, lambda _: None),
+        open_runner(given, server_of(given), tmp_path / "l", 42, lambda _: None),
         pytest.raises(UserError, match="another process is generating with this ledger"),
-        open_generate(given, tmp_path / "l", 42, lambda _: None),
+        open_runner(given, server_of(given), tmp_path / "l", 42, lambda _: None),
     ):
         pass
 
@@ -191,14 +200,16 @@ def test_the_key_is_in_no_file(tmp_path: Path) -> None:
     assert [path.name for path in files if KEY.encode() in path.read_bytes()] == []
 
 
-def test_no_key_is_said_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_said_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TEST_KEY")
     with pytest.raises(UserError, match="environment variable TEST_KEY: not set"):
         generate(settings("http://nowhere"), tmp_path, [job(1)])
 
 
 def test_the_scripted_experts_replies_are_no_other_servers(tmp_path: Path) -> None:
-    prompt = (Message("user", "<question>\nWhat is 12 + 7?\n</question>"),)
+    prompt = (ChatMessage("user", "<question>\nWhat is 12 + 7?\n</question>"),)
     texts: list[str] = []
 
     async def run(writer: Any) -> Draft:
