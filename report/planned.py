@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from report.evidence import Evidence, Record, Table
 from report.readable import size
+from stemma.facts import training_facts
 from stemma.plan.forecast import StagePlan
 from stemma.runs import Manifest
-from stemma.training.facts import training_facts
 
 Cell = int | float | str | None
 TOLERANCE = 0.25

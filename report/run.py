@@ -7,13 +7,13 @@ from report.page import HTML, MARKDOWN, render
 from report.planned import RESIDENT
 from stemma.chain import TRAINED, chain
 from stemma.errors import UserError
+from stemma.facts import training_facts
 from stemma.files import write_text
 from stemma.jsonl import read_dicts, read_json
 from stemma.plan.forecast import Hardware, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest
 from stemma.stages import Result, Work
-from stemma.training.facts import training_facts
 from stemma.training.sweep_results import read_results
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from stemma.base_model.vocabulary import stop_problems
 from stemma.errors import UserError
+from stemma.facts import Trainable, TrainingFacts
 from stemma.jsonl import read_json
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training import gates, launch
 from stemma.training.completion import Completed
-from stemma.training.facts import Trainable, TrainingFacts
 from stemma.training.handover import (
     deepspeed_proof,
     hand_over_adapter,

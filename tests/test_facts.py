@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from stemma.facts import PeakMemory, Trainable, TrainingFacts, training_facts
 from stemma.runs import Manifest
-from stemma.training.completion import PeakMemory
-from stemma.training.facts import Trainable, TrainingFacts, training_facts
 
 FACTS = TrainingFacts(
     start="a new adapter on its start",
