@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from report.evidence import Evidence, Record, Table
 from report.readable import size
+from stemma.facts import training_facts
 from stemma.plan.forecast import StagePlan
 from stemma.runs import Manifest
 
@@ -89,16 +90,17 @@ def memory_reason(of: str, forecast: int | None, came: int | None) -> str:
 
 def _measured_of(evidence: Evidence, stage: StagePlan) -> str:
     """Which memory was measured: what torch allocated of a GPU, or all that the process held."""
-    found: str = evidence.manifests[stage.stage].facts.get("peak_memory", {}).get("of", NOT_MEASURED)
-    return found
+    facts = training_facts(evidence.manifests[stage.stage])
+    return facts.peak_memory.of if facts else NOT_MEASURED
 
 
 def planned(evidence: Evidence) -> Table:
     """Of each training stage what `stemma plan` said and what came."""
     rows: list[list[Cell]] = []
     for stage in _stages(evidence):
-        facts, name = evidence.manifests[stage.stage].facts, stage.stage
-        rows.append([name, "trained weights", stage.trainable, facts["trainable"]["trainable_parameters"], None])
+        facts, name = training_facts(evidence.manifests[stage.stage]), stage.stage
+        trained = facts.trainable.trainable_parameters if facts else None
+        rows.append([name, "trained weights", stage.trainable, trained, None])
         sides = expected(evidence, stage), measured(evidence, stage)
         reasons = _reasons(evidence, stage, sides)
         why = [reason if far else None for reason, far in zip(reasons, apart(*sides), strict=True)]
@@ -122,13 +124,14 @@ def measured(evidence: Evidence, stage: StagePlan) -> Costs:
     """Tokens are those of a pass over the rows, times the epochs. FLOPs are the planned ones of as many tokens."""
     manifest, history = evidence.manifests[stage.stage], evidence.histories[stage.stage]
     tokens = _tokens(manifest, history)
+    facts = training_facts(manifest)
     ratio = tokens / stage.tokens if tokens and stage.tokens else None
     return Costs(
-        steps=manifest.facts["steps"],
+        steps=facts.steps if facts else None,
         tokens=tokens,
         flops=stage.flops * ratio if stage.flops is not None and ratio else None,
         seconds=_last(history, "train_runtime"),
-        memory=manifest.facts.get("peak_memory", {}).get("bytes"),
+        memory=facts.peak_memory.bytes if facts else None,
         disk=sum(manifest.outputs[name].bytes for name in ("adapter", "merged") if name in manifest.outputs),
     )
 

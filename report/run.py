@@ -7,6 +7,7 @@ from report.page import HTML, MARKDOWN, render
 from report.planned import RESIDENT
 from stemma.chain import TRAINED, chain
 from stemma.errors import UserError
+from stemma.facts import training_facts
 from stemma.files import write_text
 from stemma.jsonl import read_dicts, read_json
 from stemma.plan.forecast import Hardware, Plan, plan
@@ -41,10 +42,10 @@ def gather(work: Work) -> Evidence:
 def planned(work: Work, manifests: dict[str, Manifest]) -> Plan | None:
     """What was to be expected, from the data and the recipe alone."""
     trained = work.recipe.training_stages()
-    facts = [manifests[stage].facts for stage in trained]
-    gpus = max((of.get("processes", 1) for of in facts), default=1)
-    cpu = any(of.get("peak_memory", {}).get("of") == RESIDENT for of in facts)
-    bfloat16 = not any(of.get("computed_in") == "float32" for of in facts)  # what `bf16: auto` came to
+    facts = [found for stage in trained if (found := training_facts(manifests[stage]))]
+    gpus = max((one.processes for one in facts), default=1)
+    cpu = any(one.peak_memory.of == RESIDENT for one in facts)
+    bfloat16 = not any(one.computed_in == "float32" for one in facts)  # what `bf16: auto` came to
     try:
         return plan(work.recipe, work.run, Hardware(gpus, cpu=cpu, bfloat16=bfloat16))
     except UserError:  # shapes or settings that `plan` does not know: nothing was expected

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
 from stemma.errors import Problem, UserError
-from stemma.runs import MANIFEST, Run
+from stemma.runs import MANIFEST, Manifest, Run
 
 Parsed = TypeVar("Parsed")
 
@@ -105,6 +105,46 @@ class SetStatistics(_Facts):
     dropped: dict[str, int]
 
 
+class PeakMemory(_Facts):
+    """The most that rank 0 held at once; of a resumed training, since it was resumed."""
+
+    bytes: int
+    of: str
+    """`GPU memory allocated` or `resident memory`."""
+
+
+class Trainable(_Facts):
+    """The weights that were trained, of those there are."""
+
+    trainable_parameters: int
+    parameters: int
+    share: float
+    """The former divided by the latter."""
+
+
+class TrainingFacts(_Facts):
+    """What a training was, as its manifest says beside its gates' figures."""
+
+    start: str
+    """In words: the weights it started from, and whether they are DPO's reference."""
+    trainable: Trainable
+    computed_in: str
+    """The trainer's dtype, by torch's name, e.g. `bfloat16`."""
+    peak_memory: PeakMemory
+    steps: int
+    """Optimizer steps that moved the weights."""
+    processes: int
+    """Training processes, on all machines together."""
+    rows_a_step: int
+    """Rows (packed: sequences) of one optimizer step, on all processes together."""
+    trainer: dict[str, str]
+    """What the DPO trainer did, in words; empty of another trainer."""
+    plugins: list[str]
+    """What Axolotl loaded, named by the recipe or not."""
+    deepspeed: str
+    """The file of DeepSpeed's own optimizer state, or `not asked for`."""
+
+
 class SplitCounts(_Facts):
     """Rows and tokens of one split, as a training stage counted them."""
 
@@ -126,6 +166,16 @@ def generator_facts(run: Run) -> GeneratorFacts | None:
     """The generator's part in the facts of a finished data stage; None where no source asked it."""
     found = run.manifest("data").facts.get("generator")
     return parsed(GeneratorFacts, found, run, "data") if found else None
+
+
+def training_facts(manifest: Manifest) -> TrainingFacts | None:
+    """The facts of a LoRA stage; None of a manifest that an earlier Stemma wrote otherwise."""
+    names = TrainingFacts.model_fields.keys()
+    own = {name: value for name, value in manifest.facts.items() if name in names}
+    try:
+        return TrainingFacts.model_validate(own)
+    except ValidationError:
+        return None
 
 
 def parsed(kind: type[Parsed], value: object, run: Run, stage: str) -> Parsed:

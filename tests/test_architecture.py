@@ -20,6 +20,7 @@ LIGHT = {
     *("show", "doctor", "cli", "table"),
     *("errors", "jsonl", "rows", "runs", "stages", "keys", "identity", "templates", "weights", "shapes", "targets"),
     *("recipe/*", "plan/*", "base_model/files", "base_model/tokenizer"),
+    *("training/completion", "facts"),
     *("training/axolotl", "training/checkpoints", "training/sweep_results", "training/trained_weights"),
 }
 ENGINES = {"torch", "transformers", "peft", "trl", "accelerate", "deepspeed", "bitsandbytes", "datasets", "llama_cpp"}

@@ -15,10 +15,11 @@ import torch
 from safetensors.torch import save_file
 from transformers import EarlyStoppingCallback, TrainerCallback
 
+from stemma.facts import PeakMemory
 from stemma.jsonl import write_json
 from stemma.plugin.ranks import rank
 from stemma.tensors import Tensors
-from stemma.training.completion import COMPLETED, FAILURE, Completed, Failure, PeakMemory
+from stemma.training.completion import COMPLETED, FAILURE, Completed, Failure
 
 FIRST_STEP = "first_step.json"
 BATCH = ("input_ids", "attention_mask", "labels", "completion_mask")

@@ -12,20 +12,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stemma.errors import UserError
+from stemma.facts import PeakMemory
 from stemma.jsonl import read_json
 
 COMPLETED = "completed.json"
 FAILURE = "failure.json"
-
-
-class PeakMemory(BaseModel):
-    """The most that rank 0 held at once; of a resumed training, since it was resumed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    bytes: int
-    of: str
-    """`GPU memory allocated` or `resident memory`."""
 
 
 class Completed(BaseModel):

@@ -27,7 +27,8 @@ from stemma.recipe.sections import Sweep
 from stemma.runs import Run, digest_json
 from stemma.stages import Work, prepare
 from stemma.table import markdown
-from stemma.training import run as training
+from stemma.training.handover import trim, write_history
+from stemma.training.run import train_adapter
 from stemma.training.sweep_results import RESULTS, Results, Trial, ranked
 from stemma.workplace import locked, writable
 
@@ -106,11 +107,11 @@ def _finish(trial: Trial, work: TrialWork, sweep: Sweep) -> Trial:
         work.folder.mkdir(parents=True, exist_ok=True)
         prepare(work.folder, key, work.force)
         try:
-            trained = training.train_adapter(work)
+            trained = train_adapter(work)
         except StageFailed as error:
             return Trial(trial.name, trial.values, failed=str(error).splitlines()[0])
-        training.write_history(work, trained.marker)
-        training.trim(trained.config)
+        write_history(work, trained.marker)
+        trim(trained.config)
         write_json(done, {"key": key, "values": trial.values})
     history = read_dicts(work.folder / "history.jsonl")
     logged = [row for row in history if sweep.metric in row]

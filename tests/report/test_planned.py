@@ -49,6 +49,10 @@ def _nine_rows(folder: Path, memory: int) -> Work:
         "trainable": trainable,
         "steps": 5,
         "processes": 1,
+        "rows_a_step": 2,
+        "computed_in": "float32",
+        "trainer": {},
+        "plugins": [],
         "peak_memory": {"bytes": memory, "of": "resident memory"},
     }
     _change(work.run.folder("sft"), work.run.manifest("sft").model_copy(update={"facts": facts}))

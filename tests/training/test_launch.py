@@ -14,12 +14,13 @@ import pytest
 
 from stemma import ROOT
 from stemma.errors import StageFailed, UserError
+from stemma.facts import PeakMemory
 from stemma.jsonl import write_json
 from stemma.processes import end_survivors
 from stemma.training import launch
 from stemma.training.checkpoints import SEAL, binding_of
 from stemma.training.cluster import Cluster
-from stemma.training.completion import Completed, PeakMemory, read_completed
+from stemma.training.completion import Completed, read_completed
 from tests.factories.checkpoints import BINDING, make_checkpoint
 
 

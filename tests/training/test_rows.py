@@ -11,8 +11,8 @@ from stemma import ROOT
 from stemma.errors import GateFailed, UserError
 from stemma.rows import CorpusRow, McqRow, Message, PreferenceRow, SftRow
 from stemma.templates import Template, answered
+from stemma.training.inputs import tokenizer_of
 from stemma.training.rows import Sample, Tokenize, prove, refuse_special, sample
-from stemma.training.run import tokenizer_of
 from tests.factories.models import TEMPLATE, tiny_model
 
 

@@ -15,6 +15,7 @@ from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import Work
 from stemma.training import run as train
+from stemma.training.handover import deepspeed_proof, trim
 from stemma.training.precision import cpu_has_bfloat16
 from tests.conftest import Write
 from tests.factories.manifests import put_manifest
@@ -132,12 +133,12 @@ def test_deepspeed_must_have_run(tmp_path: Path) -> None:
         "dataset_prepared_path": str(tmp_path / "prepared"),
     }
     with pytest.raises(StageFailed, match=r"no checkpoint in .* holds its optimizer state"):
-        train.deepspeed_proof(config)
+        deepspeed_proof(config)
     proof = tmp_path / "checkpoint-2" / "global_step2" / "zero_pp_rank_0_mp_rank_00_optim_states.pt"
     proof.parent.mkdir(parents=True)
     proof.touch()
     name = "checkpoint-2/global_step2/zero_pp_rank_0_mp_rank_00_optim_states.pt"
-    assert train.deepspeed_proof(config) == name
-    train.trim(config)
+    assert deepspeed_proof(config) == name
+    trim(config)
     assert not proof.exists()
-    assert train.deepspeed_proof(config) == name, "the proof outlives the checkpoints"
+    assert deepspeed_proof(config) == name, "the proof outlives the checkpoints"
