@@ -77,6 +77,7 @@ class Build:
         self.rows: list[Placed] = []
         self.balance: dict[str, Any] = {}
         self.clusters = QuestionClusters(data.near_duplicates)
+        self.recipe_folder = Path()
         self.special = NO_TOKENS
         """The special tokens of the recipe's own model, to refuse in content."""
 
@@ -171,6 +172,7 @@ class Build:
                 say=self.say,
                 generate=generate,
                 held_out=held_out,
+                recipe_folder=self.recipe_folder,
                 special=self.special,
             )
             try:

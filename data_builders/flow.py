@@ -123,6 +123,8 @@ class SourceContext:
     held_out: Callable[[str], bool] = lambda _question: False
     """Whether an evaluation set holds this question, or one that says the same: no request is paid
     for it."""
+    recipe_folder: Path = Path()
+    """Where the recipe lies: its own prompts stand beside it."""
     special: re.Pattern[str] = NO_TOKENS
     """The special tokens of the recipe's own model (see clean.special_tokens)."""
 

@@ -135,6 +135,7 @@ def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
         DecontaminationGate(data, read_benchmarks(data, seed, work.say)),
         work.say,
     )
+    build.recipe_folder = work.recipe.path.parent
     build.special = own_tokens(work.recipe, work.run)
     if data.executor:
         from data_builders import executors  # loads datatrove

@@ -23,7 +23,7 @@ from data_builders.generated.judging import (
     combine,
     neither_is_right,
 )
-from data_builders.generated.prompts import render
+from data_builders.generated.prompts import Prompts
 from stemma.generator.jobs import Ask, ChatMessage, Reply, Writer, merge_origins
 from stemma.rows import Meta
 
@@ -45,6 +45,7 @@ class PairTask:
     """Whether an answer agrees with the gold answer; None: it does not commit itself."""
     meta: Meta
     file: str = ""
+    prompts: Prompts = field(default_factory=Prompts)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ class _Pairing:
         asks = []
         orders = (answers, answers[::-1])
         for (first, second), seed in zip(orders, self._seeds[2:], strict=True):
-            chat = render("rank", **self._task.shown, answer_a=first, answer_b=second)
+            shown = {**self._task.shown, "answer_a": first, "answer_b": second}
+            chat = self._task.prompts.render("rank", **shown)
             asks.append(Ask(chat, seed, Ranking))
         return asks
 

@@ -15,7 +15,6 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from data_builders.flow import Draft, Drop, SourceContext
 from data_builders.reading.json_rows import NumberedRow
 from data_builders.reading.tables import CSV, CsvForm, HubSet, read_hub, read_table
-from stemma import ROOT
 from stemma.errors import Problem, Problems, UserError
 from stemma.jsonl import validated
 from stemma.recipe.data import SourceOptions
@@ -66,7 +65,7 @@ class FileOptions(SourceOptions):
             below = {f"{number}/{path.name}": path for number, path in enumerate(found)}
         else:
             return super().named_files(root)
-        return below | {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
+        return below
 
 
 class RowForm(BaseModel):

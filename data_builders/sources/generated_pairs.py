@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from inspect import getfile
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -25,7 +24,8 @@ from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.generated.exercises import Exercise, exercises
 from data_builders.generated.judging import Ties
 from data_builders.generated.pairing import PairTask, pair_jobs
-from data_builders.generated.prompts import prompt_files, render
+from data_builders.generated.prompts import Prompts
+from data_builders.sources.stem_exercises import EXERCISE_FILES
 from stemma.answers import states_gold
 from stemma.recipe.data import SourceOptions
 
@@ -36,8 +36,8 @@ class Options(SourceOptions):
     """Where the judge's two orders disagree: drop the pair, or take the first order's word for
     it."""
 
-    def own_files(self) -> list[Path]:
-        return [*prompt_files("answer", "rank"), Path(getfile(Exercise))]
+    def own_files(self, recipe_folder: Path) -> dict[str, Path]:
+        return Prompts(recipe_folder).files("answer", "rank") | EXERCISE_FILES
 
 
 def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
@@ -47,7 +47,8 @@ def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
         for exercise in reversed(exercises(context.seed))
         if not context.held_out(exercise.question)
     )
-    tasks = [_task(exercise) for exercise in islice(free, options.limit)]
+    prompts = Prompts(context.recipe_folder)
+    tasks = [_task(exercise, prompts) for exercise in islice(free, options.limit)]
     context.say(
         f"generated_pairs: {len(tasks)} questions, two answers each, ranked where both are right"
     )
@@ -59,13 +60,14 @@ SOURCE = DataSource(
 )
 
 
-def _task(exercise: Exercise) -> PairTask:
+def _task(exercise: Exercise, prompts: Prompts) -> PairTask:
     question = exercise.question
     return PairTask(
         where=question,
         question=question,
         prompt=question,
-        chat=render("answer", question=question),
+        chat=prompts.render("answer", question=question),
+        prompts=prompts,
         shown={"question": question, "options": "", "correct": exercise.answer},
         is_right=partial(states_gold, gold=exercise.answer),
         meta={"gold": exercise.answer, "subject": exercise.subject},

@@ -27,7 +27,7 @@ from data_builders.generated.candidates import (
 )
 from data_builders.generated.judging import Ties
 from data_builders.generated.pairing import PairTask, pair_jobs
-from data_builders.generated.prompts import prompt_files, render
+from data_builders.generated.prompts import Prompts
 from data_builders.reading.files import FileOptions
 from data_builders.sources import mathqa
 from stemma.answers.options import stated_choice
@@ -40,8 +40,8 @@ class Options(FileOptions):
     """Where the judge's two orders disagree: drop the pair, or take the first order's word for
     it."""
 
-    def own_files(self) -> list[Path]:
-        return prompt_files("mathqa", "rank")
+    def own_files(self, recipe_folder: Path) -> dict[str, Path]:
+        return Prompts(recipe_folder).files("mathqa", "rank")
 
 
 def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
@@ -51,7 +51,8 @@ def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     context.say(
         f"mathqa_pairs: {len(asked)} problems, two answers each, ranked where the right option decides nothing"
     )
-    tasks = [_task(draft, row) for draft, row in asked]
+    prompts = Prompts(context.recipe_folder)
+    tasks = [_task(draft, row, prompts) for draft, row in asked]
     yield from context.generate(pair_jobs(tasks, context.seed, options.ties))
     yield from drops  # last, so that they take none of the `limit`'s places
 
@@ -61,7 +62,7 @@ SOURCE = DataSource(
 )
 
 
-def _task(draft: Draft, row: McqRow) -> PairTask:
+def _task(draft: Draft, row: McqRow, prompts: Prompts) -> PairTask:
     shown = {"question": row.question, "options": letter_options(row)}
 
     def is_right(answer: str) -> bool | None:
@@ -72,7 +73,8 @@ def _task(draft: Draft, row: McqRow) -> PairTask:
         where=draft.where,
         question=draft.question,
         prompt=mcq_prompt(row),
-        chat=render("mathqa", **shown),
+        chat=prompts.render("mathqa", **shown),
+        prompts=prompts,
         shown={**shown, "correct": right_option(row)},
         is_right=is_right,
         meta={"gold": row.answer, "subject": row.subject},

@@ -38,7 +38,7 @@ from data_builders.generated.candidates import (
     right_option,
     same_files,
 )
-from data_builders.generated.prompts import prompt_files, render
+from data_builders.generated.prompts import Prompts
 from data_builders.sources import mcq_jsonl, mmlu
 from stemma.answers.options import stated_choices
 from stemma.generator.jobs import Ask, Reply, Writer, merge_origins
@@ -52,8 +52,8 @@ class Options(mmlu.Questions):
     chats: PositiveInt = 2
     """How many chats may try to explain an answer without contradicting it."""
 
-    def own_files(self) -> list[Path]:
-        return prompt_files("explain")
+    def own_files(self, recipe_folder: Path) -> dict[str, Path]:
+        return Prompts(recipe_folder).files("explain")
 
 
 def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
@@ -78,7 +78,7 @@ def _read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
 
 
 def _job(draft: Draft, row: McqRow, chats: int, context: SourceContext) -> RowJob:
-    chat = render(
+    chat = Prompts(context.recipe_folder).render(
         "explain", question=row.question, options=letter_options(row), correct=right_option(row)
     )
     rng = random.Random(f"{context.seed}/{mcq_prompt(row)}")

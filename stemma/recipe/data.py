@@ -16,7 +16,6 @@ from pydantic import (
     model_validator,
 )
 
-from stemma import ROOT
 from stemma.recipe.generator import OPERATIONAL, Generator
 from stemma.recipe.sections import Section
 from stemma.rows import Split
@@ -60,14 +59,13 @@ class SourceOptions(Section):
         """The data files that the source reads; relative paths start at `root`."""
         return []
 
-    def own_files(self) -> list[Path]:
-        """The project's own files that decide its rows: prompts, exercises."""
-        return []
-
     def named_files(self, root: Path) -> dict[str, Path]:
-        """All files of the source by names that hold no place, for the data stage's key."""
-        below = {path.relative_to(root).as_posix(): path for path in self.files(root)}
-        return below | {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
+        """The data files by names that hold no place, for the data stage's key."""
+        return {path.relative_to(root).as_posix(): path for path in self.files(root)}
+
+    def own_files(self, recipe_folder: Path) -> dict[str, Path]:
+        """The other files that decide the rows, by such names: prompts, exercises."""
+        return {}
 
 
 def _parse_source(value: Any) -> Any:
@@ -236,7 +234,7 @@ class DataSection(Section):
         named = {"corpus": self.corpus, "sft": self.sft, "dpo": self.dpo, "mcq": self.mcq}
         return {name: dataset for name, dataset in named.items() if dataset is not None}
 
-    def files(self) -> dict[str, Path]:
+    def files(self, recipe_folder: Path) -> dict[str, Path]:
         """Every file the sets are built from, by the source that reads it and its name there."""
         root = Path(self.root)
         sources = {name: dataset.sources for name, dataset in self.sets().items()}
@@ -244,7 +242,7 @@ class DataSection(Section):
         found = {"data.frozen_test": root / self.frozen_test} if self.frozen_test else {}
         for kind, listed in sources.items():
             for number, source in enumerate(listed):
-                named = source.named_files(root)
+                named = source.named_files(root) | source.own_files(recipe_folder)
                 found |= {f"data.{kind}[{number}]: {name}": path for name, path in named.items()}
         return found
 

@@ -248,7 +248,7 @@ class Recipe(Section):
         if stage == "report":
             return {}
         if stage == "data":
-            found = self.data.files()
+            found = self.data.files(self.path.parent)
             # A local model's special tokens decide which rows are refused.
             if self.base_folder and (self.base_folder / "tokenizer.json").is_file():
                 found["tokenizer"] = self.base_folder / "tokenizer.json"

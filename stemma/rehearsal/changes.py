@@ -118,7 +118,8 @@ def shorten(recipe: Recipe, machine: Machine, model: Path | None, layers: int | 
 def lacking(recipe: Recipe, environment: Mapping[str, str], has_weights: bool) -> list[str]:
     """What the full run needs and this machine does not have: a rehearsal does without."""
     found = []
-    absent = sorted({str(path) for path in recipe.data.files().values() if not path.is_file()})
+    files = recipe.data.files(recipe.path.parent)
+    absent = sorted({str(path) for path in files.values() if not path.is_file()})
     if absent:
         found.append(f"{len(absent)} data files, the first {absent[0]} (DATA=folder)")
     generator = recipe.data.generator

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data_builders.generated.exercises import Exercise, exercises
-from data_builders.generated.prompts import render
+from data_builders.generated.prompts import Prompts
 from data_builders.scripted.expert import Expert, calculate, serve_expert
 from data_builders.split import question_key
 
@@ -155,7 +155,7 @@ def test_the_server_speaks_chat_completions_and_reads_the_real_prompts() -> None
     with serve_expert(42) as base_url:
 
         def ask(name: str, **values: str) -> tuple[int, Any]:
-            chat = [vars(message) for message in render(name, **values)]
+            chat = [vars(message) for message in Prompts().render(name, **values)]
             return post(f"{base_url}/chat/completions", {"model": "m", "seed": 1, "messages": chat})
 
         known = {"question": KNOWN.question, "options": OPTIONS, "correct": "B. newton"}

@@ -133,5 +133,5 @@ def test_problems_of_evaluation_parts_are_never_asked(
 
 
 def test_the_prompts_are_inputs_of_the_stage(root: Path) -> None:
-    names = [path.name for path in OPTIONS.named_files(root).values()]
-    assert names == ["mathqa.json", "mathqa.jinja", "rank.jinja"]
+    names = [path.name for path in OPTIONS.own_files(root).values()]
+    assert names == ["mathqa.jinja", "rank.jinja"]

@@ -129,6 +129,5 @@ def test_the_course_s_format_is_read_too(tmp_path: Path) -> None:
 
 
 def test_the_prompt_is_an_input_of_the_stage(root: Path) -> None:
-    [data, prompt] = OPTIONS.named_files(root)
-    assert data.endswith("high_school_biology_dev.csv")
+    [prompt] = OPTIONS.own_files(root)
     assert prompt == "recipes/prompts/explain.jinja"
