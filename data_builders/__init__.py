@@ -1,4 +1,4 @@
-"""Sources → rows: everything a recipe can train and test on is built here, one file per source.
+"""The registry of data sources, and the checks of a recipe's `data` section that need all of them.
 
 `SOURCES` is read from the disk: a new file in `sources/` is a new source. Imports stay light (no
 torch, no network client), because `stemma check` reads every source's options.
@@ -37,8 +37,8 @@ def licence_of(options: SourceOptions) -> str:
 
 
 def find_problems(data: DataSection) -> list[Problem]:
-    """What no single source can see: a set it cannot make rows for, a missing generator, a licence
-    that forbids it."""
+    """Problems that no single source can see: a set it cannot make rows for, a missing generator, a
+    licence that forbids a public release."""
     problems: list[Problem] = []
     for name, dataset in data.sets().items():
         for number, options in enumerate(dataset.sources):
@@ -57,7 +57,7 @@ def _source_problems(
         found = f"source `{options.source}` cannot make {name} rows"
         yield Problem(where, found, f"one of {fitting}", f"it makes {', '.join(source.kinds)}")
     if name == "corpus" and options.use in ("validation", "test"):
-        yield Problem(where, f"use: {options.use}", "train or split: a corpus has no other part")
+        yield Problem(where, f"use: {options.use}", "train or split: a corpus has no other split")
     if source.phase == "generate" and data.generator is None:
         yield Problem("data.generator", f"missing, but {where} asks it", "a generator section")
     # Derived rows come from the other sets' sources, which are looked at themselves.
@@ -67,7 +67,10 @@ def _source_problems(
         else None
     )
     if reason:
-        hint = "take it out, set `release: private`, or give the `licence:` under which you may pass it on"
+        hint = (
+            "take it out, set `release: private`, or give the `licence:` under which you may "
+            "pass it on"
+        )
         yield Problem(
             where,
             f"source `{options.source}` in a public release: {reason}",

@@ -1,5 +1,5 @@
-"""The recipe's sources by name, and what became of every row they gave: read = kept + dropped with
-a reason."""
+"""The bookkeeping of a build: the recipe's sources by name, and for each of them how many rows were
+read, kept, and dropped for which reason."""
 
 from __future__ import annotations
 
@@ -56,8 +56,10 @@ def sources_of(data: DataSection) -> list[SetSource]:
 
 @dataclass
 class Account:
-    """What each source gave and lost. Dropped rows go straight to `write`: there may be more of
-    them than are kept."""
+    """Counts of the rows that each source gave and lost.
+
+    Dropped rows go straight to `write`: there may be more of them than are kept.
+    """
 
     write: Callable[[Dropped], None]
     read: Counter[str] = field(default_factory=Counter)
@@ -76,8 +78,11 @@ class Account:
         )
 
     def counts(self, rows: Sequence[Placed]) -> dict[str, Any]:
-        """Per source: read = kept + dropped by reason, and how many were repaired; per set: the
-        size of each part."""
+        """The manifest's counts.
+
+        Per source: read = kept + dropped by reason, and how many were repaired; per set: the size
+        of each split.
+        """
         kept = Counter(placed.source for placed in rows)
         sources = {}
         for name, read in self.read.items():

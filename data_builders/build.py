@@ -21,13 +21,11 @@ from data_builders.filters.near_duplicates import QuestionClusters
 from data_builders.flow import (
     NO_TOKENS,
     CleanRow,
-    Draft,
     Drop,
     Generate,
     Kind,
     Phase,
     Placed,
-    Row,
     SourceContext,
 )
 from data_builders.shuffled_choices import permute_choices
@@ -45,6 +43,7 @@ from stemma.recipe.data import DataSection
 from stemma.rows import McqRow, Split
 
 Say = Callable[[str], None]
+Transform = Callable[[list[Placed]], Filtered]
 NOTHING: dict[str, Any] = {}
 AMPLE = 2
 """Rows kept at first for each that a sample wants: near copies, conflicts and the gate take
@@ -58,15 +57,10 @@ def key_of(question: str) -> str:
 
 
 class Build:
-    """All rows so far. `account` knows what became of the others."""
+    """All rows of a build so far, phase by phase. `account` knows what became of the others."""
 
     def __init__(
-        self,
-        data: DataSection,
-        seed: int,
-        account: Account,
-        gate: DecontaminationGate,
-        say: Say,
+        self, data: DataSection, seed: int, account: Account, gate: DecontaminationGate, say: Say
     ) -> None:
         self.data = data
         self.seed = seed
@@ -158,7 +152,10 @@ class Build:
         return is_held_out
 
     def _read(self, sources: Sequence[SetSource], generate: Generate | None) -> list[CleanRow]:
-        """What the sources give, cleaned. Raises UserError with the problems of all of them."""
+        """Read and clean the rows of some sources.
+
+        Raises UserError with the problems of all of them.
+        """
         before = tuple(self.rows)
         held_out = self.held_out() if generate else lambda _question: False
         found: list[CleanRow] = []
@@ -187,12 +184,16 @@ class Build:
         found: list[CleanRow] = []
         enough = self._enough(source)
         self.account.read[source.name] += 0  # a source that gives nothing is counted too
-        items = SOURCES[source.options.source].read(source.options, context)
-        for item in islice(items, source.options.limit):
+        options = source.options
+        items = SOURCES[options.source].read(options, context)
+        for item in islice(items, options.limit):
             self.account.read[source.name] += 1
-            row = self._finish(source, item) if isinstance(item, Draft) else item.reason
-            if isinstance(row, str) or not isinstance(item, Draft):
-                self.account.drop(source.name, Drop(item.where, str(row), item.row))
+            if isinstance(item, Drop):
+                self.account.drop(source.name, item)
+                continue
+            row = finish(source.kind, options.source, item, self.special)
+            if isinstance(row, str):
+                self.account.drop(source.name, Drop(item.where, row, item.row))
                 continue
             self.account.repaired[source.name] += is_damaged(item.row)
             # From here on the row alone counts: its texts are not kept twice.
@@ -203,12 +204,12 @@ class Build:
         self.say(f"{source.name}: {self.account.read[source.name]:,} rows read")
         return self._thin(found, enough) if enough else found
 
-    def _finish(self, source: SetSource, draft: Draft) -> Row | str:
-        return finish(source.kind, source.options.source, draft, self.special)
-
     def _enough(self, source: SetSource) -> int | None:
-        """How many rows of a source to keep: of a file far larger than its sample, most can go
-        at once. None: all of them."""
+        """The number of rows of a source to keep: of a file far larger than its sample, most can go
+        at once.
+
+        None: all of them.
+        """
         options = source.options
         if options.use == "split" or options.min_words or options.max_per_question:
             return None
@@ -224,7 +225,7 @@ class Build:
         return [one for one in found if id(one) in stays]
 
     def _split(self, found: Sequence[CleanRow]) -> None:
-        """Give every row its split by its question's cluster; a row that is there already is a
+        """Choose every row's split by its question's cluster; a row that is in it already is a
         duplicate."""
         self.clusters.add(dict.fromkeys(row.key for row in found))
         asked = ((one.key, choices_in(one)) for one in found)
@@ -258,8 +259,8 @@ class Build:
             if kind not in kinds:
                 continue
             if kind == "dpo":
-                count = transforms.chosen_and_rejected(self._of(kind=kind))
-                self.balance["chosen_and_rejected"] = count
+                rows = self._of(kind=kind)
+                self.balance["chosen_and_rejected"] = transforms.chosen_and_rejected(rows)
             self._filter(partial(transforms.drop_conflicts, rule=dataset.conflicts), kind=kind)
             self._filter(drop_near_copies, kind=kind)
 
@@ -273,15 +274,11 @@ class Build:
                 self._filter(cap, kind=kind)
 
     def _of(self, kind: str | None = None, source: str | None = None) -> list[Placed]:
-        return [
-            row for row in self.rows if kind in (None, row.kind) and source in (None, row.source)
-        ]
+        rows = (row for row in self.rows if kind in (None, row.kind))
+        return [row for row in rows if source in (None, row.source)]
 
     def _filter(
-        self,
-        transform: Callable[[list[Placed]], Filtered],
-        kind: str | None = None,
-        source: str | None = None,
+        self, transform: Transform, kind: str | None = None, source: str | None = None
     ) -> None:
         """Let a transform drop some of the rows of a set or source."""
         _, dropped = transform(self._of(kind, source))

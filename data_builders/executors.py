@@ -75,7 +75,11 @@ def find_overlaps(
     executor: Executor,
     folder: Path,
 ) -> list[Overlap]:
-    """As decontaminate.find_overlaps. All workers must see `folder`."""
+    """Overlaps of training rows with evaluation questions, as decontaminate.find_overlaps finds
+    them.
+
+    All workers must see `folder`.
+    """
     if not train or not evaluation:
         return []
     rules = settings.model_copy(update={"against": []})
@@ -100,7 +104,7 @@ def find_overlaps(
 
 
 class FindOverlaps(PipelineStep):
-    """Documents that are training rows → documents that are overlaps."""
+    """A datatrove step: documents that are training rows in, documents that are overlaps out."""
 
     type = "DECONTAMINATION"
     name = "evaluation questions"

@@ -1,5 +1,5 @@
-"""What flows through the data stage: drafts from the sources, rows placed in a part, and what was
-dropped and why."""
+"""The types that flow through the data stage: drafts from the sources, clean rows, rows in their
+split, and what was dropped and why."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def splits_of(kind: str) -> tuple[Split, ...]:
 @dataclass(frozen=True)
 class Draft:
     """A row as a source gives it, not yet cleaned, without its ids and `source`. `question` decides
-    its part."""
+    its split."""
 
     where: str
     question: str
@@ -53,7 +53,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Drop:
-    """What a source read and could not make a row of."""
+    """A row that a source read and could not use, and why."""
 
     where: str
     reason: str
@@ -110,7 +110,7 @@ Generate = Callable[[Sequence[RowJob]], Iterable[Draft | Drop]]
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What a source may use besides its own options. `placed` holds the rows of the phases
+    """Everything a source may use besides its own options. `placed` holds the rows of the phases
     before."""
 
     kind: Kind

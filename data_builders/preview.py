@@ -1,5 +1,5 @@
-"""Rows as a person reads them and as the model sees them: of a finished build, or else straight
-from the sources.
+"""The preview of rows, as a person reads them and as the model sees them: of a finished build, or
+else straight from the sources.
 
 Nothing is written, and no request is ever sent: what a generator writes is shown once it has been
 built.
@@ -44,7 +44,7 @@ DERIVED = "made of the other sets' training rows when the data are built"
 
 @dataclass
 class Shown:
-    """What there is to show of a source."""
+    """The rows of one source that a preview shows."""
 
     set_source: SetSource
     kept: list[tuple[str, Row]] = field(default_factory=list)
@@ -73,7 +73,10 @@ def preview(recipe: Recipe, run: Run, source: str | None, rows: int) -> Iterator
     template = template_of(recipe, run)
     built = _is_built(recipe, run)
     special = own_tokens(recipe, run)
-    yield f"{recipe.name}: {'rows of the finished build' if built else 'first rows of the sources, not yet built'}"
+    yield (
+        f"{recipe.name}: "
+        f"{'rows of the finished build' if built else 'first rows of the sources, not yet built'}"
+    )
     yield "" if tokenizer else f"({LATER}; rows as text, the trained part in [[ … ]])"
     for shown in (
         _built(run, sources, rows)
@@ -99,10 +102,10 @@ def _built(run: Run, sources: list[SetSource], rows: int) -> Iterator[Shown]:
     dropped = [Dropped.model_validate(row) for row in read_dicts(run.output("data", "dropped"))]
     written: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for name in run.manifest("data").outputs:
-        kind, _, part = name.partition("/")
-        for row in read_dicts(run.output("data", name)) if part else []:
+        kind, _, split = name.partition("/")
+        for row in read_dicts(run.output("data", name)) if split else []:
             origin = origins[kind, row["id"]]
-            written.setdefault(origin["source"], []).append((f"{part} · {origin['where']}", row))
+            written.setdefault(origin["source"], []).append((f"{split} · {origin['where']}", row))
     for set_source in sources:
         ours = written.get(set_source.name, [])[:rows]
         kept = [(where, ROW_MODELS[set_source.kind].model_validate(row)) for where, row in ours]
@@ -112,7 +115,7 @@ def _built(run: Run, sources: list[SetSource], rows: int) -> Iterator[Shown]:
 
 
 def _unbuilt(recipe: Recipe, set_source: SetSource, rows: int, special: re.Pattern[str]) -> Shown:
-    """The first rows that a source gives, cleaned but not yet divided, sifted or held against
+    """The first rows that a source gives, cleaned but not yet split, filtered or held against
     anything."""
     if set_source.phase != "read":
         return Shown(set_source, said=UNPAID if set_source.phase == "generate" else DERIVED)

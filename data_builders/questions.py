@@ -96,7 +96,10 @@ def _refuse(explanation: str) -> str | None:
 
 
 _WORD = r"(?:answers?|ans|options?|choice|alternative)"
-_LINK = r"(?:\s*(?:choice|option|letter|will|must|should|would|be|is|are|definitely|the|correct|[:=.,;→>–-]))*"
+_LINK = (
+    r"(?:\s*(?:choice|option|letter|will|must|should|would|be|is|are|definitely|the|correct"
+    r"|[:=.,;→>–-]))*"
+)
 _LEAD = r"[\s,;:=→>–(\[-]*(?:\b(?:so|hence|thus|therefore|and|this is|that is|which is)\b[\s,.:]*)*"
 _QUALITY = r"(?:\b(?:the|our|correct|right|final|required|best|only)\b\s*)*"
 _SAID = r"[(\[]?\s*\b([a-z])\b\s*[)\]]?"

@@ -1,5 +1,5 @@
-"""The `data` stage: builds all sets, writes them with what explains them, and accounts for every
-row."""
+"""The `data` stage: builds all sets, writes them with their figures and their data set card, and
+accounts for every row."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run(work: Work) -> Result:
 
 
 def forecast(work: Work) -> Forecast:
-    """What the generator would be asked, what that costs, and the rows there would be. Reads the
+    """Forecast the requests to the generator, their cost, and the rows there would be. Reads the
     sources; sends and writes nothing. Every generated row is expected to be good: how many are not,
     nobody knows before."""
     build = _start(work, lambda _dropped: None)
@@ -112,11 +112,11 @@ def _expected(build: Build, asked: Counter[str]) -> tuple[dict[str, list[Any]], 
 
 
 def expected_of(source: SetSource, asked: int) -> int:
-    """Training rows of a source that the generator is asked for `asked` rows of: its part, at most
-    a sample."""
+    """Training rows of a source that the generator is asked for `asked` rows of: those of the
+    training split, at most a sample."""
     options = source.options
-    parts = source.dataset.parts
-    share = {"train": 1.0, "split": 1 - parts.validation - parts.test}.get(options.use, 0.0)
+    shares = source.dataset.parts
+    share = {"train": 1.0, "split": 1 - shares.validation - shares.test}.get(options.use, 0.0)
     sample = options.sample.get("train", 1.0)
     return (
         min(sample, round(asked * share))
@@ -224,6 +224,6 @@ def _facts(
 
 
 def _ranked_in_vain(dropped: Dropped) -> list[dict[str, Any]]:
-    """Of a pair that a judge could not decide, what the judge's statistics read."""
+    """The figures that the judge's statistics read of a pair that the judge could not decide."""
     meta = dropped.row.get("meta")
     return [{"meta": meta}] if isinstance(meta, dict) and "decided" in meta else []

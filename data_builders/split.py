@@ -1,8 +1,8 @@
-"""Train, validation and test by question: a question and its near-duplicates lie in one part across
-all sets.
+"""The split into train, validation and test by question: a question and its near-duplicates lie in
+one split across all sets.
 
-The part comes from a seeded hash of the cluster's key (see near_duplicates.py), so it depends
-neither on the order of the rows nor on which other sources a recipe names. Where files fix a part
+The split comes from a seeded hash of the cluster's key (see near_duplicates.py), so it depends
+neither on the order of the rows nor on which other sources a recipe names. Where files fix a split
 (`use: test`) or a list freezes the test questions of an earlier build, that claim wins; otherwise
 test wins over validation, and validation over train.
 """
@@ -34,11 +34,11 @@ _KEPT_SIGNS = frozenset("-/*%\\&#@!′·‖⌊⌋⌈⌉⟨⟩" + KEPT)
 _OPENING = frozenset("([{")
 _CLOSING = frozenset(")]}")
 _FRAME = """
-a about above all also an and any are as at be been being below best both but by can correct could describes did do
-does each either every example except false following for from had has have how i if ii iii in incorrect into is it
-its iv least likely may more most must neither no none nor not of on one only or other should some statement
-statements than that the their them then there these they this those to true v was we were what when where which who
-why will with would you your
+a about above all also an and any are as at be been being below best both but by can correct could
+describes did do does each either every example except false following for from had has have how i
+if ii iii in incorrect into is it its iv least likely may more most must neither no none nor not
+of on one only or other should some statement statements than that the their them then there these
+they this those to true v was we were what when where which who why will with would you your
 """
 FRAME = frozenset(_FRAME.split())
 """Words of grammar and of exam papers."""
@@ -172,17 +172,17 @@ def frozen_clusters(
     )
 
 
-def choose_split(cluster: str, seed: int, parts: Parts) -> Split:
-    """The part of a cluster, by a point in [0, 1) drawn by hash: test from the lower end,
+def choose_split(cluster: str, seed: int, shares: Parts) -> Split:
+    """The split of a cluster, by a point in [0, 1) drawn by hash: test from the lower end,
     validation from the upper.
 
     So where two sets have shares of different sizes, the smaller test lies inside the larger test,
-    likewise validation, and only training rows of the set with the smaller parts are lost.
+    likewise validation, and only training rows of the set with the smaller shares are lost.
     """
     point = draw(seed, cluster)
-    if point < parts.test:
+    if point < shares.test:
         return "test"
-    return "validation" if point >= 1 - parts.validation else "train"
+    return "validation" if point >= 1 - shares.validation else "train"
 
 
 def draw(seed: int, key: str) -> float:
@@ -192,10 +192,10 @@ def draw(seed: int, key: str) -> float:
 
 
 def keep_apart(rows: Sequence[Placed]) -> Filtered:
-    """Leaves every cluster in one part: the strongest that a recipe fixed, or else the strongest
+    """Leave every cluster in one split: the strongest that a recipe fixed, or else the strongest
     that was drawn.
 
-    A row whose part the recipe fixed stays in any case: two fixed parts that share questions are
+    A row whose split the recipe fixed stays in any case: two fixed splits that share questions are
     for the decontamination gate to report, not for a filter to settle in silence. So are rows that
     are split by pair.
     """
@@ -211,7 +211,7 @@ def keep_apart(rows: Sequence[Placed]) -> Filtered:
         own = _STRENGTH[placed.split]
         if own != claim and not placed.fixed:
             dropped.append(
-                (placed, "in evaluation part" if own < claim else "in a part fixed by the recipe")
+                (placed, "in evaluation split" if own < claim else "in a split fixed by the recipe")
             )
     gone = {id(placed) for placed, _ in dropped}
     return [placed for placed in rows if id(placed) not in gone], dropped

@@ -1,5 +1,5 @@
-"""Rows as tokens before anything trains, without torch: the proof on every row, and the picture of
-one.
+"""Rows as tokens before anything trains, without torch: a proof on every row that it trains as the
+template says, and a row's tokens as text.
 
 A model made on the spot has no tokenizer yet when its data are built; there the same proof
 (stemma/training/rows.py) runs when training starts, as it always does.
@@ -39,7 +39,7 @@ def refuse_unfit_template(recipe: Recipe, run: Run) -> None:
 
 
 def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any]:
-    """What training will count, per set and part: rows, those longer than its `sequence_len`,
+    """Count as training will, per set and split: rows, those longer than its `sequence_len`,
     tokens, trained tokens.
 
     Raises GateFailed when a row is not what the template says: two `<bos>`, an untrained stop
@@ -53,16 +53,16 @@ def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any
     found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_name}
     for stage in recipe.training_stages():
         longest = recipe.training_settings(stage)["sequence_len"]
-        for part in ("train", "validation"):
-            samples = (sample(p.row, template) for p in rows if (p.kind, p.split) == (stage, part))
+        for split in ("train", "validation"):
+            samples = (sample(p.row, template) for p in rows if (p.kind, p.split) == (stage, split))
             counts = count(samples, tokenize, template.first, template.stop(), longest)
-            found[f"{stage}/{part}"] = {**counts, "sequence_len": longest}
+            found[f"{stage}/{split}"] = {**counts, "sequence_len": longest}
     return found
 
 
 def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenizer] | None:
-    """What the base model will read rows with; None for one made on the spot, or not on this
-    machine."""
+    """The template and tokenizer that the base model reads rows with; None for a base made on the
+    spot, or one that is not on this machine."""
     folder = None if recipe.base else tokenizer_folder(recipe, run)
     if folder is None:
         return None

@@ -1,5 +1,5 @@
-"""What happens to placed rows on their way into a set. Pure: rows in, rows kept and rows dropped
-with the reason.
+"""Transforms of rows on their way into a set: conflicts, caps per question, samples, mixtures.
+Pure: rows in, rows kept and rows dropped with the reason.
 
 What is drawn is drawn by a hash of seed and row id, so it depends neither on the rows' order nor on
 other sources.
@@ -21,7 +21,7 @@ NOT_SAMPLED = "not sampled"
 
 
 def drop_short(rows: Sequence[Placed], words: int) -> Filtered:
-    """Without rows that have an answer (of a pair: either) of fewer words."""
+    """Drop rows that have an answer (of a pair: either) of fewer words."""
     short = (
         placed for placed in rows if any(len(text.split()) < words for text in _answers(placed))
     )
@@ -29,16 +29,16 @@ def drop_short(rows: Sequence[Placed], words: int) -> Filtered:
 
 
 def cap_per_question(rows: Sequence[Placed], caps: Mapping[str, PerSplit], seed: int) -> Filtered:
-    """At most so many rows of a question in each part, counted over all sources of a set;
+    """Keep so many rows of a question in each split, counted over all sources of a set;
     near-duplicate questions count as one, unless a set is split by pair. A source without a cap
     (`caps`: by source) loses nothing, and its rows count first."""
     groups = grouped(rows, lambda placed: (placed.split, _asked_in_all(placed), choices(placed)))
     surplus: list[Placed] = []
-    for (part, *_), group in groups.items():
-        capped = [placed for placed in group if part in caps.get(placed.source, {})]
+    for (split, *_), group in groups.items():
+        capped = [placed for placed in group if split in caps.get(placed.source, {})]
         count = len(group) - len(capped)
         for placed in _drawn(capped, "cap", seed):
-            if count < _count(caps[placed.source][part], len(group)):
+            if count < _count(caps[placed.source][split], len(group)):
                 count += 1
             else:
                 surplus.append(placed)
@@ -50,13 +50,14 @@ def _asked_in_all(placed: Placed) -> str:
 
 
 def sample(rows: Sequence[Placed], amounts: PerSplit, seed: int) -> Filtered:
-    """So many rows of each part, or such a share of them; a part that is not named stays whole."""
+    """Keep so many rows of each split, or such a share of them; a split that is not named stays
+    whole."""
     groups = grouped(rows, lambda placed: placed.split)
     spare = [
         placed
-        for part, group in groups.items()
-        if part in amounts
-        for placed in _drawn(group, "sample", seed)[_count(amounts[part], len(group)) :]
+        for split, group in groups.items()
+        if split in amounts
+        for placed in _drawn(group, "sample", seed)[_count(amounts[split], len(group)) :]
     ]
     return without(rows, spare, NOT_SAMPLED)
 
@@ -67,8 +68,8 @@ def draw_for_sample(row_id: str, seed: int) -> float:
 
 
 def mix(rows: Sequence[Placed], weights: Mapping[str, float], total: int, seed: int) -> Filtered:
-    """`total` training rows, each source (Placed.source) with its share; other parts stay whole.
-    See `mix_counts`."""
+    """Keep `total` training rows, each source (Placed.source) with its share; other splits stay
+    whole. See `mix_counts`."""
     training = grouped(
         (placed for placed in rows if placed.split == "train"), lambda placed: placed.source
     )
@@ -113,7 +114,7 @@ def _apportion(weights: Mapping[str, float], total: int) -> dict[str, int]:
 def drop_conflicts(
     rows: Sequence[Placed], rule: Literal["contradictions", "any", "keep"]
 ) -> Filtered:
-    """Without rows that say the opposite of each other, all of them: nobody knows which is right.
+    """Drop rows that say the opposite of each other, all of them: nobody knows which is right.
 
     Pairs: `contradictions` rank the same two answers of a question both ways; with `any` every pair
     goes that has an answer chosen here and rejected there. Multiple choice: equal question and
@@ -152,7 +153,8 @@ def drop_conflicts(
 
 
 def chosen_and_rejected(rows: Sequence[Placed]) -> int:
-    """How many answers are chosen in one pair and rejected in another pair of the same question."""
+    """The number of answers that are chosen in one pair and rejected in another of the same
+    question."""
     return len(
         _chosen_and_rejected(
             _ranking(placed.row) for placed in rows if isinstance(placed.row, PreferenceRow)
@@ -194,7 +196,8 @@ def _digest(text: str) -> bytes:
 
 
 def length_balance(pairs: Sequence[PreferenceRow]) -> dict[str, Any]:
-    """How much longer chosen answers are, in words: a judge that likes length shows here."""
+    """Statistics of how much longer chosen answers are, in words: a judge that likes length shows
+    here."""
     if not pairs:
         return {"n": 0}
     lengths = [(len(pair.chosen.split()), len(pair.rejected.split())) for pair in pairs]
@@ -248,8 +251,8 @@ def grouped(rows: Iterable[Placed], by: Callable[[Placed], Any]) -> dict[Any, li
 
 
 def _drawn(rows: Iterable[Placed], purpose: str, seed: int) -> list[Placed]:
-    """In an order drawn by hash, another one for each purpose: one draw must not favour what
-    another one left."""
+    """The rows in an order drawn by hash, another one for each purpose: one draw must not favour
+    what another one left."""
     return sorted(rows, key=lambda placed: draw(seed, f"{purpose}\n{placed.row.id}"))
 
 

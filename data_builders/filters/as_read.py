@@ -1,7 +1,7 @@
 r"""A text as its reader sees it, however it was typed, copied or exported, so that questions can be
 compared:
 
-    <p>Is x&sup2; &le; 4&nbsp;?</p>     Is $x^{2} \leq 4$ ?     Is 𝑥² ≤ 4 ?     are all "Is x^2 ≤ 4 ?"
+    <p>Is x&sup2; &le; 4&nbsp;?</p>    Is $x^{2} \leq 4$ ?    Is 𝑥² ≤ 4 ?    are all "Is x^2 ≤ 4 ?"
 
 Undone are HTML, TeX where a character says the same, Unicode's other forms of a letter (ligatures,
 full width, mathematical italics), Cyrillic letters inside Latin words, hyphenation at a line's end,
@@ -25,7 +25,10 @@ _ODD = re.compile(r"[&<\\$*`]|-\r?\n|[<>!]=|\{,\}|(?<![\w.)\]])\.\d")
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _BLOCKS = "p|div|li|ul|ol|tr|td|th|table|h[1-6]|blockquote|pre"
-_INLINE = r"b|i|em|strong|u|sub|sup|span|font|small|code|a|label|m(?:ath|row|i|n|o|text|style|sup|sub|frac|sqrt)"
+_INLINE = (
+    r"b|i|em|strong|u|sub|sup|span|font|small|code|a|label"
+    r"|m(?:ath|row|i|n|o|text|style|sup|sub|frac|sqrt)"
+)
 _ATTRIBUTES = r"(?:\s+[\w:-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s<>\"']{1,500}))?){0,20}\s*"
 _PAIR = re.compile(
     rf"<({_BLOCKS}|{_INLINE}){_ATTRIBUTES}>((?:[^<]|<(?!/?\1\b))*?)</\1\s*>", re.IGNORECASE
@@ -59,9 +62,12 @@ _RAISED_SIGN = re.compile(rf"\^\s*(?:\{{\s*(\\circ|\\prime)\s*\}}|(\\circ|\\prim
 _BRACED = re.compile(r"(?<=[\^_])\{\s*([-+−]?(?:\w+|\d+\.\d+)|\d*[-+−])\s*\}")
 _COMMAND = re.compile(r"\\([a-zA-Z]+|[%&#_{}])")
 _NAMED = """
-times=× cdot=· div=÷ pm=± le=≤ leq=≤ ge=≥ geq=≥ ne=≠ neq=≠ approx=≈ infty=∞ to=→ rightarrow=→ leftarrow=←
-Rightarrow=⇒ leftrightarrow=↔ Leftrightarrow=⇔ iff=⇔ implies=⇒ in=∈ notin=∉ cup=∪ cap=∩ subset=⊂ subseteq=⊆
-forall=∀ exists=∃ sum=∑ prod=∏ int=∫ partial=∂ nabla=∇ sqrt=√ circ=∘ degree=° ldots=... cdots=... dots=...
+times=× cdot=· div=÷ pm=± le=≤ leq=≤ ge=≥ geq=≥ ne=≠ neq=≠ approx=≈ infty=∞ to=→
+rightarrow=→ leftarrow=←
+Rightarrow=⇒ leftrightarrow=↔ Leftrightarrow=⇔ iff=⇔ implies=⇒ in=∈ notin=∉ cup=∪ cap=∩ subset=⊂
+subseteq=⊆
+forall=∀ exists=∃ sum=∑ prod=∏ int=∫ partial=∂ nabla=∇ sqrt=√ circ=∘ degree=° ldots=...
+cdots=... dots=...
 land=∧ lor=∨ neg=¬ lnot=¬ wedge=∧ vee=∨ oplus=⊕ emptyset=∅ equiv=≡ sim=∼ propto=∝ angle=∠ perp=⊥
 lfloor=⌊ rfloor=⌋ lceil=⌈ rceil=⌉ langle=⟨ rangle=⟩ mid=| vert=| setminus=∖ prime=′
 """

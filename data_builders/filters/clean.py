@@ -1,5 +1,5 @@
-"""Drafts → rows: repairs LaTeX whose backslash was eaten, and refuses what must not be trained on,
-with the reason.
+"""The cleaning of drafts into rows: LaTeX whose backslash was eaten is repaired, and what must not
+be trained on is refused with the reason.
 
 A control character that `latex` did not put back as a command refuses the row.
 """
@@ -59,7 +59,7 @@ def is_damaged(row: dict[str, Any]) -> bool:
 
 
 def refuse_text(text: str, special: re.Pattern[str] = NO_TOKENS) -> str | None:
-    """Why this text must not enter a row, or None. `special`: see `special_tokens`."""
+    """The reason why a text must not enter a row, or None. `special`: see `special_tokens`."""
     if (("<" in text or "[" in text) and _CONTROL_TOKEN.search(text)) or special.search(text):
         return "control token in content"
     found = _CONTROL.search(text)

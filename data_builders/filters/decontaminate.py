@@ -1,4 +1,4 @@
-"""Finds evaluation questions in training rows. `gate` decides what follows.
+"""Decontamination: finds evaluation questions in training rows. `gate` decides what follows.
 
 Five rules, the strongest that holds is told:
 - `stem and options`: the same question with the same options in any order;
@@ -56,7 +56,7 @@ class EvalQuestion:
 
 @dataclass(frozen=True)
 class TrainingTexts:
-    """What the rules read of a training row. `texts`: its prompt, its answers, its conversation's
+    """The texts of a training row that the rules read: its prompt, its answers, its conversation's
     turns."""
 
     row_id: str
@@ -68,7 +68,7 @@ class TrainingTexts:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """A training row holds an evaluation question."""
+    """An evaluation question that a training row holds, and the rule that found it."""
 
     row_id: str
     source: str
@@ -94,7 +94,7 @@ def as_asked(key: str) -> str:
 
 
 def eval_question(placed: Placed, eval_set: str) -> EvalQuestion:
-    """A row of a test part as a question that no training row may hold."""
+    """A row of a test split as a question that no training row may hold."""
     return EvalQuestion(eval_set, placed.row.id, repair(_asked(placed)), tuple(choices_in(placed)))
 
 
@@ -136,7 +136,7 @@ def find_overlaps(
 def overlaps(
     train: Iterable[TrainingTexts], evaluation: Sequence[EvalQuestion], settings: Decontaminate
 ) -> Iterator[Overlap]:
-    """As `find_overlaps`, row by row."""
+    """Overlaps as `find_overlaps` gives them, row by row."""
     return Watch(evaluation, settings).overlaps(train)
 
 

@@ -1,5 +1,5 @@
-"""The decontamination gate at work: collects the evaluation questions, and stops the build or drops
-training rows.
+"""The decontamination gate: collects the evaluation questions, and stops the build or drops
+training rows that hold one.
 
 Which rows overlap with which questions is `decontaminate`'s to say.
 """
@@ -39,7 +39,7 @@ Find = Callable[[Sequence[Placed], Sequence[EvalQuestion], Decontaminate], list[
 
 @dataclass
 class DecontaminationGate:
-    """What was looked for and found, over all phases of a build."""
+    """The evaluation questions and the overlaps found with them, over all phases of a build."""
 
     data: DataSection
     benchmarks: list[EvalQuestion]
@@ -48,8 +48,8 @@ class DecontaminationGate:
     overlaps: dict[Overlap, None] = field(default_factory=dict)
 
     def examine(self, placed: Sequence[Placed]) -> dict[str, str]:
-        """Why each overlapping training row has to go, by row id. Raises UserError where the recipe
-        says `fail`."""
+        """The reason why each overlapping training row has to go, by row id. Raises UserError where
+        the recipe says `fail`."""
         settings = self.data.decontaminate
         if settings is None:
             return {}
@@ -75,12 +75,15 @@ class DecontaminationGate:
             )
             told = f"{rows} with evaluation questions\n{table(found)}"
             expected = f"at most {settings.limit} (data.decontaminate.limit)"
-            hint = "decontamination.json in the data stage's folder lists the rows; `mode: drop` takes them out"
+            hint = (
+                "decontamination.json in the data stage's folder lists the rows; `mode: drop` "
+                "takes them out"
+            )
             raise UserError(Problem("data.decontaminate", told, expected, hint))
         return reasons if settings.mode == "drop" else {}
 
     def prove_apart(self, placed: Sequence[Placed]) -> None:
-        """The promise at the end of a build: no question of a test part trains, in whatever set.
+        """The promise at the end of a build: no question of a test split trains, in whatever set.
 
         Of a set that is split by pair (`split: pair`) only its own test questions may, and only in
         itself. Raises StageFailed naming those that do. Rows that the recipe let stay (`limit`) are
@@ -125,8 +128,8 @@ class DecontaminationGate:
 
 
 def leak_of(rows: Sequence[Placed]) -> dict[str, int]:
-    """What a split by pair shares: questions (near-duplicates are one) of train and test; empty
-    where nothing is split so. `leaked_test_pairs` have their question in training."""
+    """The questions (near-duplicates are one) that a split by pair shares between train and test;
+    empty where nothing is split so. `leaked_test_pairs` have their question in training."""
     train = {row.cluster for row in rows if row.by_pair and row.split == "train"}
     test = [row.cluster for row in rows if row.by_pair and row.split == "test"]
     if not train and not test:
@@ -141,16 +144,17 @@ def leak_of(rows: Sequence[Placed]) -> dict[str, int]:
 
 
 def tell_leak(leak: Mapping[str, int]) -> str:
-    """In words, for who builds, and for who reads card and report."""
+    """The leak in words, for who builds, and for who reads card and report."""
     return (
-        f"split by pair: {leak['shared_questions']:,} of {leak['test_questions']:,} test questions train too, with "
+        f"split by pair: {leak['shared_questions']:,} of {leak['test_questions']:,} test "
+        "questions train too, with "
         f"{leak['leaked_test_pairs']:,} of {leak['test_pairs']:,} test pairs (near-duplicates "
         "are one question): what is scored there is partly memory"
     )
 
 
 def evaluation_of(rows: Sequence[Placed]) -> list[EvalQuestion]:
-    """The test parts' questions. A set is named by its kind and source: `mcq test: mmlu
+    """The test splits' questions. A set is named by its kind and source: `mcq test: mmlu
     mmlu/test/*.csv`."""
     return [
         eval_question(placed, placed.source.replace(": ", " test: ", 1))

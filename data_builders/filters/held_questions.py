@@ -1,5 +1,5 @@
-"""Which questions a text holds, by the rules `n-gram` and `coverage` of `decontaminate`, in time
-that grows with the texts and not with texts × questions.
+"""The search for questions in texts by the rules `n-gram` and `coverage` of `decontaminate`, in
+time that grows with the texts and not with texts × questions.
 
 Rows made from one template share most of their runs of words with every question of that template,
 so the runs alone say little there. Three things keep the work per text small:
@@ -134,8 +134,8 @@ class _Holders:
 
 
 class Measure:
-    """How many of a question's own words lie in windows that a text holds, for many questions at
-    once."""
+    """A count of how many of a question's own words lie in windows that a text holds, for many
+    questions at once."""
 
     def __init__(self, index: RunIndex, lengths: Integers, coverage: float) -> None:
         """`lengths`: the questions' words. `coverage`: the share of them, without boilerplate, that

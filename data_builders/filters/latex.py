@@ -29,7 +29,10 @@ _ONE_DOLLAR = r"(?<!\$\$)(?<=[$^_])"
 """A formula within a line: behind `$$`, newlines are real."""
 
 _ARROWS = "rightarrow|rightleftharpoons|rightharpoonup|rightsquigarrow"
-_FORM_FEED = "rac|orall|lat|loor|rown|ootnote(?:size|mark|text)?|ont(?:size|family|series|shape)|allingdotseq"
+_FORM_FEED = (
+    "rac|orall|lat|loor|rown|ootnote(?:size|mark|text)?|ont(?:size|family|series|shape)"
+    "|allingdotseq"
+)
 _VERTICAL_TAB = (
     "ec|ert|erb|ee|eebar|dots|ar(?:epsilon|phi|theta|sigma|rho|pi|kappa|nothing|propto|Gamma|Delta)"
 )
@@ -38,7 +41,10 @@ _TAB = (
     "|woheadrightarrow|extwidth|extstyle|iny"
 )
 _TEXT = "ext(?:bf|it|rm|tt|sf|sc|sl|up|md|normal|color)?"
-_NEWLINE = "eq(?![.:(])|abla|otin|ewline|onumber|olimits|ormalsize|[lg]eq(?:q|slant)?|su[bp]seteq|atural|earrow|warrow"
+_NEWLINE = (
+    "eq(?![.:(])|abla|otin|ewline|onumber|olimits|ormalsize|[lg]eq(?:q|slant)?|su[bp]seteq"
+    "|atural|earrow|warrow"
+)
 _RETURN = f"ight|{_ARROWS.replace('right', 'ight')}|ho|angle|ceil|floor|vert|Vert|brace|brack|group"
 
 # How each sign's damage reads: (letter that was eaten, what stands around the sign `\N`).

@@ -37,7 +37,7 @@ _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def drop_near_copies(rows: Sequence[Placed]) -> Filtered:
-    """Without rows that repeat another row of the same question, part and set but for a few
+    """Drop rows that repeat another row of the same question, split and set but for a few
     characters.
 
     Texts with different numbers are never copies, and choices must be equal as a set, the right one

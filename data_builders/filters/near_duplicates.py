@@ -1,4 +1,4 @@
-"""Clusters of questions that say the same with other words: they share a part, so that none leaks
+"""Clusters of questions that say the same with other words: they share a split, so that none leaks
 into training.
 
 datasketch's MinHash proposes who may be alike (equal in a band of hashes); an exact comparison
@@ -92,7 +92,7 @@ def bands(settings: NearDuplicates) -> tuple[int, int]:
 
 
 class QuestionClusters:
-    """Which questions belong together. Without settings every question stands alone.
+    """Clusters of questions that belong together. Without settings every question stands alone.
 
     A representative once given stays: later questions join it, and a late one that resembles two
     clusters joins one of them without uniting them. Keys added together give the same clusters in

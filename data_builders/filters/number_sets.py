@@ -1,5 +1,5 @@
-"""Which of many sets of numbers lie within a text's numbers: a question is the same exercise only
-where all of its numbers stand.
+"""An index of sets of numbers that finds those within a text's numbers: a question is the same
+exercise only where all of its numbers stand.
 
 The sets hang in a tree, each by its numbers from the rarest to the most frequent, so that looking
 for the sets within {"5", "20", "9.8"} goes down a few branches however many sets there are.

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _FROM_ONE = """
-one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
-nineteen
+one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen
 """
 _SMALL = {word: number for number, word in enumerate(_FROM_ONE.split(), 1)}
 _UNITS = {word: number for word, number in _SMALL.items() if number < 10}

@@ -1,5 +1,5 @@
-"""Which punctuation of a question means something: signs of mathematics and programs stay, those of
-prose go.
+"""The punctuation of a question that means something: signs of mathematics and programs stay, those
+of prose go.
 
     f'(3) · AB' + C · 5! · !done · a[1:] · (1,) · print("3" + "4") · (ab)^2 · .5
 
@@ -39,7 +39,8 @@ _VARIABLE = 4
 # A factorial stands behind a number, a bracket or a single letter, a negation before what it
 # denies; all else is a cry.
 _CRIES = re.compile(
-    r"(?:(?<=[\d)\]])|(?<=[^\W\d_])(?<![^\W_][^\W\d_]))(?P<factorial> ?!+)|(?P<negation>!+(?=[\w(=]))|!+"
+    r"(?:(?<=[\d)\]])|(?<=[^\W\d_])(?<![^\W_][^\W\d_]))(?P<factorial> ?!+)"
+    r"|(?P<negation>!+(?=[\w(=]))|!+"
 )
 _COLON = re.compile(r"(?<=\d)\s*:\s*(?=\d)|(?<=\[):|:(?=[\]:=])|(?<=:):")
 _COMMA = re.compile(r",(?=\s*[)\]}])")

@@ -1,5 +1,5 @@
-"""Which questions stand in a text as whole sentences: the rule `sentence` of `decontaminate`, for
-stems too short for runs of words to say much.
+"""The search for questions that stand in a text as whole sentences: the rule `sentence` of
+`decontaminate`, for stems too short for runs of words to say much.
 
 "Q17. Which gas do plants take in? Explain." asks "Which gas do plants take in?" just as well as
 that alone does.

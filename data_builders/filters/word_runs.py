@@ -44,8 +44,8 @@ MANY = 5
 NOTHING = -1
 """Stands where no run begins that counts."""
 
-_SIEVE_BITS = 24
-_SHIFT = np.uint64(64 - _SIEVE_BITS)
+_PREFILTER_BITS = 24
+_SHIFT = np.uint64(64 - _PREFILTER_BITS)
 _OUTSIDE = 0
 """Stands for a word that no question has, and for the border between texts."""
 
@@ -128,13 +128,14 @@ class RunIndex:
         inside = ngram - run + 1
         self.windows = self._runs(run, np.flatnonzero(counts))
         self.ngrams = self._runs(ngram, np.flatnonzero(_per_window(counts, inside) == inside))
-        self._sieve = np.zeros(2**_SIEVE_BITS, dtype=bool)
-        self._sieve[self.windows.hashes >> _SHIFT] = True
+        self._prefilter = np.zeros(2**_PREFILTER_BITS, dtype=bool)
+        self._prefilter[self.windows.hashes >> _SHIFT] = True
 
     def hits(self, texts: Sequence[Words]) -> Iterator[Hits]:
-        """What each text shares with any question; texts that share nothing are left out."""
+        """The runs that each text shares with any question; texts that share nothing are left
+        out."""
         words, owners = self._numbered(texts)
-        starts = np.flatnonzero(self._sieve[self._all_hashes(words) >> _SHIFT])
+        starts = np.flatnonzero(self._prefilter[self._all_hashes(words) >> _SHIFT])
         starts, windows = self._found(self.windows, words, starts)
         begins = np.zeros(len(words) + self.ngrams.length, dtype=bool)
         begins[starts] = True

@@ -1,4 +1,4 @@
-"""Multiple-choice questions that the generator may be asked about: clean, none twice, none of an evaluation part."""
+"""Multiple-choice questions that the generator may be asked about: clean, none twice, none of an evaluation split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data_builders.split import draw
 from stemma.recipe.data import SourceOptions
 from stemma.rows import LETTERS, McqRow
 
-HELD_OUT = "in evaluation part: not asked"
+HELD_OUT = "in evaluation split: not asked"
 Candidate = tuple[Draft, McqRow]
 
 

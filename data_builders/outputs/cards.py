@@ -52,9 +52,12 @@ def card(
 
 def _opening(recipe: Recipe) -> str:
     return (
-        f"Built by Stemma from the recipe `{recipe.name}`, seed {recipe.seed}. Each line of `provenance.jsonl` says, "
-        "by `id`, where a row comes from: source, licence, file and its SHA-256, and of a generated row the prompt, "
-        "model, date and cost. `dropped.jsonl` holds every row that was read and not kept, with the reason."
+        f"Built by Stemma from the recipe `{recipe.name}`, seed {recipe.seed}. Each line "
+        "of `provenance.jsonl` says, "
+        "by `id`, where a row comes from: source, licence, file and its SHA-256, and of a "
+        "generated row the prompt, "
+        "model, date and cost. `dropped.jsonl` holds every row that was read and not kept, "
+        "with the reason."
     )
 
 
@@ -62,9 +65,10 @@ def _front_matter(
     recipe: Recipe, sizes: Mapping[str, Any], licences: Iterable[str]
 ) -> dict[str, Any]:
     known = {name.lower() if _HUB_LICENCE.fullmatch(name.lower()) else "other" for name in licences}
-    rows = sum(sum(parts.values()) for parts in sizes.values())
+    rows = sum(sum(splits.values()) for splits in sizes.values())
     files = {
-        kind: [part for part in splits_of(kind) if parts[part]] for kind, parts in sizes.items()
+        kind: [split for split in splits_of(kind) if splits[split]]
+        for kind, splits in sizes.items()
     }
     return {
         "pretty_name": recipe.name,
@@ -75,20 +79,20 @@ def _front_matter(
         "configs": [
             {
                 "config_name": kind,
-                "data_files": [{"split": p, "path": f"{kind}/{p}.jsonl"} for p in parts],
+                "data_files": [{"split": p, "path": f"{kind}/{p}.jsonl"} for p in splits],
             }
-            for kind, parts in files.items()
+            for kind, splits in files.items()
         ],
     }
 
 
 def _sizes(sizes: Mapping[str, Any]) -> Iterator[list[str]]:
-    for kind, parts in sizes.items():
+    for kind, splits in sizes.items():
         yield [
             kind,
             *(
-                f"{parts[part]:,}" if part in parts else ""
-                for part in ("train", "validation", "test")
+                f"{splits[split]:,}" if split in splits else ""
+                for split in ("train", "validation", "test")
             ),
         ]
 
@@ -115,20 +119,32 @@ def _generated(recipe: Recipe, totals: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _cautions(recipe: Recipe, facts: Mapping[str, Any]) -> Iterator[str]:
-    yield "A question and its near-duplicates lie in one part across all sets; `test_ids.txt` lists the test questions."
+    yield (
+        "A question and its near-duplicates lie in one split across all sets; `test_ids.txt` "
+        "lists the test questions."
+    )
     if "split_by_pair" in facts:
         yield f"All but one: dpo is {tell_leak(facts['split_by_pair'])}."
     found = facts["decontamination"]
     settings = recipe.data.decontaminate
     if settings:
         asked = ", ".join(found["questions"]) or "none"
-        yield f"Training rows were held against these evaluation sets: {asked}. Rows that overlap: {found['rows']:,}."
+        yield (
+            f"Training rows were held against these evaluation sets: {asked}. Rows that "
+            f"overlap: {found['rows']:,}."
+        )
     else:
         yield "Training rows were not held against evaluation sets."
     if facts["generator"]:
-        yield "Generated rows were written by a model: they can be wrong, and its provider's terms apply to them."
+        yield (
+            "Generated rows were written by a model: they can be wrong, and its provider's "
+            "terms apply to them."
+        )
     for one in facts["unfilled"]:
-        yield f"{one['of']} ({one['part']}): {one['asked']:,} rows were asked for, there were {one['kept']:,}."
+        yield (
+            f"{one['of']} ({one['part']}): {one['asked']:,} rows were asked for, there were "
+            f"{one['kept']:,}."
+        )
     yield "Cite the sources above, not this collection alone."
 
 

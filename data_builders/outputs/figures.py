@@ -1,5 +1,4 @@
-"""Figures of finished sets: how long, from where, about what, what was lost. Pure; the report shows
-them."""
+"""Figures of finished sets: lengths, sources, subjects, losses. Pure; the report shows them."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ SUBJECTS_SHOWN = 20
 
 
 def figures_of(rows: Sequence[Placed], dropped: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """Per set: rows by source, part and subject, words of prompts and answers, dropped rows by
+    """Per set: rows by source, split and subject, words of prompts and answers, dropped rows by
     reason."""
     of_kind: defaultdict[str, list[Placed]] = defaultdict(list)
     for placed in rows:
@@ -61,7 +60,7 @@ def bin_name(place: int) -> str:
 
 
 def texts_of(row: Row) -> dict[str, str]:
-    """What is asked and what is answered."""
+    """The texts of a row by name: what is asked and what is answered."""
     if isinstance(row, CorpusRow):
         return {"text": row.text}
     if isinstance(row, PreferenceRow):

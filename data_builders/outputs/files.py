@@ -37,14 +37,14 @@ def spool(path: Path) -> Iterator[Callable[[Dropped], None]]:
 
 
 def write_sets(folder: Path, kinds: Sequence[str], rows: Sequence[Placed]) -> dict[str, str]:
-    """{set}/{part}.jsonl; the rows carry no more than training reads."""
+    """Write {set}/{split}.jsonl; the rows carry no more than training reads."""
     outputs = {}
     for kind in kinds:
-        for part in splits_of(kind):
-            outputs[f"{kind}/{part}"] = path = f"{kind}/{part}.jsonl"
+        for split in splits_of(kind):
+            outputs[f"{kind}/{split}"] = path = f"{kind}/{split}.jsonl"
             write_jsonl(
                 folder / path,
-                (placed.row for placed in rows if (placed.kind, placed.split) == (kind, part)),
+                (placed.row for placed in rows if (placed.kind, placed.split) == (kind, split)),
             )
     return outputs
 

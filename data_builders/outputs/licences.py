@@ -1,5 +1,5 @@
-"""Which licences let data be passed on. Licences are SPDX identifiers; `unlicensed`: nobody gave
-the right to it."""
+"""The licences that let data be passed on, as SPDX identifiers; `unlicensed`: nobody gave the right
+to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LIMITS = {"NC": "non-commercial", "ND": "no derivatives"}
 
 
 def refusal(licence: str) -> str | None:
-    """Why data under this licence may not be part of a public release, or None.
+    """The reason why data under this licence may not be in a public release, or None.
 
     Of alternatives (`MIT OR CC-BY-NC-4.0`) one is enough; otherwise every part must allow it.
     """

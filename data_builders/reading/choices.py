@@ -50,7 +50,7 @@ def read_choices(value: Any, path: str) -> tuple[list[str], list[str]] | None:
 def find_answer(
     answer: str, choices: Sequence[str], labels: Sequence[str], answer_is: AnswerIs
 ) -> int | None:
-    """Which choice is right, from 0; None: none of them."""
+    """The place of the right choice, from 0; None: it is none of them."""
     if answer_is == "text":
         return choices.index(answer) if answer in choices else None
     if answer_is == "label":

@@ -24,7 +24,7 @@ _SCALARS = (str, int, float, decimal.Decimal, datetime.date, datetime.time)
 
 
 class NoColumn(Exception):
-    """There is no such path in the row."""
+    """A path that the row does not have."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -32,7 +32,7 @@ class NoColumn(Exception):
 
 
 class NoText(Exception):
-    """Something else stands where a text must."""
+    """A value that is no text where one must stand."""
 
     def __init__(self, path: str, value: Any) -> None:
         super().__init__(f"`{path}` holds {describe(value)}")
@@ -48,8 +48,8 @@ class Cells:
         self.read: set[str] = set()
 
     def value(self, wanted: str) -> Any:
-        """What the recipe means by `wanted`. Raises NoColumn, or NoText for a part of a joined
-        text."""
+        """The value that the recipe means by `wanted`. Raises NoColumn, or NoText for a part of a
+        joined text."""
         if wanted.startswith("="):
             return wanted[1:]
         if wanted not in self.row and _NAMED.search(wanted):
@@ -57,7 +57,7 @@ class Cells:
         return self._at(wanted)
 
     def text(self, wanted: str | None) -> str:
-        """The same as text, "" where it is missing. Raises NoColumn and NoText."""
+        """The value as text, "" where it is missing. Raises NoColumn and NoText."""
         return "" if wanted is None else as_text(self.value(wanted), wanted)
 
     def _at(self, path: str) -> Any:
@@ -86,7 +86,8 @@ def names_in(wanted: str) -> list[str]:
 
 
 def find_fault(wanted: str) -> str | None:
-    """What is wrong with how columns are named, where that can be seen without a row."""
+    """The mistake in how columns are named, where it can be seen without a row; None: there is
+    none."""
     if wanted.startswith("=") or not re.search(r"[{}]", wanted):
         return None
     if re.search(r"[{}]", _NAMED.sub("", wanted)):

@@ -2,7 +2,7 @@ r"""Conversations in the forms that data sets write them in, as turns of a user 
 
     [{"role": "user", "content": "Hi!"}, {"role": "assistant", "content": "Hello."}]     OpenAI, TRL
     [{"from": "human", "value": "Hi!"}, {"from": "gpt", "value": "Hello."}]              ShareGPT
-    "\n\nHuman: Hi!\n\nAssistant: Hello."                                                Anthropic's HH
+    "\n\nHuman: Hi!\n\nAssistant: Hello."                                             Anthropic's HH
 
 A content may be a list of parts (`[{"type": "text", "text": "Hi!"}]`), and a list that a CSV file
 holds as text is read too. A conversation is its system turn, if any, and then user and assistant in
@@ -93,8 +93,8 @@ def earlier_turns(value: Any) -> list[Turn]:
 
 
 def spoken(turns: Sequence[Turn], *roles: Role) -> str:
-    """What was said as one text, by these or by user and assistant: a system turn is no part of a
-    question."""
+    """The text of some turns, those of user and assistant where no role is named: a system turn is
+    no part of a question."""
     return "\n\n".join(
         turn.content for turn in turns if turn.role in (roles or ("user", "assistant"))
     )
@@ -240,7 +240,7 @@ def _is_turn(message: dict[str, Any]) -> bool:
 
 
 def describe(value: Any) -> str:
-    """What a value is, in a few words: `a list of 3`, `an object of text, label`."""
+    """A value in a few words: `a list of 3`, `an object of text, label`."""
     if isinstance(value, dict):
         names = ", ".join(map(str, list(value)[:5])) + (", …" if len(value) > 5 else "")
         return f"an object of {names}" if value else "an empty object"

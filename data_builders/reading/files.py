@@ -1,5 +1,5 @@
-"""How sources read files: local ones or a pinned data set of the hub, row by row, each in the form
-it comes in."""
+"""The reader of sources' files: local ones or a pinned data set of the hub, row by row, each in the
+form it comes in."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class FileOptions(SourceOptions):
 
 
 class RowForm(BaseModel):
-    """A row of a source's file, in one of the forms it comes in."""
+    """The keys and types of a row of a source's file, in one of the forms it comes in. Strict."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -79,7 +79,7 @@ AnyForm = TypeVar("AnyForm", bound=RowForm)
 
 @dataclass(frozen=True)
 class FileRow(Generic[AnyForm]):
-    """A row and where it stands: what a source makes drafts and drops of."""
+    """A row of a file, parsed, and where it stands. A source makes a draft or a drop of it."""
 
     where: str
     file: str

@@ -48,7 +48,7 @@ def read_json_rows(path: Path) -> Iterator[NumberedRow]:
 
 
 def wrong_row(path: Path, where: str, found: str, expected: str, hint: str = "") -> NumberedRow:
-    """What stands in the place of a row that is none."""
+    """A problem in the place of a row that cannot be read."""
     return where, Problem(f"{path}{where}", found, expected, hint)
 
 
@@ -86,7 +86,10 @@ def _read_objects(path: Path) -> Iterator[NumberedRow]:
             (f" {wrapper} row {number}", row) for number, row in enumerate(value[wrapper], start=1)
         )
     elif _is_no_row(value):
-        hint = "save each part in a file of its own; from pandas: to_json(path, orient='records', lines=True)"
+        hint = (
+            "save each part in a file of its own; from pandas: to_json(path, orient='records', "
+            "lines=True)"
+        )
         yield (
             "",
             Problem(

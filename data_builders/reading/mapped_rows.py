@@ -60,8 +60,8 @@ class TableRow(RowForm):
 
 
 class MappedRow:
-    """The values of a row by what they are. Raises UserError naming the columns that are not
-    there."""
+    """A row's values by their meaning (`question`, `answer`, …). Raises UserError naming the
+    columns that are not there."""
 
     def __init__(
         self, entry: FileRow[TableRow], cells: Cells, columns: Columns, kind: Kind

@@ -1,5 +1,5 @@
-"""How the columns of a table fill a set: what a recipe may map, and the field's own forms that need
-no mapping."""
+"""The mapping of a table's columns to a set's fields: what a recipe may map, and the field's own
+forms that need no mapping."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Columns(Section):
 
 
 def absent(columns: Columns, kind: Kind) -> list[str]:
-    """What lacks to fill a set; nothing where it can be filled."""
+    """The names that `columns` lacks to fill a set; none where it can be filled."""
     found = [
         [f"`{name}`" for name in names if getattr(columns, name) is None] for names in NEEDED[kind]
     ]

@@ -1,7 +1,7 @@
 """Lists and objects that a file holds as text, as JSON or as a program prints them, pandas' CSV
 above all:
 
-    {"text": ["Ann"]}    {'text': ['Ann']}    {'text': array(['Ann'], dtype=object)}    ['Ann' 'Anna']
+    {"text": ["Ann"]}   {'text': ['Ann']}   {'text': array(['Ann'], dtype=object)}   ['Ann' 'Anna']
 
 Where a path leads into one it is read. Where a text is wanted, one cell cannot tell: `[1, 2]`
 answers a question of mathematics, and `['a', 'b']` one about a program. A column that holds nothing
@@ -121,7 +121,7 @@ class _Column:
 
 @dataclass
 class Prints:
-    """Which columns of a source hold lists and objects as text where texts are wanted."""
+    """Columns of a source that hold lists and objects as text where texts are wanted."""
 
     columns: dict[str, _Column] = field(default_factory=dict)
 

@@ -28,7 +28,7 @@ LONGEST_CELL = 1 << 26
 
 @dataclass(frozen=True)
 class CsvForm:
-    """How a CSV file is written."""
+    """The form of a CSV file."""
 
     columns: tuple[str, ...] = ()
     """Their names, where the file has no header line."""

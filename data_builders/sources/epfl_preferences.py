@@ -1,15 +1,16 @@
 """The EPFL preference data: students compared two answers to a question. As released, one JSON
 array of questions:
 
-    {"question_id": 12, "question_complete": "Question: Which …?\\n\\nOptions:\\nA. …\\nB. …", "course_id": 1,
+    {"question_id": 12, "question_complete": "Question: Which …?\\n\\nOptions:\\nA. …\\nB. …",
+     "course_id": 1,
      "preference": [{"A": "The right option is …", "B": "It is …", "overall": "A",
-                     "criteria": {"overall": "A", "correctness": "AB", "relevance": "A", "clarity": "A",
-                                  "completeness": "B", "other": "None"}}, …]}
+                     "criteria": {"overall": "A", "correctness": "AB", "relevance": "A",
+                                  "clarity": "A", "completeness": "B", "other": "None"}}, …]}
 
 or as each student submitted it, one JSON array of comparisons:
 
-    {"course_id": 1, "question_id": 12, "question": "Which …?", "A_chat_id": 7, "B_chat_id": 8, "A": "…", "B": "…",
-     "ranking_criteria": {"overall": "A", "correctness": "AB", …}}
+    {"course_id": 1, "question_id": 12, "question": "Which …?", "A_chat_id": 7, "B_chat_id": 8,
+     "A": "…", "B": "…",      "ranking_criteria": {"overall": "A", "correctness": "AB", …}}
 
 Each comparison gives one pair (dpo), or its better answer (sft). Each question gives one row in
 mcq: the right letter is not in the data, so it is what the better answers state, where they were
@@ -171,8 +172,8 @@ def _origin(entry: _Entry) -> dict[str, int]:
 
 @dataclass
 class _Poll:
-    """What the better answers to one question state. Of their texts only hashes are kept: together
-    they are large."""
+    """The letters that the better answers to one question state. Of their texts only hashes are
+    kept: together they are large."""
 
     where: str
     file: str

@@ -1,4 +1,4 @@
-"""A corpus of the recipe's own training parts, so that a tokenizer and a base model know the texts
+"""A corpus of the recipe's own training splits, so that a tokenizer and a base model know the texts
 of all later stages.
 
 Takes no file. The pair {"prompt": "What is 2 + 2?", "chosen": "4", "rejected": "5", …} becomes

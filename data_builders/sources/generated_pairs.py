@@ -8,8 +8,8 @@ order:
     {"prompt": "What is 12 + 7?", "chosen": "19", "rejected": "20",
      "meta": {"gold": "19", "subject": "arithmetic", "decided": "gold", "chosen_first": false}}
 
-The questions are `stem_exercises`' that no evaluation part holds, from the end of the list (where a
-limited `stem_exercises` set has taken none); `limit` is the number of questions.
+The questions are `stem_exercises`' that no evaluation split holds, from the end of the list (where
+a limited `stem_exercises` set has taken none); `limit` is the number of questions.
 """
 
 from __future__ import annotations

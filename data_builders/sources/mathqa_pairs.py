@@ -5,8 +5,10 @@ Reads what `mathqa` reads (a file, or the hub). Two separate chats answer each p
 decides for the right option is chosen. Where both do, or one commits itself to no option, the
 generator ranks them, once in each order:
 
-    {"prompt": "if log 8 x + …\\n\\nOptions:\\nA. 12\\nB. 16\\n…", "chosen": "… Answer: A", "rejected": "…",
-     "meta": {"gold": "A", "overall": "A/A", "correctness": "AB/AB", …, "decided": "judge", "chosen_first": true}}
+    {"prompt": "if log 8 x + …\\n\\nOptions:\\nA. 12\\nB. 16\\n…", "chosen": "… Answer: A",
+     "rejected": "…",
+     "meta": {"gold": "A", "overall": "A/A", "correctness": "AB/AB", …, "decided": "judge",
+              "chosen_first": true}}
 
 `limit` is the number of problems, drawn by the seed.
 """
@@ -49,7 +51,8 @@ def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     problems = mathqa.read(mathqa.Options(source="mathqa", **same_files(options)), as_mcq(context))
     asked, drops = draw_candidates(problems, options, context)
     context.say(
-        f"mathqa_pairs: {len(asked)} problems, two answers each, ranked where the right option decides nothing"
+        f"mathqa_pairs: {len(asked)} problems, two answers each, ranked where the right "
+        "option decides nothing"
     )
     prompts = Prompts(context.recipe_folder)
     tasks = [_task(draft, row, prompts) for draft, row in asked]

@@ -4,7 +4,8 @@
 
 or as the hub has it (`cais/mmlu`, config `all`):
 
-    {"question": "Find …", "subject": "abstract_algebra", "choices": ["0", "4", "2", "6"], "answer": 2}
+    {"question": "Find …", "subject": "abstract_algebra", "choices": ["0", "4", "2", "6"],
+     "answer": 2}
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ Subjects = Literal["stem", "all"] | list[str]
 
 
 class Questions(FileOptions):
-    """What every source that reads MMLU accepts."""
+    """The options that every source that reads MMLU accepts."""
 
     subjects: Subjects = "stem"
     """The 18 subjects that its authors call STEM, all 57, or these."""

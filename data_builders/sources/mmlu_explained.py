@@ -6,7 +6,7 @@ explanation that ends up at another option is asked for once more, in a new chat
 A conversation, or a multiple-choice question (`answer_as: explained`):
 
     {"messages": [
-       {"role": "user", "content": "Find all c in …\\n\\nOptions:\\nA. 0\\nB. 1\\n…\\n\\nGive the …"},
+       {"role": "user", "content": "Find all c in …\\n\\nOptions:\\nA. 0\\nB. 1\\n…\\n\\nGive …"},
        {"role": "assistant", "content": "B. 1\\n\\nA quotient by … is a field if …"}],
      "meta": {"gold": "1", "subject": "abstract_algebra"}}
 

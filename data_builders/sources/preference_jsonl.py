@@ -1,8 +1,9 @@
 """Preference pairs in the course's format, one JSON object a line:
 
-    {"prompt": "Explain what's base rate fallacy and list …", "chosen": "Hello! I'm here …", "rejected": "Certainly! …"}
+    {"prompt": "Explain what's base rate fallacy and list …",
+     "chosen": "Hello! I'm here …", "rejected": "Certainly! …"}
 
-Several pairs may share a prompt: they share its `question_id`, and so their part.
+Several pairs may share a prompt: they share its `question_id`, and so their split.
 """
 
 from __future__ import annotations

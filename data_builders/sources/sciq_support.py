@@ -1,12 +1,13 @@
 """SciQ: science questions with a paragraph that supports the answer, as its authors publish them
 (JSON array, hub) …
 
-    {"question": "What do plants take in?", "distractor1": "oxygen", "distractor2": "helium", "distractor3": "neon",
-     "correct_answer": "carbon dioxide", "support": "Plants take in carbon dioxide and …"}
+    {"question": "What do plants take in?", "distractor1": "oxygen", "distractor2": "helium",
+     "distractor3": "neon", "correct_answer": "carbon dioxide",
+     "support": "Plants take in carbon dioxide and …"}
 
 … or as prompts and completions, where some have no support:
 
-    {"prompt": "Question: What do plants take in?\\nOptions:\\n A. oxygen\\nB. carbon dioxide\\nC. …\\nD. …",
+    {"prompt": "Question: What do plants take in?\\nOptions:\\n A. oxygen\\nB. carbon dioxide\\n…",
      "completion": "carbon dioxide\\nExplanation: Plants take in carbon dioxide and …"}
 
 The authors' four answers are shuffled by the seed; the support is the explanation.

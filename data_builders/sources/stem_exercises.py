@@ -3,7 +3,8 @@ set.
 
 An exercise such as
 
-    {"question": "What is 12 + 7?", "answer": "19", "wrong": ["18", "20", "29"], "subject": "arithmetic"}
+    {"question": "What is 12 + 7?", "answer": "19", "wrong": ["18", "20", "29"],
+     "subject": "arithmetic"}
 
 becomes a corpus text (once as it is, and once per option order with lettered options), a
 conversation (`meta.gold` is the answer), a multiple-choice question with shuffled options, or pairs

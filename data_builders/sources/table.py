@@ -77,7 +77,8 @@ class Options(ChoiceOptions):
     def _fills_a_set(self) -> Options:
         if self.columns and all(absent(self.columns, kind) for kind in NEEDED):
             raise ValueError(
-                f"columns: they fill no set ({'; '.join(f'{kind}: {ways(kind)}' for kind in NEEDED)})"
+                "columns: they fill no set "
+                f"({'; '.join(f'{kind}: {ways(kind)}' for kind in NEEDED)})"
             )
         return self
 
@@ -99,7 +100,7 @@ SOURCE = DataSource(
 
 @dataclass
 class _Reading:
-    """One source being read: what is wrong in its rows, and which columns are filled for
+    """One source being read: the problems in its rows, and the columns that are filled for
     nothing."""
 
     options: Options
@@ -138,7 +139,10 @@ class _Reading:
         yield from self.prints.remarks()
         if count := len(self.other_order):
             where = f"(first: {self.other_order[0]})"
-            yield f"{count} questions list their options otherwise than `choices` {where}; a letter was taken as its"
+            yield (
+                f"{count} questions list their options otherwise than `choices` {where}; a "
+                "letter was taken as its"
+            )
 
     def _make(self, entry: FileRow[TableRow]) -> list[Draft | Drop]:
         """The rows of one entry. Raises UserError with all that is wrong in it."""

@@ -1,8 +1,9 @@
 """TheoremQA: university questions whose answers have a type. One JSON array:
 
-    {"Question": "How many ways are there to …?", "Answer": 11760, "Answer_type": "integer", "Picture": null,
-     "source": "self", "id": "jianyu_xu/Lah_number_6.json", "explanation": "NONE", "theorem": "lah number",
-     "subfield": "Combinatorics", "field": "Math"}
+    {"Question": "How many ways are there to …?", "Answer": 11760, "Answer_type": "integer",
+     "Picture": null, "source": "self", "id": "jianyu_xu/Lah_number_6.json",
+     "explanation": "NONE", "theorem": "lah number", "subfield": "Combinatorics",
+     "field": "Math"}
 
 Other types: float, bool, `list of integer`, `list of float`, and option, e.g. "(c)". The hub's copy
 writes every answer as a string. The conversation's answer is the bare answer, which is also

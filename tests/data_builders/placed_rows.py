@@ -33,9 +33,11 @@ def sft(question: str, answer: str) -> Placed:
     return placed("sft", question, messages=messages)
 
 
-def texts(sieved: Filtered) -> list[str]:
-    return [row.row.chosen for row in sieved[0] if isinstance(row.row, PreferenceRow)]
+def texts(filtered: Filtered) -> list[str]:
+    return [row.row.chosen for row in filtered[0] if isinstance(row.row, PreferenceRow)]
 
 
-def accounted(rows: list[Placed], sieved: Filtered) -> bool:
-    return Counter(map(id, rows)) == Counter(map(id, [*sieved[0], *(row for row, _ in sieved[1])]))
+def accounted(rows: list[Placed], filtered: Filtered) -> bool:
+    return Counter(map(id, rows)) == Counter(
+        map(id, [*filtered[0], *(row for row, _ in filtered[1])])
+    )

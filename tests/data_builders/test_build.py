@@ -46,7 +46,7 @@ def file_of(folder: Path, name: str, rows: list[dict[str, Any]], **options: Any)
     return {"source": kind, "path": f"{name}.jsonl", "use": "train", **options}
 
 
-def test_rows_are_sifted_in_order_and_each_loss_is_told(tmp_path: Path) -> None:
+def test_rows_are_filtered_in_order_and_each_loss_is_told(tmp_path: Path) -> None:
     rows = [
         *pairs("red", count=5),
         *pairs("blue", count=2),
@@ -157,7 +157,10 @@ def test_a_total_is_shared_out_by_weight_and_what_it_lacks_is_told(tmp_path: Pat
 
 
 def test_choices_of_training_questions_alone_are_shuffled(tmp_path: Path) -> None:
-    frame = "Question: Which {0}?\n\nOptions:\nA. {0} one\nB. {0} two\nC. {0} three\nD. {0} four\n\nAnswer:"
+    frame = (
+        "Question: Which {0}?\n\nOptions:\nA. {0} one\nB. {0} two\nC. {0} three\nD. {0} "
+        "four\n\nAnswer:"
+    )
     rows = {
         use: [
             {"subject": None, "question": frame.format(f"{use}{n}"), "answer": "A"}

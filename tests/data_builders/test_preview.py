@@ -40,11 +40,14 @@ def test_an_unbuilt_source_shows_its_first_rows_and_asks_nothing(tmp_path: Path)
     said = "\n".join(preview(recipe_on(tmp_path), Run(tmp_path / "runs/small"), None, 1))
     assert said == (
         "small: first rows of the sources, not yet built\n"
-        "(no tokenizer yet: the same proof runs when training starts; rows as text, the trained part in [[ … ]])\n"
-        "── corpus: from_sets ───────────────────────────────────────────────────────────────────────────────\n"
+        "(no tokenizer yet: the same proof runs when training starts; rows as text, the "
+        "trained part in [[ … ]])\n"
+        "── corpus: from_sets "
+        "───────────────────────────────────────────────────────────────────────────────\n"
         "  made of the other sets' training rows when the data are built\n"
         "\n"
-        "── dpo: preference_jsonl pairs.jsonl ───────────────────────────────────────────────────────────────\n"
+        "── dpo: preference_jsonl pairs.jsonl "
+        "───────────────────────────────────────────────────────────────\n"
         "  [1] pairs.jsonl:1\n"
         "    prompt:\n"
         "      What is 1 + 2?\n"
@@ -59,8 +62,10 @@ def test_an_unbuilt_source_shows_its_first_rows_and_asks_nothing(tmp_path: Path)
         "  dropped: empty answer (pairs.jsonl:2)\n"
         '      {"prompt": "What is 1 + 3?", "chosen": "...", "rejected": "5"}\n'
         "\n"
-        "── dpo: generated_pairs ────────────────────────────────────────────────────────────────────────────\n"
-        "  written by the generator when the data are built; `--dry-run` of `data` says what that costs\n"
+        "── dpo: generated_pairs "
+        "────────────────────────────────────────────────────────────────────────────\n"
+        "  written by the generator when the data are built; `--dry-run` of `data` says "
+        "what that costs\n"
     )
     assert not (tmp_path / "runs").exists()
 
@@ -102,7 +107,8 @@ def test_a_source_that_fills_no_set_is_the_users(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         list(preview(recipe_on(tmp_path), Run(tmp_path / "runs/small"), "gsm8k", 1))
     assert str(caught.value) == (
-        "--source: `gsm8k` fills no set of `small`\n  expected: one of from_sets, generated_pairs, preference_jsonl"
+        "--source: `gsm8k` fills no set of `small`\n  expected: one of from_sets, "
+        "generated_pairs, preference_jsonl"
     )
 
 

@@ -41,13 +41,14 @@ def test_a_source_in_a_set_it_cannot_make_is_named_with_what_fits(tmp_path: Path
     [problem] = find_problems(recipe.data)
     assert str(problem) == (
         "data.sft.sources[0]: source `mcq_jsonl` cannot make sft rows\n"
-        "  expected: one of aqua, argilla_math, epfl_preferences, gsm8k, mathqa, mmlu_explained, sciq_support, "
+        "  expected: one of aqua, argilla_math, epfl_preferences, gsm8k, mathqa, "
+        "mmlu_explained, sciq_support, "
         "stem_exercises, table, theoremqa\n"
         "  hint: it makes mcq"
     )
 
 
-def test_a_corpus_has_no_test_part_and_generated_pairs_need_a_generator() -> None:
+def test_a_corpus_has_no_test_split_and_generated_pairs_need_a_generator() -> None:
     recipe = make_recipe(
         {
             "corpus": {"sources": [{"source": "stem_exercises", "use": "test"}]},
@@ -55,7 +56,8 @@ def test_a_corpus_has_no_test_part_and_generated_pairs_need_a_generator() -> Non
         }
     )
     assert [str(problem) for problem in find_problems(recipe.data)] == [
-        "data.corpus.sources[0]: use: test\n  expected: train or split: a corpus has no other part",
+        "data.corpus.sources[0]: use: test\n  expected: train or split: a corpus has no "
+        "other split",
         "data.generator: missing, but data.dpo.sources[0] asks it\n  expected: a generator section",
     ]
 

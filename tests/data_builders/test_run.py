@@ -145,7 +145,7 @@ def make_leaking_work(folder: Path, **data: Any) -> Work:
 def test_a_drawn_part_gives_way_to_a_test_file(tmp_path: Path) -> None:
     work = make_leaking_work(tmp_path, decontaminate=None)
     pairs = run(work).counts["sources"]["dpo: preference_jsonl pairs.jsonl"]
-    assert pairs == {"read": 2, "kept": 1, "dropped": {"in evaluation part": 1}, "repaired": 0}
+    assert pairs == {"read": 2, "kept": 1, "dropped": {"in evaluation split": 1}, "repaired": 0}
 
 
 def test_a_training_file_that_holds_a_test_question_fails_the_build_with_a_table(
@@ -156,11 +156,15 @@ def test_a_training_file_that_holds_a_test_question_fails_the_build_with_a_table
         run(work)
     assert str(caught.value) == (
         "data.decontaminate: 2 training rows overlap with evaluation questions\n"
-        "training source                    evaluation set                  rule              rows  questions\n"
-        "dpo: preference_jsonl pairs.jsonl  mcq test: mcq_jsonl test.jsonl  stem              1     1\n"
-        "mcq: mcq_jsonl train.jsonl         mcq test: mcq_jsonl test.jsonl  stem and options  1     1\n"
+        "training source                    evaluation set                  rule           "
+        "   rows  questions\n"
+        "dpo: preference_jsonl pairs.jsonl  mcq test: mcq_jsonl test.jsonl  stem           "
+        "   1     1\n"
+        "mcq: mcq_jsonl train.jsonl         mcq test: mcq_jsonl test.jsonl  stem and "
+        "options  1     1\n"
         "  expected: at most 0 (data.decontaminate.limit)\n"
-        "  hint: decontamination.json in the data stage's folder lists the rows; `mode: drop` takes them out"
+        "  hint: decontamination.json in the data stage's folder lists the rows; `mode: "
+        "drop` takes them out"
     )
     left = sorted(path.name for path in work.folder.iterdir())
     assert left == ["decontamination.json", "dropped.jsonl"], "nothing half-written"

@@ -63,7 +63,7 @@ def test_a_cap_counts_the_rows_of_all_sources_of_the_set() -> None:
     assert len(cap_per_question(rows, {"a": {"train": 1}}, 42)[0]) == 5  # b and u fill it
 
 
-def test_other_options_make_another_question_and_other_parts_are_not_capped() -> None:
+def test_other_options_make_another_question_and_other_splits_are_not_capped() -> None:
     rows = [pair("Which is true?" + OPTIONS.format(n, "x"), "c", "r") for n in "abc"]
     assert cap_per_question(rows, {"b": {"train": 1}}, 42) == (rows, [])
     swapped = [pair("Which is true?" + OPTIONS.format(*two), "c", "r") for two in ("ax", "xa")]
@@ -71,7 +71,7 @@ def test_other_options_make_another_question_and_other_parts_are_not_capped() ->
     assert cap_per_question(swapped, {"b": {"test": 1}}, 42) == (swapped, [])
 
 
-def test_a_sample_is_a_count_or_a_share_of_a_part() -> None:
+def test_a_sample_is_a_count_or_a_share_of_a_split() -> None:
     rows = [pair(f"q{n}", "c", "r", "test" if n < 10 else "train") for n in range(50)]
     kept, dropped = sample(rows, {"train": 0.25, "test": 7}, 42)
     assert Counter(row.split for row in kept) == {"train": 10, "test": 7}

@@ -254,11 +254,16 @@ BOX = (
     "Each question has exactly one correct answer."
 )
 EXAM = [
-    "Which symmetric matrix has orthogonal eigenvectors with distinct real eigenvalues along every principal axis",
-    "How does a parallel garbage collector reclaim unreachable cyclic objects while mutator threads keep allocating",
-    "Why do stochastic gradients escape narrow saddle regions faster than full batches under equal learning rates",
-    "Where does a turbulent boundary layer separate from an aerofoil whose camber grows towards its trailing edge",
-    "When may an optimistic transaction commit although concurrent readers hold older snapshots of several pages",
+    "Which symmetric matrix has orthogonal eigenvectors with distinct real eigenvalues "
+    "along every principal axis",
+    "How does a parallel garbage collector reclaim unreachable cyclic objects while "
+    "mutator threads keep allocating",
+    "Why do stochastic gradients escape narrow saddle regions faster than full batches "
+    "under equal learning rates",
+    "Where does a turbulent boundary layer separate from an aerofoil whose camber grows "
+    "towards its trailing edge",
+    "When may an optimistic transaction commit although concurrent readers hold older "
+    "snapshots of several pages",
 ]
 
 

@@ -147,7 +147,8 @@ def test_the_leak_of_a_split_by_pair_is_counted_and_told() -> None:
         "leaked_test_pairs": 2,
     }
     assert tell_leak(leak).startswith(
-        "split by pair: 1 of 2 test questions train too, with 2 of 3 test pairs (near-duplicates are one"
+        "split by pair: 1 of 2 test questions train too, with 2 of 3 test pairs "
+        "(near-duplicates are one"
     )
     assert leak_of(ROWS) == {}
 

@@ -24,7 +24,8 @@ def numbered(chance: random.Random) -> str:
     a = chance.randint(1, 5)
     b = chance.randint(1, 5)
     return (
-        f"A car of mass {a} kg drives on a straight level road at {b} m/s when the driver sees a red light and "
+        f"A car of mass {a} kg drives on a straight level road at {b} m/s when the driver "
+        "sees a red light and "
         f"brakes evenly, so that it comes to rest after {a} s. What is the force?"
     )
 
@@ -33,7 +34,8 @@ def cut_by_numbers(chance: random.Random) -> str:
     """No thirteen equal words in a row: coverage decides."""
     a, b, c, d = (chance.randint(1, 3) for _ in range(4))
     return (
-        f"Two balls of mass {a} roll down smooth inclined planes of equal length {b} until they reach flat ground "
+        f"Two balls of mass {a} roll down smooth inclined planes of equal length {b} until "
+        "they reach flat ground "
         f"with speed {c} and then collide elastically near point {d}"
     )
 
@@ -42,7 +44,8 @@ def named(chance: random.Random) -> str:
     who = chance.choice(["Ada", "Bea", "Carl"])
     what = chance.choice(["iron", "zinc", "tin", "lead", "brass"])
     return (
-        f"{who} heats a long rod of pure {what} over a burner and {who} drops it into a bath of cold water, "
+        f"{who} heats a long rod of pure {what} over a burner and {who} drops it into a "
+        "bath of cold water, "
         f"{what} being heavier. How does entropy change, asks {chance.choice(WORDS)}"
     )
 

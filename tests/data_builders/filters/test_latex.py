@@ -177,7 +177,10 @@ def test_ordinary_text_stays(text: str) -> None:
 
 
 def test_several_in_one_text() -> None:
-    text = r"Let $\vec{v} \neq \beta$, then $\frac{1}{2}\tau \rightarrow \alpha$ for $\lvert x \rvert \to 0$."
+    text = (
+        r"Let $\vec{v} \neq \beta$, then $\frac{1}{2}\tau \rightarrow \alpha$ for $\lvert x "
+        r"\rvert \to 0$."
+    )
     assert put_back(eat(text)) == text
 
 

@@ -7,7 +7,10 @@ import pytest
 from data_builders.filters.near_copies import drop_near_copies
 from tests.data_builders.placed_rows import accounted, mcq, pair, sft
 
-LONG = "The force is the mass times the acceleration, so a body of 2 kg that gains 3 m/s each second feels 6 N."
+LONG = (
+    "The force is the mass times the acceleration, so a body of 2 kg that gains 3 m/s each "
+    "second feels 6 N."
+)
 
 
 def test_near_copies_of_one_question_go_but_other_numbers_stay() -> None:
@@ -53,8 +56,10 @@ def test_of_many_rows_of_one_question_the_nearest_are_compared() -> None:
 
 
 PREAMBLE = (
-    "Let X, Y and Z be random variables on one probability space, where Z is a function of X and Y alone, and let H be "
-    "the entropy in bits, so that H of a fair coin is one. Which statement holds in this setting for all such Z, "
+    "Let X, Y and Z be random variables on one probability space, where Z is a function of "
+    "X and Y alone, and let H be "
+    "the entropy in bits, so that H of a fair coin is one. Which statement holds in this "
+    "setting for all such Z, "
 )
 
 

@@ -21,7 +21,10 @@ from stemma.recipe.data import NearDuplicates
 
 MATHQA = ROOT.parent / "shared" / "data" / "mathqa" / "test1000.jsonl"
 
-RAISE = "john makes $ 40 a week from his job he earns a raise and now makes $ 70 a week what is the % increase"
+RAISE = (
+    "john makes $ 40 a week from his job he earns a raise and now makes $ 70 a week what is "
+    "the % increase"
+)
 TYPO = RAISE.replace("and now", "andnow")
 OTHER_NUMBERS = RAISE.replace("70", "80")
 
@@ -111,8 +114,10 @@ def template(chance: random.Random, words: int) -> str:
     """One question with three slots."""
     who, what, why = (f"w{'abcdefghijklmnopqrst'[chance.randrange(words)] * 2}" for _ in range(3))
     return (
-        f"{who} heats a long rod made of pure {what} over the flame of a burner and then drops it into cold water "
-        f"that stands in a closed vessel to study {why} so how does the entropy of both change in the end"
+        f"{who} heats a long rod made of pure {what} over the flame of a burner and then "
+        "drops it into cold water "
+        f"that stands in a closed vessel to study {why} so how does the entropy of both "
+        "change in the end"
     )
 
 

@@ -101,8 +101,8 @@ def test_a_split_by_pair_is_told() -> None:
     recipe = make_recipe(DATA)
     text = card(recipe, sources_of(recipe.data), COUNTS, {**FACTS, "split_by_pair": leak})
     assert (
-        "- All but one: dpo is split by pair: 3 of 4 test questions train too, with 5 of 6 test pairs"
-        in text
+        "- All but one: dpo is split by pair: 3 of 4 test questions train too, with 5 of 6 "
+        "test pairs" in text
     )
     assert "split by pair" not in card(recipe, sources_of(recipe.data), COUNTS, FACTS)
 

@@ -218,7 +218,8 @@ def test_a_hub_data_set_is_loaded_by_its_loader(
 def test_an_offline_machine_is_told_to_put_a_file_there(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from data_builders.reading.tables import HubSet, read_hub\n"
-        f"try: next(read_hub(HubSet('openai/gsm8k', {COMMIT!r}, 'main', 'train'), Path('gsm8k/train.jsonl')))\n"
+        f"try: next(read_hub(HubSet('openai/gsm8k', {COMMIT!r}, 'main', 'train'), "
+        "Path('gsm8k/train.jsonl')))\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}

@@ -45,7 +45,7 @@ def test_pairs_come_from_the_expert_over_http_and_are_right_against_wrong(tmp_pa
     assert set(reasons) == {"identical answers", "neither answer is correct"}
 
 
-def test_questions_of_evaluation_parts_are_never_asked(tmp_path: Path) -> None:
+def test_questions_of_evaluation_splits_are_never_asked(tmp_path: Path) -> None:
     held_out = exercises(42)[-1].question
     with expert(tmp_path) as generate:
         context = replace(

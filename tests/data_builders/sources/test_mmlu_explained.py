@@ -45,7 +45,8 @@ def test_a_conversation_gives_the_right_option_and_then_why(
     row = rows[ONE]
     assert isinstance(row, SftRow)
     assert row.messages[0].content == (
-        "Which organ pumps blood?\n\nOptions:\nA. kidney\nB. heart\nC. lung\nD. liver\n\nGive the letter, then explain."
+        "Which organ pumps blood?\n\nOptions:\nA. kidney\nB. heart\nC. lung\nD. "
+        "liver\n\nGive the letter, then explain."
     )
     assert row.messages[1].content == (
         "B. heart\n\nIt contracts about once a second. The kidney filters blood."
@@ -107,7 +108,7 @@ def test_a_refusal_drops_the_question(root: Path, monkeypatch: pytest.MonkeyPatc
     assert [item.reason for item in items if isinstance(item, Drop)] == ["reply refused"] * 2
 
 
-def test_questions_of_evaluation_parts_are_never_asked(root: Path) -> None:
+def test_questions_of_evaluation_splits_are_never_asked(root: Path) -> None:
     with expert(root) as generate:
         context = replace(make_context("sft", root, generate=generate), held_out=ONE.__eq__)
         items = list(read(OPTIONS, context))

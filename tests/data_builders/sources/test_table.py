@@ -465,7 +465,8 @@ def test_bytes_and_structures_in_text_columns_are_refused_and_counted(tmp_path: 
     with pytest.raises(UserError) as caught:
         read("corpus", "table", tmp_path, "t.parquet")
     assert str(caught.value) == (
-        "t.parquet row 1: `text`: `text` holds 2 bytes (3 times: also at t.parquet row 2, t.parquet row 3)\n"
+        "t.parquet row 1: `text`: `text` holds 2 bytes (3 times: also at t.parquet row 2, "
+        "t.parquet row 3)\n"
         "  expected: a text or a number"
     )
 
@@ -670,7 +671,8 @@ def test_options_in_another_order_are_shown_once_and_the_letter_is_that_of_the_o
         shown = (row["question"], row["choices"], row["answer"])
         assert shown == ("Which is red?", ["blood", "milk", "the sky"], "B")
     assert [line for line in said if "options" in line] == [
-        "table t.jsonl: 1 questions list their options otherwise than `choices` (first: t.jsonl:1); "
+        "table t.jsonl: 1 questions list their options otherwise than `choices` (first: "
+        "t.jsonl:1); "
         "a letter was taken as its"
     ]
 
