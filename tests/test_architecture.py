@@ -210,7 +210,7 @@ LAYERS = (
     ("plan", "from_gguf", "plugin"),
     ("rehearsal",),
     STAGE_FOLDERS,
-    ("cli", "cli_models", "cli_reference", "run_stages", "show", "doctor", "__main__"),
+    ("cli", "cli_options", "cli_models", "cli_reference", "run_stages", "show", "doctor", "__main__"),
 )
 """ARCHITECTURE.md's lines, from the lowest: rooms, stage folders, and files of `stemma`; its other files are `core`."""
 UPWARDS = {"data_builders/outputs/cards.py": {"stemma.show.to_yaml"}}

@@ -67,7 +67,7 @@ def test_lora_kernels_are_switched_on_without_a_gpu(folder: Path) -> bool:
     return any(cfg[f"lora_{part}_kernel"] for part in ("mlp", "qkv", "o"))
 
 
-@trap("stemma/training/run.py (write_config: the digest in the name)")
+@trap("stemma/training/inputs.py (write_config: the digest in the name)")
 def test_prepared_data_goes_by_path(folder: Path) -> bool:
     """A file that was edited has the key of what was prepared before."""
     cfg = read(config_in(folder, lora_mlp_kernel=False))
