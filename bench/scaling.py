@@ -29,7 +29,7 @@ from bench.step_meter import STEPS
 from stemma import ROOT
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.recipe.models import AXOLOTL_DEFAULTS
+from stemma.recipe.sections import AXOLOTL_DEFAULTS
 from stemma.shapes import Shapes, parse
 from stemma.table import markdown
 from stemma.training.axolotl import DPO_FIELDS

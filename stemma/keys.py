@@ -12,7 +12,7 @@ from pathlib import Path
 from stemma.chain import TRAINED, upstream
 from stemma.errors import Problem, UserError
 from stemma.identity import model_digest
-from stemma.recipe.check import pinned
+from stemma.recipe.axolotl_keys import pinned
 from stemma.recipe.models import Recipe
 from stemma.runs import Run, digest_json, digest_of
 

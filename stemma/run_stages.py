@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stemma.base_model.folder import meet
+from stemma.base_model.folder import check_base_model
 from stemma.chain import chain, upstream
 from stemma.freshness import states
 from stemma.plan.data_rows import forecast_lines
@@ -35,7 +35,7 @@ class Options:
 def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) -> None:
     """Bring the stages up to date; prints a line for each."""
     quieten()
-    meet(recipe, run, stages)
+    check_base_model(recipe, run, stages)
     if options.dry_run:
         _preview(recipe, run, stages, options)
         return

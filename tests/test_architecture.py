@@ -200,3 +200,34 @@ def test_test_modules_never_import_test_modules() -> None:
         if others := {part for part in parts if part.startswith("test_")}:
             found[str(path.relative_to(ROOT))] = others
     assert found == {}
+
+
+LAYERS = (
+    ("core",),
+    ("stages", "keys", "chain", "freshness", "recipe"),
+    ("models", "tensors", "weights", "base_model", "generator", "answers"),
+    ("training",),
+    ("plan", "from_gguf", "plugin"),
+    ("rehearsal",),
+    STAGE_FOLDERS,
+    ("cli", "cli_models", "cli_reference", "run_stages", "show", "doctor", "__main__"),
+)
+"""ARCHITECTURE.md's lines, from the lowest: rooms, stage folders, and files of `stemma`; its other files are `core`."""
+UPWARDS = {"data_builders/outputs/cards.py": {"stemma.show.to_yaml"}}
+"""Imports from a higher line that are known."""
+
+
+def layer_of(parts: Sequence[str]) -> int:
+    """The number of the line that a module or folder stands in."""
+    name = parts[0] if parts[0] != "stemma" else parts[1] if len(parts) > 1 else "core"
+    return next((number for number, names in enumerate(LAYERS) if name in names), 0)
+
+
+def test_modules_import_from_their_own_line_and_below() -> None:
+    found = {
+        str(path): {
+            name for name in modules_of(path) if layer_of(name.split(".")) > layer_of(path.with_suffix("").parts)
+        }
+        for path in SOURCES
+    }
+    assert {name: above for name, above in found.items() if above} == UPWARDS

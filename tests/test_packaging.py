@@ -53,7 +53,10 @@ def test_the_wheel_holds_nothing_else(unpacked: Path) -> None:
 
 
 def test_the_pinned_list_is_read_where_it_was_installed(unpacked: Path) -> None:
-    code = "from stemma.recipe.check import PINNED, axolotl_fields; axolotl_fields(); print(PINNED)"
+    code = (
+        "from stemma.recipe.axolotl_keys import PINNED, axolotl_fields; axolotl_fields(); "
+        "print(PINNED)"
+    )
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}
     command = [sys.executable, "-P", "-c", code]
     done = subprocess.run(

@@ -47,8 +47,7 @@ from data_builders.reading.conversations import (
 from data_builders.reading.files import FileRow, RowForm
 from data_builders.reading.mapping import NEEDED, READ, READ_INTO, Columns
 from data_builders.reading.printed import unprinted
-from stemma.errors import Problem, UserError
-from stemma.recipe.check import nearest
+from stemma.errors import Problem, UserError, nearest
 from stemma.rows import LETTERS
 
 _MEDIA = re.compile(r"<(image|video|audio)>")

@@ -1,1 +1,1 @@
-"""The recipe's base model as it lies on this machine: files, headers, tokenizer, and whether they go together."""
+"""A recipe's base model as it lies on this machine: files, headers, tokenizer, and their check."""

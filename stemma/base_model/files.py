@@ -1,4 +1,4 @@
-"""What lies on this machine of a recipe's base model, for whoever reads before anything trains; nothing is fetched."""
+"""A base model's files on this machine: tokenizer, template and shapes. Nothing is fetched."""
 
 from __future__ import annotations
 
@@ -15,18 +15,25 @@ TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 
 
 def tokenizer_folder(recipe: Recipe, run: Run) -> Path | None:
-    """The folder that holds both files of the base model's tokenizer: the pieces, and which are its special tokens.
+    """The folder that holds both files of the base model's tokenizer: its tokens, and the names of
+    the special ones.
 
-    None where one is missing: without the second nobody knows what `bos_token` in a template stands for.
+    None where one is missing: without the second nobody knows what `bos_token` in a template stands
+    for.
     """
     folder = run.folder("base") / "merged" if recipe.base else recipe.base_folder or _cached(recipe)
-    lacking = folder is None or not all((folder / n).is_file() for n in (TOKENIZER, TOKENIZER_CONFIG))
-    return None if lacking else folder
+    if folder is None:
+        return None
+    is_whole = all((folder / name).is_file() for name in (TOKENIZER, TOKENIZER_CONFIG))
+    return folder if is_whole else None
 
 
 def template_of(recipe: Recipe, run: Run) -> Template:
-    """The recipe's template with the base model's own tokens. A model made on the spot has Gemma's, made or not; of one
-    that is not on this machine the tokens' names stand there."""
+    """The recipe's template, filled with the base model's own special tokens.
+
+    A model made on the spot has Gemma's, before it is made too. Where the model is not on this
+    machine, the tokens' names stand in their places.
+    """
     if recipe.base:
         return Template.read(recipe.template)
     folder = tokenizer_folder(recipe, run)
@@ -34,27 +41,33 @@ def template_of(recipe: Recipe, run: Run) -> Template:
 
 
 def added_first(recipe: Recipe, template: Template, adds: bool) -> str:
-    """What the tokenizer itself puts in front of every text, if it `adds` a first token. Raises UserError where the
-    template does not begin with that token: TRL and llama.cpp would put it there, and the other half of training not.
+    """The token that the tokenizer itself puts in front of every text; empty unless it `adds` one.
+
+    Raises UserError where the template does not begin with that token: TRL and llama.cpp would put
+    it there, and the other half of training would not.
     """
     if adds and not template.first:
-        found = f"it does not begin with `{template.bos}`, which this model's tokenizer puts before every text"
+        found = (
+            f"it does not begin with `{template.bos}`, which this model's tokenizer puts before "
+            "every text"
+        )
+        expected = "a template that begins with bos_token"
         hint = "begin it with `{{- bos_token -}}`, or take the template of the model's family"
-        raise UserError(Problem(recipe.chat_template, found, "a template that begins with bos_token", hint))
+        raise UserError(Problem(recipe.chat_template, found, expected, hint))
     return template.first if adds else ""
 
 
 def lacks_padding(folder: Path) -> bool:
-    """Whether the tokenizer names no padding token: Llama's names none, and Axolotl asks for one."""
+    """Whether the tokenizer names no padding token. Llama's names none; Axolotl asks for one."""
     return not read_json(folder / TOKENIZER_CONFIG).get("pad_token")
 
 
 def cached_file(name: str, file: str, revision: str | None) -> Path | None:
-    """A model's file in the hub cache; nothing is fetched. None too on a laptop, which has no such cache."""
+    """A model's file in the hub's cache, or None. Nothing is fetched."""
     try:
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
-    except ImportError:
+    except ImportError:  # a laptop has no such cache
         return None
     try:
         found = try_to_load_from_cache(name, file, revision=revision)
@@ -70,7 +83,10 @@ def _cached(recipe: Recipe) -> Path | None:
 
 
 def read_shapes(recipe: Recipe, run: Run) -> Shapes:
-    """The shapes of the recipe's base model, from the nearest place that knows them. Raises UserError if none does."""
+    """The shapes of the recipe's base model, from the nearest place that knows them.
+
+    Raises UserError if none does.
+    """
     if recipe.base is not None:
         made = run.folder("base") / "merged" / "config.json"
         if made.is_file():
@@ -78,7 +94,9 @@ def read_shapes(recipe: Recipe, run: Run) -> Shapes:
         asked = GEMMA | {"vocab_size": recipe.base.tokenizer.vocab_size} | recipe.base.model
         return parse(asked, "the recipe's base.model")
     name = str(recipe.base_model)
-    path = Path(name) / "config.json" if Path(name).is_dir() else cached_file(name, "config.json", recipe.base_revision)
+    path = cached_file(name, "config.json", recipe.base_revision)
+    if Path(name).is_dir():
+        path = Path(name) / "config.json"
     if path is not None and not path.is_file():
         raise UserError(Problem(str(path), "no such file", "the config.json of a model's folder"))
     if path is not None:
@@ -87,5 +105,8 @@ def read_shapes(recipe: Recipe, run: Run) -> Shapes:
         return parse(PUBLISHED[name], "published shapes")
     found = f"base_model `{name}`: its shapes are not known on this machine"
     expected = f"a folder, a model in the hub cache, or one of {', '.join(PUBLISHED)}"
-    hint = f"`hf download {name} config.json` fetches them, as `--set base_model=FOLDER` with its config.json does"
+    hint = (
+        f"`hf download {name} config.json` fetches them, as `--set base_model=FOLDER` with its "
+        "config.json does"
+    )
     raise UserError(Problem(recipe.path.name, found, expected, hint))

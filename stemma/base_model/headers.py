@@ -1,6 +1,7 @@
 """What safetensors files say of themselves: names, shapes and dtypes, read from their headers.
 
-A header is JSON in front of the weights, so gigabytes are looked at in milliseconds and without torch.
+A header is JSON in front of the weights, so gigabytes are looked at in milliseconds and without
+torch.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ COPY_ANEW = "copy or download it anew"
 LFS = b"version https://git-lfs"
 
 BESIDE = ("adapter_model", "consolidated")
-"""How files begin that may lie beside a model's own and that transformers never loads as its weights: an adapter's, and
-Mistral's and Meta's second copy in their own format."""
+"""Beginnings of file names beside a model's weights that transformers never loads as such: an
+adapter's, and Mistral's and Meta's second copy in their own format."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Header:
 
 
 def headers_of(path: Path) -> dict[str, Header]:
-    """The tensors of one file by name. Raises UserError where it is not a whole safetensors file."""
+    """The tensors of one file by name. Raises UserError where it is no whole safetensors file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         first = file.read(8)

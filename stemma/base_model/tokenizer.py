@@ -1,6 +1,7 @@
-"""The tokenizer of a recipe's base model where it lies on this machine, before anything trains; nothing is fetched.
+"""Tokenizer of a recipe's base model, where it lies on this machine. Nothing is fetched.
 
-The one file here that knows `tokenizers`. A model made on the spot has none before its stage `base` has run.
+The one file of this folder that knows the package `tokenizers`. A model made on the spot has no
+tokenizer before its stage `base` has run.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from stemma.runs import Run
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+CONVERTER = LLAMA_CPP / "conversion" / "base.py"
+
 
 def find_tokenizer(recipe: Recipe, run: Run) -> Path | None:
-    """Its tokenizer.json, where the model's tokenizer lies whole; the other files lie beside it."""
+    """The base model's tokenizer.json, its other files beside it; None where one is missing."""
     folder = tokenizer_folder(recipe, run)
     return folder / TOKENIZER if folder else None
 
@@ -33,12 +36,12 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return Tokenizer.from_file(str(path))
 
 
-CONVERTER = LLAMA_CPP / "conversion" / "base.py"
-
-
 def converter_knows(folder: Path) -> bool:
-    """Whether llama.cpp's converter takes the folder's tokenizer: byte pairs it tells by a hash over the ids that they
-    make of one text, and stops at any other. True also where its source is not at hand to be asked."""
+    """Whether llama.cpp's converter takes the folder's tokenizer.
+
+    It tells byte-pair tokenizers by a hash over the ids that they make of one text, and stops at
+    any other. True also where the converter's source is not on this machine.
+    """
     if (folder / "tokenizer.model").is_file() or not CONVERTER.is_file():
         return True
     tokenizer = load_tokenizer(folder / TOKENIZER)
@@ -47,7 +50,9 @@ def converter_knows(folder: Path) -> bool:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     text, hashes = _known_hashes()
-    found = {str(tokenizer.encode(text, add_special_tokens=special).ids) for special in (True, False)}
+    found = {
+        str(tokenizer.encode(text, add_special_tokens=special).ids) for special in (True, False)
+    }
     return any(hashlib.sha256(ids.encode()).hexdigest() in hashes for ids in found)
 
 

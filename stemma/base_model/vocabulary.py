@@ -1,4 +1,4 @@
-"""Whether a base model's tokenizer goes with its weights: every token it can write has a row in the embedding."""
+"""Check of a base model's tokenizer against its weights: each of its tokens has an embedding."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ from stemma.jsonl import read_json, read_object
 if TYPE_CHECKING:
     from stemma.templates import Template
 
-TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 ROWLESS = {"gemma3_text": {"<image_soft_token>"}}
-"""Tokens that published models name and have no row for: the text models of Gemma 3 share the tokenizer of those that
-see pictures."""
-SENTENCEPIECE, PIECES = ("gemma", "gemma2", "gemma3_text"), "tokenizer.model"
-"""Families whose pieces llama.cpp's converter reads from this file alone."""
+"""Tokens that published models name and have no row for: the text models of Gemma 3 share the
+tokenizer of those that see pictures."""
+PIECES = "tokenizer.model"
+SENTENCEPIECE = ("gemma", "gemma2", "gemma3_text")
+"""Families whose tokens llama.cpp's converter reads from the file `PIECES` alone."""
 MADE = {"<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>"}
-"""Those of a model made on the spot that a template may write (`stemma.training.base`)."""
+"""Special tokens of a model made on the spot (`stemma.training.base`)."""
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 NAMED = 3
+"""How many tokens of one problem are named."""
 
 
 def special_ids(folder: Path) -> dict[str, Any]:
-    """The ids that config.json names, and over them generation_config.json, which may name only some or none."""
+    """The ids of the special tokens by config.json, and over them by generation_config.json, which
+    may name some only or none."""
     files = [folder / name for name in ("config.json", "generation_config.json")]
     named = [read_object(path) for path in files if path.is_file()]
     return {name: one[name] for one in named for name in SPECIAL_IDS if one.get(name) is not None}
 
 
 def token_problems(folder: Path, config: dict[str, Any], counted: Any) -> Iterator[Problem]:
-    """`counted` is how many tokens have an embedding, by the weights or by config.json."""
+    """Tokens and ids that do not go with the weights.
+
+    `counted` is how many tokens have an embedding, by the weights or by config.json.
+    """
     rows = counted if isinstance(counted, int) else None
     yield from _id_problems(folder, rows)
     if not (folder / TOKENIZER).is_file() or not rows:
@@ -45,15 +52,21 @@ def token_problems(folder: Path, config: dict[str, Any], counted: Any) -> Iterat
         yield Problem(place, f"not a tokenizer: no {error}", "a file as `tokenizers` saves it")
         return
     known = ROWLESS.get(config.get("model_type", ""), set())
-    beyond = sorted((number, token) for token, number in ids.items() if number >= rows and token not in known)
+    beyond = sorted(
+        (number, token) for token, number in ids.items() if number >= rows and token not in known
+    )
     if beyond:
         named = ", ".join(f"`{token}` = {number}" for number, token in beyond[:NAMED])
         found = f"{len(beyond)} of its tokens have no row in the embedding of {rows}: {named}"
-        hint = "tokens were added without `resize_token_embeddings`, or it is another model's tokenizer"
+        hint = (
+            "tokens were added without `resize_token_embeddings`, or it is another model's "
+            "tokenizer"
+        )
         yield Problem(place, found, f"ids below {rows}", hint)
     elif len(ids) < rows / 2:
         found = f"{len(ids)} tokens for an embedding of {rows} rows"
-        yield Problem(place, found, "the tokenizer the model was trained with", "it is another model's tokenizer")
+        expected = "the tokenizer the model was trained with"
+        yield Problem(place, found, expected, "it is another model's tokenizer")
     yield from _named_problems(folder, ids)
     if config.get("model_type") in SENTENCEPIECE and not (folder / PIECES).is_file():
         expected = "the SentencePiece model, which the GGUF converter reads"
@@ -62,26 +75,37 @@ def token_problems(folder: Path, config: dict[str, Any], counted: Any) -> Iterat
 
 
 def _id_problems(folder: Path, rows: int | None) -> Iterator[Problem]:
-    """The last token's ids must be ids of this model: generation stops at them. Other ids may be anything (-1 is used
-    for none)."""
+    """End tokens that are no tokens of this model: generation stops at them.
+
+    Other ids may be anything (-1 is used for none).
+    """
     for path in (folder / "config.json", folder / "generation_config.json"):
         given = read_object(path).get("eos_token_id") if path.is_file() else None
         listed = given if isinstance(given, list) else [] if given is None else [given]
-        wrong = [one for one in listed if type(one) is not int or one < 0 or (rows is not None and one >= rows)]
+        wrong = [
+            one
+            for one in listed
+            if type(one) is not int or one < 0 or (rows is not None and one >= rows)
+        ]
         if wrong:
             below = f" below {rows}" if rows is not None else ""
             found = f"`eos_token_id` is {given!r}"
-            yield Problem(str(path), found, f"a token's id{below}, or a list of them", "of the tokenizer's last token")
+            yield Problem(
+                str(path),
+                found,
+                f"a token's id{below}, or a list of them",
+                "of the tokenizer's last token",
+            )
 
 
 def stop_problems(template: Template, folder: Path, place: str) -> Iterator[Problem]:
-    """What ends an answer must be one token: engines stop at ids. `place` is the template's."""
+    """An end of an answer that is not one token: engines stop at ids. `place` is the template's."""
     added = {token["content"] for token in read_json(folder / TOKENIZER)["added_tokens"]}
     yield from _stops_at(template, added, place)
 
 
 def made_stop_problems(template: Template, place: str) -> Iterator[Problem]:
-    """The same of a model that is made on the spot, before its tokenizer is: its special tokens are Gemma's."""
+    """The same for a model that is still to be made on the spot: its special tokens are Gemma's."""
     yield from _stops_at(template, MADE, place)
 
 
@@ -99,7 +123,7 @@ def _stops_at(template: Template, added: set[str], place: str) -> Iterator[Probl
 
 
 def _named_problems(folder: Path, ids: dict[str, int]) -> Iterator[Problem]:
-    """The first and last token that templates write must be tokens."""
+    """First and last tokens, as templates write them, that the tokenizer does not know."""
     path = folder / TOKENIZER_CONFIG
     config = read_object(path) if path.is_file() else {}
     for name in ("bos_token", "eos_token"):
@@ -107,7 +131,9 @@ def _named_problems(folder: Path, ids: dict[str, int]) -> Iterator[Problem]:
         text = token.get("content") if isinstance(token, dict) else token
         if text and text not in ids:
             expected = f"a token of {TOKENIZER}"
-            yield Problem(str(path), f"`{name}` is `{text}`, which the tokenizer does not know", expected)
+            yield Problem(
+                str(path), f"`{name}` is `{text}`, which the tokenizer does not know", expected
+            )
 
 
 def _without_merges(path: Path) -> Any:
@@ -128,11 +154,16 @@ def _ids(tokenizer: dict[str, Any]) -> dict[str, int]:
 
 
 def converter_problems(folder: Path) -> list[Problem]:
-    """What the export would stop at, when all is trained."""
-    from stemma.base_model.tokenizer import converter_knows  # needs pydantic, which a bare GPU machine lacks
+    """A tokenizer at which the export would stop, when all is trained."""
+    # Needs pydantic, which a bare GPU machine lacks.
+    from stemma.base_model.tokenizer import converter_knows
 
     if converter_knows(folder):
         return []
     expected = "the byte pairs of a published model: it tells them by the ids they make of one text"
-    hint = "a vocabulary of one's own, or changed ids, cannot become a GGUF; take the model's own tokenizer"
-    return [Problem(str(folder / TOKENIZER), "llama.cpp's converter does not know it", expected, hint)]
+    hint = (
+        "a vocabulary of one's own, or changed ids, cannot become a GGUF; take the model's own "
+        "tokenizer"
+    )
+    found = "llama.cpp's converter does not know it"
+    return [Problem(str(folder / TOKENIZER), found, expected, hint)]

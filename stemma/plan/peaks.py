@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from stemma.plan.costs import export_bytes, memory, weight_bytes
 from stemma.plan.settings import FP32, CostSettings
-from stemma.recipe.models import AXOLOTL_DEFAULTS, Recipe
+from stemma.recipe.models import Recipe
+from stemma.recipe.sections import AXOLOTL_DEFAULTS
 from stemma.shapes import DTYPE_BYTES, Shapes
 
 PROCESSES = {

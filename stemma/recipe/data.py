@@ -1,4 +1,4 @@
-"""The recipe's `data` section: which sources fill which set, what keeps the sets apart, and who generates answers."""
+"""The recipe's section `data`: sources of each set, splits, filters, and the generator."""
 
 from __future__ import annotations
 
@@ -31,31 +31,33 @@ PerSplit = Annotated[
         json_schema_input_type=Amount | dict[Split, Amount],
     ),
 ]
-"""An amount for each part; a bare number is meant for training rows."""
+"""An amount for each split; a bare number is meant for training rows."""
 
 
 class SourceOptions(Section):
-    """What every source accepts. Each module of `data_builders/sources` derives its own options from this."""
+    """Options that every source accepts; each module of `data_builders/sources` derives its own."""
 
     source: str
     """The source's name: a module of `data_builders/sources`."""
     use: Split | Literal["split"] = "split"
-    """`split`: divide by question into train, validation and test; otherwise all rows go to that part."""
+    """Which split all rows go to; `split` divides them by question over all three."""
     limit: PositiveInt | None = None
     """Read no more than this many rows."""
     min_words: PositiveInt | None = None
     """Drop a row with an answer of fewer words."""
     max_per_question: PerSplit = {}
-    """Keep at most so many rows of a question, drawn by the seed. Rows of the set's other sources count too."""
+    """Keep at most so many rows of a question, drawn by the seed; the set's other sources count
+    too."""
     sample: PerSplit = {}
     """Of what is left, keep so many rows (or this share of them), drawn by the seed."""
     weight: PositiveFloat | None = None
     """This source's share of its set's `total`."""
     licence: str | None = None
-    """The data's licence as an SPDX identifier, where the source does not know it, e.g. `CC-BY-4.0`."""
+    """The data's licence as an SPDX identifier, where the source does not know it, e.g.
+    `CC-BY-4.0`."""
 
     def files(self, root: Path) -> list[Path]:
-        """The data files it reads."""
+        """The data files that the source reads; relative paths start at `root`."""
         return []
 
     def own_files(self) -> list[Path]:
@@ -63,7 +65,7 @@ class SourceOptions(Section):
         return []
 
     def named_files(self, root: Path) -> dict[str, Path]:
-        """All of them, by names that hold no place: part of what makes the data stage stale."""
+        """All files of the source by names that hold no place, for the data stage's key."""
         below = {path.relative_to(root).as_posix(): path for path in self.files(root)}
         return below | {path.relative_to(ROOT).as_posix(): path for path in self.own_files()}
 
@@ -100,17 +102,20 @@ class DataSet(Section):
     parts: Parts = Parts()
     """Shares of the questions that are held out; what it leaves out is as in `data.parts`."""
     split: Literal["question", "pair"] = "question"
-    """`pair` (dpo only) draws each pair's part by itself, so that test questions train: how some reports split. The
-    leak is measured and told."""
+    """`pair` (dpo only) draws each pair's part by itself, so that test questions train: how some
+    reports split. The leak is measured and told."""
     conflicts: Literal["contradictions", "any", "keep"] = "contradictions"
-    """Which pairs to drop: those that say the opposite of each other, or any whose answer is chosen here and rejected
-    there. Multiple-choice questions that disagree on the right answer always go."""
+    """Which pairs to drop: those that say the opposite of each other, or any whose answer is chosen
+    here and rejected there. Multiple-choice questions that disagree on the right answer always
+    go."""
     total: PositiveInt | None = None
     """Training rows in all, mixed from the sources by their `weight`."""
     expected_rows: PositiveInt | None = None
-    """Training rows to expect: what `plan` goes by until the files are there. It decides nothing else."""
+    """Training rows to expect: what `plan` goes by until the files are there. It decides nothing
+    else."""
     permute: bool = False
-    """Shuffle the choices of training questions (not where one refers to another, as `all of the above` does)."""
+    """Shuffle the choices of training questions (not where one refers to another, as `all of the
+    above` does)."""
 
     @model_validator(mode="after")
     def _weights_need_a_total(self) -> DataSet:
@@ -123,7 +128,10 @@ class DataSet(Section):
 
 
 class NearDuplicates(Section):
-    """Questions that say the same with other words share a part. Questions with different numbers never do."""
+    """Questions that say the same with other words, which share a split.
+
+    Questions with different numbers are not the same.
+    """
 
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Jaccard similarity of word shingles, estimated by MinHash."""
@@ -132,7 +140,8 @@ class NearDuplicates(Section):
 
 
 class Decontaminate(Section):
-    """The gate between every training set and every evaluation set: the recipe's own test parts, and `against`."""
+    """The gate between training sets and evaluation sets: the recipe's own test rows, and
+    `against`."""
 
     against: list[Source] = []
     """Benchmarks that are not part of the recipe's sets but will be scored."""
@@ -143,7 +152,8 @@ class Decontaminate(Section):
     ngram: PositiveInt = 13
     """A training row that holds so many consecutive words of an evaluation question overlaps."""
     coverage: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """A training row that holds this share of a question's words, in runs of at least 8, overlaps too."""
+    """A training row that holds this share of a question's words, in runs of at least 8, overlaps
+    too."""
 
 
 class Executor(Section):
@@ -169,7 +179,8 @@ class DataSection(Section):
     root: str = "."
     """Where relative paths of sources start; `DATA=` on the command line."""
     release: Literal["private", "public"] = "private"
-    """`public` refuses sources that may not be passed on: unlicensed, non-commercial, no-derivatives."""
+    """`public` refuses sources that may not be passed on: unlicensed, non-commercial,
+    no-derivatives."""
     generator: Generator | None = None
     """The chat model that writes and judges answers, for sources that ask one."""
     near_duplicates: NearDuplicates | None = NearDuplicates()
@@ -177,9 +188,10 @@ class DataSection(Section):
     decontaminate: Decontaminate | None = Decontaminate()
     """Keeps evaluation questions out of training; null turns it off."""
     parts: Parts | None = None
-    """How the questions of every set (the corpus aside) are split, where the set gives no `parts` of its own."""
+    """How the questions of every set but the corpus are split, where the set gives no `parts`."""
     frozen_test: str | None = None
-    """A file of question ids, one a line, that stay in test whatever else is added (a build writes one)."""
+    """A file of question ids, one a line, that stay in test whatever else is added (a build writes
+    one)."""
     executor: Executor | None = None
     """Where large text is compared; without it inside the build's own process."""
     corpus: DataSet | None = None
@@ -194,12 +206,15 @@ class DataSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _share_parts(cls, values: Any) -> Any:
-        """Give `parts` to the sets, so that they alone say how each is split. The corpus trains as a whole."""
+        """Give `parts` to the sets, so that they alone say how each is split.
+
+        The corpus trains as a whole.
+        """
         if not isinstance(values, dict):
             return values
         try:
             shared = Parts.model_validate(values.get("parts")).model_dump(exclude_unset=True)
-        except ValidationError:  # absent, or wrong: that is told where it stands, not once more in each set
+        except ValidationError:  # absent, or wrong: told where it stands, not once more in each set
             return values
         shares = {}
         for name in ("sft", "dpo", "mcq"):
@@ -210,9 +225,10 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _only_pairs_are_split_by_pair(self) -> DataSection:
-        wrong = [name for name, dataset in self.sets().items() if dataset.split == "pair" and name != "dpo"]
-        if wrong:
-            raise ValueError(f"{wrong[0]}.split: `pair` is for dpo; other sets are split by `question`")
+        for name, dataset in self.sets().items():
+            if dataset.split == "pair" and name != "dpo":
+                rule = "`pair` is for dpo; other sets are split by `question`"
+                raise ValueError(f"{name}.split: {rule}")
         return self
 
     def sets(self) -> dict[str, DataSet]:
@@ -233,7 +249,7 @@ class DataSection(Section):
         return found
 
     def content(self) -> dict[str, Any]:
-        """The settings that decide what the rows are: the freshness key's part."""
+        """The settings that decide what the rows are, for the data stage's key."""
         told: dict[str, Any] = {name: {"expected_rows"} for name in ("corpus", "sft", "dpo", "mcq")}
         # `parts` has been given to the sets by now.
         exclude = told | {"root": True, "parts": True, "executor": True, "generator": OPERATIONAL}
@@ -242,18 +258,21 @@ class DataSection(Section):
 
 
 def placeless(path: str) -> str:
-    """A path as a key tells it: as the recipe has it, but of an absolute one no more than the name. Its content is told
-    by its digest."""
+    """A path as a stage's key holds it: as the recipe has it, but of an absolute one the name only.
+
+    Its content goes into the key as a digest.
+    """
     return Path(path).name if Path(path).is_absolute() else path
 
 
 def _without_places(value: Any) -> Any:
-    """Settings as they are, but for absolute paths in them."""
+    """Settings as they are, with the names only of absolute paths in them."""
     if isinstance(value, list):
         return [_without_places(inner) for inner in value]
     if not isinstance(value, dict):
         return value
-    named = {name: inner for name, inner in value.items() if name in PATHS and isinstance(inner, str)}
-    return {name: _without_places(inner) for name, inner in value.items()} | {
-        name: placeless(path) for name, path in named.items()
-    }
+    found = {name: _without_places(inner) for name, inner in value.items()}
+    for name in PATHS:
+        if isinstance(value.get(name), str):
+            found[name] = placeless(value[name])
+    return found

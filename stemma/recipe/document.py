@@ -1,4 +1,5 @@
-"""A recipe's text as plain values with the line of every key: strict YAML 1.2, `extends`, command-line overrides."""
+"""A recipe's text as plain values with the line of every key: strict YAML 1.2, with `extends` and
+overrides of the command line."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from stemma.errors import Problem, UserError
-from stemma.recipe import check
+from stemma.errors import Problem, UserError, nearest
+from stemma.recipe.axolotl_keys import Keys
 
 
 @dataclass
@@ -21,17 +22,21 @@ class Document:
 
     path: Path
     values: dict[str, Any]
-    lines: dict[check.Keys, str]
+    lines: dict[Keys, str]
     problems: list[Problem] = field(default_factory=list)
 
     def where(self, keys: Sequence[object]) -> str:
         """`file:line` of a key, or of the nearest key around it."""
         names = tuple(str(key) for key in keys)
-        return next(self.lines[names[:n]] for n in range(len(names), -1, -1) if names[:n] in self.lines)
+        around = (names[:length] for length in range(len(names), -1, -1))
+        return next(self.lines[key] for key in around if key in self.lines)
 
 
 def read(path: Path) -> Document:
-    """The recipe at `path`, merged over the one it extends. Raises UserError when it is not even a mapping."""
+    """The recipe at `path`, merged over the one it extends.
+
+    Raises UserError where it is not even a mapping.
+    """
     document = _parse(path)
     parent_name = document.values.pop("extends", None)
     if parent_name is None:
@@ -40,7 +45,9 @@ def read(path: Path) -> Document:
     if "extends" in parent.values:
         found = f"`{parent_name}` itself extends `{parent.values['extends']}`"
         where = document.where(["extends"])
-        raise UserError(Problem(where, found, "one level of `extends`", "extend that recipe directly"))
+        raise UserError(
+            Problem(where, found, "one level of `extends`", "extend that recipe directly")
+        )
     parent.values.pop("name", None)
     merged = _merge(parent.values, document.values)
     lines = parent.lines | document.lines
@@ -53,9 +60,11 @@ def _parent(document: Document, name: str) -> Path:
     if path.is_file() and path != document.path:
         return path
     known = [other.stem for other in sorted(folder.glob("*.yml")) if other != document.path]
-    hint = check.nearest(name, known)
+    hint = nearest(name, known)
     where = document.where(["extends"])
-    raise UserError(Problem(where, f"unknown recipe `{name}`", "another recipe of the same folder", hint))
+    raise UserError(
+        Problem(where, f"unknown recipe `{name}`", "another recipe of the same folder", hint)
+    )
 
 
 def _parse(path: Path) -> Document:
@@ -66,7 +75,9 @@ def _parse(path: Path) -> Document:
     except (YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise UserError(_not_yaml(path, error)) from None
     if not isinstance(node, MappingNode):
-        raise UserError(Problem(f"{shown(path)}:1", "no mapping of keys", "a recipe", "see recipes/tiny.yml"))
+        raise UserError(
+            Problem(f"{shown(path)}:1", "no mapping of keys", "a recipe", "see recipes/tiny.yml")
+        )
     document = Document(path, {}, {(): f"{shown(path)}:1"})
     _walk(node, (), document, set())
     try:
@@ -80,14 +91,17 @@ def _not_yaml(path: Path, error: Exception) -> Problem:
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     where = f"{shown(path)}:{mark.line + 1}" if mark else shown(path)
     text = error.problem if isinstance(error, MarkedYAMLError) else str(error)
-    return Problem(where, f"not valid YAML: {text}", "YAML 1.2", "check indentation, quotes and colons around it")
+    hint = "check indentation, quotes and colons around it"
+    return Problem(where, f"not valid YAML: {text}", "YAML 1.2", hint)
 
 
-def _walk(node: Node, keys: check.Keys, document: Document, seen: set[int]) -> None:
+def _walk(node: Node, keys: Keys, document: Document, seen: set[int]) -> None:
     """Note the line of every key; duplicate keys and aliases are problems."""
     if id(node) in seen:
-        # An alias would make one line the place of two keys, and can blow a small file up without bound.
-        found, hint = f"`{'.'.join(keys)}` is a YAML alias", "share settings through `train` or `extends`"
+        # An alias would make one line the place of two keys, and can blow a small file up without
+        # bound.
+        found = f"`{'.'.join(keys)}` is a YAML alias"
+        hint = "share settings through `train` or `extends`"
         raise UserError(Problem(document.where(keys), found, "the value itself", hint))
     seen.add(id(node))
     if isinstance(node, MappingNode):
@@ -96,7 +110,9 @@ def _walk(node: Node, keys: check.Keys, document: Document, seen: set[int]) -> N
             place = f"{shown(document.path)}:{key.start_mark.line + 1}"
             if inner in document.lines:
                 found = f"duplicate key `{'.'.join(inner)}`, first given at {document.lines[inner]}"
-                document.problems.append(Problem(place, found, "each key once", "delete one of the two"))
+                document.problems.append(
+                    Problem(place, found, "each key once", "delete one of the two")
+                )
             document.lines[inner] = place
             _walk(value, inner, document, seen)
     elif isinstance(node, SequenceNode):
@@ -120,17 +136,22 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def override(document: Document, text: str) -> None:
-    """Apply one `key.path=value` of the command line. A wrong key is found later, like one in the file."""
+    """Apply one `key.path=value` of the command line.
+
+    A wrong key is found later, like one in the file.
+    """
     place = f"--set {text}"
     name, equals, value = text.partition("=")
     keys = tuple(name.strip().split("."))
     try:
         parsed = YAML(typ="safe", pure=True).load(value)
     except (YAMLError, ValueError):
-        parsed, equals = None, ""
+        parsed = None
+        equals = ""
     if not equals or not all(keys):
+        expected = "section.key=value, the value in YAML"
         hint = "e.g. --set dpo.learning_rate=1e-4"
-        document.problems.append(Problem(place, "not a setting", "section.key=value, the value in YAML", hint))
+        document.problems.append(Problem(place, "not a setting", expected, hint))
         return
     target: Any = document.values
     for depth, key in enumerate(keys[:-1], start=1):
@@ -143,11 +164,13 @@ def override(document: Document, text: str) -> None:
 
 
 def _item(target: Any, key: str) -> Any:
+    """The item of a list at the index `key`; None where there is none."""
     is_index = isinstance(target, list) and key.isdecimal() and int(key) < len(target)
     return target[int(key)] if is_index else None
 
 
 def _assign(target: Any, key: str, value: Any) -> bool:
+    """Set a key of a mapping or an item of a list; returns whether there is such a place."""
     if isinstance(target, dict):
         merged = _merge(target, {key: value})
         target.clear()
@@ -162,4 +185,5 @@ def _assign(target: Any, key: str, value: Any) -> bool:
 def shown(path: Path) -> str:
     """A path as a person wants to read it: relative to the current folder where it lies inside."""
     path = path.absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

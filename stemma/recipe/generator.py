@@ -1,4 +1,5 @@
-"""The recipe's `data.generator` section: the chat model that writes and judges answers, its limits and its prices."""
+"""The recipe's section `data.generator`: the chat model that writes and judges answers, its limits
+and its prices."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Prices(Section):
 
 
 class Generator(Section):
-    """Who writes and judges answers: an OpenAI-compatible server, or the scripted expert on loopback."""
+    """Who writes and judges answers: an OpenAI-compatible server, or the scripted expert on
+    loopback."""
 
     server: Literal["openai", "scripted-expert"] = "openai"
     """An OpenAI-compatible server, or the built-in scripted expert, which costs nothing."""
@@ -51,11 +53,13 @@ class Generator(Section):
     parameters: dict[str, Any] = {}
     """Further request parameters, sent as they are; null takes one out, e.g. `max_tokens: null`."""
     structured: Literal["schema", "object", "none"] = "schema"
-    """How JSON is asked for: `json_schema`, `json_object` with a schema (llama.cpp), or by the prompt alone."""
+    """How JSON is asked for: `json_schema`, `json_object` with a schema (llama.cpp), or by the
+    prompt alone."""
     mode: Literal["sync", "batch"] = "sync"
     """One request at a time and many at once, or the Batch API (half the price, up to a day)."""
     attempts: PositiveInt = 3
-    """How often a question is asked before an unusable reply (refusal, cut off, garbage, empty) drops its row."""
+    """How often a question is asked before an unusable reply (refusal, cut off, garbage, empty)
+    drops its row."""
     concurrency: PositiveInt = 64
     """At most; it adapts below that."""
     timeout_seconds: PositiveFloat = 120.0
@@ -75,4 +79,5 @@ class Generator(Section):
 
 
 OPERATIONAL = {"mode", "concurrency", "timeout_seconds", "limits", "prices", "max_cost_usd"}
-"""Settings of the generator that change how fast and how dear it is, not what it says: they make nothing stale."""
+"""Settings of the generator that change how fast and how dear it is, not what it says: they make
+nothing stale."""

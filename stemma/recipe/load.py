@@ -1,6 +1,7 @@
-"""Loads a recipe: finds the file, checks everything, and tells every problem at once with file and line.
+"""Loader of recipes: finds the file, checks everything, reports every problem with file and line.
 
-The border is strict: what this module lets through is a valid `Recipe`, and everything behind it trusts the types.
+The border is strict: what this module lets through is a valid `Recipe`, and everything behind it
+trusts the types.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from stemma import ROOT
-from stemma.errors import Problem, UserError
+from stemma.errors import Problem, UserError, nearest
 from stemma.recipe import check
+from stemma.recipe.axolotl_keys import axolotl_fields
 from stemma.recipe.data import SourceOptions
 from stemma.recipe.document import Document, override, read, shown
 from stemma.recipe.models import Recipe
@@ -28,19 +30,26 @@ GIVEN = ("path", "overrides")
 
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The checked recipe. Raises UserError with everything that is wrong in it."""
+    """The checked recipe, with `overrides` as `key=value`. Raises UserError with all problems."""
     document = read(find(str(name_or_path)))
     for text in overrides:
         override(document, text)
     recipe, problems = _validate(document, overrides)
-    problems = [*document.problems, *problems, *check.problems(document.values, document.where, document.path.parent)]
+    problems = [
+        *document.problems,
+        *problems,
+        *check.problems(document.values, document.where, document.path.parent),
+    ]
     if recipe is None or problems:
         raise UserError(sorted(dict.fromkeys(problems), key=_place))
     return recipe
 
 
 def find(name_or_path: str) -> Path:
-    """The file of a recipe given by its name in `recipes/` or by its path. Raises UserError naming the nearest."""
+    """The file of a recipe, given by its name in `recipes/` or by its path.
+
+    Raises UserError naming the nearest that is there.
+    """
     if name_or_path.endswith((".yml", ".yaml")) or os.sep in name_or_path:
         path = Path(name_or_path)
         known = [str(other) for other in sorted(path.parent.glob("*.yml"))]
@@ -49,10 +58,9 @@ def find(name_or_path: str) -> Path:
         known = names()
     if path.is_file():
         return path
-    hint = check.nearest(name_or_path, known)
-    raise UserError(
-        Problem(shown(path), f"unknown recipe `{name_or_path}`", f"one of: {', '.join(known) or 'none'}", hint)
-    )
+    found = f"unknown recipe `{name_or_path}`"
+    expected = f"one of: {', '.join(known) or 'none'}"
+    raise UserError(Problem(shown(path), found, expected, nearest(name_or_path, known)))
 
 
 def names() -> list[str]:
@@ -64,7 +72,8 @@ def _validate(document: Document, overrides: Sequence[str]) -> tuple[Recipe | No
     problems = [_unknown(document, (key,), Recipe) for key in GIVEN if key in document.values]
     if document.values.get("name", document.path.stem) != document.path.stem:
         found = f"`name: {document.values['name']}` in the file {document.path.name}"
-        problems.append(Problem(document.where(["name"]), found, f"`name: {document.path.stem}`, like the file"))
+        expected = f"`name: {document.path.stem}`, like the file"
+        problems.append(Problem(document.where(["name"]), found, expected))
     try:
         given = {"path": document.path, "overrides": list(overrides)}
         recipe = Recipe.model_validate(document.values | given)
@@ -91,10 +100,11 @@ def _explain(error: ValidationError, document: Document) -> Iterator[Problem]:
 
 
 def section_model(values: Any, keys: Sequence[Any]) -> type[BaseModel]:
-    """The model of the section at `keys` of a recipe's `values`: of a source, that source's own options."""
+    """The model of the section at `keys` of a recipe's `values`; a source's own for a source."""
     model: type[BaseModel] = Recipe
     for key in keys:
-        with suppress(LookupError, TypeError):  # a part of the place may name a type, where one of several was meant
+        # A part of the place may name a type, where one of several was meant.
+        with suppress(LookupError, TypeError):
             values = values[key]
         for name, info in model.model_fields.items():
             if (info.alias or name) == key:
@@ -118,13 +128,16 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _unknown(document: Document, keys: tuple[Any, ...], model: type[BaseModel]) -> Problem:
-    known = sorted((info.alias or name) for name, info in model.model_fields.items() if name not in GIVEN)
+    known = sorted(
+        (info.alias or name) for name, info in model.model_fields.items() if name not in GIVEN
+    )
     key = str(keys[-1])
     section = ".".join(map(str, keys[:-1])) or "the recipe"
-    hint = check.nearest(key, known)
-    if not hint and len(keys) == 1 and key in check.axolotl_fields():
+    hint = nearest(key, known)
+    if not hint and len(keys) == 1 and key in axolotl_fields():
         hint = f"`{key}` is an Axolotl key: it belongs into `train`, `base`, `sft`, `dpo` or `mcq`"
-    return Problem(document.where(keys), f"unknown key `{key}` in {section}", f"one of: {', '.join(known)}", hint)
+    found = f"unknown key `{key}` in {section}"
+    return Problem(document.where(keys), found, f"one of: {', '.join(known)}", hint)
 
 
 def _wrong_value(document: Document, keys: tuple[Any, ...], item: ErrorDetails) -> Problem:
@@ -137,13 +150,17 @@ def _wrong_value(document: Document, keys: tuple[Any, ...], item: ErrorDetails) 
         return Problem(document.where(about[1].split(".") if about else ()), message)
     if item["type"] == "value_error":
         return Problem(document.where(keys), f"`{name}`: {message}")
-    expected = (message[:1].lower() + message[1:].removesuffix(".")).removeprefix("input should be ")
+    sentence = message[:1].lower() + message[1:].removesuffix(".")
+    expected = sentence.removeprefix("input should be ")
     given = item["input"]
-    is_braced = item["type"] == "string_type" and isinstance(given, dict) and set(given.values()) == {None}
-    hint = f'braces begin a mapping in YAML: write "{{{", ".join(given)}}}"' if is_braced else ""
+    hint = ""
+    is_text = item["type"] == "string_type"
+    if is_text and isinstance(given, dict) and set(given.values()) == {None}:
+        hint = f'braces begin a mapping in YAML: write "{{{", ".join(given)}}}"'
     return Problem(document.where(keys), f"`{name}` is {given!r}", expected, hint)
 
 
 def _place(problem: Problem) -> tuple[str, int]:
+    """Sort key: the file, then the line as a number."""
     file, _, line = problem.where.rpartition(":")
     return (file, int(line)) if line.isdecimal() else (problem.where, 0)

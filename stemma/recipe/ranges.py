@@ -1,4 +1,5 @@
-"""Numbers that no training can have: Axolotl takes some of them, and stops hours later or trains nothing. Pure."""
+"""Numbers that no training can have: Axolotl takes some of them, and stops hours later or trains
+nothing. Pure."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from stemma.recipe.check import OWN_KEYS, OWNED, pinned
+from stemma.recipe.axolotl_keys import OWN_KEYS, OWNED, pinned
 from stemma.table import markdown
 
 Values = dict[str, Any]

@@ -16,7 +16,7 @@ from typing import Any
 from stemma import ROOT
 from stemma.files import write_text
 from stemma.processes import child_environment, run_program
-from stemma.recipe.check import OWN_KEYS, OWNED, PINNED, axolotl_fields, pinned, refusal
+from stemma.recipe.axolotl_keys import OWN_KEYS, OWNED, PINNED, axolotl_fields, pinned, refusal
 from stemma.recipe.described import DescribedSchema, first_sentence
 from stemma.recipe.reference import recipe_page
 

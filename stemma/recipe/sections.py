@@ -1,4 +1,4 @@
-"""The recipe's sections but for `data`, as strict models: training stages, sweep, export, evaluation."""
+"""The recipe's sections but for `data`, as strict models: training, sweep, export, evaluation."""
 
 from __future__ import annotations
 
@@ -10,20 +10,43 @@ GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 
 Start = Literal["base", "sft", "dpo"]
 
+AXOLOTL_DEFAULTS: dict[str, Any] = {
+    "logging_steps": 5,
+    "save_steps": 0.25,
+    "save_total_limit": 2,
+    "gradient_accumulation_steps": 1,
+    "sequence_len": 512,
+    "dataset_num_proc": 0,
+    "dataloader_num_workers": 0,
+    "attn_implementation": "sdpa",
+    "include_tokens_per_second": False,
+    "lora_mlp_kernel": False,
+    "lora_qkv_kernel": False,
+    "lora_o_kernel": False,
+    "lora_embedding_kernel": False,
+}
+"""Axolotl's keys as Stemma sets them unless the recipe does.
+
+Steps below 1 are shares of the run. Data is prepared in the training process itself (0): a
+pool of even one costs seconds to start, six times a stage. Axolotl would turn its Triton LoRA
+kernels on by itself, also where there is no GPU to run them.
+"""
+
 
 class Section(BaseModel):
-    """Strict: an unknown key is an error."""
+    """A section of the recipe. An unknown key or a wrong type is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class AxolotlSection(BaseModel):
-    """A section whose own keys are few; every other key is Axolotl's, checked against its pinned field list."""
+    """A section with keys of Axolotl beside its own; `axolotl_keys.py` checks them."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     @property
     def axolotl(self) -> dict[str, Any]:
+        """The keys that are Axolotl's, as the recipe has them."""
         return dict(self.model_extra or {})
 
 
@@ -35,7 +58,7 @@ class Tokenizer(Section):
 
 
 class BaseModelSection(AxolotlSection):
-    """A base model made on the spot: `model` holds transformers' config keys, the rest are Axolotl's."""
+    """A base model made on the spot. Further keys are Axolotl's: how it is pretrained."""
 
     model: dict[str, Any]
     """Keys of transformers' config.json, e.g. `hidden_size`; Gemma's defaults for the others."""
@@ -44,7 +67,7 @@ class BaseModelSection(AxolotlSection):
 
 
 class TrainingStage(AxolotlSection):
-    """One LoRA stage. `start_from` names the stage whose merged weights it trains on (for DPO also the reference)."""
+    """A stage that trains a LoRA adapter and merges it."""
 
     start_from: Start
     """The stage whose merged weights training starts on; for `dpo` also the reference."""
@@ -54,18 +77,20 @@ class AnswerStage(TrainingStage):
     """A stage that trains on answers: SFT and MCQ."""
 
     loss_average: Literal["step", "micro_batch"] = "step"
-    """A step's loss is the mean over all its trained tokens, on however many ranks. `micro_batch` is Axolotl's own:
-    over several ranks the mean of their means, which depends on how the rows were shared out."""
+    """A step's loss is the mean over all its trained tokens, on however many ranks. `micro_batch`
+    is Axolotl's own: over several ranks the mean of their means, which depends on how the rows were
+    shared out."""
 
 
 class DpoTrainer(Section):
-    """What Stemma's own DPO trainer does (`stemma/plugin`), each part by itself. All of it leaves a batch's loss as it
-    is; `trainer: stock` instead is Axolotl's own trainer."""
+    """What Stemma's own DPO trainer does (`stemma/plugin`), each part by itself. All of it leaves a
+    batch's loss as it is; `trainer: stock` instead is Axolotl's own trainer."""
 
     chunked_logps: bool = True
     """Log-probabilities of the answers' tokens only, in fp32, without a tensor of all logits."""
     group_by_length: bool = True
-    """Pairs of like length share a batch, so that less is padding; another order than the stock trainer's."""
+    """Pairs of like length share a batch, so that less is padding; another order than the stock
+    trainer's."""
     precompute_reference: bool = True
     """The reference's log-probabilities once, before training, kept in the stage's folder."""
     shared_prompts: bool = False
@@ -80,22 +105,31 @@ class PreferenceStage(TrainingStage):
 
 
 class Sweep(Section):
-    """`values` are Axolotl's keys of the stage, each with the values to try: all combinations train. Under `_`, as in
-    Axolotl's own sweeps, stands a list of settings that belong together."""
+    """`values` are Axolotl's keys of the stage, each with the values to try: all combinations
+    train. Under `_`, as in Axolotl's own sweeps, stands a list of settings that belong together."""
 
     stage: Literal["sft", "dpo", "mcq"]
     """The training stage whose settings are tried."""
     values: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1)
     """The values to try by Axolotl key; `_` holds a list of settings that belong together."""
     metric: Annotated[str, Field(pattern="^eval_")] = "eval_loss"
-    """Of the trainer's log, on held-out rows, e.g. `eval_rewards/accuracies`; its last value counts."""
+    """Of the trainer's log, on held-out rows, e.g. `eval_rewards/accuracies`; its last value
+    counts."""
     goal: Literal["min", "max"] = "min"
     """Whether the lowest or the highest `metric` is best."""
 
     def settings(self) -> list[tuple[str, Any]]:
         """Every single (key, value) that is tried."""
         paired = [pair for together in self.values.get("_", []) for pair in dict(together).items()]
-        return [*((key, value) for key, values in self.values.items() if key != "_" for value in values), *paired]
+        return [
+            *(
+                (key, value)
+                for key, values in self.values.items()
+                if key != "_"
+                for value in values
+            ),
+            *paired,
+        ]
 
 
 class Merge(Section):
@@ -108,7 +142,9 @@ class Merge(Section):
 class Gguf(Section):
     """GGUF files for llama.cpp."""
 
-    types: list[Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]] = Field(min_length=1)
+    types: list[Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]] = Field(
+        min_length=1
+    )
     """GGUF files to write, by llama.cpp's quantisation types."""
 
 

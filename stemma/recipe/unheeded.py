@@ -1,4 +1,7 @@
-"""Keys of Axolotl that do nothing, or not what they say: everywhere, or where `rl: dpo` stands. Read in its source."""
+"""Keys of Axolotl that do nothing, or not what they say: everywhere, or under `rl: dpo`.
+
+Each was read in Axolotl's source.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ GONE = {
     "evaluation_strategy": "Axolotl drops it with a line in its log; `eval_strategy` works",
     "noisy_embedding_alpha": "Axolotl drops it with a line in its log; `neftune_noise_alpha` works",
     **dict.fromkeys(
-        ("lr_div_factor", "preprocess_iterable", "heads_k_stride", "ring_attn_func"), "Axolotl reads it nowhere"
+        ("lr_div_factor", "preprocess_iterable", "heads_k_stride", "ring_attn_func"),
+        "Axolotl reads it nowhere",
     ),
     **dict.fromkeys(
         (
@@ -26,7 +30,10 @@ GONE = {
         ),
         "Axolotl knows it only to refuse it",
     ),
-    "rpo_alpha": "Axolotl knows it only to refuse it; `dpo_loss_type: [sigmoid, sft]` with `dpo_loss_weights` works",
+    "rpo_alpha": (
+        "Axolotl knows it only to refuse it; `dpo_loss_type: [sigmoid, sft]` with "
+        "`dpo_loss_weights` works"
+    ),
 }
 """Keys that are left over in Axolotl's list, or were until lately."""
 
@@ -66,25 +73,30 @@ ONLY_SFTS_TRAINER = (
     "use_dft",
     "use_eaft",
 )
-"""Handed on by `core/builders/causal.py` alone (`eval_sequence_len`: by `utils/data/sft.py`). `curriculum_sampling`
-also keeps merged files from being shuffled, but without that builder's sampler every epoch shuffles them."""
+"""Handed on by `core/builders/causal.py` alone (`eval_sequence_len`: by `utils/data/sft.py`).
+`curriculum_sampling` also keeps merged files from being shuffled, but without that builder's
+sampler every epoch shuffles them."""
 
 LIES_UNDER_DPO = {
-    "lora_model_dir": "Axolotl ignores it under `rl: dpo` and trains a fresh adapter on the base model",
+    "lora_model_dir": (
+        "Axolotl ignores it under `rl: dpo` and trains a fresh adapter on the base model"
+    ),
     "dpo_padding_free": "Axolotl ignores it under `rl: dpo`",
     "group_by_length": "Axolotl ignores it under `rl: dpo` (`dpo.trainer.group_by_length` works)",
     "precompute_ref_batch_size": "Axolotl drops it silently",
     "pad_to_multiple_of": "it breaks `rl: dpo`: the preference collator has no `input_ids` to pad",
     "sample_packing": "Axolotl rejects it under `rl: dpo`",
     "liger_cross_entropy": "there is no cross-entropy in this loss, so nothing is replaced",
-    "liger_fused_linear_cross_entropy": "there is no cross-entropy in this loss, so nothing is fused",
+    "liger_fused_linear_cross_entropy": (
+        "there is no cross-entropy in this loss, so nothing is fused"
+    ),
     "rl_adapter_ref_model": "Axolotl no longer knows it and drops it silently",
     **dict.fromkeys(ONLY_SFTS_TRAINER, "only SFT's trainer heeds it"),
 }
 """Keys that do nothing under `rl: dpo`, or break it late."""
 
 SMOOTHED = {"robust", "exo_pair", "aot", "aot_unpaired"}
-"""Those of TRL's losses that heed `dpo_label_smoothing`: its default, `sigmoid`, passes over it."""
+"""TRL's losses that heed `dpo_label_smoothing`; its default, `sigmoid`, passes over it."""
 
 NEEDS_STOCK = {
     "dpo_use_liger_kernel": "`chunked_logps` gives the same with less",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma.base_model.files import read_shapes
-from stemma.base_model.folder import meet
+from stemma.base_model.folder import check_base_model
 from stemma.chain import chain
 from stemma.errors import Problem, UserError
 from stemma.plan.forecast import Hardware, Plan, plan
@@ -94,7 +94,7 @@ def fit(request: Request, machine: Machine) -> Rehearsal:
     full = load(request.name, request.overrides)
     real = real_run(request)
     has_weights = made_model.has_weights(full, real)
-    meet(full, real, chain(full) if has_weights else [])
+    check_base_model(full, real, chain(full) if has_weights else [])
     run = Run(request.runs / FOLDER / full.name)
     model = None if full.base else run.root / "model"
     refuse_layers(read_shapes(full, real), request.layers)

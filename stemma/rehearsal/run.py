@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from itertools import islice
 
-from stemma.base_model.folder import meet
+from stemma.base_model.folder import check_base_model
 from stemma.chain import TRAINED, chain
 from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
@@ -114,7 +114,7 @@ def _make_model(rehearsal: Rehearsal, say: Say) -> str:
     recipe = rehearsal.recipe
     run = rehearsal.run
     outcome = made_model.make(rehearsal.config, rehearsal.full, recipe, run, say)
-    meet(recipe, run, chain(recipe))
+    check_base_model(recipe, run, chain(recipe))
     return outcome
 
 

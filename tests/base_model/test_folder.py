@@ -1,4 +1,5 @@
-"""A base model's folder is looked at before anything runs. What is missing is what transformers misses."""
+"""A base model's folder is looked at before anything runs. What is missing is what transformers
+misses."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stemma import LLAMA_CPP
-from stemma.base_model.folder import meet, problems_of, refuse_unfit
+from stemma.base_model.folder import check_base_model, problems_of, refuse_unfit
 from stemma.base_model.tokenizer import converter_knows
 from stemma.errors import UserError
 from stemma.from_gguf.header import read_gguf
@@ -31,9 +32,17 @@ from tests.from_gguf.files import write_gguf
 
 KINDS = ["gemma", "gemma2", "gemma3_text", "llama", "qwen2", "qwen3"]
 SIZES = {
-    "vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2,
-}  # fmt: skip
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+    "bos_token_id": 2,
+}
 HEAD, LAST = "lm_head.weight", "model.layers.2."
 
 
@@ -68,9 +77,14 @@ def missed_by_transformers(folder: Path) -> tuple[set[str], set[str]]:
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_weights_of_each_family_are_those_of_the_real_classes(kind: str, tied: bool, tmp_path: Path) -> None:
+def test_the_weights_of_each_family_are_those_of_the_real_classes(
+    kind: str, tied: bool, tmp_path: Path
+) -> None:
     folder = make(tmp_path, kind, tied, **({} if kind == "qwen2" else {"attention_bias": not tied}))
-    saved = {name: tuple(tensor.shape) for name, tensor in load_file(folder / "model.safetensors").items()}
+    saved = {
+        name: tuple(tensor.shape)
+        for name, tensor in load_file(folder / "model.safetensors").items()
+    }
     assert parse(read_json(folder / "config.json"), "saved").tensors() == saved
     assert told(folder) == []
 
@@ -83,7 +97,9 @@ CHANGES: dict[str, Any] = {
     "under module.": lambda name: f"module.{name}",
     "compiled": lambda name: f"_orig_mod.{name}",
     "without model.": lambda name: name.removeprefix("model."),
-    "a layer too many": lambda name: name.replace("layers.2", "layers.3") if "down_proj" in name else name,
+    "a layer too many": lambda name: (
+        name.replace("layers.2", "layers.3") if "down_proj" in name else name
+    ),
     "unmerged": lambda name: name.replace("q_proj.weight", "q_proj.base_layer.weight"),
 }
 
@@ -93,7 +109,11 @@ def test_what_transformers_would_fill_or_drop_is_refused(change: str, tmp_path: 
     rename(make(tmp_path), CHANGES[change])
     missing, dropped = missed_by_transformers(tmp_path)
     said = told(tmp_path)
-    counted = [line.split(": ", 1)[1].split(" ")[0] for text in said if "weights" in (line := text.splitlines()[0])]
+    counted = [
+        line.split(": ", 1)[1].split(" ")[0]
+        for text in said
+        if "weights" in (line := text.splitlines()[0])
+    ]
     assert counted == [str(len(names)) for names in (missing, dropped) if names]
     for name in [*missing, *dropped] if len(missing) < 3 else []:
         assert any(name in text for text in said)
@@ -105,7 +125,8 @@ def test_a_missing_layer_is_told_in_words(tmp_path: Path) -> None:
         f"{tmp_path}: 9 of 30 weights are missing: model.layers.2.input_layernorm.weight, "
         "model.layers.2.mlp.down_proj.weight, model.layers.2.mlp.gate_proj.weight and 6 more\n"
         "  expected: every weight that config.json asks for\n"
-        "  hint: transformers would put random ones in their place and go on; copy or save the model anew"
+        "  hint: transformers would put random ones in their place and go on; copy or save the "
+        "model anew"
     ]
     rename(make(tmp_path), CHANGES["under module."])
     missing, strange = told(tmp_path)
@@ -156,7 +177,8 @@ def test_shards_missing_cut_off_or_in_the_wrong_place(tmp_path: Path) -> None:
     expected = [
         f"{first}: no such file\n  expected: a file that model.safetensors.index.json names\n"
         "  hint: copy or download it anew",
-        f"{second}: cut off: {size:,} bytes\n  expected: {size + 1:,} bytes\n  hint: copy or download it anew",
+        f"{second}: cut off: {size:,} bytes\n  expected: {size + 1:,} bytes\n"
+        "  hint: copy or download it anew",
     ]
     assert told(folder) == expected
     (folder / "first").rename(first)
@@ -182,13 +204,18 @@ def test_weights_that_nothing_names(tmp_path: Path) -> None:
 def test_pickles_alone_and_no_weights(tmp_path: Path) -> None:
     folder = make(tmp_path)
     (folder / "model.safetensors").unlink()
-    assert told(folder) == [f"{folder}: no weights\n  expected: model.safetensors, or model.safetensors.index.json "
-                            "and its files"]  # fmt: skip
+    assert told(folder) == [
+        f"{folder}: no weights\n  expected: model.safetensors, or model.safetensors.index.json "
+        "and its files"
+    ]
     assert told(folder, weightless=True) == []
     (folder / "pytorch_model.bin").write_bytes(b"")
     for weightless in (True, False):
         [problem] = told(folder, weightless=weightless)
-        assert "weights as pickles only (pytorch_model.bin): loading a pickle runs code that is in it" in problem
+        assert (
+            "weights as pickles only (pytorch_model.bin): loading a pickle runs code that is in it"
+            in problem
+        )
 
 
 def test_adapters_inside_and_alone(tmp_path: Path) -> None:
@@ -196,7 +223,9 @@ def test_adapters_inside_and_alone(tmp_path: Path) -> None:
     write_json(folder / "adapter_config.json", {"base_model_name_or_path": "google/gemma-2b"})
     (folder / "adapter_model.safetensors").write_bytes(b"")
     [inside] = told(folder)
-    assert inside.startswith(f"{folder}/adapter_config.json: an adapter's files in a model's folder")
+    assert inside.startswith(
+        f"{folder}/adapter_config.json: an adapter's files in a model's folder"
+    )
     (folder / "config.json").unlink()
     [alone] = told(folder)
     assert alone.startswith(f"{folder}: an adapter alone\n")
@@ -207,13 +236,19 @@ def test_quantised_weights_and_foreign_code(tmp_path: Path) -> None:
     folder = make(tmp_path)
     config = read_json(folder / "config.json")
     code = {"AutoModelForCausalLM": "modeling_x.Model"}
-    write_json(folder / "config.json", config | {"quantization_config": {"quant_method": "bitsandbytes"}})
+    write_json(
+        folder / "config.json", config | {"quantization_config": {"quant_method": "bitsandbytes"}}
+    )
     assert "quantised weights (`quantization_config`, bitsandbytes)" in told(folder)[0]
     write_json(folder / "config.json", config | {"auto_map": code})
     assert "`auto_map`: it comes with Python code of its own, which is never run" in told(folder)[0]
     write_json(folder / "config.json", config)
     tensors = load_file(folder / "model.safetensors")
-    save_file(tensors | {HEAD: tensors[HEAD].to(torch.int8)}, folder / "model.safetensors", {"format": "pt"})
+    save_file(
+        tensors | {HEAD: tensors[HEAD].to(torch.int8)},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
     assert told(folder)[0].startswith(f"{folder}: weights stored as I8: lm_head.weight")
 
 
@@ -227,11 +262,15 @@ def test_tokens_added_without_resizing(tmp_path: Path) -> None:
     folder = copied(tmp_path)
     assert told(folder) == []
     tokenizer = read_json(folder / "tokenizer.json")
-    tokenizer["added_tokens"].append(tokenizer["added_tokens"][0] | {"id": 448, "content": "<|im_start|>"})
+    tokenizer["added_tokens"].append(
+        tokenizer["added_tokens"][0] | {"id": 448, "content": "<|im_start|>"}
+    )
     write_json(folder / "tokenizer.json", tokenizer)
     [problem] = told(folder)
     assert "1 of its tokens have no row in the embedding of 448: `<|im_start|>` = 448" in problem
-    write_json(folder / "config.json", read_json(folder / "config.json") | {"model_type": "gemma3_text"})
+    write_json(
+        folder / "config.json", read_json(folder / "config.json") | {"model_type": "gemma3_text"}
+    )
     tokenizer["added_tokens"][-1]["content"] = "<image_soft_token>"  # as published
     write_json(folder / "tokenizer.json", tokenizer)
     assert not any("have no row" in text for text in told(folder))
@@ -246,26 +285,31 @@ def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
     assert any("200 tokens for an embedding of 448 rows" in text for text in told(folder))
     config = read_json(folder / "tokenizer_config.json")
     write_json(folder / "tokenizer_config.json", config | {"eos_token": "</s>"})
-    assert any("`eos_token` is `</s>`, which the tokenizer does not know" in text for text in told(folder))
+    assert any(
+        "`eos_token` is `</s>`, which the tokenizer does not know" in text for text in told(folder)
+    )
     (folder / "tokenizer.json").write_text("{}")
     assert any("tokenizer.json: not a tokenizer: no 'model'" in text for text in told(folder))
 
 
 def test_a_gemma_whose_pieces_were_not_saved(tmp_path: Path) -> None:
-    """As transformers 5 saves it; the converter would stop at it, after all trainings (llama.cpp issue 19152)."""
+    """As transformers 5 saves it; the converter would stop at it, after all trainings (llama.cpp
+    issue 19152)."""
     folder = copied(tmp_path)
     (folder / "tokenizer.model").unlink()
     [problem] = told(folder)
-    assert problem.startswith(f"{folder}/tokenizer.model: no such file\n  expected: the SentencePiece model")
+    assert problem.startswith(
+        f"{folder}/tokenizer.model: no such file\n  expected: the SentencePiece model"
+    )
 
 
 def test_a_vocabulary_of_ones_own_is_told_before_the_training(tmp_path: Path) -> None:
     folder = make(tmp_path, vocab_size=265, max_position_embeddings=2048)
     write_tokenizer(read_gguf(write_gguf(tmp_path / "x.gguf")), CHATML, folder)
     recipe = load("smollm2", [f"base_model={folder}"])
-    meet(recipe, Run(tmp_path), ["data"])
+    check_base_model(recipe, Run(tmp_path), ["data"])
     with pytest.raises(UserError) as caught:
-        meet(recipe, Run(tmp_path), ["sft"])
+        check_base_model(recipe, Run(tmp_path), ["sft"])
     assert [str(problem).splitlines()[0] for problem in caught.value.problems] == [
         f"{folder}/tokenizer.json: llama.cpp's converter does not know it"
     ]
@@ -281,7 +325,9 @@ def test_architectures_not_known_here_have_layers_alike_and_a_head(tmp_path: Pat
     from transformers import AutoConfig, AutoModelForCausalLM
 
     sizes = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3}
-    config = AutoConfig.for_model("gpt_neox", **sizes, num_attention_heads=4, tie_word_embeddings=False)
+    config = AutoConfig.for_model(
+        "gpt_neox", **sizes, num_attention_heads=4, tie_word_embeddings=False
+    )
     model: Any = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.save_pretrained(tmp_path)
     assert told(tmp_path) == []
@@ -296,7 +342,10 @@ def test_architectures_not_known_here_have_layers_alike_and_a_head(tmp_path: Pat
 def test_all_problems_come_at_once_and_equal_files_are_looked_at_once(tmp_path: Path) -> None:
     folder = make(tmp_path)
     rename(folder, CHANGES["an untied head"])
-    write_json(folder / "config.json", read_json(folder / "config.json") | {"auto_map": {"AutoModel": "x.Y"}})
+    write_json(
+        folder / "config.json",
+        read_json(folder / "config.json") | {"auto_map": {"AutoModel": "x.Y"}},
+    )
     with pytest.raises(UserError) as caught:
         refuse_unfit(folder)
     assert len(caught.value.problems) == 2
@@ -312,7 +361,7 @@ def test_sequences_longer_than_the_models_positions(tmp_path: Path) -> None:
     write_json(tmp_path / "config.json", config)
     given = [f"base_model={tmp_path}", "base_revision=null", "mcq.sequence_len=512"]
     with pytest.raises(UserError) as caught:
-        meet(load("gemma2b", given), Run(tmp_path), ["plan"])
+        check_base_model(load("gemma2b", given), Run(tmp_path), ["plan"])
     [problem] = caught.value.problems
     assert (problem.where, problem.found) == ("gemma2b.yml: dpo", "sequence_len 1024")
     assert problem.expected == "at most 512, by max_position_embeddings"
@@ -321,7 +370,11 @@ def test_sequences_longer_than_the_models_positions(tmp_path: Path) -> None:
 def changed(folder: Path, file: str, **keys: Any) -> Path:
     """`tiny_model` as `folder`, with these keys in one of its JSON files; None takes one out."""
     shutil.copytree(tiny_model(), folder)
-    kept = {name: value for name, value in (read_json(folder / file) | keys).items() if value is not None}
+    kept = {
+        name: value
+        for name, value in (read_json(folder / file) | keys).items()
+        if value is not None
+    }
     write_json(folder / file, kept)
     return folder
 
@@ -337,7 +390,9 @@ def changed(folder: Path, file: str, **keys: Any) -> Path:
         ("generation_config.json", {"eos_token_id": [1, 448]}, "`eos_token_id` is [1, 448]"),
     ],
 )
-def test_values_that_would_stop_a_later_stage(file: str, keys: dict[str, Any], found: str, tmp_path: Path) -> None:
+def test_values_that_would_stop_a_later_stage(
+    file: str, keys: dict[str, Any], found: str, tmp_path: Path
+) -> None:
     """Each ended in a traceback, the last ones after training."""
     [problem] = told(changed(tmp_path / "model", file, **keys))
     assert f"model/{file}: {found}" in problem
@@ -345,10 +400,17 @@ def test_values_that_would_stop_a_later_stage(file: str, keys: dict[str, Any], f
 
 @pytest.mark.parametrize("eos", [None, [], [1, 107]])
 def test_last_tokens_that_are_fine(eos: Any, tmp_path: Path) -> None:
-    assert told(changed(tmp_path / "model", "generation_config.json", eos_token_id=eos, pad_token_id=-1)) == []
+    assert (
+        told(
+            changed(tmp_path / "model", "generation_config.json", eos_token_id=eos, pad_token_id=-1)
+        )
+        == []
+    )
 
 
-@pytest.mark.parametrize("file", [f"{n}config.json" for n in ("", "generation_", "tokenizer_", "adapter_")])
+@pytest.mark.parametrize(
+    "file", [f"{n}config.json" for n in ("", "generation_", "tokenizer_", "adapter_")]
+)
 def test_a_file_that_is_no_object_is_named(file: str, tmp_path: Path) -> None:
     folder = changed(tmp_path / "model", "config.json")
     (folder / file).write_text("[]")
@@ -358,8 +420,8 @@ def test_a_file_that_is_no_object_is_named(file: str, tmp_path: Path) -> None:
 
 
 def test_every_front_door_names_what_is_wrong(write_recipe: Write, tmp_path: Path) -> None:
-    """An adapter alone, a token without its text, weights without their tokenizer, a folder called model.safetensors:
-    `check`, `plan` and `data` all go through `meet`."""
+    """An adapter alone, a token without its text, weights without their tokenizer, a folder called
+    model.safetensors: `check`, `plan` and `data` all go through `check_base_model`."""
     lone = tmp_path / "lone"
     lone.mkdir()
     write_json(lone / "adapter_config.json", {"base_model_name_or_path": "google/gemma-2b"})
@@ -379,12 +441,13 @@ def test_every_front_door_names_what_is_wrong(write_recipe: Write, tmp_path: Pat
         recipe = load(write_recipe((MADE, f"base_model: {folder}\n")))
         for stages in (["plan"], ["data"], ["sft"]) if folder != odd else (["sft"],):
             with pytest.raises(UserError, match=re.escape(found)):
-                meet(recipe, Run(tmp_path / "run"), stages)
+                check_base_model(recipe, Run(tmp_path / "run"), stages)
 
 
 @pytest.mark.parametrize("name", ["consolidated", "consolidated-00001-of-00002", "adapter_model"])
 def test_what_lies_beside_the_weights_is_no_part_of_them(name: str, tmp_path: Path) -> None:
-    """Neither when the folder is looked at nor when it is merged: an adapter's left-over file came into the model."""
+    """Neither when the folder is looked at nor when it is merged: an adapter's left-over file came
+    into the model."""
     folder = changed(tmp_path / "model", "config.json")
     names = set(Tensors(folder))
     save_file({"base_model.model.x.lora_A.weight": torch.ones(1)}, folder / f"{name}.safetensors")
@@ -392,10 +455,15 @@ def test_what_lies_beside_the_weights_is_no_part_of_them(name: str, tmp_path: Pa
     assert set(Tensors(folder)) == names
 
 
-def test_a_made_models_stop_token_is_looked_at_before_it_is_made(write_recipe: Write, tmp_path: Path) -> None:
+def test_a_made_models_stop_token_is_looked_at_before_it_is_made(
+    write_recipe: Write, tmp_path: Path
+) -> None:
     path = write_recipe()
     template = path.parent / load(path).chat_template
-    meet(load(path), Run(tmp_path / "run"), ["base"])
+    check_base_model(load(path), Run(tmp_path / "run"), ["base"])
     template.write_text(template.read_text().replace("eos_token", "'<|im_end|>'"))
-    with pytest.raises(UserError, match=r"an answer ends with '<\|im_end\|>', which is no special token of this model"):
-        meet(load(path), Run(tmp_path / "run"), ["data"])
+    with pytest.raises(
+        UserError,
+        match=r"an answer ends with '<\|im_end\|>', which is no special token of this model",
+    ):
+        check_base_model(load(path), Run(tmp_path / "run"), ["data"])

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from stemma import ROOT
 from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.recipe.models import AXOLOTL_DEFAULTS
+from stemma.recipe.sections import AXOLOTL_DEFAULTS
 from stemma.training.axolotl import DPO_FIELDS
 from stemma.training.completion import COMPLETED
 from tests.factories.models import make_gemma

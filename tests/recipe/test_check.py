@@ -13,8 +13,10 @@ import pytest
 from stemma import ROOT
 from stemma.errors import UserError
 from stemma.recipe import check
+from stemma.recipe.axolotl_keys import OWNED, PINNED, axolotl_fields
 from stemma.recipe.load import load
 from stemma.recipe.schema import installed_axolotl, parse_type
+from stemma.recipe.unheeded import REFUSED
 
 Write = Callable[..., Path]
 DPO = "dpo: {start_from: sft, rl: dpo, learning_rate: 5e-4"
@@ -45,7 +47,10 @@ def test_misspelt_axolotl_keys_in_every_section(write_recipe: Write) -> None:
 
 def test_axolotl_and_pydantic_problems_come_together(write_recipe: Write) -> None:
     write_recipe(("  lora_r: 8", "  lora_rr: 8"), ("  from: dpo", "  from: dop"))
-    assert [problem.split(" ")[0] for problem in refused()] == ["recipes/small.yml:9:", "recipes/small.yml:22:"]
+    assert [problem.split(" ")[0] for problem in refused()] == [
+        "recipes/small.yml:9:",
+        "recipes/small.yml:22:",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,11 @@ def test_axolotl_and_pydantic_problems_come_together(write_recipe: Write) -> Non
             "offloat",
             "`sft.gradient_checkpointing` is 'offloat'\n  expected: boolean or 'offload' or",
         ),
-        ("lora_target_modules", "{q: 1}", "`sft.lora_target_modules` is {'q': 1}\n  expected: array or string"),
+        (
+            "lora_target_modules",
+            "{q: 1}",
+            "`sft.lora_target_modules` is {'q': 1}\n  expected: array or string",
+        ),
         ("weight_decay", ".nan", "`sft.weight_decay` is nan\n  expected: a finite number"),
     ],
 )
@@ -90,13 +99,17 @@ def test_keys_that_stemma_owns_say_where_to_set_them(write_recipe: Write) -> Non
     write_recipe(("  lora_r: 8", "  seed: 3"), ("learning_rate: 2e-4", "output_dir: out"))
     first, second = refused()
     assert (
-        first == "recipes/small.yml:9: `seed` in train is Stemma's to set\n  expected: set instead: the recipe's `seed`"
+        first == "recipes/small.yml:9: `seed` in train is Stemma's to set\n"
+        "  expected: set instead: the recipe's `seed`"
     )
-    assert "`output_dir` in sft is Stemma's to set\n  expected: set instead: nothing: a stage writes to runs/" in second
+    assert (
+        "`output_dir` in sft is Stemma's to set\n"
+        "  expected: set instead: nothing: a stage writes to runs/" in second
+    )
 
 
 def test_owned_keys_are_axolotls() -> None:
-    assert set(check.OWNED) <= set(check.axolotl_fields())
+    assert set(OWNED) <= set(axolotl_fields())
 
 
 @pytest.mark.parametrize("key", check.LIES_UNDER_DPO)
@@ -110,22 +123,31 @@ def test_keys_that_lie_under_dpo_are_refused_with_the_reason(write_recipe: Write
 def test_a_lying_key_in_train_is_found_too_and_can_be_taken_back(write_recipe: Write) -> None:
     write_recipe(("  lora_r: 8", "  lora_r: 8\n  sample_packing: true"))
     [problem] = refused()
-    assert problem.startswith("recipes/small.yml:10: `sample_packing` under `rl: dpo`: Axolotl rejects it")
+    assert problem.startswith(
+        "recipes/small.yml:10: `sample_packing` under `rl: dpo`: Axolotl rejects it"
+    )
     assert "move it to `sft` or `mcq`, or set `dpo.sample_packing: null`" in problem
-    write_recipe(("  lora_r: 8", "  lora_r: 8\n  sample_packing: true"), (DPO, f"{DPO}, sample_packing: null"))
+    write_recipe(
+        ("  lora_r: 8", "  lora_r: 8\n  sample_packing: true"),
+        (DPO, f"{DPO}, sample_packing: null"),
+    )
     assert load("small").axolotl("dpo")["sample_packing"] is None
 
 
 def test_the_stock_trainer_takes_liger_with_a_precomputed_reference(write_recipe: Write) -> None:
-    write_recipe((DPO, f"{DPO}, trainer: stock, dpo_use_liger_kernel: true, precompute_ref_log_probs: true"))
+    write_recipe(
+        (DPO, f"{DPO}, trainer: stock, dpo_use_liger_kernel: true, precompute_ref_log_probs: true")
+    )
     assert load("small").axolotl("dpo")["dpo_use_liger_kernel"] is True
 
 
 @pytest.mark.parametrize("key", ["mixlora_top_k", "mixlora_num_experts", "diffusion_lm"])
 def test_keys_that_lead_to_no_file_that_ships_are_refused(write_recipe: Write, key: str) -> None:
     write_recipe(("  lora_r: 8", f"  {key}: 2"))
-    reason = check.REFUSED["diffusion_lm" if key == "diffusion_lm" else "mixlora_"]
-    assert refused()[0] == f"recipes/small.yml:9: `{key}` in train: {reason}\n  hint: delete `{key}`"
+    reason = REFUSED["diffusion_lm" if key == "diffusion_lm" else "mixlora_"]
+    assert (
+        refused()[0] == f"recipes/small.yml:9: `{key}` in train: {reason}\n  hint: delete `{key}`"
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +158,9 @@ def test_keys_that_lead_to_no_file_that_ships_are_refused(write_recipe: Write, k
         ("rpo_alpha", "1.0", "with `dpo_loss_weights` works"),
     ],
 )
-def test_keys_that_axolotl_gave_up_say_what_works(write_recipe: Write, key: str, value: str, hint: str) -> None:
+def test_keys_that_axolotl_gave_up_say_what_works(
+    write_recipe: Write, key: str, value: str, hint: str
+) -> None:
     write_recipe(("  lora_r: 8", f"  {key}: {value}"))
     told = refused()[0]
     assert told.startswith(f"recipes/small.yml:9: `{key}` in train: Axolotl ")
@@ -153,7 +177,7 @@ def test_label_smoothing_needs_a_loss_that_heeds_it(write_recipe: Write) -> None
 
 
 def test_refused_beginnings_are_of_axolotls_keys() -> None:
-    assert all(any(key.startswith(start) for key in check.axolotl_fields()) for start in check.REFUSED)
+    assert all(any(key.startswith(start) for key in axolotl_fields()) for start in REFUSED)
 
 
 def test_a_key_of_fixed_values_takes_no_other(write_recipe: Write) -> None:
@@ -168,7 +192,9 @@ def test_keys_only_the_stock_trainer_heeds(write_recipe: Write, key: str) -> Non
     value = "trl.DPOTrainer" if key == "trainer_cls" else "true"
     write_recipe((DPO, f"{DPO}, {key}: {value}"))
     [problem] = refused()
-    assert problem.startswith(f"recipes/small.yml:12: `{key}` with Stemma's DPO trainer: {check.NEEDS_STOCK[key]}")
+    assert problem.startswith(
+        f"recipes/small.yml:12: `{key}` with Stemma's DPO trainer: {check.NEEDS_STOCK[key]}"
+    )
     assert f"hint: delete `{key}`, or set `dpo.trainer: stock`" in problem
     write_recipe((DPO, f"{DPO}, {key}: {value}, trainer: stock"))
     load("small")
@@ -242,7 +268,9 @@ def test_zero3_is_warned_of(write_recipe: Write, tmp_path: Path) -> None:
         ("{% for m in messages %}{{ m.content }}\n{% endfor %}", "writes no stop token"),
     ],
 )
-def test_templates_must_render_and_stop(write_recipe: Write, tmp_path: Path, template: str, expected: str) -> None:
+def test_templates_must_render_and_stop(
+    write_recipe: Write, tmp_path: Path, template: str, expected: str
+) -> None:
     write_recipe()
     (tmp_path / "recipes/templates/qa.jinja").write_text(template)
     [problem] = refused()
@@ -269,7 +297,9 @@ def test_stages_and_tasks_need_their_data(write_recipe: Write) -> None:
 
 
 def test_what_tasks_need_is_what_they_read() -> None:
-    tasks = [path.stem for path in (ROOT / "eval" / "tasks").glob("*.py") if path.stem != "__init__"]
+    tasks = [
+        path.stem for path in (ROOT / "eval" / "tasks").glob("*.py") if path.stem != "__init__"
+    ]
     parts = {name: import_module(f"eval.tasks.{name}").PART for name in tasks}
     assert {name: part for name, part in parts.items() if part} == check.SCORES
 
@@ -280,12 +310,17 @@ def test_types_are_read_from_annotations() -> None:
         "types": ["boolean"],
         "values": ["auto"],
     }
-    assert parse_type("dict[typing.Union[int, typing.Literal['cpu', 'disk']], int | str] | None") == {
+    assert parse_type(
+        "dict[typing.Union[int, typing.Literal['cpu', 'disk']], int | str] | None"
+    ) == {
         "types": ["object"],
         "values": [],
     }
     assert parse_type("typing.Any | None") == {"types": [], "values": []}
-    assert parse_type("str | axolotl.utils.schemas.enums.Optimizers | None") == {"types": ["string"], "values": []}
+    assert parse_type("str | axolotl.utils.schemas.enums.Optimizers | None") == {
+        "types": ["string"],
+        "values": [],
+    }
     assert parse_type("typing.Optional[typing.Annotated[list[str], MinLen(min_length=1)]]") == {
         "types": ["array"],
         "values": [],
@@ -293,18 +328,29 @@ def test_types_are_read_from_annotations() -> None:
 
 
 def test_the_pinned_list_is_of_the_installed_version() -> None:
-    assert json.loads(check.PINNED.read_text())["axolotl"] == version("axolotl")
+    assert json.loads(PINNED.read_text())["axolotl"] == version("axolotl")
 
 
 @pytest.mark.slow
 def test_the_pinned_list_is_what_axolotl_says() -> None:
-    assert json.loads(check.PINNED.read_text()) == installed_axolotl(), "run `python -m stemma.recipe.schema --axolotl`"
+    assert json.loads(PINNED.read_text()) == installed_axolotl(), (
+        "run `python -m stemma.recipe.schema --axolotl`"
+    )
 
 
 def test_a_hub_model_without_a_revision_is_told(write_recipe: Write) -> None:
-    made = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
+    made = (
+        "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
+    )
     recipe = load(write_recipe((made, "base_model: google/gemma-2b\n")))
-    told = "`base_model: google/gemma-2b` without `base_revision`: the weights may change on the hub"
+    told = (
+        "`base_model: google/gemma-2b` without `base_revision`: the weights may change on the hub"
+    )
     assert check.warnings(recipe) == [told]
-    assert check.warnings(load(write_recipe((made, "base_model: google/gemma-2b\nbase_revision: abc\n")))) == []
+    assert (
+        check.warnings(
+            load(write_recipe((made, "base_model: google/gemma-2b\nbase_revision: abc\n")))
+        )
+        == []
+    )
     assert check.warnings(load(write_recipe((made, "base_model: recipes\n")))) == [], "a folder"

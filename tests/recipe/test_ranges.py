@@ -36,4 +36,8 @@ def test_check_names_them_all(write_recipe: Write) -> None:
     with pytest.raises(UserError) as caught:
         load("small", ["sft.micro_batch_size=0", "sft.learning_rate=0"])
     found = {problem.found for problem in caught.value.problems}
-    assert found == {"`train.lora_r` is 0", "`sft.micro_batch_size` is 0", "`sft.learning_rate` is 0"}
+    assert found == {
+        "`train.lora_r` is 0",
+        "`sft.micro_batch_size` is 0",
+        "`sft.learning_rate` is 0",
+    }

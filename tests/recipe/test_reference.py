@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from stemma.cli_reference import cli_page
-from stemma.recipe.check import axolotl_fields
+from stemma.recipe.axolotl_keys import axolotl_fields
 from stemma.recipe.described import DescribedSchema, first_sentence
 from stemma.recipe.reference import recipe_page
 from stemma.recipe.schema import generated, recipe_schema

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stemma.recipe.check import axolotl_fields
+from stemma.recipe.axolotl_keys import axolotl_fields
 from stemma.recipe.unheeded import GONE, ONLY_SFTS_TRAINER, SMOOTHED
 
 LEFT_OVER = sorted(set(GONE) - {"fsdp"})
@@ -32,7 +32,12 @@ def test_keys_of_sfts_trainer_are_those_that_no_builder_of_dpo_knows() -> None:
     where = ("core/builders/causal.py", "utils/data/sft.py", "monkeypatch/relora.py")
     assert set(ONLY_SFTS_TRAINER) <= set().union(*map(words, where))
     assert "ReLoRACallback" in words("core/builders/causal.py") - words("core/builders/base.py")
-    for path in ("core/builders/base.py", "core/builders/rl.py", "core/trainers/dpo/__init__.py", "utils/data/rl.py"):
+    for path in (
+        "core/builders/base.py",
+        "core/builders/rl.py",
+        "core/trainers/dpo/__init__.py",
+        "utils/data/rl.py",
+    ):
         assert set(ONLY_SFTS_TRAINER) & words(path) == set()
 
 
@@ -48,7 +53,11 @@ def test_left_over_keys_are_still_in_axolotls_list_and_read_nowhere() -> None:
 def test_losses_that_heed_label_smoothing() -> None:
     text = (package("trl") / "trainer/dpo_trainer.py").read_text(encoding="utf-8")
     losses = re.split(r'(?:el)?if loss_type == "(\w+)":', text)[1:]
-    heed = {name for name, body in zip(losses[::2], losses[1::2], strict=True) if "self.label_smoothing" in body}
+    heed = {
+        name
+        for name, body in zip(losses[::2], losses[1::2], strict=True)
+        if "self.label_smoothing" in body
+    }
     assert heed == SMOOTHED
     assert "sigmoid" in losses[::2]
 

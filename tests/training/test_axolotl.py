@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 
 from stemma import ROOT
 from stemma.recipe.load import load
-from stemma.recipe.models import AXOLOTL_DEFAULTS, Recipe
+from stemma.recipe.models import Recipe
+from stemma.recipe.sections import AXOLOTL_DEFAULTS
 from stemma.runs import Run
 from stemma.training.axolotl import Paths, render
 from tests.conftest import Write
