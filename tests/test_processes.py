@@ -1,4 +1,5 @@
-"""Children are offline, send no telemetry, wait patiently, and end with the Stemma that started them."""
+"""Children are offline, send no telemetry, wait patiently, and end with the Stemma that started
+them."""
 
 from __future__ import annotations
 
@@ -44,7 +45,9 @@ def test_every_child_is_offline_and_silent(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_failed_python_tells_the_end_of_its_stderr(tmp_path: Path) -> None:
-    (tmp_path / "found_here.py").write_text("print('nothing of this')\nraise SystemExit('the reason')\n")
+    (tmp_path / "found_here.py").write_text(
+        "print('nothing of this')\nraise SystemExit('the reason')\n"
+    )
     with pytest.raises(StageFailed, match=r"^looking failed \(exit code 1\):\nthe reason$"):
         run_python(["-m", "found_here"], tmp_path, "looking")
     assert last_lines("a\nb\nc\n", 2) == "b\nc"
@@ -55,7 +58,9 @@ def test_a_program_that_hangs_is_ended() -> None:
         run_program(["sleep", "60"], os.environ, timeout_seconds=0.1)
 
 
-def test_a_trainer_that_starts_after_its_stemma_was_killed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trainer_that_starts_after_its_stemma_was_killed_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     monkeypatch.setenv("STEMMA_PID", str(dead.pid))
@@ -78,9 +83,13 @@ def test_a_training_is_started_with_it(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_command_line_sets_it_before_an_engine_is_loaded() -> None:
-    """libgomp reads its variables when it is loaded, and tells of them; llama.cpp brings it here."""
+    """libgomp reads its variables when it is loaded, and tells them; llama.cpp brings it here."""
     code = "from stemma.cli import main; main(['check', 'tiny']); import stemma.llama"
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OMP_", "GOMP_", "KMP_"))
+    }
     command = [sys.executable, "-c", code]
     shown = variables | {"OMP_DISPLAY_ENV": "verbose"}
     done = subprocess.run(command, cwd=ROOT, env=shown, capture_output=True, text=True, check=True)

@@ -46,14 +46,21 @@ def test_a_nan_loss_stops_and_names_the_step(tmp_path: Path) -> None:
     stop_at_non_finite_loss(trainer, tmp_path)
     with pytest.raises(FloatingPointError, match="the loss of step 7 is nan"):
         trainer.training_step()
-    assert json.loads((tmp_path / FAILURE).read_text()) == {"step": 7, "reason": "the loss of step 7 is nan"}
+    assert json.loads((tmp_path / FAILURE).read_text()) == {
+        "step": 7,
+        "reason": "the loss of step 7 is nan",
+    }
 
 
-def test_numbers_that_are_none_are_found_in_any_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_that_are_none_are_found_in_any_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tensors, "PIECE", 8)  # two rows of a matrix four wide
     matrix = torch.zeros(5, 4, dtype=torch.bfloat16)
     matrix[4, 3] = float("inf")
-    save_file({"whole": torch.zeros(5, 4), "broken": matrix}, tmp_path / "adapter_model.safetensors")
+    save_file(
+        {"whole": torch.zeros(5, 4), "broken": matrix}, tmp_path / "adapter_model.safetensors"
+    )
     save_file({"a": torch.tensor([float("nan")])}, tmp_path / "first_step.rank0.safetensors")
     assert not_finite(tmp_path) == ["broken"]
 
@@ -69,7 +76,10 @@ def test_only_the_first_training_batch_is_recorded(tmp_path: Path) -> None:
     trainer.compute_loss(None, {})
     saved = load_file(tmp_path / "first_step.rank0.safetensors")
     assert sorted(saved) == ["completion_mask", "input_ids"]
-    assert json.loads((tmp_path / "first_step.json").read_text()) == {"logps/chosen": -3.0, "rewards/margins": 0.0}
+    assert json.loads((tmp_path / "first_step.json").read_text()) == {
+        "logps/chosen": -3.0,
+        "rewards/margins": 0.0,
+    }
 
 
 def test_a_resumed_run_keeps_the_first_record(tmp_path: Path) -> None:
@@ -102,12 +112,21 @@ def test_a_whole_training_is_marked_as_completed(tmp_path: Path) -> None:
     peak = written.pop("peak_memory")
     assert name == COMPLETED
     assert written == {
-        "binding": "of this work", "steps": 8, "skipped_steps": 0, "planned_steps": 8,
-        "trainable_parameters": 0, "parameters": 0, "dtype": "", "trainer": {}, "plugins": [],
+        "binding": "of this work",
+        "steps": 8,
+        "skipped_steps": 0,
+        "planned_steps": 8,
+        "trainable_parameters": 0,
+        "parameters": 0,
+        "dtype": "",
+        "trainer": {},
+        "plugins": [],
         "history": [{"loss": 1.0}],
-    }  # fmt: skip
+    }
     assert peak["bytes"] > 2**27, "Python with torch loaded"
-    assert peak["of"] == ("GPU memory allocated" if torch.cuda.is_available() else "resident memory")
+    assert peak["of"] == (
+        "GPU memory allocated" if torch.cuda.is_available() else "resident memory"
+    )
 
 
 def test_broken_weights_complete_nothing(tmp_path: Path) -> None:
@@ -144,7 +163,9 @@ def test_a_training_that_saved_nothing_is_not_complete(tmp_path: Path) -> None:
     """Its first batch, its adapter's settings and, for DPO, the whole model are not the adapter."""
     save_file({"input_ids": torch.ones(1)}, tmp_path / "first_step.rank0.safetensors")
     save_file({"good": torch.ones(1)}, tmp_path / "model.safetensors")
-    assert concluded(tmp_path, 8) == {FAILURE: {"step": 8, "reason": "it saved no adapter_model.safetensors"}}
+    assert concluded(tmp_path, 8) == {
+        FAILURE: {"step": 8, "reason": "it saved no adapter_model.safetensors"}
+    }
     (tmp_path / FAILURE).unlink()
     assert list(concluded(tmp_path, 8, adapter=False)) == [COMPLETED]
     (tmp_path / COMPLETED).unlink()

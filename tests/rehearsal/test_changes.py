@@ -1,4 +1,5 @@
-"""What a rehearsal changes: few rows and steps, nothing from outside, and every change told. Pure functions."""
+"""What a rehearsal changes: few rows and steps, nothing from outside, and every change told. Pure
+functions."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def test_every_recipe_can_be_shortened_and_stays_itself(name: str) -> None:
         kept = ("adapter", "lora_r", "lora_target_modules", "deepspeed", "rl_beta")
         assert {key: keys.get(key) for key in kept} == {key: before.get(key) for key in kept}
         rate = 1e-3 if stage == "dpo" else before["learning_rate"]
-        assert keys["learning_rate"] == rate, "three steps must move a random model, but teach it nothing"
+        assert keys["learning_rate"] == rate, (
+            "three steps must move a random model, but teach it nothing"
+        )
         assert any(note.startswith(f"{stage}: 3 steps") for note in changes.notes)
     assert recipe.data.generator is None or recipe.data.generator.server == "scripted-expert"
 
@@ -55,9 +58,13 @@ def test_a_model_made_on_the_spot_gets_fewer_layers(write_recipe: Write) -> None
     assert recipe.axolotl("base")["max_steps"] == 40
 
 
-def test_sources_whose_files_are_there_are_read_a_little(write_recipe: Write, tmp_path: Path) -> None:
+def test_sources_whose_files_are_there_are_read_a_little(
+    write_recipe: Write, tmp_path: Path
+) -> None:
     (tmp_path / "train.jsonl").write_text("", encoding="utf-8")
-    recipe, changes = rehearsed(write_recipe(("path: train.jsonl", "limit: 7, path: train.jsonl, sample: 0.5")))
+    recipe, changes = rehearsed(
+        write_recipe(("path: train.jsonl", "limit: 7, path: train.jsonl, sample: 0.5"))
+    )
     assert recipe.data.sft is not None
     assert recipe.data.dpo is not None
     [source] = recipe.data.sft.sources
@@ -65,7 +72,10 @@ def test_sources_whose_files_are_there_are_read_a_little(write_recipe: Write, tm
     assert source.sample == {"train": 8, "validation": 2, "test": 4}
     [replaced] = recipe.data.dpo.sources
     assert (replaced.source, replaced.sample["train"]) == ("stem_exercises", 24)
-    assert "data.dpo: synthetic exercises in place of preference_jsonl, whose files are not there" in changes.notes
+    assert (
+        "data.dpo: synthetic exercises in place of preference_jsonl, whose files are not there"
+        in changes.notes
+    )
     assert not any(note.startswith("data.sft") for note in changes.notes)
     assert recipe.data.sft.parts.test == 0.3, "so that a handful of rows has some to test on"
 
@@ -81,7 +91,10 @@ def test_shares_of_a_total_go_with_the_total(write_recipe: Write, tmp_path: Path
     (tmp_path / "train.jsonl").write_text("", encoding="utf-8")
     recipe, _ = rehearsed(
         write_recipe(
-            ("    - {source: gsm8k, path: train.jsonl}", "    - {source: gsm8k, path: train.jsonl, weight: 2.0}"),
+            (
+                "    - {source: gsm8k, path: train.jsonl}",
+                "    - {source: gsm8k, path: train.jsonl, weight: 2.0}",
+            ),
             ("  dpo:\n    sources:", "    total: 500\n  dpo:\n    sources:"),
         )
     )
@@ -92,7 +105,11 @@ def test_shares_of_a_total_go_with_the_total(write_recipe: Write, tmp_path: Path
 def test_what_needs_a_gpu_is_replaced_and_told() -> None:
     recipe, changes = rehearsed("gemma2b-fast")
     dpo, mcq = recipe.axolotl("dpo"), recipe.axolotl("mcq")
-    assert (dpo["tf32"], dpo["liger_rope"], mcq["liger_fused_linear_cross_entropy"]) == (False, False, False)
+    assert (dpo["tf32"], dpo["liger_rope"], mcq["liger_fused_linear_cross_entropy"]) == (
+        False,
+        False,
+        False,
+    )
     assert (mcq["sample_packing"], mcq["sequence_len"], mcq["micro_batch_size"]) == (True, 128, 1)
     assert (dpo["sequence_len"], dpo["micro_batch_size"]) == (256, 8)
     told = next(note for note in changes.notes if note.startswith("mcq:"))
@@ -103,14 +120,21 @@ def test_what_needs_a_gpu_is_replaced_and_told() -> None:
 
 
 def test_bf16_is_left_open_where_the_processor_has_none(write_recipe: Write) -> None:
-    path = write_recipe((MADE, "base_model: google/gemma-2b\n"), ("  lora_r: 8\n", "  lora_r: 8\n  bf16: true\n"))
-    path.write_text(path.read_text().replace("  corpus: {sources: [{source: from_sets}]}\n", ""), encoding="utf-8")
+    path = write_recipe(
+        (MADE, "base_model: google/gemma-2b\n"), ("  lora_r: 8\n", "  lora_r: 8\n  bf16: true\n")
+    )
+    path.write_text(
+        path.read_text().replace("  corpus: {sources: [{source: from_sets}]}\n", ""),
+        encoding="utf-8",
+    )
     assert rehearsed(path)[0].axolotl("sft")["bf16"] == "auto", "this processor has none"
     assert rehearsed(path, SERVER)[0].axolotl("sft")["bf16"] is True
 
 
 def test_what_the_full_run_lacks_here_is_told(write_recipe: Write, tmp_path: Path) -> None:
-    recipe = load(write_recipe(("data:\n", "data:\n  generator: {model: m, api_key_env: MY_KEY}\n")))
+    recipe = load(
+        write_recipe(("data:\n", "data:\n  generator: {model: m, api_key_env: MY_KEY}\n"))
+    )
     found = lacking(recipe, {}, has_weights=False)
     assert found[0] == "2 data files, the first pairs.jsonl (DATA=folder)"
     assert found[1] == "the variable MY_KEY, the generator's key"

@@ -1,4 +1,5 @@
-"""A rehearsal's model: the base model's own config, random weights, a tokenizer; whole or not there at all."""
+"""A rehearsal's model: the base model's own config, random weights, a tokenizer; whole or not there
+at all."""
 
 from __future__ import annotations
 
@@ -28,8 +29,15 @@ def settled(write: Write, folder: Path, layers: int | None = None) -> Rehearsal:
 def write_config(folder: Path, kind: str, **settings: Any) -> Path:
     from transformers import AutoConfig
 
-    sizes = {"vocab_size": 3000, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 6,
-             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}  # fmt: skip
+    sizes = {
+        "vocab_size": 3000,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+    }
     AutoConfig.for_model(kind, **(sizes | settings)).save_pretrained(folder)
     return folder
 
@@ -39,11 +47,17 @@ def make(found: Rehearsal) -> str:
 
 
 def test_it_is_what_the_base_model_is(write_recipe: Write, tmp_path: Path) -> None:
-    folder = write_config(tmp_path / "base", "gemma3_text", sliding_window=128, tie_word_embeddings=True)
+    folder = write_config(
+        tmp_path / "base", "gemma3_text", sliding_window=128, tie_word_embeddings=True
+    )
     found = settled(write_recipe, folder, layers=4)
     assert make(found) == "done"
     config = read_json(found.model / "config.json")
-    assert (config["sliding_window"], config["num_hidden_layers"], len(config["layer_types"])) == (128, 4, 4)
+    assert (config["sliding_window"], config["num_hidden_layers"], len(config["layer_types"])) == (
+        128,
+        4,
+        4,
+    )
     assert (config["vocab_size"], config["dtype"]) == (3000, "bfloat16")
     assert config["architectures"] == ["Gemma3ForCausalLM"]
     assert read_json(found.model / "generation_config.json")["eos_token_id"] == [1, 107]
@@ -52,7 +66,9 @@ def test_it_is_what_the_base_model_is(write_recipe: Write, tmp_path: Path) -> No
     assert not (found.run.root / ".config").exists()
 
 
-def test_it_is_made_once_and_anew_when_another_is_asked_for(write_recipe: Write, tmp_path: Path) -> None:
+def test_it_is_made_once_and_anew_when_another_is_asked_for(
+    write_recipe: Write, tmp_path: Path
+) -> None:
     folder = write_config(tmp_path / "base", "gemma", tie_word_embeddings=True)
     found = settled(write_recipe, folder)
     (found.run.root / ".model.part").mkdir(parents=True)
@@ -63,7 +79,9 @@ def test_it_is_made_once_and_anew_when_another_is_asked_for(write_recipe: Write,
     assert make(found) == "up to date"
     assert make(settled(write_recipe, folder, layers=2)) == "done"
     assert make(found) == "done"
-    assert (found.model / "model-00001-of-00001.safetensors").read_bytes() == weights, "the same by the same seed"
+    assert (found.model / "model-00001-of-00001.safetensors").read_bytes() == weights, (
+        "the same by the same seed"
+    )
 
 
 def test_the_real_tokenizer_is_taken_where_it_lies(write_recipe: Write, tmp_path: Path) -> None:
@@ -79,8 +97,12 @@ def test_the_real_tokenizer_is_taken_where_it_lies(write_recipe: Write, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "vocabulary"), [("qwen2", 151936), ("qwen3", 151936), ("llama", 128256)])
-def test_byte_pairs_make_a_whole_model(kind: str, vocabulary: int, write_recipe: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "vocabulary"), [("qwen2", 151936), ("qwen3", 151936), ("llama", 128256)]
+)
+def test_byte_pairs_make_a_whole_model(
+    kind: str, vocabulary: int, write_recipe: Write, tmp_path: Path
+) -> None:
     folder = write_config(tmp_path / "base", kind, vocab_size=vocabulary, tie_word_embeddings=True)
     found = settled(write_recipe, folder)
     make(found)

@@ -1,4 +1,5 @@
-"""Random weights: shapes of the real classes, the same by the same seed, predictions like a trained model's."""
+"""Random weights: shapes of the real classes, the same by the same seed, predictions like a trained
+model's."""
 
 from __future__ import annotations
 
@@ -18,7 +19,12 @@ KINDS = ("gemma", "gemma2", "gemma3_text", "llama", "qwen2", "qwen3")
 def config_of(kind: str, **settings: Any) -> Any:
     from transformers import AutoConfig
 
-    sizes = SIZES | {"hidden_size": 256, "vocab_size": 2000, "dtype": "bfloat16", "tie_word_embeddings": True}
+    sizes = SIZES | {
+        "hidden_size": 256,
+        "vocab_size": 2000,
+        "dtype": "bfloat16",
+        "tie_word_embeddings": True,
+    }
     return AutoConfig.for_model(kind, **(sizes | settings))
 
 
@@ -37,7 +43,9 @@ def test_each_family_loads_and_predicts(kind: str, tied: bool, tmp_path: Path) -
 
     config = config_of(kind, tie_word_embeddings=tied)
     folder = write(tmp_path / kind, config)
-    model, loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    model, loaded = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True
+    )
     assert not loaded["missing_keys"]
     assert not loaded["unexpected_keys"]
     ids = torch.arange(10, 42)[None]
@@ -52,7 +60,10 @@ def test_each_family_loads_and_predicts(kind: str, tied: bool, tmp_path: Path) -
 def test_the_seed_decides(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    folders = [write(tmp_path / name, config_of("llama"), seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
+    folders = [
+        write(tmp_path / name, config_of("llama"), seed)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
     a, b, c = (load_file(folder / "model-00001-of-00001.safetensors") for folder in folders)
     assert all(a[name].equal(b[name]) for name in a)
     assert not a["model.embed_tokens.weight"].equal(c["model.embed_tokens.weight"])
@@ -82,9 +93,15 @@ def test_shards_hold_every_tensor_once(tmp_path: Path, monkeypatch: pytest.Monke
 def test_norms_and_outputs_by_hand() -> None:
     config = config_of("gemma", num_hidden_layers=2)
     drawn = spreads(config, tensor_shapes(config))
-    assert drawn["model.layers.0.input_layernorm.weight"].mean == 0, "Gemma's norms multiply by 1 + weight"
-    assert drawn["model.layers.0.self_attn.q_proj.weight"].std == pytest.approx(0.3 / 16), "256 inputs"
+    assert drawn["model.layers.0.input_layernorm.weight"].mean == 0, (
+        "Gemma's norms multiply by 1 + weight"
+    )
+    assert drawn["model.layers.0.self_attn.q_proj.weight"].std == pytest.approx(0.3 / 16), (
+        "256 inputs"
+    )
     # The stream is 0.05 x 16; four additions of a quarter of it make half in all.
-    assert drawn["model.layers.0.self_attn.o_proj.weight"].std == pytest.approx(0.2 / (0.3 * 8)), "4 x 16 inputs"
+    assert drawn["model.layers.0.self_attn.o_proj.weight"].std == pytest.approx(0.2 / (0.3 * 8)), (
+        "4 x 16 inputs"
+    )
     llama = config_of("llama")
     assert spreads(llama, tensor_shapes(llama))["model.layers.0.input_layernorm.weight"].mean == 1

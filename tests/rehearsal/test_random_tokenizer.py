@@ -1,4 +1,5 @@
-"""Tokenizers of the true vocabulary: ids as published where the byte pairs are, Gemma's specials, fillers unused."""
+"""Tokenizers of the true vocabulary: ids as published where the byte pairs are, Gemma's specials,
+fillers unused."""
 
 from __future__ import annotations
 
@@ -19,7 +20,10 @@ def made(kind: str, vocabulary: int, folder: Path) -> tuple[dict[str, Any], Any]
     from transformers import AutoTokenizer
 
     ids = write_tokenizer(Wanted(kind, vocabulary, "{{ bos_token }}"), TEXTS, folder)
-    write_json(folder / "config.json", {"model_type": kind, "vocab_size": vocabulary, "transformers_version": "5.16.0"})
+    write_json(
+        folder / "config.json",
+        {"model_type": kind, "vocab_size": vocabulary, "transformers_version": "5.16.0"},
+    )
     return ids, AutoTokenizer.from_pretrained(folder)
 
 

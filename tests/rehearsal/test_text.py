@@ -19,12 +19,17 @@ SFT = Measured(seconds=100, memory=3 * 10**9, process=2 * 10**9, disk=10**9, ste
 def plans(tmp_path: Path) -> tuple[Plan, Plan]:
     """A model of 2 of 18 layers that trains a thousandth, and the whole."""
     full = plan(load("gemma2b-sft-dpo"), Run(tmp_path), Hardware(cpu=True))
-    small = [replace(stage, flops=stage.flops / 1000, disk=stage.disk // 4)
-             for stage in full.stages if stage.flops is not None]  # fmt: skip
+    small = [
+        replace(stage, flops=stage.flops / 1000, disk=stage.disk // 4)
+        for stage in full.stages
+        if stage.flops is not None
+    ]
     exports = {name: size // 2 for name, size in full.exports.items()}
     peaks = {stage: dict.fromkeys(parts, 10**9) for stage, parts in full.peaks.items()}
     small = [replace(stage, process=stage.process - 7 * 10**9) for stage in small]
-    return replace(full, stages=small, exports=exports, peaks=peaks, shapes=replace(full.shapes, layers=2)), full
+    return replace(
+        full, stages=small, exports=exports, peaks=peaks, shapes=replace(full.shapes, layers=2)
+    ), full
 
 
 def test_steps_scale_by_flops_and_the_rest_by_weights(plans: tuple[Plan, Plan]) -> None:
@@ -51,7 +56,9 @@ def test_export_grows_with_the_weights(plans: tuple[Plan, Plan]) -> None:
 
 
 def test_what_is_not_known_is_a_dash(plans: tuple[Plan, Plan]) -> None:
-    found = lines({"data": Measured(3, 10**9, 9 * 10**8, 10**6), "sft": replace(SFT, stepping=0.0)}, *plans)
+    found = lines(
+        {"data": Measured(3, 10**9, 9 * 10**8, 10**6), "sft": replace(SFT, stepping=0.0)}, *plans
+    )
     assert found[0] == Line("data", Measured(3, 10**9, 9 * 10**8, 10**6))
     assert found[1].full_seconds is None, "the trainer's clock was not found"
     text = written("a title", found, {"not as in it": ["sft: 3 steps"], "not here": []}, plans[0])

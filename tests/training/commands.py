@@ -28,9 +28,13 @@ def start(verb: str, recipe: Path, runs: Path, batch: int, **given: Any) -> subp
         os.environ | {"OMP_NUM_THREADS": "1"} | {name: str(value) for name, value in given.items()}
     )
     return subprocess.Popen(
-        [*inside, *command, *overrides], cwd=ROOT, env=variables, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [*inside, *command, *overrides],
+        cwd=ROOT,
+        env=variables,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def finish(*processes: subprocess.Popen[str]) -> list[str]:

@@ -1,4 +1,5 @@
-"""The rendered Axolotl files, compared with golden ones: what changes here changes what everybody trains."""
+"""The rendered Axolotl files, compared with golden ones: what changes here changes what everybody
+trains."""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ RUN = Run(Path("runs/small"))
 def rendered(recipe: Recipe, stage: str, **changes: Any) -> dict[str, Any]:
     config = render(recipe, stage, replace(Paths.planned(RUN, recipe, stage), **changes))
     # The DeepSpeed file is the only path that is not the run's: where the recipe lies.
-    return {**config, **({"deepspeed": Path(config["deepspeed"]).name} if "deepspeed" in config else {})}
+    return {
+        **config,
+        **({"deepspeed": Path(config["deepspeed"]).name} if "deepspeed" in config else {}),
+    }
 
 
 @pytest.mark.parametrize("stage", ["base", "sft", "dpo"])
@@ -65,7 +69,10 @@ def test_the_stock_trainer_is_a_choice(write_recipe: Write) -> None:
 def test_ligers_plugin_is_named_where_one_of_its_kernels_is_asked_for(write_recipe: Write) -> None:
     liger = "axolotl.integrations.liger.LigerPlugin"
     recipe = load(
-        write_recipe(("learning_rate: 2e-4", "liger_rms_norm: true"), ("rl: dpo,", "rl: dpo, liger_rope: false,"))
+        write_recipe(
+            ("learning_rate: 2e-4", "liger_rms_norm: true"),
+            ("rl: dpo,", "rl: dpo, liger_rope: false,"),
+        )
     )
     assert rendered(recipe, "sft")["plugins"] == ["stemma.plugin.StemmaPlugin", liger]
     assert rendered(recipe, "dpo")["plugins"] == ["stemma.plugin.StemmaPlugin"]
@@ -81,5 +88,11 @@ def test_another_stop_token_becomes_the_trainers_eos(write_recipe: Write) -> Non
 
 def test_stages_train_on_the_weights_they_start_from(write_recipe: Write) -> None:
     recipe = load(write_recipe())
-    starts = {stage: str(Paths.planned(RUN, recipe, stage).start) for stage in ("base", "sft", "dpo")}
-    assert starts == {"base": "runs/small/base/init", "sft": "runs/small/base/merged", "dpo": "runs/small/sft/merged"}
+    starts = {
+        stage: str(Paths.planned(RUN, recipe, stage).start) for stage in ("base", "sft", "dpo")
+    }
+    assert starts == {
+        "base": "runs/small/base/init",
+        "sft": "runs/small/base/merged",
+        "dpo": "runs/small/sft/merged",
+    }

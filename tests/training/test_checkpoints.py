@@ -1,4 +1,4 @@
-"""Which checkpoints are gone on with: sealed, whole, of the same work. Real ones: `test_resume.py`."""
+"""Which checkpoints are resumed: sealed, whole, of the same work. Real ones: `test_resume.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import yaml
 from ruamel.yaml import YAML
 
 from stemma.errors import UserError
-from stemma.training.checkpoints import SEAL, Seal, binding_of, last_good, read_seal, set_aside_unusable
+from stemma.training.checkpoints import (
+    SEAL,
+    Seal,
+    binding_of,
+    last_good,
+    read_seal,
+    set_aside_unusable,
+)
 from tests.factories.checkpoints import BINDING, FILES, make_checkpoint
 
 
@@ -22,12 +29,16 @@ def test_a_whole_checkpoint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*FILES, SEAL])
 @pytest.mark.parametrize("torn", ["cut", "missing"])
-def test_a_torn_one_is_moved_aside_and_the_one_before_is_taken(name: str, torn: str, tmp_path: Path) -> None:
+def test_a_torn_one_is_moved_aside_and_the_one_before_is_taken(
+    name: str, torn: str, tmp_path: Path
+) -> None:
     make_checkpoint(tmp_path, 4)
     path = make_checkpoint(tmp_path, 10) / name
     path.write_bytes(path.read_bytes()[:-6]) if torn == "cut" else path.unlink()
     assert last_good(tmp_path) == (tmp_path / "checkpoint-4", 4)
-    assert set_aside_unusable(tmp_path, BINDING, 1) == ["checkpoint-10 is not written to its end: moved to torn/"]
+    assert set_aside_unusable(tmp_path, BINDING, 1) == [
+        "checkpoint-10 is not written to its end: moved to torn/"
+    ]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["checkpoint-4", "torn"]
     assert (tmp_path / "torn" / "checkpoint-10").is_dir()
 
@@ -82,14 +93,24 @@ def a_config(folder: Path) -> dict[str, Any]:
     (folder / "rows.jsonl").write_text("{}\n")
     (folder / "zero1.json").write_text("{}")
     return {
-        "base_model": str(folder / "base"), "datasets": [{"path": str(folder / "rows.jsonl"), "type": "input_output"}],
-        "deepspeed": str(folder / "zero1.json"), "learning_rate": 5e-5, "rl_beta": 1e-10, "seed": 42, "bf16": False,
-        "output_dir": str(folder / "training"), "dataset_prepared_path": str(folder / "prepared"),
-        "lora_target_modules": ["q_proj", "v_proj"], "stemma_dpo": {"chunked_logps": True}, "adapter": None,
-    }  # fmt: skip
+        "base_model": str(folder / "base"),
+        "datasets": [{"path": str(folder / "rows.jsonl"), "type": "input_output"}],
+        "deepspeed": str(folder / "zero1.json"),
+        "learning_rate": 5e-5,
+        "rl_beta": 1e-10,
+        "seed": 42,
+        "bf16": False,
+        "output_dir": str(folder / "training"),
+        "dataset_prepared_path": str(folder / "prepared"),
+        "lora_target_modules": ["q_proj", "v_proj"],
+        "stemma_dpo": {"chunked_logps": True},
+        "adapter": None,
+    }
 
 
-def test_equal_work_is_bound_alike_wherever_it_lies_and_whoever_reads_its_file(tmp_path: Path) -> None:
+def test_equal_work_is_bound_alike_wherever_it_lies_and_whoever_reads_its_file(
+    tmp_path: Path,
+) -> None:
     one, other = a_config(tmp_path / "one"), a_config(tmp_path / "other")
     assert binding_of(one) == binding_of(other)
     stream = io.StringIO()

@@ -13,16 +13,24 @@ TWO = {"NNODES": "2", "NODE_RANK": "1", "MASTER": "host0:29500"}
 def test_alone_it_takes_a_free_port() -> None:
     assert read_cluster({}, gpus=0) == Cluster(processes=1)
     assert read_cluster({}, gpus=4).world_size == 4
-    assert read_cluster({"GPUS": "2"}, gpus=4).torchrun("x") == ["--standalone", "--nproc_per_node=2"]
+    assert read_cluster({"GPUS": "2"}, gpus=4).torchrun("x") == [
+        "--standalone",
+        "--nproc_per_node=2",
+    ]
 
 
 def test_several_machines_meet_at_the_first() -> None:
     cluster = read_cluster(TWO | {"GPUS": "8"}, gpus=8)
     assert (cluster.world_size, cluster.node) == (16, 1)
     assert cluster.torchrun("abc") == [
-        "--nnodes=2", "--node_rank=1", "--nproc_per_node=8", "--rdzv_backend=static", "--rdzv_endpoint=host0:29500",
-        "--rdzv_id=abc", "--rdzv_conf=timeout=1800",
-    ]  # fmt: skip
+        "--nnodes=2",
+        "--node_rank=1",
+        "--nproc_per_node=8",
+        "--rdzv_backend=static",
+        "--rdzv_endpoint=host0:29500",
+        "--rdzv_id=abc",
+        "--rdzv_conf=timeout=1800",
+    ]
 
 
 def test_every_mistake_is_told_at_once() -> None:
@@ -30,7 +38,10 @@ def test_every_mistake_is_told_at_once() -> None:
         read_cluster({"GPUS": "all", "NNODES": "2"}, gpus=0)
     told = [str(problem).splitlines()[0] for problem in caught.value.problems]
     assert told == ["GPUS: 'all'", "NODE_RANK: not given", "MASTER: not given"]
-    assert "expected: 0 to 1, another on each machine\n  hint: e.g. `make dpo RECIPE=gemma2b" in str(caught.value)
+    assert (
+        "expected: 0 to 1, another on each machine\n  hint: e.g. `make dpo RECIPE=gemma2b"
+        in str(caught.value)
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ DECIDED: list[dict[str, Any]] = [
 @pytest.mark.parametrize("config", OPEN)
 def test_auto_asks_the_cpu(config: dict[str, Any]) -> None:
     assert settle(config, gpu=False, bfloat16=True) == {"bf16": True, "fp16": False}
-    assert settle(config, gpu=False, bfloat16=False) == {"bf16": False, "fp16": False}, "float32: never float16"
+    assert settle(config, gpu=False, bfloat16=False) == {"bf16": False, "fp16": False}, (
+        "float32: never float16"
+    )
 
 
 @pytest.mark.parametrize("config", DECIDED)

@@ -1,4 +1,4 @@
-"""Ray Train in torchrun's place, on a cluster that only declares its GPUs: the same adapter (slow)."""
+"""Ray Train in torchrun's place, on a cluster that only declares GPUs: the same adapter (slow)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ def test_two_workers_are_two_ranks(write_recipe: Write, run: Run, stage: str) ->
     finish(start(stage, write_recipe((BEFORE, LORA)), by_torchrun, batch=2, GPUS=2))
     recipe = write_recipe((BEFORE, LORA + RAY))
     # One machine that says it has two GPUs; without a key to share, as nobody else is there.
-    declared = {"RAY_OVERRIDE_RESOURCES": '{"GPU": 2}', "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    declared = {
+        "RAY_OVERRIDE_RESOURCES": '{"GPU": 2}',
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
     finish(start(stage, recipe, by_ray, batch=2, **declared))
     manifest = Run(by_ray / "small").manifest(stage)
     assert (manifest.facts["processes"], manifest.facts["steps"]) == (2, 4)
@@ -50,7 +54,9 @@ def test_what_ray_decides_is_not_given_twice(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(launch, "find_spec", lambda _: None)
     with pytest.raises(UserError) as caught:
         launch.cluster_for({"use_ray": True, "ray_num_workers": 8})
-    assert "GPUS: set, with `use_ray: true`\n  expected: `ray_num_workers` in the recipe" in str(caught.value)
+    assert "GPUS: set, with `use_ray: true`\n  expected: `ray_num_workers` in the recipe" in str(
+        caught.value
+    )
     assert "use_ray: true: Ray is not installed" in str(caught.value)
     assert "-e '.[ray]'" in str(caught.value)
 

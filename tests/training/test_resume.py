@@ -1,8 +1,11 @@
-"""Killed at any moment, the same command goes on and ends the same: real Axolotl, DeepSpeed and `kill -9` (slow).
+"""Killed at any moment, the same command resumes and ends the same (slow).
 
-A training of 30 steps with a checkpoint every 3 is killed three times (under ZeRO-2 and 3, and in bf16, once), each
-time at another place after a few steps drawn by a fixed seed, and given again. On one rank and on two, in fp32 (DPO
-once in bf16) with one thread each, adapter and losses equal bit by bit those of a training that was never stopped.
+With real Axolotl, DeepSpeed and `kill -9`.
+
+A training of 30 steps with a checkpoint every 3 is killed three times (under ZeRO-2 and 3, and in
+bf16, once), each time at another place after a few steps drawn by a fixed seed, and given again. On
+one rank and on two, in fp32 (DPO once in bf16) with one thread each, adapter and losses equal bit
+by bit those of a training that was never stopped.
 """
 
 from __future__ import annotations
@@ -57,16 +60,32 @@ class Bench:
     def start(self, stage: str, runs: Path, ranks: int, **settings: Any) -> subprocess.Popen[str]:
         """`python -m stemma STAGE` in a process group of its own."""
         given = (
-            SETTINGS | {"train.micro_batch_size": 4 // ranks} | {k.replace("__", "."): v for k, v in settings.items()}
+            SETTINGS
+            | {"train.micro_batch_size": 4 // ranks}
+            | {k.replace("__", "."): v for k, v in settings.items()}
         )
         overrides = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
         log_of(runs, stage).unlink(missing_ok=True)
-        command = [sys.executable, "-m", "stemma", stage, str(self.recipe), "--runs", str(runs), *overrides]
+        command = [
+            sys.executable,
+            "-m",
+            "stemma",
+            stage,
+            str(self.recipe),
+            "--runs",
+            str(runs),
+            *overrides,
+        ]
         variables = os.environ | {"OMP_NUM_THREADS": "1", "GPUS": str(ranks)}
         return subprocess.Popen(
-            command, cwd=ROOT, env=variables, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            command,
+            cwd=ROOT,
+            env=variables,
+            text=True,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def finish(self, stage: str, runs: Path, ranks: int, **settings: Any) -> str:
         """What it said."""
@@ -91,12 +110,17 @@ def log_of(runs: Path, stage: str) -> Path:
 
 
 def result(runs: Path, stage: str) -> tuple[dict[str, list[float]], list[dict[str, float]]]:
-    """The adapter's every number, and the log without its clocks, and without what each attempt tells of itself: counts
-    that begin anew, and that its reference is the precomputed one."""
+    """The adapter's every number, and the log without its clocks.
+
+    And without what each attempt tells of itself: counts that begin anew, and that its reference is
+    the precomputed one.
+    """
     found = Run(runs / "small")
     tensors = load_file(found.output(stage, "adapter") / "adapter_model.safetensors")
-    rows = [{k: v for k, v in row.items() if not re.search("runtime|per_second|memory|tokens|apart", k)}
-            for row in read_dicts(found.output(stage, "history"))]  # fmt: skip
+    rows = [
+        {k: v for k, v in row.items() if not re.search("runtime|per_second|memory|tokens|apart", k)}
+        for row in read_dicts(found.output(stage, "history"))
+    ]
     return {name: tensor.flatten().tolist() for name, tensor in tensors.items()}, rows
 
 
@@ -119,7 +143,12 @@ def pids(process: subprocess.Popen[str], what: str) -> list[int]:
     launcher = launcher_of(process)
     ranks = [pid for pid, command in below(launcher) if "axolotl.cli.train" in command]
     everything = [process.pid, *(pid for pid, _ in below(process.pid))]
-    return {"a rank": ranks[-1:], "the launcher": [launcher], "everything": everything, "Stemma": [process.pid]}[what]
+    return {
+        "a rank": ranks[-1:],
+        "the launcher": [launcher],
+        "everything": everything,
+        "Stemma": [process.pid],
+    }[what]
 
 
 def kill(process: subprocess.Popen[str], what: str) -> str:
@@ -128,7 +157,9 @@ def kill(process: subprocess.Popen[str], what: str) -> str:
     for pid in pids(process, what):
         os.kill(pid, signal.SIGKILL)
     said = process.communicate(timeout=120)[1]
-    assert process.returncode == (-signal.SIGKILL if what in ("everything", "Stemma") else 1), said[-3000:]
+    assert process.returncode == (-signal.SIGKILL if what in ("everything", "Stemma") else 1), said[
+        -3000:
+    ]
     wait_until_gone(started)
     return said
 
@@ -149,24 +180,38 @@ def is_zombie(pid: int) -> bool:
 
 @pytest.mark.parametrize(
     ("stage", "ranks", "zero", "bf16"),
-    [("sft", 1, 1, False), ("sft", 2, 1, False), ("dpo", 1, 1, False), ("dpo", 2, 1, False), ("sft", 2, 2, False),
-     ("dpo", 2, 3, False), ("dpo", 2, 1, True)],
-)  # fmt: skip
-def test_killed_it_goes_on_and_ends_the_same(bench: Bench, stage: str, ranks: int, zero: int, bf16: bool) -> None:
+    [
+        ("sft", 1, 1, False),
+        ("sft", 2, 1, False),
+        ("dpo", 1, 1, False),
+        ("dpo", 2, 1, False),
+        ("sft", 2, 2, False),
+        ("dpo", 2, 3, False),
+        ("dpo", 2, 1, True),
+    ],
+)
+def test_killed_it_goes_on_and_ends_the_same(
+    bench: Bench, stage: str, ranks: int, zero: int, bf16: bool
+) -> None:
     settings = {"train__deepspeed": f"deepspeed/zero{zero}.json", "train__bf16": bf16}
     whole, runs = bench.fresh("whole"), bench.fresh("killed")
     bench.finish(stage, whole, ranks, **settings)
     draw = random.Random(f"{stage} {ranks} {zero}")
-    for what in ("a rank", "the launcher", "everything") if (zero, bf16) == (1, False) else ("a rank",):
+    for what in (
+        ("a rank", "the launcher", "everything") if (zero, bf16) == (1, False) else ("a rank",)
+    ):
         before, steps = last_good(training(runs, stage)), draw.randint(2, 7)
         process = bench.start(stage, runs, ranks, **settings)
         wait_for(steps, runs, stage, process)
         said = kill(process, what)
         good = last_good(training(runs, stage))
-        print(f"{stage} on {ranks}, ZeRO-{zero}: kill -9 of {what} {steps} steps after {before}; now {good}")
+        killed = f"kill -9 of {what} {steps} steps after {before}"
+        print(f"{stage} on {ranks}, ZeRO-{zero}: {killed}; now {good}")
         assert what == "everything" or "axolotl ended (exit code" in said
         assert good is not None or steps <= EVERY
-        assert not (training(runs, stage) / COMPLETED).exists(), "an interrupted training is not a finished one"
+        assert not (training(runs, stage) / COMPLETED).exists(), (
+            "an interrupted training is not a finished one"
+        )
         assert Run(runs / "small").read_manifest(stage) is None
         assert_resumed(runs, stage, before)
     bench.finish(stage, runs, ranks, **settings)
@@ -176,7 +221,9 @@ def test_killed_it_goes_on_and_ends_the_same(bench: Bench, stage: str, ranks: in
 
 def assert_resumed(runs: Path, stage: str, good: tuple[Path, int] | None) -> None:
     said = "Using auto-resume functionality to resume from checkpoint at "
-    found = re.findall(re.escape(said) + r"\S*checkpoint-(\d+)", log_of(runs, stage).read_text(errors="replace"))
+    found = re.findall(
+        re.escape(said) + r"\S*checkpoint-(\d+)", log_of(runs, stage).read_text(errors="replace")
+    )
     assert set(found) == ({str(good[1])} if good else set()), "from the last good checkpoint"
 
 
@@ -191,7 +238,10 @@ def test_killed_and_moved_it_goes_on_and_ends_the_same(bench: Bench, tmp_path: P
     assert good is not None
     moved = tmp_path / "another" / "disk"
     moved.mkdir(parents=True)
-    runs, bench.recipe = runs.rename(moved / "runs"), bench.recipe.parent.rename(moved / "recipes") / bench.recipe.name
+    runs, bench.recipe = (
+        runs.rename(moved / "runs"),
+        bench.recipe.parent.rename(moved / "recipes") / bench.recipe.name,
+    )
     references = sorted((runs / "references").iterdir())
     said = bench.finish(stage, runs, 1)
     assert "moved to torn/" not in said
@@ -214,9 +264,13 @@ def test_killed_while_the_ranks_start_nobody_is_left(bench: Bench, what: str) ->
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-def test_interrupted_by_hand_it_is_not_finished(bench: Bench, how: signal.Signals, code: int) -> None:
-    """Ctrl-C reaches the whole group (Axolotl then saves what it has as if final, and exits 0); SIGTERM is what a
-    scheduler sends."""
+def test_interrupted_by_hand_it_is_not_finished(
+    bench: Bench, how: signal.Signals, code: int
+) -> None:
+    """Ctrl-C reaches the whole group: Axolotl then saves what it has as if final, and exits 0.
+
+    SIGTERM is what a scheduler sends.
+    """
     runs = bench.fresh("interrupted")
     process = bench.start("sft", runs, 1)
     wait_for(5, runs, "sft", process)
@@ -260,7 +314,8 @@ def test_a_torn_checkpoint_rotation_and_another_number_of_processes(bench: Bench
 
 
 def test_the_plugin_guards_a_training_by_hand(bench: Bench) -> None:
-    """`axolotl train` on the rendered file, changed since a checkpoint was written; Stemma does not take it over."""
+    """`axolotl train` on the rendered file, changed since a checkpoint was written; Stemma does not
+    take it over."""
     runs = bench.fresh("by-hand")
     process = bench.start("sft", runs, 1)
     wait_for(8, runs, "sft", process)
@@ -271,14 +326,36 @@ def test_the_plugin_guards_a_training_by_hand(bench: Bench) -> None:
     file.write_text(text.replace("learning_rate: 0.0002", "learning_rate: 0.0001"))
     axolotl = str(Path(sys.executable).with_name("axolotl"))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    quiet = {
+        "AXOLOTL_DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "WANDB_MODE": "disabled",
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(
-        [axolotl, "train", str(file), "--launcher", "torchrun", "--", "--standalone", "--nproc_per_node=1"],
-        env=os.environ | quiet | {"PATH": path, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "is of another recipe, other data or other weights: moved to torn/" in done.stdout + done.stderr
+        [
+            axolotl,
+            "train",
+            str(file),
+            "--launcher",
+            "torchrun",
+            "--",
+            "--standalone",
+            "--nproc_per_node=1",
+        ],
+        env=os.environ | quiet | {"PATH": path, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        "is of another recipe, other data or other weights: moved to torn/"
+        in done.stdout + done.stderr
+    )
     history = read_json(training(runs, "sft") / "completed.json")["history"]
-    assert [row["step"] for row in history if "loss" in row] == list(range(1, STEPS + 1)), "from the first step"
+    assert [row["step"] for row in history if "loss" in row] == list(range(1, STEPS + 1)), (
+        "from the first step"
+    )
 
     said = bench.finish("sft", runs, 1)
     assert "is of another recipe, other data or other weights: moved to torn/" in said
@@ -288,7 +365,8 @@ def test_the_plugin_guards_a_training_by_hand(bench: Bench) -> None:
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(bench: Bench, ranks: int) -> None:
-    """The rate grows until the weights burst: the checkpoint between that and the first bad loss is not good."""
+    """The rate grows until the weights burst: the checkpoint between that and the first bad loss is
+    not good."""
     runs = bench.fresh("nan")
     burst = {
         "sft__learning_rate": "1e18",
@@ -297,11 +375,14 @@ def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(bench: Bench, r
         "train__lr_scheduler": "linear",
     }
     said = []
-    for _ in range(2):  # the second time it goes on from the last good one, and stops at the same step
+    for _ in range(
+        2
+    ):  # the second time it resumes from the last good one, and stops at the same step
         process = bench.start("sft", runs, ranks, **burst)
         said.append(process.communicate(timeout=300)[1])
         assert process.returncode == 1
-    bad = r"(?:loss|gradient) of step (\d+) is (?:nan|inf|not finite)"  # whichever is first, by torch's order of sums
+    # Whichever is first, by torch's order of sums.
+    bad = r"(?:loss|gradient) of step (\d+) is (?:nan|inf|not finite)"
     stop = re.compile(bad + r".*; the last good checkpoint is (\S+) \(step (\d+)\)")
     [first, second] = [match.groups() for text in said if (match := stop.search(text))]
     assert first == second
@@ -311,13 +392,17 @@ def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(bench: Bench, r
 
 
 def test_early_stopping_goes_on_counting(bench: Bench) -> None:
-    """A rate at which no validation loss falls: the first is the best, and the third after it ends the training."""
+    """A rate at which no validation loss falls: the first is the best, and the third after it ends
+    the training."""
     stops = {"sft__early_stopping_patience": 3, "sft__learning_rate": "1e-30"}
     runs = bench.fresh("early")
     process = bench.start("sft", runs, 1, **stops)
     wait_for(2 * EVERY + 1, runs, "sft", process)
     kill(process, "everything")
-    assert last_good(training(runs, "sft")) == (training(runs, "sft") / f"checkpoint-{2 * EVERY}", 2 * EVERY)
+    assert last_good(training(runs, "sft")) == (
+        training(runs, "sft") / f"checkpoint-{2 * EVERY}",
+        2 * EVERY,
+    )
     bench.finish("sft", runs, 1, **stops)
     assert Run(runs / "small").manifest("sft").facts["steps"] == 4 * EVERY
     evaluated = [row["step"] for row in result(runs, "sft")[1] if "eval_loss" in row]

@@ -30,11 +30,20 @@ def test_each_kind_of_row_is_rendered_by_the_template(template: Template) -> Non
     turns = [Message(role="user", content="What is 1 + 2?"), Message(role="assistant", content="3")]
     sft = sample(SftRow(id="a", source="s", messages=turns), template)
     assert (sft.prompt, sft.answers) == ("<bos>Question: What is 1 + 2?\n\nAnswer:", (" 3<eos>",))
-    pair = PreferenceRow(id="b", source="s", question_id="q", prompt="What is 1 + 2?", chosen="3", rejected="4")
+    pair = PreferenceRow(
+        id="b", source="s", question_id="q", prompt="What is 1 + 2?", chosen="3", rejected="4"
+    )
     assert sample(pair, template).answers == (" 3<eos>", " 4<eos>")
-    mcq = sample(McqRow(id="c", source="s", question="1 + 2?", choices=["3", "4"], answer="A"), template)
-    assert (mcq.prompt, mcq.answers) == ("<bos>Question: 1 + 2?\n\nOptions:\nA. 3\nB. 4\n\nAnswer:", (" A<eos>",))
-    assert sample(CorpusRow(id="d", source="s", text="A fact."), template).answers == ("A fact.<eos>",)
+    mcq = sample(
+        McqRow(id="c", source="s", question="1 + 2?", choices=["3", "4"], answer="A"), template
+    )
+    assert (mcq.prompt, mcq.answers) == (
+        "<bos>Question: 1 + 2?\n\nOptions:\nA. 3\nB. 4\n\nAnswer:",
+        (" A<eos>",),
+    )
+    assert sample(CorpusRow(id="d", source="s", text="A fact."), template).answers == (
+        "A fact.<eos>",
+    )
 
 
 def test_rows_in_axolotls_shapes() -> None:
@@ -44,17 +53,27 @@ def test_rows_in_axolotls_shapes() -> None:
     }
     two = Sample("b", "<bos>q", (" x<eos>", " y<eos>"))
     assert two.axolotl("<bos>") == {"prompt": "q", "chosen": " x<eos>", "rejected": " y<eos>"}
-    assert two.axolotl("")["prompt"] == "<bos>q", "a tokenizer that adds nothing needs it in the text"
+    assert two.axolotl("")["prompt"] == "<bos>q", (
+        "a tokenizer that adds nothing needs it in the text"
+    )
 
 
 def test_rows_that_are_too_long_are_left_out_and_counted(tokenize: Tokenize) -> None:
-    samples = [Sample("short", "<bos>1", (" 2<eos>",)), Sample("long", "<bos>1", (" 2" * 20 + "<eos>",))]
+    samples = [
+        Sample("short", "<bos>1", (" 2<eos>",)),
+        Sample("long", "<bos>1", (" 2" * 20 + "<eos>",)),
+    ]
     part = prove(samples, tokenize, "<bos>", "<eos>", longest=10)
     assert [s.id for s in part.samples] == ["short"]
     [kept] = part.sequences
     assert (kept.ids[0], kept.ids[-1], kept.border) == (2, 1, 2)
     # <bos> 1 | ▁ 2 <eos>: digits are split from the blank in front of them.
-    assert part.counts == {"rows": 1, "left_out_longer_than_sequence_len": 1, "tokens": 5, "trained_tokens": 3}
+    assert part.counts == {
+        "rows": 1,
+        "left_out_longer_than_sequence_len": 1,
+        "tokens": 5,
+        "trained_tokens": 3,
+    }
 
 
 def test_a_template_without_a_first_token(tokenize: Tokenize) -> None:
@@ -82,14 +101,18 @@ def test_rows_that_are_not_what_the_template_says_stop_the_stage(
 
 
 def test_a_stop_token_the_tokenizer_does_not_know(tokenize: Tokenize) -> None:
-    with pytest.raises(GateFailed, match=r"'<stop>' is [0-9]+ tokens in this tokenizer, not one special token"):
+    with pytest.raises(
+        GateFailed, match=r"'<stop>' is [0-9]+ tokens in this tokenizer, not one special token"
+    ):
         prove([], tokenize, "<bos>", "<stop>", longest=100)
 
 
 def test_text_that_is_a_command_to_the_model_is_told_with_what_to_do() -> None:
     rows = [
         PreferenceRow(id="one", source="s", question_id="q", prompt="p", chosen="a", rejected="b"),
-        PreferenceRow(id="two", source="s", question_id="q", prompt="p", chosen="a", rejected="b <mask>"),
+        PreferenceRow(
+            id="two", source="s", question_id="q", prompt="p", chosen="a", rejected="b <mask>"
+        ),
         SftRow(id="three", source="s", messages=answered("is <s>struck</s>?", "no")),
         McqRow(id="four", source="s", question="q", choices=["<mask>", "b"], answer="B"),
     ]
@@ -100,7 +123,8 @@ def test_text_that_is_a_command_to_the_model_is_told_with_what_to_do() -> None:
     assert str(caught.value) == (
         "train.jsonl: 3 rows hold a special token of the model in their text: `<mask>` in two\n"
         "  expected: text that is no command to the model\n"
-        "  hint: build the data again, with --force (FORCE=1): now that the tokenizer is known, such rows are dropped"
+        "  hint: build the data again, with --force (FORCE=1): now that the tokenizer is known, "
+        "such rows are dropped"
     )
 
 
@@ -112,12 +136,19 @@ def test_a_pair_of_several_turns_is_rendered_with_all_of_them() -> None:
         {"role": "user", "content": "Bye."},
     ]
     row = PreferenceRow.model_validate(
-        {"id": "r", "source": "s", "question_id": "q", "prompt": "Hi!\n\nHello.\n\nBye.", "turns": turns}
+        {
+            "id": "r",
+            "source": "s",
+            "question_id": "q",
+            "prompt": "Hi!\n\nHello.\n\nBye.",
+            "turns": turns,
+        }
         | {"chosen": "See you.", "rejected": "Go."}
     )
     made = sample(row, Template.read(ROOT / "recipes/templates/gemma.jinja"))
     assert made.prompt == (
-        "<bos><start_of_turn>user\nBe brief.\n\nHi!<end_of_turn>\n<start_of_turn>model\nHello.<end_of_turn>\n"
+        "<bos><start_of_turn>user\nBe brief.\n\nHi!<end_of_turn>\n"
+        "<start_of_turn>model\nHello.<end_of_turn>\n"
         "<start_of_turn>user\nBye.<end_of_turn>\n<start_of_turn>model\n"
     )
     assert made.answers == ("See you.<end_of_turn>", "Go.<end_of_turn>")

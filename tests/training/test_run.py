@@ -1,4 +1,5 @@
-"""The training stages through real Axolotl and DeepSpeed (slow), and what they do around it (quick)."""
+"""The training stages through real Axolotl and DeepSpeed (slow), and what they do around it
+(quick)."""
 
 from __future__ import annotations
 
@@ -41,9 +42,13 @@ def test_sft_then_dpo(write_recipe: Write, run: Run) -> None:
         assert stages.execute(recipe, run, stage, said.append) == "up to date"
     assert "the weights of `sft`" in run.manifest("dpo").facts["start"]
     assert run.manifest("dpo").facts["reference"]["first_margin"] == 0
-    assert [row["step"] for row in read_dicts(run.output("dpo", "history")) if "rewards/margins" in row] == [1, 2, 3, 4]
+    assert [
+        row["step"] for row in read_dicts(run.output("dpo", "history")) if "rewards/margins" in row
+    ] == [1, 2, 3, 4]
     assert (
-        json.loads((run.output("dpo", "adapter") / "adapter_config.json").read_text())["base_model_name_or_path"]
+        json.loads((run.output("dpo", "adapter") / "adapter_config.json").read_text())[
+            "base_model_name_or_path"
+        ]
         == "small/sft/merged"
     )
 
@@ -61,31 +66,51 @@ def test_auto_trains_in_bfloat16_where_the_cpu_can(write_recipe: Write, run: Run
     found = run.manifest("dpo").facts["reference"]
     assert found["first_margin"] == 0
     for side in ("chosen", "rejected"):
-        assert found[f"logps/{side}"]["trainer"] == pytest.approx(found[f"logps/{side}"]["stated reference"], abs=0.1)
-    assert found["precomputed_apart"] < 0.1, "kept in float32: in bfloat16 it would come in steps of a quarter"
+        assert found[f"logps/{side}"]["trainer"] == pytest.approx(
+            found[f"logps/{side}"]["stated reference"], abs=0.1
+        )
+    assert found["precomputed_apart"] < 0.1, (
+        "kept in float32: in bfloat16 it would come in steps of a quarter"
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not cpu_has_bfloat16(), reason="this CPU does not compute in bfloat16")
-def test_a_batch_cut_in_two_is_the_same_step_with_gradients_in_float32(write_recipe: Write, run: Run) -> None:
-    """`lora_fp32_gradients` beside `loss_average: step`: both divide by the step's tokens, and neither twice."""
+def test_a_batch_cut_in_two_is_the_same_step_with_gradients_in_float32(
+    write_recipe: Write, run: Run
+) -> None:
+    """`lora_fp32_gradients` beside `loss_average: step`: both divide by the step's tokens, and
+    neither twice."""
     losses = []
     for rows, accumulated in ((4, 1), (2, 2)):
-        size = f"micro_batch_size: {rows}\n  gradient_accumulation_steps: {accumulated}\n  lora_fp32_gradients: true"
+        size = f"micro_batch_size: {rows}\n  gradient_accumulation_steps: {accumulated}"
+        size += "\n  lora_fp32_gradients: true"
         changes = ("bf16: false\n  fp16: false", "bf16: auto"), ("micro_batch_size: 4", size)
         assert stages.execute(recipe_with(write_recipe, *changes), run, "sft", print) == "done"
-        losses.append([row["loss"] for row in read_dicts(run.output("sft", "history")) if "loss" in row])
+        losses.append(
+            [row["loss"] for row in read_dicts(run.output("sft", "history")) if "loss" in row]
+        )
     assert len(losses[0]) == 4
     assert losses[1] == pytest.approx(losses[0], abs=0.01)
 
 
 @pytest.mark.slow
-def test_tensorboard_and_wandb_by_key(write_recipe: Write, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_and_wandb_by_key(
+    write_recipe: Write, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    asked = "  lora_alpha: 8\n  use_tensorboard: true\n  wandb_project: small\n  wandb_mode: offline\n"
-    recipe = load(write_recipe(("train:\n  adapter: lora\n  lora_r: 8\n", LORA.replace("  lora_alpha: 8\n", asked))))
+    asked = (
+        "  lora_alpha: 8\n  use_tensorboard: true\n  wandb_project: small\n  wandb_mode: offline\n"
+    )
+    recipe = load(
+        write_recipe(
+            ("train:\n  adapter: lora\n  lora_r: 8\n", LORA.replace("  lora_alpha: 8\n", asked))
+        )
+    )
     assert stages.execute(recipe, run, "sft", print) == "done"
-    assert [path.name[:19] for path in run.output("sft", "tensorboard").iterdir()] == ["events.out.tfevents"]
+    assert [path.name[:19] for path in run.output("sft", "tensorboard").iterdir()] == [
+        "events.out.tfevents"
+    ]
     assert list(run.folder("sft").glob("wandb/offline-run-*")), "kept here, nothing is sent"
 
 
@@ -93,21 +118,25 @@ def test_tensorboard_and_wandb_by_key(write_recipe: Write, run: Run, monkeypatch
 def test_a_training_that_diverges_stops_the_stage(write_recipe: Write, run: Run) -> None:
     """Whichever is seen first: which of them is not finite depends on torch's order of sums."""
     recipe = recipe_with(write_recipe, ("learning_rate: 2e-4", "learning_rate: 1e30"))
-    with pytest.raises(StageFailed, match=r"training stopped: .*(loss of step 2 is (nan|inf)|gradient of step 2 )"):
+    with pytest.raises(
+        StageFailed, match=r"training stopped: .*(loss of step 2 is (nan|inf)|gradient of step 2 )"
+    ):
         stages.execute(recipe, run, "sft", print)
     assert run.read_manifest("sft") is None
 
 
 @pytest.mark.slow
 def test_a_step_that_deepspeed_leaves_out_stops_the_stage(write_recipe: Write, run: Run) -> None:
-    """Its gradient is not finite, its loss is: left alone, 4 of 4 steps, exit code 0, and no weight moved behind it."""
+    """Its gradient is not finite, its loss is: left alone, 4 of 4 steps, exit code 0, and no weight
+    moved behind it."""
     recipe = recipe_with(
         write_recipe,
         ("learning_rate: 2e-4", "learning_rate: 1e18"),
         ("bf16: false", "bf16: true"),
         ("deepspeed/zero1.json", "deepspeed/zero0.json"),
     )
-    told = r"training stopped: DeepSpeed has left out 1 of (\d) optimizer steps, silently: the gradient of step \1 "
+    told = r"training stopped: DeepSpeed has left out 1 of (\d) optimizer steps, silently: "
+    told += r"the gradient of step \1 "
     with pytest.raises(StageFailed, match=told):
         stages.execute(recipe, run, "sft", print)
     assert run.read_manifest("sft") is None

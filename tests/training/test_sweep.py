@@ -23,14 +23,25 @@ SWEEP = "sweep: {stage: sft, values: {learning_rate: [1e-2, 1e-5, 1e30]}}\nexpor
 
 def test_combinations_are_axolotls() -> None:
     found = permutations({"learning_rate": [1e-4, 5e-4], "rl_beta": [0.1, 0.3]})
-    assert sorted(tuple(values.values()) for values in found) == [(1e-4, 0.1), (1e-4, 0.3), (5e-4, 0.1), (5e-4, 0.3)]
-    together = permutations({"_": [{"lora_r": 8, "lora_alpha": 16}, {"lora_r": 16, "lora_alpha": 32}]})
+    assert sorted(tuple(values.values()) for values in found) == [
+        (1e-4, 0.1),
+        (1e-4, 0.3),
+        (5e-4, 0.1),
+        (5e-4, 0.3),
+    ]
+    together = permutations(
+        {"_": [{"lora_r": 8, "lora_alpha": 16}, {"lora_r": 16, "lora_alpha": 32}]}
+    )
     assert sorted(values["lora_alpha"] for values in together) == [16, 32]
     assert permutations({"lora_r": [4, 8, 16, 32]}) == permutations({"lora_r": [4, 8, 16, 32]})
 
 
 def test_the_best_is_first_and_failures_are_last() -> None:
-    trials = [Trial("a", {"r": 4}, failed="NaN"), Trial("b", {"r": 8}, 0.5, 10), Trial("c", {"x": [1]}, 0.7, 10)]
+    trials = [
+        Trial("a", {"r": 4}, failed="NaN"),
+        Trial("b", {"r": 8}, 0.5, 10),
+        Trial("c", {"x": [1]}, 0.7, 10),
+    ]
     assert [t.name for t in ranked(trials, "min")] == ["b", "c", "a"]
     results = Results("dpo", "eval_rewards/accuracies", "max", ranked(trials, "max"))
     assert results.take() == "--set 'dpo.x=[1]'"
@@ -44,7 +55,8 @@ def test_the_best_is_first_and_failures_are_last() -> None:
 
 
 def test_a_sweep_is_checked_with_the_recipe(write_recipe: Write) -> None:
-    values = "sweep: {stage: dpo, values: {lerning_rate: [1], rl_beta: [0.1, strong], output_dir: [x]}}\nexport:\n"
+    wrong = "lerning_rate: [1], rl_beta: [0.1, strong], output_dir: [x]"
+    values = f"sweep: {{stage: dpo, values: {{{wrong}}}}}\nexport:\n"
     with pytest.raises(UserError) as caught:
         load(write_recipe(("export:\n", values)))
     told = [str(problem).split(": ", 1)[1] for problem in caught.value.problems]
@@ -52,17 +64,24 @@ def test_a_sweep_is_checked_with_the_recipe(write_recipe: Write) -> None:
     assert told[0].endswith("did you mean `learning_rate`?")
     assert told[1] == "`dpo.rl_beta` is 'strong'\n  expected: number"
     assert told[2].startswith("`output_dir` in dpo is Stemma's to set")
-    absent = values[: values.index("dpo")] + "mcq, values: {rl_beta: [0.1]}, metric: loss}\nexport:\n"
+    absent = (
+        values[: values.index("dpo")] + "mcq, values: {rl_beta: [0.1]}, metric: loss}\nexport:\n"
+    )
     with pytest.raises(UserError, match=r"sweep.metric` is 'loss'"):
         load(write_recipe(("export:\n", absent)))
-    with pytest.raises(UserError, match=r"`sweep.stage: mcq`\n  expected: a training stage of this recipe"):
+    with pytest.raises(
+        UserError, match=r"`sweep.stage: mcq`\n  expected: a training stage of this recipe"
+    ):
         load(write_recipe(("export:\n", absent.replace("loss", "eval_loss"))))
 
 
 def test_without_the_section(write_recipe: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write_recipe()
     assert main(["sweep", "small"]) == 2
-    assert "small.yml: recipe `small` has no `sweep` section\n  expected: e.g. sweep: {st" in capsys.readouterr().err
+    assert (
+        "small.yml: recipe `small` has no `sweep` section\n  expected: e.g. sweep: {st"
+        in capsys.readouterr().err
+    )
 
 
 def test_finished_trials_are_not_trained_again(write_recipe: Write, run: Run) -> None:
@@ -72,12 +91,18 @@ def test_finished_trials_are_not_trained_again(write_recipe: Write, run: Run) ->
     folder = run.folder("sweep") / "sft" / name
     key = key_of(load(recipe.path, Trial(name, values).sets("sft")), run, "sft")
     write_json(folder / "trial.json", {"key": key, "values": values})
-    write_jsonl(folder / "history.jsonl", [{"step": 2, "eval_loss": 0.9}, {"step": 4, "eval_loss": 0.8}])
+    write_jsonl(
+        folder / "history.jsonl", [{"step": 2, "eval_loss": 0.9}, {"step": 4, "eval_loss": 0.8}]
+    )
     results = search(recipe, run, print)
     assert results.trials == [Trial(name, values, 0.8, 4)]
     assert read_results(run) == [results]
     lines = folder.with_name("sweep.md").read_text().splitlines()
-    assert lines[2:] == [f"| {name} | 0.01 | 0.8 | 4 | best |", "", "--set 'sft.learning_rate=0.01'"]
+    assert lines[2:] == [
+        f"| {name} | 0.01 | 0.8 | 4 | best |",
+        "",
+        "--set 'sft.learning_rate=0.01'",
+    ]
 
 
 @pytest.mark.slow
@@ -87,7 +112,10 @@ def test_real_trials_resume_and_a_failure_does_not_stop_them(write_recipe: Write
     assert [trial.values["learning_rate"] for trial in results.trials] == [1e-2, 1e-5, 1e30]
     # Whichever is seen first: the loss, or the step that DeepSpeed leaves out for its gradient.
     failed = results.trials[2].failed
-    assert re.match(r"training stopped: .*(the loss of step \d is|the gradient of step \d is not finite)", failed)
+    assert re.match(
+        r"training stopped: .*(the loss of step \d is|the gradient of step \d is not finite)",
+        failed,
+    )
     assert results.take() == "--set 'sft.learning_rate=0.01'"
     folder = run.folder("sweep") / "sft"
     assert read_json(folder / "sweep.json")["take"] == results.take()

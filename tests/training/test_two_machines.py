@@ -1,4 +1,5 @@
-"""Training over two machines: two network namespaces, torchrun's rendezvous, DeepSpeed, the real commands (slow)."""
+"""Training over two machines: two network namespaces, torchrun's rendezvous, DeepSpeed, the real
+commands (slow)."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def machines() -> Iterator[list[tuple[str, str]]]:
         yield found
 
 
-def test_two_machines_are_one(write_recipe: Write, run: Run, machines: list[tuple[str, str]]) -> None:
+def test_two_machines_are_one(
+    write_recipe: Write, run: Run, machines: list[tuple[str, str]]
+) -> None:
     recipe = write_recipe(("train:\n  adapter: lora\n  lora_r: 8\n", LORA))
     one, ranks, several = (copied(run, name) for name in ("one", "ranks", "several"))
     for stage in ("sft", "dpo"):
@@ -52,7 +55,9 @@ def test_two_machines_are_one(write_recipe: Write, run: Run, machines: list[tupl
         assert torch.equal(adapter(several, stage), adapter(ranks, stage))
         assert losses(several, stage) == losses(ranks, stage)
         assert losses(several, stage) == pytest.approx(losses(one, stage), abs=LOSS)
-        assert (adapter(several, stage) - adapter(one, stage)).norm() / adapter(one, stage).norm() < ADAPTER
+        assert (adapter(several, stage) - adapter(one, stage)).norm() / adapter(
+            one, stage
+        ).norm() < ADAPTER
 
 
 def start_both(
@@ -67,7 +72,9 @@ def start_both(
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_machine_dies(write_recipe: Write, run: Run, machines: list[tuple[str, str]], victim: int) -> None:
+def test_a_machine_dies(
+    write_recipe: Write, run: Run, machines: list[tuple[str, str]], victim: int
+) -> None:
     """The other fails and says so; the same commands go on, and end as if nothing had happened."""
     recipe = write_recipe(("train:\n  adapter: lora\n  lora_r: 8\n", LORA))
     sets = {"train.max_steps": 20, "train.num_epochs": 9, "train.save_steps": 3}

@@ -1,4 +1,4 @@
-"""A machine other than the first: what it waits for, what it joins, and what it says when nobody comes.
+"""A machine other than the first: what it waits for and joins, and when nobody comes.
 
 With real machines and real training: `test_two_machines.py`.
 """
@@ -79,9 +79,15 @@ def invite(recipe: Recipe, run: Run, key: str | None = None, master: str = CLUST
 
 
 def test_it_waits_for_what_comes_before_and_takes_what_is_done(recipe: Recipe, run: Run) -> None:
-    watch, said = Watch(happens={70.0: lambda: put_base(run), 90.0: lambda: finish(recipe, run, "sft")}), list[str]()
+    watch, said = (
+        Watch(happens={70.0: lambda: put_base(run), 90.0: lambda: finish(recipe, run, "sft")}),
+        list[str](),
+    )
     run.folder("sft").mkdir()
-    assert WorkerNode(recipe, run, CLUSTER, said.append, waiting=watch.waiting()).join("sft") == "up to date"
+    assert (
+        WorkerNode(recipe, run, CLUSTER, said.append, waiting=watch.waiting()).join("sft")
+        == "up to date"
+    )
     assert watch.now == 90
     assert said == ["waiting for machine 0 (60 s)"]
 
@@ -91,7 +97,12 @@ def test_forced_it_waits_for_a_new_manifest(recipe: Recipe, run: Run) -> None:
     run.folder("sft").mkdir()
     finish(recipe, run, "sft")
     old = run.folder("sft") / "manifest.json"
-    watch = Watch(happens={5.0: old.unlink, 9.0: lambda: write_json(old, read_json_of(recipe, run) | {"end": "later"})})
+    watch = Watch(
+        happens={
+            5.0: old.unlink,
+            9.0: lambda: write_json(old, read_json_of(recipe, run) | {"end": "later"}),
+        }
+    )
     node = WorkerNode(recipe, run, CLUSTER, print, force=True, waiting=watch.waiting())
     assert node.join("sft") == "up to date"
     assert watch.now == 9
@@ -103,7 +114,9 @@ def read_json_of(recipe: Recipe, run: Run) -> dict[str, object]:
     return value
 
 
-def test_it_joins_only_its_own_work(recipe: Recipe, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_joins_only_its_own_work(
+    recipe: Recipe, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_base(run)
     invite(recipe, run, key="of another recipe")
     joined: list[Path] = []
@@ -115,10 +128,15 @@ def test_it_joins_only_its_own_work(recipe: Recipe, run: Run, monkeypatch: pytes
 
 def test_nobody_comes(recipe: Recipe, run: Run) -> None:
     put_base(run)
-    with pytest.raises(StageFailed, match=r"machine 0 did not start `sft` in 20 s; is the same command running there"):
+    with pytest.raises(
+        StageFailed,
+        match=r"machine 0 did not start `sft` in 20 s; is the same command running there",
+    ):
         WorkerNode(recipe, run, CLUSTER, print, waiting=Watch().waiting(20)).join("sft")
     invite(recipe, run, key="of another recipe")
-    with pytest.raises(StageFailed, match="from another recipe, other data or a checkout at another path"):
+    with pytest.raises(
+        StageFailed, match="from another recipe, other data or a checkout at another path"
+    ):
         WorkerNode(recipe, run, CLUSTER, print, waiting=Watch().waiting(20)).join("sft")
 
 
@@ -127,7 +145,9 @@ def test_an_invitation_left_by_a_killed_machine_is_to_nothing(recipe: Recipe, ru
     invite(recipe, run)
     write_json(run.folder("sft") / "training" / "completed.json", {})
     watch = Watch(happens={3.0: lambda: finish(recipe, run, "sft")})
-    assert WorkerNode(recipe, run, CLUSTER, print, waiting=watch.waiting()).join("sft") == "up to date"
+    assert (
+        WorkerNode(recipe, run, CLUSTER, print, waiting=watch.waiting()).join("sft") == "up to date"
+    )
 
 
 def test_machines_must_agree_where_they_meet(recipe: Recipe, run: Run) -> None:
@@ -138,7 +158,12 @@ def test_machines_must_agree_where_they_meet(recipe: Recipe, run: Run) -> None:
 
 
 def test_only_stages_up_to_the_last_training_are_shared() -> None:
-    assert joined_stages(["data", "base", "sft", "dpo", "export", "eval"]) == ["data", "base", "sft", "dpo"]
+    assert joined_stages(["data", "base", "sft", "dpo", "export", "eval"]) == [
+        "data",
+        "base",
+        "sft",
+        "dpo",
+    ]
     assert joined_stages(["export"]) == []
 
 
