@@ -56,18 +56,20 @@ class GeneratorFacts(_Facts):
     from_ledger: int
     """Answered by what was paid for before."""
     sent: int
-    retried: int
-    unusable: int
+    retried: dict[str, int]
+    """Requests sent again, by what came in place of a reply."""
+    unusable: dict[str, int]
+    """Replies that are of no use, by reason."""
     input_tokens: int
     cached_tokens: int
     output_tokens: int
-    cost_usd: float | None
-    """None: the prices are not known."""
+    cost_usd: float
     lost: int
     """Sent, and never answered."""
-    lost_usd_at_most: float | None
+    lost_usd_at_most: float
     rows_kept: int
     cost_usd_per_kept_row: float | None
+    """None: no row was kept."""
 
 
 class DataFacts(_Facts):
