@@ -42,10 +42,8 @@ def judge(reply: str, gold: str, choices: Sequence[str] = ()) -> Verdict:
         said = {as_option(choices[ascii_uppercase.index(letter)]) for letter in picked}
         return "undecided" if len(said) > 1 else "right" if said == {as_option(gold)} else "wrong"
     wanted = quantity(gold)
-    if wanted is None:
-        found = judge_text(text, gold, last_letter(len(choices)))
-    else:
-        found = _judge_quantity(text, wanted)
+    last = last_letter(len(choices))
+    found = judge_text(text, gold, last) if wanted is None else _judge_quantity(text, wanted)
     return "undecided" if found is None else "right" if found else "wrong"
 
 
