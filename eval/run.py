@@ -74,7 +74,7 @@ def test_files(work: Work) -> dict[str, Path]:
 
 
 def count_rows(work: Work, files: dict[str, Path]) -> dict[str, Any]:
-    """How many test rows each task scores and skips. Raises UserError for a task without one."""
+    """Test rows that each task scores and skips. Raises UserError for a task without one."""
     counts: dict[str, Any] = {}
     problems = []
     for options in work.recipe.eval.tasks:
@@ -101,7 +101,7 @@ def _measured_variants(work: Work) -> list[str]:
 
 
 def make_job(work: Work, variant: str, files: dict[str, Path]) -> Job:
-    """What the variant's worker is told; `files` are the test rows by task."""
+    """The job of a variant's worker; `files` are the test rows by task."""
     section = work.recipe.eval
     exported = variant in work.recipe.exported()
     weights = work.input("export", variant) if exported else weights_of(work, variant)

@@ -23,7 +23,7 @@ class Histogram:
 
 
 def histograms(evidence: RunData) -> list[Histogram]:
-    """Of each set: words of each text, then its rows by source, subject and reason to drop them.
+    """Pictures of each set: words of each text, rows by source, by subject, by reason to drop them.
 
     A histogram with one bar says nothing and is left out.
     """

@@ -39,7 +39,7 @@ class RunData:
 
     recipe: Recipe
     manifests: dict[str, Manifest]
-    """Of every stage, in chain order."""
+    """Manifests of all stages, in chain order."""
     data: DataFacts
     data_counts: DataCounts
     statistics: dict[str, SetStatistics]

@@ -23,7 +23,7 @@ class SourceCounts(_Facts):
     kept: int
     dropped: dict[str, int]
     repaired: int
-    """Of the kept ones."""
+    """Kept rows whose text was repaired."""
 
 
 class DataCounts(_Facts):
@@ -103,7 +103,7 @@ class SetStatistics(_Facts):
     sources: dict[str, int]
     subjects: dict[str, int]
     words: dict[str, dict[str, int]]
-    """Of each text of a row (prompt, answer, …): rows by their number of words."""
+    """Rows by number of words, for each text of a row (prompt, answer, …)."""
     dropped: dict[str, int]
 
 

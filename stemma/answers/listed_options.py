@@ -51,7 +51,7 @@ def split_options(question: str) -> tuple[str, tuple[str, ...]]:
 def _in_order(
     text: str, label: Callable[[str], re.Pattern[str]], least: int
 ) -> tuple[int, tuple[str, ...]]:
-    """Where options labelled A, B, C … to the end begin, from the last A on, and what they are."""
+    """(the place of the first, the texts) of options labelled A, B, C … from the last A on."""
     for first in reversed(list(label("A").finditer(text))):
         found = [first]
         while len(found) < len(ascii_uppercase) and (

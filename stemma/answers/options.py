@@ -132,7 +132,7 @@ def stated_choices(answer: str, choices: Sequence[str]) -> set[str]:
 
 
 def _told_choices(text: str, options: Mapping[str, str]) -> Iterator[str]:
-    """What follows "I choose", "it must be" or "Decision:", where those are letters."""
+    """Letters that follow "I choose", "it must be" or "Decision:"."""
     patterns = _patterns_for(options)
     for cue in _CHOICE.finditer(text):
         claim = text[cue.end() :][:CLAIM]
@@ -185,8 +185,10 @@ def _pick_alone(text: str, options: Mapping[str, str]) -> set[str]:
 
 
 def _same_text(body: str, options: Mapping[str, str]) -> set[str]:
-    """Which options the body starts with, said completely: the longest one's letter (letters, where
-    options repeat)."""
+    """Letters of the options that the body starts with, said completely: of the longest one.
+
+    Where options repeat there are several.
+    """
     line = as_option(body.split("\n")[0])
     said = {letter: _said(line, option) for letter, option in options.items()}
     longest = max(said.values(), default=0)
@@ -194,8 +196,10 @@ def _same_text(body: str, options: Mapping[str, str]) -> set[str]:
 
 
 def _said(line: str, option: str) -> int:
-    """How many characters of the line say this option at its start; 0: it does not. Numbers are
-    compared as numbers."""
+    """Characters of the line that say this option at its start; 0: it does not.
+
+    Numbers are compared as numbers.
+    """
     number, wanted = NUMBER.match(line), value(option)
     if wanted is not None and number and value(number[0]) == wanted:
         return number.end() if re.match(END, line[number.end() :]) else 0

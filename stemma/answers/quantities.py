@@ -61,12 +61,14 @@ _END_OF_WORDS = re.compile(
 
 @dataclass(frozen=True)
 class Quantity:
+    """A number with its unit."""
+
     value: Fraction
     places: int | None
     """Digits behind the decimal point; None for a fraction or a power of ten."""
     unit: Unit | None
     rest: str
-    """What follows the number, for units that only the gold answer knows: 12 apples."""
+    """The text behind the number, for units that only the gold answer knows: 12 apples."""
 
 
 def value(text: str) -> Fraction | None:

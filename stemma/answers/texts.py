@@ -39,6 +39,8 @@ _SYMBOL = 2
 
 
 class Token(NamedTuple):
+    """A word or sign, and its place in the text."""
+
     text: str
     begin: int
     end: int

@@ -126,7 +126,7 @@ def _tables() -> tuple[dict[str, Unit], dict[str, Unit]]:
 
 
 _PROSE = {*_PREFIXES, "as", "am", "pm", "at", "cd", "ha"} - {"m", "h", "T"}
-"""What a prefix alone, or with a symbol, would make of ordinary words."""
+"""Ordinary words that a prefix alone, or with a symbol, would be taken for."""
 _SYMBOLS, _NAMES = _tables()
 _FACTOR = re.compile(
     r"(%|°[CF]?(?![^\W\d_])|[^\W\d_]+(?:-hours?)?)(?:\^?(-?[1-9])(?!\d)|( squared| cubed)\b)?"

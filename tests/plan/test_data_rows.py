@@ -1,5 +1,4 @@
-"""What `plan` learns of the data stage: from its sources, from its manifest, or why it learns
-nothing."""
+"""The data stage in a plan: counted from its sources or its manifest, or why it is not."""
 
 from __future__ import annotations
 
