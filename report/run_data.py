@@ -14,7 +14,7 @@ from stemma.runs import Manifest, Output
 from stemma.training.sweep_results import Results
 
 Record = dict[str, Any]
-"""One line of a trainer's log, or one gate."""
+"""One line of a trainer's log."""
 
 
 @dataclass(frozen=True)
