@@ -41,7 +41,7 @@ def test_every_part_is_on_both_pages(work: Work) -> None:
         "1,200",
         "mean KL to merged",
         "abcdef012345",
-        "first-step reward margin",
+        "first-step log p of chosen",
         "base → sft",
     ):
         assert words in page
