@@ -30,7 +30,7 @@ COLOURS = ("train", "eval")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedMeasure:
     """One measure of both recipes; `css` tells whose colour a name has."""
 
     measure: str
@@ -82,7 +82,7 @@ def read_histories(*chosen: tuple[Recipe, Run]) -> dict[str, list[Record]]:
     return found
 
 
-def comparisons(histories: dict[str, list[Record]], prefix: str) -> list[Comparison]:
+def comparisons(histories: dict[str, list[Record]], prefix: str) -> list[ComparedMeasure]:
     """The panels of one figure; a measure that neither log holds is left out."""
     found = []
     for measure in COMPARED:
@@ -93,7 +93,7 @@ def comparisons(histories: dict[str, list[Record]], prefix: str) -> list[Compari
         lines = {name: line for name, line in drawn.items() if line}
         if lines:
             lost = sum(map(len, logged.values())) - sum(map(len, lines.values()))
-            found.append(Comparison(measure, lines, _css(histories), lost))
+            found.append(ComparedMeasure(measure, lines, _css(histories), lost))
     return found
 
 

@@ -54,7 +54,7 @@ Samples = dict[str, Records]
 """Samples by task."""
 
 
-class Measured(BaseModel):
+class Findings(BaseModel):
     """Findings of one worker: the samples of every task, and the digest of the job."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
