@@ -38,11 +38,11 @@ def evaluation(job: Job, answers: int, tokens: int) -> Callable[[], object]:
     """Questions of one prompt and some answers, behind loading and one question of the same
     size."""
     from eval.backends import open_backend
-    from eval.backends.interface import Request
+    from eval.backends.interface import ScoreRequest
 
     backend = open_backend(job["kind"], job["model"], "<eos>", 2)
     requests = [
-        Request([2, *ids(PROMPT)], [ids(tokens) for _ in range(answers)])
+        ScoreRequest([2, *ids(PROMPT)], [ids(tokens) for _ in range(answers)])
         for _ in range(job["count"])
     ]
     backend.log_probs(requests[:1])

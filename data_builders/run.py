@@ -22,6 +22,7 @@ from data_builders.outputs.cards import card
 from data_builders.shortfalls import refuse_empty_sets, unfilled
 from data_builders.tokens import own_tokens, preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
+from stemma.facts import DataCounts, DataFacts
 from stemma.files import write_text
 from stemma.jsonl import write_json
 from stemma.rows import Dropped, PreferenceRow
@@ -59,6 +60,8 @@ def run(work: Work) -> Result:
     refuse_empty_sets(build.sources, build.rows, build.account.dropped)
     counts = build.account.counts(build.rows)
     facts = _facts(work, build, totals, judged)
+    DataCounts.model_validate(counts)  # as plan and report read them
+    DataFacts.model_validate(facts)
     write_json(
         work.folder / "statistics.json", figures.figures_of(build.rows, build.account.dropped)
     )

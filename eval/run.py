@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from eval.jobs import Job, Measured, Samples
+from eval.job import Findings, Job, Samples
 from eval.statistics import minus
 from eval.task import TaskScores
 from eval.tasks import TASKS
@@ -74,7 +74,7 @@ def test_files(work: Work) -> dict[str, Path]:
 
 
 def count_rows(work: Work, files: dict[str, Path]) -> dict[str, Any]:
-    """How many test rows each task scores and skips. Raises UserError for a task without one."""
+    """Test rows that each task scores and skips. Raises UserError for a task without one."""
     counts: dict[str, Any] = {}
     problems = []
     for options in work.recipe.eval.tasks:
@@ -101,7 +101,7 @@ def _measured_variants(work: Work) -> list[str]:
 
 
 def make_job(work: Work, variant: str, files: dict[str, Path]) -> Job:
-    """What the variant's worker is told; `files` are the test rows by task."""
+    """The job of a variant's worker; `files` are the test rows by task."""
     section = work.recipe.eval
     exported = variant in work.recipe.exported()
     weights = work.input("export", variant) if exported else weights_of(work, variant)
@@ -138,11 +138,11 @@ def _digests(work: Work, variant: str, weights: Path, files: dict[str, Path]) ->
     return found | {"weights": work.run.manifest(stage).outputs[name].sha256}
 
 
-def measure(work: Work, job: Job) -> Measured:
+def measure(work: Work, job: Job) -> Findings:
     """The findings of one variant: kept of an equal job, or measured now."""
     out = Path(job.out)
     if not work.force and out.is_file():
-        kept = Measured.model_validate(read_json(out))
+        kept = Findings.model_validate(read_json(out))
         if kept.key == job.key:
             work.say(f"eval: {job.variant} was measured before, kept ({out})")
             return kept
@@ -151,7 +151,7 @@ def measure(work: Work, job: Job) -> Measured:
     job_path = work.folder / "jobs" / f"{job.variant}.json"
     write_json(job_path, job.model_dump())
     _start(job_path, job_path.with_suffix(".log"), job)
-    return Measured.model_validate(read_json(out))
+    return Findings.model_validate(read_json(out))
 
 
 def _refuse_changed(work: Work, job: Job) -> None:
@@ -194,7 +194,7 @@ def _start(job_path: Path, log_path: Path, job: Job) -> None:
         raise StageFailed(f"eval: {ended}; its log {log_path} ends:\n{tail}")
 
 
-def _same_tokens(measured: dict[str, Measured], reference: str) -> None:
+def _same_tokens(measured: dict[str, Findings], reference: str) -> None:
     """Every engine must have scored the same token ids."""
     yardstick = reference if reference in measured else next(iter(measured))
     for variant, found in measured.items():
@@ -214,7 +214,7 @@ def token_disagreements(samples: Samples, yardstick: Samples) -> list[str]:
     return [f"{task}/{row}" for task, row, digest in found if digest != known[task, row]]
 
 
-def _score(work: Work, variant: str, measured: dict[str, Measured]) -> ScoredTasks:
+def _score(work: Work, variant: str, measured: dict[str, Findings]) -> ScoredTasks:
     section = work.recipe.eval
     found = measured[variant].samples
     # Only rewards need the reference, and it is measured wherever rewards are asked for.

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from eval.backends.interface import Backend, Ids
-from eval.jobs import Records
+from eval.job import Records
 from stemma.recipe.sections import EvalTask
 from stemma.templates import Template
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from eval.backends import open_backend
-from eval.backends.interface import Backend, Request
-from eval.jobs import Job, Measured, Samples
+from eval.backends.interface import Backend, ScoreRequest
+from eval.job import Findings, Job, Samples
 from eval.task import Setting
 from eval.tasks import TASKS
 from stemma.errors import StageFailed, UserError
@@ -38,7 +38,7 @@ def main(job_path: str) -> None:
         setting = Setting(template, options, rows, Path(job.weights), load_seconds)
         found = task.measure(backend, setting)
         samples[options.task] = [sample.model_dump() for sample in found]
-    write_json(Path(job.out), Measured(key=job.key, samples=samples).model_dump())
+    write_json(Path(job.out), Findings(key=job.key, samples=samples).model_dump())
 
 
 def self_test(backend: Backend, template: Template, variant: str) -> None:
@@ -51,9 +51,9 @@ def self_test(backend: Backend, template: Template, variant: str) -> None:
     likeliest = int(first.argmax())
     # The third request is longer, so that in a batch the first two are padded.
     requests = [
-        Request(prompt, [[likeliest]]),
-        Request(prompt, [answer]),
-        Request(prompt + answer, [prompt]),
+        ScoreRequest(prompt, [[likeliest]]),
+        ScoreRequest(prompt, [answer]),
+        ScoreRequest(prompt + answer, [prompt]),
     ]
     single, pair, _ = backend.log_probs(requests)
     begun = backend.extend(prompt, 1)[0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from report.evidence import Evidence, Table
 from report.readable import number, spoken, words
+from report.run_data import RunData, Table
 from stemma.chain import TRAINED
 from stemma.gate import Gate, read_gates
 from stemma.runs import Manifest
@@ -18,7 +18,7 @@ SHOWN = {"bytes", "trainable", "steps"}
 EARLIER = "not listed: recorded by an earlier Stemma, see what the stages recorded"
 
 
-def gates(evidence: Evidence) -> Table:
+def gates(evidence: RunData) -> Table:
     """Every gate of the run, in chain order."""
     rows = [
         [stage, *row]
@@ -50,7 +50,7 @@ def limit_words(gate: Gate) -> str:
     return f"{SIGNS[gate.direction]} {number(gate.limit)}"
 
 
-def facts(evidence: Evidence) -> Table:
+def facts(evidence: RunData) -> Table:
     """Everything else the stages recorded."""
     rows = [
         [stage, spoken(name), words(value)]

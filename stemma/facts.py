@@ -23,7 +23,7 @@ class SourceCounts(_Facts):
     kept: int
     dropped: dict[str, int]
     repaired: int
-    """Of the kept ones."""
+    """Kept rows whose text was repaired."""
 
 
 class DataCounts(_Facts):
@@ -56,18 +56,20 @@ class GeneratorFacts(_Facts):
     from_ledger: int
     """Answered by what was paid for before."""
     sent: int
-    retried: int
-    unusable: int
+    retried: dict[str, int]
+    """Requests sent again, by what came in place of a reply."""
+    unusable: dict[str, int]
+    """Replies that are of no use, by reason."""
     input_tokens: int
     cached_tokens: int
     output_tokens: int
-    cost_usd: float | None
-    """None: the prices are not known."""
+    cost_usd: float
     lost: int
     """Sent, and never answered."""
-    lost_usd_at_most: float | None
+    lost_usd_at_most: float
     rows_kept: int
     cost_usd_per_kept_row: float | None
+    """None: no row was kept."""
 
 
 class DataFacts(_Facts):
@@ -101,7 +103,7 @@ class SetStatistics(_Facts):
     sources: dict[str, int]
     subjects: dict[str, int]
     words: dict[str, dict[str, int]]
-    """Of each text of a row (prompt, answer, …): rows by their number of words."""
+    """Rows by number of words, for each text of a row (prompt, answer, …)."""
     dropped: dict[str, int]
 
 

@@ -22,6 +22,8 @@ class _Row(BaseModel):
 
 
 class Message(BaseModel):
+    """One turn of a conversation."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: Literal["system", "user", "assistant"]
@@ -58,8 +60,7 @@ class PreferenceRow(_Row):
 
     question_id: Text
     prompt: Text
-    """All that was asked, as one text: what is compared, counted and looked for in evaluation
-    questions."""
+    """The whole question as one text: it is compared, counted, and looked for in evaluation."""
     turns: list[Message] = []
     """The same as turns, where there are several, behind a system turn if any: what is rendered
     (`conversation`)."""
@@ -88,7 +89,7 @@ class PreferenceRow(_Row):
 
 
 def spoken(turns: Sequence[Message]) -> str:
-    """What user and assistant said, as one text."""
+    """The turns of user and assistant as one text."""
     return "\n\n".join(turn.content for turn in turns if turn.role != "system")
 
 
@@ -99,8 +100,9 @@ class McqRow(_Row):
     choices: list[Text]
     answer: Text
     answer_as: Literal["letter", "text", "explained"] = "letter"
-    """What the assistant says: the letter (the course's protocol); the choice's text, which a model
-    too small to point at letters can learn too; or the letter and then `explanation`."""
+    """The form of the assistant's answer: the letter (the course's protocol); the choice's text,
+    which a model too small to point at letters can learn too; or the letter and then
+    `explanation`."""
     explanation: str = ""
     subject: str = ""
     meta: Meta = {}
@@ -137,7 +139,7 @@ def lettered(question: str, choices: Sequence[str]) -> str:
 
 
 def mcq_answer(row: McqRow, letter: str) -> str:
-    """What the assistant says to pick `letter`."""
+    """The assistant's turn that picks `letter`."""
     if row.answer_as == "explained":
         return f"{letter}\n\n{row.explanation}"
     return letter if row.answer_as == "letter" else row.choices[LETTERS.index(letter)]

@@ -145,7 +145,7 @@ def special_tokens(model: Path) -> tuple[str, str]:
 
 
 def read_special_tokens(tokenizer: Path) -> list[str]:
-    """All special tokens of a `tokenizer.json` that are drawn as something: no text may say one."""
+    """Special tokens of a `tokenizer.json` that are drawn as something: no text may say one."""
     return [
         t["content"]
         for t in read_json(tokenizer)["added_tokens"]

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, GenerationConfig
 
-from eval.backends.interface import Ids, Request
+from eval.backends.interface import Ids, ScoreRequest
 from stemma import models
 
 Item = TypeVar("Item")
@@ -59,7 +59,7 @@ class HuggingFace:
         values: NDArray[np.float32] = logits.log_softmax(-1).cpu().numpy()
         return values
 
-    def log_probs(self, requests: Sequence[Request]) -> list[list[list[float]]]:
+    def log_probs(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
         """The log-probability of each token of each answer: one float a token leaves a batch.
 
         Answers of one token differ only in what is read off: the prompt is then one sequence for

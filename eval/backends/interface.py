@@ -15,7 +15,7 @@ Ids = list[int]
 
 
 @dataclass(frozen=True)
-class Request:
+class ScoreRequest:
     """One prompt and the answers to score behind it."""
 
     prompt: Ids
@@ -35,7 +35,7 @@ class Backend(Protocol):
     def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
         """The whole distribution of the token behind the prompt."""
 
-    def log_probs(self, requests: Sequence[Request]) -> list[list[list[float]]]:
+    def log_probs(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
         """For each request, for each answer: the log-probability of each of its tokens."""
 
     def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
@@ -48,7 +48,7 @@ class Backend(Protocol):
         """Whether this token ends an answer."""
 
 
-def request_of(backend: Backend, text: Rendered) -> Request:
+def request_of(backend: Backend, text: Rendered) -> ScoreRequest:
     """A rendered row as the backend's tokens."""
     answers = [backend.tokenize(answer) for answer in text.answers]
-    return Request(backend.tokenize(text.prompt), answers)
+    return ScoreRequest(backend.tokenize(text.prompt), answers)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.backends.interface import Ids, Request
+from eval.backends.interface import Ids, ScoreRequest
 from stemma.llama import Llama, log_softmax
 
 CONTEXT_STEP = 256
@@ -45,7 +45,7 @@ class LlamaCpp:
     def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
         return log_softmax(self._with_room(len(prompt)).logits(prompt, len(prompt) - 1))[0]
 
-    def log_probs(self, requests: Sequence[Request]) -> list[list[list[float]]]:
+    def log_probs(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
         llama = self._with_room(max(len(r.prompt) + max(map(len, r.answers)) for r in requests))
         return [llama.log_probs(request.prompt, request.answers) for request in requests]
 

@@ -115,7 +115,7 @@ def score(samples: list[PreferenceSample], context: ScoreContext[PreferenceSampl
 
 
 def _longer(rows: list[Rewarded], seed: int) -> list[Metric]:
-    """How often the longer answer is the chosen one: the baseline a preference model must beat."""
+    """The share of pairs whose longer answer is the chosen one: a baseline to be beaten."""
     excess = [row.chosen_tokens - row.rejected_tokens for row in rows]
     hits_or_half = [0.5 if not tokens else float(tokens > 0) for tokens in excess]
     metrics = [_mean("longer_accuracy", hits_or_half, rows, seed)]

@@ -22,15 +22,16 @@ from stemma.templates import Template
 from stemma.training.rows import ROWS, Tokenize, sample, tokenizing
 
 CHARACTERS_PER_TOKEN = 4
-"""Of English text under today's tokenizers, where there is none to ask; mathematics and code take
-more tokens, as does everything with few pieces: 2 to 3 characters a token with 800 of them."""
+"""Characters of English text under today's tokenizers, where there is none to ask; mathematics and
+code take more tokens, as does everything with few pieces: 2 to 3 characters a token with 800 of
+them."""
 ASSUMED = (150, 200)
 """Tokens of a prompt and of one answer of a student's STEM questions, where there is no text to
 count yet."""
 SAMPLED = 2000
 """Rows looked at, evenly spread over all, which takes a second or two."""
 OUTLIERS = 16
-"""Of the longest rows so many are looked at as well, for the longest sequence."""
+"""The longest rows, so many, are looked at as well, for the longest sequence."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def limits(recipe: Recipe, stage: str) -> int | None:
 
 
 def _asked(source: SourceOptions, training: float) -> float | None:
-    """Of one source; `training` is the share of its rows that is not held out."""
+    """Training rows of one source; `training` is the share of its rows that is not held out."""
     share = training if source.use == "split" else 1.0
     there = source.limit * share if source.limit is not None else None
     sample = source.sample.get("train")

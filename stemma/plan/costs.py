@@ -37,8 +37,11 @@ NF4_BITS = 4 + 8 / 64 + 32 / (64 * 256)
 """Double quantisation: an 8-bit scale for 64 weights, an fp32 one for 256 of those (Dettmers et al.
 2023, §3)."""
 QUANTISED = {"int8": (8.0, FP32, 0), "nf4": (NF4_BITS, 0, 1250)}
-"""As bitsandbytes 0.50.2 saves them: bits a weight of the layers' matrices, bytes an output row
-(int8: its scale), and bytes a matrix (nf4: two tables of 256 and 16 values and a description)."""
+"""Formats as bitsandbytes 0.50.2 saves them.
+
+Bits a weight of the layers' matrices, bytes an output row (int8: its scale), and bytes a matrix
+(nf4: two tables of 256 and 16 values and a description).
+"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Memory:
 
     weights: int
     adapter: int
-    """What is trained, and its gradients."""
+    """Trained weights and their gradients."""
     optimizer: int
     activations: int
     logits: int

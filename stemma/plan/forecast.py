@@ -52,7 +52,7 @@ class Hardware:
     tflops: float | None = None
     """TFLOP that one GPU computes in a second, e.g. the measured peak of its matrix products."""
     cpu: bool = False
-    """It trains without a GPU: smaller buffers, and memory is all that the process holds."""
+    """Trains without a GPU: smaller buffers, and memory is all that the process holds."""
     bfloat16: bool = True
     """Whether that CPU computes in bfloat16; on one that does not, `bf16: auto` is float32."""
 
@@ -238,7 +238,7 @@ def cost_settings(
 
 
 def _logits(keys: Mapping[str, Any], trainer: DpoTrainer) -> Logits:
-    """Of a whole model that is trained the stock trainer takes the loss."""
+    """Logits that the loss makes; of a whole model that is trained the stock trainer takes it."""
     if not keys.get("rl"):
         return "liger" if keys.get("liger_fused_linear_cross_entropy") else "all"
     if keys.get("adapter") and trainer.chunked_logps:

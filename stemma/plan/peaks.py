@@ -1,8 +1,7 @@
-"""The most memory that the parts of each stage take, training aside: gates, merge, formats,
-evaluation. Pure, but for the build of torch that lies here.
+"""The most memory that the parts of each stage take: gates, merge, formats, evaluation.
 
-Bytes of weights and work space, without what a process always holds (`PROCESS`). Each law names the
-code it is of.
+Bytes of weights and work space, without what a process always holds (`PROCESS`). Each formula names
+the code it describes. Pure, but for a look at the installed build of torch.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ small model loaded: torch's libraries, read or not."""
 
 
 def build() -> str:
-    """Which torch lies here: `cpu` where its version says so, else `cuda`, as PyPI's is on
-    Linux."""
+    """The installed build of torch: `cpu` where its version says so, else `cuda`, as PyPI's is."""
     try:
         return "cpu" if version("torch").endswith("+cpu") else "cuda"
     except PackageNotFoundError:
@@ -40,27 +38,34 @@ def build() -> str:
 
 PROCESS = PROCESSES[build()]
 HOLES = 0.4
-"""Of activations: what glibc's heap holds beside them, in holes that freed tensors left. Tensors up
-to 32 MB lie there, torch asks for aligned places, and glibc 2.36 gives none that was freed to the
-next of its size (0 of 20; 20 of 20 unaligned). SmolLM2 135M with 30 and 10 layers, 8 x 510 tokens
-in bfloat16, n = 1: 2.60 and 0.91 GB in use at most, and 3.61 and 1.25 more resident than before.
-Lengths that vary make more, step by step. With a mapping for each tensor (`MALLOC_MMAP_THRESHOLD_`)
-there are none, for a quarter more of the processor's time: 14.4 s a step, not 11.5."""
-TILE, BATCH_TOKENS = 1 << 24, 4096
-"""`stemma.models`: logits at once on a CPU. `eval.backends.hf`: tokens at once."""
+"""Share of activations that glibc's heap holds beside them, in holes that freed tensors left.
+
+Tensors up to 32 MB lie there, torch asks for aligned places, and glibc 2.36 gives none that was
+freed to the next of its size (0 of 20; 20 of 20 unaligned). SmolLM2 135M with 30 and 10 layers, 8 x
+510 tokens in bfloat16, n = 1: 2.60 and 0.91 GB in use at most, and 3.61 and 1.25 more resident than
+before. Lengths that vary make more, step by step. With a mapping for each tensor
+(`MALLOC_MMAP_THRESHOLD_`) there are none, for a quarter more of the processor's time: 14.4 s a
+step, not 11.5.
+"""
+TILE = 1 << 24
+"""`stemma.models`: logits at once on a CPU."""
+BATCH_TOKENS = 4096
+"""`eval.backends.hf`: tokens at once."""
 COMPARED = 16
 """`stemma.training.gates`: positions whose logits are compared at once, five times in float64."""
 PIECE = 1 << 22
 """`stemma.tensors`: values read at once."""
-SCORED, PROMPT = 64, 512
-"""`stemma.llama`: tokens decoded at once with and without logits."""
+SCORED = 64
+"""`stemma.llama`: tokens decoded at once with logits."""
+PROMPT = 512
+"""`stemma.llama`: tokens decoded at once without logits."""
 
 Parts = dict[str, int]
+"""Bytes of each part of a stage."""
 
 
 def peaks(recipe: Recipe, shapes: Shapes) -> dict[str, Parts]:
-    """By stage, its parts and what each needs; parts follow each other, so a stage needs the
-    largest."""
+    """Bytes by stage and part. Parts follow each other, so a stage needs the largest."""
     stored = shapes.parameters() * shapes.weight_bytes
     found: dict[str, Parts] = {"base": {"hand-over": 2 * stored}} if recipe.base else {}
     behind = {"merge": merge_bytes(shapes, shapes.weight_bytes), "gates": gate_bytes(shapes)}
@@ -69,8 +74,11 @@ def peaks(recipe: Recipe, shapes: Shapes) -> dict[str, Parts]:
 
 
 def training_bytes(training: CostSettings) -> int:
-    """All that a training process without a GPU holds at its fullest: itself, the mapped file of
-    its weights, copies of them, and the fullest of three moments: loading, a step, saving."""
+    """Bytes that a training process without a GPU holds at its fullest moment, all told.
+
+    These are itself, the mapped file of its weights, copies of them, and the fullest of three
+    moments: loading, a step, saving.
+    """
     need = memory(training)
     file = training.shapes.parameters() * training.shapes.weight_bytes
     copies = copied_bytes(training)

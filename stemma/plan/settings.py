@@ -11,17 +11,18 @@ from stemma.shapes import Shapes
 FP32 = 4
 
 Logits = Literal["all", "stemma", "trl", "liger"]
-"""Which logits the loss makes at once: all, or a tile. Stemma's DPO trainer and TRL's chunked path
+"""Logits that the loss makes at once: all, or a tile. Stemma's DPO trainer and TRL's chunked path
 (`dpo_use_liger_kernel`) put answers alone through the head, Liger's fused linear cross-entropy
 every token."""
 
 
 @dataclass(frozen=True)
 class CostSettings:
-    """`rank` 0 trains every weight."""
+    """One training stage as the cost formulas see it."""
 
     shapes: Shapes
     rank: int
+    """Of the LoRA; 0: every weight is trained."""
     targets: tuple[str, ...]
     preference: bool
     precomputed: bool

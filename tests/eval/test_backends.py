@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from eval.backends import open_backend
-from eval.backends.interface import Backend, Request
+from eval.backends.interface import Backend, ScoreRequest
 from export.bnb import quantise_folder
 from stemma.templates import Template
 from tests.factories.models import TEMPLATE, make_gemma
@@ -45,9 +45,9 @@ def prompts(backend: Backend) -> list[list[int]]:
     return [backend.tokenize(f"<bos>Question: {question}\n\nAnswer:") for question in QUESTIONS]
 
 
-def requests(backend: Backend) -> list[Request]:
+def requests(backend: Backend) -> list[ScoreRequest]:
     answers = [backend.tokenize(text) for text in (" A", " 7<eos>", " the force is 12 newton<eos>")]
-    return [Request(prompt, answers) for prompt in prompts(backend)]
+    return [ScoreRequest(prompt, answers) for prompt in prompts(backend)]
 
 
 def test_padded_batches_generate_what_single_prompts_do(hf: Backend) -> None:
@@ -59,14 +59,14 @@ def test_padded_batches_score_what_single_sequences_do(hf: Backend) -> None:
     for request, found in zip(requests(hf), together, strict=True):
         for answer, values in zip(request.answers, found, strict=True):
             assert values == pytest.approx(
-                hf.log_probs([Request(request.prompt, [answer])])[0][0], abs=1e-5
+                hf.log_probs([ScoreRequest(request.prompt, [answer])])[0][0], abs=1e-5
             )
 
 
 def test_log_probs_are_those_of_the_next_token_step_by_step(hf: Backend) -> None:
     prompt, answer = prompts(hf)[0], hf.tokenize(" 7<eos>")
     steps = [float(hf.next_log_probs(prompt + answer[:i])[token]) for i, token in enumerate(answer)]
-    assert hf.log_probs([Request(prompt, [answer])])[0][0] == pytest.approx(steps, abs=1e-5)
+    assert hf.log_probs([ScoreRequest(prompt, [answer])])[0][0] == pytest.approx(steps, abs=1e-5)
 
 
 def test_extend_goes_on_past_stop_tokens(hf: Backend) -> None:
@@ -112,5 +112,5 @@ def test_quantised_sequences_are_scored_alone(tmp_path: Path) -> None:
     backend = open_backend("hf", str(tmp_path / "int8"), "<eos>", 1)
     together = backend.log_probs(requests(backend))
     pairs = [(one.prompt, answer) for one in requests(backend) for answer in one.answers]
-    alone = [backend.log_probs([Request(prompt, [answer])])[0][0] for prompt, answer in pairs]
+    alone = [backend.log_probs([ScoreRequest(prompt, [answer])])[0][0] for prompt, answer in pairs]
     assert [values for found in together for values in found] == alone

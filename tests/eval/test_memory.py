@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from eval.backends import hf
-from eval.backends.interface import Request
+from eval.backends.interface import ScoreRequest
 from tests.factories.models import VOCABULARY, make_gemma
 from tests.held import Held
 
@@ -23,11 +23,11 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> hf.HuggingFace:
     )
 
 
-def pairs(count: int) -> list[Request]:
+def pairs(count: int) -> list[ScoreRequest]:
     """Each with two answers of TOKENS tokens."""
     torch.manual_seed(0)
     ids = torch.randint(5, VOCABULARY, (count, 2, TOKENS)).tolist()
-    return [Request([2, 120, 121], answers) for answers in ids]
+    return [ScoreRequest([2, 120, 121], answers) for answers in ids]
 
 
 def held(backend: hf.HuggingFace, count: int) -> int:
@@ -64,8 +64,8 @@ def test_scores_are_those_of_plain_logits(backend: hf.HuggingFace, tmp_path: Pat
     model = AutoModelForCausalLM.from_pretrained(make_gemma(tmp_path, hidden=32))
     requests = [
         *pairs(3),
-        Request([2, 120], [[7], [8], [121, 9], [7]]),
-        Request([2, 120, 121], [[9]]),
+        ScoreRequest([2, 120], [[7], [8], [121, 9], [7]]),
+        ScoreRequest([2, 120, 121], [[9]]),
     ]
     expected = []
     for request in requests:

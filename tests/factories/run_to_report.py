@@ -191,7 +191,15 @@ LORA: dict[str, Any] = {
     "gates": recorded([COUNTED, MERGED]),
 }
 FACTS: dict[str, dict[str, Any]] = {
-    "data": {},
+    "data": {
+        "licences": {"our own": 1500},
+        "generator": {},
+        "balance": {},
+        "decontamination": {},
+        "unfilled": [],
+        "special_tokens": "of common families",
+        "preflight": {"said": "no tokenizer yet"},
+    },
     "base": {"parameters": 1_800_000, "gates": recorded([NOT_FINITE])},
     "sft": LORA,
     "dpo": LORA | {"gates": recorded([COUNTED, REFERENCE, MERGED])},

@@ -1,5 +1,4 @@
-"""What `plan` learns of the data stage: from its sources, from its manifest, or why it learns
-nothing."""
+"""The data stage in a plan: counted from its sources or its manifest, or why it is not."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ import pytest
 
 from stemma.cli import main
 from stemma.errors import UserError
+from stemma.facts import GeneratorFacts
 from stemma.jsonl import write_json
 from stemma.plan.data_rows import DataPlan, plan_data
 from stemma.recipe.load import load
@@ -115,10 +115,8 @@ def test_built_data_costs_nothing_more(write_recipe: Write, run: Run) -> None:
     recipe = generated(write_recipe, PRICES)
     assert plan_data(recipe, run, print) == DataPlan(None, 0.0, "the data is built")
     manifest: dict[str, Any] = run.manifest("data").model_dump(mode="json")
-    counts = ("requests", "from_ledger", "sent", "retried", "unusable", "lost", "rows_kept")
-    tokens = ("input_tokens", "cached_tokens", "output_tokens")
-    dollars = {"cost_usd": 1.234, "lost_usd_at_most": 0.0, "cost_usd_per_kept_row": None}
-    generator = dict.fromkeys((*counts, *tokens), 0) | dollars
+    none = dict.fromkeys(GeneratorFacts.model_fields, 0) | {"retried": {}, "unusable": {}}
+    generator = none | {"cost_usd": 1.234}
     facts = {"facts": {"generator": generator}}
     write_json(run.folder("data") / "manifest.json", manifest | facts)
     assert plan_data(recipe, run, print) == DataPlan(

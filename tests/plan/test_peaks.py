@@ -1,4 +1,4 @@
-"""What the parts behind a training need, by hand for Gemma 2B."""
+"""The memory of the parts behind a training, by hand for Gemma 2B."""
 
 from __future__ import annotations
 

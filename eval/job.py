@@ -26,15 +26,15 @@ class Job(BaseModel):
     """The chat template's text."""
     bos: str
     eos: str
-    """What `bos_token` and `eos_token` in it stand for."""
+    """Texts of the tokens that the template calls `bos_token` and `eos_token`."""
     tasks: list[EvalTask]
     data: dict[str, str]
     """The test file of each task that reads one."""
     threads: int
     machine: str
-    """Where it is measured: speeds hold for it alone."""
+    """The machine that measures: speeds hold for it alone."""
     digests: dict[str, str]
-    """Of the weights and of each task's test file."""
+    """Digests of the weights and of each task's test file."""
     out: str
 
     @property
@@ -49,13 +49,13 @@ class Job(BaseModel):
 
 
 Records = list[dict[str, Any]]
-"""What one task measured, row by row: its samples as JSON."""
+"""Samples of one task as JSON, row by row."""
 Samples = dict[str, Records]
-"""What was measured, by task."""
+"""Samples by task."""
 
 
-class Measured(BaseModel):
-    """What one worker found: the samples of every task, and the digest of the job they answer."""
+class Findings(BaseModel):
+    """Findings of one worker: the samples of every task, and the digest of the job."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
