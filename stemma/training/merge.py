@@ -158,8 +158,9 @@ def _write_generation_config(source: Path, target: Path, template: Template) -> 
     """HF `generate` stops only at these ids; llama.cpp finds the end of turn by itself."""
     config = special_ids(source)
     ids = {*_ids_of(config.get("eos_token_id")), _token_id(source, template.stop())}
-    kept = {name: config[name] for name in ("bos_token_id", "pad_token_id") if name in config}
-    ends: dict[str, Any] = {"_from_model_config": False, **kept, "eos_token_id": sorted(ids)}
+    ends: dict[str, Any] = {"_from_model_config": False}
+    ends |= {name: config[name] for name in ("bos_token_id", "pad_token_id") if name in config}
+    ends["eos_token_id"] = sorted(ids)
     write_json(target / "generation_config.json", ends)
 
 
