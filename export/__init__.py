@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Budget:
-    """How far a copy of a model may be from it, on the answer tokens of real conversations."""
+    """The drift a copy of a model is allowed, on the answer tokens of real conversations."""
 
     max_kl: float
     """Mean KL(model || copy) in nats per token."""

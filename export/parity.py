@@ -15,7 +15,7 @@ Ids = Sequence[int]
 
 
 def drift_gates(hand_over: HandOver, found: Agreement, budget: Budget) -> list[Gate]:
-    """How far a copy answers from the model it was made of."""
+    """The gates of a copy's drift from the model it was made of."""
     n = found.positions
     return [
         hand_over.at_most("mean KL, nats per token", found.kl, budget.max_kl, n),

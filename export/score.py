@@ -1,12 +1,12 @@
-"""Logits of saved Hugging Face folders, from a fresh process: what a user gets who loads those
-files.
+"""Logits of saved Hugging Face folders, from a fresh process: what users of those files get.
 
-The child reads a request `{"folders": {variant: path}, "samples": [[ids, start], …]}`, merged
+The process reads a request `{"folders": {variant: path}, "samples": [[ids, start], …]}`, merged
 first. Its logits go to a file, one sample behind the other (with Gemma's vocabulary 1 MB a token, 1
 GB for 32 samples); every other folder is compared with them sample by sample, and leaves figures
-only: `<variant>.json`, the drift and the digest of the loaded weights, before they were used. Peak
-of the child: one model (merged in float32, the others as they are), and two samples' logits; of its
-parent, one sample's.
+only: `<variant>.json`, the drift and the digest of the loaded weights, before they were used.
+
+Peak memory of the process: one model (merged in float32, the others as they are), and two samples'
+logits; of its parent, one sample's.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _read(scratch: Path, name: str) -> Reloaded:
 
 
 def main(scratch: Path) -> None:
-    """The child: answer the request in `scratch`."""
+    """Answer the request in `scratch`, as a process of its own."""
     request = json.loads((scratch / "request.json").read_text(encoding="utf-8"))
     samples = request["samples"]
     folders = request["folders"]

@@ -50,11 +50,11 @@ def real(
 
 def _bring_in(order: Import) -> str:
     from export.convert import convert
-    from stemma.from_gguf.bring_in import bring_in
+    from stemma.from_gguf.import_model import import_model
     from stemma.quiet import quieten
 
     quieten()
-    return bring_in(
+    return import_model(
         order,
         lambda folder, out: convert(folder, out, "F32", {}),
         lambda text: say(f"[import] {text}"),

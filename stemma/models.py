@@ -134,7 +134,7 @@ def log_probs(model: Any, hidden: Tensor, where: Tensor, tokens: Tensor) -> Tens
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near one model's next-token predictions are to another's, over some positions."""
+    """The agreement of two models' next-token predictions, over some positions."""
 
     max_difference: float
     """Between two logits of the same token, at most."""

@@ -1,7 +1,7 @@
 """Import of a GGUF file as a base model: a Hugging Face folder, proven to be the same model.
 
 `header` reads the file, `architectures` and `tokenizer_files` say what it means to transformers,
-`folder` writes, `proof` compares, `card` says where it came from; `bring_in` joins them.
+`folder` writes, `proof` compares, `card` says where it came from; `import_model` joins them.
 """
 
 from __future__ import annotations

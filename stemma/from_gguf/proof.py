@@ -30,7 +30,7 @@ FLOAT_KINDS = {"F32", "F16", "BF16"}
 
 @dataclass(frozen=True)
 class Limits:
-    """How far the folder's predictions may be from another model's."""
+    """The drift allowed between the folder's predictions and another model's."""
 
     kl: float
     """Mean KL in nats a token, at most."""

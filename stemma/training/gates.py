@@ -80,17 +80,18 @@ def adapter_gate(start: Path, adapter: Path) -> Checked:
     return Checked({"adapter": figures}, gates)
 
 
-def count_gate(stage: str, expected: tuple[int, int] | str, marker: dict[str, Any]) -> Checked:
+def count_gate(stage: str, expected: tuple[int, int] | str, found: tuple[int, int]) -> Checked:
     """The trainer trained as many weights, of as many in all, as the model's shapes say.
 
-    `expected` is (trained, in all), or the reason why that cannot be counted. Raises GateFailed.
+    `found` is (trained, in all) by the trainer; `expected` the same by the shapes, or the reason
+    why that cannot be counted. Raises GateFailed.
     """
     hand_over = HandOver("adapter", "training")
     trained_name = "trained weights, by the trainer and by the model's shapes"
     if isinstance(expected, str):
         not_counted = hand_over.not_made(trained_name, "exactly", expected)
         return Checked({"weights_not_counted": expected}, [not_counted])
-    trained, in_all = marker["trainable_parameters"], marker["parameters"]
+    trained, in_all = found
     gates = [
         hand_over.exactly(trained_name, trained, expected[0], in_all),
         hand_over.exactly("weights in all, by both", in_all, expected[1], in_all),
@@ -135,12 +136,7 @@ def reference_gate(
     Peak memory: the reference in float32, one sequence's activations and a tile of logits
     (`stemma.models`).
     """
-    model = models.load_model(reference)
-    pairs = [_sums(model, load_file(path)).chunk(2) for path in batches]
-    ours = {
-        "chosen": torch.cat([chosen for chosen, _ in pairs]),
-        "rejected": torch.cat([rejected for _, rejected in pairs]),
-    }
+    ours = _own_log_probs(reference, batches)
     count = len(ours["chosen"])
     means = {side: sums.mean().item() for side, sums in ours.items()}
     computed = getattr(torch, dtype)
@@ -169,6 +165,16 @@ def reference_gate(
         gates.append(hand_over.at_most(name, apart, nats + share * largest, count))
     demand(gates, f"DPO did not start at its stated reference {reference}")
     return Checked({"reference": figures}, gates)
+
+
+def _own_log_probs(reference: Path, batches: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """The summed log-probability of each answer in the first batch, by our own computation."""
+    model = models.load_model(reference)
+    pairs = [_sums(model, load_file(path)).chunk(2) for path in batches]
+    return {
+        "chosen": torch.cat([chosen for chosen, _ in pairs]),
+        "rejected": torch.cat([rejected for _, rejected in pairs]),
+    }
 
 
 def finite_gate(folder: Path) -> Checked:

@@ -1,5 +1,4 @@
-"""Adapter + base → a whole model folder that carries the base's own tokenizer files and the
-recipe's template.
+"""Merging: an adapter and its base become one model folder, with tokenizer and chat template.
 
 transformers 5 never writes `tokenizer.model`, drops `added_tokens_decoder` and leaks a local path;
 the GGUF converter needs the first two. So the tokenizer files are copied, not saved.
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemma.base_model.vocabulary import special_ids
 from stemma.errors import Problem, UserError
+from stemma.files import new_folder
 from stemma.jsonl import read_json, write_json
 from stemma.templates import Template
 
@@ -36,19 +36,22 @@ TOKEN_FIELDS = ("content", "lstrip", "normalized", "rstrip", "single_word", "spe
 
 
 def merge_adapter(start: Path, adapter: Path, target: Path, template: Template) -> None:
-    """Write `start` with `adapter` merged in, in the dtype of `start`, to `target`; it appears
-    whole or not at all."""
+    """Write `start` with `adapter` merged in, in the dtype of `start`, to `target`.
+
+    The folder appears whole or not at all.
+    """
     write_merged(Merge(start, adapter), target, template)
 
 
 @dataclass(frozen=True)
 class Merge:
-    """The parts of one model: a start, its adapter (None: the start alone), and the dtype (None:
-    the start's own)."""
+    """The parts of one model."""
 
     start: Path
     adapter: Path | None
+    """None: the start alone."""
     dtype: str | None = None
+    """None: the start's own."""
 
 
 def write_merged(merge: Merge, target: Path, template: Template) -> None:
@@ -67,10 +70,10 @@ def write_merged(merge: Merge, target: Path, template: Template) -> None:
     if lora and lora.beyond(tensors):
         _merge_by_peft(merge, target, template)
         return
-    part = _begin(target)
-    _stream(tensors, lora, merge.dtype, part / "model.safetensors")
-    _write_config(merge, part)
-    _finish(part, merge.start, target, template)
+    with new_folder(target) as part:
+        _stream(tensors, lora, merge.dtype, part / "model.safetensors")
+        _write_config(merge, part)
+        _write_beside_weights(part, merge.start, template)
 
 
 def _stream(tensors: Tensors, lora: Lora | None, dtype: str | None, path: Path) -> None:
@@ -81,11 +84,9 @@ def _stream(tensors: Tensors, lora: Lora | None, dtype: str | None, path: Path) 
 
     def shape(name: str) -> Shape:
         found = tensors[name].shape
-        return (
-            replace(found, dtype=getattr(torch, dtype))
-            if dtype and found.dtype.is_floating_point
-            else found
-        )
+        if dtype and found.dtype.is_floating_point:
+            return replace(found, dtype=getattr(torch, dtype))
+        return found
 
     def pieces(name: str) -> Iterator[Tensor]:
         added = lora.added_to(name) if lora else None
@@ -108,12 +109,9 @@ def _merge_by_peft(merge: Merge, target: Path, template: Template) -> None:
             merge.start, dtype=dtype, device_map={"": "cpu"}
         )
         model = PeftModel.from_pretrained(model, str(merge.adapter)).merge_and_unload()
-        write_model(
-            model.to(getattr(torch, merge.dtype)) if merge.dtype else model,
-            merge.start,
-            target,
-            template,
-        )
+        if merge.dtype:
+            model = model.to(getattr(torch, merge.dtype))
+        write_model(model, merge.start, target, template)
 
 
 def _write_config(merge: Merge, part: Path) -> None:
@@ -127,26 +125,16 @@ def _write_config(merge: Merge, part: Path) -> None:
 
 
 def write_model(model: Any, source: Path, target: Path, template: Template) -> None:
-    """Save `model` as safetensors with the tokenizer of `source`, the template and its stop
-    token."""
-    part = _begin(target)
-    model.save_pretrained(part)
-    _finish(part, source, target, template)
+    """Save `model` as safetensors, with `source`'s tokenizer, the template and its stop token."""
+    with new_folder(target) as part:
+        model.save_pretrained(part)
+        _write_beside_weights(part, source, template)
 
 
-def _begin(target: Path) -> Path:
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    return part
-
-
-def _finish(part: Path, source: Path, target: Path, template: Template) -> None:
-    """The files beside the weights, then the name by which others find the folder."""
+def _write_beside_weights(part: Path, source: Path, template: Template) -> None:
+    """The files beside the weights: tokenizer, template, stop tokens."""
     copy_tokenizer(source, part, template)
     _write_generation_config(source, part, template)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
 
 
 def copy_tokenizer(source: Path, target: Path, template: Template) -> None:
@@ -170,16 +158,17 @@ def _write_generation_config(source: Path, target: Path, template: Template) -> 
     """HF `generate` stops only at these ids; llama.cpp finds the end of turn by itself."""
     config = special_ids(source)
     ids = {*_ids_of(config.get("eos_token_id")), _token_id(source, template.stop())}
-    kept = {name: config[name] for name in ("bos_token_id", "pad_token_id") if name in config}
-    write_json(
-        target / "generation_config.json",
-        {"_from_model_config": False, **kept, "eos_token_id": sorted(ids)},
-    )
+    ends: dict[str, Any] = {"_from_model_config": False}
+    ends |= {name: config[name] for name in ("bos_token_id", "pad_token_id") if name in config}
+    ends["eos_token_id"] = sorted(ids)
+    write_json(target / "generation_config.json", ends)
 
 
 def _ids_of(value: int | list[int] | None) -> list[int]:
     """One id, several, or none named: the template's stop token is one all the same."""
-    return value if isinstance(value, list) else [] if value is None else [value]
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def _token_id(source: Path, token: str) -> int:
@@ -187,7 +176,6 @@ def _token_id(source: Path, token: str) -> int:
     found = [t["id"] for t in tokens if t["content"] == token]
     if not found:
         text = f"the template ends an answer with {token!r}, which is none of its special tokens"
-        raise UserError(
-            Problem(str(source / "tokenizer.json"), text, "one special token that ends an answer")
-        )
+        expected = "one special token that ends an answer"
+        raise UserError(Problem(str(source / "tokenizer.json"), text, expected))
     return int(found[0])

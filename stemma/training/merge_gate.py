@@ -31,7 +31,7 @@ before this."""
 MAX_MERGE_KL = 1e-3
 MIN_MERGE_TOP1 = 0.98
 MAX_SHARE_OF_EFFECT = 0.05
-"""How far merging may move the model, as a share of what the adapter itself moved it."""
+"""The share of what the adapter moved the model that merging may move it at most."""
 HEAD = "lm_head.weight"
 """A tied one need not be written."""
 
@@ -78,7 +78,7 @@ def merge_gate(start: Path, adapter: Path, merged: Path, texts: Sequence[Sequenc
 
 
 def merge_gates(agreement: Agreement, effect: Agreement, dtype: torch.dtype) -> list[Gate]:
-    """How near merged is to the adapter on its base; last, as a share of the adapter's `effect`."""
+    """The gates of merged against the adapter on its base; last, the share of its `effect` lost."""
     hand_over = HandOver(MERGED, MERGING)
     n = agreement.positions
     kl = partial(hand_over.at_most, "mean KL to adapter-on-start, nats per token", agreement.kl)

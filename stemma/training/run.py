@@ -137,7 +137,8 @@ def _describe_start(work: Work, start: Path) -> str:
 
 def _count_gate(work: Work, trained: Trained) -> gates.Checked:
     expected = count_weights(work.recipe, work.run, work.stage)
-    return gates.count_gate(work.stage, expected, dict(trained.marker))
+    found = (trained.marker.trainable_parameters, trained.marker.parameters)
+    return gates.count_gate(work.stage, expected, found)
 
 
 def _first_step(trained: Trained) -> list[gates.Checked]:

@@ -182,9 +182,9 @@ COUNTED = HandOver("adapter", "training").exactly("trained weights", 15_360, 15_
 MERGED = HandOver("merged", "merging").at_most(
     "share of the adapter's effect lost", 1e-8, 0.05, 900
 )
-REFERENCE = HandOver("reference", "starting DPO").at_most(
-    "first-step log p of chosen", 0.004, 0.0121, 8
-)
+STARTING = HandOver("reference", "starting DPO")
+MARGIN = STARTING.at_most("first-step reward margin, either way", 0, 2.15e-5, 8)
+LOG_PROB = STARTING.at_most("first-step log p of chosen", 0.004, 0.0121, 8)
 LORA: dict[str, Any] = {
     "start": "a new adapter on its start",
     "deepspeed": "checkpoint-90/global_step90/zero_pp_rank_0_mp_rank_00_optim_states.pt",
@@ -202,7 +202,7 @@ FACTS: dict[str, dict[str, Any]] = {
     },
     "base": {"parameters": 1_800_000, "gates": recorded([NOT_FINITE])},
     "sft": LORA,
-    "dpo": LORA | {"gates": recorded([COUNTED, REFERENCE, MERGED])},
+    "dpo": LORA | {"gates": recorded([COUNTED, MARGIN, LOG_PROB, MERGED])},
     "mcq": LORA,
     "export": {"from": "mcq", "bytes": {}, "gates": recorded(GATES)},
     "eval": {"reference": "rewards are measured against the merged weights of stage `sft`"},

@@ -19,13 +19,13 @@ def test_gates_of_training_and_export_in_chain_order(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == [
         "base",
         *2 * ["sft"],
-        *3 * ["dpo"],
+        *4 * ["dpo"],
         *2 * ["mcq"],
         *3 * ["export"],
     ]
     assert rows[0] == ["base", "weights", "tensors with NaN or infinity", 0, "≤ 0", 30, True]
     assert rows[1] == ["sft", "adapter", "trained weights", 15_360, "= 15,360", 1_815_360, True]
-    assert rows[4] == ["dpo", "reference", "first-step log p of chosen", 0.004, "≤ 0.0121", 8, True]
+    assert rows[5] == ["dpo", "reference", "first-step log p of chosen", 0.004, "≤ 0.0121", 8, True]
     assert rows[-2] == ["export", "gguf-Q4_K_M", "mean KL to merged", 0.0123, "≤ 0.200", 640, True]
 
 

@@ -303,15 +303,15 @@ def test_broken_weights_are_stopped(tmp_path: Path) -> None:
 
 
 def test_weights_are_counted_against_the_plan() -> None:
-    marker = {"trainable_parameters": 921_600, "parameters": 2_507_094_016}
-    found = gates.count_gate("dpo", (921_600, 2_507_094_016), marker)
+    counted = (921_600, 2_507_094_016)
+    found = gates.count_gate("dpo", (921_600, 2_507_094_016), counted)
     assert found.facts == {"counted": {"trained": 921_600, "planned": 921_600, "of": 2_507_094_016}}
     assert [gate.value for gate in found.gates] == [921_600, 2_507_094_016]
-    unknown = gates.count_gate("dpo", "architecture `mamba`", marker)
+    unknown = gates.count_gate("dpo", "architecture `mamba`", counted)
     assert unknown.facts == {"weights_not_counted": "architecture `mamba`"}
     assert (unknown.gates[0].value, unknown.gates[0].reason) == (None, "architecture `mamba`")
     with pytest.raises(GateFailed) as caught:
-        gates.count_gate("dpo", (9_805_824, 2_515_978_240), marker)
+        gates.count_gate("dpo", (9_805_824, 2_515_978_240), counted)
     assert str(caught.value) == (
         "dpo: the trainer trained other weights than the recipe names\n"
         "  adapter: trained weights, by the trainer and by the model's shapes: "
@@ -322,7 +322,7 @@ def test_weights_are_counted_against_the_plan() -> None:
 
 
 def test_what_was_checked_becomes_facts() -> None:
-    found = gates.facts_of([gates.packed_batch(), gates.count_gate("sft", "no shapes", {})])
+    found = gates.facts_of([gates.packed_batch(), gates.count_gate("sft", "no shapes", (0, 0))])
     assert found["first_batch"] == "packed: rows cannot be told apart, so they are not compared"
     assert found["weights_not_counted"] == "no shapes"
     assert [gate["subject"] for gate in found["gates"]] == ["first batch", "adapter"]

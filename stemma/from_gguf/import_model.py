@@ -28,7 +28,7 @@ SPARE_BYTES = 64 * 2**20
 FLOAT32_BYTES = 4
 
 
-def bring_in(order: Import, convert: Convert, say: Say) -> str:
+def import_model(order: Import, convert: Convert, say: Say) -> str:
     """Make the folder; returns `done` or `up to date`.
 
     Raises UserError, or GateFailed when the proof fails.

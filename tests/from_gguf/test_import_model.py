@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from stemma.cli import main
 from stemma.errors import StageFailed, UserError
 from stemma.from_gguf import Import
-from stemma.from_gguf.bring_in import bring_in
+from stemma.from_gguf.import_model import import_model
 from stemma.workplace import locked
 from tests.from_gguf.files import header, vocabulary, weights, write_gguf
 
@@ -204,7 +204,7 @@ def test_too_little_disk(
 def test_a_disk_that_fills_up_meanwhile(
     error: Exception, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stemma.from_gguf.bring_in.converter_knows", lambda _: True)
+    monkeypatch.setattr("stemma.from_gguf.import_model.converter_knows", lambda _: True)
 
     def convert(folder: Path, out: Path) -> None:
         out.write_bytes(b"half a file")
@@ -212,7 +212,7 @@ def test_a_disk_that_fills_up_meanwhile(
 
     order = Import(write_gguf(tmp_path / "x.gguf"), place / "model")
     with pytest.raises(UserError) as caught:
-        bring_in(order, convert, lambda _: None)
+        import_model(order, convert, lambda _: None)
     [problem] = caught.value.problems
     assert (problem.where, problem.found) == (
         str(place / "model"),
