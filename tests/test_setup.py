@@ -99,10 +99,6 @@ def test_the_laptop_extra_brings_no_training_engine() -> None:
     assert names & {"torch", "transformers", "axolotl", "deepspeed", "bitsandbytes", "openai"} == set()
 
 
-def test_only_stemma_is_packaged() -> None:
-    assert project()["tool"]["setuptools"] == {"packages": ["stemma"]}  # type: ignore[index]
-
-
 def copy_of_setup(folder: Path) -> Path:
     for name in ("setup.sh", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
