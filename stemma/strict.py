@@ -6,7 +6,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Record(BaseModel):
-    """Record that cannot be changed. An unknown key is an error; values are read as JSON has them."""
+    """Record that cannot be changed.
+
+    An unknown key is an error; values are read as JSON has them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
