@@ -103,7 +103,9 @@ def rounds(gpus: int, zero: int, layers: int) -> int:
     return (gpus - 1) * (2 if zero < 3 else 2 * layers + 1)
 
 
-def step_seconds(machine: Machine, training: CostSettings, gpus: int, pairs: float, zero: int) -> float:
+def step_seconds(
+    machine: Machine, training: CostSettings, gpus: int, pairs: float, zero: int
+) -> float:
     """One optimizer step in which each GPU has `pairs` pairs."""
     tokens = 2 * TOKENS_A_SIDE * pairs
     compute = training_flops(training, tokens, EPOCHS, TOKENS_A_SIDE) / (

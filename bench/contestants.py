@@ -40,7 +40,11 @@ def stemma(url: str, n: int, folder: Path) -> Rows:
     def job(number: int) -> RowJob:
         async def ask(writer: Writer) -> Draft | Drop:
             reply = await writer.ask(Ask((ChatMessage("user", question(number)),), seed=1))
-            return Draft(str(number), "", {"text": reply.text}) if not reply.problem else Drop("", reply.problem, {})
+            return (
+                Draft(str(number), "", {"text": reply.text})
+                if not reply.problem
+                else Drop("", reply.problem, {})
+            )
 
         return ask
 

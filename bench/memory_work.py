@@ -56,9 +56,7 @@ def merge_gate(job: Job) -> Callable[[], object]:
     from stemma.training.merge_gate import merge_gate as hand_over
 
     texts = [[2, *ids(job.get("tokens", TEXT) - 1)] for _ in range(job["count"])]
-    return lambda: hand_over(
-        Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts
-    )
+    return lambda: hand_over(Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts)
 
 
 def merge(job: Job) -> Callable[[], object]:

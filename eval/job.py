@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from stemma.recipe.sections import EvalTask
 from stemma.runs import digest_json
+from stemma.strict import Record
 
 FORMAT = 2
 """Version of what tasks write down: raised when one measures more, so that older findings do not
 count."""
 
 
-class Job(BaseModel):
+class Job(Record):
     """One variant and what to measure on it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     variant: str
     kind: Literal["hf", "gguf"]
@@ -54,10 +51,8 @@ Samples = dict[str, Records]
 """Samples by task."""
 
 
-class Findings(BaseModel):
+class Findings(Record):
     """Findings of one worker: the samples of every task, and the digest of the job."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
     samples: Samples

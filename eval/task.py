@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
 from eval.backends.interface import Backend, Ids
 from eval.job import Records
 from stemma.recipe.sections import EvalTask
+from stemma.strict import Record
 from stemma.templates import Template
 
 Row = TypeVar("Row")
@@ -22,13 +21,11 @@ Found = TypeVar("Found", bound="MeasuredRow")
 """A task's kind of sample."""
 
 
-class MeasuredRow(BaseModel):
+class MeasuredRow(Record):
     """One measured row.
 
     `ids_digest` covers the token ids scored: equal in every engine, or the scores mean nothing.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     ids_digest: str | None = None

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
+from pydantic import TypeAdapter, ValidationError, field_validator
 
 from stemma.errors import Problem, UserError
 from stemma.runs import MANIFEST, Manifest, Run
+from stemma.strict import Record
 
 Parsed = TypeVar("Parsed")
 
 
-class _Facts(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SourceCounts(_Facts):
+class SourceCounts(Record):
     """Rows of one source: read = kept + dropped, by reason."""
 
     read: int
@@ -26,7 +23,7 @@ class SourceCounts(_Facts):
     """Kept rows whose text was repaired."""
 
 
-class DataCounts(_Facts):
+class DataCounts(Record):
     """Counts of the data stage."""
 
     sources: dict[str, SourceCounts]
@@ -35,7 +32,7 @@ class DataCounts(_Facts):
     """Rows of each set, by split (train, validation, test)."""
 
 
-class SharedQuestions(_Facts):
+class SharedQuestions(Record):
     """Questions that preference pairs, split pair by pair, leave in training and test at once.
 
     Near-duplicates are one question.
@@ -49,7 +46,7 @@ class SharedQuestions(_Facts):
     """Test pairs whose question trains too."""
 
 
-class GeneratorFacts(_Facts):
+class GeneratorFacts(Record):
     """Use of the generator: requests, tokens and dollars."""
 
     requests: int
@@ -72,7 +69,7 @@ class GeneratorFacts(_Facts):
     """None: no row was kept."""
 
 
-class DataFacts(_Facts):
+class DataFacts(Record):
     """Facts of the data stage."""
 
     split_by_pair: SharedQuestions | None = None
@@ -96,7 +93,7 @@ class DataFacts(_Facts):
         return found or None
 
 
-class SetStatistics(_Facts):
+class SetStatistics(Record):
     """Figures of one data set: rows by split, source and subject, lengths, lost rows by reason."""
 
     parts: dict[str, int]
@@ -107,7 +104,7 @@ class SetStatistics(_Facts):
     dropped: dict[str, int]
 
 
-class PeakMemory(_Facts):
+class PeakMemory(Record):
     """The most that rank 0 held at once; of a resumed training, since it was resumed."""
 
     bytes: int
@@ -115,7 +112,7 @@ class PeakMemory(_Facts):
     """`GPU memory allocated` or `resident memory`."""
 
 
-class Trainable(_Facts):
+class Trainable(Record):
     """The weights that were trained, of those there are."""
 
     trainable_parameters: int
@@ -124,7 +121,7 @@ class Trainable(_Facts):
     """The former divided by the latter."""
 
 
-class TrainingFacts(_Facts):
+class TrainingFacts(Record):
     """What a training was, as its manifest says beside its gates' figures."""
 
     start: str
@@ -147,7 +144,7 @@ class TrainingFacts(_Facts):
     """The file of DeepSpeed's own optimizer state, or `not asked for`."""
 
 
-class SplitCounts(_Facts):
+class SplitCounts(Record):
     """Rows and tokens of one split, as a training stage counted them."""
 
     rows: int
@@ -157,7 +154,7 @@ class SplitCounts(_Facts):
     """Tokens of answers."""
 
 
-class ScoredCounts(_Facts):
+class ScoredCounts(Record):
     """Test rows of one evaluation task."""
 
     scored: int

@@ -10,17 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from stemma.errors import GateFailed
+from stemma.strict import Record
 
 Direction = Literal["at most", "at least", "exactly"]
 
 
-class Gate(BaseModel):
+class Gate(Record):
     """One check: a measured value, the limit it is held against, and the verdict."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     """What was measured, with its unit, e.g. `mean KL, nats per token`."""

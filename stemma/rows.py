@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import StringConstraints, model_validator
+
+from stemma.strict import Record
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -14,17 +16,13 @@ Meta = dict[str, str | int | float | bool | None]
 Split = Literal["train", "validation", "test"]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Row(Record):
     id: Text
     source: Text
 
 
-class Message(BaseModel):
+class Message(Record):
     """One turn of a conversation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: Literal["system", "user", "assistant"]
     content: Text
@@ -149,10 +147,8 @@ Row = CorpusRow | SftRow | PreferenceRow | McqRow
 """A row that trains or is scored."""
 
 
-class Dropped(BaseModel):
+class Dropped(Record):
     """A row that was read and not kept, and why: nothing disappears."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str
     where: str
@@ -160,11 +156,9 @@ class Dropped(BaseModel):
     row: dict[str, object]
 
 
-class Score(BaseModel):
+class Score(Record):
     """One measured number. No value without its n; `low`/`high` is the 95 % interval where the
     metric has one; of speeds, the quartiles of the repeats."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     variant: str
     task: str

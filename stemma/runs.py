@@ -9,20 +9,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
+from stemma.strict import Record
 
 MANIFEST = "manifest.json"
 PIECE = 2**18
 """Bytes hashed at once."""
 
 
-class Output(BaseModel):
+class Output(Record):
     """A produced file or folder. A folder's sha256 covers its whole tree."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str
     """Relative to the stage's folder."""
@@ -30,10 +29,8 @@ class Output(BaseModel):
     sha256: str
 
 
-class Manifest(BaseModel):
+class Manifest(Record):
     """The record of a finished stage, which it writes last: without one it is not done."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     stage: str
     recipe: str

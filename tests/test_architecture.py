@@ -12,18 +12,57 @@ from stemma import ROOT
 
 STAGE_FOLDERS = ("data_builders", "export", "eval", "report", "serve")
 FOLDERS = ("stemma", *STAGE_FOLDERS)
-SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-ROOMS = ("recipe", "base_model", "training", "plan", "generator", "rehearsal", "from_gguf", "plugin", "answers")
+SOURCES = sorted(
+    path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
+)
+ROOMS = (
+    "recipe",
+    "base_model",
+    "training",
+    "plan",
+    "generator",
+    "rehearsal",
+    "from_gguf",
+    "plugin",
+    "answers",
+)
 """Folders of `stemma`. What lies beside them serves several."""
 LIGHT = {
     *("files", "workplace", "processes", "chain", "freshness", "origin"),
     *("show", "doctor", "cli", "table"),
-    *("errors", "jsonl", "rows", "runs", "stages", "keys", "identity", "templates", "weights", "shapes", "targets"),
+    *(
+        "errors",
+        "jsonl",
+        "rows",
+        "runs",
+        "stages",
+        "keys",
+        "identity",
+        "templates",
+        "weights",
+        "shapes",
+        "targets",
+    ),
     *("recipe/*", "plan/*", "base_model/files", "base_model/tokenizer"),
     *("training/completion", "facts"),
-    *("training/axolotl", "training/checkpoints", "training/sweep_results", "training/trained_weights"),
+    *(
+        "training/axolotl",
+        "training/checkpoints",
+        "training/sweep_results",
+        "training/trained_weights",
+    ),
 }
-ENGINES = {"torch", "transformers", "peft", "trl", "accelerate", "deepspeed", "bitsandbytes", "datasets", "llama_cpp"}
+ENGINES = {
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "accelerate",
+    "deepspeed",
+    "bitsandbytes",
+    "datasets",
+    "llama_cpp",
+}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 MAX_LINES = 300
 MAX_FUNCTION_LINES = 40
@@ -85,7 +124,9 @@ def test_modules_say_what_they_are_for() -> None:
 
 
 def test_files_are_short() -> None:
-    lines = {str(path): len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    lines = {
+        str(path): len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in SOURCES
+    }
     assert {name: count for name, count in lines.items() if count >= MAX_LINES} == {}
 
 
@@ -142,7 +183,11 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
     core = [path for path in SOURCES if path.parts[0] == "stemma"]
     found = {"/".join(path.parts[1:]): anywhere(path) & set(STAGE_FOLDERS) for path in core}
     assert {name: others for name, others in found.items() if others} == {
-        "cli.py": {"serve", "data_builders", "report"},  # starts the laptop side, shows rows, draws a comparison
+        "cli.py": {
+            "serve",
+            "data_builders",
+            "report",
+        },  # starts the laptop side, shows rows, draws a comparison
         "cli_models.py": {"export"},  # hands `import` the converter
         "stages.py": {"data_builders", "export", "eval", "report"},  # the stages' modules
         "recipe/load.py": {"data_builders"},  # the sources' options
@@ -160,11 +205,13 @@ def test_axolotl_is_a_process_not_an_import() -> None:
 
 
 def test_the_light_core_imports_no_engine() -> None:
-    paths = [path.relative_to(ROOT) for name in LIGHT for path in (ROOT / "stemma").glob(f"{name}.py")]
+    paths = [
+        path.relative_to(ROOT) for name in LIGHT for path in (ROOT / "stemma").glob(f"{name}.py")
+    ]
     assert len(paths) > len(LIGHT)
-    assert {str(path): when_imported(path) & (ENGINES | {"axolotl", "numpy"}) for path in paths} == {
-        str(path): set() for path in paths
-    }
+    assert {
+        str(path): when_imported(path) & (ENGINES | {"axolotl", "numpy"}) for path in paths
+    } == {str(path): set() for path in paths}
 
 
 def test_the_laptop_side_needs_no_training_engine() -> None:
@@ -174,18 +221,31 @@ def test_the_laptop_side_needs_no_training_engine() -> None:
 
 def test_the_data_registry_imports_no_engine() -> None:
     paths = [path for path in SOURCES if path.parts[:2] == ("data_builders", "sources")]
-    assert [str(path) for path in paths if when_imported(path) & (ENGINES | {"openai", "httpx"})] == []
+    assert [
+        str(path) for path in paths if when_imported(path) & (ENGINES | {"openai", "httpx"})
+    ] == []
 
 
 def test_processes_are_started_by_argument_lists() -> None:
-    calls = [(path, node) for path in SOURCES for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
-    assert [str(path) for path, call in calls if any(keyword.arg == "shell" for keyword in call.keywords)] == []
+    calls = [
+        (path, node)
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+    ]
+    assert [
+        str(path)
+        for path, call in calls
+        if any(keyword.arg == "shell" for keyword in call.keywords)
+    ] == []
 
 
 def test_the_registry_of_sources_is_the_disk() -> None:
     from data_builders import SOURCES as REGISTRY
 
-    on_disk = {path.stem for path in (ROOT / "data_builders" / "sources").glob("*.py")} - {"__init__"}
+    on_disk = {path.stem for path in (ROOT / "data_builders" / "sources").glob("*.py")} - {
+        "__init__"
+    }
     assert set(REGISTRY) == on_disk
     assert on_disk
 
@@ -210,7 +270,16 @@ LAYERS = (
     ("plan", "from_gguf", "plugin"),
     ("rehearsal",),
     STAGE_FOLDERS,
-    ("cli", "cli_options", "cli_models", "cli_reference", "run_stages", "show", "doctor", "__main__"),
+    (
+        "cli",
+        "cli_options",
+        "cli_models",
+        "cli_reference",
+        "run_stages",
+        "show",
+        "doctor",
+        "__main__",
+    ),
 )
 """ARCHITECTURE.md's lines, from the lowest: rooms, stage folders, and files of `stemma`; its other files are `core`."""
 UPWARDS = {"data_builders/outputs/cards.py": {"stemma.show.to_yaml"}}
@@ -226,7 +295,9 @@ def layer_of(parts: Sequence[str]) -> int:
 def test_modules_import_from_their_own_line_and_below() -> None:
     found = {
         str(path): {
-            name for name in modules_of(path) if layer_of(name.split(".")) > layer_of(path.with_suffix("").parts)
+            name
+            for name in modules_of(path)
+            if layer_of(name.split(".")) > layer_of(path.with_suffix("").parts)
         }
         for path in SOURCES
     }

@@ -286,7 +286,7 @@ def test_a_file_without_the_right_to_read_it(
     def refuse(work: Work) -> Result:
         raise PermissionError(13, "Permission denied", "secret.jsonl")
 
-    monkeypatch.setattr("tiny_stage.run", refuse)
+    monkeypatch.setitem(MODULES, "data", lambda: SimpleNamespace(run=refuse))
     assert main(["data", "small"]) == 2
     assert capsys.readouterr().err.startswith("secret.jsonl: cannot be read or written\n")
 

@@ -1,4 +1,4 @@
-"""Multiple-choice questions that the generator may be asked about: clean, none twice, none of an evaluation split."""
+"""Multiple-choice questions that the generator may be asked: clean, distinct, not in evaluation."""
 
 from __future__ import annotations
 
@@ -15,23 +15,30 @@ from stemma.rows import LETTERS, McqRow
 
 HELD_OUT = "in evaluation split: not asked"
 Candidate = tuple[Draft, McqRow]
+"""A source's draft, and the row that was made of it."""
 
 
 def draw_candidates(
     items: Iterable[Draft | Drop], options: SourceOptions, context: SourceContext
 ) -> tuple[list[Candidate], list[Drop]]:
-    """Up to `limit` of a source's MCQ drafts, in an order drawn by the seed, so that a higher limit only adds requests;
-    and what was dropped on the way."""
+    """Up to `limit` of a source's MCQ drafts, and what was dropped on the way.
+
+    Their order is drawn by the seed, so that a higher limit only adds requests.
+    """
     found: dict[str, Candidate] = {}
     drops: list[Drop] = []
     for item in items:
-        row = finish("mcq", options.source, item, context.special) if isinstance(item, Draft) else item.reason
-        if not isinstance(row, McqRow) or not isinstance(item, Draft):
+        if isinstance(item, Drop):
+            drops.append(item)
+            continue
+        row = finish("mcq", options.source, item, context.special)
+        if not isinstance(row, McqRow):
             drops.append(Drop(item.where, str(row), item.row))
         elif row.id in found:
             drops.append(Drop(item.where, "duplicate", item.row))
         else:
             found[row.id] = item, row
+
     asked: list[Candidate] = []
     for item, row in sorted(found.values(), key=lambda one: draw(context.seed, one[1].id)):
         if len(asked) == options.limit:
@@ -50,10 +57,13 @@ def as_mcq(context: SourceContext) -> SourceContext:
 
 def same_files(options: FileOptions) -> dict[str, Any]:
     """The options that name the files, for another source to read them."""
-    return options.model_dump(include=FileOptions.model_fields.keys() - SourceOptions.model_fields.keys())
+    return options.model_dump(
+        include=FileOptions.model_fields.keys() - SourceOptions.model_fields.keys()
+    )
 
 
 def letter_options(row: McqRow) -> str:
+    """The options as they are listed, one a line, e.g. `A. the cell wall`."""
     return "\n".join(_lettered(row))
 
 

@@ -167,7 +167,11 @@ def exercises(seed: int) -> list[Exercise]:
     return found
 
 
-CONVERSIONS = {"kilometres": ("metres", 1000), "minutes": ("seconds", 60), "metres": ("centimetres", 100)}
+CONVERSIONS = {
+    "kilometres": ("metres", 1000),
+    "minutes": ("seconds", 60),
+    "metres": ("centimetres", 100),
+}
 
 
 def _facts(rng: random.Random) -> Iterator[Exercise]:

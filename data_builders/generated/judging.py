@@ -16,9 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from stemma.errors import StageFailed
+from stemma.strict import StrictRecord
 
 Side = Literal["A", "B"]
 Ties = Literal["drop", "first_order"]
@@ -38,13 +37,9 @@ A fair judge gives so many once in 500,000 times.
 _OTHER_ORDER = {"A": "B", "B": "A", "AB": "AB", "None": "None", "tie": "tie"}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 # The names and docstrings of `Criteria` and `Ranking` are sent to the judge and are part of the
 # ledger's keys: other words would have every ranking that was paid for be paid for again.
-class Criteria(_Strict):
+class Criteria(StrictRecord):
     """Who is better at what: one of them, both (`AB`) or neither."""
 
     correctness: Mark
@@ -55,7 +50,7 @@ class Criteria(_Strict):
     engagement: Mark
 
 
-class Ranking(_Strict):
+class Ranking(StrictRecord):
     """The JSON a judge returns."""
 
     criteria: Criteria

@@ -10,7 +10,7 @@ from glob import glob
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from data_builders.flow import Draft, Drop, SourceContext
 from data_builders.reading.json_rows import NumberedRow
@@ -19,6 +19,7 @@ from stemma.errors import Problem, Problems, UserError
 from stemma.jsonl import validated
 from stemma.recipe.data import SourceOptions
 from stemma.runs import files_under
+from stemma.strict import StrictRecord
 
 
 class FileOptions(SourceOptions):
@@ -68,10 +69,8 @@ class FileOptions(SourceOptions):
         return below
 
 
-class RowForm(BaseModel):
+class RowForm(StrictRecord):
     """The keys and types of a row of a source's file, in one of the forms it comes in. Strict."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 AnyForm = TypeVar("AnyForm", bound=RowForm)

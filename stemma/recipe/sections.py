@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+
+from stemma.strict import StrictRecord
 
 GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 
@@ -33,16 +35,14 @@ kernels on by itself, also where there is no GPU to run them.
 """
 
 
-class Section(BaseModel):
+class Section(StrictRecord):
     """A section of the recipe. An unknown key or a wrong type is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-
-class AxolotlSection(BaseModel):
+class AxolotlSection(StrictRecord):
     """A section with keys of Axolotl beside its own; `axolotl_keys.py` checks them."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    model_config = ConfigDict(extra="allow")
 
     @property
     def axolotl(self) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
 from stemma.keys import axolotl_version
 from stemma.runs import digest_json, digest_of, digests_of_weights
+from stemma.strict import Record
 
 SEAL = "sealed.json"
 ASIDE = "torn"
@@ -27,10 +28,8 @@ PLACES = ("output_dir", "dataset_prepared_path", "stemma_references")
 """Keys that say where results and caches lie, not what they are."""
 
 
-class Seal(BaseModel):
+class Seal(Record):
     """What was true when the checkpoint was whole."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     step: int
     processes: int

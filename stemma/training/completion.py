@@ -9,20 +9,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from stemma.errors import UserError
 from stemma.facts import PeakMemory
 from stemma.jsonl import read_json
+from stemma.strict import Record
 
 COMPLETED = "completed.json"
 FAILURE = "failure.json"
 
 
-class Completed(BaseModel):
+class Completed(Record):
     """The completion marker: a training came to its end, and this is what it was."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     binding: str
     """The digest of settings, data and starting weights (`checkpoints.binding_of`)."""
@@ -45,10 +44,8 @@ class Completed(BaseModel):
     """The trainer's log, one row a logged step."""
 
 
-class Failure(BaseModel):
+class Failure(Record):
     """Why a training stopped before its end, and at which optimizer step."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     step: int
     reason: str

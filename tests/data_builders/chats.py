@@ -13,7 +13,7 @@ import pytest
 from data_builders.flow import Generate
 from data_builders.generated.model_server import open_server
 from data_builders.scripted.faults import Faults, Json
-from data_builders.scripted.server import Server, serve
+from data_builders.scripted.server import ScriptedServer, serve
 from stemma.generator.client import server_of
 from stemma.generator.runner import open_runner
 from stemma.recipe.generator import Generator
@@ -27,7 +27,7 @@ def answering(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     faults: Faults | None = None,
-) -> Iterator[tuple[Generate, Server]]:
+) -> Iterator[tuple[Generate, ScriptedServer]]:
     """A generator whose server gives these answers, and that server with its record."""
     monkeypatch.setenv("TEST_KEY", "k")
     with serve(answer, faults or Faults()) as server:

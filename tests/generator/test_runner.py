@@ -16,7 +16,7 @@ import pytest
 
 from data_builders.flow import Draft
 from data_builders.scripted.faults import Faults
-from data_builders.scripted.server import Server, serve
+from data_builders.scripted.server import ScriptedServer, serve
 from stemma import ROOT
 from stemma.errors import UserError
 from stemma.generator import runner
@@ -55,7 +55,9 @@ def echo(body: dict[str, Any]) -> str:
     return f"{body['messages'][-1]['content']}!"
 
 
-def start(server: Server, folder: Path, mode: str = "sync", die: str = "") -> subprocess.Popen[str]:
+def start(
+    server: ScriptedServer, folder: Path, mode: str = "sync", die: str = ""
+) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SCRIPT, server.base_url, str(folder), mode, die]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -127,7 +129,7 @@ def test_a_batch_whose_id_was_never_noted_is_found_by_its_tag(tmp_path: Path) ->
     assert set(server.record.billed.values()) == {1}
 
 
-def batches(server: Server) -> int:
+def batches(server: ScriptedServer) -> int:
     with urlopen(f"{server.base_url}/batches") as reply:
         return len(json.load(reply)["data"])
 

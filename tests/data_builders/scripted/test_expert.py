@@ -117,13 +117,18 @@ def test_a_ranking_of_explanations_goes_by_their_letters() -> None:
     for told in ({"correct": "B"}, {}):
         prompt = tagged(question=KNOWN.question, options=OPTIONS, **told, **answers)
         assert json.loads(EXPERT.reply(prompt, 1))["overall"] == "B"
-    assert json.loads(EXPERT.reply(tagged(question=KNOWN.question, options=OPTIONS, correct="A", **answers), 1)) == {
+    prompt = tagged(question=KNOWN.question, options=OPTIONS, correct="A", **answers)
+    assert json.loads(EXPERT.reply(prompt, 1)) == {
         "criteria": {
-            "correctness": "A", "relevance": "AB", "clarity": "A", "completeness": "A", "conciseness": "A",
+            "correctness": "A",
+            "relevance": "AB",
+            "clarity": "A",
+            "completeness": "A",
+            "conciseness": "A",
             "engagement": "AB",
         },
         "overall": "A",
-    }  # fmt: skip
+    }
 
 
 def test_both_orders_agree_but_for_one_ranking_in_twenty() -> None:

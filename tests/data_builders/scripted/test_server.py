@@ -1,4 +1,4 @@
-"""`scripted`, `scripted_batches` and `faults`: the stand-in for the paid API must itself be right."""
+"""The stand-in for the paid API (`server`, `batches` and `faults`) must itself be right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from data_builders.scripted.faults import Fault, Faults, Json, duration
-from data_builders.scripted.server import Server, serve
+from data_builders.scripted.server import ScriptedServer, serve
 from stemma import ROOT
 from stemma.runs import digest_json
 
@@ -31,7 +31,7 @@ def answer(request: Json) -> str:
 
 
 @contextmanager
-def server(**settings: Any) -> Iterator[tuple[Server, openai.OpenAI]]:
+def server(**settings: Any) -> Iterator[tuple[ScriptedServer, openai.OpenAI]]:
     """A running server, and a client that does not retry."""
     with (
         serve(answer, Faults(**settings)) as running,
@@ -40,7 +40,7 @@ def server(**settings: Any) -> Iterator[tuple[Server, openai.OpenAI]]:
         yield running, client
 
 
-def post(running: Server, value: Any, timeout: float = 5) -> tuple[int, Any, bytes]:
+def post(running: ScriptedServer, value: Any, timeout: float = 5) -> tuple[int, Any, bytes]:
     """Status, headers and body."""
     request = urllib.request.Request(
         f"{running.base_url}/chat/completions", json.dumps(value).encode()
@@ -98,15 +98,15 @@ def test_what_it_does_not_understand_is_a_400() -> None:
         assert not running.record.billed
 
 
-def test_fates_are_drawn_from_seed_body_and_attempt_in_the_shares_asked_for() -> None:
+def test_faults_are_drawn_from_seed_body_and_attempt_in_the_shares_asked_for() -> None:
     faults = Faults(seed=1, shares={"429": 0.02, "5xx": 0.01, "malformed": 0.01})
-    fates = [faults.draw(str(n), 0)[0] for n in range(10_000)]
-    assert 150 < fates.count("429") < 250
-    assert 70 < fates.count("5xx") < 130
-    assert 70 < fates.count("malformed") < 130
-    assert fates == [faults.draw(str(n), 0)[0] for n in range(10_000)]
-    assert fates != [faults.draw(str(n), 1)[0] for n in range(10_000)]
-    assert fates != [Faults(seed=2, shares=faults.shares).draw(str(n), 0)[0] for n in range(10_000)]
+    drawn = [faults.draw(str(n), 0)[0] for n in range(10_000)]
+    assert 150 < drawn.count("429") < 250
+    assert 70 < drawn.count("5xx") < 130
+    assert 70 < drawn.count("malformed") < 130
+    assert drawn == [faults.draw(str(n), 0)[0] for n in range(10_000)]
+    assert drawn != [faults.draw(str(n), 1)[0] for n in range(10_000)]
+    assert drawn != [Faults(seed=2, shares=faults.shares).draw(str(n), 0)[0] for n in range(10_000)]
 
 
 def test_latency_is_log_normal() -> None:
