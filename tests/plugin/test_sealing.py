@@ -79,7 +79,7 @@ def test_early_stopping_goes_on_counting(tmp_path: Path) -> None:
         guarded = trainer(*callbacks)
         guard_checkpoints(guarded, tmp_path, {"base_model": "some/model"})
         assert guarded.args.restore_callback_states_from_checkpoint is restored
-        assert guarded.args.eval_on_start, "nothing to go on from: the start is evaluated"
+        assert guarded.args.eval_on_start, "nothing to resume from: the start is evaluated"
 
 
 def test_what_axolotls_command_line_changes_counts_as_given(tmp_path: Path) -> None:

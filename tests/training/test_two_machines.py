@@ -75,7 +75,7 @@ def start_both(
 def test_a_machine_dies(
     write_recipe: Write, run: Run, machines: list[tuple[str, str]], victim: int
 ) -> None:
-    """The other fails and says so; the same commands go on, and end as if nothing had happened."""
+    """The other fails and says so; the same commands resume, and end as if nothing had happened."""
     recipe = write_recipe(("train:\n  adapter: lora\n  lora_r: 8\n", LORA))
     sets = {"train.max_steps": 20, "train.num_epochs": 9, "train.save_steps": 3}
     ranks, several = copied(run, "ranks"), copied(run, "several")
