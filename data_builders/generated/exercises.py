@@ -167,11 +167,7 @@ def exercises(seed: int) -> list[Exercise]:
     return found
 
 
-CONVERSIONS = {
-    "kilometres": ("metres", 1000),
-    "minutes": ("seconds", 60),
-    "metres": ("centimetres", 100),
-}
+CONVERSIONS = {"kilometres": ("metres", 1000), "minutes": ("seconds", 60), "metres": ("centimetres", 100)}
 
 
 def _facts(rng: random.Random) -> Iterator[Exercise]:
