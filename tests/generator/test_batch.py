@@ -13,6 +13,7 @@ from stemma.generator import batch
 from stemma.generator.accounting import Accounting
 from stemma.generator.ledger import open_ledger
 from stemma.generator.reply_source import ReplySource
+from stemma.generator.requests import ChatRequest
 from stemma.recipe.generator import Generator
 from tests.generator import loopback
 from tests.generator.example_jobs import KEY, PRICES, ask, generate, job, settings
@@ -91,7 +92,7 @@ def test_batches_are_cut_to_the_servers_size(
     with loopback.serve_batches(answer_all) as (base_url, batches):
         generate(batched(base_url), tmp_path, map(job, range(10)))
     assert [len(lines) for lines in batches] == [4, 4, 2]
-    size = len(batch._line(batch.ChatRequest(batches[0][0]["custom_id"], batches[0][0]["body"])))
+    size = len(batch._line(ChatRequest(batches[0][0]["custom_id"], batches[0][0]["body"])))
     monkeypatch.setattr(batch, "MOST_BYTES", 3 * size)
     with loopback.serve_batches(answer_all) as (base_url, batches):
         generate(batched(base_url), tmp_path / "other", map(job, range(10)))
@@ -187,7 +188,8 @@ def test_a_batch_that_is_not_worked_on_stops_the_build(
 
 
 def test_batches_have_their_price_and_the_most_dollars_hold(tmp_path: Path) -> None:
-    # In a batch 40 tokens in and 100 out cost 0.00054 USD; the worst case of one is under 0.0007, of three over 0.0018.
+    # In a batch 40 tokens in and 100 out cost 0.00054 USD; the worst case of one is under 0.0007,
+    # of three over 0.0018.
     with loopback.serve_batches(answer_all) as (base_url, batches):
         given = batched(base_url, prices={**PRICES, "batch": 0.5}, max_cost_usd=0.0018)
         with pytest.raises(UserError, match=r"0\.0016 USD spent, 3 requests answered, 7 waiting"):
@@ -202,7 +204,7 @@ def test_batches_have_their_price_and_the_most_dollars_hold(tmp_path: Path) -> N
 def test_a_batch_that_the_server_forgot_is_asked_for_again(tmp_path: Path) -> None:
     with serve(echo) as server:
         with open_ledger(tmp_path / "ledger.sqlite") as ledger:
-            generated = batch.ChatRequest("not ours", {"model": "m", "messages": []})
+            generated = ChatRequest("not ours", {"model": "m", "messages": []})
             other = ledger.plan_batch(server.base_url, [generated])
             ledger.name_batch(other.number, "batch_99")
         generate(batched(server.base_url), tmp_path, [job(1)])

@@ -47,7 +47,8 @@ def test_every_round_is_counted_and_priced(tmp_path: Path) -> None:
         "output_tokens_at_most": tokens_out,
         "cost_usd_about": round((tokens_in * 2 + tokens_out * 10) / 1_000_000 / 2, 6),
     }
-    # Each may be asked for `attempts` times, and a request is some 100 to 400 one-byte tokens with all its keys.
+    # Each may be asked for `attempts` times, and a request is some 100 to 400 one-byte tokens with
+    # all its keys.
     out = tokens_out * 10 / 1_000_000 / 2 * given.attempts
     assert (
         out + 3 * 100 * 2 / 1e6 / 2 * given.attempts

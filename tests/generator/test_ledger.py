@@ -84,7 +84,10 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         fcntl.flock(stream, fcntl.LOCK_EX)
         with pytest.raises(UserError) as caught, open_ledger(tmp_path / "l"):
             pass
-    said = f"{tmp_path}/l: another process is generating with this ledger\n  hint: wait for it, or end it"
+    said = (
+        f"{tmp_path}/l: another process is generating with this ledger\n"
+        "  hint: wait for it, or end it"
+    )
     assert str(caught.value) == said
 
 
@@ -101,7 +104,8 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path) -> None:
         "move it away to begin a new one (its requests will be paid for again), or restore a copy"
     )
     assert refusal(text) == (
-        f"{text}: cannot be read (file is not a database)\n  expected: the ledger of paid requests\n  hint: {hint}"
+        f"{text}: cannot be read (file is not a database)\n"
+        f"  expected: the ledger of paid requests\n  hint: {hint}"
     )
     other = tmp_path / "other"
     with sqlite3.connect(other) as connection:

@@ -116,7 +116,8 @@ def test_the_servers_bucket_is_mirrored_from_its_headers() -> None:
     one = limiter()
     ticket = one.start(1, 0)
     one.finish(ticket, "answered", RateLimitHeaders(requests=RateLimit(600, 2, 59.8)), 0)
-    # 10 a second flow in; a tenth of a second's worth stays as a cushion, so one of the two may leave at once.
+    # 10 a second flow in; a tenth of a second's worth stays as a margin, so one of the two may
+    # leave at once.
     assert one.delay(1, 0) == 0
     late = one.start(1, 0)
     assert one.delay(1, 0) == pytest.approx(0.1)
@@ -178,8 +179,10 @@ def test_a_lone_refusal_is_an_accident() -> None:
 
 
 def served(one: RateLimiter, per_second: int, seconds: int) -> tuple[int, int]:
-    """Replies and refusals of a server that gives no headers, takes half a second, and so many requests a second."""
-    level, replies, refusals = float(per_second), 0, 0
+    """Replies and refusals of a server without headers that takes half a second a request."""
+    level = float(per_second)
+    replies = 0
+    refusals = 0
     flying: list[tuple[float, InFlightRequest, bool]] = []
     for tick in range(seconds * 1000):
         now, level = tick / 1000, min(per_second, level + per_second / 1000)

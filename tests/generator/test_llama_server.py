@@ -1,6 +1,7 @@
-"""The generator against a real model: a tiny GGUF behind llama-cpp-python's OpenAI-compatible server, as a process.
+"""The generator against a real model: a tiny GGUF behind llama-cpp-python's own server.
 
-The weights are random, so that the answers are nonsense; but the JSON must fit its schema, and replies must be kept.
+The weights are random, so that the answers are nonsense; but the JSON must fit its schema, and
+replies must be kept.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ A = Verdict(overall="A")
         'Sure! Here it is:\n{"overall": "A"}\nAnything else?',
         'The set {1, 2} is finite, so {"overall": "A"} it is.',
         '{"overall": "A"} and once more {"overall": "A"}',
-        '{"other": {"overall": "B"}} {"overall": "A"}',  # what lies inside another object is not meant
+        # What lies inside another object is not meant.
+        '{"other": {"overall": "B"}} {"overall": "A"}',
     ],
 )
 def test_the_value_is_found(text: str) -> None:

@@ -40,8 +40,10 @@ batch.POLL_SECONDS = 0.05
 if die == "unnamed":
     import os, signal
     Ledger.name_batch = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-results, totals = generate(settings(base_url, mode=mode, concurrency={AT_ONCE}), Path(folder), map(job, range({JOBS})))
-print(sorted(result.row["texts"][0] for result in results) == sorted(f"{{n}}!" for n in range({JOBS})), totals["sent"])
+given = settings(base_url, mode=mode, concurrency={AT_ONCE})
+results, totals = generate(given, Path(folder), map(job, range({JOBS})))
+found = sorted(result.row["texts"][0] for result in results)
+print(found == sorted(f"{{n}}!" for n in range({JOBS})), totals["sent"])
 """
 
 

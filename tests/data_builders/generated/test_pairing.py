@@ -225,7 +225,10 @@ def test_a_judge_that_writes_no_ranking_is_stopped_too(
             else next(answers[body["messages"][-1]["content"]])
         )
 
-    told = r"of no use for prompts for a ranking: of 30 first replies none can be used \(30 x reply is no valid JSON\)"
+    told = (
+        r"of no use for prompts for a ranking: of 30 first replies none can be used "
+        r"\(30 x reply is no valid JSON\)"
+    )
     with answering(answer, tmp_path, monkeypatch) as (generate, server):
         with pytest.raises(StageFailed, match=told):
             generate(pair_jobs(tasks, 42, "drop"))
