@@ -128,9 +128,9 @@ def _classes(kind: str) -> tuple[Any, Any]:
     from axolotl.core.trainers.dpo.args import AxolotlDPOConfig
 
     if kind == "ours":
-        from stemma.plugin.dpo import DpoTrainer
+        from stemma.plugin.dpo import StemmaDpoTrainer
 
-        return DpoTrainer, AxolotlDPOConfig
+        return StemmaDpoTrainer, AxolotlDPOConfig
     from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
 
     return AxolotlDPOTrainer, AxolotlDPOConfig

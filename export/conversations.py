@@ -22,7 +22,7 @@ Sample = tuple[list[int], int]
 
 
 @dataclass(frozen=True)
-class Trial:
+class TriedConversations:
     """The conversations every exported format is tried on, as Hugging Face's tokenizer sees it."""
 
     texts: Sequence[tuple[str, str]]
@@ -35,7 +35,7 @@ class Trial:
     template: Template
 
 
-def read_trial(work: Work, merged: Path) -> Trial:
+def read_trial(work: Work, merged: Path) -> TriedConversations:
     """All test rows, of which `export.gates.prompts` are scored."""
     from transformers import AutoTokenizer
 
@@ -51,7 +51,7 @@ def read_trial(work: Work, merged: Path) -> Trial:
     pairs = [_encode(tokenizer, *template.split(messages)) for messages in conversations]
     is_hard = [_is_hard(messages) for messages in conversations]
     chosen = spread(is_hard, work.recipe.export.gates.prompts)
-    return Trial(
+    return TriedConversations(
         texts=[template.split(messages) for messages in conversations],
         ids=[prompt + answer for prompt, answer in pairs],
         samples=[sample(*pairs[index]) for index in chosen],

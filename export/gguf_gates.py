@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from export import Budget
-from export.conversations import Trial
+from export.conversations import TriedConversations
 from export.parity import drift_gates, token_gates
 from stemma.gate import Gate, HandOver
 from stemma.llama import Llama, Logits
@@ -15,7 +15,7 @@ from stemma.templates import Template, question
 
 
 def gguf_gates(
-    path: Path, trial: Trial, reference: Iterable[Logits], budget: Budget, threads: int
+    path: Path, trial: TriedConversations, reference: Iterable[Logits], budget: Budget, threads: int
 ) -> list[Gate]:
     """Every gate of one file, called by its variant's name (`tiny-Q8_0.gguf`: `gguf-Q8_0`).
 
@@ -32,7 +32,7 @@ def gguf_gates(
     return [*text_gates, *drift_gates(weights, drift, budget)]
 
 
-def _text_gates(model: Llama, hand_over: HandOver, trial: Trial) -> list[Gate]:
+def _text_gates(model: Llama, hand_over: HandOver, trial: TriedConversations) -> list[Gate]:
     found = [model.tokenize(prompt) + model.tokenize(answer) for prompt, answer in trial.texts]
     stop = model.tokenize(trial.template.stop())
     never_stops = len(stop) != 1 or not model.is_end(stop[0])

@@ -11,14 +11,14 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from export.conversations import Trial
+from export.conversations import TriedConversations
 from stemma.files import publish
 from stemma.gate import Gate, read_gates
 from stemma.jsonl import read_json
 from stemma.runs import digests_of_weights
 from stemma.stages import Work
 from stemma.templates import Template
-from stemma.training.merge import Merge, write_merged
+from stemma.training.merge import MergeParts, write_merged
 from stemma.weights import weights_of
 
 
@@ -46,7 +46,7 @@ def is_stored_in(dtype: str, folder: Path) -> bool:
     return bool(read_json(folder / "config.json").get("dtype") == dtype)
 
 
-def merged_gates(work: Work, merged: Path, trial: Trial) -> list[Gate]:
+def merged_gates(work: Work, merged: Path, trial: TriedConversations) -> list[Gate]:
     """The adapter on its start against merged. Raises GateFailed when merging broke the model.
 
     Where the stage has handed over the very same weights, its own gates hold, and nothing is
@@ -80,7 +80,7 @@ def _take_over(source: Path, out: Path) -> None:
 
 def _write(work: Work, out: Path) -> None:
     start = _start(work)
-    merge = Merge(start, _adapter(work), work.recipe.export.merge.dtype)
+    merge = MergeParts(start, _adapter(work), work.recipe.export.merge.dtype)
     write_merged(merge, out, Template.read(work.recipe.template, start))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from export import budget_of
 from export.bnb import DIGEST
-from export.conversations import Trial
+from export.conversations import TriedConversations
 from export.gguf_gates import gguf_gates
 from export.parity import drift_gates
 from export.score import Reloaded, reload
@@ -15,7 +15,9 @@ from stemma.recipe.sections import Gates
 from stemma.stages import Work
 
 
-def prove(work: Work, paths: dict[str, Path], trial: Trial, threads: int) -> list[Gate]:
+def prove(
+    work: Work, paths: dict[str, Path], trial: TriedConversations, threads: int
+) -> list[Gate]:
     """Every gate of every format made from `merged` (`{variant: path}`, merged among them)."""
     folders = {name: path for name, path in paths.items() if not name.startswith("gguf-")}
     work.say(f"export: loading {', '.join(folders)} in a fresh process")

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from report import curves, gates, histograms, lineage, planned, readable, tables
+from report import curves, gate_table, histograms, lineage, planned, readable, tables
 from report.chart import scatter_chart
 from report.run_data import RunData
 
@@ -21,8 +21,8 @@ TABLES = (
     tables.times,
     tables.scores,
     tables.provenance,
-    gates.gates,
-    gates.facts,
+    gate_table.gates,
+    gate_table.facts,
     curves.ends,
     planned.recipe_costs,
     planned.planned,

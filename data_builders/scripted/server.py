@@ -29,7 +29,7 @@ from threading import Thread
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from data_builders.scripted.batches import BatchStore
+from data_builders.scripted.batch_api import BatchStore
 from data_builders.scripted.faults import (
     Fault,
     Faults,

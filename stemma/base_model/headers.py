@@ -1,4 +1,4 @@
-"""What safetensors files say of themselves: names, shapes and dtypes, read from their headers.
+"""Headers of safetensors files: names, shapes and dtypes of their tensors.
 
 A header is JSON in front of the weights, so gigabytes are looked at in milliseconds and without
 torch.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemma.errors import Problem, UserError
-from stemma.from_gguf.header import Gguf, Tensor, gguf_py
+from stemma.from_gguf.header import GgufFile, Tensor, gguf_py
 
 COMMON = {
     "context_length": "max_position_embeddings",
@@ -85,7 +85,7 @@ LLAMA3_ROPE = {
 """As in every published Llama 3.1 and 3.2; only `factor` differs (8 and 32)."""
 
 
-def header_problems(gguf: Gguf) -> list[Problem]:
+def header_problems(gguf: GgufFile) -> list[Problem]:
     """Problems with the header: its architecture, keys that are missing, keys that are not known
     here."""
     name, where = gguf.architecture, str(gguf.path)
@@ -109,7 +109,7 @@ def header_problems(gguf: Gguf) -> list[Problem]:
     ]
 
 
-def _senseless(gguf: Gguf) -> Iterator[Problem]:
+def _senseless(gguf: GgufFile) -> Iterator[Problem]:
     """Values that no model can have, or that its tensors contradict: found before a model of that
     size is made."""
     where, header = str(gguf.path), gguf.of_architecture()
@@ -129,16 +129,16 @@ def _senseless(gguf: Gguf) -> Iterator[Problem]:
         )
 
 
-def architecture_of(gguf: Gguf) -> Architecture:
+def architecture_of(gguf: GgufFile) -> Architecture:
     """The architecture of a header without problems."""
     return ARCHITECTURES[gguf.architecture]
 
 
-def _known(gguf: Gguf) -> dict[str, str]:
+def _known(gguf: GgufFile) -> dict[str, str]:
     return COMMON | OPTIONAL | architecture_of(gguf).own
 
 
-def config_of(gguf: Gguf) -> dict[str, Any]:
+def config_of(gguf: GgufFile) -> dict[str, Any]:
     """The values of config.json that a header without problems tells.
 
     Raises UserError where two keys disagree.
@@ -157,7 +157,7 @@ def _exact(value: Any) -> Any:
     return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
-def _derived(gguf: Gguf, config: dict[str, Any]) -> dict[str, Any]:
+def _derived(gguf: GgufFile, config: dict[str, Any]) -> dict[str, Any]:
     """The values that the header tells only through the tokenizer and the tensors."""
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim", config["hidden_size"] // heads)
@@ -179,7 +179,7 @@ def _derived(gguf: Gguf, config: dict[str, Any]) -> dict[str, Any]:
     return ids | found | {"rope_parameters": _rope(gguf, config, head_dim)}
 
 
-def _rope(gguf: Gguf, config: dict[str, Any], head_dim: int) -> dict[str, Any]:
+def _rope(gguf: GgufFile, config: dict[str, Any], head_dim: int) -> dict[str, Any]:
     """The rotary settings, whose keys leave `config`; Gemma 3's windowed layers have frequencies of
     their own."""
     theta, local = config.pop("rope_theta", 10000.0), config.pop("rope_local", 10000.0)
@@ -192,7 +192,7 @@ def _rope(gguf: Gguf, config: dict[str, Any], head_dim: int) -> dict[str, Any]:
     }
 
 
-def _llama3_rope(gguf: Gguf, theta: float, head_dim: int) -> dict[str, Any]:
+def _llama3_rope(gguf: GgufFile, theta: float, head_dim: int) -> dict[str, Any]:
     """The rope settings whose factors are those of the file.
 
     Raises UserError when there are none.
@@ -218,7 +218,7 @@ def llama3_factors(rope: dict[str, Any], theta: float, head_dim: int) -> NDArray
     return np.asarray(1 / ((1 - smooth) / rope["factor"] + smooth))
 
 
-def weight_names(gguf: Gguf, parameters: dict[str, tuple[int, ...]]) -> dict[str, str]:
+def weight_names(gguf: GgufFile, parameters: dict[str, tuple[int, ...]]) -> dict[str, str]:
     """{name in the GGUF: name in transformers} for every tensor.
 
     `parameters`: the shapes of the model that config.json describes. Raises UserError where one

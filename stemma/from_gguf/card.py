@@ -10,7 +10,7 @@ from typing import Any
 
 from stemma import __version__
 from stemma.from_gguf import Import
-from stemma.from_gguf.header import Gguf
+from stemma.from_gguf.header import GgufFile
 from stemma.gate import Gate, recorded
 from stemma.identity import PROVENANCE
 from stemma.jsonl import write_json
@@ -42,7 +42,7 @@ dequantised from {kinds} and rounded to {dtype}; what quantising lost stays lost
 """
 
 
-def origin_of(order: Import, gguf: Gguf) -> dict[str, Any]:
+def origin_of(order: Import, gguf: GgufFile) -> dict[str, Any]:
     """The folder's origin, as `provenance.json` tells it."""
     return {
         "file": order.source.name,

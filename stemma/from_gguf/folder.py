@@ -13,21 +13,21 @@ from safetensors.torch import save_file
 from stemma.errors import Problem, UserError
 from stemma.from_gguf import BYTES, Dtype
 from stemma.from_gguf.architectures import architecture_of, config_of, original, weight_names
-from stemma.from_gguf.header import Gguf
+from stemma.from_gguf.header import GgufFile
 from stemma.from_gguf.tokenizer_files import write_tokenizer
 from stemma.jsonl import write_json
 
 SHARD_BYTES = 2**30
 
 
-def write_folder(gguf: Gguf, dtype: Dtype, template: str, folder: Path) -> None:
+def write_folder(gguf: GgufFile, dtype: Dtype, template: str, folder: Path) -> None:
     """Write the whole model folder: config, tokenizer with the chat template, weights."""
     write_tokenizer(gguf, template, folder)
     _write_generation_config(gguf, folder)
     _write_model(gguf, dtype, folder)
 
 
-def _write_model(gguf: Gguf, dtype: Dtype, folder: Path) -> None:
+def _write_model(gguf: GgufFile, dtype: Dtype, folder: Path) -> None:
     """config.json and the weights. Raises UserError where the header and the weights disagree."""
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -51,7 +51,7 @@ def _write_model(gguf: Gguf, dtype: Dtype, folder: Path) -> None:
     _write_shards(_weights(gguf, names, values, dtype), gguf.weights() * BYTES[dtype], folder)
 
 
-def _write_generation_config(gguf: Gguf, folder: Path) -> None:
+def _write_generation_config(gguf: GgufFile, folder: Path) -> None:
     """Name the ends for `generate`: of a text, and of a turn where the header names one."""
     ids = {gguf.tokenizer(f"{name}_token_id") for name in ("eos", "eot")} - {None}
     value: dict[str, Any] = {"_from_model_config": False, "eos_token_id": sorted(ids)}
@@ -65,7 +65,7 @@ Weight = tuple[str, torch.Tensor]
 
 
 def _weights(
-    gguf: Gguf, names: dict[str, str], config: dict[str, Any], dtype: Dtype
+    gguf: GgufFile, names: dict[str, str], config: dict[str, Any], dtype: Dtype
 ) -> Iterator[Weight]:
     """Every weight by its name in transformers. Raises UserError for one that is not finite."""
     kind = architecture_of(gguf)

@@ -49,7 +49,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Gguf:
+class GgufFile:
     """The header's keys and the tensors by name; the tensors stay on the disk until asked for."""
 
     path: Path
@@ -91,7 +91,7 @@ class Gguf:
         return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
 
 
-def read_gguf(path: Path) -> Gguf:
+def read_gguf(path: Path) -> GgufFile:
     """The file's header and tensors.
 
     Raises UserError for what is no whole little-endian GGUF file.
@@ -109,7 +109,7 @@ def read_gguf(path: Path) -> Gguf:
         reason = str(error) or type(error).__name__
         problem = Problem(str(path), f"truncated or damaged: {reason}", "a whole GGUF file", hint)
         raise UserError(problem) from None
-    return Gguf(path, fields, tensors)
+    return GgufFile(path, fields, tensors)
 
 
 def _check_start(path: Path) -> None:

@@ -15,7 +15,7 @@ from stemma.files import part_of
 from stemma.from_gguf import BYTES, Convert, Import, Say
 from stemma.from_gguf.architectures import config_of, header_problems
 from stemma.from_gguf.card import file_sizes, origin_of, template_name, write_card
-from stemma.from_gguf.header import Gguf, read_gguf
+from stemma.from_gguf.header import GgufFile, read_gguf
 from stemma.from_gguf.tokenizer_files import tokenizer_problems
 from stemma.gate import demand
 from stemma.identity import PROVENANCE
@@ -83,7 +83,7 @@ def _is_there(order: Import) -> bool:
         return False
 
 
-def _accept(order: Import, gguf: Gguf) -> str:
+def _accept(order: Import, gguf: GgufFile) -> str:
     """The chat template to write.
 
     Raises UserError with everything that speaks against the import.
@@ -119,7 +119,7 @@ def _read_template(path: Path, problems: list[Problem]) -> str:
     return ""
 
 
-def _whole_model(gguf: Gguf) -> list[Problem]:
+def _whole_model(gguf: GgufFile) -> list[Problem]:
     where, parts = str(gguf.path), gguf.fields.get("split.count", 1)
     kind = gguf.fields.get("general.type", "model")
     if parts not in (0, 1):  # 0: joined again by llama-gguf-split
@@ -138,7 +138,7 @@ def _whole_model(gguf: Gguf) -> list[Problem]:
     )
 
 
-def _target(order: Import, gguf: Gguf) -> list[Problem]:
+def _target(order: Import, gguf: GgufFile) -> list[Problem]:
     """Whether the folder can be made: nothing is there, and there is room for it and for what it is
     compared with."""
     where = str(order.target)

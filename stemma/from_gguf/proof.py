@@ -15,7 +15,7 @@ from stemma.errors import Problem, UserError
 from stemma.from_gguf import Dtype
 from stemma.from_gguf.architectures import ROPE_FACTORS, architecture_of
 from stemma.from_gguf.conversations import TURNS
-from stemma.from_gguf.header import Gguf, Tensor, read_gguf
+from stemma.from_gguf.header import GgufFile, Tensor, read_gguf
 from stemma.from_gguf.tokenizer_files import CONTROL, USER_DEFINED
 from stemma.gate import Gate, HandOver
 from stemma.llama import Llama, Logits
@@ -29,7 +29,7 @@ FLOAT_KINDS = {"F32", "F16", "BF16"}
 
 
 @dataclass(frozen=True)
-class Limits:
+class Tolerance:
     """The drift allowed between the folder's predictions and another model's."""
 
     kl: float
@@ -38,12 +38,12 @@ class Limits:
     """Share of tokens where both find the same one likeliest, at least."""
 
 
-EXACT = Limits(1e-3, 0.99)
+EXACT = Tolerance(1e-3, 0.99)
 """Between transformers and llama.cpp on the same float32 weights: only llama.cpp's 16-bit KV cache
 differs."""
-FLOAT = Limits(0.01, 0.97)
+FLOAT = Tolerance(0.01, 0.97)
 """Against a float file, whose weights `dtype` may round."""
-QUANTISED = Limits(0.05, 0.90)
+QUANTISED = Tolerance(0.05, 0.90)
 """Against the quantised file: llama.cpp rounds the activations too, to 8 bits."""
 TIE_NATS = 1e-2
 """Where one model puts two tokens so near to each other, rounding decides which of them another
@@ -60,7 +60,7 @@ them."""
 IMPORTED = HandOver("the folder", "importing")
 
 
-def prove(source: Gguf, folder: Path, back: Path, dtype: Dtype) -> tuple[list[Gate], str]:
+def prove(source: GgufFile, folder: Path, back: Path, dtype: Dtype) -> tuple[list[Gate], str]:
     """Every check of the folder against the file, and what could not be checked (empty: nothing was
     left out).
 
@@ -74,7 +74,7 @@ def prove(source: Gguf, folder: Path, back: Path, dtype: Dtype) -> tuple[list[Ga
     return [*found, *([] if left_out else same_answers(folder, source, back, texts))], left_out
 
 
-def too_little_memory(source: Gguf) -> str:
+def too_little_memory(source: GgufFile) -> str:
     """The reason why predictions cannot be compared here, or nothing.
 
     transformers holds all weights in float32 for it.
@@ -136,7 +136,7 @@ def same_tokens(folder: Path, source: Path, texts: Sequence[str]) -> Gate:
     return IMPORTED.at_most(what, len(apart), 0, len(texts))
 
 
-def same_file(source: Gguf, back: Path, dtype: Dtype) -> list[Gate]:
+def same_file(source: GgufFile, back: Path, dtype: Dtype) -> list[Gate]:
     """The folder converted back to a GGUF: the header's keys and every weight, bit by bit, as
     `dtype` rounds it."""
     found = read_gguf(back)
@@ -151,7 +151,7 @@ def same_file(source: Gguf, back: Path, dtype: Dtype) -> list[Gate]:
     ]
 
 
-def _decisive(source: Gguf) -> list[str]:
+def _decisive(source: GgufFile) -> list[str]:
     """The keys that decide how the model answers.
 
     Names and file types may change, and the converter leaves some sizes out that follow from
@@ -168,7 +168,7 @@ def _decisive(source: Gguf) -> list[str]:
     ]
 
 
-def _value(gguf: Gguf, key: str) -> Any:
+def _value(gguf: GgufFile, key: str) -> Any:
     """A header key's value; of token types only whether a token is an added one: which of those are
     special older converters told otherwise."""
     value = gguf.fields.get(key)
@@ -177,7 +177,7 @@ def _value(gguf: Gguf, key: str) -> Any:
     return value
 
 
-def _differing(source: Gguf, tensor: Tensor, found: Gguf, dtype: Dtype) -> int:
+def _differing(source: GgufFile, tensor: Tensor, found: GgufFile, dtype: Dtype) -> int:
     """The number of weights of a tensor that are not what they must be.
 
     All of them when it is not there or has another shape.
@@ -196,7 +196,7 @@ def _differing(source: Gguf, tensor: Tensor, found: Gguf, dtype: Dtype) -> int:
     return int((stored + np.float32(shift) != other.values()).sum())
 
 
-def same_answers(folder: Path, source: Gguf, back: Path, texts: Sequence[str]) -> list[Gate]:
+def same_answers(folder: Path, source: GgufFile, back: Path, texts: Sequence[str]) -> list[Gate]:
     """Next-token predictions of transformers in float32, of llama.cpp on the way back, and of the
     file itself."""
     exact = Comparison(TIE_NATS)
@@ -213,7 +213,7 @@ def same_answers(folder: Path, source: Gguf, back: Path, texts: Sequence[str]) -
     ]
 
 
-def _drift_gates(against: str, found: Comparison, limits: Limits) -> list[Gate]:
+def _drift_gates(against: str, found: Comparison, limits: Tolerance) -> list[Gate]:
     agreement = found.agreement()
     n = agreement.positions
     kl_name = f"mean KL from {against}, nats a token"

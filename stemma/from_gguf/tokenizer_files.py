@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma.errors import Problem
-from stemma.from_gguf.header import Gguf
+from stemma.from_gguf.header import GgufFile
 from stemma.jsonl import write_json
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -29,7 +29,7 @@ FLAGS = ("add_bos_token", "add_eos_token", "add_space_prefix")
 BYTE_PAIRS = ("smollm", "gpt-2", *PATTERNS)
 
 
-def tokenizer_problems(gguf: Gguf) -> list[Problem]:
+def tokenizer_problems(gguf: GgufFile) -> list[Problem]:
     """Problems that keep its tokenizer from being written as files; empty when there are none."""
     model = gguf.tokenizer("model")
     pre = gguf.tokenizer("pre")
@@ -58,7 +58,7 @@ def tokenizer_problems(gguf: Gguf) -> list[Problem]:
     return [Problem(where, found, expected)]
 
 
-def _wrong_kinds(gguf: Gguf) -> Iterator[str]:
+def _wrong_kinds(gguf: GgufFile) -> Iterator[str]:
     """Keys that hold something else than their name says."""
     for key, kinds in KINDS.items():
         values = gguf.tokenizer(key)
@@ -75,7 +75,7 @@ def _wrong_kinds(gguf: Gguf) -> Iterator[str]:
             yield f"`tokenizer.ggml.{key}` = {value!r:.40}"
 
 
-def _contradictions(gguf: Gguf) -> Iterator[str]:
+def _contradictions(gguf: GgufFile) -> Iterator[str]:
     """Parts of the tokenizer that do not fit together."""
     tokens = gguf.tokenizer("tokens")
     byte_pairs = gguf.tokenizer("model") == "gpt2"
@@ -99,7 +99,7 @@ def _contradictions(gguf: Gguf) -> Iterator[str]:
         yield f"{len(wrong):,} merges of what is no token, e.g. {wrong[0]!r}"
 
 
-def write_tokenizer(gguf: Gguf, template: str, folder: Path) -> None:
+def write_tokenizer(gguf: GgufFile, template: str, folder: Path) -> None:
     """Write tokenizer.json, tokenizer_config.json, the template, and for SentencePiece
     tokenizer.model."""
     if gguf.tokenizer("model") == "gpt2":
@@ -115,7 +115,7 @@ def write_tokenizer(gguf: Gguf, template: str, folder: Path) -> None:
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
 
 
-def _config(gguf: Gguf, tokenizer: dict[str, Any], kind: str) -> dict[str, Any]:
+def _config(gguf: GgufFile, tokenizer: dict[str, Any], kind: str) -> dict[str, Any]:
     names = (("bos", "bos"), ("eos", "eos"), ("pad", "padding"), ("unk", "unknown"))
     fields = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
     added = {str(t["id"]): {name: t[name] for name in fields} for t in tokenizer["added_tokens"]}
@@ -130,14 +130,14 @@ def _config(gguf: Gguf, tokenizer: dict[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def adds_first(gguf: Gguf) -> bool:
+def adds_first(gguf: GgufFile) -> bool:
     """Whether the tokenizer puts the first token in front by itself, as llama.cpp decides it."""
     said = gguf.tokenizer("add_bos_token")
     by_kind = gguf.tokenizer("model") == "llama" or gguf.tokenizer("pre") == "llama-bpe"
     return by_kind if said is None else bool(said)
 
 
-def _added(gguf: Gguf) -> list[Any]:
+def _added(gguf: GgufFile) -> list[Any]:
     from tokenizers import AddedToken
 
     types = gguf.tokenizer("token_type")
@@ -149,7 +149,7 @@ def _added(gguf: Gguf) -> list[Any]:
     ]
 
 
-def _byte_pairs(gguf: Gguf) -> dict[str, Any]:
+def _byte_pairs(gguf: GgufFile) -> dict[str, Any]:
     """tokenizer.json of byte-level pairs."""
     from tokenizers import Tokenizer, decoders, normalizers
     from tokenizers.models import BPE
@@ -184,7 +184,7 @@ def _cutting(pre: str) -> Any:
     return pre_tokenizers.Sequence(steps)
 
 
-def _first(gguf: Gguf) -> Any:
+def _first(gguf: GgufFile) -> Any:
     """Puts the first token in front."""
     from tokenizers import processors
 
@@ -195,7 +195,7 @@ def _first(gguf: Gguf) -> Any:
     return processors.Sequence([processors.ByteLevel(trim_offsets=False), begin])
 
 
-def _sentencepiece(gguf: Gguf, folder: Path) -> dict[str, Any]:
+def _sentencepiece(gguf: GgufFile, folder: Path) -> dict[str, Any]:
     """Writes tokenizer.model, from which transformers makes its tokenizer.json; returns that."""
     from transformers import GemmaTokenizer
 
@@ -208,7 +208,7 @@ def _sentencepiece(gguf: Gguf, folder: Path) -> dict[str, Any]:
     return value
 
 
-def sentencepiece_model(gguf: Gguf) -> bytes:
+def sentencepiece_model(gguf: GgufFile) -> bytes:
     """The SentencePiece file with the header's pieces, scores and types."""
     from sentencepiece import sentencepiece_model_pb2 as wire
 

@@ -26,7 +26,7 @@ BATCH = ("input_ids", "attention_mask", "labels", "completion_mask")
 """The tensors of a batch that the gates compare with the rows as written."""
 
 
-class Record(TrainerCallback):
+class EvidenceRecorder(TrainerCallback):
     """Collects during the training what the completion marker says."""
 
     state: Any = None

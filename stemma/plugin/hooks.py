@@ -16,7 +16,7 @@ from stemma.plugin.cpu import (
     look_for_no_gpus,
     refuse_ranks_apart,
 )
-from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
+from stemma.plugin.evidence import EvidenceRecorder, record_first_step, stop_at_non_finite_loss
 from stemma.plugin.on_ray import count_all_workers, take_gloo
 from stemma.plugin.ranks import rank
 from stemma.plugin.saving import copy_trained_weights_only
@@ -33,7 +33,7 @@ class StemmaPlugin(BasePlugin):
 
     def __init__(self) -> None:
         super().__init__()
-        self.record = Record()
+        self.record = EvidenceRecorder()
         self.model: Any = None
         self.given: dict[str, Any] = {}
 
@@ -61,12 +61,12 @@ class StemmaPlugin(BasePlugin):
     def get_trainer_cls(self, cfg: Any) -> Any:
         if not cfg.stemma_dpo:
             return None
-        from stemma.plugin.dpo import DpoTrainer
+        from stemma.plugin.dpo import StemmaDpoTrainer
 
         options = Options.model_validate(dict(cfg.stemma_dpo))
         kept = Path(cfg.stemma_references) if cfg.stemma_references else None
         # Axolotl gives its own trainer the model as first argument, a plugin's none.
-        return partial(DpoTrainer, self.model, options=options, kept=kept)
+        return partial(StemmaDpoTrainer, self.model, options=options, kept=kept)
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
         precomputes = cfg.stemma_dpo and cfg.stemma_dpo.precompute_reference

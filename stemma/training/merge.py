@@ -40,11 +40,11 @@ def merge_adapter(start: Path, adapter: Path, target: Path, template: Template) 
 
     The folder appears whole or not at all.
     """
-    write_merged(Merge(start, adapter), target, template)
+    write_merged(MergeParts(start, adapter), target, template)
 
 
 @dataclass(frozen=True)
-class Merge:
+class MergeParts:
     """The parts of one model."""
 
     start: Path
@@ -54,7 +54,7 @@ class Merge:
     """None: the start's own."""
 
 
-def write_merged(merge: Merge, target: Path, template: Template) -> None:
+def write_merged(merge: MergeParts, target: Path, template: Template) -> None:
     """Write the merged model to `target`; it appears whole or not at all.
 
     Tensor by tensor from file to file, bit for bit what PEFT's merge gives, in memory for the
@@ -98,7 +98,7 @@ def _stream(tensors: Tensors, lora: Lora | None, dtype: str | None, path: Path) 
     write_tensors(path, {name: shape(name) for name in tensors}, pieces)
 
 
-def _merge_by_peft(merge: Merge, target: Path, template: Template) -> None:
+def _merge_by_peft(merge: MergeParts, target: Path, template: Template) -> None:
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
@@ -114,7 +114,7 @@ def _merge_by_peft(merge: Merge, target: Path, template: Template) -> None:
         write_model(model, merge.start, target, template)
 
 
-def _write_config(merge: Merge, part: Path) -> None:
+def _write_config(merge: MergeParts, part: Path) -> None:
     """As transformers writes it, with the dtype that the weights have now."""
     from transformers import AutoConfig
 

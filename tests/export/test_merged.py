@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from export.conversations import Trial
+from export.conversations import TriedConversations
 from export.merged import is_stored_in, make_merged, merged_gates
 from stemma.gate import HandOver, recorded
 from stemma.stages import Work
 from stemma.templates import Template
 from stemma.training import merge_gate
-from stemma.training.merge import Merge, merge_adapter, write_merged
+from stemma.training.merge import MergeParts, merge_adapter, write_merged
 from tests.factories.manifests import write_manifest
 from tests.factories.models import TEMPLATE
 from tests.factories.run_to_export import make_chain
@@ -22,7 +22,7 @@ GATES = [
     HandOver("adapter", "training").exactly("trained LoRA pairs", 4, 4, 4),
     HandOver("merged", "merging the adapter").at_most("mean KL", 2e-4, 1e-3, 900),
 ]
-TRIAL = Trial([], [], [([2, 120, 130, 140], 2)], 2, Template.read(TEMPLATE))
+TRIAL = TriedConversations([], [], [([2, 120, 130, 140], 2)], 2, Template.read(TEMPLATE))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_the_stages_merged_model_is_taken_with_its_gates(
 
 
 def test_what_is_taken_is_what_merging_would_write(work: Work, tmp_path: Path) -> None:
-    merge = Merge(tmp_path / "model", work.run.folder("sft") / "adapter", "float32")
+    merge = MergeParts(tmp_path / "model", work.run.folder("sft") / "adapter", "float32")
     write_merged(merge, tmp_path / "again", TRIAL.template)
     merged = make_merged(work)
     for path in (tmp_path / "again").iterdir():

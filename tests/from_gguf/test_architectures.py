@@ -18,7 +18,7 @@ from stemma.from_gguf.architectures import (
     original,
     weight_names,
 )
-from stemma.from_gguf.header import Gguf, Tensor, read_gguf
+from stemma.from_gguf.header import GgufFile, Tensor, read_gguf
 from tests.from_gguf.files import write_gguf
 
 SIZES = {
@@ -34,7 +34,7 @@ SIZES = {
 }
 
 
-def made(name: str, own: dict[str, float], tensors: dict[str, Tensor] | None = None) -> Gguf:
+def made(name: str, own: dict[str, float], tensors: dict[str, Tensor] | None = None) -> GgufFile:
     """A header of an architecture with Gemma 3 1B's sizes."""
     fields = {f"{name}.{key}": value for key, value in (SIZES | own).items()}
     tokens = {
@@ -42,7 +42,9 @@ def made(name: str, own: dict[str, float], tensors: dict[str, Tensor] | None = N
         "tokenizer.ggml.bos_token_id": 2,
         "tokenizer.ggml.eos_token_id": 1,
     }
-    return Gguf(Path("x.gguf"), {"general.architecture": name, **fields, **tokens}, tensors or {})
+    return GgufFile(
+        Path("x.gguf"), {"general.architecture": name, **fields, **tokens}, tensors or {}
+    )
 
 
 def test_a_config_by_hand(tmp_path: Path) -> None:

@@ -13,7 +13,12 @@ from safetensors.torch import load_file, save_file
 from transformers import EarlyStoppingCallback
 
 from stemma import tensors
-from stemma.plugin.evidence import Record, not_finite, record_first_step, stop_at_non_finite_loss
+from stemma.plugin.evidence import (
+    EvidenceRecorder,
+    not_finite,
+    record_first_step,
+    stop_at_non_finite_loss,
+)
 from stemma.training.completion import COMPLETED, FAILURE
 
 
@@ -91,7 +96,7 @@ def test_a_resumed_run_keeps_the_first_record(tmp_path: Path) -> None:
 
 def concluded(output: Path, step: int, **changes: Any) -> dict[str, dict[str, Any]]:
     """What a training of eight steps leaves when the trainer came out of its loop at `step`."""
-    record = Record()
+    record = EvidenceRecorder()
     record.binding, record.callbacks = "of this work", changes.get("callbacks", ())
     state = SimpleNamespace(global_step=step, max_steps=8, log_history=[{"loss": 1.0}])
     record.skipped = lambda: changes.get("skipped", 0)
@@ -181,5 +186,7 @@ def test_weights_of_an_attempt_before_go_when_training_begins(tmp_path: Path) ->
     for name in kept:
         (tmp_path / name).touch()
     model = SimpleNamespace(parameters=lambda: [torch.ones(1)], dtype=torch.float32)
-    Record().on_train_begin(SimpleNamespace(output_dir=str(tmp_path)), None, None, model=model)
+    EvidenceRecorder().on_train_begin(
+        SimpleNamespace(output_dir=str(tmp_path)), None, None, model=model
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == kept

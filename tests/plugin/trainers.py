@@ -16,7 +16,7 @@ from peft import LoraConfig
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from trl import DPOTrainer
 
-from stemma.plugin.dpo import DpoTrainer
+from stemma.plugin.dpo import StemmaDpoTrainer
 from stemma.recipe.sections import DpoTrainer as Options
 from tests.factories.models import VOCABULARY, write_tokenizer
 
@@ -118,7 +118,7 @@ def make_trainer(
     if options is None:
         return _with_adapter(DPOTrainer(model, **given))
     return _with_adapter(
-        DpoTrainer(model, options=Options.model_validate(options), kept=kept, **given)
+        StemmaDpoTrainer(model, options=Options.model_validate(options), kept=kept, **given)
     )
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from stemma.jsonl import read_json, write_json
 from stemma.templates import Template
 from stemma.training.lora import Lora
-from stemma.training.merge import Merge, copy_tokenizer, merge_adapter, write_merged
+from stemma.training.merge import MergeParts, copy_tokenizer, merge_adapter, write_merged
 from stemma.training.merge_gate import merge_gate
 from tests.factories.adapters import make_adapter
 from tests.factories.models import TEMPLATE, make_gemma, tiny_model
@@ -68,7 +68,7 @@ def test_merged_is_bit_for_bit_pefts(
     start = make_gemma(tmp_path / "start", hidden=32, dtype=stored)
     adapter = make_adapter(start, tmp_path / "adapter", **PLAIN[kind])
     assert Lora(adapter).beyond(load_file(start / "model.safetensors")) is None
-    write_merged(Merge(start, adapter, asked), tmp_path / "ours", Template.read(TEMPLATE))
+    write_merged(MergeParts(start, adapter, asked), tmp_path / "ours", Template.read(TEMPLATE))
     pefts = merged_by_peft(start, adapter, asked)
     pefts.save_pretrained(tmp_path / "theirs")
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
@@ -81,7 +81,7 @@ def test_an_adapter_that_is_more_than_sums_goes_through_peft(kind: str, tmp_path
     start = make_gemma(tmp_path / "start", hidden=32)
     adapter = make_adapter(start, tmp_path / "adapter", **MORE[kind])
     assert kind in str(Lora(adapter).beyond(load_file(start / "model.safetensors")))
-    write_merged(Merge(start, adapter), tmp_path / "ours", Template.read(TEMPLATE))
+    write_merged(MergeParts(start, adapter), tmp_path / "ours", Template.read(TEMPLATE))
     found, expected = (
         load_file(tmp_path / "ours" / "model.safetensors"),
         merged_by_peft(start, adapter).state_dict(),
@@ -109,7 +109,7 @@ def test_a_base_in_several_files_becomes_one(tmp_path: Path) -> None:
     AutoModelForCausalLM.from_pretrained(start).save_pretrained(start, max_shard_size="20KB")
     assert len(list(start.glob("model-*.safetensors"))) > 1
     (start / "model.safetensors").unlink(missing_ok=True)
-    write_merged(Merge(start, None), tmp_path / "merged", Template.read(TEMPLATE))
+    write_merged(MergeParts(start, None), tmp_path / "merged", Template.read(TEMPLATE))
     assert (tmp_path / "merged" / "model.safetensors").read_bytes() == whole
 
 
@@ -175,5 +175,5 @@ def test_a_base_whose_generation_config_names_no_last_token(
         write_json(start / "generation_config.json", generation)
     write_json(start / "config.json", read_json(start / "config.json") | config)
     turns = Template("{% for m in messages %}{{ m.content }}<end_of_turn>{% endfor %}")
-    write_merged(Merge(start, None), tmp_path / "merged", turns)
+    write_merged(MergeParts(start, None), tmp_path / "merged", turns)
     assert read_json(tmp_path / "merged" / "generation_config.json")["eos_token_id"] == stops

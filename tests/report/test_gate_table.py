@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from report.gates import facts, gates, limit_words
+from report.gate_table import facts, gates, limit_words
 from report.page import MARKDOWN, render
 from report.run import gather
 from stemma.gate import Gate, HandOver
