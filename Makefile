@@ -31,7 +31,7 @@ test: setup lint       ## lint, types and the quick tests
 
 help:                  ## this list
 	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@printf '\nRECIPE=tiny  SET="dpo.learning_rate=1e-4 seed=7"  DATA=folder  RUNS=folder  FORCE=1\nGPUS=8  NNODES=2 NODE_RANK=0 MASTER=host0:29500   (docs/cluster.md)\nmake all RECIPE=course DATA=folder  ·  make chat QUESTION="Which unit measures force?"\n'
+	@printf '\nRECIPE=tiny  SET="dpo.learning_rate=1e-4 seed=7"  DATA=folder  RUNS=folder  FORCE=1\nGPUS=8  NNODES=2 NODE_RANK=0 MASTER=host0:29500   (docs/cluster.md)\nmake all RECIPE=course-tiny DATA=folder  ·  make chat QUESTION="Which unit measures force?"\n'
 
 setup:                 ## make the environment (.venv); does nothing when it is there
 	@./setup.sh
@@ -121,8 +121,8 @@ format: setup          ## ruff: repair what can be repaired
 test-slow: setup       ## the slow tests: real engines, kills, end to end
 	$(PYTHON_HERE) -m pytest -m slow
 
-schema: setup          ## write recipes/schema.json (editors complete and check recipes with it)
-	$(STEMMA).schema
+schema: setup          ## write what is generated: recipes/schema.json (for editors) and docs/reference
+	$(STEMMA).recipe.schema
 
 ci:                    ## what CI runs: setup, test, demo
 	.ci/run

@@ -1,4 +1,7 @@
-"""The benches. One that runs an engine in its own process keeps its telemetry off, as Stemma does for its children."""
+"""The benches.
+
+One that runs an engine in its own process keeps its telemetry off, as Stemma does for its children.
+"""
 
 import os
 

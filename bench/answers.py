@@ -1,8 +1,10 @@
-"""The rule for right answers on real replies: `python -m bench.answers gsm8k FILE` or `… options FILE`.
+"""The rule for right answers on real replies.
 
-gsm8k: OpenAI's `example_model_solutions.jsonl`, where each solution says whether it is correct. options: questions with
-options and a rationale (MathQA's or AQuA's JSON lines): the rationale against the right option's text, and against the
-next option's, for which it should never be right.
+Run `python -m bench.answers gsm8k FILE` or `python -m bench.answers options FILE`.
+
+gsm8k: OpenAI's `example_model_solutions.jsonl`, where each solution says whether it is correct.
+options: questions with options and a rationale (MathQA's or AQuA's JSON lines): the rationale
+against the right option's text, and against the next option's, for which it should never be right.
 """
 
 from __future__ import annotations
@@ -25,22 +27,31 @@ def gsm8k(rows: Iterator[dict[str, Any]]) -> Counter[str]:
         gold = row["ground_truth"].rsplit("A:", 1)[1].strip()
         for one in row.values():
             if isinstance(one, dict):
-                found[f"{judge(one['solution'], gold)}, {'correct' if one['is_correct'] else 'incorrect'}"] += 1
+                found[
+                    f"{judge(one['solution'], gold)}, "
+                    f"{'correct' if one['is_correct'] else 'incorrect'}"
+                ] += 1
     return found
 
 
 def options(rows: Iterator[dict[str, Any]]) -> Counter[str]:
     found = Counter[str]()
     for row in rows:
-        texts, right = _texts(row["options"]), "ABCDE".index(row["correct"].upper())
+        texts = _texts(row["options"])
+        right = "ABCDE".index(row["correct"].upper())
         if right < len(texts):
             found[f"right option: {judge(row['rationale'], texts[right])}"] += 1
-            found[f"another option: {judge(row['rationale'], texts[(right + 1) % len(texts)])}"] += 1
+            found[
+                f"another option: {judge(row['rationale'], texts[(right + 1) % len(texts)])}"
+            ] += 1
     return found
 
 
 def _texts(written: str | list[str]) -> list[str]:
-    """AQuA's list `["A)5", …]`, or MathQA's `a ) 5 , b ) 6 , …`, in some rows Python's print of a list."""
+    """Options from AQuA's list `["A)5", …]`, or MathQA's `a ) 5 , b ) 6 , …`.
+
+    Some rows hold them as Python prints a list.
+    """
     if isinstance(written, list):
         return [re.sub(r"^[A-E]\)", "", text).strip() for text in written]
     written = " , ".join(ast.literal_eval(written)) if written.startswith("[") else written

@@ -1,7 +1,10 @@
-"""A LoRA step in float32 and in bfloat16 on this CPU: `python -m bench.bfloat16` (--rounds, --layers; two minutes).
+"""A LoRA step in float32 and in bfloat16 on this CPU.
 
-Random weights of SmolLM2-135M's shape, 4 x 256 tokens, LoRA of rank 8 on q_proj and v_proj, forward, backward and
-AdamW in a plain torch loop; the dtypes take turns. The loss of the first step tells how far bfloat16 is off.
+`python -m bench.bfloat16` (--rounds, --layers) takes two minutes.
+
+Random weights of SmolLM2-135M's shape, 4 x 256 tokens, LoRA of rank 8 on q_proj and v_proj,
+forward, backward and AdamW in a plain torch loop; the dtypes take turns. The loss of the first step
+tells how far bfloat16 is off.
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from bench.conditions import conditions, processor, sentence
-from stemma.precision import cpu_has_bfloat16
 from stemma.table import markdown
+from stemma.training.precision import cpu_has_bfloat16
 
-SEED, ROWS, TOKENS = 42, 4, 256
+SEED = 42
+ROWS = 4
+TOKENS = 256
 DTYPES = (torch.float32, torch.bfloat16)
 
 
@@ -28,13 +33,24 @@ def make_step(dtype: torch.dtype, layers: int) -> Callable[[], float]:
     """One optimizer step, which returns its loss; the same weights and tokens for every dtype."""
     torch.manual_seed(SEED)
     config = LlamaConfig(
-        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=layers, num_attention_heads=9,
-        num_key_value_heads=3, tie_word_embeddings=True, rope_theta=100000, attn_implementation="sdpa",
-    )  # fmt: skip
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=layers,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        tie_word_embeddings=True,
+        rope_theta=100000,
+        attn_implementation="sdpa",
+    )
     lora = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"])
     model: Any = get_peft_model(LlamaForCausalLM(config), lora).to(dtype)  # type: ignore[arg-type]
-    optimizer = torch.optim.AdamW([weight for weight in model.parameters() if weight.requires_grad], lr=1e-4)
-    ids = torch.randint(config.vocab_size, (ROWS, TOKENS), generator=torch.Generator().manual_seed(SEED))
+    optimizer = torch.optim.AdamW(
+        [weight for weight in model.parameters() if weight.requires_grad], lr=1e-4
+    )
+    ids = torch.randint(
+        config.vocab_size, (ROWS, TOKENS), generator=torch.Generator().manual_seed(SEED)
+    )
 
     def step() -> float:
         loss = model(input_ids=ids, labels=ids).loss
@@ -63,12 +79,26 @@ def main() -> None:
             seconds[dtype].append(time.perf_counter() - start)
     least = min(seconds[torch.float32])
     rows = [
-        [str(dtype).removeprefix("torch."), f"{median(found):.2f}", f"{min(found):.2f}", f"{min(found) / least:.2f}",
-         f"{first[dtype]:.4f}"]
+        [
+            str(dtype).removeprefix("torch."),
+            f"{median(found):.2f}",
+            f"{min(found):.2f}",
+            f"{min(found) / least:.2f}",
+            f"{first[dtype]:.4f}",
+        ]
         for dtype, found in seconds.items()
-    ]  # fmt: skip
-    print("\n".join(markdown(("", "median, s", "least, s", "ratio of the least", "loss of the first step"), rows)))
-    sizes = f"{given.layers} layers, {ROWS} x {TOKENS} tokens a step, {given.rounds} rounds, seed {SEED}"
+    ]
+    print(
+        "\n".join(
+            markdown(
+                ("", "median, s", "least, s", "ratio of the least", "loss of the first step"), rows
+            )
+        )
+    )
+    sizes = (
+        f"{given.layers} layers, {ROWS} x {TOKENS} tokens a step, {given.rounds} rounds, seed "
+        f"{SEED}"
+    )
     command = f"python -m bench.bfloat16 --rounds {given.rounds} --layers {given.layers}"
     print("\n" + sentence(conditions(command, processor(), sizes)))
 

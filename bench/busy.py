@@ -1,9 +1,11 @@
-"""Threads and how they wait, on an idle machine and beside a load. `python -m bench.busy` (--load, --rounds).
+"""Threads and how they wait, on an idle machine and beside a load.
 
-Each setting is a choice of variables that a training, or llama.cpp, is started with. A child of its own for every
-setting trains a small Gemma (the demo's shape, AdamW, float32) in a plain torch loop, or scores tokens one by one with
-llama.cpp, when it is its turn; turns are interleaved, so that all settings meet the same disturbance. The load is
-processes that count.
+`python -m bench.busy` (--load, --rounds).
+
+Each setting is a choice of variables that a training, or llama.cpp, is started with. A child of its
+own for every setting trains a small Gemma (the demo's shape, AdamW, float32) in a plain torch loop,
+or scores tokens one by one with llama.cpp, when it is its turn; turns are interleaved, so that all
+settings meet the same disturbance. The load is processes that count.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from bench.conditions import conditions, processor, sentence
 from stemma import ROOT
 from stemma.table import markdown
 
-SEED, ROWS, TOKENS, WARM = 42, 2, 256, 3
+SEED = 42
+ROWS = 2
+TOKENS = 256
+WARM = 3
 TRAIN = "train"
 OPENMP = ("OMP_", "GOMP_", "KMP_", "MKL_")
 SETTINGS: dict[str, dict[str, str]] = {
@@ -37,7 +42,7 @@ SETTINGS: dict[str, dict[str, str]] = {
 Work = Callable[[], None]
 Figures = dict[str, list[float]]
 COUNT = "import itertools\nfor _ in itertools.count(): pass"
-"""What a process of the load does."""
+"""The program of a process of the load."""
 
 
 def training_step() -> Work:
@@ -45,10 +50,18 @@ def training_step() -> Work:
     from transformers import GemmaConfig, GemmaForCausalLM
 
     torch.manual_seed(SEED)
-    model: Any = GemmaForCausalLM(GemmaConfig(
-        vocab_size=800, hidden_size=256, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=4, head_dim=64, max_position_embeddings=512,
-    ))  # fmt: skip
+    model: Any = GemmaForCausalLM(
+        GemmaConfig(
+            vocab_size=800,
+            hidden_size=256,
+            intermediate_size=512,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            head_dim=64,
+            max_position_embeddings=512,
+        )
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     ids = torch.randint(800, (ROWS, TOKENS))
 
@@ -63,7 +76,7 @@ def training_step() -> Work:
 def written_token(model: Path) -> Work:
     """One token after another, as chat writes them, with as many threads as chat takes."""
     from stemma.llama import Llama
-    from stemma.threads import cores
+    from stemma.processes import cores
 
     llama = Llama(model, 512, int(os.environ.get("OMP_NUM_THREADS", cores())))
     tokens = llama.stream([2] * 32, 10**6)
@@ -77,7 +90,7 @@ def written_token(model: Path) -> Work:
 
 
 def take_turns(work: Work, seconds: float) -> None:
-    """Whenever a line comes in, say how many milliseconds the work takes."""
+    """For each line that comes in, print how many milliseconds the work takes."""
     for _ in range(WARM):
         work()
     print("ready", flush=True)
@@ -86,7 +99,8 @@ def take_turns(work: Work, seconds: float) -> None:
 
 
 def seconds_each(work: Work, seconds: float) -> float:
-    start, done = time.perf_counter(), 0
+    start = time.perf_counter()
+    done = 0
     while (passed := time.perf_counter() - start) < seconds:
         work()
         done += 1
@@ -128,23 +142,31 @@ def rounds(work: str, given: argparse.Namespace) -> tuple[Figures, Figures]:
                     child.stdin.write("go\n")
                     child.stdin.flush()
                     figures[name].append(float(child.stdout.readline()))
-                    print(f"round {number}, load {load}: {name} {figures[name][-1]:.2f} ms", file=sys.stderr)
+                    print(
+                        f"round {number}, load {load}: {name} {figures[name][-1]:.2f} ms",
+                        file=sys.stderr,
+                    )
     for child in children.values():
         child.communicate()
     return found[0], found[given.load]
 
 
 def table(idle: Figures, loaded: Figures) -> list[str]:
-    """One line a setting: medians and extremes, and the ratio of its median to the first setting's. Of the idle turns
-    the least is nearest to a machine that is really idle, so that has a ratio too."""
+    """One line a setting: medians and extremes, and the ratio of its median to the first setting's.
+
+    Of the idle turns the least is nearest to a machine that is really idle, so that has a ratio
+    too.
+    """
     first = next(iter(idle))
     rows = [
         [
-            name, *(_spread(figures[name]) for figures in (idle, loaded)),
-            f"{min(idle[name]) / min(idle[first]):.2f}", f"{median(loaded[name]) / median(loaded[first]):.3f}",
+            name,
+            *(_spread(figures[name]) for figures in (idle, loaded)),
+            f"{min(idle[name]) / min(idle[first]):.2f}",
+            f"{median(loaded[name]) / median(loaded[first]):.3f}",
         ]
         for name in idle
-    ]  # fmt: skip
+    ]
     heads = ("", "idle, ms", "beside the load, ms", "least idle, ratio", "beside the load, ratio")
     return markdown(heads, rows)
 
@@ -157,7 +179,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--load", type=int, default=4, help="processes that count")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0, help="each child measures for so long")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="each child measures for so long"
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -165,16 +189,23 @@ def main() -> None:
         take_turns(work, given.seconds)
         return
     from export.convert import convert
-    from tests.models import make_gemma
+    from tests.factories.models import make_gemma
 
     with tempfile.TemporaryDirectory() as folder:
         gguf = Path(folder) / "small-F16.gguf"
-        convert(make_gemma(Path(folder) / "model", layers=3), gguf, "F16", {"general.name": "small"})
+        convert(
+            make_gemma(Path(folder) / "model", layers=3), gguf, "F16", {"general.name": "small"}
+        )
         for title, name in (("A training step", TRAIN), ("A token by llama.cpp", str(gguf))):
             print(f"\n{title}:\n", flush=True)
             print("\n".join(table(*rounds(name, given))), flush=True)
-    sizes = f"load of {given.load} processes, {given.rounds} rounds of {given.seconds:g} s, seed {SEED}"
-    command = f"python -m bench.busy --load {given.load} --rounds {given.rounds} --seconds {given.seconds:g}"
+    sizes = (
+        f"load of {given.load} processes, {given.rounds} rounds of {given.seconds:g} s, seed {SEED}"
+    )
+    command = (
+        f"python -m bench.busy --load {given.load} --rounds {given.rounds} --seconds "
+        f"{given.seconds:g}"
+    )
     print("\n" + sentence(conditions(command, processor(), sizes)))
 
 

@@ -1,4 +1,4 @@
-"""What stands under every table of figures: when, on what, with which versions, and by which command."""
+"""The conditions of a table of figures: when, on what, with which versions, by which command."""
 
 from __future__ import annotations
 
@@ -30,11 +30,21 @@ def processor() -> str:
 
 
 def conditions(command: str, hardware: str, sizes: str) -> dict[str, str]:
-    """`sizes` says n and the seed. The load average tells whether other work disturbed the figures."""
+    """`sizes` says n and the seed.
+
+    The load average tells whether other work disturbed the figures.
+    """
     packages = ", ".join(f"{name} {number}" for name, number in versions().items())
     load = f"{os.getloadavg()[0]:.1f}"
     date = datetime.now(timezone.utc).date().isoformat()
-    return {"command": command, "date": date, "hardware": hardware, "sizes": sizes, "load": load, "versions": packages}
+    return {
+        "command": command,
+        "date": date,
+        "hardware": hardware,
+        "sizes": sizes,
+        "load": load,
+        "versions": packages,
+    }
 
 
 def sentence(found: dict[str, str]) -> str:

@@ -1,4 +1,6 @@
-"""Python's cost in greedy decoding: `python -m bench.decode FILE.gguf [tokens] [turns]`, in CPU time of one thread.
+"""Python's cost in greedy decoding, in CPU time of one thread.
+
+Run `python -m bench.decode FILE.gguf [tokens] [turns]`.
 
 A bare loop of llama_decode, as llama-bench runs it, and `Llama.stream` take turns in one process.
 """
@@ -12,7 +14,7 @@ from time import process_time
 
 import llama_cpp
 
-from eval.llamacpp import _Timed as Endless
+from eval.backends.llamacpp import _Timed as Endless
 
 PROMPT = [2, 5, 6, 7, 8, 9, 10, 11]
 
@@ -51,7 +53,10 @@ def main() -> None:
         pairs = [(bare(model, tokens), streamed(model, tokens)) for _ in range(turns)]
     low, middle, high = quantiles([one / other for one, other in pairs], n=4, method="inclusive")
     more = median(other - one for one, other in pairs) / tokens * 1e6
-    print(f"{path.name}: {middle:.3f} [{low:.3f}-{high:.3f}], {more:.1f} us a token, n = {turns} x {tokens} tokens")
+    print(
+        f"{path.name}: {middle:.3f} [{low:.3f}-{high:.3f}], {more:.1f} us a token, n = {turns} x "
+        f"{tokens} tokens"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""A contestant of `bench.dpo`, in a process of its own: TRL may be another there, and its memory is its own.
+"""A contestant of `bench.dpo` in a process of its own.
 
-The process makes its trainer, says what that took, and then does what it is told, a line of JSON each: `loss` with the
-numbers of rows, `train` with the number of a batch of its own, `memory`.
+TRL may be another there, and its memory is its own.
+
+The process makes its trainer, prints what that took, and then does what its input says, a line of
+JSON each: `loss` with the numbers of rows, `train` with the number of a batch of its own, `memory`.
 """
 
 from __future__ import annotations
@@ -19,29 +21,40 @@ from typing import Any
 
 from bench import newest_trl
 from bench.dpo_setting import LOSS_ONLY, Setting, Switches, loss_step, padding_share, train_step
-from bench.gpu.device import FIGURE, say
+from bench.gpu.device import FIGURE, print_figures
 from stemma import ROOT
 from stemma.errors import StageFailed
 
 SIZES = ("hidden", "layers", "rows", "vocabulary")
-"""What of a setting the command line tells."""
+"""The parts of a setting that the command line tells."""
 AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 """Freed memory goes back at once: what is resident is in use."""
 
 
 class Contestant:
-    """The process from outside. `first` is what it said when its trainer was ready."""
+    """The process from outside. `first` is what it printed when its trainer was ready."""
 
-    def __init__(self, kind: str, setting: Setting, switches: Switches = LOSS_ONLY, **variables: str) -> None:
+    def __init__(
+        self, kind: str, setting: Setting, switches: Switches = LOSS_ONLY, **variables: str
+    ) -> None:
         self.kind = kind
         newest = newest_trl.interpreter() if kind == newest_trl.NAME else None
         sizes = [f"--{name}={getattr(setting, name)}" for name in SIZES]
         chosen = [f"--{name}" for name, on in asdict(switches).items() if on]
-        command = [str(newest or sys.executable), "-m", "bench.dpo_process", "trl" if newest else kind]
+        command = [
+            str(newest or sys.executable),
+            "-m",
+            "bench.dpo_process",
+            "trl" if newest else kind,
+        ]
         self.process = subprocess.Popen(
-            [*command, *sizes, *chosen], cwd=ROOT, env=os.environ | variables, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            [*command, *sizes, *chosen],
+            cwd=ROOT,
+            env=os.environ | variables,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         self.first = self._answer()
 
     def ask(self, do: str, *numbers: int) -> dict[str, Any]:
@@ -92,26 +105,32 @@ def serve(kind: str, setting: Setting, switches: Switches) -> None:
 
     building, trainer = cpu_seconds(lambda: make_trainer(kind, setting, switches))
     batches = list(trainer.get_train_dataloader())
-    say("dpo", building=building, batches=len(batches), padding=padding_share(batches))
+    print_figures("dpo", building=building, batches=len(batches), padding=padding_share(batches))
     for line in sys.stdin:
-        told = json.loads(line)
-        if told["do"] == "memory":
-            say("dpo", extra_bytes=extra_bytes(trainer))
+        command = json.loads(line)
+        if command["do"] == "memory":
+            print_figures("dpo", extra_bytes=extra_bytes(trainer))
         else:
-            work = _work(trainer, batches, told["do"], told["numbers"])
+            work = _work(trainer, batches, command["do"], command["numbers"])
             seconds, loss = cpu_seconds(work)
-            say("dpo", cpu_seconds=seconds, loss=loss)
+            print_figures("dpo", cpu_seconds=seconds, loss=loss)
 
 
-def _work(trainer: Any, batches: Sequence[Any], do: str, numbers: Sequence[int]) -> Callable[[], float]:
+def _work(
+    trainer: Any, batches: Sequence[Any], do: str, numbers: Sequence[int]
+) -> Callable[[], float]:
     if do == "train":
         return lambda: train_step(trainer, batches[numbers[0]])
-    batch = trainer._prepare_inputs(trainer.data_collator([trainer.train_dataset[row] for row in numbers]))
+    batch = trainer._prepare_inputs(
+        trainer.data_collator([trainer.train_dataset[row] for row in numbers])
+    )
     return lambda: loss_step(trainer, batch)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("kind")
     for name in SIZES:
         parser.add_argument(f"--{name}", type=int, default=getattr(Setting(), name))

@@ -1,4 +1,6 @@
-"""What the DPO benches have in common: a random Gemma, pairs of random digits, steps. `dpo_trainers` compares on it.
+"""The common setting of the DPO benches: a random Gemma, pairs of random digits, steps.
+
+`dpo_trainers` compares on it.
 
 Needs torch, transformers and peft.
 """
@@ -15,10 +17,18 @@ from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
-from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import (
+    GemmaConfig,
+    GemmaForCausalLM,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
-PAD, EOS, BOS, DIGIT = 0, 1, 2, len(SPECIAL)
+PAD = 0
+EOS = 1
+BOS = 2
+DIGIT = len(SPECIAL)
 """Gemma's ids, and the id of the digit 0."""
 
 Pair = dict[str, str]
@@ -38,7 +48,10 @@ LOSS_ONLY = Switches(group_by_length=False, precompute_reference=False)
 
 @dataclass(frozen=True)
 class Setting:
-    """A model's shape and a data set's: tokens of prompts and answers are drawn between the two figures."""
+    """A model's shape and a data set's.
+
+    Tokens of prompts and answers are drawn between the two figures.
+    """
 
     hidden: int = 256
     layers: int = 2
@@ -57,18 +70,32 @@ class Setting:
 
 
 GEMMA_2B = Setting(
-    hidden=2048, layers=18, heads=8, intermediate=16_384, rows=256, prompt=(60, 260), answer=(30, 400), device="cuda"
+    hidden=2048,
+    layers=18,
+    heads=8,
+    intermediate=16_384,
+    rows=256,
+    prompt=(60, 260),
+    answer=(30, 400),
+    device="cuda",
 )
 """Gemma 2B, and pairs about as long as the course's (350 tokens a side on average)."""
 
 
 def make_model(setting: Setting) -> GemmaForCausalLM:
     config = GemmaConfig(
-        vocab_size=setting.vocabulary, hidden_size=setting.hidden, intermediate_size=setting.intermediate,
-        num_hidden_layers=setting.layers, num_attention_heads=setting.heads, num_key_value_heads=1,
-        head_dim=max(setting.hidden // setting.heads, 8), max_position_embeddings=2048,
-        pad_token_id=0, eos_token_id=1, bos_token_id=2,
-    )  # fmt: skip
+        vocab_size=setting.vocabulary,
+        hidden_size=setting.hidden,
+        intermediate_size=setting.intermediate,
+        num_hidden_layers=setting.layers,
+        num_attention_heads=setting.heads,
+        num_key_value_heads=1,
+        head_dim=max(setting.hidden // setting.heads, 8),
+        max_position_embeddings=2048,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=2,
+    )
     torch.manual_seed(0)
     with torch.device(setting.device):
         return GemmaForCausalLM(config).to(setting.dtype)
@@ -89,7 +116,11 @@ def stir(model: Any, device: str) -> None:
 
 def make_tokenizer() -> PreTrainedTokenizerBase:
     """Every character is a token."""
-    made = Tokenizer(WordLevel({token: number for number, token in enumerate((*SPECIAL, *"0123456789"))}, "<unk>"))
+    made = Tokenizer(
+        WordLevel(
+            {token: number for number, token in enumerate((*SPECIAL, *"0123456789"))}, "<unk>"
+        )
+    )
     made.pre_tokenizer = Split(Regex("."), "isolated")
     made.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", BOS)])
     names = dict(zip(("pad_token", "eos_token", "bos_token", "unk_token"), SPECIAL, strict=True))

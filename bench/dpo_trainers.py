@@ -1,9 +1,10 @@
 """The trainers that the DPO benches compare, each made on the same weights, adapter and pairs.
 
-`stock`: Axolotl's trainer. `chunked`: the same with `dpo_use_liger_kernel: true`, by which TRL puts the answers alone
-through the head, in tiles. `trl`: TRL's DPOTrainer, the one installed (`newest_trl` has another). `ours`: Stemma's,
-which stands on Axolotl's, or on TRL's where Axolotl is not installed, or is a plain loop of its parts where TRL is not
-either (`plain_dpo`). `plain`: that loop with whole logits, for comparison where TRL is not installed.
+`stock`: Axolotl's trainer. `chunked`: the same with `dpo_use_liger_kernel: true`, by which TRL puts
+the answers alone through the head, in tiles. `trl`: TRL's DPOTrainer, the one installed
+(`newest_trl` has another). `ours`: Stemma's, which stands on Axolotl's, or on TRL's where Axolotl
+is not installed, or is a plain loop of its parts where TRL is not either (`plain_dpo`). `plain`:
+that loop with whole logits, for comparison where TRL is not installed.
 
 Engines are imported for the trainer that needs them.
 """
@@ -35,7 +36,8 @@ LIGER = ("rope", "rms_norm", "geglu", "swiglu", "cross_entropy", "fused_linear_c
 ON_AXOLOTL = "Stemma's trainer on Axolotl's, as recipes run it"
 ON_TRL = "Stemma's trainer on TRL's, because Axolotl is not installed"
 PLAIN = (
-    "Stemma's own loss, batches and reference in a plain loop, because TRL is not installed: what a trainer costs "
+    "Stemma's own loss, batches and reference in a plain loop, because TRL is not installed: "
+    "what a trainer costs "
     "around them is not in it"
 )
 
@@ -80,14 +82,23 @@ def _on_trl(kind: str, setting: Setting, switches: Switches) -> Any:
     trainer_class, arguments_class = _classes(kind)
     settings: dict[str, Any] = {}
     if kind == "chunked":
-        # Liger's kernels, which the key also switches on, are Triton's and take part in no comparison of the loss.
+        # Liger's kernels, which the key also switches on, are Triton's and take part in no
+        # comparison of the loss.
         settings = {"use_liger_kernel": True, "liger_kernel_config": dict.fromkeys(LIGER, False)}
     args = arguments_class(
-        output_dir=tempfile.mkdtemp(prefix="stemma-bench-"), per_device_train_batch_size=setting.pairs, seed=0,
-        max_length=None, use_cpu=setting.device == "cpu", bf16=setting.device != "cpu", report_to=[],
-        remove_unused_columns=False, gradient_checkpointing=False, disable_tqdm=True,
-        precompute_ref_log_probs=kind == "ours" and switches.precompute_reference, **settings,
-    )  # fmt: skip
+        output_dir=tempfile.mkdtemp(prefix="stemma-bench-"),
+        per_device_train_batch_size=setting.pairs,
+        seed=0,
+        max_length=None,
+        use_cpu=setting.device == "cpu",
+        bf16=setting.device != "cpu",
+        report_to=[],
+        remove_unused_columns=False,
+        gradient_checkpointing=False,
+        disable_tqdm=True,
+        precompute_ref_log_probs=kind == "ours" and switches.precompute_reference,
+        **settings,
+    )
     given = {
         "args": args,
         "train_dataset": Dataset.from_list(draw_pairs(setting)),
@@ -95,14 +106,17 @@ def _on_trl(kind: str, setting: Setting, switches: Switches) -> Any:
         "peft_config": make_adapter(),
     }
     if kind == "ours":
-        from stemma.dpo_section import DpoTrainer as Options
+        from stemma.recipe.sections import DpoTrainer as Options
 
         given["options"] = Options(**asdict(switches))
     return trainer_class(make_model(setting), **given)
 
 
 def _classes(kind: str) -> tuple[Any, Any]:
-    """The trainer and its arguments. TRL's own come without Axolotl, which may not know their version."""
+    """The trainer and its arguments.
+
+    TRL's own come without Axolotl, which may not know their version.
+    """
     from trl import DPOConfig, DPOTrainer
 
     if kind == "trl":
@@ -114,9 +128,9 @@ def _classes(kind: str) -> tuple[Any, Any]:
     from axolotl.core.trainers.dpo.args import AxolotlDPOConfig
 
     if kind == "ours":
-        from stemma.plugin.dpo import DpoTrainer
+        from stemma.plugin.dpo import StemmaDpoTrainer
 
-        return DpoTrainer, AxolotlDPOConfig
+        return StemmaDpoTrainer, AxolotlDPOConfig
     from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
 
     return AxolotlDPOTrainer, AxolotlDPOConfig

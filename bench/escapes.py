@@ -1,10 +1,13 @@
-"""Which edits hide an evaluation question from decontamination: a training row asks each question once more, edited.
+"""A measurement of which edits hide an evaluation question from decontamination.
+
+A training row asks each question once more, edited.
 
     .venv/bin/python -m bench.escapes --data FOLDER [--questions 300] [--seed 0]
 
-FOLDER holds files in the course's format (`question` with its options, JSON lines; searched below it). Each edit is
-made of every question drawn that it can change; the row holds the edited question and an answer, and all the drawn
-questions are looked for in it. Prints a table in Markdown for docs/data.md: questions edited, and of them missed.
+FOLDER holds files in the course's format (`question` with its options, JSON lines; searched below
+it). Each edit is made of every question drawn that it can change; the row holds the edited question
+and an answer, and all the drawn questions are looked for in it. Prints a table in Markdown for
+docs/data.md: questions edited, and of them missed.
 """
 
 from __future__ import annotations
@@ -17,22 +20,53 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_builders.decontaminate import EvalQuestion, Training, Watch
+from data_builders.filters.decontaminate import EvalQuestion, TrainingTexts, Watch
 from data_builders.split import as_set, bare, choices_of, question_key
-from stemma.data_section import Decontaminate
+from stemma.recipe.data import Decontaminate
 from stemma.rows import LETTERS
 
 Edit = Callable[[str, random.Random], str]
 UNITS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen",
-)  # fmt: skip
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+)
 SYNONYMS = {
-    "which": "what", "following": "listed", "is": "happens to be", "best": "most aptly", "describes": "explains",
-    "determine": "work out", "find": "compute", "calculate": "compute", "shows": "demonstrates", "because": "since",
-    "most likely": "probably", "used": "employed", "large": "big", "many": "a lot of", "suppose": "assume",
-    "statement": "claim", "number": "count", "example": "instance", "correct": "right", "would": "will",
-}  # fmt: skip
+    "which": "what",
+    "following": "listed",
+    "is": "happens to be",
+    "best": "most aptly",
+    "describes": "explains",
+    "determine": "work out",
+    "find": "compute",
+    "calculate": "compute",
+    "shows": "demonstrates",
+    "because": "since",
+    "most likely": "probably",
+    "used": "employed",
+    "large": "big",
+    "many": "a lot of",
+    "suppose": "assume",
+    "statement": "claim",
+    "number": "count",
+    "example": "instance",
+    "correct": "right",
+    "would": "will",
+}
 
 
 def soft_hyphen(text: str, chance: random.Random) -> str:
@@ -45,7 +79,11 @@ def zero_width_space(text: str, chance: random.Random) -> str:
 
 def _inside_words(text: str, sign: str, chance: random.Random) -> str:
     """In the middle of every third long word."""
-    return re.sub(r"\b([^\W\d_]{2,})([^\W\d_]{2,})\b", lambda w: w[1] + sign * (chance.random() < 1 / 3) + w[2], text)
+    return re.sub(
+        r"\b([^\W\d_]{2,})([^\W\d_]{2,})\b",
+        lambda w: w[1] + sign * (chance.random() < 1 / 3) + w[2],
+        text,
+    )
 
 
 def numbers_as_words(text: str, _chance: random.Random) -> str:
@@ -88,7 +126,12 @@ def in_html(text: str, chance: random.Random) -> str:
     words = text.replace("&", "&amp;").replace("<", "&lt;").split(" ")
     at = chance.randrange(len(words))
     words[at] = f"<b>{words[at]}</b>"
-    return "<p>" + "".join(word + chance.choice([" ", "&nbsp;"]) for word in words[:-1]) + words[-1] + "</p>"
+    return (
+        "<p>"
+        + "".join(word + chance.choice([" ", "&nbsp;"]) for word in words[:-1])
+        + words[-1]
+        + "</p>"
+    )
 
 
 def from_a_page(text: str, _chance: random.Random) -> str:
@@ -118,14 +161,23 @@ def decimal_commas(text: str, _chance: random.Random) -> str:
 
 
 def thousands_blank(text: str, _chance: random.Random) -> str:
-    """A plain blank between groups of three digits, from 1,000 (or 1000) on; years may be among them."""
-    grouped = re.sub(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,]|\.\d)", lambda n: n[0].replace(",", " "), text)
-    return re.sub(r"(?<![\w.,])\d{4,9}(?![\w,]|\.\d)", lambda n: f"{int(n[0]):,}".replace(",", " "), grouped)
+    """Put a plain blank between groups of three digits, from 1,000 (or 1000) on.
+
+    Years may be among them.
+    """
+    grouped = re.sub(
+        r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\w,]|\.\d)", lambda n: n[0].replace(",", " "), text
+    )
+    return re.sub(
+        r"(?<![\w.,])\d{4,9}(?![\w,]|\.\d)", lambda n: f"{int(n[0]):,}".replace(",", " "), grouped
+    )
 
 
 def cyrillic_words(text: str, _chance: random.Random) -> str:
-    """Words all of whose letters have a Cyrillic likeness, in those letters ("a", "oxy", "CO"). Words of both
-    alphabets are read as Latin."""
+    """Words all of whose letters have a Cyrillic likeness, in those letters ("a", "oxy", "CO").
+
+    Words of both alphabets are read as Latin.
+    """
     alike = dict(zip("aceopxyABCEHKMOPTX", "асеорхуАВСЕНКМОРТХ", strict=True))
     word = rf"\b[{''.join(alike)}]+\b"
     return re.sub(word, lambda w: "".join(alike[letter] for letter in w[0]), text)
@@ -160,7 +212,9 @@ EDITS: dict[str, Edit] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
@@ -182,33 +236,51 @@ def draw(folder: Path, many: int, seed: int) -> list[EvalQuestion]:
             asked = json.loads(line).get("question", "")
             if choices := choices_of(asked):
                 stem = bare(asked).split("\n\nOptions:")[0].strip()
-                found.setdefault(question_key(stem), EvalQuestion("bench", f"q{len(found)}", stem, choices))
+                found.setdefault(
+                    question_key(stem), EvalQuestion("bench", f"q{len(found)}", stem, choices)
+                )
     return random.Random(seed).sample(list(found.values()), k=min(many, len(found)))
 
 
-def edited(questions: list[EvalQuestion], seed: int) -> dict[str, list[Training]]:
+def edited(questions: list[EvalQuestion], seed: int) -> dict[str, list[TrainingTexts]]:
     """Rows by edit, each of a question that the edit changes."""
     chance = random.Random(seed)
-    made: dict[str, list[Training]] = {"none": [_row(question, question.stem) for question in questions]}
+    made: dict[str, list[TrainingTexts]] = {
+        "none": [_row(question, question.stem) for question in questions]
+    }
     for name, edit in EDITS.items():
         changed = ((question, edit(question.stem, chance)) for question in questions)
-        made[name] = [_row(question, stem) for question, stem in changed if stem not in (question.stem, "")]
+        made[name] = [
+            _row(question, stem) for question, stem in changed if stem not in (question.stem, "")
+        ]
     made["quoted in the answer"] = [
-        Training(q.id, "sft", "explain", frozenset(), ("Explain.", f"You ask: {q.stem} Let us see.")) for q in questions
+        TrainingTexts(
+            q.id, "sft", "explain", frozenset(), ("Explain.", f"You ask: {q.stem} Let us see.")
+        )
+        for q in questions
     ]
-    for name, head in {"options under `Choices:`": "\n\nChoices:\n", "options in the line, `(A) … (B) …`": " "}.items():
-        made[name] = [_row(question, question.stem, head + _listed(question)) for question in questions]
+    for name, head in {
+        "options under `Choices:`": "\n\nChoices:\n",
+        "options in the line, `(A) … (B) …`": " ",
+    }.items():
+        made[name] = [
+            _row(question, question.stem, head + _listed(question)) for question in questions
+        ]
     return made
 
 
 def _listed(question: EvalQuestion) -> str:
-    return " ".join(f"({letter}) {choice}" for letter, choice in zip(LETTERS, question.choices, strict=False))
+    return " ".join(
+        f"({letter}) {choice}" for letter, choice in zip(LETTERS, question.choices, strict=False)
+    )
 
 
-def _row(question: EvalQuestion, stem: str, options: str = "") -> Training:
+def _row(question: EvalQuestion, stem: str, options: str = "") -> TrainingTexts:
     """As the data stage makes it of a question and its answer."""
     asked = stem + options
-    return Training(question.id, "sft", question_key(asked), as_set(choices_of(asked)), (asked, "I see."))
+    return TrainingTexts(
+        question.id, "sft", question_key(asked), as_set(choices_of(asked)), (asked, "I see.")
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benches promise, and whether a figure keeps it. Pure."""
+"""Goals of the benches, and whether a figure meets them. Pure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,20 @@ class Goal:
     def verdict(self) -> str:
         if self.value is None:
             return self.unmeasured
-        return "met" if (self.value >= self.bound if self.at_least else self.value <= self.bound) else "missed"
+        return (
+            "met"
+            if (self.value >= self.bound if self.at_least else self.value <= self.bound)
+            else "missed"
+        )
 
     def row(self) -> tuple[str, str, str, str]:
         bound = f"{'at least' if self.at_least else 'at most'} {self.bound:g} {self.unit}"
-        return self.what, bound, UNKNOWN if self.value is None else f"{self.value:.3g} {self.unit}", self.verdict
+        return (
+            self.what,
+            bound,
+            UNKNOWN if self.value is None else f"{self.value:.3g} {self.unit}",
+            self.verdict,
+        )
 
 
 def goal_table(goals: Sequence[Goal]) -> str:

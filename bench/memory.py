@@ -1,21 +1,16 @@
 """Peak memory as the work grows: evaluation, merge, gates, parity. `python -m bench.memory`.
 
 Each figure is the peak resident memory of a fresh process, interpreter and engines included; where
-it starts children, the peak of their sum, sampled every 20 ms. Of work that grows it is the least of
-ROUNDS: glibc's heap keeps one batch more in one run and not in the next. `--before FOLDER` measures another
-checkout beside this one, the evaluation and the merge gate at a vocabulary of 64,000. `--whole`
-takes Gemma 2B's true shapes instead, with random weights (16 GB of disk).
+it starts children, the peak of their sum, sampled every 20 ms. Of work that grows it is the least
+of ROUNDS: glibc's heap keeps one batch more in one run and not in the next. `--before FOLDER`
+measures another checkout beside this one, the evaluation and the merge gate at a vocabulary of
+64,000. `--whole` takes Gemma 2B's true shapes instead, with random weights (16 GB of disk).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,29 +18,25 @@ from typing import Any
 
 from bench.conditions import conditions, processor, sentence
 from bench.goals import Goal, goal_table
+from bench.process_memory import ROUNDS, Peak, least, measure
 from stemma import ROOT
-from stemma.errors import StageFailed
 from stemma.table import markdown
 from stemma.tensors import Shape, write_tensors
-from tests.adapters import make_adapter
-from tests.models import TEMPLATE, write_tokenizer
+from tests.factories.adapters import make_adapter
+from tests.factories.models import TEMPLATE, write_tokenizer
 
-PAIRS, LETTERS, TEXTS = (40, 160, 640), (200, 800), (4, 8, 16, 32)
-ROUNDS = 3
+PAIRS = (40, 160, 640)
+LETTERS = (200, 800)
+TEXTS = (4, 8, 16, 32)
 MB = 1e6
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "head_dim": 16}
-GEMMA_2B = {"hidden_size": 2048, "intermediate_size": 16384, "num_hidden_layers": 18, "head_dim": 256}
+GEMMA_2B = {
+    "hidden_size": 2048,
+    "intermediate_size": 16384,
+    "num_hidden_layers": 18,
+    "head_dim": 256,
+}
 HEADS = {"num_key_value_heads": 1, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
-
-
-@dataclass(frozen=True)
-class Peak:
-    """Bytes: what a process held when its work began, and at most; and what all its processes held
-    at once."""
-
-    before: int
-    peak: int
-    together: int
 
 
 def make_model(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str) -> Path:
@@ -54,17 +45,24 @@ def make_model(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str)
     from transformers import GemmaConfig, GemmaForCausalLM
 
     heads = 8 if sizes is GEMMA_2B else 4
-    config = GemmaConfig(vocab_size=vocabulary, num_attention_heads=heads, dtype=dtype, **HEADS, **sizes)
+    config = GemmaConfig(
+        vocab_size=vocabulary, num_attention_heads=heads, dtype=dtype, **HEADS, **sizes
+    )
     config.architectures = ["GemmaForCausalLM"]
     config.save_pretrained(folder)
     with torch.device("meta"):
         weights = GemmaForCausalLM(config).state_dict()
     kind = getattr(torch, dtype)
-    shapes = {name: Shape(kind, tuple(tensor.shape)) for name, tensor in weights.items() if name != "lm_head.weight"}
+    shapes = {
+        name: Shape(kind, tuple(tensor.shape))
+        for name, tensor in weights.items()
+        if name != "lm_head.weight"
+    }
     torch.manual_seed(0)
 
     def pieces(name: str) -> Iterator[Any]:
-        left, width = shapes[name].sizes[0], shapes[name].sizes[1:]
+        left = shapes[name].sizes[0]
+        width = shapes[name].sizes[1:]
         while left:
             rows = min(left, 2048)
             yield (torch.randn((rows, *width)) * (0.02 if width else 0)).to(kind)
@@ -73,50 +71,6 @@ def make_model(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str)
     write_tensors(folder / "model.safetensors", shapes, pieces)
     write_tokenizer(folder)
     return folder
-
-
-def measure(checkout: Path, **job: Any) -> Peak:
-    """The job in a fresh process with the code of `checkout`. Raises StageFailed with the end of
-    what it said."""
-    path = {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "2"}
-    script = Path(__file__).with_name("memory_work.py")
-    command = [sys.executable, str(script), json.dumps(job, default=str)]
-    with tempfile.TemporaryFile("w+") as said:
-        child = subprocess.Popen(command, cwd=checkout, env=os.environ | path, stdout=said, stderr=said, text=True)
-        together = 0
-        while child.poll() is None:
-            together = max(together, sum(map(resident, family(child.pid))))
-            time.sleep(0.02)
-        said.seek(0)
-        lines = said.read().splitlines()
-    if child.returncode:
-        raise StageFailed(f"{job['work']}: exit code {child.returncode}\n" + "\n".join(lines[-15:]))
-    found = next(json.loads(line) for line in reversed(lines) if line.startswith('{"before"'))
-    peak = Peak(**found, together=max(together, found["peak"]))
-    print(f"{checkout.name} {job['work']} {job.get('count', '')}: {peak}", file=sys.stderr)
-    return peak
-
-
-def least(checkout: Path, **job: Any) -> Peak:
-    """Of ROUNDS processes the one that held least."""
-    return min((measure(checkout, **job) for _ in range(ROUNDS)), key=lambda peak: peak.peak)
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that come from it."""
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        children = [int(one) for thread in threads for one in (thread / "children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [pid, *(one for child in children for one in family(child))]
-
-
-def resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
 
 
 @dataclass(frozen=True)
@@ -131,8 +85,8 @@ class Models:
 
 def make_models(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str) -> Models:
     from export.convert import convert
-    from stemma.merge import merge_adapter
     from stemma.templates import Template
+    from stemma.training.merge import merge_adapter
 
     start = make_model(folder / "start", vocabulary, sizes, dtype)
     adapter = make_adapter(start, folder / "adapter", scale=0.01)
@@ -146,11 +100,14 @@ def make_models(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str
 def growth(found: dict[int, Peak], tokens: int) -> float:
     """Bytes a token by which the peak grew from the smallest work to the largest; `tokens` are of
     one piece: a pair's answers, a question and its letters, a text."""
-    few, many = min(found), max(found)
+    few = min(found)
+    many = max(found)
     return (found[many].peak - found[few].peak) / ((many - few) * tokens)
 
 
-def table(checkouts: dict[str, Path], models: Models, vocabulary: int) -> tuple[list[list[str]], list[Goal]]:
+def table(
+    checkouts: dict[str, Path], models: Models, vocabulary: int
+) -> tuple[list[list[str]], list[Goal]]:
     """A row for each piece of work and checkout; the goals by the last checkout's figures."""
     gate = {"adapter": models.adapter, "merged": models.merged}
     works: list[tuple[str, tuple[int, ...], int, dict[str, Any]]] = [
@@ -159,7 +116,8 @@ def table(checkouts: dict[str, Path], models: Models, vocabulary: int) -> tuple[
         ("pairs", PAIRS, 100, {"kind": "gguf", "model": models.gguf}),
         ("merge gate", TEXTS, 256, {"model": models.start, **gate}),
     ]
-    rows, goals = [], dict[str, Goal]()
+    rows = []
+    goals = dict[str, Goal]()
     for name, checkout in checkouts.items():
         for work, sizes, tokens, job in works:
             called = f"{work}, {job['kind']}" if "kind" in job else work
@@ -167,7 +125,9 @@ def table(checkouts: dict[str, Path], models: Models, vocabulary: int) -> tuple[
             goals[called] = goal(called, found, tokens)
             peaks = ", ".join(f"{found[count].peak / MB:,.0f}" for count in sizes)
             kilobytes = f"{growth(found, tokens) / 1e3:,.2f}"
-            rows.append([f"{vocabulary:,}", called, name, ", ".join(map(str, sizes)), peaks, kilobytes])
+            rows.append(
+                [f"{vocabulary:,}", called, name, ", ".join(map(str, sizes)), peaks, kilobytes]
+            )
     return rows, list(goals.values())
 
 
@@ -188,9 +148,16 @@ def export_rows(checkouts: dict[str, Path], models: Models, scratch: Path) -> li
     paths = {"merged": models.merged, "bnb-int8": scratch / "bnb-int8", "gguf-F16": models.gguf}
     rows = []
     for name, checkout in checkouts.items():
-        job = {"model": models.merged, "template": TEMPLATE, "out": scratch / "proof", "paths": _texts(paths)}
+        job = {
+            "model": models.merged,
+            "template": TEMPLATE,
+            "out": scratch / "proof",
+            "paths": _texts(paths),
+        }
         found = [measure(checkout, work="parity", count=count, **job) for count in (8, 32)]
-        rows.append([name, *(f"{peak.together / MB:,.0f} ({peak.peak / MB:,.0f})" for peak in found)])
+        rows.append(
+            [name, *(f"{peak.together / MB:,.0f} ({peak.peak / MB:,.0f})" for peak in found)]
+        )
     return rows
 
 
@@ -201,15 +168,33 @@ def whole_rows(folder: Path) -> tuple[list[list[str]], float]:
     stored = (models.start / "model.safetensors").stat().st_size
     job = {"model": models.start, "adapter": models.adapter, "merged": models.merged}
     bnb = {f"bnb-{kind}": folder / f"bnb-{kind}" for kind in ("int8", "nf4")}
-    found = {"merge": measure(ROOT, work="merge", template=TEMPLATE, **(job | {"out": folder / "again"}))}
+    found = {
+        "merge": measure(ROOT, work="merge", template=TEMPLATE, **(job | {"out": folder / "again"}))
+    }
     found["merge gate, 2 texts"] = measure(ROOT, work="merge gate", count=2, tokens=128, **job)
     for name, out in bnb.items():
-        quantised = {"merged": models.merged, "out": out, "kind": name.removeprefix("bnb-"), "template": TEMPLATE}
+        quantised = {
+            "merged": models.merged,
+            "out": out,
+            "kind": name.removeprefix("bnb-"),
+            "template": TEMPLATE,
+        }
         found[name] = measure(ROOT, work="quantise", **quantised)
-    proof = {"paths": _texts({"merged": models.merged} | bnb), "out": folder / "proof", "template": TEMPLATE}
-    found["parity of merged, int8, nf4"] = measure(ROOT, work="parity", count=2, model=models.merged, **proof)
-    found["evaluation, 4 pairs"] = measure(ROOT, work="pairs", count=4, kind="hf", model=models.start)
-    rows = [[name, f"{peak.together / 1e9:.2f}", f"{peak.before / 1e9:.2f}"] for name, peak in found.items()]
+    proof = {
+        "paths": _texts({"merged": models.merged} | bnb),
+        "out": folder / "proof",
+        "template": TEMPLATE,
+    }
+    found["parity of merged, int8, nf4"] = measure(
+        ROOT, work="parity", count=2, model=models.merged, **proof
+    )
+    found["evaluation, 4 pairs"] = measure(
+        ROOT, work="pairs", count=4, kind="hf", model=models.start
+    )
+    rows = [
+        [name, f"{peak.together / 1e9:.2f}", f"{peak.before / 1e9:.2f}"]
+        for name, peak in found.items()
+    ]
     return rows, found["merge gate, 2 texts"].peak - 2 * stored
 
 
@@ -233,13 +218,18 @@ def small_report(checkouts: dict[str, Path], folder: Path) -> list[Goal]:
     rows, goals = table({"after": ROOT}, models, 256_000)
     print("\n".join(markdown(head, rows)) + "\n", flush=True)
     parity = export_rows(checkouts, models, folder)
-    print("\n".join(markdown(("code", "parity, 8 samples: all (parent), MB", "32 samples"), parity)) + "\n")
+    print(
+        "\n".join(markdown(("code", "parity, 8 samples: all (parent), MB", "32 samples"), parity))
+        + "\n"
+    )
     return goals
 
 
 def whole_report(folder: Path) -> list[Goal]:
     rows, above = whole_rows(folder)
-    print("\n".join(markdown(("Gemma 2B's shapes", "peak, GB", "of that when it began"), rows)) + "\n")
+    print(
+        "\n".join(markdown(("Gemma 2B's shapes", "peak, GB", "of that when it began"), rows)) + "\n"
+    )
     together = max(float(row[1]) for row in rows)
     gate = Goal("merge gate above its model in float32", 1, "GB", above / 1e9)
     return [gate, Goal("every step, all processes", 20, "GB", together)]
@@ -254,7 +244,11 @@ def main(arguments: list[str] | None = None) -> None:
             before = {"before": given.before.resolve()} if given.before else {}
             goals = small_report({"after": ROOT} | before, Path(name))
     print(goal_table(goals))
-    runs = "seed 0, one run each" if given.whole else f"seed 0, the least of {ROUNDS} runs where the work grows"
+    runs = (
+        "seed 0, one run each"
+        if given.whole
+        else f"seed 0, the least of {ROUNDS} runs where the work grows"
+    )
     sizes = f"{runs}; pairs of 2 x 50 answer tokens, 4 letters a question, texts of 256 tokens"
     command = "python -m bench.memory" + (" --whole" if given.whole else "")
     print(sentence(conditions(command, processor(), sizes)))

@@ -16,7 +16,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ANSWER, PROMPT, TEXT = 50, 30, 256
+ANSWER = 50
+PROMPT = 30
+TEXT = 256
 """Tokens of an answer, of its prompt, and of a text of the merge gate."""
 Job = dict[str, Any]
 
@@ -35,10 +37,14 @@ def ids(count: int) -> list[int]:
 def evaluation(job: Job, answers: int, tokens: int) -> Callable[[], object]:
     """Questions of one prompt and some answers, behind loading and one question of the same
     size."""
-    from eval.backends import Request, open_backend
+    from eval.backends import open_backend
+    from eval.backends.interface import ScoreRequest
 
     backend = open_backend(job["kind"], job["model"], "<eos>", 2)
-    requests = [Request([2, *ids(PROMPT)], [ids(tokens) for _ in range(answers)]) for _ in range(job["count"])]
+    requests = [
+        ScoreRequest([2, *ids(PROMPT)], [ids(tokens) for _ in range(answers)])
+        for _ in range(job["count"])
+    ]
     backend.log_probs(requests[:1])
     return lambda: backend.log_probs(requests)
 
@@ -47,21 +53,23 @@ def merge_gate(job: Job) -> Callable[[], object]:
     import peft  # noqa: F401 (imported with transformers' models before the count begins)
     from transformers import AutoModelForCausalLM, GemmaForCausalLM  # noqa: F401
 
-    from stemma import gates
+    from stemma.training.merge_gate import merge_gate as hand_over
 
     texts = [[2, *ids(job.get("tokens", TEXT) - 1)] for _ in range(job["count"])]
-    return lambda: gates.merge_gate(Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts)
+    return lambda: hand_over(Path(job["model"]), Path(job["adapter"]), Path(job["merged"]), texts)
 
 
 def merge(job: Job) -> Callable[[], object]:
     import peft  # noqa: F401
     from transformers import AutoModelForCausalLM, GemmaForCausalLM  # noqa: F401
 
-    from stemma.merge import merge_adapter
     from stemma.templates import Template
+    from stemma.training.merge import merge_adapter
 
     template = Template.read(Path(job["template"]))
-    return lambda: merge_adapter(Path(job["model"]), Path(job["adapter"]), Path(job["out"]), template)
+    return lambda: merge_adapter(
+        Path(job["model"]), Path(job["adapter"]), Path(job["out"]), template
+    )
 
 
 def quantise(job: Job) -> Callable[[], object]:
@@ -82,15 +90,27 @@ def parity(job: Job) -> Callable[[], object]:
 
     from export.conversations import Trial, sample
     from export.proof import prove
-    from stemma.recipe import Gates
+    from stemma.recipe.sections import Gates
     from stemma.templates import Template, answered
 
-    tokenizer, template = AutoTokenizer.from_pretrained(job["model"]), Template.read(Path(job["template"]))
+    tokenizer = AutoTokenizer.from_pretrained(job["model"])
+    template = Template.read(Path(job["template"]))
     texts = [template.split(answered(f"What is {i} + 3?", "15 " * 40)) for i in range(job["count"])]
-    pairs = [tokenizer([prompt, answer], add_special_tokens=False)["input_ids"] for prompt, answer in texts]
-    trial = Trial(texts, [prompt + answer for prompt, answer in pairs], [sample(*pair) for pair in pairs], 2, template)
+    pairs = [
+        tokenizer([prompt, answer], add_special_tokens=False)["input_ids"]
+        for prompt, answer in texts
+    ]
+    trial = Trial(
+        texts,
+        [prompt + answer for prompt, answer in pairs],
+        [sample(*pair) for pair in pairs],
+        2,
+        template,
+    )
     export = SimpleNamespace(gates=Gates())
-    work: Any = SimpleNamespace(folder=Path(job["out"]), say=_silent, recipe=SimpleNamespace(export=export))
+    work: Any = SimpleNamespace(
+        folder=Path(job["out"]), say=_silent, recipe=SimpleNamespace(export=export)
+    )
     work.folder.mkdir(exist_ok=True)
     return lambda: prove(work, {name: Path(path) for name, path in job["paths"].items()}, trial, 2)
 

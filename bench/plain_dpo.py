@@ -1,8 +1,9 @@
 """DPO in a plain loop, where no trainer is installed: torch, transformers and peft are enough.
 
-With switches it is Stemma's trainer without the trainer around it: the same batches, the same loss of answer tokens
-only, the reference computed once. Without, it makes all logits and computes the reference in every step, as plain code
-does. It has the methods of a trainer that `bench.gpu.dpo` asks for.
+With switches it is Stemma's trainer without the trainer around it: the same batches, the same loss
+of answer tokens only, the reference computed once. Without, it makes all logits and computes the
+reference in every step, as plain code does. It has the methods of a trainer that `bench.gpu.dpo`
+asks for.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from stemma.plugin.logps import Head
 from stemma.plugin.preference import before_answers, score_pairs
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
-BETA, LEARNING_RATE, SEED = 0.1, 1e-6, 0
+BETA = 0.1
+LEARNING_RATE = 1e-6
+SEED = 0
 """TRL's defaults."""
 TOKENS_AT_ONCE = 65_536
 """Of the reference's pass."""
@@ -57,7 +60,9 @@ class PlainLoop:
             self._precompute()
         stir(self.model, setting.device)
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, fused=setting.device == "cuda")
+        self.optimizer = torch.optim.AdamW(
+            trained, lr=LEARNING_RATE, fused=setting.device == "cuda"
+        )
 
     def _head(self) -> Head:
         found = frozen_head(self.model)
@@ -69,17 +74,22 @@ class PlainLoop:
         """The reference of all rows, in large batches of like length; the adapter is off."""
         lengths = [2 * length(row) for row in self.train_dataset]
         for some in by_tokens(lengths, TOKENS_AT_ONCE):
-            batch = self._prepare_inputs(self.data_collator([self.train_dataset[row] for row in some]))
+            batch = self._prepare_inputs(
+                self.data_collator([self.train_dataset[row] for row in some])
+            )
             for name, values in zip(REFERENCE, self._reference(batch), strict=True):
                 for row, value in zip(some, values.tolist(), strict=True):
                     self.train_dataset[row][name] = value
 
     def get_train_dataloader(self) -> Iterator[dict[str, Tensor]]:
-        size, rows = self.setting.pairs, self.train_dataset
+        size = self.setting.pairs
+        rows = self.train_dataset
         if self.switches and self.switches.group_by_length:
             order = list(LengthGrouped(list(map(length, rows)), size, SEED))
         else:
-            order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(SEED)).tolist()
+            order = torch.randperm(
+                len(rows), generator=torch.Generator().manual_seed(SEED)
+            ).tolist()
         for start in range(0, len(order), size):
             yield self.data_collator([rows[row] for row in order[start : start + size]])
 
@@ -89,7 +99,9 @@ class PlainLoop:
         batch = {
             "input_ids": padded([prompt + answer for prompt, answer in parts], PAD),
             "attention_mask": padded([[1] * len(prompt + answer) for prompt, answer in parts], 0),
-            "completion_mask": padded([[0] * len(prompt) + [1] * len(answer) for prompt, answer in parts], 0),
+            "completion_mask": padded(
+                [[0] * len(prompt) + [1] * len(answer) for prompt, answer in parts], 0
+            ),
         }
         if REFERENCE[0] in rows[0]:
             batch |= {name: torch.tensor([row[name] for row in rows]) for name in REFERENCE}
@@ -134,8 +146,11 @@ class PlainLoop:
 
     def _whole(self, inputs: dict[str, Tensor]) -> Logps:
         """All logits, in fp32."""
-        ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
+        ids = inputs["input_ids"]
+        mask = inputs["attention_mask"]
+        logits = (
+            self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
+        )
         logps = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
         chosen, rejected = (logps * before_answers(inputs)).sum(1).chunk(2)
         return chosen, rejected

@@ -1,8 +1,11 @@
-"""DPO on one CPU rank and two under each ZeRO stage: steps a second, bytes exchanged. `python -m bench.scaling`.
+"""DPO on one CPU rank and two under each ZeRO stage: steps a second, bytes exchanged.
 
-Real `axolotl train` under DeepSpeed over gloo, the same batch of four pairs cut over the ranks, one thread a rank,
-rounds interleaved. Each run has a network namespace of its own (`unshare`; without root a user namespace), whose
-loopback counter tells the bytes. 24 runs of about half a minute each with the default 3 rounds.
+`python -m bench.scaling`.
+
+Real `axolotl train` under DeepSpeed over gloo, the same batch of four pairs cut over the ranks, one
+thread a rank, rounds interleaved. Each run has a network namespace of its own (`unshare`; without
+root a user namespace), whose loopback counter tells the bytes. 24 runs of about half a minute each
+with the default 3 rounds.
 """
 
 from __future__ import annotations
@@ -24,20 +27,28 @@ from bench.cluster import exchanged
 from bench.conditions import conditions, processor, sentence
 from bench.step_meter import STEPS
 from stemma import ROOT
-from stemma.axolotl import DEFAULTS, DPO_FIELDS
-from stemma.child import COMPLETED
-from stemma.cluster import Cluster
 from stemma.errors import StageFailed
 from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.launch import environment
+from stemma.recipe.sections import AXOLOTL_DEFAULTS
 from stemma.shapes import Shapes, parse
 from stemma.table import markdown
-from tests.models import make_gemma
+from stemma.training.axolotl import DPO_FIELDS
+from stemma.training.cluster import Cluster
+from stemma.training.completion import COMPLETED
+from stemma.training.launch import environment
+from tests.factories.models import make_gemma
 
-PAIRS, WARM, SEED, FP32 = 4, 5, 42, 4
-RANK, TARGETS = 64, ("q_proj", "v_proj")
+PAIRS = 4
+WARM = 5
+SEED = 42
+FP32 = 4
+RANK = 64
+TARGETS = ("q_proj", "v_proj")
 PERSISTENT = 100_000
-"""DeepSpeed's `stage3_param_persistence_threshold`: ZeRO-3 leaves smaller tensors whole on every rank."""
+"""DeepSpeed's `stage3_param_persistence_threshold`.
+
+ZeRO-3 leaves smaller tensors whole on every rank.
+"""
 IN_NAMESPACE = ("sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
 
@@ -56,22 +67,47 @@ def write_rows(path: Path, count: int) -> None:
     def digits(low: int, high: int) -> str:
         return "".join(source.choices("0123456789", k=source.randint(low, high)))
 
-    rows = [{"prompt": digits(40, 80), "chosen": digits(40, 120), "rejected": digits(40, 120)} for _ in range(count)]
+    rows = [
+        {"prompt": digits(40, 80), "chosen": digits(40, 120), "rejected": digits(40, 120)}
+        for _ in range(count)
+    ]
     write_jsonl(path, rows)
 
 
 def config(folder: Path, start: Path, case: tuple[int, int], steps: int) -> dict[str, Any]:
     zero, ranks = case
-    data = {"path": str(folder / "rows.jsonl"), "ds_type": "json", "split": "train", "type": DPO_FIELDS}
-    return DEFAULTS | {
-        "base_model": str(start), "plugins": ["stemma.plugin.StemmaPlugin", "bench.step_meter.StepMeter"],
-        "datasets": [data], "dataset_prepared_path": str(folder / "prepared"), "output_dir": str(folder / "training"),
-        "seed": SEED, "rl": "dpo", "rl_beta": 0.1, "adapter": "lora", "lora_r": RANK, "lora_alpha": RANK,
-        "lora_target_modules": list(TARGETS), "sequence_len": 256, "micro_batch_size": PAIRS // ranks,
-        "max_steps": steps, "num_epochs": 1, "learning_rate": 5e-4, "lr_scheduler": "cosine",
-        "optimizer": "adamw_torch", "save_steps": steps, "bf16": False, "fp16": False, "stemma_dpo": {},
+    data = {
+        "path": str(folder / "rows.jsonl"),
+        "ds_type": "json",
+        "split": "train",
+        "type": DPO_FIELDS,
+    }
+    return AXOLOTL_DEFAULTS | {
+        "base_model": str(start),
+        "plugins": ["stemma.plugin.StemmaPlugin", "bench.step_meter.StepMeter"],
+        "datasets": [data],
+        "dataset_prepared_path": str(folder / "prepared"),
+        "output_dir": str(folder / "training"),
+        "seed": SEED,
+        "rl": "dpo",
+        "rl_beta": 0.1,
+        "adapter": "lora",
+        "lora_r": RANK,
+        "lora_alpha": RANK,
+        "lora_target_modules": list(TARGETS),
+        "sequence_len": 256,
+        "micro_batch_size": PAIRS // ranks,
+        "max_steps": steps,
+        "num_epochs": 1,
+        "learning_rate": 5e-4,
+        "lr_scheduler": "cosine",
+        "optimizer": "adamw_torch",
+        "save_steps": steps,
+        "bf16": False,
+        "fp16": False,
+        "stemma_dpo": {},
         "deepspeed": str(ROOT / "recipes" / "deepspeed" / f"zero{zero}.json"),
-    }  # fmt: skip
+    }
 
 
 def train(start: Path, case: tuple[int, int], steps: int) -> Run:
@@ -81,7 +117,11 @@ def train(start: Path, case: tuple[int, int], steps: int) -> Run:
         write_rows(folder / "rows.jsonl", PAIRS * steps)
         keys = config(folder, start, case, steps)
         write_json(folder / "axolotl.yml", keys)
-        axolotl = [str(Path(sys.executable).with_name("axolotl")), "train", str(folder / "axolotl.yml")]
+        axolotl = [
+            str(Path(sys.executable).with_name("axolotl")),
+            "train",
+            str(folder / "axolotl.yml"),
+        ]
         launcher = [
             "--launcher",
             "torchrun",
@@ -92,22 +132,40 @@ def train(start: Path, case: tuple[int, int], steps: int) -> Run:
         ]
         alone = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         done = subprocess.run(
-            ["unshare", "--net", *(["--map-root-user"] if os.geteuid() else []), *IN_NAMESPACE, *axolotl, *launcher],
-            env=environment(keys, folder, Cluster(ranks)) | alone, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [
+                "unshare",
+                "--net",
+                *(["--map-root-user"] if os.geteuid() else []),
+                *IN_NAMESPACE,
+                *axolotl,
+                *launcher,
+            ],
+            env=environment(keys, folder, Cluster(ranks)) | alone,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if not (folder / "training" / COMPLETED).is_file():
-            raise StageFailed(f"ZeRO-{zero} on {ranks} ranks: " + (done.stdout + done.stderr)[-3000:])
+            raise StageFailed(
+                f"ZeRO-{zero} on {ranks} ranks: " + (done.stdout + done.stderr)[-3000:]
+            )
         return measured(zero, ranks, read_json(folder / "training" / STEPS)["steps"])
 
 
 def measured(zero: int, ranks: int, steps: Sequence[tuple[float, int]]) -> Run:
-    """From the step after the warm ones to the last; each entry is when a step ended, and loopback's counter then."""
+    """Figures from the step after the warm ones to the last.
+
+    Each entry is when a step ended, and loopback's counter then.
+    """
     (started, before), (ended, after), count = steps[WARM - 1], steps[-1], len(steps) - WARM
     return Run(zero, ranks, count / (ended - started), (after - before) / count / ranks)
 
 
 def expected_bytes(shapes: Shapes, zero: int, ranks: int) -> float:
-    """By the formula, in fp32. The adapter's tensors are small, so ZeRO-3 keeps them whole and gathers them changed."""
+    """By the formula, in fp32.
+
+    The adapter's tensors are small, so ZeRO-3 keeps them whole and gathers them changed.
+    """
     trained = FP32 * shapes.adapter_parameters(RANK, TARGETS)
     matrices = [rows * columns for rows, columns in shapes.linears().values()]
     spread = shapes.layers * sum(size for size in matrices if size >= PERSISTENT)
@@ -126,14 +184,17 @@ def table(runs: Sequence[Run], shapes: Shapes) -> list[str]:
         "by formula",
         "ratio",
     )
-    return markdown(heads, [_row(runs, shapes, zero) for zero in sorted({run.zero for run in runs})])
+    return markdown(
+        heads, [_row(runs, shapes, zero) for zero in sorted({run.zero for run in runs})]
+    )
 
 
 def _row(runs: Sequence[Run], shapes: Shapes, zero: int) -> tuple[str, ...]:
     """Medians over the rounds; the speed-up is the median of the rounds' own ratios."""
     one, two = ([run for run in runs if (run.zero, run.ranks) == (zero, ranks)] for ranks in (1, 2))
     speed_up = median(b.steps_a_second / a.steps_a_second for a, b in zip(one, two, strict=True))
-    sent, formula = median(run.bytes_a_rank for run in two), expected_bytes(shapes, zero, 2)
+    sent = median(run.bytes_a_rank for run in two)
+    formula = expected_bytes(shapes, zero, 2)
     paces = (f"{median(run.steps_a_second for run in of):.2f}" for of in (one, two))
     return (
         str(zero),
@@ -146,7 +207,9 @@ def _row(runs: Sequence[Run], shapes: Shapes, zero: int) -> tuple[str, ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--hidden", type=int, default=512)
@@ -161,8 +224,15 @@ def main() -> None:
                 runs.append(train(start, case, given.steps))
                 print(json.dumps({"round": number, **vars(runs[-1])}), file=sys.stderr, flush=True)
     sizes = f"n = {given.rounds} rounds of {given.steps - WARM} steps of {PAIRS} pairs; seed {SEED}"
-    command = f"python -m bench.scaling --rounds {given.rounds} --steps {given.steps} --hidden {given.hidden}"
-    print("\n".join(table(runs, shapes)), sentence(conditions(command, processor(), sizes)), sep="\n\n")
+    command = (
+        f"python -m bench.scaling --rounds {given.rounds} --steps {given.steps} --hidden "
+        f"{given.hidden}"
+    )
+    print(
+        "\n".join(table(runs, shapes)),
+        sentence(conditions(command, processor(), sizes)),
+        sep="\n\n",
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""Files in the real shapes and sizes of a recipe's sources, with invented contents and the measured dirt, all seeded.
+"""Files in the real shapes and sizes of a recipe's sources.
 
-The EPFL array: 1,522 questions (792 multiple choice, 166 near-duplicates), 26,738 pairs; answers of 100 to 400 words;
-6.8 % of the pairs with one under 20 words, 0.9 % identical, 1.8 % with outer whitespace, 0.3 % a bare `...`, 5 % of the
-questions with eaten LaTeX backslashes; the chosen answer longer in 62.5 %; `overall` is A in 76 %.
+The contents are invented, with the measured dirt, all seeded.
+
+The EPFL array: 1,522 questions (792 multiple choice, 166 near-duplicates), 26,738 pairs; answers of
+100 to 400 words; 6.8 % of the pairs with one under 20 words, 0.9 % identical, 1.8 % with outer
+whitespace, 0.3 % a bare `...`, 5 % of the questions with eaten LaTeX backslashes; the chosen answer
+longer in 62.5 %; `overall` is A in 76 %.
 """
 
 from __future__ import annotations
@@ -15,23 +18,47 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-QUESTIONS, PAIRS, MCQ, NEAR = 1_522, 26_738, 792, 166
-LATEX = ("$\\text{net}$", "$a \\neq b$", "$\\frac{1}{2}$", "$\\floor{x}$", "\\begin{cases} x \\end{cases}")
+QUESTIONS = 1_522
+PAIRS = 26_738
+MCQ = 792
+NEAR = 166
+LATEX = (
+    "$\\text{net}$",
+    "$a \\neq b$",
+    "$\\frac{1}{2}$",
+    "$\\floor{x}$",
+    "\\begin{cases} x \\end{cases}",
+)
 EATEN = {"\\t": "\t", "\\n": "\n", "\\f": "\f", "\\b": "\b"}
 MMLU = ("abstract_algebra", "astronomy", "college_physics", "computer_security", "machine_learning")
-FREQUENT = "the of a is to and in that for we it as by with this are be an on which from can if then has not"
-SHARES = {"short": 0.068, "identical": 13 / 1522, "space": 28 / 1522, "dots": 5 / 1522, "latex": 0.05}
+FREQUENT = (
+    "the of a is to and in that for we it as by with this are be an on which from can if then "
+    "has not"
+)
+SHARES = {
+    "short": 0.068,
+    "identical": 13 / 1522,
+    "space": 28 / 1522,
+    "dots": 5 / 1522,
+    "latex": 0.05,
+}
 
 
 class Writer:
-    """Invented English-like text: a vocabulary of 6,000 words, the frequent ones much more frequent."""
+    """Invented English-like text.
+
+    Its vocabulary has 6,000 words, the frequent ones much more frequent.
+    """
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        onsets, vowels, ends = [*"bcdfghlmnprstvw", "st", "tr", "pl"], [*"aeiou", "ea", "ou"], ["", *"nrstlmd"]
+        onsets = [*"bcdfghlmnprstvw", "st", "tr", "pl"]
+        vowels = [*"aeiou", "ea", "ou"]
+        ends = ["", *"nrstlmd"]
         syllables = [a + b + c for a in onsets for b in vowels for c in ends]
         self.words = FREQUENT.split() + [
-            "".join(self.rng.choices(syllables, k=self.rng.choice((1, 2, 2, 3)))) for _ in range(6_000)
+            "".join(self.rng.choices(syllables, k=self.rng.choice((1, 2, 2, 3))))
+            for _ in range(6_000)
         ]
         self.cumulative = list(accumulate(1 / (rank + 3) for rank in range(len(self.words))))
 
@@ -51,17 +78,23 @@ class Writer:
 
 def epfl(writer: Writer) -> list[dict[str, Any]]:
     """The released array: one object a question, with all its pairs."""
-    rng, texts = writer.rng, _epfl_questions(writer)
+    rng = writer.rng
+    texts = _epfl_questions(writer)
     counts = [PAIRS // QUESTIONS + (number < PAIRS % QUESTIONS) for number in range(QUESTIONS)]
     return [
-        {"question_id": number, "question_complete": text, "course_id": rng.randint(15000, 15200),
-         "preference": [_pair(writer) for _ in range(count)]}
+        {
+            "question_id": number,
+            "question_complete": text,
+            "course_id": rng.randint(15000, 15200),
+            "preference": [_pair(writer) for _ in range(count)],
+        }
         for number, (text, count) in enumerate(zip(texts, counts, strict=True))
-    ]  # fmt: skip
+    ]
 
 
 def _epfl_questions(writer: Writer) -> list[str]:
-    rng, texts = writer.rng, []
+    rng = writer.rng
+    texts = []
     for number in range(QUESTIONS - NEAR):
         text = "Question: " + writer.text(rng.randint(20, 90))
         if writer.happens(SHARES["latex"]):
@@ -69,7 +102,9 @@ def _epfl_questions(writer: Writer) -> list[str]:
             for whole, eaten in EATEN.items():
                 text = text.replace(whole, eaten)
         if number < MCQ:
-            text += "\n\nOptions:\n" + "\n".join(f"{letter}. {writer.text(rng.randint(2, 12))}" for letter in "ABCD")
+            text += "\n\nOptions:\n" + "\n".join(
+                f"{letter}. {writer.text(rng.randint(2, 12))}" for letter in "ABCD"
+            )
         texts.append(text)
     near = [text.replace(". ", ".  Indeed ", 1) + " " for text in texts[-NEAR:]]
     return [*texts, *near]
@@ -77,41 +112,66 @@ def _epfl_questions(writer: Writer) -> list[str]:
 
 def _pair(writer: Writer) -> dict[str, Any]:
     rng = writer.rng
-    long, short = (writer.text(n) for n in sorted((rng.randint(100, 400), rng.randint(100, 400)), reverse=True))
+    long, short = (
+        writer.text(n) for n in sorted((rng.randint(100, 400), rng.randint(100, 400)), reverse=True)
+    )
     chosen, rejected = (long, short) if writer.happens(0.625) else (short, long)
     if writer.happens(SHARES["short"]):
         rejected = writer.text(rng.randint(1, 19))
     if writer.happens(SHARES["space"]):
         chosen = f"\n{chosen}  "
-    rejected = "..." if writer.happens(SHARES["dots"]) else chosen if writer.happens(SHARES["identical"]) else rejected
+    rejected = (
+        "..."
+        if writer.happens(SHARES["dots"])
+        else chosen
+        if writer.happens(SHARES["identical"])
+        else rejected
+    )
     best, other = ("A", "B") if writer.happens(0.76) else ("B", "A")
     criteria = {
-        name: rng.choice((best, best, "AB")) for name in ("correctness", "relevance", "clarity", "completeness")
+        name: rng.choice((best, best, "AB"))
+        for name in ("correctness", "relevance", "clarity", "completeness")
     }
-    return {best: chosen, other: rejected, "overall": best, "criteria": {"overall": best, **criteria, "other": ""}}
+    return {
+        best: chosen,
+        other: rejected,
+        "overall": best,
+        "criteria": {"overall": best, **criteria, "other": ""},
+    }
 
 
 def argilla(writer: Writer) -> Iterator[dict[str, Any]]:
     for _ in range(2_418):
         rating = float("nan") if writer.happens(0.02) else float(writer.rng.randint(5, 10))
         yield {
-            "metadata": None, "instruction": writer.text(writer.rng.randint(10, 60)),
-            "chosen_response": writer.text(writer.rng.randint(80, 300)), "chosen_rating": rating,
-            "rejected_response": writer.text(writer.rng.randint(80, 300)), "rejected_rating": 4.0,
-        }  # fmt: skip
+            "metadata": None,
+            "instruction": writer.text(writer.rng.randint(10, 60)),
+            "chosen_response": writer.text(writer.rng.randint(80, 300)),
+            "chosen_rating": rating,
+            "rejected_response": writer.text(writer.rng.randint(80, 300)),
+            "rejected_rating": 4.0,
+        }
 
 
 def mathqa(writer: Writer) -> dict[str, Any]:
     options = [str(writer.rng.randint(1, 999) * 5 + place) for place in range(5)]
     return {
-        "Problem": writer.text(35), "Rationale": writer.text(40), "correct": writer.rng.choice("abcde"),
-        "options": " , ".join(f"{letter} ) {option}" for letter, option in zip("abcde", options, strict=True)),
-        "annotated_formula": "add(n0, n1)", "linear_formula": "add(n0,n1)|", "category": "general",
-    }  # fmt: skip
+        "Problem": writer.text(35),
+        "Rationale": writer.text(40),
+        "correct": writer.rng.choice("abcde"),
+        "options": " , ".join(
+            f"{letter} ) {option}" for letter, option in zip("abcde", options, strict=True)
+        ),
+        "annotated_formula": "add(n0, n1)",
+        "linear_formula": "add(n0,n1)|",
+        "category": "general",
+    }
 
 
 def aqua(writer: Writer) -> dict[str, Any]:
-    options = [f"{letter}){writer.rng.randint(1, 999) * 5 + place}" for place, letter in enumerate("ABCDE")]
+    options = [
+        f"{letter}){writer.rng.randint(1, 999) * 5 + place}" for place, letter in enumerate("ABCDE")
+    ]
     return {
         "question": writer.text(35),
         "options": options,
@@ -123,7 +183,11 @@ def aqua(writer: Writer) -> dict[str, Any]:
 def sciq(writer: Writer) -> dict[str, Any]:
     four = [f"{writer.text(2)} {place}" for place in range(4)]
     names = ("distractor3", "distractor1", "distractor2", "correct_answer")
-    return {"question": writer.text(14), **dict(zip(names, four, strict=True)), "support": writer.text(80)}
+    return {
+        "question": writer.text(14),
+        **dict(zip(names, four, strict=True)),
+        "support": writer.text(80),
+    }
 
 
 def arc(writer: Writer) -> dict[str, Any]:
@@ -134,18 +198,33 @@ def arc(writer: Writer) -> dict[str, Any]:
 
 
 def mmlu(writer: Writer) -> list[str]:
-    return [writer.text(25), *(f"{writer.text(5)} {place}" for place in range(4)), writer.rng.choice("ABCD")]
+    return [
+        writer.text(25),
+        *(f"{writer.text(5)} {place}" for place in range(4)),
+        writer.rng.choice("ABCD"),
+    ]
 
 
 def gsm8k(writer: Writer) -> dict[str, Any]:
-    return {"question": writer.text(45), "answer": f"{writer.text(50)}\n#### {writer.rng.randint(1, 999)}"}
+    return {
+        "question": writer.text(45),
+        "answer": f"{writer.text(50)}\n#### {writer.rng.randint(1, 999)}",
+    }
 
 
 def theoremqa(writer: Writer) -> dict[str, Any]:
     return {
-        "Question": writer.text(40), "Answer": writer.rng.randint(1, 99), "Answer_type": "integer", "Picture": None,
-        "source": "", "id": "", "explanation": "", "theorem": "none", "subfield": "Algebra", "field": "Math",
-    }  # fmt: skip
+        "Question": writer.text(40),
+        "Answer": writer.rng.randint(1, 99),
+        "Answer_type": "integer",
+        "Picture": None,
+        "source": "",
+        "id": "",
+        "explanation": "",
+        "theorem": "none",
+        "subfield": "Algebra",
+        "field": "Math",
+    }
 
 
 LINES: dict[str, tuple[Callable[[Writer], dict[str, Any]], int]] = {
@@ -160,7 +239,13 @@ LINES: dict[str, tuple[Callable[[Writer], dict[str, Any]], int]] = {
     "gsm8k/test.jsonl": (gsm8k, 1_319),
     "theoremqa/theoremqa_test.json": (theoremqa, 800),
 }
-ARRAYS = ("mathqa/train.json", "mathqa/test.json", "sciq/train.json", "sciq/test.json", "theoremqa/theoremqa_test.json")
+ARRAYS = (
+    "mathqa/train.json",
+    "mathqa/test.json",
+    "sciq/train.json",
+    "sciq/test.json",
+    "theoremqa/theoremqa_test.json",
+)
 
 
 def write_stand_ins(folder: Path, limit: int, seed: int = 42) -> None:

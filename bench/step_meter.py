@@ -1,6 +1,9 @@
-"""An Axolotl plugin for `bench.scaling`: notes after every optimizer step the time and the bytes loopback has carried.
+"""An Axolotl plugin for `bench.scaling`.
 
-In a network namespace of their own the ranks are the only ones that use loopback, so its counter is what they exchange.
+After every optimizer step it notes the time and the bytes that loopback has carried.
+
+In a network namespace of their own the ranks are the only ones that use loopback, so its counter is
+what they exchange.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ STEPS = "steps.json"
 def loopback_bytes() -> int:
     """Received so far: on loopback every byte sent is received once."""
     lines = Path("/proc/net/dev").read_text(encoding="ascii").splitlines()
-    return next(int(line.split(":")[1].split()[0]) for line in lines if line.strip().startswith("lo:"))
+    return next(
+        int(line.split(":")[1].split()[0]) for line in lines if line.strip().startswith("lo:")
+    )
 
 
 class Notes(TrainerCallback):

@@ -1,6 +1,8 @@
-"""Rows as a person reads them and as the model sees them: of a finished build, or else straight from the sources.
+"""The preview of rows, as a person reads them and as the model sees them: of a finished build, or
+else straight from the sources.
 
-Nothing is written, and no request is ever sent: what a generator writes is shown once it has been built.
+Nothing is written, and no request is ever sent: what a generator writes is shown once it has been
+built.
 """
 
 from __future__ import annotations
@@ -14,35 +16,37 @@ from pathlib import Path
 from typing import Any
 
 from data_builders import SOURCES
-from data_builders.account import Batch, batches_of
-from data_builders.clean import finish
-from data_builders.drafts import ROW_MODELS, Context, Draft, Row
-from data_builders.figures import texts_of
+from data_builders.account import SetSource, sources_of
+from data_builders.filters.clean import finish
+from data_builders.flow import ROW_MODELS, Draft, Row, SourceContext
+from data_builders.outputs.figures import texts_of
 from data_builders.tokens import LATER, own_tokens, picture
-from stemma.base_files import template_of
+from stemma.base_model.files import template_of
+from stemma.base_model.tokenizer import find_tokenizer, load_tokenizer
 from stemma.errors import Problem, UserError
+from stemma.freshness import is_fresh
 from stemma.jsonl import read_dicts
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.rows import Dropped
 from stemma.runs import Run
-from stemma.stages import is_fresh
 from stemma.templates import Template
-from stemma.tokenizer import find_tokenizer, load_tokenizer
-from stemma.training_rows import sample
+from stemma.training.rows import sample
 
 LOOKED_AT = 500
 """Rows of an unbuilt source that are read to find some that are kept and some that are dropped."""
 WIDTH = 100
 INDENT = "      "
-UNPAID = "written by the generator when the data are built; `--dry-run` of `data` says what that costs"
+UNPAID = (
+    "written by the generator when the data are built; `--dry-run` of `data` says what that costs"
+)
 DERIVED = "made of the other sets' training rows when the data are built"
 
 
 @dataclass
 class Shown:
-    """What there is to show of a source."""
+    """The rows of one source that a preview shows."""
 
-    batch: Batch
+    set_source: SetSource
     kept: list[tuple[str, Row]] = field(default_factory=list)
     """(where it comes from, row)."""
     dropped: list[Dropped] = field(default_factory=list)
@@ -50,17 +54,35 @@ class Shown:
 
 
 def preview(recipe: Recipe, run: Run, source: str | None, rows: int) -> Iterator[str]:
-    """The lines to print. `source` narrows them to one source, by its name. Raises UserError where none has it."""
-    batches = [batch for batch in batches_of(recipe.data) if source in (None, batch.options.source)]
-    if not batches:
-        known = ", ".join(sorted({batch.options.source for batch in batches_of(recipe.data)}))
-        raise UserError(Problem("--source", f"`{source}` fills no set of `{recipe.name}`", f"one of {known}"))
+    """The lines to print. `source` narrows them to one source, by its name. Raises UserError where
+    none has it."""
+    sources = [
+        set_source
+        for set_source in sources_of(recipe.data)
+        if source in (None, set_source.options.source)
+    ]
+    if not sources:
+        known = ", ".join(
+            sorted({set_source.options.source for set_source in sources_of(recipe.data)})
+        )
+        raise UserError(
+            Problem("--source", f"`{source}` fills no set of `{recipe.name}`", f"one of {known}")
+        )
     path = find_tokenizer(recipe, run)
-    tokenizer, template = load_tokenizer(path) if path else None, template_of(recipe, run)
-    built, special = _is_built(recipe, run), own_tokens(recipe, run)
-    yield f"{recipe.name}: {'rows of the finished build' if built else 'first rows of the sources, not yet built'}"
+    tokenizer = load_tokenizer(path) if path else None
+    template = template_of(recipe, run)
+    built = _is_built(recipe, run)
+    special = own_tokens(recipe, run)
+    yield (
+        f"{recipe.name}: "
+        f"{'rows of the finished build' if built else 'first rows of the sources, not yet built'}"
+    )
     yield "" if tokenizer else f"({LATER}; rows as text, the trained part in [[ … ]])"
-    for shown in _built(run, batches, rows) if built else (_unbuilt(recipe, batch, rows, special) for batch in batches):
+    for shown in (
+        _built(run, sources, rows)
+        if built
+        else (_unbuilt(recipe, set_source, rows, special) for set_source in sources)
+    ):
         yield from _lines(shown, template, tokenizer)
 
 
@@ -71,41 +93,62 @@ def _is_built(recipe: Recipe, run: Run) -> bool:
         return False
 
 
-def _built(run: Run, batches: list[Batch], rows: int) -> Iterator[Shown]:
+def _built(run: Run, sources: list[SetSource], rows: int) -> Iterator[Shown]:
     """The first rows of each source in the sets that were written."""
-    origins = {(origin["set"], origin["id"]): origin for origin in read_dicts(run.output("data", "provenance"))}
+    origins = {
+        (origin["set"], origin["id"]): origin
+        for origin in read_dicts(run.output("data", "provenance"))
+    }
     dropped = [Dropped.model_validate(row) for row in read_dicts(run.output("data", "dropped"))]
     written: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for name in run.manifest("data").outputs:
-        kind, _, part = name.partition("/")
-        for row in read_dicts(run.output("data", name)) if part else []:
+        kind, _, split = name.partition("/")
+        for row in read_dicts(run.output("data", name)) if split else []:
             origin = origins[kind, row["id"]]
-            written.setdefault(origin["source"], []).append((f"{part} · {origin['where']}", row))
-    for batch in batches:
-        ours = written.get(batch.name, [])[:rows]
-        kept = [(where, ROW_MODELS[batch.kind].model_validate(row)) for where, row in ours]
-        yield Shown(batch, kept, [row for row in dropped if row.source == batch.name][:rows])
+            written.setdefault(origin["source"], []).append((f"{split} · {origin['where']}", row))
+    for set_source in sources:
+        ours = written.get(set_source.name, [])[:rows]
+        kept = [(where, ROW_MODELS[set_source.kind].model_validate(row)) for where, row in ours]
+        yield Shown(
+            set_source, kept, [row for row in dropped if row.source == set_source.name][:rows]
+        )
 
 
-def _unbuilt(recipe: Recipe, batch: Batch, rows: int, special: re.Pattern[str]) -> Shown:
-    """The first rows that a source gives, cleaned but not yet divided, sifted or held against anything."""
-    if batch.phase != "read":
-        return Shown(batch, said=UNPAID if batch.phase == "generate" else DERIVED)
-    shown = Shown(batch)
-    context = Context(batch.kind, Path(recipe.data.root), recipe.seed, (), lambda _text: None, special=special)
-    for item in islice(SOURCES[batch.options.source].read(batch.options, context), LOOKED_AT):
-        row = finish(batch.kind, batch.options.source, item, special) if isinstance(item, Draft) else item.reason
+def _unbuilt(recipe: Recipe, set_source: SetSource, rows: int, special: re.Pattern[str]) -> Shown:
+    """The first rows that a source gives, cleaned but not yet split, filtered or held against
+    anything."""
+    if set_source.phase != "read":
+        return Shown(set_source, said=UNPAID if set_source.phase == "generate" else DERIVED)
+    shown = Shown(set_source)
+    context = SourceContext(
+        set_source.kind,
+        Path(recipe.data.root),
+        recipe.seed,
+        (),
+        lambda _text: None,
+        special=special,
+    )
+    for item in islice(
+        SOURCES[set_source.options.source].read(set_source.options, context), LOOKED_AT
+    ):
+        row = (
+            finish(set_source.kind, set_source.options.source, item, special)
+            if isinstance(item, Draft)
+            else item.reason
+        )
         if isinstance(row, str):
-            shown.dropped.append(Dropped(source=batch.name, where=item.where, reason=row, row=item.row))
+            shown.dropped.append(
+                Dropped(source=set_source.name, where=item.where, reason=row, row=item.row)
+            )
         else:
             shown.kept.append((item.where, row))
         if len(shown.kept) >= rows and len(shown.dropped) >= rows:
             break
-    return Shown(batch, shown.kept[:rows], shown.dropped[:rows])
+    return Shown(set_source, shown.kept[:rows], shown.dropped[:rows])
 
 
 def _lines(shown: Shown, template: Template, tokenizer: Any) -> Iterator[str]:
-    yield f"── {shown.batch.name} ".ljust(WIDTH, "─")
+    yield f"── {shown.set_source.name} ".ljust(WIDTH, "─")
     if shown.said:
         yield f"  {shown.said}"
     for number, (where, row) in enumerate(shown.kept, start=1):
@@ -114,7 +157,11 @@ def _lines(shown: Shown, template: Template, tokenizer: Any) -> Iterator[str]:
             yield f"    {name}:"
             yield from (INDENT + line for line in text.split("\n"))
         one = sample(row, template)
-        seen = picture(one, tokenizer) if tokenizer else (f"{one.prompt} [[ {answer} ]]" for answer in one.answers)
+        seen = (
+            picture(one, tokenizer)
+            if tokenizer
+            else (f"{one.prompt} [[ {answer} ]]" for answer in one.answers)
+        )
         yield "    as tokens:" if tokenizer else "    as text:"
         yield from (INDENT + line.replace("\n", "\\n") for line in seen)
     for lost in shown.dropped:

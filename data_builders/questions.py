@@ -1,8 +1,10 @@
-"""Multiple-choice questions as sources read them, and the rows they become: with the letter, explained, or both.
+"""Multiple-choice questions as sources read them, and the rows they become: with the letter,
+explained, or both.
 
     Question("What is 12 + 7?", ["18", "19"], "B", explanation="12 + 7 = 19.")
 
-gives the MCQ rows `B` and `B` + explanation, or a conversation that explains first and ends in `Answer: B. 19`.
+gives the MCQ rows `B` and `B` + explanation, or a conversation that explains first and ends in
+`Answer: B. 19`.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from data_builders.choices import bare_stem
-from data_builders.drafts import Context, Draft, Drop, conversation
-from data_builders.files import AnyLine, Entry, FileOptions
+from data_builders.flow import Draft, Drop, SourceContext, conversation
+from data_builders.reading.choices import bare_stem
+from data_builders.reading.files import AnyForm, FileOptions, FileRow
 from stemma.rows import LETTERS, lettered
 
 
@@ -22,7 +24,8 @@ class ChoiceOptions(FileOptions):
     """Options of a source of questions that come with explanations."""
 
     answer_as: Literal["letter", "explained", "both"] = "letter"
-    """MCQ rows answered with the letter, with the letter and the explanation, or one row of each."""
+    """MCQ rows answered with the letter, with the letter and the explanation, or one row of
+    each."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,25 @@ class Question:
 
 
 def make_rows(
-    entry: Entry[AnyLine], question: Question, options: ChoiceOptions, context: Context
+    entry: FileRow[AnyForm], question: Question, options: ChoiceOptions, context: SourceContext
 ) -> Iterator[Draft | Drop]:
-    """One row, or two where `answer_as` is `both`: each a draft, or a drop where there is no explanation to give.
+    """One row, or two where `answer_as` is `both`: each a draft, or a drop where there is no
+    explanation to give.
 
-    A question that lists its options itself loses them: they are shown once, in the order of `choices`."""
+    A question that lists its options itself loses them: they are shown once, in the order of
+    `choices`."""
     question = replace(question, stem=bare_stem(question.stem, question.choices)[0])
     if context.kind == "sft":
         yield _explain_first(entry, question)
         return
-    for answer_as in ("letter", "explained") if options.answer_as == "both" else (options.answer_as,):
-        row: dict[str, Any] = {"question": question.stem, "choices": question.choices, "answer": question.answer}
+    for answer_as in (
+        ("letter", "explained") if options.answer_as == "both" else (options.answer_as,)
+    ):
+        row: dict[str, Any] = {
+            "question": question.stem,
+            "choices": question.choices,
+            "answer": question.answer,
+        }
         row |= {"answer_as": answer_as, "subject": question.subject, "meta": question.meta}
         if answer_as == "letter":
             yield entry.draft(question.stem, row)
@@ -61,7 +72,7 @@ def make_rows(
             yield entry.drop(problem) if problem else entry.draft(question.stem, explained)
 
 
-def _explain_first(entry: Entry[AnyLine], question: Question) -> Draft | Drop:
+def _explain_first(entry: FileRow[AnyForm], question: Question) -> Draft | Drop:
     if problem := _refuse(question.explanation):
         return entry.drop(problem)
     answer = f"{question.explanation}\n\nAnswer: {question.answer}. {question.right}"
@@ -85,7 +96,10 @@ def _refuse(explanation: str) -> str | None:
 
 
 _WORD = r"(?:answers?|ans|options?|choice|alternative)"
-_LINK = r"(?:\s*(?:choice|option|letter|will|must|should|would|be|is|are|definitely|the|correct|[:=.,;→>–-]))*"
+_LINK = (
+    r"(?:\s*(?:choice|option|letter|will|must|should|would|be|is|are|definitely|the|correct"
+    r"|[:=.,;→>–-]))*"
+)
 _LEAD = r"[\s,;:=→>–(\[-]*(?:\b(?:so|hence|thus|therefore|and|this is|that is|which is)\b[\s,.:]*)*"
 _QUALITY = r"(?:\b(?:the|our|correct|right|final|required|best|only)\b\s*)*"
 _SAID = r"[(\[]?\s*\b([a-z])\b\s*[)\]]?"
@@ -105,7 +119,8 @@ _REACH = 100
 
 
 def without_letter(explanation: str, letter: str, choice: str) -> str:
-    """The explanation without the letter it closes with: `… answer : c`, `Hence (C) is the answer.`, `… C) 18`."""
+    """The explanation without the letter it closes with: `… answer : c`, `Hence (C) is the
+    answer.`, `… C) 18`."""
     while (end := _closing(explanation, letter, choice)) is not None:
         explanation = explanation[:end].rstrip(" \n\t;,:=>-([–")
     return explanation
@@ -117,7 +132,9 @@ def _closing(text: str, letter: str, choice: str) -> int | None:
     bare = text.rstrip(" \n.;)")
     tails = [text, bare.removesuffix(choice)] if choice and bare.endswith(choice) else [text]
     for tail in tails:
-        if not _CAN_CLOSE.search(tail, max(start, len(tail) - 20)):  # cheap, and nearly always the answer
+        if not _CAN_CLOSE.search(
+            tail, max(start, len(tail) - 20)
+        ):  # cheap, and nearly always the answer
             continue
         for closing in _CLOSINGS:
             if (found := closing.search(tail, start)) and found[1].upper() == letter:

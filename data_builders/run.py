@@ -1,4 +1,5 @@
-"""The `data` stage: builds all sets, writes them with what explains them, and accounts for every row."""
+"""The `data` stage: builds all sets, writes them with their figures and their data set card, and
+accounts for every row."""
 
 from __future__ import annotations
 
@@ -10,21 +11,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_builders import figures, outputs
-from data_builders.account import Account, Batch, batches_of
+from data_builders.account import Account, SetSource, sources_of
 from data_builders.build import Build
-from data_builders.cards import card
-from data_builders.drafts import NO_TOKENS, Draft, Drop, Job
-from data_builders.gate import Gate, leak_of, read_benchmarks, tell_leak
-from data_builders.judging import judge_statistics
+from data_builders.filters.gate import DecontaminationGate, leak_of, read_benchmarks, tell_leak
+from data_builders.flow import NO_TOKENS, Draft, Drop, RowJob
+from data_builders.generated.judging import judge_statistics
+from data_builders.outputs import figures
+from data_builders.outputs import files as outputs
+from data_builders.outputs.cards import card
+from data_builders.shortfalls import refuse_empty_sets, unfilled
 from data_builders.tokens import own_tokens, preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
-from stemma.jsonl import write_json, write_text
+from stemma.facts import DataCounts, DataFacts
+from stemma.files import write_text
+from stemma.jsonl import write_json
 from stemma.rows import Dropped, PreferenceRow
 from stemma.stages import Forecast, Result, Work
 
 if TYPE_CHECKING:
-    from data_builders.generator import Generation
+    from stemma.generator.runner import JobRunner
 
 LEDGER = "ledger.sqlite"
 """Beside the run folders: an answer that was paid for outlives the run it was made for."""
@@ -33,10 +38,12 @@ EXECUTOR = "executor"
 
 
 def run(work: Work) -> Result:
-    """Build, write, prove on tokens. A failed build leaves dropped.jsonl and what the gate found, but no manifest."""
+    """Build, write, prove on tokens. A failed build leaves dropped.jsonl and what the gate found,
+    but no manifest."""
     refuse_unfit_template(work.recipe, work.run)
     judged: list[dict[str, Any]] = []
-    # Opened before anything is read: a missing key is told at once, not when large files have been gone through.
+    # Opened before anything is read: a missing key is told at once, not when large files have been
+    # gone through.
     with _generation(work) as generation, outputs.spool(work.folder / outputs.DROPPED) as write:
 
         def drop(dropped: Dropped) -> None:
@@ -50,64 +57,88 @@ def run(work: Work) -> Result:
         finally:
             build.gate.write(work.folder)
     files = _write_rows(work, build)
-    build.refuse_empty_sets()
-    counts, facts = build.account.counts(build.rows), _facts(work, build, totals, judged)
-    write_json(work.folder / "statistics.json", figures.figures_of(build.rows, build.account.dropped))
-    write_text(work.folder / "README.md", card(work.recipe, build.batches, counts, facts))
+    refuse_empty_sets(build.sources, build.rows, build.account.dropped)
+    counts = build.account.counts(build.rows)
+    facts = _facts(work, build, totals, judged)
+    DataCounts.model_validate(counts)  # as plan and report read them
+    DataFacts.model_validate(facts)
+    write_json(
+        work.folder / "statistics.json", figures.figures_of(build.rows, build.account.dropped)
+    )
+    write_text(work.folder / "README.md", card(work.recipe, build.sources, counts, facts))
     shutil.rmtree(work.folder / EXECUTOR, ignore_errors=True)
     return Result({**files, "statistics": "statistics.json", "card": "README.md"}, counts, facts)
 
 
 def forecast(work: Work) -> Forecast:
-    """What the generator would be asked, what that costs, and the rows there would be. Reads the sources; sends and
-    writes nothing. Every generated row is expected to be good: how many are not, nobody knows before."""
+    """Forecast the requests to the generator, their cost, and the rows there would be. Reads the
+    sources; sends and writes nothing. Every generated row is expected to be good: how many are not,
+    nobody knows before."""
     build = _start(work, lambda _dropped: None)
     build.collect("read")
-    settings, asked = work.recipe.data.generator, Counter[str]()
+    settings = work.recipe.data.generator
+    asked = Counter[str]()
     spent: dict[str, float | None] = {"requests": 0}
     if settings and build.generates():
-        from data_builders.generator import forecast as count_requests  # loads the network client
+        from data_builders.generated.model_server import identity_of
+        from stemma.generator.estimate import dry_run
 
-        counting = count_requests(settings, work.run.root.parent / LEDGER, work.recipe.seed)
+        identity = identity_of(settings, work.recipe.seed)
+        counting = dry_run(settings, work.run.root.parent / LEDGER, identity)
 
-        def generate(jobs: Sequence[Job]) -> list[Draft | Drop]:
+        def generate(jobs: Sequence[RowJob]) -> list[Draft | Drop]:
             asked[list(build.account.read)[-1]] += len(jobs)  # the source that is being read
             return counting(jobs)
 
         build.collect("generate", generate)
         spent = counting.totals()
-    build.rows = [row for row in build.rows if row.batch not in asked]  # placeholders' rows
+    build.rows = [row for row in build.rows if row.source not in asked]  # placeholders' rows
     build.mix()
     build.collect("derive")
     return Forecast(spent, *_expected(build, asked))
 
 
 def _expected(build: Build, asked: Counter[str]) -> tuple[dict[str, list[Any]], dict[str, int]]:
-    """By set: the training rows there are, and those the generator is asked for, as far as the set has room."""
+    """By set: the training rows there are, and those the generator is asked for, as far as the set
+    has room."""
     rows: dict[str, list[Any]] = {kind: [] for kind in build.data.sets()}
     for placed in build.rows:
-        if placed.part == "train":
+        if placed.split == "train":
             rows[placed.kind].append(placed.row)
     generated: dict[str, int] = dict.fromkeys(rows, 0)
-    for batch in build.batches:
-        generated[batch.kind] += expected_of(batch, asked[batch.name])
+    for source in build.sources:
+        generated[source.kind] += expected_of(source, asked[source.name])
     for kind, dataset in build.data.sets().items():
         if dataset.total:
             generated[kind] = min(generated[kind], dataset.total - len(rows[kind]))
     return rows, generated
 
 
-def expected_of(batch: Batch, asked: int) -> int:
-    """Training rows of a source that the generator is asked for `asked` rows of: its part, at most a sample."""
-    options, parts = batch.options, batch.dataset.parts
-    share = {"train": 1.0, "split": 1 - parts.validation - parts.test}.get(options.use, 0.0)
+def expected_of(source: SetSource, asked: int) -> int:
+    """Training rows of a source that the generator is asked for `asked` rows of: those of the
+    training split, at most a sample."""
+    options = source.options
+    shares = source.dataset.parts
+    share = {"train": 1.0, "split": 1 - shares.validation - shares.test}.get(options.use, 0.0)
     sample = options.sample.get("train", 1.0)
-    return min(sample, round(asked * share)) if isinstance(sample, int) else round(asked * share * sample)
+    return (
+        min(sample, round(asked * share))
+        if isinstance(sample, int)
+        else round(asked * share * sample)
+    )
 
 
 def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
-    data, seed = work.recipe.data, work.recipe.seed
-    build = Build(data, seed, Account(write), Gate(data, read_benchmarks(data, seed, work.say)), work.say)
+    data = work.recipe.data
+    seed = work.recipe.seed
+    build = Build(
+        data,
+        seed,
+        Account(write),
+        DecontaminationGate(data, read_benchmarks(data, seed, work.say)),
+        work.say,
+    )
+    build.recipe_folder = work.recipe.path.parent
     build.special = own_tokens(work.recipe, work.run)
     if data.executor:
         from data_builders import executors  # loads datatrove
@@ -115,24 +146,34 @@ def _start(work: Work, write: Callable[[Dropped], None]) -> Build:
         folder = work.folder / EXECUTOR
         build.gate.find = partial(executors.find_overlaps, executor=data.executor, folder=folder)
         if data.near_duplicates:
-            build.clusters = executors.question_clusters(data.near_duplicates, data.executor, folder)
+            build.clusters = executors.question_clusters(
+                data.near_duplicates, data.executor, folder
+            )
     return build
 
 
 @contextmanager
-def _generation(work: Work) -> Iterator[Generation | None]:
+def _generation(work: Work) -> Iterator[JobRunner | None]:
     """The recipe's generator, where a source asks it."""
     settings = work.recipe.data.generator
-    if settings is None or all(batch.phase != "generate" for batch in batches_of(work.recipe.data)):
+    if settings is None or all(
+        source.phase != "generate" for source in sources_of(work.recipe.data)
+    ):
         yield None
         return
-    from data_builders.generator import open_generate  # loads the network client
+    from data_builders.generated.model_server import open_server
+    from stemma.generator.runner import open_runner  # loads the network client
 
-    with open_generate(settings, work.run.root.parent / LEDGER, work.recipe.seed, work.say) as generation:
+    seed = work.recipe.seed
+    ledger = work.run.root.parent / LEDGER
+    with (
+        open_server(settings, seed) as server,
+        open_runner(settings, server, ledger, seed, work.say) as generation,
+    ):
         yield generation
 
 
-def _all_phases(build: Build, generation: Generation | None) -> dict[str, Any]:
+def _all_phases(build: Build, generation: JobRunner | None) -> dict[str, Any]:
     """All phases in turn; what the generator was asked for."""
     build.collect("read")
     if generation:
@@ -143,25 +184,34 @@ def _all_phases(build: Build, generation: Generation | None) -> dict[str, Any]:
 
 
 def _write_rows(work: Work, build: Build) -> dict[str, str]:
-    data, folder = work.recipe.data, work.folder
+    data = work.recipe.data
+    folder = work.folder
     files = outputs.write_sets(folder, list(data.sets()), build.rows)
-    files |= outputs.write_provenance(folder, Path(data.root), build.batches, build.rows)
+    files |= outputs.write_provenance(folder, Path(data.root), build.sources, build.rows)
     files |= outputs.write_test_ids(folder, build.rows)
     return files | {"dropped": outputs.DROPPED, "decontamination": "decontamination.json"}
 
 
-def _facts(work: Work, build: Build, totals: dict[str, Any], judged: list[dict[str, Any]]) -> dict[str, Any]:
-    pairs = [p.row for p in build.rows if isinstance(p.row, PreferenceRow) and p.part == "train"]
-    judged += [{"chosen": p.chosen, "rejected": p.rejected, "meta": p.meta} for p in pairs if "decided" in p.meta]
-    unfilled = build.unfilled()
-    for one in unfilled:
-        work.say(f"{one['of']} ({one['part']}): {one['asked']:,} rows asked for, {one['kept']:,} there")
+def _facts(
+    work: Work, build: Build, totals: dict[str, Any], judged: list[dict[str, Any]]
+) -> dict[str, Any]:
+    pairs = [p.row for p in build.rows if isinstance(p.row, PreferenceRow) and p.split == "train"]
+    judged += [
+        {"chosen": p.chosen, "rejected": p.rejected, "meta": p.meta}
+        for p in pairs
+        if "decided" in p.meta
+    ]
+    lacking = unfilled(build.data, build.sources, build.rows)
+    for one in lacking:
+        work.say(
+            f"{one['of']} ({one['part']}): {one['asked']:,} rows asked for, {one['kept']:,} there"
+        )
     leak = leak_of(build.rows)
     if leak:
         work.say(f"dpo is {tell_leak(leak)}")
     return {
         **({"split_by_pair": leak} if leak else {}),
-        "licences": figures.licences_of(build.batches, build.rows),
+        "licences": figures.licences_of(build.sources, build.rows),
         "generator": figures.generated(build.rows, totals) if totals else {},
         "balance": {
             **({"length": length_balance(pairs)} if pairs else {}),
@@ -169,13 +219,14 @@ def _facts(work: Work, build: Build, totals: dict[str, Any], judged: list[dict[s
             **build.balance,
         },
         "decontamination": build.gate.summary(),
-        "unfilled": unfilled,
-        "special_tokens": "of common families" + ("" if build.special is NO_TOKENS else " and the model's own"),
+        "unfilled": lacking,
+        "special_tokens": "of common families"
+        + ("" if build.special is NO_TOKENS else " and the model's own"),
         "preflight": preflight(work.recipe, work.run, build.rows),
     }
 
 
 def _ranked_in_vain(dropped: Dropped) -> list[dict[str, Any]]:
-    """Of a pair that a judge could not decide, what the judge's statistics read."""
+    """The figures that the judge's statistics read of a pair that the judge could not decide."""
     meta = dropped.row.get("meta")
     return [{"meta": meta}] if isinstance(meta, dict) and "decided" in meta else []

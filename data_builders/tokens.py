@@ -1,7 +1,8 @@
-"""Rows as tokens before anything trains, without torch: the proof on every row, and the picture of one.
+"""Rows as tokens before anything trains, without torch: a proof on every row that it trains as the
+template says, and a row's tokens as text.
 
-A model made on the spot has no tokenizer yet when its data are built; there the same proof (stemma/training_rows.py)
-runs when training starts, as it always does.
+A model made on the spot has no tokenizer yet when its data are built; there the same proof
+(stemma/training/rows.py) runs when training starts, as it always does.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from data_builders.clean import special_tokens
-from data_builders.drafts import NO_TOKENS, Placed
-from stemma.axolotl import DEFAULTS
-from stemma.base_files import TOKENIZER, added_first, tokenizer_folder
-from stemma.recipe import Recipe
+from data_builders.filters.clean import special_tokens
+from data_builders.flow import NO_TOKENS, Placed
+from stemma.base_model.files import TOKENIZER, added_first, tokenizer_folder
+from stemma.base_model.tokenizer import load_tokenizer
+from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.templates import Template, read_special_tokens
-from stemma.tokenizer import load_tokenizer
-from stemma.training_rows import Sample, count, sample, tokenizing
+from stemma.training.rows import Sample, count, sample, tokenizing
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -27,8 +27,9 @@ LATER = "no tokenizer yet: the same proof runs when training starts"
 
 
 def refuse_unfit_template(recipe: Recipe, run: Run) -> None:
-    """Before any row is built: raises GateFailed when the template's first or stop token is not one of the model's, and
-    UserError when the tokenizer begins every text with one that the template does not write."""
+    """Before any row is built: raises GateFailed when the template's first or stop token is not one
+    of the model's, and UserError when the tokenizer begins every text with one that the template
+    does not write."""
     if recipe.base:
         added_first(recipe, Template.read(recipe.template), adds=True)
     if reading := _reading(recipe, run):
@@ -38,26 +39,30 @@ def refuse_unfit_template(recipe: Recipe, run: Run) -> None:
 
 
 def preflight(recipe: Recipe, run: Run, rows: Sequence[Placed]) -> dict[str, Any]:
-    """What training will count, per set and part: rows, those longer than its `sequence_len`, tokens, trained tokens.
+    """Count as training will, per set and split: rows, those longer than its `sequence_len`,
+    tokens, trained tokens.
 
-    Raises GateFailed when a row is not what the template says: two `<bos>`, an untrained stop token, an empty answer.
+    Raises GateFailed when a row is not what the template says: two `<bos>`, an untrained stop
+    token, an empty answer.
     """
     reading = _reading(recipe, run)
     if reading is None:
         return {"said": LATER}
-    template, tokenize = reading[0], tokenizing(reading[1])
+    template = reading[0]
+    tokenize = tokenizing(reading[1])
     found: dict[str, Any] = {"template": recipe.chat_template, "tokenizer": recipe.base_name}
     for stage in recipe.training_stages():
-        longest = (DEFAULTS | recipe.axolotl(stage))["sequence_len"]
-        for part in ("train", "validation"):
-            samples = (sample(p.row, template) for p in rows if (p.kind, p.part) == (stage, part))
+        longest = recipe.training_settings(stage)["sequence_len"]
+        for split in ("train", "validation"):
+            samples = (sample(p.row, template) for p in rows if (p.kind, p.split) == (stage, split))
             counts = count(samples, tokenize, template.first, template.stop(), longest)
-            found[f"{stage}/{part}"] = {**counts, "sequence_len": longest}
+            found[f"{stage}/{split}"] = {**counts, "sequence_len": longest}
     return found
 
 
 def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenizer] | None:
-    """What the base model will read rows with; None for one made on the spot, or not on this machine."""
+    """The template and tokenizer that the base model reads rows with; None for a base made on the
+    spot, or one that is not on this machine."""
     folder = None if recipe.base else tokenizer_folder(recipe, run)
     if folder is None:
         return None
@@ -65,13 +70,15 @@ def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenizer] | None:
 
 
 def own_tokens(recipe: Recipe, run: Run) -> re.Pattern[str]:
-    """The special tokens of the model that trains on these rows, where its tokenizer is on this machine already."""
+    """The special tokens of the model that trains on these rows, where its tokenizer is on this
+    machine already."""
     folder = None if recipe.base else tokenizer_folder(recipe, run)
     return special_tokens(read_special_tokens(folder / TOKENIZER)) if folder else NO_TOKENS
 
 
 def picture(one: Sample, tokenizer: Tokenizer) -> Iterator[str]:
-    """Each answer's sequence, tokens divided by `|`, the trained ones in `[[ … ]]`, and how many there are."""
+    """Each answer's sequence, tokens divided by `|`, the trained ones in `[[ … ]]`, and how many
+    there are."""
     prompt = tokenizer.encode(one.prompt, add_special_tokens=False).tokens
     for answer in one.answers:
         trained = tokenizer.encode(answer, add_special_tokens=False).tokens

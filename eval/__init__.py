@@ -1,4 +1,4 @@
-"""The eval stage: every variant a user may ship, scored on every task, with intervals and per-sample files.
+"""The eval stage: every variant a user may ship, scored on every task, with intervals.
 
-Each task is a module of `eval.tasks` with PART (the data set whose test part it reads), `measure` and `score`.
+Each task is a module of `eval.tasks`; each engine that runs weights is one of `eval.backends`.
 """

@@ -1,4 +1,5 @@
-"""Intervals and paired tests, written out so that they can be checked by hand. Everything random takes a seed."""
+"""Intervals and paired tests, written out so that they can be checked by hand. Everything random
+takes a seed."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from math import sqrt
 
 import numpy as np
 
-from eval.measure import Metric, Scored
+from eval.task import Metric, TaskScores
 
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
@@ -18,7 +19,8 @@ Interval = tuple[float, float]
 
 
 def wilson(share: float, n: int) -> Interval:
-    """Wilson's 95 % interval of a share of n independent trials: honest at 0, at 1, and for small n."""
+    """Wilson's 95 % interval of a share of n independent trials: honest at 0, at 1, and for small
+    n."""
     centre = share + Z**2 / (2 * n)
     half = Z * sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     scale = 1 + Z**2 / n
@@ -26,7 +28,8 @@ def wilson(share: float, n: int) -> Interval:
 
 
 def bootstrap_mean(values: Sequence[float], groups: Sequence[str], seed: int) -> Interval:
-    """95 % percentile interval of the mean, resampling whole groups: the pairs of one question are not independent."""
+    """95 % percentile interval of the mean, resampling whole groups: the pairs of one question are
+    not independent."""
     codes = {name: code for code, name in enumerate(dict.fromkeys(groups))}
     index = np.array([codes[name] for name in groups])
     sums = np.bincount(index, weights=np.asarray(values, dtype=float))
@@ -40,9 +43,10 @@ def bootstrap_mean(values: Sequence[float], groups: Sequence[str], seed: int) ->
 def share_interval(hits: Sequence[bool], groups: Sequence[str], seed: int) -> Interval:
     """95 % interval of a share whose trials come in groups, the pairs of a question.
 
-    One trial a group: Wilson's interval. Several: whole groups are resampled, since as many trials as there are pairs
-    would be too narrow, and as many as there are questions too wide. All hits alike, or one group, leave nothing to
-    resample, and Wilson's interval over the groups stays honest.
+    One trial a group: Wilson's interval. Several: whole groups are resampled, since as many trials
+    as there are pairs would be too narrow, and as many as there are questions too wide. All hits
+    alike, or one group, leave nothing to resample, and Wilson's interval over the groups stays
+    honest.
     """
     share, distinct = sum(hits) / len(hits), len(set(groups))
     if distinct in (1, len(hits)) or share in (0, 1):
@@ -53,9 +57,10 @@ def share_interval(hits: Sequence[bool], groups: Sequence[str], seed: int) -> In
 def sign_flip_p(changes: Mapping[str, int]) -> float:
     """Two-sided exact p-value of a paired comparison, from each group's wins minus losses.
 
-    If neither side is better, a group's change is as likely to be the opposite one. The sum of all changes under every
-    choice of signs is counted exactly, by convolution; p is the share of choices whose sum is as far from zero as the
-    one found. With one row a group this is McNemar's exact test.
+    If neither side is better, a group's change is as likely to be the opposite one. The sum of all
+    changes under every choice of signs is counted exactly, by convolution; p is the share of
+    choices whose sum is as far from zero as the one found. With one row a group this is McNemar's
+    exact test.
     """
     sizes = [abs(change) for change in changes.values() if change]
     found = abs(sum(changes.values()))
@@ -70,16 +75,18 @@ def sign_flip_p(changes: Mapping[str, int]) -> float:
     return float(min(1.0, chances[apart >= found].sum()))
 
 
-def minus(found: Scored, chief: Scored, seed: int) -> list[Metric]:
-    """For each yes-or-no metric the paired difference to the merged model, with the rows of a question kept together:
-    bootstrap interval and exact p-value."""
+def minus(found: TaskScores, baseline: TaskScores, seed: int) -> list[Metric]:
+    """For each yes-or-no metric the paired difference to the merged model, with the rows of a
+    question kept together: bootstrap interval and exact p-value."""
     metrics = []
     for name, right in found.right.items():
-        ids = [row for row in right if row in chief.right[name]]
-        changes = [int(right[row]) - int(chief.right[name][row]) for row in ids]
+        ids = [row for row in right if row in baseline.right[name]]
+        changes = [int(right[row]) - int(baseline.right[name][row]) for row in ids]
         groups = [found.groups.get(row, row) for row in ids]
         interval = bootstrap_mean(changes, groups, seed)
-        metrics.append(Metric(f"{name}_minus_merged", sum(changes) / len(changes), len(ids), *interval))
+        metrics.append(
+            Metric(f"{name}_minus_merged", sum(changes) / len(changes), len(ids), *interval)
+        )
         by_group: Counter[str] = Counter()
         for group, change in zip(groups, changes, strict=True):
             by_group[group] += change

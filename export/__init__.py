@@ -1,6 +1,7 @@
-"""Stage `export`: the adapter becomes merged weights, bitsandbytes folders and GGUF files, each proven against merged.
+"""Stage `export`: an adapter becomes merged weights, bitsandbytes folders and GGUF files.
 
-This is the registry of what can be made: a variant's name, what it costs in bits, and how far it may drift.
+Each format is proven against the merged weights. This is the registry of what can be made: a
+variant's name, what it costs in bits, and how far it may drift.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stemma.recipe import Gates
+    from stemma.recipe.sections import Gates
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How far a copy of a model may be from it, on the answer tokens of real conversations."""
+    """The drift a copy of a model is allowed, on the answer tokens of real conversations."""
 
     max_kl: float
     """Mean KL(model || copy) in nats per token."""
@@ -30,13 +31,18 @@ class Format:
     budget: Budget
 
 
-# Published drifts of 2B to 8B models are 5 to 20 times below these budgets (Q8_0 0.001, Q4_K_M 0.03 nats): a budget
-# is there to catch a broken file, and small models, whose weights carry more each, lose more in the same format.
+# Published drifts of 2B to 8B models are 5 to 20 times below these budgets (Q8_0 0.001, Q4_K_M 0.03
+# nats): a budget is there to catch a broken file, and small models, whose weights carry more each,
+# lose more in the same format.
 FORMATS = {
-    "bnb-int8": Format(8.0, Budget(0.05, 0.90)),  # one scale a row, outliers in fp16; embeddings stay whole
-    "bnb-nf4": Format(4.1, Budget(0.30, 0.75)),  # 16 levels, double-quantised scales; embeddings stay whole
-    "gguf-F32": Format(32.0, Budget(0.001, 0.99)),  # only the 16-bit KV cache differs
-    "gguf-BF16": Format(16.0, Budget(0.01, 0.97)),  # activations are rounded to bf16 in every product
+    # One scale a row, outliers in fp16; embeddings stay whole.
+    "bnb-int8": Format(8.0, Budget(0.05, 0.90)),
+    # 16 levels, double-quantised scales; embeddings stay whole.
+    "bnb-nf4": Format(4.1, Budget(0.30, 0.75)),
+    # Only the 16-bit KV cache differs.
+    "gguf-F32": Format(32.0, Budget(0.001, 0.99)),
+    # Activations are rounded to bf16 in every product.
+    "gguf-BF16": Format(16.0, Budget(0.01, 0.97)),
     "gguf-F16": Format(16.0, Budget(0.002, 0.98)),
     "gguf-Q8_0": Format(8.5, Budget(0.02, 0.95)),
     "gguf-Q6_K": Format(6.6, Budget(0.05, 0.90)),
@@ -46,7 +52,7 @@ FORMATS = {
 
 
 def budget_of(variant: str, gates: Gates) -> Budget:
-    """A variant's budget: the built-in one, but for what the recipe sets itself (`export.gates`)."""
+    """A variant's budget: the built-in one, but for limits of the recipe (`export.gates`)."""
     built_in = FORMATS[variant].budget
     return Budget(
         gates.max_kl.get(variant, built_in.max_kl),

@@ -1,7 +1,8 @@
-"""Merged weights to a bitsandbytes folder: quantise, save, and leave the digest of what was saved beside it.
+"""Merged weights to a bitsandbytes folder: quantise, save, and write the digest beside the weights.
 
-The model is never run here: bitsandbytes 0.50.2 damages 4-bit weights that are saved after a forward pass on CPUs
-with AVX512-BF16. A fresh process (`export.score`) loads the folder and proves it.
+The model is never run here: bitsandbytes 0.50.2 damages 4-bit weights that are saved after a
+forward pass on CPUs with AVX512-BF16. A fresh process (`export.score`) loads the folder and proves
+it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 
 from export.hf_folder import weights_digest
 from stemma.errors import Problem, UserError
-from stemma.merge import copy_tokenizer
 from stemma.templates import Template
+from stemma.training.merge import copy_tokenizer
 
 DIGEST = "weights.sha256"
 MULTIPLE = 32

@@ -1,4 +1,4 @@
-"""The real conversations the gates are measured on: the data stage's test rows, rendered by the one template."""
+"""The conversations the gates are measured on: test rows of the data stage, rendered as text."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_rows
-from stemma.rows import McqRow, Message, PreferenceRow, SftRow, mcq_answer, mcq_prompt
+from stemma.rows import McqRow, Message, PreferenceRow, SftRow
 from stemma.stages import Work
-from stemma.templates import Template, answered
+from stemma.templates import Template, conversations_of
 
 CONTEXT_TOKENS = 512
 ANSWER_TOKENS = 32
-"""Of each conversation at most this many answer tokens are compared: Gemma's logits take 1 MB a token."""
+"""Answer tokens compared of each conversation, at most: Gemma's logits take 1 MB a token."""
 
 Sample = tuple[list[int], int]
 """Ids to feed, and the position from which their logits predict the answer."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What every exported format is tried on, as Hugging Face's tokenizer sees it."""
+class TriedConversations:
+    """The conversations every exported format is tried on, as Hugging Face's tokenizer sees it."""
 
     texts: Sequence[tuple[str, str]]
     """(prompt, answer) of every conversation: for the tokenizers."""
@@ -35,17 +35,23 @@ class Trial:
     template: Template
 
 
-def read_trial(work: Work, merged: Path) -> Trial:
+def read_trial(work: Work, merged: Path) -> TriedConversations:
     """All test rows, of which `export.gates.prompts` are scored."""
     from transformers import AutoTokenizer
 
-    tokenizer, template = AutoTokenizer.from_pretrained(merged), Template.read(work.recipe.template, merged)
+    tokenizer = AutoTokenizer.from_pretrained(merged)
+    template = Template.read(work.recipe.template, merged)
     outputs = work.run.manifest("data").outputs
-    files = {kind: work.input("data", f"{kind}/test") for kind in ("sft", "dpo", "mcq") if f"{kind}/test" in outputs}
+    files = {
+        kind: work.input("data", f"{kind}/test")
+        for kind in ("sft", "dpo", "mcq")
+        if f"{kind}/test" in outputs
+    }
     conversations = from_files(files)
     pairs = [_encode(tokenizer, *template.split(messages)) for messages in conversations]
-    chosen = spread([_is_hard(messages) for messages in conversations], work.recipe.export.gates.prompts)
-    return Trial(
+    is_hard = [_is_hard(messages) for messages in conversations]
+    chosen = spread(is_hard, work.recipe.export.gates.prompts)
+    return TriedConversations(
         texts=[template.split(messages) for messages in conversations],
         ids=[prompt + answer for prompt, answer in pairs],
         samples=[sample(*pairs[index]) for index in chosen],
@@ -55,22 +61,30 @@ def read_trial(work: Work, merged: Path) -> Trial:
 
 
 def from_files(files: dict[str, Path]) -> list[list[Message]]:
-    """All different conversations of the given test files (`{"sft": path, …}`), one from each set in turn: pairs share
-    their question and often the chosen answer, and what stands there twice proves nothing more."""
+    """All different conversations of the given test files (`{"sft": path, …}`), one from each set
+    in turn: pairs share their question and often the chosen answer, and what stands there twice
+    proves nothing more."""
     lists = [_read(name, path) for name, path in files.items()]
     longest = max((len(conversations) for conversations in lists), default=0)
-    mixed = [conversations[i] for i in range(longest) for conversations in lists if i < len(conversations)]
+    mixed = [
+        conversations[i]
+        for i in range(longest)
+        for conversations in lists
+        if i < len(conversations)
+    ]
     if not mixed:
-        raise UserError(Problem("data", "no test rows", "at least one", "give a data set a share in `parts.test`"))
+        hint = "give a data set a share in `parts.test`"
+        raise UserError(Problem("data", "no test rows", "at least one", hint))
     return list({tuple(messages): messages for messages in mixed}.values())
 
 
 def _read(name: str, path: Path) -> list[list[Message]]:
-    if name == "sft":
-        return [row.messages for row in read_rows(path, SftRow)]
-    if name == "dpo":
-        return [row.conversation(row.chosen) for row in read_rows(path, PreferenceRow)]
-    return [answered(mcq_prompt(row), mcq_answer(row, row.answer)) for row in read_rows(path, McqRow)]
+    kinds: dict[str, type[SftRow | PreferenceRow | McqRow]] = {
+        "sft": SftRow,
+        "dpo": PreferenceRow,
+        "mcq": McqRow,
+    }
+    return [conversations_of(row)[0] for row in read_rows(path, kinds[name])]
 
 
 def _encode(tokenizer: Any, prompt: str, answer: str) -> tuple[list[int], list[int]]:
@@ -85,7 +99,8 @@ def sample(prompt: list[int], answer: list[int]) -> Sample:
 
 
 def spread(is_hard: Sequence[bool], count: int) -> list[int]:
-    """Which `count` conversations to score (or all): half of them hard ones, where there are that many."""
+    """The numbers of the `count` conversations to score (or all): half of them hard ones, where
+    there are that many."""
     hard = [index for index, value in enumerate(is_hard) if value]
     plain = [index for index, value in enumerate(is_hard) if not value]
     half = count // 2

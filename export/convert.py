@@ -1,26 +1,46 @@
-"""Merged weights to a float GGUF by llama.cpp's own converter, a process from the sdist of llama-cpp-python."""
+"""Merged weights to a float GGUF by llama.cpp's own converter, run as a process.
+
+The converter comes from the sdist of llama-cpp-python.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from export.child import run_python
-from export.publish import PART
 from stemma import LLAMA_CPP
 from stemma.errors import Problem, UserError
+from stemma.files import PART
+from stemma.processes import run_python
 
-# The converter is not in the wheel; the sdist's gguf-py rejects broken files on which the one from PyPI hangs.
+# The converter is not in the wheel; the sdist's gguf-py rejects broken files on which the one from
+# PyPI hangs.
 FLOAT_TYPES = ("F32", "F16", "BF16")
 
 
 def convert(merged: Path, out: Path, dtype: str, about: dict[str, str]) -> None:
-    """Write `out` as a float GGUF. `about` goes into its header, e.g. `{"general.name": "tiny"}`."""
+    """Write `out` as a float GGUF.
+
+    `about` goes into its header, e.g. `{"general.name": "tiny"}`.
+    """
     script = LLAMA_CPP / "convert_hf_to_gguf.py"
     if not script.is_file():
-        raise UserError(Problem(str(script), "no such file", "llama.cpp's converter", "run `make setup`"))
+        raise UserError(
+            Problem(str(script), "no such file", "llama.cpp's converter", "run `make setup`")
+        )
     header = out.with_name(f"{out.name}.header{PART}")
     header.write_text(json.dumps(about), encoding="utf-8")
-    arguments = [str(script), str(merged.resolve()), "--outtype", dtype.lower(), "--outfile", str(out.resolve())]
-    run_python([*arguments, "--metadata", str(header.resolve())], LLAMA_CPP / "gguf-py", f"converting to GGUF {dtype}")
+    arguments = [
+        str(script),
+        str(merged.resolve()),
+        "--outtype",
+        dtype.lower(),
+        "--outfile",
+        str(out.resolve()),
+    ]
+    run_python(
+        [*arguments, "--metadata", str(header.resolve())],
+        LLAMA_CPP / "gguf-py",
+        f"converting to GGUF {dtype}",
+    )
     header.unlink()

@@ -27,7 +27,9 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
-def answer_logits(model: Any, samples: Sequence[tuple[list[int], int]]) -> Iterator[NDArray[np.float32]]:
+def answer_logits(
+    model: Any, samples: Sequence[tuple[list[int], int]]
+) -> Iterator[NDArray[np.float32]]:
     """For each (ids, start) the logits after every token from `start` on, one sample at a time."""
     import torch
 

@@ -1,63 +1,98 @@
-"""Format `merged`: the adapter folded into its start in the recipe's dtype, and the proof that nothing was lost."""
+"""Format `merged`: the adapter folded into its start in the recipe's dtype, and its gates.
+
+Where the training stage has handed over the model in that dtype already, its folder is taken, and
+nothing is merged or loaded again.
+"""
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from export.conversations import Trial
-from export.parity import Gate, HandOver
-from export.publish import publish
-from stemma.merge import Merge, write_merged
+from export.conversations import TriedConversations
+from stemma.files import publish
+from stemma.gate import Gate, read_gates
+from stemma.jsonl import read_json
 from stemma.runs import digests_of_weights
 from stemma.stages import Work
 from stemma.templates import Template
+from stemma.training.merge import MergeParts, write_merged
 from stemma.weights import weights_of
 
 
 def make_merged(work: Work) -> Path:
     """Write `merged` from the stage that `export.from` names, or from the base itself."""
-    work.say(f"export: merging {work.recipe.export.from_} in {work.recipe.export.merge.dtype}")
+    stage = work.recipe.export.from_
+    dtype = work.recipe.export.merge.dtype
+    if stage != "base" and is_stored_in(dtype, weights_of(work, stage)):
+        work.say(f"export: taking the merged model of {stage}, which is {dtype} already")
+        return publish(work.folder / "merged", partial(_take_over, weights_of(work, stage)))
+    work.say(f"export: merging {stage} in {dtype}")
     return publish(work.folder / "merged", partial(_write, work))
 
 
-def merge_gates(work: Work, merged: Path, trial: Trial) -> list[Gate]:
+def is_stored_in(dtype: str, folder: Path) -> bool:
+    """Whether every weight of a model folder is in `dtype`, and its config says so."""
+    import torch
+
+    from stemma.tensors import Tensors
+
+    stored = {one.shape.dtype for one in Tensors(folder).values()}
+    floats = {found for found in stored if found.is_floating_point}
+    if floats != {getattr(torch, dtype)}:
+        return False
+    return bool(read_json(folder / "config.json").get("dtype") == dtype)
+
+
+def merged_gates(work: Work, merged: Path, trial: TriedConversations) -> list[Gate]:
     """The adapter on its start against merged. Raises GateFailed when merging broke the model.
 
-    Where the stage has handed over the very same weights, its own figures hold, and nothing is computed again.
+    Where the stage has handed over the very same weights, its own gates hold, and nothing is
+    computed again.
     """
-    from stemma import gates
+    from stemma.training.merge_gate import merge_gate
 
     adapter = _adapter(work)
     if adapter is None:
         return []
-    figures = _stage_figures(work, merged)
-    if figures is None:
-        figures = gates.merge_gate(_start(work), adapter, merged, [ids for ids, _ in trial.samples])
-    merge, effect = figures["merge"], figures["adapter_effect"]
-    hand_over, n = HandOver("merged", "merging the adapter"), merge["positions"]
-    lost = merge["kl"] / effect["kl"]
-    return [
-        hand_over.at_most("mean KL to adapter-on-start, nats per token", merge["kl"], gates.MAX_MERGE_KL, n),
-        hand_over.at_least("top-1 agreement with adapter-on-start", merge["top1"], gates.MIN_MERGE_TOP1, n),
-        hand_over.at_most("share of the adapter's effect lost", lost, gates.MAX_SHARE_OF_EFFECT, n),
-    ]
+    found = _gates_of_stage(work, merged)
+    if not found:
+        found = merge_gate(_start(work), adapter, merged, [ids for ids, _ in trial.samples]).gates
+    return found
+
+
+def _take_over(source: Path, out: Path) -> None:
+    """Make the folder `out` of the files in `source`, weights by hard link where the disk can.
+
+    Weights are large and nobody writes into them; the small files are copied, since an editor may
+    change them in place.
+    """
+    out.mkdir()
+    for file in source.iterdir():
+        if file.suffix == ".safetensors":
+            with suppress(OSError):  # another file system, or one without hard links
+                (out / file.name).hardlink_to(file)
+                continue
+        shutil.copyfile(file, out / file.name)
 
 
 def _write(work: Work, out: Path) -> None:
     start = _start(work)
-    merge = Merge(start, _adapter(work), work.recipe.export.merge.dtype)
+    merge = MergeParts(start, _adapter(work), work.recipe.export.merge.dtype)
     write_merged(merge, out, Template.read(work.recipe.template, start))
 
 
-def _stage_figures(work: Work, merged: Path) -> dict[str, Any] | None:
-    """What the stage's own merge gate found, if its merged weights are these, byte for byte."""
+def _gates_of_stage(work: Work, merged: Path) -> list[Gate]:
+    """The stage's own merge gates, if its merged weights are these, byte for byte; else none."""
+    from stemma.training.merge_gate import MERGED
+
     stage = work.recipe.export.from_
-    facts = work.run.manifest(stage).facts
-    if "merge" not in facts or digests_of_weights(weights_of(work, stage)) != digests_of_weights(merged):
-        return None
-    return {name: facts[name] for name in ("merge", "adapter_effect")}
+    gates = read_gates(work.run.manifest(stage).facts.get("gates")) or []
+    if digests_of_weights(weights_of(work, stage)) != digests_of_weights(merged):
+        return []
+    return [gate for gate in gates if gate.subject == MERGED]
 
 
 def _adapter(work: Work) -> Path | None:

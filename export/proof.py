@@ -1,4 +1,4 @@
-"""The proof of every exported format: load it as a user would, and compare with merged on real conversations."""
+"""The proof of every exported format: loaded as a user would, it answers like merged."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from pathlib import Path
 
 from export import budget_of
 from export.bnb import DIGEST
-from export.conversations import Trial
+from export.conversations import TriedConversations
 from export.gguf_gates import gguf_gates
-from export.parity import Gate, HandOver
+from export.parity import drift_gates
 from export.score import Reloaded, reload
-from stemma.recipe import Gates
+from stemma.gate import Gate, HandOver
+from stemma.recipe.sections import Gates
 from stemma.stages import Work
 
 
-def prove(work: Work, paths: dict[str, Path], trial: Trial, threads: int) -> list[Gate]:
+def prove(
+    work: Work, paths: dict[str, Path], trial: TriedConversations, threads: int
+) -> list[Gate]:
     """Every gate of every format made from `merged` (`{variant: path}`, merged among them)."""
     folders = {name: path for name, path in paths.items() if not name.startswith("gguf-")}
     work.say(f"export: loading {', '.join(folders)} in a fresh process")
@@ -36,5 +39,5 @@ def bnb_gates(folder: Path, loaded: Reloaded, limits: Gates) -> list[Gate]:
     changed = loaded.digest != (folder / DIGEST).read_text(encoding="utf-8").strip()
     return [
         HandOver(name, "saving").at_most("weights that differ from what was saved", changed, 0, 1),
-        *HandOver(name, "quantising").drift(loaded.drift, budget_of(name, limits)),
+        *drift_gates(HandOver(name, "quantising"), loaded.drift, budget_of(name, limits)),
     ]

@@ -25,6 +25,9 @@ def quantise(source: Path, out: Path, type_name: str, threads: int) -> None:
     params.ftype = QUANTISED_TYPES[type_name]
     params.nthread = threads
     params.max_buf_size = BUFFER_BYTES
-    status = llama_cpp.llama_model_quantize(str(source).encode(), str(out).encode(), ctypes.byref(params))
+    status = llama_cpp.llama_model_quantize(
+        str(source).encode(), str(out).encode(), ctypes.byref(params)
+    )
     if status != 0 or not out.is_file():
-        raise StageFailed(f"quantising {source.name} to {type_name} failed: llama_model_quantize returned {status}")
+        failure = f"llama_model_quantize returned {status}"
+        raise StageFailed(f"quantising {source.name} to {type_name} failed: {failure}")

@@ -1,45 +1,49 @@
-"""Stage `export`: merge the adapter, make every format of the recipe, and prove each against the merged weights."""
+"""Stage `export`: merge the adapter, make every format of the recipe, prove each against merged."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from export.bnb import quantise_folder
 from export.conversations import read_trial
 from export.convert import FLOAT_TYPES, convert
-from export.merged import make_merged, merge_gates
-from export.parity import Gate
+from export.merged import make_merged, merged_gates
 from export.proof import prove
-from export.publish import publish, sweep
 from export.quantise import quantise
-from stemma.errors import GateFailed
+from stemma.files import publish, remove_parts
+from stemma.gate import Gate, demand, failed, recorded
 from stemma.jsonl import write_json
+from stemma.processes import cores
 from stemma.runs import size_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
-from stemma.threads import cores
 
 SOURCE = ".source-F16.gguf"
-HINT = "hint: --force makes every file anew; max_kl and min_top1 under export.gates in the recipe set other limits"
+HINT = (
+    "hint: --force makes every file anew; "
+    "max_kl and min_top1 under export.gates in the recipe set other limits"
+)
 
 
 def run(work: Work) -> Result:
-    """Make and prove. What an interrupted attempt at the same work had finished is kept, and proven again."""
-    sweep(work.folder)
+    """Make and prove.
+
+    What an interrupted attempt at the same work had finished is kept, and proven again.
+    """
+    remove_parts(work.folder)
     merged = make_merged(work)
     trial = read_trial(work, merged)
-    gates = merge_gates(work, merged, trial)
+    gates = merged_gates(work, merged, trial)
     outputs = {"merged": "merged"} | _make_bitsandbytes(work, merged) | _make_gguf(work, merged)
     paths = {name: work.folder / path for name, path in outputs.items()}
     gates += prove(work, paths, trial, cores())
-    sweep(work.folder)
+    remove_parts(work.folder)
     (work.folder / SOURCE).unlink(missing_ok=True)
-    write_json(work.folder / "gates.json", [asdict(gate) for gate in gates])
+    write_json(work.folder / "gates.json", recorded(gates))
     _stop_if_broken(gates)
     sizes = {name: size_of(path) for name, path in paths.items()}
-    facts = {"from": work.recipe.export.from_, "bytes": sizes, "gates": [str(gate) for gate in gates]}
+    facts = {"from": work.recipe.export.from_, "bytes": sizes, "gates": recorded(gates)}
     return Result(outputs | {"gates": "gates.json"}, facts=facts)
 
 
@@ -56,7 +60,9 @@ def _make_gguf(work: Work, merged: Path) -> dict[str, str]:
     """Float types by the converter; the others are quantised from the most exact of them."""
     types = work.recipe.export.gguf.types
     files = {name: work.folder / f"{work.recipe.name}-{name}.gguf" for name in types}
-    floats = {name: files[name] for name in FLOAT_TYPES if name in files} or {"F16": work.folder / SOURCE}
+    floats = {name: files[name] for name in FLOAT_TYPES if name in files}
+    if not floats:
+        floats = {"F16": work.folder / SOURCE}
     for name, path in floats.items():
         work.say(f"export: gguf-{name}")
         publish(path, partial(convert, merged, dtype=name, about=_about(work)))
@@ -69,18 +75,19 @@ def _make_gguf(work: Work, merged: Path) -> dict[str, str]:
 
 def _about(work: Work) -> dict[str, str]:
     """Lineage for the GGUF header: the manifest it comes from names everything before it."""
-    stage, recipe = work.recipe.export.from_, work.recipe
-    origin = recipe.base_name if stage == "base" and not recipe.base else f"manifest {work.run.manifest(stage).key}"
+    recipe = work.recipe
+    stage = recipe.export.from_
+    is_given = stage == "base" and not recipe.base
+    origin = recipe.base_name if is_given else f"manifest {work.run.manifest(stage).key}"
+    made_from = f"recipe {recipe.name}, stage {stage}, {origin}"
     return {
         "general.name": recipe.name,
-        "general.description": f"Made by Stemma from recipe {recipe.name}, stage {stage}, {origin}.",
+        "general.description": f"Made by Stemma from {made_from}.",
     }
 
 
 def _stop_if_broken(gates: list[Gate]) -> None:
-    broken = [gate for gate in gates if not gate.passed]
-    if broken:
-        figures = "\n".join(f"  {gate}" for gate in broken)
-        raise GateFailed(
-            f"{broken[0].step} ({broken[0].variant}) broke the model; nothing is handed on.\n{figures}\n{HINT}"
-        )
+    if broken := failed(gates):
+        first = broken[0]
+        blame = f"{first.step} ({first.subject}) broke the model; nothing is handed on."
+        demand(broken, blame, HINT)

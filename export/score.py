@@ -1,12 +1,12 @@
-"""Logits of saved Hugging Face folders, from a fresh process: what a user gets who loads those
-files.
+"""Logits of saved Hugging Face folders, from a fresh process: what users of those files get.
 
-The child reads a request `{"folders": {variant: path}, "samples": [[ids, start], …]}`, merged
+The process reads a request `{"folders": {variant: path}, "samples": [[ids, start], …]}`, merged
 first. Its logits go to a file, one sample behind the other (with Gemma's vocabulary 1 MB a token, 1
 GB for 32 samples); every other folder is compared with them sample by sample, and leaves figures
-only: `<variant>.json`, the drift and the digest of the loaded weights, before they were used. Peak
-of the child: one model (merged in float32, the others as they are), and two samples' logits; of its
-parent, one sample's.
+only: `<variant>.json`, the drift and the digest of the loaded weights, before they were used.
+
+Peak memory of the process: one model (merged in float32, the others as they are), and two samples'
+logits; of its parent, one sample's.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from export.child import run_python
 from export.conversations import Sample
-from export.parity import Drift, Logits, drift_between
+from export.hf_folder import answer_logits, weights_digest
 from stemma import ROOT
-from stemma.weights import attention_of
+from stemma.models import Agreement, compare, load_as_stored, load_model
+from stemma.processes import run_python
 
 REFERENCE = "merged"
 
 
 @dataclass(frozen=True)
 class Reloaded:
-    """What a fresh process found in a folder: its weights, and how far it answers from merged."""
+    """A folder as a fresh process found it: its weights, and how far it answers from merged."""
 
     digest: str
-    drift: Drift
+    drift: Agreement
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,29 @@ class Scored:
     lengths: Sequence[int]
     """Of each sample how many rows of logits there are."""
 
-    def __iter__(self) -> Iterator[Logits]:
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
         width = self.path.stat().st_size // (4 * sum(self.lengths))
         with self.path.open("rb") as file:
             for length in self.lengths:
-                yield np.fromfile(file, dtype=np.float32, count=length * width).reshape(length, width)
+                values = np.fromfile(file, dtype=np.float32, count=length * width)
+                yield values.reshape(length, width)
 
 
-def reload(folders: dict[str, Path], samples: Sequence[Sample], scratch: Path) -> tuple[Scored, dict[str, Reloaded]]:
+def reload(
+    folders: dict[str, Path], samples: Sequence[Sample], scratch: Path
+) -> tuple[Scored, dict[str, Reloaded]]:
     """Load each folder in a fresh process and score the samples, merged first. `scratch` is a
     folder for the exchange, and keeps merged's logits."""
     scratch.mkdir(parents=True, exist_ok=True)
-    request = {"folders": {name: str(folder.resolve()) for name, folder in folders.items()}, "samples": samples}
+    request = {
+        "folders": {name: str(folder.resolve()) for name, folder in folders.items()},
+        "samples": samples,
+    }
     (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
-    run_python(["-m", "export.score", str(scratch.resolve())], ROOT, f"loading {', '.join(folders)} in a fresh process")
-    return scored(scratch, samples), {name: _read(scratch, name) for name in folders if name != REFERENCE}
+    doing = f"loading {', '.join(folders)} in a fresh process"
+    run_python(["-m", "export.score", str(scratch.resolve())], ROOT, doing)
+    reloaded = {name: _read(scratch, name) for name in folders if name != REFERENCE}
+    return scored(scratch, samples), reloaded
 
 
 def scored(scratch: Path, samples: Sequence[Sample]) -> Scored:
@@ -69,13 +78,14 @@ def scored(scratch: Path, samples: Sequence[Sample]) -> Scored:
 
 def _read(scratch: Path, name: str) -> Reloaded:
     found = json.loads((scratch / f"{name}.json").read_text(encoding="utf-8"))
-    return Reloaded(found["digest"], Drift(**found["drift"]))
+    return Reloaded(found["digest"], Agreement(**found["drift"]))
 
 
 def main(scratch: Path) -> None:
-    """The child: answer the request in `scratch`."""
+    """Answer the request in `scratch`, as a process of its own."""
     request = json.loads((scratch / "request.json").read_text(encoding="utf-8"))
-    samples, folders = request["samples"], request["folders"]
+    samples = request["samples"]
+    folders = request["folders"]
     write_reference(Path(folders[REFERENCE]), samples, scratch)
     for name, folder in folders.items():
         if name != REFERENCE:
@@ -85,27 +95,18 @@ def main(scratch: Path) -> None:
 
 def write_reference(folder: Path, samples: Any, scratch: Path) -> None:
     """Merged as stored, computed in float32."""
-    from export.hf_folder import answer_logits
-    from stemma.models import load_model
-
     model = load_model(folder).cpu()
     with scored(scratch, samples).path.open("wb") as file:
         for logits in answer_logits(model, samples):
-            file.write(np.ascontiguousarray(logits).data)  # numpy's tofile does not say why a disk took no more
+            # numpy's tofile does not say why a disk took no more.
+            file.write(np.ascontiguousarray(logits).data)
 
 
 def _compare(name: str, folder: Path, samples: Any, scratch: Path) -> None:
     """A variant as a user would run it."""
-    from transformers import AutoModelForCausalLM
-
-    from export.hf_folder import answer_logits, weights_digest
-
-    kernel = attention_of(folder)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, device_map={"": "cpu"}, dtype="auto", attn_implementation=kernel
-    )
+    model = load_as_stored(folder, "cpu")
     digest = weights_digest(model)
-    drift = drift_between(zip(scored(scratch, samples), answer_logits(model, samples), strict=True))
+    drift = compare(zip(scored(scratch, samples), answer_logits(model, samples), strict=True))
     found = {"digest": digest, "drift": asdict(drift)}
     (scratch / f"{name}.json").write_text(json.dumps(found), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """Small charts as inline SVG: lines over steps, quality against size, counts.
 
-Hand-made rather than matplotlib's: colours are CSS variables, so one picture serves light and dark, and the same
-numbers always give the same bytes.
+Hand-made rather than matplotlib's: colours are CSS variables, so one picture serves light and
+dark, and the same numbers always give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,13 +16,20 @@ from report.readable import MINUS, fixed, number
 from stemma.rows import Score
 
 LEFT, RIGHT, TOP, BOTTOM = 40, 10, 10, 34
-MARK_UP_TO, SMOOTH_ABOVE = 15, 60
+"""Margins of a picture."""
+MARK_UP_TO = 15
+"""Lines of so few points show each."""
+SMOOTH_ABOVE = 60
+"""Lines of more points are drawn with their running mean."""
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture and its axes: x runs from 0 to `last`, y from the first to the last tick, drawn below `top`."""
+    """A picture and its axes.
+
+    x runs from 0 to `last`; y from the first to the last tick, drawn below `top`.
+    """
 
     width: int
     height: int
@@ -35,11 +42,14 @@ class Frame:
         return round(LEFT + value / self.last * (self.width - LEFT - RIGHT), 1)
 
     def y(self, value: float) -> float:
-        low, high = self.y_ticks[0], self.y_ticks[-1]
-        return round(self.top + (high - value) / (high - low) * (self.height - BOTTOM - self.top), 1)
+        low = self.y_ticks[0]
+        high = self.y_ticks[-1]
+        room = self.height - BOTTOM - self.top
+        return round(self.top + (high - value) / (high - low) * room, 1)
 
     def path(self, css: str, points: Iterable[Point]) -> str:
-        return f'<path class="{css}" d="M{"L".join(f"{self.x(x)} {self.y(y)}" for x, y in points)}"/>'
+        line = "L".join(f"{self.x(x)} {self.y(y)}" for x, y in points)
+        return f'<path class="{css}" d="M{line}"/>'
 
     def mark(self, css: str, point: Point, told: str) -> str:
         place = f'cx="{self.x(point[0])}" cy="{self.y(point[1])}"'
@@ -48,16 +58,21 @@ class Frame:
     def picture(self, title: str, unit: str, parts: Sequence[str]) -> Markup:
         """The parts on a grid with its numbers."""
         grid = [self.path("grid", [(0, tick), (self.last, tick)]) for tick in self.y_ticks]
-        grid += [text(LEFT - 6, self.y(tick) + 4, label(tick), anchor="end") for tick in self.y_ticks]
+        for tick in self.y_ticks:
+            grid.append(text(LEFT - 6, self.y(tick) + 4, label(tick), anchor="end"))
         bottom = self.height - BOTTOM + 16
-        grid += [text(self.x(tick), bottom, label(tick)) for tick in self.x_ticks if tick <= self.last]
+        for tick in self.x_ticks:
+            if tick <= self.last:
+                grid.append(text(self.x(tick), bottom, label(tick)))
         grid.append(text(self.width - RIGHT, self.height - 4, unit, anchor="end"))
-        head = f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(title)}">'
+        box = f"0 0 {self.width} {self.height}"
+        head = f'<svg viewBox="{box}" role="img" aria-label="{escape(title)}">'
         return Markup("".join([head, *grid, *parts, "</svg>"]))
 
 
 def text(x: float, y: float, words: str, css: str = "tick", anchor: str = "middle") -> str:
-    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{css}" {place}>{escape(words)}</text>'
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
@@ -86,10 +101,15 @@ def smoothed(points: Sequence[Point], width: int) -> list[Point]:
     return means
 
 
-def line_chart(title: str, lines: dict[str, list[Point]], colours: Mapping[str, str] | None = None) -> Markup:
-    """Lines over steps. A long one is drawn faint, with its running mean on top; one of few points shows them.
+def line_chart(
+    title: str, lines: dict[str, list[Point]], colours: Mapping[str, str] | None = None
+) -> Markup:
+    """Lines over steps.
 
-    A line's colour is the style sheet's of its name, unless `colours` says another."""
+    A long one is drawn faint, with its running mean on top; one of few points shows them.
+
+    A line's colour is the style sheet's of its name, unless `colours` says another.
+    """
     steps, values = zip(*(point for points in lines.values() for point in points), strict=True)
     last = max(*steps, 1)
     frame = Frame(300, 200, last, ticks(0, last), ticks(min(values), max(values)))
@@ -102,7 +122,9 @@ def line_chart(title: str, lines: dict[str, list[Point]], colours: Mapping[str, 
         else:
             parts.append(frame.path(f"line {css}", points))
         if len(points) <= MARK_UP_TO:
-            parts += [frame.mark(f"mark {css}", p, f"{name}, step {p[0]:g}: {number(p[1])}") for p in points]
+            for point in points:
+                told = f"{name}, step {point[0]:g}: {number(point[1])}"
+                parts.append(frame.mark(f"mark {css}", point, told))
     return frame.picture(title, "step", parts)
 
 
@@ -114,21 +136,27 @@ def bar_chart(title: str, counts: Mapping[str, int]) -> Markup:
         y = row * place + 12
         parts += [text(0, y, name, anchor="start"), text(width, y, number(count), anchor="end")]
         parts.append(f'<path class="share" d="M0 {y + 7}H{max(width * count / most, 1):.1f}"/>')
-    head = f'<svg viewBox="0 0 {width} {row * len(counts)}" role="img" aria-label="{escape(title)}">'
+    height = row * len(counts)
+    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
     return Markup("".join([head, *parts, "</svg>"]))
 
 
 def scatter_chart(title: str, spots: Sequence[tuple[str, float, Score]], strong: str) -> Markup:
-    """Quality over size in MB, intervals as whiskers. Names take turns on four rows on top, so that none overlap."""
+    """Quality over size in MB, intervals as whiskers.
+
+    Names take turns on four rows on top, so that none overlap.
+    """
     last = max(x for _, x, _ in spots) * 1.06
     ends = [end for _, _, s in spots for end in (s.value, s.low, s.high) if end is not None]
     frame = Frame(760, 300, last, ticks(0, last, 6), ticks(min(ends), max(ends)), top=76)
     parts = []
     for rank, (name, x, score) in enumerate(sorted(spots, key=lambda spot: spot[1])):
-        css, row = " strong" if name == strong else "", 14 + 15 * (rank % 4)
+        css = " strong" if name == strong else ""
+        row = 14 + 15 * (rank % 4)
         parts.append(f'<path class="leader" d="M{frame.x(x)} {row + 3}V{frame.y(score.value)}"/>')
         if score.low is not None and score.high is not None:
             parts.append(frame.path("whisker", [(x, score.low), (x, score.high)]))
-        parts.append(frame.mark(f"dot{css}", (x, score.value), f"{name}: {fixed(score.value, 3)} at {number(x)} MB"))
+        told = f"{name}: {fixed(score.value, 3)} at {number(x)} MB"
+        parts.append(frame.mark(f"dot{css}", (x, score.value), told))
         parts.append(text(frame.x(x), row, name, f"name{css}"))
     return frame.picture(title, "size on disk, MB", parts)

@@ -1,7 +1,7 @@
-"""Two recipes' preference training side by side, from the trainers' logs: Figures 1 and 2 of the reference report.
+"""Two recipes' preference training side by side: Figures 1 and 2 of the reference report.
 
-`make compare RECIPE=gemma2b WITH=gemma2b-sft-dpo` draws accuracy, margin and loss of both, while training and on
-held-out pairs, as one self-contained page and a Markdown table of the last values.
+`make compare RECIPE=gemma2b WITH=gemma2b-sft-dpo` draws accuracy, margin and loss of both, while
+training and on held-out pairs, as one self-contained page and a Markdown table of the last values.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from markupsafe import Markup
 
 from report.chart import Point, line_chart
 from report.curves import MEASURES, points
-from report.evidence import Record
 from report.page import environment
+from report.run_data import Record
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_dicts, write_text
-from stemma.recipe import Recipe
+from stemma.files import write_text
+from stemma.jsonl import read_dicts
+from stemma.recipe.models import Recipe
 from stemma.runs import Run
 
 FIGURES = {"Figure 1: while training": "", "Figure 2: on held-out pairs": "eval_"}
@@ -29,7 +30,7 @@ COLOURS = ("train", "eval")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedMeasure:
     """One measure of both recipes; `css` tells whose colour a name has."""
 
     measure: str
@@ -43,17 +44,23 @@ class Comparison:
 
 
 def compare(one: tuple[Recipe, Run], other: tuple[Recipe, Run]) -> Path:
-    """Write index.html and compare.md into runs/compare-<one>-<other>; returns the page. Raises UserError naming the
-    command that makes what is missing."""
+    """Write index.html and compare.md into runs/compare-<one>-<other>; returns the page.
+
+    Raises UserError naming the command that makes what is missing.
+    """
     if one[0].name == other[0].name:
-        raise UserError(Problem(f"--with {other[0].name}", "the same recipe twice", "another recipe"))
+        raise UserError(
+            Problem(f"--with {other[0].name}", "the same recipe twice", "another recipe")
+        )
     histories = read_histories(one, other)
     folder = one[1].root.parent / f"compare-{one[0].name}-{other[0].name}"
     drawn = {title: comparisons(histories, prefix) for title, prefix in FIGURES.items()}
     starts = {recipe.name: recipe.stage("dpo").start_from for recipe, _ in (one, other)}
-    for template, name in (("compare.html.jinja", "index.html"), ("compare.md.jinja", "compare.md")):
-        text = environment().get_template(template).render(figures=drawn, starts=starts, css=_css(histories))
-        write_text(folder / name, text)
+    pages = {"compare.html.jinja": "index.html", "compare.md.jinja": "compare.md"}
+    for name, file in pages.items():
+        template = environment().get_template(name)
+        text = template.render(figures=drawn, starts=starts, css=_css(histories))
+        write_text(folder / file, text)
     return folder / "index.html"
 
 
@@ -63,7 +70,8 @@ def read_histories(*chosen: tuple[Recipe, Run]) -> dict[str, list[Record]]:
     problems: list[Problem] = []
     for recipe, run in chosen:
         if recipe.dpo is None:
-            problems.append(Problem(recipe.path.name, f"recipe `{recipe.name}` has no stage `dpo`", "a `dpo` section"))
+            missing = f"recipe `{recipe.name}` has no stage `dpo`"
+            problems.append(Problem(recipe.path.name, missing, "a `dpo` section"))
             continue
         try:
             found[recipe.name] = read_dicts(run.output("dpo", "history"))
@@ -74,16 +82,18 @@ def read_histories(*chosen: tuple[Recipe, Run]) -> dict[str, list[Record]]:
     return found
 
 
-def comparisons(histories: dict[str, list[Record]], prefix: str) -> list[Comparison]:
+def comparisons(histories: dict[str, list[Record]], prefix: str) -> list[ComparedMeasure]:
     """The panels of one figure; a measure that neither log holds is left out."""
     found = []
     for measure in COMPARED:
-        logged = {name: points(history, prefix + MEASURES[measure]) for name, history in histories.items()}
+        logged = {
+            name: points(history, prefix + MEASURES[measure]) for name, history in histories.items()
+        }
         drawn = {name: [p for p in line if math.isfinite(p[1])] for name, line in logged.items()}
         lines = {name: line for name, line in drawn.items() if line}
         if lines:
             lost = sum(map(len, logged.values())) - sum(map(len, lines.values()))
-            found.append(Comparison(measure, lines, _css(histories), lost))
+            found.append(ComparedMeasure(measure, lines, _css(histories), lost))
     return found
 
 

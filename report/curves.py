@@ -1,7 +1,7 @@
 """Training curves from the trainers' logs: which records make which panel.
 
-A log record looks like `{"loss": 0.52, "rewards/accuracies": 0.75, "step": 40, "epoch": 0.5}`, an evaluation's like
-`{"eval_loss": 0.49, "eval_rewards/accuracies": 0.8, "step": 50, "epoch": 0.6}`.
+A log record looks like `{"loss": 0.52, "rewards/accuracies": 0.75, "step": 40, "epoch": 0.5}`, an
+evaluation's like `{"eval_loss": 0.49, "eval_rewards/accuracies": 0.8, "step": 50, "epoch": 0.6}`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from report.chart import Point, line_chart
-from report.evidence import Evidence, Record, Table
+from report.run_data import Record, RunData, Table
 
 MEASURES = {
     "Loss": "loss",
@@ -26,12 +26,14 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Panel:
-    """One measure of one stage: the train and eval lines, and how many values could not be drawn."""
+    """One measure of one stage, drawn over steps."""
 
     stage: str
     measure: str
     lines: dict[str, list[Point]]
+    """The train line and the eval line."""
     not_finite: int
+    """Values that could not be drawn."""
 
     @property
     def title(self) -> str:
@@ -42,9 +44,13 @@ class Panel:
         return line_chart(self.title, self.lines)
 
 
-def panels(evidence: Evidence) -> list[Panel]:
+def panels(evidence: RunData) -> list[Panel]:
     """Every panel the logs have values for."""
-    return [panel for stage, history in evidence.histories.items() for panel in stage_panels(stage, history)]
+    return [
+        panel
+        for stage, history in evidence.histories.items()
+        for panel in stage_panels(stage, history)
+    ]
 
 
 def stage_panels(stage: str, history: Sequence[Record]) -> list[Panel]:
@@ -62,11 +68,15 @@ def stage_panels(stage: str, history: Sequence[Record]) -> list[Panel]:
 
 def points(history: Sequence[Record], key: str) -> list[Point]:
     """(step, value) of every record that has the key."""
-    return [(float(record["step"]), float(record[key])) for record in history if key in record and "step" in record]
+    return [
+        (float(record["step"]), float(record[key]))
+        for record in history
+        if key in record and "step" in record
+    ]
 
 
-def ends(evidence: Evidence) -> Table:
-    """Where the curves end."""
+def ends(evidence: RunData) -> Table:
+    """The last values of every curve."""
     rows: list[list[object]] = []
     for panel in panels(evidence):
         last = {name: points[-1] for name, points in panel.lines.items()}

@@ -1,4 +1,4 @@
-"""The data as pictures: lengths, sources, subjects and dropped rows of each set, from the data stage's statistics."""
+"""The data as pictures: lengths, sources, subjects and dropped rows of each set."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from report.chart import bar_chart
-from report.evidence import Evidence
-
-SHARES = {"sources": "rows by source", "subjects": "rows by subject", "dropped": "dropped by reason"}
+from report.run_data import RunData
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of one thing in one set."""
+    """Rows of one set, counted by one property."""
 
     title: str
     counts: dict[str, int]
@@ -24,10 +22,18 @@ class Histogram:
         return bar_chart(self.title, self.counts)
 
 
-def histograms(evidence: Evidence) -> list[Histogram]:
-    """Per set: words of each text, then what the rows are made of; what has only one bar says nothing."""
+def histograms(evidence: RunData) -> list[Histogram]:
+    """Pictures of each set: words of each text, rows by source, by subject, by reason to drop them.
+
+    A histogram with one bar says nothing and is left out.
+    """
     found = []
     for name, figures in evidence.statistics.items():
-        found += [Histogram(f"{name} · words of {text}", counts) for text, counts in figures["words"].items()]
-        found += [Histogram(f"{name} · {title}", figures[key]) for key, title in SHARES.items()]
+        for text, counts in figures.words.items():
+            found.append(Histogram(f"{name} · words of {text}", counts))
+        found += [
+            Histogram(f"{name} · rows by source", figures.sources),
+            Histogram(f"{name} · rows by subject", figures.subjects),
+            Histogram(f"{name} · dropped by reason", figures.dropped),
+        ]
     return [one for one in found if len(one.counts) > 1]

@@ -1,4 +1,4 @@
-"""The pages themselves: evidence laid out for the two templates (HTML and Markdown)."""
+"""The pages: a run's data laid out for the two templates, HTML and Markdown."""
 
 from __future__ import annotations
 
@@ -7,15 +7,28 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from report import curves, gates, histograms, lineage, planned, readable, tables
+from report import curves, gate_table, histograms, lineage, planned, readable, tables
 from report.chart import scatter_chart
-from report.evidence import Evidence
+from report.run_data import RunData
 
-HTML, MARKDOWN = "page.html.jinja", "report.md.jinja"
+HTML = "page.html.jinja"
+MARKDOWN = "report.md.jinja"
 TABLES = (
-    *(tables.sources, tables.sets, tables.trained, tables.scored, tables.times, tables.scores, tables.provenance),
-    *(gates.gates, gates.facts, curves.ends, planned.recipe_costs, planned.planned, planned.sweeps),
+    tables.sources,
+    tables.sets,
+    tables.trained,
+    tables.scored,
+    tables.times,
+    tables.scores,
+    tables.provenance,
+    gate_table.gates,
+    gate_table.facts,
+    curves.ends,
+    planned.recipe_costs,
+    planned.planned,
+    planned.sweeps,
 )
+"""Tables that the templates name, each by its function."""
 
 
 def environment() -> Environment:
@@ -27,12 +40,19 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (readable.fixed, readable.number, readable.percent, readable.size, readable.words):
+    filters = (
+        readable.fixed,
+        readable.number,
+        readable.percent,
+        readable.size,
+        readable.words,
+    )
+    for function in filters:
         made.filters[function.__name__] = function
     return made
 
 
-def render(evidence: Evidence, template: str) -> str:
+def render(evidence: RunData, template: str) -> str:
     """One of the two pages."""
     return (
         environment()
@@ -54,9 +74,14 @@ def render(evidence: Evidence, template: str) -> str:
     )
 
 
-def scatter(evidence: Evidence) -> Markup | None:
-    """Accuracy against size of what can ship; nothing when fewer than two of these were measured."""
-    names, ship = evidence.recipe.exported(), evidence.recipe.export.ship
-    found = [(name, evidence.weights(name), evidence.score(name, "mcq", "accuracy")) for name in names]
+def scatter(evidence: RunData) -> Markup | None:
+    """Accuracy against size of what can ship; None when fewer than two of these were measured."""
+    names = evidence.recipe.exported()
+    ship = evidence.recipe.export.ship
+    found = [
+        (name, evidence.weights(name), evidence.score(name, "mcq", "accuracy")) for name in names
+    ]
     spots = [(name, files.bytes / 1e6, score) for name, files, score in found if files and score]
-    return scatter_chart("MCQ accuracy against size on disk", spots, ship) if len(spots) > 1 else None
+    if len(spots) < 2:
+        return None
+    return scatter_chart("MCQ accuracy against size on disk", spots, ship)

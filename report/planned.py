@@ -1,30 +1,34 @@
-"""Planned and measured side by side, and what a hyperparameter search found. Pure: evidence in, cells out."""
+"""Tables of planned against measured costs, and of hyperparameter searches. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from report.evidence import Evidence, Record, Table
 from report.readable import size
-from stemma.plan import StagePlan
-from stemma.runs import Manifest
+from report.run_data import Record, RunData, Table
+from stemma.facts import training_facts
+from stemma.plan.forecast import StagePlan
 
 Cell = int | float | str | None
+Number = TypeVar("Number", int, float)
 TOLERANCE = 0.25
-"""How far from what was expected a measured figure may be without a word."""
-RESIDENT, ALLOCATED, NOT_MEASURED = "resident memory", "GPU memory allocated", "not measured"
+"""A measured figure may be so far from the planned one without a word."""
+RESIDENT = "resident memory"
+ALLOCATED = "GPU memory allocated"
+NOT_MEASURED = "not measured"
 NOT_EXPECTED = {
     RESIDENT: "the allocator keeps more of what is freed than is counted",
     ALLOCATED: "work space of kernels is not counted",
 }
-"""Why more was taken than expected, by what was measured."""
+"""Reasons for more memory than expected, by the kind that was measured."""
 HEADS = ("Steps", "Tokens", "TFLOP", "TFLOP/s", "Seconds", "Memory of a process", "Disk", "Dollars")
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What training takes: of one stage, or of a recipe. None: not known, or not measured."""
+    """Costs of training one stage, or a recipe. None: not known, or not measured."""
 
     steps: int | None = None
     tokens: int | None = None
@@ -39,144 +43,229 @@ class Costs:
 
     def figures(self) -> list[float | None]:
         """In the order of HEADS, without the dollars."""
-        return [self.steps, self.tokens, self.flops, self.flops_per_second, self.seconds, self.memory, self.disk]
+        return [
+            self.steps,
+            self.tokens,
+            self.flops,
+            self.flops_per_second,
+            self.seconds,
+            self.memory,
+            self.disk,
+        ]
 
     def cells(self) -> list[Cell]:
         """The same, to be read."""
-        tera = [None if value is None else value / 1e12 for value in (self.flops, self.flops_per_second)]
+        tera = [_tera(value) for value in (self.flops, self.flops_per_second)]
         sizes = [None if value is None else size(value) for value in (self.memory, self.disk)]
         return [self.steps, self.tokens, *tera, self.seconds, *sizes]
 
 
-def recipe_costs(evidence: Evidence) -> Table:
-    """One line of what was expected of the recipe's training and formats, one of what came, and where these are more
-    than 25 % apart one that says why."""
+def _tera(value: float | None) -> float | None:
+    return None if value is None else value / 1e12
+
+
+def recipe_costs(evidence: RunData) -> Table:
+    """The recipe's training and formats in one line as planned and one as measured.
+
+    Where these are more than 25 % apart a third line says why.
+    """
     if evidence.plan is None:
         return Table(("Recipe", *HEADS), [])
-    stages, name = _stages(evidence), evidence.recipe.name
-    pairs = [(expected(evidence, stage), measured(evidence, stage)) for stage in stages]
+    name = evidence.recipe.name
+    stages = _stages(evidence)
     outputs = evidence.manifests["export"].outputs
-    formats = sum(evidence.plan.exports.values()), sum(outputs[name].bytes for name in evidence.recipe.exported())
-    sides = [total(costs, of_formats) for costs, of_formats in zip(zip(*pairs, strict=True), formats, strict=True)]
-    rows = zip(("expected", "measured"), sides, dollars(evidence), strict=True)
-    table: list[list[Cell]] = [[f"{name}, {side}", *costs.cells(), spent] for side, costs, spent in rows]
+    planned_side = total(
+        [expected(evidence, stage) for stage in stages], sum(evidence.plan.exports.values())
+    )
+    measured_side = total(
+        [measured(evidence, stage) for stage in stages],
+        sum(outputs[variant].bytes for variant in evidence.recipe.exported()),
+    )
+    allowed, spent = dollars(evidence)
+    table: list[list[Cell]] = [
+        [f"{name}, expected", *planned_side.cells(), allowed],
+        [f"{name}, measured", *measured_side.cells(), spent],
+    ]
+    sides = (planned_side, measured_side)
     reasons = [_reasons(evidence, stage, sides) for stage in stages]
+    # Each stage's reasons column by column, equal ones once.
     words = [dict.fromkeys(said) for said in zip(*reasons, strict=True)]
     why = [", ".join(said) if far else None for said, far in zip(words, apart(*sides), strict=True)]
-    return Table(("Recipe", *HEADS), [*table, *([[f"{name}, why apart", *why, None]] if any(why) else [])])
+    if any(why):
+        table.append([f"{name}, why apart", *why, None])
+    return Table(("Recipe", *HEADS), table)
 
 
 def apart(one: Costs, other: Costs) -> list[bool]:
-    """Which figures are further from what was expected than is to be passed over. What is not known is not."""
+    """Whether each figure is too far from the planned one; unknown figures are not."""
     pairs = zip(one.figures(), other.figures(), strict=True)
-    return [bool(planned and came is not None and abs(came / planned - 1) > TOLERANCE) for planned, came in pairs]
+    return [
+        bool(planned and came is not None and abs(came / planned - 1) > TOLERANCE)
+        for planned, came in pairs
+    ]
 
 
-def _reasons(evidence: Evidence, stage: StagePlan, sides: Sequence[Costs]) -> list[str]:
-    """What a stage's figures rest on, in the order of HEADS: the reason where what was expected (of `sides` the first)
-    is not what came."""
-    rows, packed = stage.amount.origin, evidence.recipe.axolotl(stage.stage).get("sample_packing")
-    steps = "packed rows leave places empty" if packed else f"{stage.stage}: {rows}"
+def _reasons(evidence: RunData, stage: StagePlan, sides: Sequence[Costs]) -> list[str]:
+    """The reason for a difference of each figure, in the order of HEADS.
+
+    `sides` are the planned and the measured costs.
+    """
+    rows = f"{stage.stage}: {stage.amount.origin}"
+    packed = evidence.recipe.axolotl(stage.stage).get("sample_packing")
+    steps = "packed rows leave places empty" if packed else rows
     memory = memory_reason(_measured_of(evidence, stage), *(side.memory for side in sides))
-    return [steps, f"{stage.stage}: {rows}", f"{stage.stage}: {rows}", "", "", memory, "tokenizer's files not counted"]
+    return [steps, rows, rows, "", "", memory, "tokenizer's files not counted"]
 
 
 def memory_reason(of: str, forecast: int | None, came: int | None) -> str:
-    """Why another amount of the memory `of` was taken than the forecast."""
+    """The reason why memory (`of` a kind) differs from the forecast."""
     more = forecast is not None and came is not None and came > forecast
     return NOT_EXPECTED[of] if more else "expected is a batch of the longest rows"
 
 
-def _measured_of(evidence: Evidence, stage: StagePlan) -> str:
-    """Which memory was measured: what torch allocated of a GPU, or all that the process held."""
-    found: str = evidence.manifests[stage.stage].facts.get("peak_memory", {}).get("of", NOT_MEASURED)
-    return found
+def _measured_of(evidence: RunData, stage: StagePlan) -> str:
+    """The kind of memory that was measured: torch's on a GPU, or all that the process held."""
+    facts = training_facts(evidence.manifests[stage.stage])
+    return facts.peak_memory.of if facts else NOT_MEASURED
 
 
-def planned(evidence: Evidence) -> Table:
-    """Of each training stage what `stemma plan` said and what came."""
+def planned(evidence: RunData) -> Table:
+    """Each training stage's figures: planned by `stemma plan`, and measured."""
     rows: list[list[Cell]] = []
     for stage in _stages(evidence):
-        facts, name = evidence.manifests[stage.stage].facts, stage.stage
-        rows.append([name, "trained weights", stage.trainable, facts["trainable"]["trainable_parameters"], None])
+        name = stage.stage
+        facts = training_facts(evidence.manifests[name])
+        trained = facts.trainable.trainable_parameters if facts else None
+        rows.append([name, "trained weights", stage.trainable, trained, None])
         sides = expected(evidence, stage), measured(evidence, stage)
         reasons = _reasons(evidence, stage, sides)
         why = [reason if far else None for reason, far in zip(reasons, apart(*sides), strict=True)]
-        columns = zip(_names(_measured_of(evidence, stage)), *(side.cells() for side in sides), why, strict=True)
+        names = _names(_measured_of(evidence, stage))
+        columns = zip(names, *(side.cells() for side in sides), why, strict=True)
         rows += [[name, *cells] for cells in columns]
     return Table(("Stage", "Measure", "Planned", "Measured", "Why more than 25 % apart"), rows)
 
 
 def _names(of: str) -> list[str]:
-    tokens = ["optimizer steps", "tokens", "TFLOP of training", "of these a second", "seconds of training"]
-    return [*tokens, f"memory of one process at most ({of})", "disk: adapter and merged model"]
+    return [
+        "optimizer steps",
+        "tokens",
+        "TFLOP of training",
+        "of these a second",
+        "seconds of training",
+        f"memory of one process at most ({of})",
+        "disk: adapter and merged model",
+    ]
 
 
-def expected(evidence: Evidence, stage: StagePlan) -> Costs:
-    """What `plan` says. Without a GPU all that the process holds is measured, so what it imports is expected too."""
+def expected(evidence: RunData, stage: StagePlan) -> Costs:
+    """The planned costs of a stage.
+
+    Without a GPU all that the process holds is measured, so its imports are expected too.
+    """
     memory = stage.process if _measured_of(evidence, stage) == RESIDENT else stage.memory.total
     return Costs(stage.steps, stage.tokens, stage.flops, None, memory, stage.left)
 
 
-def measured(evidence: Evidence, stage: StagePlan) -> Costs:
-    """Tokens are those of a pass over the rows, times the epochs. FLOPs are the planned ones of as many tokens."""
-    manifest, history = evidence.manifests[stage.stage], evidence.histories[stage.stage]
-    tokens = _tokens(manifest, history)
+def measured(evidence: RunData, stage: StagePlan) -> Costs:
+    """The measured costs of a stage.
+
+    Tokens are those of a pass over the rows, times the epochs. FLOPs are the planned ones of as
+    many tokens.
+    """
+    manifest = evidence.manifests[stage.stage]
+    facts = training_facts(manifest)
+    history = evidence.histories[stage.stage]
+    tokens = _tokens(evidence.trained[stage.stage]["train"].tokens, history)
     ratio = tokens / stage.tokens if tokens and stage.tokens else None
     return Costs(
-        steps=manifest.facts["steps"],
+        steps=facts.steps if facts else None,
         tokens=tokens,
         flops=stage.flops * ratio if stage.flops is not None and ratio else None,
         seconds=_last(history, "train_runtime"),
-        memory=manifest.facts.get("peak_memory", {}).get("bytes"),
-        disk=sum(manifest.outputs[name].bytes for name in ("adapter", "merged") if name in manifest.outputs),
+        memory=facts.peak_memory.bytes if facts else None,
+        disk=sum(
+            output.bytes
+            for name, output in manifest.outputs.items()
+            if name in ("adapter", "merged")
+        ),
     )
 
 
 def total(costs: Iterable[Costs], formats: int) -> Costs:
-    """Of stages one after the other: memory is the most, all else a sum; unknown where one is unknown."""
+    """Costs of stages one after the other; unknown where one is unknown.
+
+    Memory is the most of any stage, all else a sum. `formats` are bytes on disk.
+    """
     found = list(costs)
+    memory = _known(one.memory for one in found)
+    disk = _known(one.disk for one in found)
+    return Costs(
+        steps=_sum(one.steps for one in found),
+        tokens=_sum(one.tokens for one in found),
+        flops=_sum(one.flops for one in found),
+        seconds=_sum(one.seconds for one in found),
+        memory=max(memory) if memory else None,
+        disk=sum(disk) + formats if disk else None,
+    )
 
-    def of(name: str) -> list[float] | None:
-        values = [getattr(one, name) for one in found]
-        return None if None in values else values
 
-    sums = {name: sum(values) if (values := of(name)) else None for name in ("steps", "tokens", "flops", "seconds")}
-    disk, memory = of("disk"), of("memory")
-    return Costs(**sums, memory=max(memory) if memory else None, disk=sum(disk) + formats if disk else None)  # type: ignore[arg-type]
+def _sum(values: Iterable[Number | None]) -> Number | None:
+    known = _known(values)
+    return sum(known) if known else None
 
 
-def dollars(evidence: Evidence) -> tuple[Cell, Cell]:
-    """What the recipe allows for generated answers, and what they cost."""
-    settings, facts = evidence.recipe.data.generator, evidence.manifests["data"].facts.get("generator")
+def _known(values: Iterable[Number | None]) -> list[Number]:
+    """The values; none at all where one of them is unknown."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return known if len(known) == len(found) else []
+
+
+def dollars(evidence: RunData) -> tuple[Cell, Cell]:
+    """(the most that the recipe allows for generated answers, their cost)."""
+    settings = evidence.recipe.data.generator
     allowed = settings.max_cost_usd if settings else None
-    if not facts:
+    used = evidence.data.generator
+    if used is None:
         return 0, 0
-    cost = f"{facts['cost_usd']:,.2f} for {facts['requests']:,} requests"
-    return None if allowed is None else f"at most {allowed:,.2f}", cost
+    spent = f"{used.cost_usd:,.2f} for {used.requests:,} requests"
+    return None if allowed is None else f"at most {allowed:,.2f}", spent
 
 
-def _stages(evidence: Evidence) -> list[StagePlan]:
+def _stages(evidence: RunData) -> list[StagePlan]:
     trained = evidence.recipe.training_stages()
-    return [stage for stage in evidence.plan.stages if stage.stage in trained] if evidence.plan else []
+    if evidence.plan is None:
+        return []
+    return [stage for stage in evidence.plan.stages if stage.stage in trained]
 
 
-def _tokens(manifest: Manifest, history: list[Record]) -> int | None:
+def _tokens(of_an_epoch: int, history: list[Record]) -> int | None:
     epochs = _last(history, "epoch")
-    return round(manifest.counts["train"]["tokens"] * epochs) if epochs else None
+    return round(of_an_epoch * epochs) if epochs else None
 
 
 def _last(history: list[Record], key: str) -> float | None:
-    """Of the trainer's closing record; of a resumed run its clock tells the last part only."""
-    return next((record[key] for record in reversed(history) if key in record and "train_runtime" in record), None)
+    """A figure of the trainer's closing record; a resumed run's clock tells the last part only."""
+    for record in reversed(history):
+        if key in record and "train_runtime" in record:
+            found: float = record[key]
+            return found
+    return None
 
 
-def sweeps(evidence: Evidence) -> Table:
+def sweeps(evidence: RunData) -> Table:
     """Every trial of every search, the best first."""
     rows = [
-        [result.stage, ", ".join(trial.sets(result.stage)), result.metric, trial.value, trial.step,
-         f"best ({result.goal})" if trial is result.best else trial.failed]
+        [
+            result.stage,
+            ", ".join(trial.sets(result.stage)),
+            result.metric,
+            trial.value,
+            trial.step,
+            f"best ({result.goal})" if trial is result.best else trial.failed,
+        ]
         for result in evidence.sweeps
         for trial in result.trials
-    ]  # fmt: skip
+    ]
     return Table(("Stage", "Trial", "Metric", "Value", "Step", ""), rows)

@@ -1,4 +1,5 @@
-"""Numbers, sizes and times written for people: `1.62 GB`, `[0.66–0.76]`, `5,321`. Missing is `–`, never 0."""
+"""Numbers, sizes and times written for people: `1.62 GB`, `[0.66–0.76]`, `5,321`. Missing is `–`,
+never 0."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ def percent(share: float) -> str:
 
 
 def interval(low: float | None, high: float | None, places: int = 2, signed: bool = False) -> str:
-    """`[0.66–0.76]`; signed or negative ends are joined by `to`, because a dash would read as a minus."""
+    """`[0.66–0.76]`; signed or negative ends are joined by `to`, because a dash would read as a
+    minus."""
     if low is None or high is None:
         return ""
     joint = " to " if signed or low < 0 else "–"

@@ -1,50 +1,73 @@
-"""The stage `report`: reads what the other stages left in the run folder, writes `index.html` and `report.md`."""
+"""The stage `report`: reads what the other stages left, writes `index.html` and `report.md`."""
 
 from __future__ import annotations
 
-from report.evidence import Evidence
 from report.page import HTML, MARKDOWN, render
 from report.planned import RESIDENT
+from report.run_data import RunData
+from stemma.chain import TRAINED, chain
 from stemma.errors import UserError
-from stemma.jsonl import read_dicts, read_json, write_text
-from stemma.plan import Asked, Plan, plan
+from stemma.facts import (
+    DataCounts,
+    DataFacts,
+    ScoredCounts,
+    SetStatistics,
+    SplitCounts,
+    parsed,
+    training_facts,
+)
+from stemma.files import write_text
+from stemma.jsonl import read_dicts, read_json
+from stemma.plan.forecast import Hardware, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest
-from stemma.stages import TRAINED, Result, Work, chain
-from stemma.sweep_results import read_results
+from stemma.stages import Result, Work
+from stemma.training.sweep_results import read_results
 
 
 def run(work: Work) -> Result:
+    """Write both pages."""
     evidence = gather(work)
-    work.say(f"report: {len(evidence.scores)} scores of {len({score.variant for score in evidence.scores})} variants")
+    variants = {score.variant for score in evidence.scores}
+    work.say(f"report: {len(evidence.scores)} scores of {len(variants)} variants")
     write_text(work.folder / "index.html", render(evidence, HTML))
     write_text(work.folder / "report.md", render(evidence, MARKDOWN))
     return Result({"html": "index.html", "markdown": "report.md"})
 
 
-def gather(work: Work) -> Evidence:
-    """Everything upstream that the report speaks of."""
-    manifests = {stage: work.run.manifest(stage) for stage in chain(work.recipe) if stage != "report"}
-    return Evidence(
+def gather(work: Work) -> RunData:
+    """Everything upstream that the report speaks of. Raises UserError for what it cannot read."""
+    stages = [stage for stage in chain(work.recipe) if stage != "report"]
+    manifests = {stage: work.run.manifest(stage) for stage in stages}
+    training = [stage for stage in TRAINED if stage in manifests]
+    statistics = read_json(work.input("data", "statistics"))
+    return RunData(
         recipe=work.recipe,
         manifests=manifests,
+        data=parsed(DataFacts, manifests["data"].facts, work.run, "data"),
+        data_counts=parsed(DataCounts, manifests["data"].counts, work.run, "data"),
+        statistics=parsed(dict[str, SetStatistics], statistics, work.run, "data"),
+        trained={
+            stage: parsed(dict[str, SplitCounts], manifests[stage].counts, work.run, stage)
+            for stage in training
+        },
+        scored=parsed(dict[str, ScoredCounts], manifests["eval"].counts, work.run, "eval"),
         scores=[Score.model_validate(score) for score in read_json(work.input("eval", "results"))],
-        histories={stage: read_dicts(work.input(stage, "history")) for stage in TRAINED if stage in manifests},
-        gates=read_json(work.input("export", "gates")),
-        statistics=read_json(work.input("data", "statistics")),
+        histories={stage: read_dicts(work.input(stage, "history")) for stage in training},
         plan=planned(work, manifests),
         sweeps=read_results(work.run),
     )
 
 
 def planned(work: Work, manifests: dict[str, Manifest]) -> Plan | None:
-    """What was to be expected, from the data and the recipe alone."""
+    """The forecast, from the data and the recipe alone."""
     trained = work.recipe.training_stages()
-    facts = [manifests[stage].facts for stage in trained]
-    gpus = max((of.get("processes", 1) for of in facts), default=1)
-    cpu = any(of.get("peak_memory", {}).get("of") == RESIDENT for of in facts)
-    bfloat16 = not any(of.get("computed_in") == "float32" for of in facts)  # what `bf16: auto` came to
+    facts = [found for stage in trained if (found := training_facts(manifests[stage]))]
+    gpus = max((one.processes for one in facts), default=1)
+    cpu = any(one.peak_memory.of == RESIDENT for one in facts)
+    # The dtype that `bf16: auto` came to.
+    bfloat16 = not any(one.computed_in == "float32" for one in facts)
     try:
-        return plan(work.recipe, work.run, Asked(gpus, cpu=cpu, bfloat16=bfloat16))
+        return plan(work.recipe, work.run, Hardware(gpus, cpu=cpu, bfloat16=bfloat16))
     except UserError:  # shapes or settings that `plan` does not know: nothing was expected
         return None

@@ -1,25 +1,26 @@
-"""The report's tables: scores per variant, data counts, times, provenance. Pure: evidence in, cells out."""
+"""The report's tables: scores per variant, data counts, times, provenance. Pure: evidence in, cells
+out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from report.evidence import Evidence, Table
 from report.lineage import made
 from report.readable import MISSING, day, fixed, interval, number, size, took
+from report.run_data import RunData, Table
 from stemma.rows import Score
-from stemma.stages import TRAINED
 
 
 @dataclass(frozen=True)
 class Column:
-    """A measure of the variant table: which score it shows, and how: two places are a share of 1, which gets a bar."""
+    """A measure of the variant table: the score it shows, and how."""
 
     title: str
     task: str
     metric: str
     places: int = 0
+    """Two places are a share of 1, which gets a bar."""
     write: Callable[[float], str] | None = None
     beside: str = ""
     """Another share of the same rows, told in the note: what could not be decided."""
@@ -39,26 +40,31 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Figure:
-    """One score in its cell: its interval and n as `note`, the difference to merged, the share a bar can show."""
+    """One score in its cell."""
 
     title: str
     text: str = MISSING
     note: str = ""
+    """Its interval and n."""
     difference: str = ""
+    """To merged, with its interval."""
     verdict: str = ""
     share: Score | None = None
+    """A score that a bar can show."""
     chance: float | None = None
 
 
 @dataclass(frozen=True)
 class VariantRow:
+    """One evaluated variant."""
+
     name: str
     made: str
     shipped: bool
     figures: list[Figure]
 
 
-def variant_rows(evidence: Evidence) -> list[VariantRow]:
+def variant_rows(evidence: RunData) -> list[VariantRow]:
     """One row per evaluated variant, in the recipe's order; what was not measured is a dash."""
     recipe = evidence.recipe
     return [
@@ -73,7 +79,7 @@ def variant_rows(evidence: Evidence) -> list[VariantRow]:
     ]
 
 
-def _figure(evidence: Evidence, variant: str, column: Column) -> Figure:
+def _figure(evidence: RunData, variant: str, column: Column) -> Figure:
     score = evidence.score(variant, column.task, column.metric)
     if score is None:
         return Figure(column.title)
@@ -113,51 +119,72 @@ def verdict(score: Score) -> str:
     return "better" if score.low > 0 else "worse"
 
 
-def sources(evidence: Evidence) -> Table:
+def sources(evidence: RunData) -> Table:
     """read = kept + dropped, per source."""
-    rows = [
-        [name, c["read"], c["kept"], sum(c["dropped"].values()), c["repaired"],
-         ", ".join(f"{count:,} {reason}" for reason, count in sorted(c["dropped"].items()))]
-        for name, c in evidence.manifests["data"].counts["sources"].items()
-    ]  # fmt: skip
+    rows: list[list[object]] = []
+    for name, counts in evidence.data_counts.sources.items():
+        dropped = sum(counts.dropped.values())
+        reasons = [f"{count:,} {reason}" for reason, count in sorted(counts.dropped.items())]
+        figures = [counts.read, counts.kept, dropped, counts.repaired]
+        rows.append([name, *figures, ", ".join(reasons)])
     return Table(("Source", "Read", "Kept", "Dropped", "Repaired", "Why dropped"), rows)
 
 
-def sets(evidence: Evidence) -> Table:
-    """Sizes of the data sets by part."""
-    parts = ("train", "validation", "test")
-    counts = evidence.manifests["data"].counts["sets"]
-    return Table(("Set", *parts), [[name, *(sizes.get(part) for part in parts)] for name, sizes in counts.items()])
+def sets(evidence: RunData) -> Table:
+    """Sizes of the data sets by split."""
+    splits = ("train", "validation", "test")
+    rows = [
+        [name, *(sizes.get(split) for split in splits)]
+        for name, sizes in evidence.data_counts.sets.items()
+    ]
+    return Table(("Set", *splits), rows)
 
 
-def trained(evidence: Evidence) -> Table:
-    """What a training stage made of a data file: rows and tokens used, rows left out for their length."""
-    names = ("rows", "left_out_longer_than_sequence_len", "tokens", "trained_tokens")
-    counts = {stage: m.counts for stage, m in evidence.manifests.items() if stage in TRAINED}
-    rows = [[stage, part, *(c[name] for name in names)] for stage, parts in counts.items() for part, c in parts.items()]
-    return Table(("Stage", "Part", "Rows", "Left out, too long", "Tokens", "of these trained"), rows)
+def trained(evidence: RunData) -> Table:
+    """Rows and tokens that a training stage used, and rows left out for their length."""
+    rows = [
+        [
+            stage,
+            split,
+            counts.rows,
+            counts.left_out_longer_than_sequence_len,
+            counts.tokens,
+            counts.trained_tokens,
+        ]
+        for stage, splits in evidence.trained.items()
+        for split, counts in splits.items()
+    ]
+    return Table(
+        ("Stage", "Part", "Rows", "Left out, too long", "Tokens", "of these trained"), rows
+    )
 
 
-def scored(evidence: Evidence) -> Table:
+def scored(evidence: RunData) -> Table:
     """Test rows the evaluation scored and skipped."""
-    rows = [[task, c["scored"], c["skipped"]] for task, c in evidence.manifests["eval"].counts.items()]
+    rows = [[task, counts.scored, counts.skipped] for task, counts in evidence.scored.items()]
     return Table(("Task", "Test rows scored", "Skipped"), rows)
 
 
-def times(evidence: Evidence) -> Table:
-    rows = [[stage, took(m.start, m.end), day(m.end), m.reused_from] for stage, m in evidence.manifests.items()]
+def times(evidence: RunData) -> Table:
+    """When each stage ran, and for how long."""
+    rows = [
+        [stage, took(m.start, m.end), day(m.end), m.reused_from]
+        for stage, m in evidence.manifests.items()
+    ]
     return Table(("Stage", "Took (h:mm:ss)", "Ended", "Reused from"), rows)
 
 
-def scores(evidence: Evidence) -> Table:
+def scores(evidence: RunData) -> Table:
     """Every score, also those without a column: nothing measured is left out."""
     found = sorted(evidence.scores, key=lambda score: (score.task, score.metric, score.variant))
     rows = [[s.task, s.metric, s.variant, s.value, interval(s.low, s.high, 3), s.n] for s in found]
     return Table(("Task", "Metric", "Variant", "Value", "95% interval", "n"), rows)
 
 
-def provenance(evidence: Evidence) -> Table:
-    recipe, manifest = evidence.recipe, evidence.manifests["eval"]
+def provenance(evidence: RunData) -> Table:
+    """Seed, overrides, commit, hardware and versions."""
+    recipe = evidence.recipe
+    manifest = evidence.manifests["eval"]
     rows: list[list[object]] = [
         ["Recipe", recipe.name],
         ["Seed", str(recipe.seed)],

@@ -1,7 +1,7 @@
-"""Chat with the shipped model in the terminal: one question and its answer, or a prompt that stays open.
+"""Chat with the shipped model in the terminal: one question, or a prompt that stays open.
 
-Everything the model needs is in the GGUF file itself, the chat template too. Decoding is greedy: what was evaluated is
-what answers.
+Everything the model needs is in the GGUF file itself, the chat template too. Decoding is greedy:
+what was evaluated is what answers.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Iterable, Iterator
 
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.llama import Llama
-from stemma.recipe import Recipe
+from stemma.processes import cores
+from stemma.recipe.models import Recipe
 from stemma.rows import Message
 from stemma.runs import Run
 from stemma.templates import Template
-from stemma.threads import cores
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS = 512
 UNFINISHED = "\ufffd"
-"""What the bytes of a character decode to until its last byte has come."""
+"""The sign that a character decodes to until its last byte has come."""
 
 
 class Chat:
-    """A conversation with one GGUF model: remembers its turns, forgets the oldest when the context is full."""
+    """A conversation with one GGUF model; it forgets its oldest turns when the context is full."""
 
     def __init__(self, llama: Llama) -> None:
         self._llama = llama
@@ -43,22 +43,30 @@ class Chat:
                 yield piece
         finally:
             # An unanswered question must not stay: the next prompt would hold two in a row.
-            self._turns[-1:] = [self._turns[-1], Message(role="assistant", content=said)] if said else []
+            if said:
+                self._turns.append(Message(role="assistant", content=said))
+            else:
+                self._turns.pop()
 
     def _user(self, question: str) -> Message:
         if not question.strip():
             raise UserError(Problem("the question", "it is empty", "some text"))
         control = {self._template.bos, self._template.stop()} - {""}
         if held := [token for token in sorted(control) if token in question]:
-            raise UserError(Problem("the question", f"it holds the control token {held[0]}", "plain text"))
+            found = f"it holds the control token {held[0]}"
+            raise UserError(Problem("the question", found, "plain text"))
         return Message(role="user", content=question)
 
     def prompt_ids(self) -> list[int]:
-        """The conversation so far as token ids, with exactly one BOS. Raises UserError if one question fills it."""
+        """The conversation so far as token ids, with exactly one BOS.
+
+        Raises UserError if one question fills the context.
+        """
         room = max(self._longest - ANSWER_TOKENS, self._longest // 2)
         while len(ids := self._ids()) > room:
             if len(self._turns) == 1:
-                raise UserError(Problem("the question", f"{len(ids)} tokens", f"at most {room}", "shorten it"))
+                found = f"{len(ids)} tokens"
+                raise UserError(Problem("the question", found, f"at most {room}", "shorten it"))
             del self._turns[:2]
         bos = self._llama.tokenize(self._template.first)
         if bos and (ids[:1] != bos or ids.count(bos[0]) != 1):
@@ -68,7 +76,7 @@ class Chat:
 
     @property
     def _longest(self) -> int:
-        """Tokens of the whole conversation: the context's, and no more than the model was made for."""
+        """Tokens that a conversation may have: the context's, and those the model was made for."""
         return min(self._llama.context_tokens, self._llama.trained_tokens)
 
     def _ids(self) -> list[int]:
@@ -93,27 +101,36 @@ def open_shipped(recipe: Recipe, run: Run) -> Llama:
     """The variant `export.ship` names. Raises UserError naming the command that makes it."""
     ship = recipe.export.ship
     if not ship.startswith("gguf-"):
+        found = f"`{ship}` does not run on a laptop"
         hint = "set export.ship to one of the GGUF types"
-        raise UserError(Problem("export.ship", f"`{ship}` does not run on a laptop", "a gguf-… variant", hint))
+        raise UserError(Problem("export.ship", found, "a gguf-… variant", hint))
     if ship not in run.manifest("export").outputs:
+        found = f"no `{ship}` among what was exported"
         hint = f"run `make export RECIPE={recipe.name}`"
-        raise UserError(Problem(str(run.folder("export")), f"no `{ship}` among what was exported", f"`{ship}`", hint))
+        raise UserError(Problem(str(run.folder("export")), found, f"`{ship}`", hint))
     return Llama(run.output("export", ship), CONTEXT_TOKENS, cores())
 
 
 def template_of(llama: Llama) -> Template:
-    """The chat template the file carries, with the file's own tokens. Raises StageFailed when the two do not fit."""
+    """The chat template the file carries, with the file's own tokens.
+
+    Raises StageFailed when the two do not fit.
+    """
     text = llama.metadata("tokenizer.chat_template")
     if text is None:
         raise StageFailed(f"{llama.path.name} carries no chat template")
     template = Template(text, llama.token("bos"), llama.token("eos"))
     if llama.metadata("tokenizer.ggml.add_bos_token") == "true" and not template.first:
-        raise StageFailed(f"{llama.path.name}: its template does not begin with its BOS token {template.bos}")
+        found = f"its template does not begin with its BOS token {template.bos}"
+        raise StageFailed(f"{llama.path.name}: {found}")
     return template
 
 
 def pieces(llama: Llama, tokens: Iterable[int]) -> Iterator[str]:
-    """The text of tokens as it grows; a character spelt in several byte tokens comes whole, outer blanks are cut."""
+    """The text of tokens as it grows, without outer blanks.
+
+    A character spelt in several byte tokens comes whole.
+    """
     ids: list[int] = []
     shown = ""
     for token in tokens:

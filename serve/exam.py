@@ -1,4 +1,4 @@
-"""The end of the demo: test questions put to the shipped model, drawn by seed, and the README's own example.
+"""The end of the demo: the shipped model answers drawn test questions and the README's example.
 
 right      gold    answer           question
 yes        19      19               What is 12 + 7?
@@ -18,7 +18,7 @@ from stemma.answers.listed_options import split_options
 from stemma.errors import StageFailed
 from stemma.jsonl import read_rows
 from stemma.llama import Llama
-from stemma.recipe import Recipe
+from stemma.recipe.models import Recipe
 from stemma.rows import Message, SftRow
 from stemma.runs import Run
 from stemma.table import aligned
@@ -40,30 +40,32 @@ class Example(NamedTuple):
 
 
 EXAMPLE = Example("tiny", "Which unit measures force?", "newton")
-"""What the README and `make help` tell a newcomer to ask; the demo checks that the shipped model is right."""
+"""The question that README and `make help` suggest; the demo checks that the model is right."""
 
 
 def main(recipe: Recipe, run: Run, example: Example | None) -> None:
-    """Print the drawn questions with the model's answers beside the gold ones; then ask the example.
+    """Print drawn questions, the model's answers and the gold ones; then ask the example.
 
     Raises StageFailed when the example is answered wrongly.
     """
     rows = known_rows(run)
     drawn = draw(rows, recipe.seed)
     with open_shipped(recipe, run) as llama:
-        print(f"{len(drawn)} of the {len(rows)} test questions with a known answer, drawn by seed {recipe.seed}:")
+        known = f"{len(drawn)} of the {len(rows)} test questions with a known answer"
+        print(f"{known}, drawn by seed {recipe.seed}:")
         for line in written([(row, ask(llama, row.messages)) for row in drawn]):
             print(line)
         if example is not None:
             answer = ask(llama, answered(example.question, example.gold))
             print(f"\n{example.question}\n{answer}", flush=True)
             if judge(answer, example.gold) != "right":
-                found = f"{example.question!r} is answered {answer!r}, and right is {example.gold!r}"
-                raise StageFailed(f"the README's example: {found}")
+                found = f"{example.question!r} is answered {answer!r}"
+                right = f"right is {example.gold!r}"
+                raise StageFailed(f"the README's example: {found}, and {right}")
 
 
 def known_rows(run: Run) -> list[SftRow]:
-    """The test part's rows with a known answer, by id; none for a recipe without conversations."""
+    """The test split's rows with a known answer, by id; none for a recipe without conversations."""
     if "sft/test" not in run.manifest("data").outputs:
         return []
     rows = read_rows(run.output("data", "sft/test"), SftRow)
@@ -84,14 +86,17 @@ def ask(llama: Llama, messages: list[Message]) -> str:
 def written(answers: list[tuple[SftRow, str]]) -> list[str]:
     """A table of rows and replies, and the count of right and of undecided ones."""
     verdicts = [
-        judge(reply, str(row.meta["gold"]), split_options(row.messages[-2].content)[1]) for row, reply in answers
+        judge(reply, str(row.meta["gold"]), split_options(row.messages[-2].content)[1])
+        for row, reply in answers
     ]
     rows = [
         (SHOWN[verdict], *map(_short, (str(row.meta["gold"]), reply, row.messages[-2].content)))
         for verdict, (row, reply) in zip(verdicts, answers, strict=True)
     ]
     undecided = verdicts.count("undecided")
-    count = f"{verdicts.count('right')} of {len(verdicts)} right" + (f", {undecided} undecided" if undecided else "")
+    count = f"{verdicts.count('right')} of {len(verdicts)} right"
+    if undecided:
+        count += f", {undecided} undecided"
     return [*aligned(HEADS, rows), count]
 
 

@@ -1,5 +1,8 @@
-"""Jinja as transformers has it for chat templates (5.20, `utils/chat_template_utils.py`), without transformers: a
-model's readers render its template there, and training must have seen the same text."""
+"""Jinja for chat templates as transformers has it, without transformers.
+
+A model's readers render its template by transformers 5.20 (`utils/chat_template_utils.py`), and
+training must have seen the same text.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,26 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 GIVEN = {"messages", "bos_token", "eos_token", "add_generation_prompt", "tools", "documents"}
-"""What every reader fills in."""
+"""Variables that every reader fills in."""
 UNEQUAL = {
     *("unk_token", "pad_token", "sep_token", "cls_token", "mask_token"),
     *("additional_special_tokens", "image_token"),
 }
-"""What transformers fills in and others do not: llama.cpp knows the first and the last token."""
+"""Variables that transformers fills in and others do not.
+
+llama.cpp knows the first and the last token.
+"""
 
 
 class DatedTemplate(TemplateError):
-    """It writes today's date: what trained is not what is served."""
+    """A template that writes today's date: the text that trained is not the one that is served."""
 
 
-class Generation(Extension):
-    """`{% generation %}…{% endgeneration %}` marks what the assistant writes; the text is the same without."""
+class GenerationBlock(Extension):
+    """The tag `{% generation %}…{% endgeneration %}`, which marks the assistant's own text.
+
+    The text is the same without.
+    """
 
     tags = {"generation"}
 
@@ -41,7 +50,9 @@ class Generation(Extension):
 
 def environment() -> Environment:
     """The sandbox with transformers' whitespace, tags, filter and functions."""
-    made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+    made = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols]
+    )
     made.filters["tojson"] = _to_json
     made.globals |= {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
     return made
@@ -69,4 +80,5 @@ def _raise_exception(message: str) -> NoReturn:
 
 
 def _strftime_now(pattern: str) -> NoReturn:
-    raise DatedTemplate(f"it writes today's date (strftime_now({pattern!r})): what trains is then not what is served")
+    found = f"it writes today's date (strftime_now({pattern!r}))"
+    raise DatedTemplate(f"{found}: what trains is then not what is served")

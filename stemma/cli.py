@@ -1,6 +1,8 @@
-"""The command line. Stdout carries the result, stderr the talk; 0 done, 1 failed, 2 yours to fix, 130 interrupted.
+"""The command line: one function a verb.
 
-Heavy imports stay inside the verbs: `--help` must answer at once and `check` must never import torch.
+The result goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 2 the user can
+fix it, 130 interrupted. Heavy imports stay inside the verbs: `--help` must answer at once and
+`check` must never import torch.
 """
 
 from __future__ import annotations
@@ -8,20 +10,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import click
 import typer
 
 from stemma import ROOT
 from stemma.cli_models import import_, real
+from stemma.cli_options import RUNS, DryRun, Force, Name, Names, Runs, Set, With, open_recipe, say
 from stemma.errors import Problem, StageFailed, UserError
-from stemma.threads import patient
-
-if TYPE_CHECKING:
-    from stemma.recipe import Recipe
-    from stemma.runs import Run
+from stemma.processes import TELEMETRY_OFF, thread_waiting
 
 STAGE_HELP = {
     "data": "Build the data sets from their sources.",
@@ -42,23 +40,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-NAME_HELP = "A name in recipes/, or a path to a .yml file."
-SET_HELP = "Override a recipe key; may be repeated."
-Name = Annotated[str, typer.Argument(metavar="RECIPE", help=NAME_HELP, show_default=False)]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[RECIPE]...", help=NAME_HELP, show_default=False)]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP, show_default=False)]
-Force = Annotated[bool, typer.Option("--force", help="Do the work again even if it is up to date.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what is up to date and what would run.")]
-Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where all runs lie.")]
-RUNS = Path("runs")
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Our own bugs keep their traceback."""
-    if str(ROOT) not in sys.path:  # the console script starts in its own folder; the stages lie in the checkout
+    # The console script starts in its own folder; the stages lie in the checkout.
+    if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    os.environ.update(patient(os.environ))  # before torch or llama.cpp is loaded, here or in a child
+    os.environ.update(thread_waiting(os.environ) | TELEMETRY_OFF)  # before an engine is loaded
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:
@@ -68,37 +58,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"failed: {error}")
         return 1
     except PermissionError as error:
-        say(str(Problem(str(error.filename), "cannot be read or written", hint="give yourself the right to")))
+        found = "cannot be read or written"
+        say(str(Problem(str(error.filename), found, hint="give yourself the right to")))
         return 2
     except click.ClickException as error:
         error.show()
         return error.exit_code
     if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
-        say("interrupted; the same command goes on where it stopped")
+        say("interrupted; the same command resumes where it stopped")
     return code if isinstance(code, int) else 0
-
-
-def say(text: str) -> None:
-    """Talk goes to stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def _open(name: str, overrides: list[str] | None, runs: Path) -> tuple[Recipe, Run]:
-    from stemma.check import warnings
-    from stemma.load import load
-    from stemma.runs import Run
-
-    recipe = load(name, overrides or [])
-    for warning in warnings(recipe):
-        say(f"warning: {warning}")
-    return recipe, Run(runs / recipe.name)
 
 
 @app.command()
 def check(recipes: Names = None, set_: Set = None) -> None:
     """Check recipes (all of recipes/ by default); every problem at once, with file and line."""
-    from stemma.base_model import meet
-    from stemma.load import names
+    from stemma.base_model.folder import check_base_model
+    from stemma.recipe.load import names
 
     problems = []
     chosen = recipes or names()
@@ -106,8 +81,8 @@ def check(recipes: Names = None, set_: Set = None) -> None:
         raise UserError(Problem("recipes", "no recipes", "*.yml files"))
     for name in chosen:
         try:
-            recipe, run = _open(name, set_, RUNS)
-            meet(recipe, run, recipe.training_stages())
+            recipe, run = open_recipe(name, set_, RUNS)
+            check_base_model(recipe, run, recipe.training_stages())
             print(f"{recipe.name}: ok")
         except UserError as error:
             problems += error.problems
@@ -120,64 +95,74 @@ def show(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     """Print the resolved recipe, then each Axolotl file it renders to."""
     from stemma.show import resolved
 
-    print(resolved(*_open(recipe, set_, runs)), end="")
+    print(resolved(*open_recipe(recipe, set_, runs)), end="")
 
 
 @app.command()
-def diff(recipe: Name, with_: Annotated[str, typer.Option("--with", metavar="RECIPE")], set_: Set = None) -> None:
+def diff(recipe: Name, with_: With, set_: Set = None) -> None:
     """Print how RECIPE differs from another, resolved and rendered."""
     from stemma.show import difference
 
-    print(difference(_open(with_, None, RUNS)[0], _open(recipe, set_, RUNS)[0]), end="")
+    other, _ = open_recipe(with_, None, RUNS)
+    this, _ = open_recipe(recipe, set_, RUNS)
+    print(difference(other, this), end="")
 
 
 @app.command()
-def compare(recipe: Name, with_: Annotated[str, typer.Option("--with", metavar="RECIPE")], runs: Runs = RUNS) -> None:
+def compare(recipe: Name, with_: With, runs: Runs = RUNS) -> None:
     """Draw the preference training of two recipes side by side; prints the page's path."""
     from report.compare import compare as drawn
 
-    print(drawn(_open(recipe, None, runs), _open(with_, None, runs)))
+    print(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
 
 
 @app.command()
 def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     """Say for each stage whether it is up to date."""
-    from stemma.show import states
+    from stemma.freshness import states
 
-    for stage, state in states(*_open(recipe, set_, runs)).items():
+    for stage, state in states(*open_recipe(recipe, set_, runs)).items():
         print(f"{stage:<7} {state}")
 
 
 @app.command()
 def plan(
     recipe: Name,
-    tflops: Annotated[float | None, typer.Option(min=0.001, help="What one GPU does a second, for the floor.")] = None,
+    tflops: Annotated[
+        float | None, typer.Option(min=0.001, help="What one GPU does a second, for the floor.")
+    ] = None,
     gpus: Annotated[int, typer.Option(min=1, envvar="GPUS", help="Training processes.")] = 1,
     set_: Set = None,
     runs: Runs = RUNS,
 ) -> None:
-    """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars of every stage, before anything runs."""
-    from stemma.base_model import meet
-    from stemma.foreseen import forecast_lines, foresee
-    from stemma.plan import Asked
-    from stemma.plan import plan as forecast
-    from stemma.plan_text import written
+    """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars before anything runs."""
+    from stemma.base_model.folder import check_base_model
+    from stemma.plan.data_rows import forecast_lines, plan_data
+    from stemma.plan.forecast import Hardware
+    from stemma.plan.forecast import plan as forecast
+    from stemma.plan.text import written
 
-    opened, run = _open(recipe, set_, runs)
-    meet(opened, run, ["plan"])
+    opened, run = open_recipe(recipe, set_, runs)
+    check_base_model(opened, run, ["plan"])
     if opened.is_data_only:
         print("\n".join(forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))))
         return
-    asked = Asked(gpus, tflops)
-    data = foresee(opened, run, lambda text: say(f"[plan] {text}"))
+    asked = Hardware(gpus, tflops)
+    data = plan_data(opened, run, lambda text: say(f"[plan] {text}"))
     print(written(opened, forecast(opened, run, asked, data), asked), end="")
 
 
 def _add_stage_verb(stage: str) -> None:
-    def verb(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
-        from stemma.bring import Order, bring
+    def verb(
+        recipe: Name,
+        set_: Set = None,
+        force: Force = False,
+        dry_run: DryRun = False,
+        runs: Runs = RUNS,
+    ) -> None:
+        from stemma.run_stages import Options, run_stages
 
-        bring(*_open(recipe, set_, runs), [stage], Order(say, force, dry_run))
+        run_stages(*open_recipe(recipe, set_, runs), [stage], Options(say, force, dry_run))
 
     app.command(stage, help=STAGE_HELP[stage], rich_help_panel="Stages, in order")(verb)
 
@@ -187,13 +172,15 @@ for _stage in STAGE_HELP:
 
 
 @app.command("all")
-def all_(recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS) -> None:
+def all_(
+    recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS
+) -> None:
     """Run the whole chain; what is up to date is kept."""
-    from stemma.bring import Order, bring
-    from stemma.stages import chain
+    from stemma.chain import chain
+    from stemma.run_stages import Options, run_stages
 
-    opened, run = _open(recipe, set_, runs)
-    bring(opened, run, chain(opened), Order(say, force, dry_run))
+    opened, run = open_recipe(recipe, set_, runs)
+    run_stages(opened, run, chain(opened), Options(say, force, dry_run))
 
 
 app.command("import")(import_)
@@ -203,39 +190,42 @@ app.command()(real)
 @app.command()
 def rehearse(
     recipe: Name,
-    layers: Annotated[int | None, typer.Option(min=1, help="So many of its layers.", show_default="all")] = None,
+    layers: Annotated[
+        int | None, typer.Option(min=1, help="So many of its layers.", show_default="all")
+    ] = None,
     set_: Set = None,
     runs: Runs = RUNS,
 ) -> None:
-    """The whole chain, small, on random weights of the model's true shapes; prints what each stage takes."""
-    from stemma.rehearse import Request
-    from stemma.rehearse import rehearse as rehearsed
+    """Run the whole chain, small, on random weights of the model's true shapes; prints the cost."""
+    from stemma.rehearsal.fitting import Request
+    from stemma.rehearsal.run import rehearse as rehearsed
 
     print(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
 
 
 @app.command()
 def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUNS) -> None:
-    """Train every combination of the recipe's `sweep` values; a killed sweep goes on with the unfinished ones."""
-    from stemma.cluster import read_cluster
+    """Train every combination of the recipe's `sweep` values; a killed sweep resumes."""
     from stemma.quiet import quieten
-    from stemma.sweep import search
-    from stemma.sweep_results import written
+    from stemma.training.cluster import read_cluster
+    from stemma.training.sweep import search
+    from stemma.training.sweep_results import written
 
     quieten()
     if read_cluster(os.environ, gpus=0).nodes > 1:
-        raise UserError(Problem("NNODES", "a sweep over several machines", "one machine", "unset NNODES"))
-    opened, run = _open(recipe, set_, runs)
+        found = "a sweep over several machines"
+        raise UserError(Problem("NNODES", found, "one machine", "unset NNODES"))
+    opened, run = open_recipe(recipe, set_, runs)
     print(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
 
 
 @app.command()
 def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
-    """The whole chain, then test questions drawn by seed and the README's example, asked of the shipped model."""
+    """Run the whole chain, then ask the shipped model test questions and the README's example."""
     from serve import exam
 
     all_(recipe, set_, runs=runs)
-    opened, run = _open(recipe, set_, runs)
+    opened, run = open_recipe(recipe, set_, runs)
     as_shipped = opened.name == exam.EXAMPLE.recipe and not set_
     exam.main(opened, run, exam.EXAMPLE if as_shipped else None)
 
@@ -243,28 +233,32 @@ def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
 @app.command()
 def chat(
     recipe: Name,
-    question: Annotated[str | None, typer.Argument(help="Answer this and end; without it a prompt opens.")] = None,
+    question: Annotated[
+        str | None, typer.Argument(help="Answer this and end; without it a prompt opens.")
+    ] = None,
     set_: Set = None,
     runs: Runs = RUNS,
 ) -> None:
     """Talk to the shipped model on the CPU, without torch."""
     from serve import chat as laptop
 
-    laptop.main(*_open(recipe, set_, runs), question)
+    laptop.main(*open_recipe(recipe, set_, runs), question)
 
 
 @app.command()
 def preview(
     recipe: Name,
-    source: Annotated[str | None, typer.Option(help="Only this source, e.g. `gsm8k`.", show_default=False)] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Only this source, e.g. `gsm8k`.", show_default=False)
+    ] = None,
     rows: Annotated[int, typer.Option("-n", min=1, help="Rows of each source.")] = 3,
     set_: Set = None,
     runs: Runs = RUNS,
 ) -> None:
-    """Show rows as a person reads them and as tokens, kept and dropped; of a finished build or from the sources."""
+    """Show rows, kept and dropped, as a person reads them and as tokens."""
     from data_builders import preview as rows_of
 
-    for line in rows_of.preview(*_open(recipe, set_, runs), source, rows):
+    for line in rows_of.preview(*open_recipe(recipe, set_, runs), source, rows):
         print(line)
 
 
@@ -273,10 +267,11 @@ def verify(recipe: Name, runs: Runs = RUNS) -> None:
     """Hash all outputs of a run again and compare with its manifests."""
     from stemma.show import damaged
 
-    opened, run = _open(recipe, None, runs)
+    opened, run = open_recipe(recipe, None, runs)
     found = damaged(opened, run, lambda line: print(line, flush=True))
     if found:
-        raise StageFailed(f"not as they were made: {', '.join(found)}; run these stages again with --force")
+        names = ", ".join(found)
+        raise StageFailed(f"not as they were made: {names}; run these stages again with --force")
 
 
 @app.command()

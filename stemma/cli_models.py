@@ -1,14 +1,14 @@
-"""The verbs around models that come from somewhere else, `import` and `real`; `stemma.cli` lists them."""
+"""Verbs for models that come from a GGUF file: `import` and `real`. `stemma.cli` adds them."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from stemma.cli_options import RUNS, Runs, Set, say
 from stemma.from_gguf import Dtype, Import
 
 Source = Annotated[Path, typer.Argument(metavar="FILE.gguf", help="The GGUF file.")]
@@ -19,20 +19,26 @@ Licence = Annotated[str | None, typer.Option(help="SPDX, where the header names 
 
 
 def import_(
-    source: Source, target: Target, dtype: Store = "bfloat16", template: Template = None, licence: Licence = None
+    source: Source,
+    target: Target,
+    dtype: Store = "bfloat16",
+    template: Template = None,
+    licence: Licence = None,
 ) -> None:
     """Make a base model of a GGUF file: a Hugging Face folder, proven to be the same model."""
     print(f"{target}: {_bring_in(Import(source, target, dtype, template, licence))}", flush=True)
 
 
 def real(
-    data: Annotated[Path | None, typer.Option(help="A folder of real data sets; else the project's own few.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE")] = None,
-    runs: Annotated[Path, typer.Option("--runs", metavar="FOLDER")] = Path("runs"),
+    data: Annotated[
+        Path | None, typer.Option(help="A folder of real data sets; else the project's own few.")
+    ] = None,
+    set_: Set = None,
+    runs: Runs = RUNS,
 ) -> None:
-    """SmolLM2 135M Instruct through the whole chain on a CPU: from a GGUF file to tested answers."""
-    from stemma import smollm2
+    """Run SmolLM2 135M Instruct through the whole chain on a CPU: from a GGUF to tested answers."""
     from stemma.cli import demo
+    from stemma.from_gguf import smollm2
 
     order = Import(smollm2.fetch(smollm2.cache(os.environ)), smollm2.FOLDER, smollm2.DTYPE)
     print(f"import  {_bring_in(order)}", flush=True)
@@ -44,12 +50,12 @@ def real(
 
 def _bring_in(order: Import) -> str:
     from export.convert import convert
-    from stemma.from_gguf.bring_in import bring_in
+    from stemma.from_gguf.import_model import import_model
     from stemma.quiet import quieten
 
     quieten()
-    return bring_in(order, lambda folder, out: convert(folder, out, "F32", {}), _say)
-
-
-def _say(text: str) -> None:
-    print(f"[import] {text}", file=sys.stderr, flush=True)
+    return import_model(
+        order,
+        lambda folder, out: convert(folder, out, "F32", {}),
+        lambda text: say(f"[import] {text}"),
+    )

@@ -1,4 +1,4 @@
-"""Examines the machine: only checks that are really done, each with what to do about it."""
+"""Examination of the machine: each finding with what to do about it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Literal
 
 from stemma import ROOT
-from stemma.stages import ENGINES
+from stemma.origin import ENGINES
+from stemma.processes import child_environment, run_program
 
 PROBE = """
 import torch
 count = torch.accelerator.device_count() if torch.accelerator.is_available() else 0
-name = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.accelerator.current_accelerator()
+if torch.cuda.is_available():
+    name = torch.cuda.get_device_name()
+else:
+    name = torch.accelerator.current_accelerator()
 print(f"{count} x {name}" if count else "none: everything runs on the CPU")
 """
 PROBE_SECONDS = 120
@@ -28,6 +32,8 @@ FREE_GIB = 10
 
 @dataclass(frozen=True)
 class Finding:
+    """One fact about the machine, and whether it is as it must be."""
+
     mark: Literal["ok", "note", "FAIL"]
     what: str
     found: str
@@ -37,15 +43,15 @@ class Finding:
 def examine(runs: Path) -> Iterator[Finding]:
     """Every finding as soon as it is known."""
     found = ".".join(map(str, sys.version_info[:3]))
-    yield _required("python", found, sys.version_info[:2] == (3, 12), "use Python 3.12 (`make setup`)")
+    is_wanted = sys.version_info[:2] == (3, 12)
+    yield _required("python", found, is_wanted, "use Python 3.12 (`make setup`)")
     for name in (*ENGINES, "openai"):
         yield _package(name)
     yield _accelerator()
     yield _converter()
     compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-    yield _optional(
-        "C++ compiler", compiler or "none", bool(compiler), "only `make setup` needs it, for llama-cpp-python"
-    )
+    hint = "only `make setup` needs it, for llama-cpp-python"
+    yield _optional("C++ compiler", compiler or "none", bool(compiler), hint)
     yield _disk(runs)
     key = "OPENAI_API_KEY" in os.environ
     hint = "only recipes whose generator is `openai` need it"
@@ -68,23 +74,27 @@ def _package(name: str) -> Finding:
 
 
 def _accelerator() -> Finding:
-    """Asked of torch in a process of its own: a broken driver may hang or crash it."""
+    """The accelerator, by torch in a process of its own: a broken driver may hang or crash it."""
     command = [sys.executable, "-c", PROBE]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+        done = run_program(command, child_environment(), timeout_seconds=PROBE_SECONDS)
     except subprocess.TimeoutExpired:
         found = f"torch did not answer in {PROBE_SECONDS} s"
         return Finding("FAIL", "accelerator", found, "check the driver (nvidia-smi)")
     said = (done.stderr if done.returncode else done.stdout).strip().splitlines()
-    return _required("accelerator", said[-1] if said else "torch ended", done.returncode == 0, "run `make setup`")
+    text = said[-1] if said else "torch ended"
+    return _required("accelerator", text, done.returncode == 0, "run `make setup`")
 
 
 def _converter() -> Finding:
-    found = [str(path.relative_to(ROOT)) for path in (ROOT / ".cache").glob("*/vendor/llama.cpp/convert_hf_to_gguf.py")]
-    return _required("llama.cpp converter", ", ".join(found) or "not in .cache", bool(found), "run `make setup`")
+    scripts = (ROOT / ".cache").glob("*/vendor/llama.cpp/convert_hf_to_gguf.py")
+    found = ", ".join(str(path.relative_to(ROOT)) for path in scripts)
+    text = found or "not in .cache"
+    return _required("llama.cpp converter", text, bool(found), "run `make setup`")
 
 
 def _disk(runs: Path) -> Finding:
     folder = next(path for path in (runs, *runs.absolute().parents) if path.exists())
     gib = shutil.disk_usage(folder).free / 2**30
-    return _required("free disk", f"{gib:.0f} GiB at {folder}", gib >= FREE_GIB, f"{FREE_GIB} GiB are needed")
+    found = f"{gib:.0f} GiB at {folder}"
+    return _required("free disk", found, gib >= FREE_GIB, f"{FREE_GIB} GiB are needed")

@@ -1,14 +1,15 @@
-"""The errors a user can fix: where, what was found, what was expected, a hint. All problems are reported at once."""
+"""Errors that a user can fix: where, what was found, what was expected, a hint; all at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 PROBLEMS_SHOWN = 20
-"""Different problems of one file that are told at once."""
+"""How many different problems of one file are told."""
 COUNTED = 10_000
-"""Problems of one file behind which counting ends: nobody reads a wrong file of a million rows to its end."""
+"""Problems of one file after which counting ends: a wrong file of a million rows is not read to its
+end."""
 PLACES = 3
 """How many of the places of one problem are named."""
 
@@ -33,7 +34,7 @@ class Problem:
 
 @dataclass
 class Problems:
-    """Problems as they are met. Equal ones are one, with their count and first places."""
+    """Collection of problems; equal ones become one, with their count and first places."""
 
     _places: dict[Problem, list[str]] = field(default_factory=dict)
     _count: int = 0
@@ -54,7 +55,10 @@ class Problems:
     def listed(self) -> list[Problem]:
         """Each problem at its first place, the others counted."""
         found = list(self._places.items())[:PROBLEMS_SHOWN]
-        return [replace(one, where=first, found=one.found + _more(others)) for one, (first, *others) in found]
+        return [
+            replace(one, where=first, found=one.found + _more(others))
+            for one, (first, *others) in found
+        ]
 
 
 def _more(others: list[str]) -> str:
@@ -62,11 +66,21 @@ def _more(others: list[str]) -> str:
         return ""
     count = len(others) + 1
     named = ", ".join(others[: PLACES - 1]) + (", …" if count > PLACES else "")
-    return f" ({f'{COUNTED:,} or more' if count >= COUNTED else f'{count:,}'} times: also at {named})"
+    return (
+        f" ({f'{COUNTED:,} or more' if count >= COUNTED else f'{count:,}'} times: also at {named})"
+    )
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A hint `did you mean …?` with the known name most like `name`; empty where none is."""
+    from rapidfuzz import fuzz, process
+
+    best = process.extractOne(name, known, scorer=fuzz.ratio, score_cutoff=70)  # of 100
+    return f"did you mean `{best[0]}`?" if best else ""
 
 
 class UserError(Exception):
-    """The user can fix this: exit code 2, no traceback."""
+    """Failure that the user can fix: exit code 2, no traceback."""
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems = [problems] if isinstance(problems, Problem) else list(problems)
@@ -74,8 +88,8 @@ class UserError(Exception):
 
 
 class StageFailed(Exception):
-    """A stage or one of its engines failed although the input was right: exit code 1, no traceback."""
+    """Failure of a stage or an engine although the input was right: exit code 1, no traceback."""
 
 
 class GateFailed(StageFailed):
-    """A hand-over damaged the model. Says which step broke it and by how much."""
+    """Damage to the model at a hand-over; says which step broke it and by how much."""

@@ -1,15 +1,14 @@
-"""JSONL and JSON files: readers that report file:line, writers that are atomic (temporary name, then rename)."""
+"""JSONL and JSON files: readers that report file:line, and writers that are atomic."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stemma.errors import Problem, Problems, UserError
+from stemma.files import atomic, write_text
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -17,32 +16,13 @@ if TYPE_CHECKING:
 Row = TypeVar("Row", bound="BaseModel")
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[IO[str]]:
-    """Open `path` for writing so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    with atomic(path) as stream:
-        stream.write(text)
-
-
 def write_json(path: Path, value: Any) -> None:
+    """Write one JSON value, readable, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False) + "\n")
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
-    """Write one JSON object a line; returns the number of rows."""
+    """Write one JSON object a line, all or none; returns the number of rows."""
     count = 0
     with atomic(path) as stream:
         for row in rows:
@@ -53,7 +33,7 @@ def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A file that holds one JSON object. Raises UserError where it holds anything else."""
+    """The object in a JSON file. Raises UserError where it holds anything else."""
     value = read_json(path)
     if not isinstance(value, dict):
         raise UserError(Problem(str(path), f"a JSON {type(value).__name__}", "one JSON object"))
@@ -66,12 +46,18 @@ def read_json(path: Path) -> Any:
 
 
 def read_dicts(path: Path) -> list[dict[str, Any]]:
-    """Every line of a JSONL file as an object. Raises UserError with all malformed lines (20 kinds at most)."""
+    """Every line of a JSONL file as an object.
+
+    Raises UserError with all malformed lines (20 kinds at most).
+    """
     return _each(path, parse_object)
 
 
 def read_rows(path: Path, model: type[Row]) -> list[Row]:
-    """Every line of a JSONL file as `model`. Raises UserError with all wrong lines (20 kinds at most), as file:line."""
+    """Every line of a JSONL file as `model`.
+
+    Raises UserError with all wrong lines (20 kinds at most), as file:line.
+    """
     return _each(path, lambda text, where: _as_row(text, where, model))
 
 
@@ -95,17 +81,22 @@ def _each(path: Path, parse: Callable[[str, str], Value]) -> list[Value]:
 
 def _lines(path: Path) -> list[str]:
     if not path.is_file():
-        raise UserError(Problem(str(path), "no such file", "a JSONL file", "check the path in the recipe"))
+        hint = "check the path in the recipe"
+        raise UserError(Problem(str(path), "no such file", "a JSONL file", hint))
     # Not splitlines(): U+2028 and form feeds are legal inside a JSON string.
     return _text(path).split("\n")
 
 
 def _text(path: Path) -> str:
-    """UTF-8, with or without the mark that Windows puts in front. Raises UserError naming the line that is not."""
+    """A file's text in UTF-8, with or without the mark that Windows puts in front.
+
+    Raises UserError naming the line that is not UTF-8.
+    """
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        data, at = error.object, error.start
+        data = error.object
+        at = error.start
         found = f"not UTF-8: byte 0x{data[at]:02x}"
         line = data.count(b"\n", 0, at) + 1
         raise UserError(Problem(f"{path}:{line}", found, "text in UTF-8")) from None
@@ -116,9 +107,11 @@ def _parse(text: str, where: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         found = f"not valid JSON ({error.msg} at column {error.colno}): {text[:60]!r}"
-        raise UserError(Problem(where, found, "one JSON value", "repair or delete this line")) from None
+        hint = "repair or delete this line"
+        raise UserError(Problem(where, found, "one JSON value", hint)) from None
     except RecursionError:
-        raise UserError(Problem(where, "brackets nested too deep to read", "one JSON value")) from None
+        found = "brackets nested too deep to read"
+        raise UserError(Problem(where, found, "one JSON value")) from None
 
 
 def parse_object(text: str, where: str) -> dict[str, Any]:
@@ -135,12 +128,15 @@ def _as_row(text: str, where: str, model: type[Row]) -> Row:
 
 def validated(value: dict[str, Any], where: str, model: type[Row]) -> Row:
     """An object as a model's. Raises UserError with every field that does not fit."""
-    from pydantic import ValidationError  # JSON itself is read and written without it, on a bare GPU machine
+    # JSON itself is read and written without pydantic, on a bare GPU machine.
+    from pydantic import ValidationError
 
     try:
         return model.model_validate(value)
     except ValidationError as error:
         expected = f"an object of {', '.join(model.model_fields)}"
-        raise UserError(
-            Problem(where, f"{'.'.join(map(str, e['loc']))}: {e['msg']}", expected) for e in error.errors()
-        ) from None
+        problems = []
+        for wrong in error.errors():
+            field = ".".join(map(str, wrong["loc"]))
+            problems.append(Problem(where, f"{field}: {wrong['msg']}", expected))
+        raise UserError(problems) from None

@@ -1,7 +1,8 @@
 """llama.cpp for scoring: load a GGUF file, tokenize, read logits, generate greedily.
 
-Logits are computed only where they are asked for, and read off batch by batch: all of them would cost gigabytes with
-Gemma's vocabulary. Peak memory: the mapped file, the context, and logits of SCORED_BATCH tokens three times.
+Logits are computed only where they are asked for, and read off batch by batch: all of them would
+cost gigabytes with Gemma's vocabulary. Peak memory: the mapped file, the context, and logits of
+SCORED_BATCH tokens three times.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from numpy.typing import NDArray
 from stemma.errors import Problem, StageFailed, UserError
 
 PROMPT_BATCH = 512
+"""Tokens decoded at once."""
 SCORED_BATCH = 64
-"""Tokens decoded at once; where each needs logits fewer, as every scored token costs vocabulary x 4 bytes."""
+"""The same where each token needs logits, which cost vocabulary x 4 bytes."""
 
 NOT_FINITE = "logits that are not finite; the weights are damaged"
 
-# Its default prints every line of llama.cpp's log, and its table of levels is off by one: ERROR still prints warnings.
+# Its default prints every line of llama.cpp's log, and its table of levels is off by one: ERROR
+# still prints warnings.
 logging.getLogger("llama-cpp-python").setLevel(logging.CRITICAL)
 
 Logits = NDArray[np.float32]
@@ -61,7 +64,8 @@ class Llama:
         context: int = llama_cpp.llama_init_from_model(self._model, params)
         if not context:
             llama_cpp.llama_model_free(self._model)
-            raise StageFailed(f"{self.path.name}: llama.cpp cannot open a context of {context_tokens} tokens (memory?)")
+            found = f"llama.cpp cannot open a context of {context_tokens} tokens (memory?)"
+            raise StageFailed(f"{self.path.name}: {found}")
         return context
 
     def close(self) -> None:
@@ -77,19 +81,27 @@ class Llama:
         self.close()
 
     def metadata(self, key: str) -> str | None:
-        """A value of the GGUF header as text, e.g. `tokenizer.chat_template`; None when there is no such key."""
-        length = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), ctypes.create_string_buffer(1), 1)
+        """A value of the GGUF header as text; None when there is no such key.
+
+        `tokenizer.chat_template` is one.
+        """
+        name = key.encode()
+        tiny = ctypes.create_string_buffer(1)
+        # Told of too little room, it answers how much the value needs.
+        length = llama_cpp.llama_model_meta_val_str(self._model, name, tiny, 1)
         if length < 0:
             return None
         value = ctypes.create_string_buffer(length + 1)
-        llama_cpp.llama_model_meta_val_str(self._model, key.encode(), value, length + 1)
+        llama_cpp.llama_model_meta_val_str(self._model, name, value, length + 1)
         return value.value.decode("utf-8")
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids; special tokens in the text are recognised, none are added."""
         data = text.encode("utf-8")
         ids = (llama_cpp.llama_token * (len(data) + 1))()
-        count = llama_cpp.llama_tokenize(self._vocabulary, data, len(data), ids, len(ids), False, True)
+        count = llama_cpp.llama_tokenize(
+            self._vocabulary, data, len(data), ids, len(ids), False, True
+        )
         return list(ids[:count])
 
     def detokenize(self, ids: Sequence[int]) -> str:
@@ -99,26 +111,36 @@ class Llama:
         # Told of no room at all, it answers minus the bytes it needs.
         room = llama_cpp.llama_detokenize(self._vocabulary, tokens, len(ids), text, 0, False, False)
         text = ctypes.create_string_buffer(abs(room) + 1)
-        count = llama_cpp.llama_detokenize(self._vocabulary, tokens, len(ids), text, len(text), False, False)
+        count = llama_cpp.llama_detokenize(
+            self._vocabulary, tokens, len(ids), text, len(text), False, False
+        )
         return text.raw[: max(count, 0)].decode("utf-8", errors="replace")
 
     def token(self, name: str) -> str:
         """The text of the `bos` or `eos` token; empty when the file names none."""
         number = self.metadata(f"tokenizer.ggml.{name}_token_id")
-        return "" if number is None else llama_cpp.llama_vocab_get_text(self._vocabulary, int(number)).decode("utf-8")
+        if number is None:
+            return ""
+        text: bytes = llama_cpp.llama_vocab_get_text(self._vocabulary, int(number))
+        return text.decode("utf-8")
 
     def is_end(self, token: int) -> bool:
         """Whether llama.cpp ends an answer at this token."""
         return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
 
     def logits(self, ids: Sequence[int], start: int = 0) -> Logits:
-        """The logits after each token from `start` on: [len(ids) - start, vocabulary]. For a few tokens only."""
+        """The logits after each token from `start` on: [len(ids) - start, vocabulary].
+
+        For a few tokens only: they are all held at once.
+        """
         self._rewind(0)
         self._read(ids[:start])
         return self._score(ids[start:])
 
-    def log_probs(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[float]]:
-        """For each continuation the log-probability of each of its tokens; the prompt is computed once."""
+    def log_probs(
+        self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]
+    ) -> list[list[float]]:
+        """The log-probability of each token of each continuation; the prompt is computed once."""
         self._rewind(0)
         self._read(prompt[:-1])
         first = log_softmax(self._score(prompt[-1:]))
@@ -133,8 +155,13 @@ class Llama:
             found.append(values)
         return found
 
-    def stream(self, ids: Sequence[int], max_new_tokens: int, stop_ids: Collection[int] = ()) -> Iterator[int]:
-        """The likeliest next tokens one by one, up to (and without) an end token or one of `stop_ids`."""
+    def stream(
+        self, ids: Sequence[int], max_new_tokens: int, stop_ids: Collection[int] = ()
+    ) -> Iterator[int]:
+        """The likeliest next tokens one by one.
+
+        Ends before an end token or one of `stop_ids`.
+        """
         self._rewind(0)
         self._read(ids[:-1])
         token = None
@@ -145,16 +172,21 @@ class Llama:
                 return
             yield token
 
-    def generate(self, ids: Sequence[int], max_new_tokens: int, stop_ids: Collection[int] = ()) -> list[int]:
+    def generate(
+        self, ids: Sequence[int], max_new_tokens: int, stop_ids: Collection[int] = ()
+    ) -> list[int]:
         """The greedy answer's ids, without the token that ended it."""
         return list(self.stream(ids, max_new_tokens, stop_ids))
 
     def _after(self, token: int) -> int:
-        """Append one token and return the likeliest next: in place, as every microsecond here is one of each token."""
+        """Append one token and return the likeliest next.
+
+        In place: every microsecond here is one of each token.
+        """
         self._token[0] = token
         status = llama_cpp.llama_decode(self._context, self._one)
         if status != 0:
-            raise StageFailed(f"{self.path.name}: llama_decode returned {status} at token {self._position}")
+            raise self._refused(status)
         self._position += 1
         pointer = llama_cpp.llama_get_logits_ith(self._context, -1)
         if (place := ctypes.addressof(pointer.contents)) != self._row_place:
@@ -182,7 +214,8 @@ class Llama:
             chunk = ids[begin : begin + SCORED_BATCH]
             self._decode(chunk, scored=True)
             pointer = llama_cpp.llama_get_logits(self._context)
-            rows[begin : begin + len(chunk)] = np.ctypeslib.as_array(pointer, shape=(len(chunk), self.vocabulary_size))
+            shape = (len(chunk), self.vocabulary_size)
+            rows[begin : begin + len(chunk)] = np.ctypeslib.as_array(pointer, shape=shape)
         if not np.isfinite(rows).all():
             raise StageFailed(f"{self.path.name}: {NOT_FINITE}")
         return rows
@@ -190,7 +223,8 @@ class Llama:
     def _decode(self, ids: Sequence[int], scored: bool) -> None:
         if self._position + len(ids) > self.context_tokens:
             tokens = self._position + len(ids)
-            raise StageFailed(f"{self.path.name}: {tokens} tokens do not fit into a context of {self.context_tokens}")
+            found = f"{tokens} tokens do not fit into a context of {self.context_tokens}"
+            raise StageFailed(f"{self.path.name}: {found}")
         batch = self._batch
         batch.n_tokens = len(ids)
         for index, token in enumerate(ids):
@@ -201,12 +235,16 @@ class Llama:
             batch.logits[index] = scored
         status = llama_cpp.llama_decode(self._context, batch)
         if status != 0:
-            raise StageFailed(f"{self.path.name}: llama_decode returned {status} at token {self._position}")
+            raise self._refused(status)
         self._position += len(ids)
+
+    def _refused(self, status: int) -> StageFailed:
+        found = f"llama_decode returned {status} at token {self._position}"
+        return StageFailed(f"{self.path.name}: {found}")
 
 
 def log_softmax(logits: Logits) -> Logits:
-    """In place, row by row, so that there are two such arrays at most."""
+    """Log-probabilities, row by row, in place: there are two such arrays at most."""
     logits -= logits.max(axis=-1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
     return logits

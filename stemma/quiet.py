@@ -1,7 +1,7 @@
-"""Silences what the engines say at import on a machine without a GPU, and their progress bars outside a terminal.
+"""Silence for what the engines say at import, and for their progress bars outside a terminal.
 
-None of it is about the user's work: optional CUDA libraries that did not load, deprecations inside torch, bars of a
-tenth of a second. Errors still come through.
+None of it is about the user's work: optional CUDA libraries that did not load on a machine without
+a GPU, deprecations inside torch, bars of a tenth of a second. Errors still come through.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ CHATTY = ("torchao", "torch.utils._pytree", "bitsandbytes.backends.cpu.ops", "De
 
 
 def quieten() -> None:
-    """Call before the engines are imported."""
+    """Silence the engines; to be called before they are imported."""
     for name in CHATTY:
         # A filter, not a level: DeepSpeed sets its own level when it is imported.
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import StringConstraints, model_validator
+
+from stemma.strict import Record
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -14,28 +16,32 @@ Meta = dict[str, str | int | float | bool | None]
 Split = Literal["train", "validation", "test"]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Row(Record):
     id: Text
     source: Text
 
 
-class Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Message(Record):
+    """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
     content: Text
 
 
 class CorpusRow(_Row):
-    """Plain text to pretrain on: `{"id": "…", "source": "stem", "text": "Question: What is 3 + 4?\\n\\nAnswer: 7"}`."""
+    """Plain text to pretrain on.
+
+    `{"id": "…", "source": "stem", "text": "Question: What is 3 + 4?\\n\\nAnswer: 7"}`
+    """
 
     text: Text
 
 
 class SftRow(_Row):
-    """A conversation ending in the assistant's answer. `meta["gold"]`, where known, is the short right answer."""
+    """A conversation that ends with the assistant's answer.
+
+    `meta["gold"]`, where known, is the short right answer.
+    """
 
     messages: list[Message]
     meta: Meta = {}
@@ -52,9 +58,10 @@ class PreferenceRow(_Row):
 
     question_id: Text
     prompt: Text
-    """All that was asked, as one text: what is compared, counted and looked for in evaluation questions."""
+    """The whole question as one text: it is compared, counted, and looked for in evaluation."""
     turns: list[Message] = []
-    """The same as turns, where there are several, behind a system turn if any: what is rendered (`conversation`)."""
+    """The same as turns, where there are several, behind a system turn if any: what is rendered
+    (`conversation`)."""
     chosen: Text
     rejected: Text
     meta: Meta = {}
@@ -74,13 +81,13 @@ class PreferenceRow(_Row):
         return self
 
     def conversation(self, answer: str) -> list[Message]:
-        """The conversation that ends in one of the answers: the only way in which pairs are rendered."""
+        """The conversation that ends in one of the answers: pairs are rendered in no other way."""
         asked = self.turns or [Message(role="user", content=self.prompt)]
         return [*asked, Message(role="assistant", content=answer)]
 
 
 def spoken(turns: Sequence[Message]) -> str:
-    """What user and assistant said, as one text."""
+    """The turns of user and assistant as one text."""
     return "\n\n".join(turn.content for turn in turns if turn.role != "system")
 
 
@@ -91,8 +98,9 @@ class McqRow(_Row):
     choices: list[Text]
     answer: Text
     answer_as: Literal["letter", "text", "explained"] = "letter"
-    """What the assistant says: the letter (the course's protocol); the choice's text, which a model too small to point
-    at letters can learn too; or the letter and then `explanation`."""
+    """The form of the assistant's answer: the letter (the course's protocol); the choice's text,
+    which a model too small to point at letters can learn too; or the letter and then
+    `explanation`."""
     explanation: str = ""
     subject: str = ""
     meta: Meta = {}
@@ -102,14 +110,17 @@ class McqRow(_Row):
         if not 2 <= len(self.choices) <= len(LETTERS):
             raise ValueError(f"{len(self.choices)} choices; 2 to {len(LETTERS)} can be lettered")
         if self.answer not in LETTERS[: len(self.choices)]:
-            raise ValueError(f"answer {self.answer!r} is none of the letters {LETTERS[: len(self.choices)]}")
+            raise ValueError(
+                f"answer {self.answer!r} is none of the letters {LETTERS[: len(self.choices)]}"
+            )
         if self.answer_as == "explained" and not self.explanation.strip():
             raise ValueError("answer_as: explained, but there is no explanation")
         return self
 
 
 def mcq_prompt(row: McqRow) -> str:
-    """The user's turn of a multiple-choice question, in the course's layout (stem, blank line, lettered options).
+    """The user's turn of a multiple-choice question, in the course's layout (stem, blank line,
+    lettered options).
 
     An explained answer is asked for, so that the plain layout keeps meaning the letter alone.
     """
@@ -119,21 +130,25 @@ def mcq_prompt(row: McqRow) -> str:
 
 def lettered(question: str, choices: Sequence[str]) -> str:
     """A question with its choices as options A, B, …"""
-    options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
+    options = "\n".join(
+        f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False)
+    )
     return f"{question}\n\nOptions:\n{options}"
 
 
 def mcq_answer(row: McqRow, letter: str) -> str:
-    """What the assistant says to pick `letter`."""
+    """The assistant's turn that picks `letter`."""
     if row.answer_as == "explained":
         return f"{letter}\n\n{row.explanation}"
     return letter if row.answer_as == "letter" else row.choices[LETTERS.index(letter)]
 
 
-class Dropped(BaseModel):
-    """A row that was read and not kept, and why: nothing disappears."""
+Row = CorpusRow | SftRow | PreferenceRow | McqRow
+"""A row that trains or is scored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Dropped(Record):
+    """A row that was read and not kept, and why: nothing disappears."""
 
     source: str
     where: str
@@ -141,11 +156,9 @@ class Dropped(BaseModel):
     row: dict[str, object]
 
 
-class Score(BaseModel):
-    """One measured number. No value without its n; `low`/`high` is the 95 % interval where the metric has one;
-    of speeds, the quartiles of the repeats."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Score(Record):
+    """One measured number. No value without its n; `low`/`high` is the 95 % interval where the
+    metric has one; of speeds, the quartiles of the repeats."""
 
     variant: str
     task: str

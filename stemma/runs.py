@@ -1,4 +1,4 @@
-"""The run folder and its manifests: where each stage's files lie, what made them, and whether they are still whole."""
+"""The run folder and its manifests: each stage's files, what made them, and if they are whole."""
 
 from __future__ import annotations
 
@@ -9,35 +9,33 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
+from stemma.strict import Record
 
 MANIFEST = "manifest.json"
 PIECE = 2**18
 """Bytes hashed at once."""
 
 
-class Output(BaseModel):
-    """A produced file or folder. `path` is relative to the stage's folder; a folder's sha256 covers its tree."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Output(Record):
+    """A produced file or folder. A folder's sha256 covers its whole tree."""
 
     path: str
+    """Relative to the stage's folder."""
     bytes: int
     sha256: str
 
 
-class Manifest(BaseModel):
-    """What a stage writes last. No manifest: not done."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Manifest(Record):
+    """The record of a finished stage, which it writes last: without one it is not done."""
 
     stage: str
     recipe: str
     key: str
-    """sha256 over the stage's resolved recipe section and every input: equal keys mean equal work."""
+    """sha256 over the stage's recipe section and every input: equal keys mean equal work."""
     section: dict[str, Any]
     overrides: list[str]
     inputs: dict[str, str]
@@ -64,40 +62,48 @@ class Run:
         return self.root / stage
 
     def read_manifest(self, stage: str) -> Manifest | None:
-        """The stage's manifest, or None when the stage is not done. Raises UserError when it was damaged."""
+        """The stage's manifest, or None when the stage is not done.
+
+        Raises UserError when it was damaged.
+        """
         path = self.folder(stage) / MANIFEST
         if not path.is_file():
             return None
         try:
             return Manifest.model_validate(read_json(path))
         except (ValidationError, UserError):
-            found, hint = "not a manifest of this version", f"run `make {stage} RECIPE={self.root.name} FORCE=1`"
-            raise UserError(Problem(str(path), found, "the file as Stemma wrote it", hint)) from None
+            found = "not a manifest of this version"
+            hint = f"run `make {stage} RECIPE={self.root.name} FORCE=1`"
+            expected = "the file as Stemma wrote it"
+            raise UserError(Problem(str(path), found, expected, hint)) from None
 
     def manifest(self, stage: str) -> Manifest:
         """The stage's manifest. Raises UserError naming the command that makes it."""
         manifest = self.read_manifest(stage)
         if manifest is None:
             name = self.root.name
-            raise UserError(
-                Problem(
-                    str(self.folder(stage) / MANIFEST),
-                    f"stage `{stage}` of recipe `{name}` is not done",
-                    "its manifest",
-                    f"run `make {stage} RECIPE={name}`, or the whole chain with `make all RECIPE={name}`",
-                )
-            )
+            where = str(self.folder(stage) / MANIFEST)
+            found = f"stage `{stage}` of recipe `{name}` is not done"
+            whole = f"or the whole chain with `make all RECIPE={name}`"
+            hint = f"run `make {stage} RECIPE={name}`, {whole}"
+            raise UserError(Problem(where, found, "its manifest", hint))
         return manifest
 
     def output(self, stage: str, name: str) -> Path:
-        """The path of a named output. Raises UserError when the stage is not done, or the output is not there or not as
-        large as it was: a damaged or another file is not what the manifest speaks of."""
+        """The path of a named output.
+
+        Raises UserError when the stage is not done, or the output is not there or not as large as
+        it was: a damaged or another file is not what the manifest speaks of.
+        """
         outputs = self.manifest(stage).outputs
         path = self.folder(stage) / (outputs[name].path if name in outputs else name)
-        hint = f"the recipe or the folder changed since: run `make {stage} RECIPE={self.root.name}`"
+        again = f"run `make {stage} RECIPE={self.root.name}`"
+        hint = f"the recipe or the folder changed since: {again}"
         if name not in outputs or not path.exists():
-            raise UserError(Problem(str(path), f"stage `{stage}` has no output `{name}`", "a file or folder", hint))
-        if (there := size_of(path)) != outputs[name].bytes:
+            found = f"stage `{stage}` has no output `{name}`"
+            raise UserError(Problem(str(path), found, "a file or folder", hint))
+        there = size_of(path)
+        if there != outputs[name].bytes:
             expected = f"{outputs[name].bytes:,}, as stage `{stage}` wrote it"
             raise UserError(Problem(str(path), f"{there:,} bytes", expected, hint))
         return path
@@ -110,21 +116,32 @@ def describe(folder: Path, relative: str) -> Output:
 
 
 def files_under(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    """The file itself, or all files of a folder and those below it, sorted."""
+    if path.is_file():
+        return [path]
+    return sorted(inner for inner in path.rglob("*") if inner.is_file())
 
 
 def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
     return sum(file.stat().st_size for file in files_under(path))
 
 
 def digests_of_weights(folder: Path) -> dict[str, str]:
-    """Of each weights file by its name. Gigabytes are read once, though several places tell or bind by them."""
-    stats = {path: path.stat() for path in sorted(folder.glob("*.safetensors"))}
-    return {path.name: _digest_once(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
+    """sha256 of each weights file of a model folder, by the file's name.
+
+    Gigabytes are read once in a process, though several places ask.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        stat = path.stat()
+        found[path.name] = _digest_once(path, stat.st_size, stat.st_mtime_ns)
+    return found
 
 
 @cache
-def _digest_once(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001 (of an overwritten file: another key)
+def _digest_once(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001
+    """The digest; an overwritten file has another size or time, hence another entry."""
     return digest_of(path)
 
 

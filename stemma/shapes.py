@@ -1,37 +1,42 @@
-"""A decoder's shapes from its config.json: how many parameters it has and which matrices an adapter can sit on. Pure
-but for reading that one file; no weights, no torch."""
+"""Shapes of a decoder from its config.json: its parameters, and the matrices for an adapter. Pure.
+
+No weights, no torch, and no pydantic, which a bare GPU machine lacks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_json, read_object
-
-if TYPE_CHECKING:  # benches on a bare GPU machine read shapes without pydantic
-    from stemma.recipe import Recipe
-    from stemma.runs import Run
 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
+NORMS = (
+    "input_layernorm",
+    "post_attention_layernorm",
+    "pre_feedforward_layernorm",
+    "post_feedforward_layernorm",
+)
 """In the order in which `Family.norms` counts them."""
-ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP = ("gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
 class Family:
-    """What config.json does not say: RMS norms a layer, whether heads are normed too, which matrices have a bias,
-    whether norms multiply in fp32, and whether scores are capped (then Stemma computes attention eagerly, see
-    `stemma.weights.attention_of`)."""
+    """Facts of an architecture that its config.json does not hold."""
 
     norms: int = 2
+    """RMS norms a layer."""
     normed_heads: bool = False
+    """Whether the heads of queries and keys are normed too."""
     exact_norms: bool = False
+    """Whether norms multiply in float32."""
     capped: bool = False
+    """Whether scores are capped; attention is then eager (`stemma.weights.attention_of`)."""
     biased: tuple[str, ...] = ()
+    """Matrices that have a bias."""
 
 
 FAMILIES = {
@@ -42,19 +47,37 @@ FAMILIES = {
     "qwen2": Family(biased=("q_proj", "k_proj", "v_proj")),
     "qwen3": Family(normed_heads=True),
 }
-"""Read in transformers 5.20 `models/*/modeling_*.py`; the tests compare every count with the real classes."""
+"""Read in transformers 5.20 `models/*/modeling_*.py`; the tests compare every count with the real
+classes."""
 
-KEYS = ("model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+KEYS = (
+    "model_type",
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+)
 GEMMA = {
-    "model_type": "gemma", "hidden_size": 3072, "intermediate_size": 24576, "num_hidden_layers": 28,
-    "num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256, "dtype": "float32",
-}  # fmt: skip
+    "model_type": "gemma",
+    "hidden_size": 3072,
+    "intermediate_size": 24576,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 16,
+    "head_dim": 256,
+    "dtype": "float32",
+}
 """transformers' defaults, for what a recipe's `base.model` leaves out."""
 
 
 def _published(model_type: str, *sizes: int) -> dict[str, Any]:
     names = (*KEYS[1:], "num_key_value_heads", "head_dim")
-    return {"model_type": model_type, "tie_word_embeddings": True, **dict(zip(names, sizes, strict=True))}
+    return {
+        "model_type": model_type,
+        "tie_word_embeddings": True,
+        **dict(zip(names, sizes, strict=True)),
+    }
 
 
 PUBLISHED = {
@@ -65,12 +88,13 @@ PUBLISHED = {
     "Qwen/Qwen3-0.6B-Base": _published("qwen3", 151936, 1024, 3072, 28, 16, 8, 128),
     "meta-llama/Llama-3.2-1B": _published("llama", 128256, 2048, 8192, 16, 32, 8, 64),
 }
-"""From the config.json of each model card, so that `plan` works before anything is fetched. All are kept in bf16."""
+"""Sizes from the config.json on each model card, all in bf16: `plan` works before anything is
+fetched."""
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """A decoder with gated MLPs and grouped attention. `origin` says where the figures were read."""
+    """Sizes of a decoder with gated MLPs and grouped attention."""
 
     family: Family
     vocabulary: int
@@ -85,6 +109,7 @@ class Shapes:
     weight_bytes: int
     """Bytes a weight in the files."""
     origin: str
+    """Where the figures were read."""
     positions: int | None = None
     """Tokens a sequence may have, where the config says so."""
 
@@ -98,10 +123,17 @@ class Shapes:
 
     def linears(self) -> dict[str, tuple[int, int]]:
         """(in, out) of one layer's matrices."""
-        queries, keys = self.attention_width, self.key_width
-        attention = [(self.hidden, queries), (self.hidden, keys), (self.hidden, keys), (queries, self.hidden)]
-        mlp = [(self.hidden, self.inner), (self.hidden, self.inner), (self.inner, self.hidden)]
-        return dict(zip((*ATTENTION, *MLP), [*attention, *mlp], strict=True))
+        queries = self.attention_width
+        keys = self.key_width
+        return {
+            "q_proj": (self.hidden, queries),
+            "k_proj": (self.hidden, keys),
+            "v_proj": (self.hidden, keys),
+            "o_proj": (queries, self.hidden),
+            "gate_proj": (self.hidden, self.inner),
+            "up_proj": (self.hidden, self.inner),
+            "down_proj": (self.inner, self.hidden),
+        }
 
     def linear_parameters(self) -> int:
         """All layers' matrices: what bitsandbytes quantises."""
@@ -117,22 +149,34 @@ class Shapes:
     def parameters(self) -> int:
         """Every weight once; a tied head is the embedding."""
         biases = sum(self.linears()[name][1] for name in self.biased)
-        norms = self.family.norms * self.hidden + (2 * self.head_size if self.family.normed_heads else 0)
-        return self.tables() + self.linear_parameters() + self.layers * (biases + norms) + self.hidden
+        norms = self.family.norms * self.hidden
+        if self.family.normed_heads:
+            norms += 2 * self.head_size
+        last_norm = self.hidden
+        per_layer = biases + norms
+        return self.tables() + self.linear_parameters() + self.layers * per_layer + last_norm
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
-        """The weights that a file of this model holds: their names, and their shapes as torch stores them. A tied head
-        is not among them."""
+        """The shape of every tensor in a file of this model by name, as torch stores it.
+
+        A tied head is not among them.
+        """
         table = (self.vocabulary, self.hidden)
-        found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": table, "model.norm.weight": (self.hidden,)}
-        found |= {} if self.tied else {"lm_head.weight": table}
+        found: dict[str, tuple[int, ...]] = {
+            "model.embed_tokens.weight": table,
+            "model.norm.weight": (self.hidden,),
+        }
+        if not self.tied:
+            found["lm_head.weight"] = table
+        one_layer = self._layer()
         for layer in range(self.layers):
-            found |= {f"model.layers.{layer}.{name}": shape for name, shape in self._layer().items()}
+            found |= {f"model.layers.{layer}.{name}": shape for name, shape in one_layer.items()}
         return found
 
     def _layer(self) -> dict[str, tuple[int, ...]]:
         places = dict.fromkeys(ATTENTION, "self_attn") | dict.fromkeys(MLP, "mlp")
-        found: dict[str, tuple[int, ...]] = {f"{name}.weight": (self.hidden,) for name in NORMS[: self.family.norms]}
+        norms = NORMS[: self.family.norms]
+        found: dict[str, tuple[int, ...]] = {f"{name}.weight": (self.hidden,) for name in norms}
         for name, (width, out) in self.linears().items():
             found[f"{places[name]}.{name}.weight"] = (out, width)
         found |= {f"{places[name]}.{name}.bias": (self.linears()[name][1],) for name in self.biased}
@@ -140,36 +184,13 @@ class Shapes:
         return found | {f"self_attn.{name}.weight": (self.head_size,) for name in heads}
 
     def adapter_parameters(self, rank: int, targets: Sequence[str]) -> int:
-        """LoRA: A is rank x in, B is out x rank, on every layer (Hu et al. 2021, section 4.1)."""
+        """Parameters of a LoRA: A is rank x in, B is out x rank, on every layer (Hu et al. 2021,
+        section 4.1)."""
         return self.layers * rank * sum(sum(self.linears()[name]) for name in targets)
 
 
-def read_shapes(recipe: Recipe, run: Run) -> Shapes:
-    """The shapes of the recipe's base model, from the nearest place that knows them. Raises UserError if none does."""
-    from stemma.base_files import cached_file  # needs pydantic, which a bare GPU machine lacks
-
-    if recipe.base is not None:
-        made = run.folder("base") / "merged" / "config.json"
-        if made.is_file():
-            return parse(read_json(made), str(made))
-        asked = GEMMA | {"vocab_size": recipe.base.tokenizer.vocab_size} | recipe.base.model
-        return parse(asked, "the recipe's base.model")
-    name = str(recipe.base_model)
-    path = Path(name) / "config.json" if Path(name).is_dir() else cached_file(name, "config.json", recipe.base_revision)
-    if path is not None and not path.is_file():
-        raise UserError(Problem(str(path), "no such file", "the config.json of a model's folder"))
-    if path is not None:
-        return parse(read_object(path), str(path))
-    if name in PUBLISHED:
-        return parse(PUBLISHED[name], "published shapes")
-    found = f"base_model `{name}`: its shapes are not known on this machine"
-    expected = f"a folder, a model in the hub cache, or one of {', '.join(PUBLISHED)}"
-    hint = f"`hf download {name} config.json` fetches them, as `--set base_model=FOLDER` with its config.json does"
-    raise UserError(Problem(recipe.path.name, found, expected, hint))
-
-
 def parse(config: dict[str, Any], origin: str) -> Shapes:
-    """The shapes in a config.json. Raises UserError for an architecture that is not a plain decoder known here."""
+    """The shapes in a config.json. Raises UserError for an architecture that is not known here."""
     kind = config.get("model_type")
     missing = [key for key in KEYS if key not in config]
     if kind not in FAMILIES or missing:
@@ -179,18 +200,30 @@ def parse(config: dict[str, Any], origin: str) -> Shapes:
     if wrong:
         found = ", ".join(f"`{key}` is {config[key]!r}" for key in wrong)
         raise UserError(Problem(origin, found, "whole numbers above 0"))
-    heads, hidden = config["num_attention_heads"], config["hidden_size"]
+    heads = config["num_attention_heads"]
+    hidden = config["hidden_size"]
     return Shapes(
-        family=FAMILIES[kind], vocabulary=config["vocab_size"], hidden=hidden, inner=config["intermediate_size"],
-        layers=config["num_hidden_layers"], heads=heads, key_value_heads=config.get("num_key_value_heads") or heads,
-        head_size=config.get("head_dim") or hidden // heads, tied=_tied(config), biased=_biased(config),
-        weight_bytes=DTYPE_BYTES[config.get("dtype") or config.get("torch_dtype") or "bfloat16"], origin=origin,
+        family=FAMILIES[kind],
+        vocabulary=config["vocab_size"],
+        hidden=hidden,
+        inner=config["intermediate_size"],
+        layers=config["num_hidden_layers"],
+        heads=heads,
+        key_value_heads=config.get("num_key_value_heads") or heads,
+        head_size=config.get("head_dim") or hidden // heads,
+        tied=_tied(config),
+        biased=_biased(config),
+        weight_bytes=DTYPE_BYTES[config.get("dtype") or config.get("torch_dtype") or "bfloat16"],
+        origin=origin,
         positions=config.get("max_position_embeddings"),
-    )  # fmt: skip
+    )
 
 
 def _tied(config: dict[str, Any]) -> bool:
-    """Older files leave it out where it is the class's default: true for Gemma, false for the others."""
+    """Whether the head is the embedding.
+
+    Older files leave it out where it is the class's default: true for Gemma, false for the others.
+    """
     return bool(config.get("tie_word_embeddings", config["model_type"].startswith("gemma")))
 
 

@@ -1,4 +1,4 @@
-"""What a recipe resolves to and how far its run is: the texts behind `show`, `diff`, `status` and `verify`."""
+"""Texts behind `show`, `diff` and `verify`: the resolved recipe, and outputs that are damaged."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stemma.axolotl import Paths, render
-from stemma.base_files import lacks_padding, template_of, tokenizer_folder
-from stemma.errors import UserError
-from stemma.keys import upstream
-from stemma.recipe import Recipe
-from stemma.runs import MANIFEST, Run, digest_of
-from stemma.stages import chain, is_fresh, of_another_axolotl
+from stemma.base_model.files import lacks_padding, template_of, tokenizer_folder
+from stemma.chain import chain
+from stemma.recipe.models import Recipe
+from stemma.runs import Run, digest_of
+from stemma.training.axolotl import Paths, render
 from stemma.weights import attention_of
 
 UNKNOWN = "special tokens are added when the base model is on this machine"
 
 
 def resolved(recipe: Recipe, run: Run) -> str:
-    """The recipe with `extends`, overrides and defaults filled in, then each Axolotl file it renders to."""
-    parts = {f"recipe {recipe.name}": recipe.model_dump(mode="json", by_alias=True, exclude_none=True)}
+    """The recipe with `extends`, overrides and defaults filled in, then each Axolotl file it
+    renders to."""
+    values = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
+    parts = {f"recipe {recipe.name}": values}
     folder = tokenizer_folder(recipe, run)
-    for stage in [*(["base"] if recipe.base else []), *recipe.training_stages()]:
+    base = ["base"] if recipe.base else []
+    for stage in [*base, *recipe.training_stages()]:
         title = f"{stage}: what `axolotl train` gets (data files get their digest into the name)"
         title += "" if folder or recipe.base else f"; {UNKNOWN}"
         parts[title] = _rendered(recipe, run, stage, folder)
@@ -34,12 +35,14 @@ def resolved(recipe: Recipe, run: Run) -> str:
 
 
 def _rendered(recipe: Recipe, run: Run, stage: str, folder: Path | None) -> dict[str, Any]:
-    """As training writes it, as far as the base model (in `folder`) is known."""
-    paths, template = Paths.planned(run, recipe, stage), template_of(recipe, run)
+    """The Axolotl file as training writes it, as far as the base model (in `folder`) is known."""
+    paths = Paths.planned(run, recipe, stage)
+    template = template_of(recipe, run)
     if recipe.base or folder is None:
         stop = template.stop()
         return render(recipe, stage, paths, *([] if stop == template.eos else [stop]))
-    rendered = render(recipe, stage, paths, template.stop(), template.eos if lacks_padding(folder) else "")
+    padding = template.eos if lacks_padding(folder) else ""
+    rendered = render(recipe, stage, paths, template.stop(), padding)
     if "attn_implementation" not in recipe.axolotl(stage) and (folder / "config.json").is_file():
         rendered["attn_implementation"] = attention_of(folder)
     return rendered
@@ -61,30 +64,8 @@ def to_yaml(values: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
-def states(recipe: Recipe, run: Run) -> dict[str, str]:
-    """Every stage of the recipe: `up to date`, or why it would run."""
-    found: dict[str, str] = {}
-    for stage in chain(recipe):
-        found[stage] = _state(recipe, run, stage, found)
-    return found
-
-
-def _state(recipe: Recipe, run: Run, stage: str, known: dict[str, str]) -> str:
-    if not (run.folder(stage) / MANIFEST).is_file():
-        return "not done"
-    late = [name for name in upstream(recipe, stage) if known[name] != "up to date"]
-    if late:
-        return f"stale: waits for {', '.join(late)}"
-    try:
-        if is_fresh(recipe, run, stage):
-            return "up to date"
-        return f"stale: {of_another_axolotl(run, stage) or 'its settings, inputs or outputs changed'}"
-    except UserError as error:
-        return f"stale: {error.problems[0].found}"
-
-
 def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None]) -> list[str]:
-    """The outputs that are missing or no longer hash to what the manifests say, as `stage/name`."""
+    """Outputs that are missing or no longer hash to what the manifests say, as `stage/name`."""
     found: list[str] = []
     for stage in chain(recipe):
         manifest = run.read_manifest(stage)

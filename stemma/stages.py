@@ -1,82 +1,50 @@
-"""The engine every stage runs in: what it depends on, whether it is up to date, and its manifest, written last.
+"""The engine every stage runs in: is its work needed, and its manifest, which is written last.
 
-A stage package offers `run(work: Work) -> Result` in its `run.py`. This module decides whether that call is needed,
-keeps the folder of a killed attempt only when the same work is asked for again, and writes the manifest.
+A stage's module offers `run(work: Work) -> Result`. The engine locks the stage's folder, keeps what
+a killed attempt at the same work left there, removes anything else, and writes the manifest.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import importlib
-import os
-import platform
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from stemma import ROOT
+from stemma.chain import chain
 from stemma.errors import Problem, UserError
+from stemma.freshness import holds, of_another_axolotl
 from stemma.jsonl import write_json
-from stemma.keys import axolotl_version, inputs_of, key_of, key_with
-from stemma.recipe import Recipe
-from stemma.runs import MANIFEST, Manifest, Run, describe, size_of
+from stemma.keys import axolotl_version, inputs_of, key_with
+from stemma.origin import git_commit, hardware, versions
+from stemma.recipe.models import Recipe
+from stemma.runs import MANIFEST, Manifest, Run, describe
+from stemma.workplace import empty, locked, writable
 
-MODULES = {
-    "data": "data_builders.run",
-    "base": "stemma.base",
-    "sft": "stemma.train",
-    "dpo": "stemma.train",
-    "mcq": "stemma.train",
-    "export": "export.run",
-    "eval": "eval.run",
-    "report": "report.run",
-}
-STAGES = tuple(MODULES)
-TRAINED = ("base", "sft", "dpo", "mcq")
 BEGUN = ".begun.json"
-"""Whose work lies in a stage's folder that has no manifest yet: its key."""
-ENGINES = (
-    "axolotl",
-    "torch",
-    "transformers",
-    "peft",
-    "trl",
-    "deepspeed",
-    "bitsandbytes",
-    "datasets",
-    "llama-cpp-python",
-)
+"""The key of the work that lies in a stage's folder without a manifest yet."""
 
-UNWRITABLE = (
-    *(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)),
-    "file write failed",
-)
-"""How they say it: safetensors and torch raise errors of their own, and of a child only the end of its log comes."""
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """The data stage before it runs: what it would spend on the generator, by name (None: not known); and the rows
-    that would train, by set: those that there are, and how many more the generator is asked for."""
-
-    spent: Mapping[str, float | None]
-    rows: Mapping[str, Sequence[Any]]
-    generated: Mapping[str, int]
-
-
+Say = Callable[[str], None]
 Outcome = Literal["done", "up to date", "reused"]
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """The data stage before it runs: what it would cost, and the rows that would train."""
+
+    spent: Mapping[str, float | None]
+    """What the generator would take, by name (requests, tokens, dollars); None: not known."""
+    rows: Mapping[str, Sequence[Any]]
+    """The rows that are there already, by set."""
+    generated: Mapping[str, int]
+    """How many more the generator is asked for, by set."""
+
+
+@dataclass(frozen=True)
 class Result:
-    """What a stage hands back: outputs as {name: path relative to its folder}, counts, and facts for the manifest."""
+    """A stage's hand-over: outputs as {name: path relative to its folder}, counts, and facts."""
 
     outputs: dict[str, str]
     counts: dict[str, Any] = field(default_factory=dict)
@@ -85,45 +53,91 @@ class Result:
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage is given: the recipe, the run, its own name and folder, and where to talk (stderr). `force`: nothing
-    that was found before is to be taken over."""
+    """What a stage is given. `say` talks to the user, on stderr."""
 
     recipe: Recipe
     run: Run
     stage: str
-    say: Callable[[str], None]
+    say: Say
     force: bool = False
+    """Whether all is to be done anew, and nothing taken over that was found before."""
 
     @property
     def folder(self) -> Path:
         return self.run.folder(self.stage)
 
     def input(self, stage: str, name: str) -> Path:
-        """An upstream output's path, by the names in that stage's manifest."""
+        """The path of an upstream output, by its name in that stage's manifest."""
         return self.run.output(stage, name)
 
 
-def chain(recipe: Recipe) -> list[str]:
-    """Every stage this recipe has, in the order it runs."""
-    if recipe.is_data_only:
-        return ["data"]
-    absent = {"sft", "dpo", "mcq", "base"} - set(recipe.training_stages()) - ({"base"} if recipe.base else set())
-    return [stage for stage in STAGES if stage not in absent]
+class StageModule(Protocol):
+    """A module that does the work of one stage, or of several that differ by the recipe alone."""
+
+    def run(self, work: Work, /) -> Result:
+        """Do the work in `work.folder`. Raises UserError, StageFailed or GateFailed."""
 
 
-def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], force: bool = False) -> Outcome:
-    """Bring one stage up to date. Raises UserError, StageFailed or GateFailed; a failed stage leaves no manifest."""
-    if stage not in chain(recipe):
-        raise UserError(
-            Problem(
-                recipe.path.name, f"recipe `{recipe.name}` has no stage `{stage}`", f"one of {', '.join(chain(recipe))}"
-            )
-        )
+def _data() -> StageModule:
+    from data_builders import run
+
+    return run
+
+
+def _base() -> StageModule:
+    from stemma.training import base
+
+    return base
+
+
+def _training() -> StageModule:
+    from stemma.training import run
+
+    return run
+
+
+def _export() -> StageModule:
+    from export import run
+
+    return run
+
+
+def _eval() -> StageModule:
+    from eval import run
+
+    return run
+
+
+def _report() -> StageModule:
+    from report import run
+
+    return run
+
+
+MODULES: dict[str, Callable[[], StageModule]] = {
+    "data": _data,
+    "base": _base,
+    "sft": _training,
+    "dpo": _training,
+    "mcq": _training,
+    "export": _export,
+    "eval": _eval,
+    "report": _report,
+}
+"""By stage, the function that imports its module: only a stage that runs loads its engines."""
+
+
+def execute(recipe: Recipe, run: Run, stage: str, say: Say, force: bool = False) -> Outcome:
+    """Bring one stage up to date.
+
+    Raises UserError, StageFailed or GateFailed; a failed stage leaves no manifest.
+    """
+    _refuse_unknown(recipe, stage)
     inputs = inputs_of(recipe, run, stage)
     key = key_with(recipe, stage, inputs)
     folder = run.folder(stage)
     with writable(folder), locked(folder):
-        if not force and has(run, stage, key):
+        if not force and holds(run, stage, key):
             return "up to date"
         if made := of_another_axolotl(run, stage):
             say(f"{stage}: {made}, anew with {axolotl_version()}")
@@ -132,50 +146,59 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Callable[[str], None], fo
             return "reused"
         prepare(folder, key, force)
         start = _now()
-        result = importlib.import_module(MODULES[stage]).run(Work(recipe, run, stage, say, force))
+        result = MODULES[stage]().run(Work(recipe, run, stage, say, force))
         manifest = Manifest(
-            stage=stage, recipe=recipe.name, key=key, section=recipe.section(stage),
-            overrides=recipe.overrides, inputs=inputs,
+            stage=stage,
+            recipe=recipe.name,
+            key=key,
+            section=recipe.section(stage),
+            overrides=recipe.overrides,
+            inputs=inputs,
             outputs={name: describe(folder, path) for name, path in result.outputs.items()},
-            counts=result.counts, facts=result.facts, seed=recipe.seed, git_commit=_git_commit(),
-            versions=_versions(), hardware=_hardware(), start=start, end=_now(),
-        )  # fmt: skip
+            counts=result.counts,
+            facts=result.facts,
+            seed=recipe.seed,
+            git_commit=git_commit(),
+            versions=versions(),
+            hardware=hardware(),
+            start=start,
+            end=_now(),
+        )
         write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
         return "done"
 
 
-def forecast(recipe: Recipe, run: Run, say: Callable[[str], None]) -> Forecast:
+def _refuse_unknown(recipe: Recipe, stage: str) -> None:
+    known = chain(recipe)
+    if stage not in known:
+        found = f"recipe `{recipe.name}` has no stage `{stage}`"
+        raise UserError(Problem(recipe.path.name, found, f"one of {', '.join(known)}"))
+
+
+def forecast(recipe: Recipe, run: Run, say: Say) -> Forecast:
     """What the data stage would spend and give. Raises UserError, e.g. where a file is missing."""
+    from data_builders.run import forecast as forecast_data
+
     inputs_of(recipe, run, "data")
-    found: Forecast = importlib.import_module(MODULES["data"]).forecast(Work(recipe, run, "data", say))
-    return found
-
-
-def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
-    """Whether the stage is done and nothing it depends on has changed. Raises UserError if an input is missing."""
-    return has(run, stage, key_of(recipe, run, stage))
-
-
-def has(run: Run, stage: str, key: str) -> bool:
-    """Whether the run holds this very work of the stage, finished."""
-    manifest = run.read_manifest(stage)
-    if manifest is None or manifest.key != key:
-        return False
-    folder = run.folder(stage)
-    # Sizes, not digests: re-hashing gigabytes on every call is what `stemma verify` is for.
-    return all((folder / o.path).exists() and size_of(folder / o.path) == o.bytes for o in manifest.outputs.values())
+    return forecast_data(Work(recipe, run, "data", say))
 
 
 def _adopt(run: Run, stage: str, key: str, recipe: Recipe) -> bool:
-    """Take over another recipe's identical stage (tiny-base-dpo shares tiny's data and base)."""
-    for other in sorted(run.root.parent.glob(f"*/{stage}/{MANIFEST}")):
-        donor = Run(other.parent.parent)
+    """Take over the same work from another recipe's run; whether there was one.
+
+    Ablations share what comes before their difference: `tiny-base-dpo` takes `tiny`'s data and
+    base.
+    """
+    for manifest_path in sorted(run.root.parent.glob(f"*/{stage}/{MANIFEST}")):
+        donor = Run(manifest_path.parent.parent)
         if donor.root == run.root or not _is_donor(donor, stage, key):
             continue
         folder = run.folder(stage)
         empty(folder)
-        shutil.copytree(donor.folder(stage), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, ".*"))
-        manifest = donor.manifest(stage).model_copy(update={"recipe": recipe.name, "reused_from": donor.root.name})
+        left_out = shutil.ignore_patterns(MANIFEST, ".*")
+        shutil.copytree(donor.folder(stage), folder, dirs_exist_ok=True, ignore=left_out)
+        taken_over = {"recipe": recipe.name, "reused_from": donor.root.name}
+        manifest = donor.manifest(stage).model_copy(update=taken_over)
         write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
         return True
     return False
@@ -183,93 +206,18 @@ def _adopt(run: Run, stage: str, key: str, recipe: Recipe) -> bool:
 
 def _is_donor(run: Run, stage: str, key: str) -> bool:
     try:
-        return has(run, stage, key)
+        return holds(run, stage, key)
     except UserError:  # its manifest is damaged: that run's trouble, not ours
         return False
 
 
 def prepare(folder: Path, key: str, force: bool) -> None:
-    """Keep what a killed attempt at the same work left (checkpoints, caches); throw away anything else."""
+    """Keep what a killed attempt at the same work left (checkpoints, caches); remove the rest."""
     begun = folder / BEGUN
     if force or not begun.is_file() or key.encode() not in begun.read_bytes():
         empty(folder)
         write_json(begun, {"key": key})
 
 
-def empty(folder: Path) -> None:
-    """Remove all but the lock."""
-    for entry in folder.iterdir():
-        if entry.name == ".lock":
-            continue
-        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-
-
-@contextmanager
-def writable(folder: Path) -> Iterator[None]:
-    """The folder, made. Whoever cannot write, Python or an engine: one clear error."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(folder, error, str(error.strerror)) from None
-    try:
-        yield
-    except Exception as error:
-        if (reason := why_unwritable(error)) is None:
-            raise
-        raise _cannot_write(folder, error, reason) from None
-
-
-def why_unwritable(error: Exception) -> str | None:
-    """What the file system refused, whoever tells of it; None for any other error."""
-    if isinstance(error, UserError):
-        return None
-    return next((text for text in UNWRITABLE if text in str(error)), None)
-
-
-def _cannot_write(folder: Path, error: Exception, reason: str) -> UserError:
-    where = error.filename if isinstance(error, OSError) and error.filename else folder
-    expected, hint = "a writable folder with free space", "free some space, or pass --runs FOLDER"
-    return UserError(Problem(str(where), f"cannot write: {reason}", expected, hint))
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Nobody else works there meanwhile. Raises UserError when somebody does."""
-    with (folder / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                Problem(str(folder), "another process is working here", hint="wait for it, or end it")
-            ) from None
-        yield
-
-
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-def of_another_axolotl(run: Run, stage: str) -> str | None:
-    """What to tell of trained weights that are not taken for this stack's; None of all others."""
-    manifest = run.read_manifest(stage) if stage in TRAINED else None
-    made = manifest.versions.get("axolotl") if manifest else None
-    return f"made with axolotl {made}" if made not in (None, axolotl_version()) else None
-
-
-def _git_commit() -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ENGINES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _hardware() -> dict[str, str | int]:
-    return {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count() or 0}

@@ -8,7 +8,7 @@ UNKNOWN = "–"
 
 
 def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table as lines: columns of figures to the right, words to the left."""
+    """Lines of a table: columns of figures are right-aligned, columns of words left-aligned."""
     columns = [_column(head, cells) for head, *cells in zip(heads, *rows, strict=True)]
     return ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
 
@@ -20,6 +20,7 @@ def _column(head: str, cells: Sequence[str]) -> list[str]:
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The same as Markdown lines."""
+    """Lines of a table in Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return [f"| {' | '.join(cells)} |" for cells in escaped]

@@ -1,8 +1,12 @@
-"""The one chat template: rendered here for training, and carried by the tokenizer to evaluation, GGUF and serving."""
+"""The one chat template, and every row as the text that it makes of it.
+
+Rendered here for training and scoring; carried by the tokenizer to GGUF files and to serving.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import TemplateError
@@ -10,11 +14,21 @@ from jinja2 import TemplateError
 from stemma.chat_jinja import DatedTemplate, environment
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json, read_object
-from stemma.rows import Message
+from stemma.rows import (
+    LETTERS,
+    CorpusRow,
+    McqRow,
+    Message,
+    PreferenceRow,
+    Row,
+    SftRow,
+    mcq_answer,
+    mcq_prompt,
+)
 
 
 class Template:
-    """A Jinja chat template and the tokens it writes. Rendered in a sandbox, as transformers does."""
+    """A Jinja chat template and the tokens it writes; a sandbox renders it, as in transformers."""
 
     def __init__(self, text: str, bos: str = "<bos>", eos: str = "<eos>") -> None:
         self.text = text
@@ -24,22 +38,26 @@ class Template:
 
     @classmethod
     def read(cls, path: Path, model: Path | None = None) -> Template:
-        """The template in `path` with the special tokens of a model's folder (without one: Gemma's)."""
+        """The template in `path` with the special tokens of a model's folder, or else Gemma's."""
         if not path.is_file():
-            raise UserError(Problem(str(path), "no such chat template", "a Jinja file", "see recipes/templates"))
+            raise UserError(
+                Problem(str(path), "no such chat template", "a Jinja file", "see recipes/templates")
+            )
         text = path.read_text(encoding="utf-8")
         return cls(text) if model is None else cls(text, *special_tokens(model))
 
     @classmethod
     def unfilled(cls, path: Path) -> Template:
-        """The template in `path` for a model that is not on this machine: its tokens' names stand in their place."""
+        """The template in `path` for a model that is not on this machine: its tokens' names stand
+        in their place."""
         return cls(cls.read(path).text, "{bos_token}", "{eos_token}")
 
     @property
     def carried(self) -> str:
-        """The text a model carries along. Its readers fill in `bos_token` by themselves: of a tokenizer without one,
-        llama.cpp takes the id that config.json names all the same (Qwen's does), and a question would begin as none
-        did in training. There the text says that it is empty."""
+        """The text a model carries along. Its readers fill in `bos_token` by themselves: of a
+        tokenizer without one, llama.cpp takes the id that config.json names all the same (Qwen's
+        does), and a question would begin as none did in training. There the text says that it is
+        empty."""
         return self.text if self.bos else "{%- set bos_token = '' -%}" + self.text
 
     def render(self, messages: Sequence[Message], ask: bool = False) -> str:
@@ -54,38 +72,45 @@ class Template:
         )
 
     def split(self, messages: Sequence[Message]) -> tuple[str, str]:
-        """(prompt, answer) of a conversation that ends with the assistant: the border every stage trains and scores at.
+        """(prompt, answer) of a conversation that ends with the assistant: the border every stage
+        trains and scores at.
 
-        The answer ends with the stop token; what a template writes behind it (Gemma's newline) is never trained.
+        The answer ends with the stop token; what a template writes behind it (Gemma's newline) is
+        never trained.
         """
         prompt = self.render(messages[:-1], ask=True)
         whole = self.render(messages)
         if not whole.startswith(prompt):
-            raise ValueError("the template renders an answered conversation differently from the question alone")
+            raise ValueError(
+                "the template renders an answered conversation differently from the question alone"
+            )
         return prompt, whole[len(prompt) :].rstrip()
 
     @property
     def first(self) -> str:
         """The token it begins a conversation with: `<bos>`, or nothing, as in ChatML.
 
-        A model may name ChatML's `<|im_start|>` as its first token, as SmolLM2 does. There it begins every turn, so an
-        answer brings one more.
+        A model may name ChatML's `<|im_start|>` as its first token, as SmolLM2 does. There it
+        begins every turn, so an answer brings one more.
         """
         if not self.bos or not self.render(question("q"), ask=True).startswith(self.bos):
             return ""
-        begins_turns = self.render(answered("q", "a")).count(self.bos) > self.render(question("q")).count(self.bos)
+        asked = self.render(question("q"))
+        whole = self.render(answered("q", "a"))
+        begins_turns = whole.count(self.bos) > asked.count(self.bos)
         return "" if begins_turns else self.bos
 
     def stop(self) -> str:
         """The token that ends an answer, e.g. `<eos>` or `<end_of_turn>`."""
         marker = "STEMMA"
-        _, answer = self.split([Message(role="user", content="q"), Message(role="assistant", content=marker)])
+        _, answer = self.split(answered("q", marker))
         return answer.split(marker)[1]
 
 
 def probe(template: Template) -> None:
-    """Render what training may ask for: several turns, and a system's. Raises DatedTemplate where a template writes the
-    date of the day, which may be only there. What else a template refuses it refuses with its reason, when asked."""
+    """Render what training may ask for: several turns, and a system's. Raises DatedTemplate where a
+    template writes the date of the day, which may be only there. What else a template refuses it
+    refuses with its reason, when asked."""
     talk = [*answered("q", "a"), *answered("q", "a")]
     for messages in (talk, [Message(role="system", content="s"), *talk]):
         for asked in (messages, messages[:-1]):
@@ -98,22 +123,34 @@ def probe(template: Template) -> None:
 
 
 def special_tokens(model: Path) -> tuple[str, str]:
-    """The texts of a model's first and last token; empty where its tokenizer has none (Qwen has no first)."""
+    """The texts of a model's first and last token; empty where its tokenizer has none.
+
+    Qwen has no first one. Raises UserError where a token is neither a text nor an object with one.
+    """
     path = model / "tokenizer_config.json"
     config = read_object(path)
     named = {name: config.get(name) or "" for name in ("bos_token", "eos_token")}
-    contents = {name: token.get("content") if isinstance(token, dict) else token for name, token in named.items()}
+    contents = {
+        name: token.get("content") if isinstance(token, dict) else token
+        for name, token in named.items()
+    }
     texts = {name: text for name, text in contents.items() if isinstance(text, str)}
     if len(texts) < len(named):
         expected = "a token's text, or an object with its `content`"
         wrong = [name for name in named if name not in texts]
-        raise UserError(Problem(str(path), f"`{name}` is {named[name]!r}", expected) for name in wrong)
+        raise UserError(
+            Problem(str(path), f"`{name}` is {named[name]!r}", expected) for name in wrong
+        )
     return texts["bos_token"], texts["eos_token"]
 
 
 def read_special_tokens(tokenizer: Path) -> list[str]:
-    """All special tokens of a `tokenizer.json` that are drawn as something: no text may say one."""
-    return [t["content"] for t in read_json(tokenizer)["added_tokens"] if t["special"] and t["content"].strip()]
+    """Special tokens of a `tokenizer.json` that are drawn as something: no text may say one."""
+    return [
+        t["content"]
+        for t in read_json(tokenizer)["added_tokens"]
+        if t["special"] and t["content"].strip()
+    ]
 
 
 def question(text: str) -> list[Message]:
@@ -124,3 +161,46 @@ def question(text: str) -> list[Message]:
 def answered(prompt: str, answer: str) -> list[Message]:
     """A conversation of one question and its answer."""
     return [*question(prompt), Message(role="assistant", content=answer)]
+
+
+def conversations_of(row: SftRow | PreferenceRow | McqRow) -> list[list[Message]]:
+    """A row as whole conversations, one for each of its answers: of a pair the chosen one first."""
+    if isinstance(row, PreferenceRow):
+        return [row.conversation(row.chosen), row.conversation(row.rejected)]
+    if isinstance(row, SftRow):
+        return [row.messages]
+    return [answered(mcq_prompt(row), mcq_answer(row, row.answer))]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A row as text: the prompt, and the answers that training or evaluation puts behind it."""
+
+    prompt: str
+    answers: tuple[str, ...]
+
+
+def rendered(row: Row, template: Template) -> Rendered:
+    """Prompt and answers of a row: one answer, of a pair the chosen and the rejected one.
+
+    Plain text continues the first token and ends with the last, whatever the template.
+    """
+    if isinstance(row, CorpusRow):
+        return Rendered(template.bos, (row.text + template.eos,))
+    prompts, answers = zip(*map(template.split, conversations_of(row)), strict=True)
+    return Rendered(prompts[0], answers)
+
+
+def rendered_choices(row: McqRow, template: Template) -> Rendered:
+    """A multiple-choice question with one answer for each choice, to compare by likelihood.
+
+    A choice is picked by its letter alone, without the stop token, also where an explanation would
+    follow. Rows answered by a choice's text keep the stop token: without it 10 would beat 100.
+    """
+    letters = LETTERS[: len(row.choices)]
+    by_letter = row.answer_as != "text"
+    prompt = mcq_prompt(row)
+    said = [letter if by_letter else mcq_answer(row, letter) for letter in letters]
+    prompts, answers = zip(*(template.split(answered(prompt, one)) for one in said), strict=True)
+    stop = template.stop() if by_letter else ""
+    return Rendered(prompts[0], tuple(answer.removesuffix(stop) for answer in answers))

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stemma.base_model.headers import BESIDE
 from stemma.errors import Problem, UserError
-from stemma.headers import BESIDE
 
 DTYPES = {
     "F64": torch.float64,
@@ -65,7 +65,8 @@ class Stored:
             yield values.reshape(-1, *self.shape.sizes[1:]) if self.shape.sizes else values[0]
 
     def _read(self, begin: int, count: int) -> Tensor:
-        """Not through safetensors: it maps the file, or reads a whole tensor for some rows of it."""
+        """Not through safetensors: it maps the file, or reads a whole tensor for some rows of
+        it."""
         dtype = self.shape.dtype
         room = torch.empty(count * dtype.itemsize, dtype=torch.uint8)
         left = memoryview(room.numpy())
@@ -80,12 +81,14 @@ class Stored:
 
 
 class Tensors(Mapping[str, Stored]):
-    """All tensors of some safetensors files, by name: of a model folder's, without those of adapters that lie there
-    too, or of the files given."""
+    """All tensors of some safetensors files, by name: of a model folder's, without those of
+    adapters that lie there too, or of the files given."""
 
     def __init__(self, source: Path | Iterable[Path]) -> None:
         if isinstance(source, Path):
-            source = (path for path in source.glob("*.safetensors") if not path.name.startswith(BESIDE))
+            source = (
+                path for path in source.glob("*.safetensors") if not path.name.startswith(BESIDE)
+            )
         self._stored: dict[str, Stored] = {}
         for path in sorted(source):
             self._stored |= _stored_in(path)
@@ -101,7 +104,7 @@ class Tensors(Mapping[str, Stored]):
 
 
 def _stored_in(path: Path) -> dict[str, Stored]:
-    """What the file's header says. Raises UserError when there is none."""
+    """The tensors that the file's header announces. Raises UserError when there is none."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         try:
@@ -109,7 +112,9 @@ def _stored_in(path: Path) -> dict[str, Stored]:
             header.pop("__metadata__", None)
             return {
                 name: Stored(
-                    path, 8 + length + one["data_offsets"][0], Shape(DTYPES[one["dtype"]], tuple(one["shape"]))
+                    path,
+                    8 + length + one["data_offsets"][0],
+                    Shape(DTYPES[one["dtype"]], tuple(one["shape"])),
                 )
                 for name, one in header.items()
             }
@@ -118,10 +123,17 @@ def _stored_in(path: Path) -> dict[str, Stored]:
 
 
 def damaged(path: Path, found: str) -> Problem:
-    return Problem(str(path), found, "a whole safetensors file", "copy it anew, or run the stage that made it again")
+    return Problem(
+        str(path),
+        found,
+        "a whole safetensors file",
+        "copy it anew, or run the stage that made it again",
+    )
 
 
-def write_tensors(path: Path, shapes: dict[str, Shape], pieces: Callable[[str], Iterator[Tensor]]) -> None:
+def write_tensors(
+    path: Path, shapes: dict[str, Shape], pieces: Callable[[str], Iterator[Tensor]]
+) -> None:
     """A file with the bytes that `safetensors.torch.save_file` would write; `pieces` gives each
     tensor's rows."""
     order = sorted(shapes, key=lambda name: (-shapes[name].dtype.itemsize, name))

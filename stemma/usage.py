@@ -1,6 +1,7 @@
-"""What a piece of work takes of the machine: seconds, memory of the whole process tree at its fullest, and disk.
+"""A meter of what a piece of work takes of the machine: seconds, memory and disk.
 
-Memory is the sum of each process's proportional share (Pss): a page that two of them map is counted once, not twice.
+Memory is that of the whole process tree at its fullest: the sum of each process's proportional
+share (Pss), so that a page two of them map is counted once, not twice.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass
 class Usage:
-    """What was taken so far."""
+    """The seconds and bytes taken so far."""
 
     seconds: float = 0.0
     memory: int = 0
@@ -35,7 +36,9 @@ class Usage:
 @contextmanager
 def measuring(folder: Path) -> Iterator[Usage]:
     """Samples this process, all that descend from it, and the size of `folder`, twice a second."""
-    usage, stop, start = Usage(), threading.Event(), time.monotonic()
+    usage = Usage()
+    stop = threading.Event()
+    start = time.monotonic()
     watch = threading.Thread(target=_watch, args=(folder, usage, stop), daemon=True)
     watch.start()
     try:
@@ -55,7 +58,8 @@ def _watch(folder: Path, usage: Usage, stop: threading.Event) -> None:
 def _sample(folder: Path, usage: Usage) -> None:
     resident = {process: resident_bytes(process) for process in tree(os.getpid())}
     usage.process = max(usage.process, *resident.values())
-    # Shares cost the kernel a walk over all pages, so they are asked for only where they can be a new peak.
+    # Shares cost the kernel a walk over all pages: they are asked for only where they can be a new
+    # peak.
     if sum(resident.values()) > usage.memory:
         usage.memory = max(usage.memory, sum(map(proportional_bytes, resident)))
     usage.disk = max(usage.disk, folder_bytes(folder))
@@ -63,7 +67,8 @@ def _sample(folder: Path, usage: Usage) -> None:
 
 def tree(root: int) -> list[int]:
     """The process and all its descendants."""
-    parents = {int(path.name): parent for path in PROC.iterdir() if path.name.isdigit() and (parent := _parent(path))}
+    processes = [path for path in PROC.iterdir() if path.name.isdigit()]
+    parents = {int(path.name): parent for path in processes if (parent := _parent(path))}
     found = [root]
     for process in found:  # grows while it is walked
         found += [child for child, parent in parents.items() if parent == process]
@@ -71,12 +76,13 @@ def tree(root: int) -> list[int]:
 
 
 def _parent(process: Path) -> int:
-    """0 of a process that is gone."""
+    """The parent's number; 0 of a process that is gone."""
     try:
         stat = (process / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return 0
-    return int(stat.rpartition(")")[2].split()[1])  # the name before it may hold blanks and brackets
+    # The name in brackets, in front of it, may hold blanks and brackets itself.
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def resident_bytes(process: int) -> int:
@@ -89,25 +95,31 @@ def resident_bytes(process: int) -> int:
 
 
 def proportional_bytes(process: int) -> int:
-    """Resident memory, of a shared page this process's share; 0 of a process that is gone or another user's."""
+    """Resident memory, of a shared page this process's share.
+
+    0 of a process that is gone or another user's.
+    """
     try:
         lines = (PROC / str(process) / "smaps_rollup").read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
         return 0
-    return next((int(line.split()[1]) * KIB for line in lines if line.startswith("Pss:")), 0)
+    shares = (int(line.split()[1]) * KIB for line in lines if line.startswith("Pss:"))
+    return next(shares, 0)
 
 
 def folder_bytes(folder: Path) -> int:
-    """Of all files under it; one that goes meanwhile counts nothing."""
+    """Bytes of all files under it; one that goes meanwhile counts nothing."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_size  # noqa: PTH118 (many times a second)
+                # Not by pathlib: this runs over all files, twice a second.
+                total += os.lstat(os.path.join(place, name)).st_size  # noqa: PTH118
     return total
 
 
 def free_memory() -> int:
-    """Bytes that can be had without swapping."""
+    """Bytes of memory that can be had without swapping."""
     lines = (PROC / "meminfo").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * KIB for line in lines if line.startswith("MemAvailable:"))
+    available = (line for line in lines if line.startswith("MemAvailable:"))
+    return int(next(available).split()[1]) * KIB

@@ -1,10 +1,10 @@
-"""Where the merged weights of a stage lie: made here, in a local folder, or fetched from the hub at their revision."""
+"""The folder of a stage's merged weights: made here, a local one, or fetched from the hub."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from stemma.base_model import refuse_unfit
+from stemma.base_model.folder import refuse_unfit
 from stemma.errors import Problem, UserError
 from stemma.identity import MODEL_FILES
 from stemma.jsonl import read_json
@@ -14,7 +14,10 @@ NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json", "*.safetenso
 
 
 def weights_of(work: Work, stage: str) -> Path:
-    """The folder of `base` or of a training stage. Raises UserError when `base_model` is not to be had."""
+    """The folder of `base` or of a training stage.
+
+    Raises UserError when `base_model` is not to be had.
+    """
     recipe = work.recipe
     if stage != "base" or recipe.base:
         return work.input(stage, "merged")
@@ -28,7 +31,10 @@ def weights_of(work: Work, stage: str) -> Path:
 
 
 def attention_of(folder: Path) -> str:
-    """How attention must be computed: transformers' sdpa silently leaves out the cap on scores that Gemma 2 has."""
+    """The implementation of attention that a model needs.
+
+    transformers' sdpa silently leaves out the cap on scores that Gemma 2 has.
+    """
     return "eager" if read_json(folder / "config.json").get("attn_logit_softcapping") else "sdpa"
 
 
@@ -37,9 +43,13 @@ def _fetch(work: Work) -> Path:
 
     name = str(work.recipe.base_model)
     try:
-        return Path(snapshot_download(name, revision=work.recipe.base_revision, allow_patterns=MODEL_FILES))
+        return Path(
+            snapshot_download(name, revision=work.recipe.base_revision, allow_patterns=MODEL_FILES)
+        )
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
         reason = str(error).strip().splitlines()[0]
         expected = "a folder with config.json, or the name of a model on the hub"
         hint = "check the spelling and the network; gated models need `huggingface-cli login`"
-        raise UserError(Problem(work.recipe.path.name, f"base_model `{name}`: {reason}", expected, hint)) from None
+        raise UserError(
+            Problem(work.recipe.path.name, f"base_model `{name}`: {reason}", expected, hint)
+        ) from None

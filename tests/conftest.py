@@ -49,8 +49,11 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a recipe into a `recipes` folder of its own: SMALL by default, with (old, new) texts replaced."""
-    from stemma import load
+    """Write a recipe into a `recipes` folder of its own.
+
+    It is SMALL by default, with (old, new) texts replaced.
+    """
+    from stemma.recipe import load
 
     folder = tmp_path / "recipes"
     for name in ("templates", "deepspeed"):
@@ -72,7 +75,7 @@ def write_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 @pytest.fixture
 def torch_for_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forecasts as with the build of torch for CPUs, whichever lies here."""
-    from stemma.peaks import PROCESS, PROCESSES
+    from stemma.plan.peaks import PROCESS, PROCESSES
 
     for name, size in PROCESSES["cpu"].items():
         monkeypatch.setitem(PROCESS, name, size)

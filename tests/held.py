@@ -1,4 +1,4 @@
-"""How much memory tensors hold at one time: counted, not timed and not sampled."""
+"""A count of the memory that tensors hold at one time, neither timed nor sampled."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Held(TorchDispatchMode):
-    """`with Held() as held:` … `held.most`: bytes of tensors made meanwhile and alive at the same
-    time, at most."""
+    """`with Held() as held:` … then `held.most` is the peak.
+
+    That is the bytes of tensors made meanwhile and alive at the same time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,8 +32,9 @@ class Held(TorchDispatchMode):
         return made
 
     def _look(self) -> None:
-        alive = [tensor for tensor in (reference() for reference in self._made) if tensor is not None]
+        known = [reference() for reference in self._made]
+        alive = [tensor for tensor in known if tensor is not None]
         self._made = [weakref.ref(tensor) for tensor in alive]
-        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in alive}
-        self._at_most = sum(storages.values())
+        storages = [tensor.untyped_storage() for tensor in alive]
+        self._at_most = sum({one.data_ptr(): one.nbytes() for one in storages}.values())
         self.most = max(self.most, self._at_most)

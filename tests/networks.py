@@ -1,4 +1,7 @@
-"""Machines for tests: network namespaces joined by a cable, each with its own addresses, ports and loopback."""
+"""Machines for tests: network namespaces joined by a cable.
+
+Each has its own addresses, ports and loopback.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ def need_namespaces() -> None:
 
 @contextmanager
 def two_machines() -> Iterator[list[tuple[str, str]]]:
-    """(namespace, address) of two machines with one cable between them. Nothing outside can be reached from them."""
+    """(namespace, address) of two machines with one cable between them.
+
+    Nothing outside can be reached from them.
+    """
     tag = uuid.uuid4().hex[:6]
     machines = [(f"stemma-{tag}-{number}", f"10.77.0.{number + 1}") for number in (0, 1)]
     cables = [f"st{tag}{number}" for number in (0, 1)]
@@ -43,4 +49,5 @@ def two_machines() -> Iterator[list[tuple[str, str]]]:
         yield machines
     finally:
         for name, _ in machines:
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)  # the cable goes with it
+            # The cable goes with its machine.
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)

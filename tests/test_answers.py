@@ -123,7 +123,11 @@ TEXTS = [
     ("It is not newton but joule.", "newton", "wrong"),
     ("It is not newton but joule.", "joule", "right"),
     ("It is newton, not joule.", "newton", "right"),
-    ("Answer: breadth-first search", "breadth-first search", "right"),  # the gold holds what else announces
+    (
+        "Answer: breadth-first search",
+        "breadth-first search",
+        "right",
+    ),  # the gold holds what else announces
     ("Half is lost.\n\nAnswer: energy is always taken in", "energy is always taken in", "right"),
     ("Answer: energy is never taken in", "energy is always taken in", "wrong"),
     ("It is not the newton.", "newton", "wrong"),
@@ -267,10 +271,11 @@ def test_units_by_hand() -> None:
 
 
 def test_the_rule_loads_no_engine() -> None:
-    code = (
-        "import sys, stemma.answers; print(sorted({'torch', 'numpy', 'transformers', 'pydantic'} & set(sys.modules)))"
+    engines = "{'torch', 'numpy', 'transformers', 'pydantic'}"
+    code = f"import sys, stemma.answers; print(sorted({engines} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -288,7 +293,15 @@ def test_real_solutions_are_judged_as_their_authors_did() -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", ["1e99999999", "1e-99999999", "1" * 9000, "." + "1" * 9000, "1/" + "1" * 9000, "3 x 10^" + "9" * 9000]
+    "reply",
+    [
+        "1e99999999",
+        "1e-99999999",
+        "1" * 9000,
+        "." + "1" * 9000,
+        "1/" + "1" * 9000,
+        "3 x 10^" + "9" * 9000,
+    ],
 )
 def test_a_reply_without_end_is_judged_at_once(reply: str) -> None:
     """10 to the 99,999,999 takes minutes to compute, and Python reads no more than 4,300 digits."""
@@ -315,7 +328,8 @@ def test_a_reply_without_end_is_judged_at_once(reply: str) -> None:
     ],
 )
 def test_time_grows_with_the_reply_and_not_with_its_square(again: str) -> None:
-    """20,000 characters of a model that repeats itself: 0.1 s each, where each place looking at all took 4 to 130 s."""
+    """20,000 characters of a model that repeats itself: 0.1 s each, where each place looking at all
+    took 4 to 130 s."""
     begin = process_time()
     for gold in ("3", "5 m", "newton", "n!", "x-1"):
         judge(again * (20_000 // len(again)), gold)
@@ -325,7 +339,11 @@ def test_time_grows_with_the_reply_and_not_with_its_square(again: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "gold", "verdict"),
     [
-        ("It keeps the nodes in order.\n\nAnswer: breadth-first search", "breadth-first search", "right"),
+        (
+            "It keeps the nodes in order.\n\nAnswer: breadth-first search",
+            "breadth-first search",
+            "right",
+        ),
         ("Answer: water is polar", "water is polar", "right"),
         ("Answer: energy is always taken in", "energy is always taken in", "right"),
         ("The answer is depth-first. No, the answer is breadth-first.", "depth-first", "undecided"),
@@ -353,4 +371,6 @@ def test_a_gold_answer_may_hold_what_links_a_claim(reply: str, gold: str, verdic
 def test_where_the_question_lists_options_a_letter_is_an_answer(reply: str, verdict: str) -> None:
     assert judge(reply, "newton", ["joule", "newton", "watt"]) == verdict
     assert judge("B", "newton") != "right"  # nobody has said what B is
-    assert judge("B", "volt", ["joule", "newton", "watt"]) != "right"  # the gold answer is none of them
+    assert (
+        judge("B", "volt", ["joule", "newton", "watt"]) != "right"
+    )  # the gold answer is none of them

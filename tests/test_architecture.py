@@ -3,22 +3,66 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from stemma import ROOT
 
 STAGE_FOLDERS = ("data_builders", "export", "eval", "report", "serve")
 FOLDERS = ("stemma", *STAGE_FOLDERS)
-SOURCES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(
+    path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
+)
+ROOMS = (
+    "recipe",
+    "base_model",
+    "training",
+    "plan",
+    "generator",
+    "rehearsal",
+    "from_gguf",
+    "plugin",
+    "answers",
+)
+"""Folders of `stemma`. What lies beside them serves several."""
 LIGHT = {
-    *("errors", "jsonl", "rows", "runs", "stages", "keys", "identity", "recipe", "templates", "base_files", "weights"),
-    *("document", "load", "check", "schema", "show", "doctor", "cli", "axolotl"),
-    *("training", "activations", "peaks", "tokenizer"),
-    *("shapes", "checkpoints", "costs", "amounts", "plan", "plan_text", "sweep_section", "sweep_results", "table"),
+    *("files", "workplace", "processes", "chain", "freshness", "origin"),
+    *("show", "doctor", "cli", "table"),
+    *(
+        "errors",
+        "jsonl",
+        "rows",
+        "runs",
+        "stages",
+        "keys",
+        "identity",
+        "templates",
+        "weights",
+        "shapes",
+        "targets",
+    ),
+    *("recipe/*", "plan/*", "base_model/files", "base_model/tokenizer"),
+    *("training/completion", "facts"),
+    *(
+        "training/axolotl",
+        "training/checkpoints",
+        "training/sweep_results",
+        "training/trained_weights",
+    ),
 }
-ENGINES = {"torch", "transformers", "peft", "trl", "accelerate", "deepspeed", "bitsandbytes", "datasets", "llama_cpp"}
+ENGINES = {
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "accelerate",
+    "deepspeed",
+    "bitsandbytes",
+    "datasets",
+    "llama_cpp",
+}
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 MAX_LINES = 300
 MAX_FUNCTION_LINES = 40
@@ -80,7 +124,9 @@ def test_modules_say_what_they_are_for() -> None:
 
 
 def test_files_are_short() -> None:
-    lines = {str(path): len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    lines = {
+        str(path): len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in SOURCES
+    }
     assert {name: count for name, count in lines.items() if count >= MAX_LINES} == {}
 
 
@@ -103,6 +149,30 @@ def test_no_file_is_named_like_the_package_it_uses() -> None:
     assert [str(path) for path in SOURCES if path.stem in anywhere(path) - {*FOLDERS, "chat"}] == []
 
 
+def modules_of(path: Path) -> set[str]:
+    """The modules of `stemma` that are imported together with this one."""
+    found = [node for node in _run_at_import(tree(path)) if isinstance(node, ast.ImportFrom)]
+    names = {f"{node.module}.{alias.name}" for node in found for alias in node.names}
+    return {name for name in names if name.startswith("stemma.")}
+
+
+def room_of(parts: Sequence[str]) -> str:
+    return parts[1] if len(parts) > 2 and parts[1] in ROOMS else ""
+
+
+def test_the_rooms_are_the_folders() -> None:
+    assert set(ROOMS) == {path.parent.name for path in (ROOT / "stemma").glob("*/__init__.py")}
+
+
+def test_rooms_do_not_import_in_a_circle() -> None:
+    core = [path for path in SOURCES if path.parts[0] == "stemma"]
+    found: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for path in core:
+        if room := room_of(path.parts):
+            found[room] |= {room_of(name.split(".")) for name in modules_of(path)} - {"", room}
+    assert list(TopologicalSorter(found).static_order())  # raises CycleError
+
+
 def test_stages_never_import_each_other() -> None:
     stages = [path for path in SOURCES if path.parts[0] != "stemma"]
     found = {str(path): anywhere(path) & set(STAGE_FOLDERS) - {path.parts[0]} for path in stages}
@@ -111,14 +181,19 @@ def test_stages_never_import_each_other() -> None:
 
 def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
     core = [path for path in SOURCES if path.parts[0] == "stemma"]
-    found = {path.name: anywhere(path) & set(STAGE_FOLDERS) for path in core}
+    found = {"/".join(path.parts[1:]): anywhere(path) & set(STAGE_FOLDERS) for path in core}
     assert {name: others for name, others in found.items() if others} == {
-        "cli.py": {"serve", "data_builders", "report"},  # starts the laptop side, shows rows, draws a comparison
+        "cli.py": {
+            "serve",
+            "data_builders",
+            "report",
+        },  # starts the laptop side, shows rows, draws a comparison
         "cli_models.py": {"export"},  # hands `import` the converter
-        "load.py": {"data_builders"},  # the sources' options
-        "data_section.py": {"data_builders"},
-        "schema.py": {"data_builders"},
-        "rehearse.py": {"serve"},  # its last step asks the shipped model
+        "stages.py": {"data_builders", "export", "eval", "report"},  # the stages' modules
+        "recipe/load.py": {"data_builders"},  # the sources' options
+        "recipe/data.py": {"data_builders"},
+        "recipe/schema.py": {"data_builders"},
+        "rehearsal/run.py": {"serve"},  # its last step asks the shipped model
     }
     assert [str(path) for path in core if when_imported(path) & set(STAGE_FOLDERS)] == []
 
@@ -130,10 +205,13 @@ def test_axolotl_is_a_process_not_an_import() -> None:
 
 
 def test_the_light_core_imports_no_engine() -> None:
-    paths = [Path("stemma") / f"{name}.py" for name in LIGHT]
-    assert {str(path): when_imported(path) & (ENGINES | {"axolotl", "numpy"}) for path in paths} == {
-        str(path): set() for path in paths
-    }
+    paths = [
+        path.relative_to(ROOT) for name in LIGHT for path in (ROOT / "stemma").glob(f"{name}.py")
+    ]
+    assert len(paths) > len(LIGHT)
+    assert {
+        str(path): when_imported(path) & (ENGINES | {"axolotl", "numpy"}) for path in paths
+    } == {str(path): set() for path in paths}
 
 
 def test_the_laptop_side_needs_no_training_engine() -> None:
@@ -143,17 +221,84 @@ def test_the_laptop_side_needs_no_training_engine() -> None:
 
 def test_the_data_registry_imports_no_engine() -> None:
     paths = [path for path in SOURCES if path.parts[:2] == ("data_builders", "sources")]
-    assert [str(path) for path in paths if when_imported(path) & (ENGINES | {"openai", "httpx"})] == []
+    assert [
+        str(path) for path in paths if when_imported(path) & (ENGINES | {"openai", "httpx"})
+    ] == []
 
 
 def test_processes_are_started_by_argument_lists() -> None:
-    calls = [(path, node) for path in SOURCES for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
-    assert [str(path) for path, call in calls if any(keyword.arg == "shell" for keyword in call.keywords)] == []
+    calls = [
+        (path, node)
+        for path in SOURCES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+    ]
+    assert [
+        str(path)
+        for path, call in calls
+        if any(keyword.arg == "shell" for keyword in call.keywords)
+    ] == []
 
 
 def test_the_registry_of_sources_is_the_disk() -> None:
     from data_builders import SOURCES as REGISTRY
 
-    on_disk = {path.stem for path in (ROOT / "data_builders" / "sources").glob("*.py")} - {"__init__"}
+    on_disk = {path.stem for path in (ROOT / "data_builders" / "sources").glob("*.py")} - {
+        "__init__"
+    }
     assert set(REGISTRY) == on_disk
     assert on_disk
+
+
+def test_test_modules_never_import_test_modules() -> None:
+    # What several of them need stands in tests/factories, or in a file beside them that holds no tests.
+    found = {}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)]
+        names = {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
+        parts = {part for name in names if name.startswith("tests.") for part in name.split(".")}
+        if others := {part for part in parts if part.startswith("test_")}:
+            found[str(path.relative_to(ROOT))] = others
+    assert found == {}
+
+
+LAYERS = (
+    ("core",),
+    ("stages", "keys", "chain", "freshness", "recipe"),
+    ("models", "tensors", "weights", "base_model", "generator", "answers"),
+    ("training",),
+    ("plan", "from_gguf", "plugin"),
+    ("rehearsal",),
+    STAGE_FOLDERS,
+    (
+        "cli",
+        "cli_options",
+        "cli_models",
+        "cli_reference",
+        "run_stages",
+        "show",
+        "doctor",
+        "__main__",
+    ),
+)
+"""ARCHITECTURE.md's lines, from the lowest: rooms, stage folders, and files of `stemma`; its other files are `core`."""
+UPWARDS = {"data_builders/outputs/cards.py": {"stemma.show.to_yaml"}}
+"""Imports from a higher line that are known."""
+
+
+def layer_of(parts: Sequence[str]) -> int:
+    """The number of the line that a module or folder stands in."""
+    name = parts[0] if parts[0] != "stemma" else parts[1] if len(parts) > 1 else "core"
+    return next((number for number, names in enumerate(LAYERS) if name in names), 0)
+
+
+def test_modules_import_from_their_own_line_and_below() -> None:
+    found = {
+        str(path): {
+            name
+            for name in modules_of(path)
+            if layer_of(name.split(".")) > layer_of(path.with_suffix("").parts)
+        }
+        for path in SOURCES
+    }
+    assert {name: above for name, above in found.items() if above} == UPWARDS

@@ -12,7 +12,7 @@ from jinja2 import TemplateError
 from stemma import ROOT
 from stemma.chat_jinja import DatedTemplate, unequal_names
 from stemma.errors import UserError
-from stemma.load import load
+from stemma.recipe.load import load
 from stemma.rows import Message
 from stemma.templates import Template
 
@@ -34,26 +34,43 @@ DATED = """\
 """How the official template of Llama 3.2 comes to its date."""
 ALIKE = {
     **{path.stem: path.read_text() for path in (ROOT / "recipes" / "templates").glob("*.jinja")},
-    "generation": "{% for m in messages %}{% if m.role == 'assistant' %}\n  {% generation %}\n" + TURN
-    + "{% endgeneration %}\n{% else %}" + TURN + "{% endif %}{% endfor %}",
+    "generation": "{% for m in messages %}{% if m.role == 'assistant' %}\n  {% generation %}\n"
+    + TURN
+    + "{% endgeneration %}\n{% else %}"
+    + TURN
+    + "{% endif %}{% endfor %}",
     "a variable set between the marks": "{% set n = 1 %}{% generation %}{% set n = 2 %}{{ n }}"
     "{% endgeneration %}{{ n }}",
-    "break": "{% for m in messages %}{% if loop.index > 2 %}{% break %}{% endif %}" + TURN + "{% endfor %}",
-    "continue": "{% for m in messages %}{% if m.role == 'user' %}{% continue %}{% endif %}" + TURN + "{% endfor %}",
-    "tojson": "{{ messages | tojson }}{{ messages | tojson(indent=2) }}{{ messages[0] | tojson(ensure_ascii=true) }}",
+    "break": "{% for m in messages %}{% if loop.index > 2 %}{% break %}{% endif %}"
+    + TURN
+    + "{% endfor %}",
+    "continue": "{% for m in messages %}{% if m.role == 'user' %}{% continue %}{% endif %}"
+    + TURN
+    + "{% endfor %}",
+    "tojson": (
+        "{{ messages | tojson }}{{ messages | tojson(indent=2) }}"
+        "{{ messages[0] | tojson(ensure_ascii=true) }}"
+    ),
     "tools": "{% if tools is not none %}tools!{% endif %}{% if not documents %}none{% endif %}",
-    "undefined": "nothing: {{ builtin_tools }}{% if x is defined %}think{% endif %}{{ messages[0].tool_calls }}",
+    "undefined": (
+        "nothing: {{ builtin_tools }}{% if x is defined %}think{% endif %}"
+        "{{ messages[0].tool_calls }}"
+    ),
     "whitespace": "  {% if true %}\n    a\n  {% endif %}\n\n{{ add_generation_prompt }}  \n",
     "a fixed date": "{% set date_string = '26 Jul 2024' %}" + DATED,
-    "a date that none asks for": "{% if messages[0].role == 'tool' %}{{ strftime_now('%Y') }}{% endif %}text",
-}  # fmt: skip
+    "a date that none asks for": (
+        "{% if messages[0].role == 'tool' %}{{ strftime_now('%Y') }}{% endif %}text"
+    ),
+}
 
 
 def by_transformers(text: str, messages: list[dict[str, str]], ask: bool) -> str:
     from transformers.utils.chat_template_utils import render_jinja_template
 
     tokens: dict[str, Any] = {"bos_token": "<bos>", "eos_token": "<eos>"}
-    rendered, _ = render_jinja_template([messages], chat_template=text, add_generation_prompt=ask, **tokens)
+    rendered, _ = render_jinja_template(
+        [messages], chat_template=text, add_generation_prompt=ask, **tokens
+    )
     return str(rendered[0])
 
 
@@ -85,8 +102,14 @@ def test_a_date_of_the_day_is_refused_unless_it_is_fixed(write_recipe: Write) ->
     with pytest.raises(DatedTemplate):
         Template(DATED).render([])
     [problem] = told(write_recipe, DATED)
-    assert "qa.jinja: it writes today's date (strftime_now('%d %b %Y')): what trains is then not" in problem
-    assert "hint: fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}" in problem
+    assert (
+        "qa.jinja: it writes today's date (strftime_now('%d %b %Y')): what trains is then not"
+        in problem
+    )
+    assert (
+        "hint: fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}"
+        in problem
+    )
     assert told(write_recipe, ALIKE["a fixed date"]) == []
 
 
@@ -94,7 +117,9 @@ def test_a_date_that_only_a_system_turn_brings(write_recipe: Write) -> None:
     turns = "{% for m in messages %}{{ m.role + m.content + eos_token }}{% endfor %}"
     text = "{% if messages[0].role == 'system' %}{{ strftime_now('%Y') }}{% endif %}" + turns
     assert "today's date (strftime_now('%Y'))" in told(write_recipe, text)[0]
-    only_user = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + turns
+    only_user = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + turns
+    )
     assert told(write_recipe, only_user) == []
 
 

@@ -9,20 +9,20 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from stemma import ROOT, stages
+from stemma import ROOT
 from stemma.cli import STAGE_HELP, main
 from stemma.errors import GateFailed
 from stemma.jsonl import write_json
 from stemma.stages import MODULES, Forecast, Result, Work
-from tests.families import write_byte_tokenizer
-from tests.models import tiny_model
-from tests.test_shapes import MADE
+from tests.factories.families import write_byte_tokenizer
+from tests.factories.models import tiny_model
+from tests.factories.recipes import MADE
 
 Write = Callable[..., Path]
 Say = pytest.CaptureFixture[str]
@@ -37,7 +37,8 @@ def small(write_recipe: Write, tmp_path: Path) -> None:
 
 @pytest.fixture
 def tiny_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every stage writes one small file; with the seed 13 it fails its gate, with 14 it has a bug of ours."""
+    """Every stage writes one small file; with the seed 13 it fails its gate, with 14 it has a bug
+    of ours."""
 
     def run(work: Work) -> Result:
         if work.recipe.seed == 13:
@@ -50,13 +51,12 @@ def tiny_stages(monkeypatch: pytest.MonkeyPatch) -> None:
         (work.folder / "out.txt").write_text(str(work.recipe.seed))
         return Result({"text": "out.txt"})
 
-    module = ModuleType("tiny_stage")
-    module.run = run  # type: ignore[attr-defined]
-    forecast = Forecast({"requests": 1200, "cost_usd_at_most": None}, {"sft": ["a row"] * 5}, {"sft": 1195})
-    module.forecast = lambda _work: forecast  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tiny_stage", module)
+    forecast = Forecast(
+        {"requests": 1200, "cost_usd_at_most": None}, {"sft": ["a row"] * 5}, {"sft": 1195}
+    )
+    monkeypatch.setattr("data_builders.run.forecast", lambda _work: forecast)
     for name in MODULES:
-        monkeypatch.setitem(stages.MODULES, name, "tiny_stage")
+        monkeypatch.setitem(MODULES, name, lambda: SimpleNamespace(run=run))
 
 
 def test_every_stage_has_a_verb() -> None:
@@ -110,23 +110,31 @@ def rendered(said: str, stage: str) -> dict[str, Any]:
     return values
 
 
-def test_show_knows_the_special_tokens_of_a_local_model(write_recipe: Write, tmp_path: Path, capsys: Say) -> None:
+def test_show_knows_the_special_tokens_of_a_local_model(
+    write_recipe: Write, tmp_path: Path, capsys: Say
+) -> None:
     write_byte_tokenizer(tmp_path / "model", "llama")
     write_json(tmp_path / "model" / "config.json", {"attn_logit_softcapping": 30.0})
     corpus = ("  corpus: {sources: [{source: from_sets}]}\n", "")
     write_recipe((MADE, "base_model: model\n"), corpus)
     assert main(["show", "small"]) == 0
     here = rendered(capsys.readouterr().out, "sft")
-    assert here["special_tokens"] == {"eos_token": "<|end_of_text|>", "pad_token": "<|end_of_text|>"}
+    assert here["special_tokens"] == {
+        "eos_token": "<|end_of_text|>",
+        "pad_token": "<|end_of_text|>",
+    }
     assert (here["base_model"], here["attn_implementation"]) == ("model", "eager")
     write_recipe((MADE, "base_model: nobody/nothing\n"), corpus)
     assert main(["show", "small"]) == 0
     said = capsys.readouterr().out
-    assert "into the name); special tokens are added when the base model is on this machine\n" in said
+    assert (
+        "into the name); special tokens are added when the base model is on this machine\n" in said
+    )
     elsewhere = rendered(said, "sft")
     assert elsewhere == {k: v for k, v in here.items() if k != "special_tokens"} | {
-        "base_model": "nobody/nothing", "attn_implementation": "sdpa",
-    }  # fmt: skip
+        "base_model": "nobody/nothing",
+        "attn_implementation": "sdpa",
+    }
 
 
 def test_diff_shows_only_what_differs(write_recipe: Write, capsys: Say) -> None:
@@ -134,7 +142,14 @@ def test_diff_shows_only_what_differs(write_recipe: Write, capsys: Say) -> None:
     assert main(["diff", "other", "--with", "small"]) == 0
     changed = [line for line in capsys.readouterr().out.splitlines() if line[0] in "+-"]
     assert changed == [
-        *("--- small", "+++ other", "-# --- recipe small", "-name: small", "+# --- recipe other", "+name: other"),
+        *(
+            "--- small",
+            "+++ other",
+            "-# --- recipe small",
+            "-name: small",
+            "+# --- recipe other",
+            "+name: other",
+        ),
         *("-  beta: 0.1", "+  beta: 0.2"),
     ]
 
@@ -147,7 +162,9 @@ def test_the_chain_runs_and_then_is_up_to_date(tiny_stages: None, capsys: Say) -
     assert said.out.splitlines()[0] == "data    done in 0 s"
     assert said.err.splitlines()[0] == "[data] writing"
     assert main(["all", "small"]) == 0
-    assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()] == ["up to date"] * 7
+    assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()] == [
+        "up to date"
+    ] * 7
 
 
 def test_dry_run_says_what_would_run(tiny_stages: None, capsys: Say) -> None:
@@ -165,27 +182,40 @@ def test_dry_run_says_what_would_run(tiny_stages: None, capsys: Say) -> None:
     ]
     assert main(["data", "small", "--dry-run", "--force"]) == 0
     assert capsys.readouterr().out == (
-        "data    would run (up to date)\n        requests: 1,200\n        cost usd at most: unknown: no price table\n"
+        "data    would run (up to date)\n        requests: 1,200\n"
+        "        cost usd at most: unknown: no price table\n"
         "        sft rows to train on: 1,200\n"
     )
 
 
-def test_preview_shows_rows_of_the_sources(write_recipe: Write, tmp_path: Path, capsys: Say) -> None:
-    (tmp_path / "pairs.jsonl").write_text('{"prompt": "What is it?", "chosen": "a", "rejected": "b"}\n')
+def test_preview_shows_rows_of_the_sources(
+    write_recipe: Write, tmp_path: Path, capsys: Say
+) -> None:
+    (tmp_path / "pairs.jsonl").write_text(
+        '{"prompt": "What is it?", "chosen": "a", "rejected": "b"}\n'
+    )
     assert main(["preview", "small", "--source", "preference_jsonl", "-n", "1"]) == 0
     assert "  [1] pairs.jsonl:1\n    prompt:\n      What is it?\n" in capsys.readouterr().out
     assert main(["preview", "small", "--source", "mmlu"]) == 2
     assert "--source: `mmlu` fills no set of `small`" in capsys.readouterr().err
 
 
-def test_a_recipe_of_data_alone_is_checked_built_and_shown(write_recipe: Write, tmp_path: Path, capsys: Say) -> None:
-    (tmp_path / "train.jsonl").write_text('{"question": "What is 1 + 2?", "answer": "1 + 2 = 3\\n#### 3"}\n')
+def test_a_recipe_of_data_alone_is_checked_built_and_shown(
+    write_recipe: Write, tmp_path: Path, capsys: Say
+) -> None:
+    (tmp_path / "train.jsonl").write_text(
+        '{"question": "What is 1 + 2?", "answer": "1 + 2 = 3\\n#### 3"}\n'
+    )
     source = "{source: gsm8k, path: train.jsonl, use: train}"
     write_recipe(text=f"name: small\ndata:\n  sft:\n    sources:\n    - {source}\n")
     for verb in ("check", "show", "plan", "data", "status", "preview", "verify", "all"):
         assert main([verb, "small"]) == 0, verb
     assert "sft rows to train on: 1" in capsys.readouterr().out
-    for verb, said in {"sft": "has no stage `sft`", "chat": "builds data only", "export": "has no stage `exp"}.items():
+    for verb, said in {
+        "sft": "has no stage `sft`",
+        "chat": "builds data only",
+        "export": "has no stage `exp",
+    }.items():
         assert main([verb, "small"]) == 2
         assert said in capsys.readouterr().err
 
@@ -193,7 +223,9 @@ def test_a_recipe_of_data_alone_is_checked_built_and_shown(write_recipe: Write, 
 def test_missing_upstream_is_the_users(tiny_stages: None, capsys: Say) -> None:
     assert main(["sft", "small"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("runs/small/data/manifest.json: stage `data` of recipe `small` is not done")
+    assert err.startswith(
+        "runs/small/data/manifest.json: stage `data` of recipe `small` is not done"
+    )
     assert "Traceback" not in err
 
 
@@ -202,12 +234,17 @@ def test_one_stage_on_a_stale_upstream_says_so(tiny_stages: None, capsys: Say) -
     capsys.readouterr()
     assert main(["dpo", "small", "--set", "sft.learning_rate=1e-5"]) == 0
     said = capsys.readouterr().err
-    assert "warning: `sft` is stale: its settings, inputs or outputs changed; `make all RECIPE=small` brings" in said
+    assert (
+        "warning: `sft` is stale: its settings, inputs or outputs changed; `make all "
+        "RECIPE=small` brings" in said
+    )
     assert main(["dpo", "small"]) == 0
     assert "warning" not in capsys.readouterr().err
 
 
-def test_a_failed_gate_ends_with_1_and_an_interruption_with_130(tiny_stages: None, capsys: Say) -> None:
+def test_a_failed_gate_ends_with_1_and_an_interruption_with_130(
+    tiny_stages: None, capsys: Say
+) -> None:
     assert main(["data", "small", "--set", "seed=13"]) == 1
     assert capsys.readouterr().err == "failed: merge: top-1 agreement 0.4 < 0.98\n"
     assert main(["data", "small", "--set", "seed=14"]) == 130
@@ -227,26 +264,37 @@ def test_verify_finds_a_changed_byte(tiny_stages: None, tmp_path: Path, capsys: 
     assert main(["verify", "small", "--runs", "elsewhere"]) == 1
     said = capsys.readouterr()
     assert "sft     text               DAMAGED" in said.out
-    assert said.err == "failed: not as they were made: sft/text; run these stages again with --force\n"
+    assert (
+        said.err == "failed: not as they were made: sft/text; run these stages again with --force\n"
+    )
 
 
-def test_unwritable_runs_give_one_clear_error(tiny_stages: None, tmp_path: Path, capsys: Say) -> None:
+def test_unwritable_runs_give_one_clear_error(
+    tiny_stages: None, tmp_path: Path, capsys: Say
+) -> None:
     (tmp_path / "file").write_text("")
     assert main(["data", "small", "--runs", "file"]) == 2
-    assert "cannot write: Not a directory\n  expected: a writable folder with free space" in capsys.readouterr().err
+    assert (
+        "cannot write: Not a directory\n  expected: a writable folder with free space"
+        in capsys.readouterr().err
+    )
 
 
-def test_a_file_without_the_right_to_read_it(tiny_stages: None, monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+def test_a_file_without_the_right_to_read_it(
+    tiny_stages: None, monkeypatch: pytest.MonkeyPatch, capsys: Say
+) -> None:
     def refuse(work: Work) -> Result:
         raise PermissionError(13, "Permission denied", "secret.jsonl")
 
-    monkeypatch.setattr("tiny_stage.run", refuse)
+    monkeypatch.setitem(MODULES, "data", lambda: SimpleNamespace(run=refuse))
     assert main(["data", "small"]) == 2
     assert capsys.readouterr().err.startswith("secret.jsonl: cannot be read or written\n")
 
 
 @pytest.mark.slow
-def test_doctor_really_looks_and_never_shows_a_key(monkeypatch: pytest.MonkeyPatch, capsys: Say) -> None:
+def test_doctor_really_looks_and_never_shows_a_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: Say
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     assert main(["doctor"]) in (0, 1)  # 1: this machine lacks something
     out = capsys.readouterr().out
@@ -260,13 +308,17 @@ def test_doctor_really_looks_and_never_shows_a_key(monkeypatch: pytest.MonkeyPat
 def python(code: str, folder: Path, *paths: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
     command = [sys.executable, "-P", "-c", code]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_help_and_check_never_import_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from stemma.cli import main; codes = main(['--help']), main(['check', 'recipes/small.yml']); "
-        "heavy = {'torch', 'transformers', 'axolotl', 'llama_cpp', 'openai', 'numpy'} & set(sys.modules); "
+        "import sys; from stemma.cli import main; codes = main(['--help']), main(['check', "
+        "'recipes/small.yml']); "
+        "heavy = {'torch', 'transformers', 'axolotl', 'llama_cpp', 'openai', 'numpy'} & "
+        "set(sys.modules); "
         "assert codes == (0, 0) and not heavy, (codes, heavy)"
     )
     done = python(code, tmp_path, ROOT)
@@ -278,7 +330,9 @@ def test_the_console_script_finds_the_stages_in_the_checkout(tmp_path: Path) -> 
     site.mkdir()
     (site / "stemma").symlink_to(ROOT / "stemma")
     done = python(
-        "import sys; from stemma.cli import main; sys.exit(main(['check', 'recipes/small.yml']))", tmp_path, site
+        "import sys; from stemma.cli import main; sys.exit(main(['check', 'recipes/small.yml']))",
+        tmp_path,
+        site,
     )
     assert (done.returncode, done.stdout) == (0, "small: ok\n"), done.stderr
 
@@ -310,7 +364,9 @@ def test_a_base_model_without_weights_is_enough_to_plan_and_to_build_data(
     shutil.copytree(tiny_model(), folder, dirs_exist_ok=True)
     (folder / "tokenizer.json").unlink()
     assert main(["check", "small"]) == 2
-    assert f"{folder}: no tokenizer.json\n  expected: the model's tokenizer" in capsys.readouterr().err
+    assert (
+        f"{folder}: no tokenizer.json\n  expected: the model's tokenizer" in capsys.readouterr().err
+    )
 
 
 def test_a_stop_text_of_several_tokens_is_told_where_the_tokenizer_is_known(
@@ -319,13 +375,19 @@ def test_a_stop_text_of_several_tokens_is_told_where_the_tokenizer_is_known(
     recipe = write_recipe((MADE, f"base_model: {tiny_model()}\n"))
     template = recipe.parent / "templates" / "qa.jinja"
     for end, said in {
-        "<end_of_turn>\\n' + eos_token": "ends with '<end_of_turn>\\n<eos>': several tokens, and engines stop at one\n"
-        "  expected: one of the tokenizer's special tokens\n  hint: end it with `<end_of_turn>` alone, and",
+        "<end_of_turn>\\n' + eos_token": "ends with '<end_of_turn>\\n"
+        "<eos>': several tokens, and engines stop at one\n"
+        "  expected: one of the tokenizer's special tokens\n"
+        "  hint: end it with `<end_of_turn>` alone, and",
         "<|end|>'": "ends with '<|end|>', which is no special token of this model",
     }.items():
-        template.write_text("{{ bos_token }}{% for m in messages %}{{ m.content + '" + end + " }}{% endfor %}")
+        template.write_text(
+            "{{ bos_token }}{% for m in messages %}{{ m.content + '" + end + " }}{% endfor %}"
+        )
         for verb in ("check", "plan", "all"):
             assert main([verb, "small"]) == 2
             assert said in capsys.readouterr().err
-    template.write_text("{{ bos_token }}{% for m in messages %}{{ m.content + '<end_of_turn>\\n' }}{% endfor %}")
+    template.write_text(
+        "{{ bos_token }}{% for m in messages %}{{ m.content + '<end_of_turn>\\n' }}{% endfor %}"
+    )
     assert main(["check", "small"]) == 0

@@ -1,4 +1,4 @@
-"""The documents: every command they quote exists, every link resolves, every recipe they name is there."""
+"""The documents' commands, links and recipes exist."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,9 @@ def quoted(pattern: str) -> set[str]:
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    return set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
 
 def verbs() -> set[str]:
@@ -32,7 +34,13 @@ def verbs() -> set[str]:
 
 def test_there_are_documents() -> None:
     names = {document.name for document in DOCUMENTS}
-    assert {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "engine-notes.md"} <= names
+    assert {
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "engine-notes.md",
+    } <= names
 
 
 def test_every_quoted_make_target_exists() -> None:
@@ -48,7 +56,11 @@ def test_every_quoted_verb_exists() -> None:
 
 
 def test_every_named_recipe_exists() -> None:
-    named = quoted(r"(?:RECIPE|WITH)=([\w.-]+)") | quoted(r"recipes/([\w.-]+)\.yml") | quoted(r"extends: ([\w.-]+)")
+    named = (
+        quoted(r"(?:RECIPE|WITH)=([\w.-]+)")
+        | quoted(r"recipes/([\w.-]+)\.yml")
+        | quoted(r"extends: ([\w.-]+)")
+    )
     assert "tiny" in named
     assert named - {path.stem for path in (ROOT / "recipes").glob("*.yml")} == set()
 

@@ -32,15 +32,23 @@ def command(verb: str, recipe: str, runs: Path, *more: str) -> list[str]:
 
 def stemma(verb: str, recipe: str, runs: Path, *more: str) -> dict[str, str]:
     """What the verb says of each stage."""
-    done = subprocess.run(command(verb, recipe, runs, *more), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command(verb, recipe, runs, *more), cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    return dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith(STAGES))
+    return dict(
+        line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith(STAGES)
+    )
 
 
 def kill_when(there: Path, pattern: str, arguments: list[str]) -> None:
     """Start a command and `kill -9` it once a file matching `pattern` lies under `there`."""
     child = subprocess.Popen(
-        arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        arguments,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 300
     while not any(there.glob(pattern)):
@@ -63,7 +71,9 @@ def test_the_chain_survives_kills_and_shares_its_stages(tmp_path: Path) -> None:
     stemma("base", "tiny", runs)
     shutil.copytree(runs, again)
 
-    kill_when(run.folder("sft"), "training/checkpoint-*/trainer_state.json", command("sft", "tiny", runs))
+    kill_when(
+        run.folder("sft"), "training/checkpoint-*/trainer_state.json", command("sft", "tiny", runs)
+    )
     assert run.read_manifest("sft") is None
     stemma("sft", "tiny", runs)
     stemma("sft", "tiny", again)

@@ -13,7 +13,13 @@ ROWS = read_dicts(ROOT / "examples" / "stem" / "questions.jsonl")
 
 def test_there_are_as_many_as_the_readme_says() -> None:
     counts = Counter(row["subject"] for row in ROWS)
-    assert counts == {"physics": 33, "chemistry": 32, "biology": 32, "mathematics": 32, "computer science": 32}
+    assert counts == {
+        "physics": 33,
+        "chemistry": 32,
+        "biology": 32,
+        "mathematics": 32,
+        "computer science": 32,
+    }
     text = (ROOT / "examples" / "stem" / "README.md").read_text(encoding="utf-8")
     assert all(f"{subject} {count}" in text for subject, count in counts.items())
     assert len({row["question"] for row in ROWS}) == len(ROWS) == 161

@@ -38,6 +38,7 @@ def test_a_wrong_row_says_what_a_right_one_holds(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"id": "1", "source": "s"}\n')
     with pytest.raises(
-        UserError, match=r"rows\.jsonl:1: text: Field required\n  expected: an object of id, source, text"
+        UserError,
+        match=r"rows\.jsonl:1: text: Field required\n  expected: an object of id, source, text",
     ):
         read_rows(path, CorpusRow)

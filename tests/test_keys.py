@@ -1,4 +1,5 @@
-"""Keys hold no place: what was done stays done when run, data, base model and checkout are moved, and only then."""
+"""Keys hold no place: what was done stays done when run, data, base model and checkout are moved,
+and only then."""
 
 from __future__ import annotations
 
@@ -16,21 +17,29 @@ from stemma import ROOT, identity
 from stemma.errors import UserError
 from stemma.identity import KEPT, model_digest
 from stemma.keys import key_of
-from stemma.load import load
-from stemma.recipe import Recipe
+from stemma.recipe.load import load
+from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Run
 from tests.conftest import SMALL
-from tests.test_shapes import MADE
+from tests.factories.recipes import MADE
 
 PROJECT = ("stemma", "data_builders", "export", "eval", "report", "serve", "recipes")
-RECIPE = SMALL.replace(MADE, "base_model: ../model\n").replace("  corpus: {sources: [{source: from_sets}]}\n", "")
-QUESTIONS = [{"question": f"What is {n} + {n * n}?", "answer": f"#### {n + n * n}"} for n in range(20)]
+RECIPE = SMALL.replace(MADE, "base_model: ../model\n").replace(
+    "  corpus: {sources: [{source: from_sets}]}\n", ""
+)
+QUESTIONS = [
+    {"question": f"What is {n} + {n * n}?", "answer": f"#### {n + n * n}"} for n in range(20)
+]
 PAIRS = [{"prompt": row["question"], "chosen": "It is so.", "rejected": "No."} for row in QUESTIONS]
 
 
 def put_model(folder: Path) -> Path:
     folder.mkdir()
-    for name, text in (("config.json", "{}"), ("tokenizer.json", "{}"), ("model.safetensors", "weights")):
+    for name, text in (
+        ("config.json", "{}"),
+        ("tokenizer.json", "{}"),
+        ("model.safetensors", "weights"),
+    ):
         (folder / name).write_text(text)
     return folder
 
@@ -70,17 +79,33 @@ def keys(home: Path, *settings: str) -> dict[str, str]:
     """Of the stages that nothing has to be done before."""
     recipe, run = opened(home, *settings)
     (run.root / "data").mkdir(parents=True, exist_ok=True)
-    return {"data": key_of(recipe, run, "data"), "sft": key_of(recipe, put_data_manifest(run), "sft")}
+    return {
+        "data": key_of(recipe, run, "data"),
+        "sft": key_of(recipe, put_data_manifest(run), "sft"),
+    }
 
 
 def put_data_manifest(run: Run) -> Run:
-    values = {"stage": "data", "recipe": "small", "key": "k", "git_commit": "c", "start": "", "end": "", "seed": 1}
-    empty = {name: {} for name in ("section", "inputs", "outputs", "counts", "facts", "versions", "hardware")}
+    values = {
+        "stage": "data",
+        "recipe": "small",
+        "key": "k",
+        "git_commit": "c",
+        "start": "",
+        "end": "",
+        "seed": 1,
+    }
+    empty = {
+        name: {}
+        for name in ("section", "inputs", "outputs", "counts", "facts", "versions", "hardware")
+    }
     (run.folder("data") / MANIFEST).write_text(json.dumps(values | empty | {"overrides": []}))
     return run
 
 
-def test_relative_absolute_and_moved_are_the_same_work(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_absolute_and_moved_are_the_same_work(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = keys(Path())
     assert keys(home) == before
     moved = home.rename(home.with_name("elsewhere"))
@@ -116,7 +141,9 @@ def test_no_key_and_no_input_tells_a_place(home: Path) -> None:
         f"train.deepspeed={home}/recipes/deepspeed/zero1.json",
     ]
     recipe, _ = opened(home, *paths)
-    told = json.dumps([recipe.section(stage) for stage in ("data", "sft", "dpo", "export", "eval", "report")])
+    told = json.dumps(
+        [recipe.section(stage) for stage in ("data", "sft", "dpo", "export", "eval", "report")]
+    )
     told += json.dumps([*recipe.files("data"), *recipe.files("sft")])
     assert str(home) not in told
     assert "train.jsonl" in told
@@ -127,16 +154,22 @@ def test_no_key_and_no_input_tells_a_place(home: Path) -> None:
 
 
 def test_files_of_equal_content_are_told_apart_by_the_recipe(home: Path) -> None:
-    """Swapped, they train another set: whole paths are told by the source that reads them, others by their name."""
+    """Swapped, they train another set: whole paths are told by the source that reads them, others
+    by their name."""
     shutil.copyfile(home / "data/train.jsonl", home / "data/copy.jsonl")
-    one, other = (f"data.sft.sources=[{{source: gsm8k, path: {name}.jsonl}}]" for name in ("train", "copy"))
+    one, other = (
+        f"data.sft.sources=[{{source: gsm8k, path: {name}.jsonl}}]" for name in ("train", "copy")
+    )
     assert keys(home, one)["data"] != keys(home, other)["data"]
     (home / "a").mkdir()
     (home / "b").mkdir()
     for folder, text in (("a", QUESTIONS[:10]), ("b", QUESTIONS[10:])):
         (home / folder / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in text))
     sources = [f"{{source: gsm8k, path: {home}/{name}/x.jsonl}}" for name in ("a", "b")]
-    found = [keys(home, f"data.sft.sources=[{', '.join(order)}]")["data"] for order in (sources, sources[::-1])]
+    found = [
+        keys(home, f"data.sft.sources=[{', '.join(order)}]")["data"]
+        for order in (sources, sources[::-1])
+    ]
     assert found[0] != found[1]
 
 
@@ -151,7 +184,9 @@ def test_a_base_model_that_went_away_is_one_clear_error(home: Path) -> None:
 def test_a_hub_model_is_told_by_name_and_revision(home: Path) -> None:
     recipe, run = opened(home, "base_model=google/gemma-2b", "base_revision=abc")
     assert recipe.section("sft")["base_model"] == "google/gemma-2b"
-    assert keys(home, "base_model=google/gemma-2b", "base_revision=abc") != keys(home, "base_model=google/gemma-2b")
+    assert keys(home, "base_model=google/gemma-2b", "base_revision=abc") != keys(
+        home, "base_model=google/gemma-2b"
+    )
     assert (recipe.base_name, run.root.name) == ("google/gemma-2b", "small")
 
 
@@ -160,7 +195,9 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that were read to be hashed."""
     names: list[str] = []
     digest: Callable[[Path], str] = identity.digest_of
-    monkeypatch.setattr(identity, "digest_of", lambda path: (names.append(path.name), digest(path))[1])
+    monkeypatch.setattr(
+        identity, "digest_of", lambda path: (names.append(path.name), digest(path))[1]
+    )
     return names
 
 
@@ -189,21 +226,20 @@ def test_a_model_is_hashed_once_until_it_changes(tmp_path: Path, hashed: list[st
 CHAIN = """\
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from stemma import stages
-from stemma.load import load
+from stemma.chain import chain
+from stemma.recipe.load import load
 from stemma.runs import Run
 
 def write(work):
     (work.folder / "out.txt").write_text(work.stage)
     return stages.Result({"out": "out.txt"})
 
-made = ModuleType("made")
-made.run = write
-sys.modules["made"] = made
-stages.MODULES |= {stage: "made" for stage in stages.MODULES if stage != "data"}
+made = SimpleNamespace(run=write)
+stages.MODULES |= {stage: lambda: made for stage in stages.MODULES if stage != "data"}
 recipe, run = load(sys.argv[1], sys.argv[3:]), Run(Path(sys.argv[2]))
-print({stages.execute(recipe, run, stage, print) for stage in stages.chain(recipe)})
+print({stages.execute(recipe, run, stage, print) for stage in chain(recipe)})
 """
 """The real data stage, and a small file in place of what the others make."""
 
@@ -212,7 +248,12 @@ def in_project(home: Path, *arguments: str) -> str:
     """What a Python process of the project's copy in `home` prints."""
     variables = os.environ | {"PYTHONPATH": str(home / "project"), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=home / "project", env=variables, capture_output=True, text=True, check=False
+        [sys.executable, *arguments],
+        cwd=home / "project",
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -231,9 +272,13 @@ def states(home: Path, given: list[str]) -> set[str]:
 def test_a_checkout_its_runs_and_data_are_moved(tmp_path: Path) -> None:
     home = tmp_path / "one"
     for name in PROJECT:
-        shutil.copytree(ROOT / name, home / "project" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    text = RECIPE.replace("{source: gsm8k, path: train.jsonl}", "{source: gsm8k, path: train.jsonl}\n    - " +
-                          "{source: stem_exercises, limit: 5}")  # fmt: skip
+        shutil.copytree(
+            ROOT / name, home / "project" / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    text = RECIPE.replace(
+        "{source: gsm8k, path: train.jsonl}",
+        "{source: gsm8k, path: train.jsonl}\n    - " + "{source: stem_exercises, limit: 5}",
+    )
     (home / "project/recipes/small.yml").write_text(text)
     put_model(home / "model")
     put_data(home / "files")
@@ -250,8 +295,13 @@ def test_a_checkout_its_runs_and_data_are_moved(tmp_path: Path) -> None:
     (moved / "runs").symlink_to(tmp_path / "disk")
     given = ["base_model=../model", "data.root=data"]
     assert states(moved, given) == {"up to date"}
-    assert str(tmp_path) not in json.dumps([json.loads(path.read_text())[part] for part in ("inputs", "section")
-                                            for path in (tmp_path / "disk").glob(f"*/*/{MANIFEST}")])  # fmt: skip
+    assert str(tmp_path) not in json.dumps(
+        [
+            json.loads(path.read_text())[part]
+            for part in ("inputs", "section")
+            for path in (tmp_path / "disk").glob(f"*/*/{MANIFEST}")
+        ]
+    )
     with (moved / "project/recipes/templates/qa.jinja").open("a") as stream:
         stream.write("\n")
     assert states(moved, given) >= {"up to date", "stale: its settings, inputs or outputs changed"}

@@ -30,7 +30,10 @@ def test_what_is_to_be_done_with_the_options_is_none_of_them() -> None:
 
 
 def test_a_stem_may_go_on_in_its_options() -> None:
-    assert split_options("It is called (A) ice (B) stone (C) iron") == ("It is called ", ("ice", "stone", "iron"))
+    assert split_options("It is called (A) ice (B) stone (C) iron") == (
+        "It is called ",
+        ("ice", "stone", "iron"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from stemma.errors import StageFailed, UserError
 from stemma.llama import PROMPT_BATCH, SCORED_BATCH, Llama
-from tests.models import tiny_gguf, tiny_model
+from tests.factories.models import tiny_gguf, tiny_model
 
 TEXT = "<bos>Question: What is 12 + 3?\n\nAnswer: 15<eos>"
 
@@ -37,7 +37,9 @@ def test_tokenizes_special_tokens_and_adds_none(llama: Llama) -> None:
     assert llama.tokenize("hi") == llama.tokenize("<bos>hi")[1:]
 
 
-@pytest.mark.parametrize("text", ["What is 1 + 1?", "α ≤ β, 两\n\n\n\\frac{1}{2}\tx", "  two  blanks ", ""])
+@pytest.mark.parametrize(
+    "text", ["What is 1 + 1?", "α ≤ β, 两\n\n\n\\frac{1}{2}\tx", "  two  blanks ", ""]
+)
 def test_detokenize_reverses_tokenize(llama: Llama, text: str) -> None:
     assert llama.detokenize(llama.tokenize(text)) == text
 
@@ -51,18 +53,27 @@ def test_ends(llama: Llama) -> None:
 
 
 def test_logits_equal_transformers(llama: Llama) -> None:
-    ids = (llama.tokenize(TEXT) * 50)[: PROMPT_BATCH + SCORED_BATCH]  # more than one batch of each kind
+    ids = (llama.tokenize(TEXT) * 50)[
+        : PROMPT_BATCH + SCORED_BATCH
+    ]  # more than one batch of each kind
     expected = hf_logits(ids)
     np.testing.assert_allclose(llama.logits(ids), expected, atol=0.1)
-    np.testing.assert_allclose(llama.logits(ids, start=PROMPT_BATCH + 3), expected[PROMPT_BATCH + 3 :], atol=0.1)
+    np.testing.assert_allclose(
+        llama.logits(ids, start=PROMPT_BATCH + 3), expected[PROMPT_BATCH + 3 :], atol=0.1
+    )
 
 
 def test_continuations_equal_whole_sequences(llama: Llama) -> None:
-    prompt, answers = llama.tokenize("<bos>Question: What is 2 + 2?\n\nAnswer:"), [[401], [402, 403, 404], [405] * 100]
+    prompt, answers = (
+        llama.tokenize("<bos>Question: What is 2 + 2?\n\nAnswer:"),
+        [[401], [402, 403, 404], [405] * 100],
+    )
     found = llama.log_probs(prompt, answers)
     for values, answer in zip(found, answers, strict=True):
         whole = llama.logits([*prompt, *answer])[len(prompt) - 1 : -1].astype(np.float64)
-        by_hand = [row[token] - np.log(np.exp(row).sum()) for row, token in zip(whole, answer, strict=True)]
+        by_hand = [
+            row[token] - np.log(np.exp(row).sum()) for row, token in zip(whole, answer, strict=True)
+        ]
         assert values == pytest.approx(by_hand, abs=0.1)
 
 
@@ -75,7 +86,8 @@ def test_a_long_answer_is_read_off_batch_by_batch(llama: Llama) -> None:
     finally:
         tracemalloc.stop()
     assert len(values) == 600
-    # Of 600 rows 64 are held, with their exponentials and the copy before; all would be 600 x 448 x 4 bytes.
+    # Of 600 rows 64 are held, with their exponentials and the copy before; all would be 600 x 448 x
+    # 4 bytes.
     assert peak < 4 * SCORED_BATCH * llama.vocabulary_size * 4 < 600 * llama.vocabulary_size * 4
 
 
@@ -83,7 +95,9 @@ def test_generates_the_likeliest_tokens(llama: Llama) -> None:
     prompt = llama.tokenize("<bos>Question: What is 2 + 2?\n\nAnswer:")
     answer = llama.generate(prompt, 5)
     assert len(answer) == 5
-    assert answer == [int(row.argmax()) for row in llama.logits([*prompt, *answer], len(prompt) - 1)[:-1]]
+    assert answer == [
+        int(row.argmax()) for row in llama.logits([*prompt, *answer], len(prompt) - 1)[:-1]
+    ]
 
 
 def test_generation_ends_before_a_stop_token(llama: Llama) -> None:
@@ -94,7 +108,10 @@ def test_generation_ends_before_a_stop_token(llama: Llama) -> None:
 
 def test_metadata(llama: Llama) -> None:
     assert llama.metadata("general.name") == "tiny"
-    assert llama.metadata("tokenizer.chat_template") == (tiny_model() / "chat_template.jinja").read_text()
+    assert (
+        llama.metadata("tokenizer.chat_template")
+        == (tiny_model() / "chat_template.jinja").read_text()
+    )
     assert llama.metadata("no.such.key") is None
 
 

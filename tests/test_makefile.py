@@ -1,4 +1,5 @@
-"""The menu: every target is listed, and turns its variables into the right command (nothing is run: `make -n`)."""
+"""The menu: every target is listed, and turns its variables into the right command (nothing is run:
+`make -n`)."""
 
 import os
 import re
@@ -16,7 +17,9 @@ TARGETS = set(re.findall(r"^([a-z-]+):", TEXT, re.MULTILINE))
 def make(*arguments: str) -> str:
     environment = {"PATH": os.environ["PATH"]}  # no variables of a surrounding `make test`
     command = ["make", "--no-print-directory", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def command(*arguments: str) -> list[str]:
@@ -31,14 +34,31 @@ def test_make_alone_lists_every_target() -> None:
 
 
 def test_every_target_is_phony() -> None:
-    phony = {name for line in re.findall(r"^\.PHONY:(.*)$", TEXT, re.MULTILINE) for name in line.split()}
+    phony = {
+        name for line in re.findall(r"^\.PHONY:(.*)$", TEXT, re.MULTILINE) for name in line.split()
+    }
     assert phony == TARGETS
 
 
-@pytest.mark.parametrize("stage", ["data", "base", "sft", "dpo", "mcq", "export", "eval", "report", "all"])
+def test_schema_runs_a_module_that_is_there() -> None:
+    [module] = re.findall(r"-m (stemma\S*)", make("-n", "schema"))
+    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+@pytest.mark.parametrize(
+    "stage", ["data", "base", "sft", "dpo", "mcq", "export", "eval", "report", "all"]
+)
 def test_a_stage_gets_recipe_and_options(stage: str) -> None:
     assert command(stage) == [stage, "tiny"]
-    wanted = ["--set", "dpo.learning_rate=1e-4", "--set", "seed=7", "--set", "data.root=../my data", "--force"]
+    wanted = [
+        "--set",
+        "dpo.learning_rate=1e-4",
+        "--set",
+        "seed=7",
+        "--set",
+        "data.root=../my data",
+        "--force",
+    ]
     options = ["RECIPE=course", "SET=dpo.learning_rate=1e-4 seed=7", "DATA=../my data", "FORCE=1"]
     assert command(stage, *options) == [stage, "course", *wanted]
 
@@ -62,8 +82,11 @@ def test_a_question_with_quotes_reaches_chat_whole() -> None:
     line = make("-n", "chat", 'QUESTION=What\'s "12" + 7?').strip().splitlines()[-1]
     shown = subprocess.run(
         ["bash", "-c", line.replace(".venv/bin/python -m stemma", "printf '%s|'")],
-        env={**os.environ, "QUESTION": 'What\'s "12" + 7?'}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        env={**os.environ, "QUESTION": 'What\'s "12" + 7?'},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert shown.stdout == 'chat|tiny|What\'s "12" + 7?|'
 
 
@@ -71,7 +94,11 @@ def test_where_to_train_reaches_the_command_by_the_environment() -> None:
     script = "show:\n\t@echo $$GPUS $$NNODES $$NODE_RANK $$MASTER\n"
     given = ["GPUS=8", "NNODES=2", "NODE_RANK=1", "MASTER=host0:29500"]
     done = subprocess.run(
-        ["make", "--no-print-directory", "-f", "-", *given], input=script, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-f", "-", *given],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "8 2 1 host0:29500\n"
     assert "NNODES=2 NODE_RANK=0 MASTER=host0:29500" in make()

@@ -38,15 +38,24 @@ def project() -> dict[str, object]:
 def requirements(*extras: str) -> list[Requirement]:
     table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = table["optional-dependencies"]
-    lines = [*table["dependencies"], *(line for extra in extras or optional for line in optional[extra])]
+    lines = [
+        *table["dependencies"],
+        *(line for extra in extras or optional for line in optional[extra]),
+    ]
     return [Requirement(line) for line in lines]
 
 
 def pins(python: str = "3.12") -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     every = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    here = [pin for pin in every if pin.marker is None or pin.marker.evaluate({"python_version": python})]
-    assert len(here) == len({canonicalize_name(pin.name) for pin in here}), "two versions for one Python"
+    here = [
+        pin
+        for pin in every
+        if pin.marker is None or pin.marker.evaluate({"python_version": python})
+    ]
+    assert len(here) == len({canonicalize_name(pin.name) for pin in here}), (
+        "two versions for one Python"
+    )
     return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in here}
 
 
@@ -58,14 +67,20 @@ def distributions() -> dict[str, list[str]]:
 
 def imported() -> set[str]:
     files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
-    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    nodes = [
+        node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    ]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - set(PACKAGES)
 
 
 def test_every_requirement_is_pinned_to_a_version_it_allows() -> None:
-    wrong = [str(r) for r in requirements() if not r.specifier.contains(pins()[canonicalize_name(r.name)])]
+    wrong = [
+        str(r)
+        for r in requirements()
+        if not r.specifier.contains(pins()[canonicalize_name(r.name)])
+    ]
     assert wrong == []
 
 
@@ -83,24 +98,31 @@ def test_constraints_suit_every_torch_build() -> None:
 
 def test_every_import_is_declared() -> None:
     declared = {canonicalize_name(r.name) for r in requirements()}
-    owners = {name: [BROUGHT[name]] if name in BROUGHT else distributions().get(name, []) for name in imported()}
-    assert {name: found for name, found in owners.items() if not {canonicalize_name(o) for o in found} & declared} == {}
+    owners = {
+        name: [BROUGHT[name]] if name in BROUGHT else distributions().get(name, [])
+        for name in imported()
+    }
+    assert {
+        name: found
+        for name, found in owners.items()
+        if not {canonicalize_name(o) for o in found} & declared
+    } == {}
 
 
 def test_every_declared_package_is_imported() -> None:
     indirect = {"protobuf"}  # read by llama.cpp's converter
-    used = {canonicalize_name(owner) for name in imported() for owner in distributions().get(name, [])}
+    used = {
+        canonicalize_name(owner) for name in imported() for owner in distributions().get(name, [])
+    }
     needed = {canonicalize_name(r.name) for r in requirements("train", "export", "eval", "laptop")}
     assert needed - used - indirect == set()
 
 
 def test_the_laptop_extra_brings_no_training_engine() -> None:
     names = {canonicalize_name(r.name) for r in requirements("laptop")}
-    assert names & {"torch", "transformers", "axolotl", "deepspeed", "bitsandbytes", "openai"} == set()
-
-
-def test_only_stemma_is_packaged() -> None:
-    assert project()["tool"]["setuptools"] == {"packages": ["stemma"]}  # type: ignore[index]
+    assert (
+        names & {"torch", "transformers", "axolotl", "deepspeed", "bitsandbytes", "openai"} == set()
+    )
 
 
 def copy_of_setup(folder: Path) -> Path:
@@ -113,7 +135,9 @@ def run_setup(folder: Path, **variables: str) -> subprocess.CompletedProcess[str
     """With no Python to be found, unless `variables` say where, so that nothing is ever installed."""
     given = {"PYTHON": "python-that-is-not-there"} | variables
     environment = {**os.environ, "STEMMA_CACHE": str(folder / "store"), **given}
-    return subprocess.run(["./setup.sh"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["./setup.sh"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 TOOLS = ("bash", "cat", "cut", "dirname", "du", "env", "grep", "gzip", "mkdir", "mktemp", "mv", "rm", "sed",
@@ -129,7 +153,11 @@ def bare_machine(folder: Path) -> dict[str, str]:
         (folder / "bin" / tool).symlink_to(str(shutil.which(tool)))
     script(folder / "bin/c++", "exit 0")
     script(folder / "bin/df", "echo head; echo map of a share 0 0 50000000 1% /")
-    home = {"HOME": str(folder), "PYENV_ROOT": str(folder / "pyenv"), "OS_RELEASE": str(folder / "os-release")}
+    home = {
+        "HOME": str(folder),
+        "PYENV_ROOT": str(folder / "pyenv"),
+        "OS_RELEASE": str(folder / "os-release"),
+    }
     return home | {"PATH": str(folder / "bin"), "PYTHON": ""}
 
 
@@ -141,14 +169,19 @@ def script(path: Path, body: str) -> None:
 
 def interpreter(path: Path, on_venv: str = "exit 3") -> None:
     """A Python 3.12 that says that it was chosen where it is asked for an environment."""
-    script(path, f'case "$1" in -c) exec {sys.executable} "$@";; esac; echo "chosen: $0" >&2; {on_venv}')
+    script(
+        path,
+        f'case "$1" in -c) exec {sys.executable} "$@";; esac; echo "chosen: $0" >&2; {on_venv}',
+    )
 
 
 def make_ready(folder: Path) -> None:
     llama = pins()["llama-cpp-python"]
     (folder / f".cache/llama_cpp_python-{llama}").mkdir(parents=True)
     script(folder / ".venv/bin/python", "exit 0")
-    command = "cat setup.sh constraints.txt pyproject.toml | sha256sum | cut -d' ' -f1 > .venv/.ready"
+    command = (
+        "cat setup.sh constraints.txt pyproject.toml | sha256sum | cut -d' ' -f1 > .venv/.ready"
+    )
     subprocess.run(["bash", "-c", command], cwd=folder, check=True)
 
 
@@ -174,7 +207,10 @@ def test_without_python_one_line_says_how_to_get_one_here(tmp_path: Path, system
     (tmp_path / "os-release").write_text(system, encoding="utf-8")
     done = run_setup(tmp_path, **given)
     assert done.returncode == 2
-    assert done.stderr == f"setup: no Python 3.12 that runs and makes environments\n  hint: {HINTS[system]}\n"
+    assert (
+        done.stderr
+        == f"setup: no Python 3.12 that runs and makes environments\n  hint: {HINTS[system]}\n"
+    )
 
 
 def test_on_macos_it_is_homebrew(tmp_path: Path) -> None:
@@ -184,13 +220,17 @@ def test_on_macos_it_is_homebrew(tmp_path: Path) -> None:
     assert run_setup(tmp_path, **given).stderr.endswith("\n  hint: brew install python@3.12\n")
 
 
-@pytest.mark.parametrize("place", ["bin/python3", "pyenv/versions/3.12.9/bin/python3.12", "elsewhere/python3.12"])
+@pytest.mark.parametrize(
+    "place", ["bin/python3", "pyenv/versions/3.12.9/bin/python3.12", "elsewhere/python3.12"]
+)
 def test_a_python_that_really_runs_is_found(tmp_path: Path, place: str) -> None:
     given = bare_machine(tmp_path)
     script(tmp_path / "bin/python3.12", "exit 127")
     interpreter(tmp_path / place)
     if place.startswith("elsewhere"):
-        script(tmp_path / ".local/bin/uv", f'[ "$*" = "python find 3.12" ] && echo {tmp_path / place}')
+        script(
+            tmp_path / ".local/bin/uv", f'[ "$*" = "python find 3.12" ] && echo {tmp_path / place}'
+        )
     done = run_setup(tmp_path, **given)
     assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"chosen: {tmp_path / place}")
 
@@ -211,7 +251,9 @@ def test_a_python_that_is_named_must_be_the_right_one(tmp_path: Path) -> None:
     script(tmp_path / "python3.13", "exit 1")
     done = run_setup(tmp_path, **given | {"PYTHON": str(tmp_path / "python3.13")})
     assert done.returncode == 2
-    assert done.stderr.startswith(f"setup: no Python 3.12 that runs and makes environments at PYTHON={tmp_path}")
+    assert done.stderr.startswith(
+        f"setup: no Python 3.12 that runs and makes environments at PYTHON={tmp_path}"
+    )
 
 
 @pytest.mark.parametrize("python", ["another", "gone"])
@@ -260,9 +302,13 @@ def test_a_relative_python_is_seen_from_where_the_caller_stands(tmp_path: Path) 
     (tmp_path / "checkout").mkdir()
     given = bare_machine(tmp_path / "checkout")
     interpreter(tmp_path / "mine/python3.12")
-    environment = os.environ | given | {"PYTHON": "mine/python3.12", "STEMMA_CACHE": str(tmp_path / "store")}
+    environment = (
+        os.environ | given | {"PYTHON": "mine/python3.12", "STEMMA_CACHE": str(tmp_path / "store")}
+    )
     command = ["checkout/setup.sh"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.stderr.splitlines()[0] == f"chosen: {tmp_path / 'mine/python3.12'}"
 
 
@@ -271,7 +317,9 @@ def test_a_shells_own_word_is_no_python(tmp_path: Path, name: str) -> None:
     """`say` is a function of setup.sh, `test` bash's own: both would have run."""
     done = run_setup(tmp_path, **bare_machine(tmp_path) | {"PYTHON": name})
     assert done.returncode == 2
-    assert done.stderr.startswith(f"setup: no Python 3.12 that runs and makes environments at PYTHON={name}\n")
+    assert done.stderr.startswith(
+        f"setup: no Python 3.12 that runs and makes environments at PYTHON={name}\n"
+    )
 
 
 def test_a_shim_that_talks_or_reads_spoils_nothing(tmp_path: Path) -> None:
@@ -284,10 +332,16 @@ def test_a_shim_that_talks_or_reads_spoils_nothing(tmp_path: Path) -> None:
 
 LATER = "then call this again"
 FAILURES = {
-    "a read-only folder": ("making .cache and {store} failed, for the reason above", "make the folder writable"),
+    "a read-only folder": (
+        "making .cache and {store} failed, for the reason above",
+        "make the folder writable",
+    ),
     "venv": ("making .venv failed, for the reason above", "free some space"),
     "no index": ("making .venv failed, for the reason above", "is the package index reached"),
-    "no sdist": ("fetching llama.cpp's sources failed, for the reason above", "is the package index reached"),
+    "no sdist": (
+        "fetching llama.cpp's sources failed, for the reason above",
+        "is the package index reached",
+    ),
 }
 
 
@@ -295,14 +349,19 @@ def failing(folder: Path, failure: str) -> dict[str, str]:
     """A machine on which one step fails; pip is a script that answers without doing anything."""
     given = bare_machine(folder)
     if failure == "a read-only folder":
-        (folder / ".cache").write_text("a file", encoding="utf-8")  # root writes into read-only folders
+        (folder / ".cache").write_text(
+            "a file", encoding="utf-8"
+        )  # root writes into read-only folders
     refused = {"no index": "*pip==*", "no sdist": "*download*"}.get(failure, "nothing")
     script(
-        folder / "made", f'case "$1" in -c) exec {sys.executable} "$@";; esac; case "$*" in {refused}) exit 1;; esac'
+        folder / "made",
+        f'case "$1" in -c) exec {sys.executable} "$@";; esac; case "$*" in {refused}) exit 1;; esac',
     )
     copy = "mkdir -p .venv/bin; cat made > .venv/bin/python; cat made > .venv/bin/pip"
     run = f"{shutil.which('chmod')} +x .venv/bin/python .venv/bin/pip"
-    interpreter(folder / "bin/python3.12", on_venv="exit 1" if failure == "venv" else f"{copy}; {run}")
+    interpreter(
+        folder / "bin/python3.12", on_venv="exit 1" if failure == "venv" else f"{copy}; {run}"
+    )
     return given
 
 
@@ -328,22 +387,30 @@ def test_without_a_compiler_nothing_is_made(tmp_path: Path, compiler: str) -> No
         script(tmp_path / "bin/c++", "exit 1")
     done = run_setup(tmp_path, **given)
     assert done.returncode == 2
-    assert done.stderr.startswith("setup: no C++ compiler, and llama.cpp must be built\n  hint: apt install")
+    assert done.stderr.startswith(
+        "setup: no C++ compiler, and llama.cpp must be built\n  hint: apt install"
+    )
     assert not (tmp_path / ".venv").exists()
 
 
 def test_on_musl_nothing_is_made(tmp_path: Path) -> None:
     """torch has no wheel there: pip would say, gigabytes later, that it found no version."""
     given = bare_machine(tmp_path)
-    script(tmp_path / "bin/python3.12", 'case "$*" in *GNU_TYPE*) echo x86_64-alpine-linux-musl;; esac')
+    script(
+        tmp_path / "bin/python3.12", 'case "$*" in *GNU_TYPE*) echo x86_64-alpine-linux-musl;; esac'
+    )
     done = run_setup(tmp_path, **given)
     assert done.returncode == 2
-    assert done.stderr.startswith("setup: this system's C library is musl, for which there is no torch\n")
+    assert done.stderr.startswith(
+        "setup: this system's C library is musl, for which there is no torch\n"
+    )
     assert not (tmp_path / ".venv").exists()
 
 
 @pytest.mark.parametrize(("cpu_wheel", "needed", "holds"), [("exit 1", 12, 8), ("exit 0", 8, 5)])
-def test_disk_is_asked_for_before_anything_big(tmp_path: Path, cpu_wheel: str, needed: int, holds: int) -> None:
+def test_disk_is_asked_for_before_anything_big(
+    tmp_path: Path, cpu_wheel: str, needed: int, holds: int
+) -> None:
     """Less where pip knows of a torch for CPUs alone; with a GPU that one is not looked for."""
     if any(Path("/dev").glob("nvidia[0-9]*")):
         needed, holds = 12, 8
@@ -355,7 +422,10 @@ def test_disk_is_asked_for_before_anything_big(tmp_path: Path, cpu_wheel: str, n
     interpreter(tmp_path / "bin/python3.12", on_venv=f"{copy}; done")
     done = run_setup(tmp_path, **given)
     found = f"3 GB free here; the environment takes about {holds} GB, and making it up to {needed}"
-    assert (done.returncode, done.stderr.splitlines()[1:]) == (2, [f"setup: {found}", "  hint: free some space"])
+    assert (done.returncode, done.stderr.splitlines()[1:]) == (
+        2,
+        [f"setup: {found}", "  hint: free some space"],
+    )
 
 
 def test_a_ready_environment_is_left_alone(tmp_path: Path) -> None:
@@ -364,7 +434,9 @@ def test_a_ready_environment_is_left_alone(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("change", ["interrupted", "new constraints", "sources gone", "its Python gone"])
+@pytest.mark.parametrize(
+    "change", ["interrupted", "new constraints", "sources gone", "its Python gone"]
+)
 def test_anything_unfinished_or_changed_is_set_up_again(tmp_path: Path, change: str) -> None:
     make_ready(copy_of_setup(tmp_path))
     if change == "interrupted":

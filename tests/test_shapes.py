@@ -1,4 +1,5 @@
-"""Shapes from config.json: counts as published, as computed by hand, and as the real classes and PEFT have them."""
+"""Shapes from config.json: counts as published, as computed by hand, and as the real classes and
+PEFT have them."""
 
 from __future__ import annotations
 
@@ -8,18 +9,15 @@ from typing import Any
 
 import pytest
 
+from stemma.base_model.files import read_shapes
 from stemma.errors import UserError
 from stemma.jsonl import write_json
-from stemma.load import load
+from stemma.recipe.load import load
 from stemma.runs import Run
-from stemma.shapes import ATTENTION, GEMMA, MLP, PUBLISHED, parse, read_shapes
+from stemma.shapes import ATTENTION, GEMMA, MLP, PUBLISHED, parse
 from tests.conftest import Write
-
-MADE = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
-SIZES = {
-    "vocab_size": 300, "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 3, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 16,
-}  # fmt: skip
+from tests.factories.recipes import MADE
+from tests.factories.shapes import SIZES
 
 
 def test_gemma_2b_by_hand() -> None:
@@ -48,12 +46,16 @@ def test_published_shapes_give_the_published_counts(name: str, parameters: int) 
 @pytest.mark.slow
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("kind", ["gemma", "gemma2", "gemma3_text", "llama", "qwen2", "qwen3"])
-def test_counts_are_those_of_the_real_classes_and_of_peft(kind: str, tied: bool, tmp_path: Path) -> None:
+def test_counts_are_those_of_the_real_classes_and_of_peft(
+    kind: str, tied: bool, tmp_path: Path
+) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
     sizes: dict[str, Any] = SIZES | ({} if kind == "qwen2" else {"attention_bias": not tied})
-    model: Any = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes, tie_word_embeddings=tied))
+    model: Any = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(kind, **sizes, tie_word_embeddings=tied)
+    )
     model.config.save_pretrained(tmp_path)
     shapes = parse(json.loads((tmp_path / "config.json").read_text()), "saved")
     assert shapes.parameters() == model.num_parameters()
@@ -74,7 +76,12 @@ def test_the_defaults_of_gemma_are_those_of_transformers() -> None:
 def test_where_shapes_come_from(write_recipe: Write, tmp_path: Path) -> None:
     run = Run(tmp_path / "runs" / "small")
     made = read_shapes(load(write_recipe()), run)
-    assert (made.origin, made.hidden, made.layers, made.vocabulary) == ("the recipe's base.model", 32, 28, 300)
+    assert (made.origin, made.hidden, made.layers, made.vocabulary) == (
+        "the recipe's base.model",
+        32,
+        28,
+        300,
+    )
     hub = load(write_recipe((MADE, "base_model: google/gemma-2b\n")))
     assert read_shapes(hub, run).parameters() == 2_506_172_416
     config = run.folder("base") / "merged" / "config.json"
@@ -82,15 +89,25 @@ def test_where_shapes_come_from(write_recipe: Write, tmp_path: Path) -> None:
     folder = load(write_recipe((MADE, f"base_model: {config.parent}\n")))
     for recipe in (load(write_recipe()), folder):
         given = read_shapes(recipe, run)
-        assert (given.origin, given.hidden, given.weight_bytes, given.tied) == (str(config), 32, 4, False)
+        assert (given.origin, given.hidden, given.weight_bytes, given.tied) == (
+            str(config),
+            32,
+            4,
+            False,
+        )
 
 
 def test_unknown_shapes_say_how_to_give_them(write_recipe: Write, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_shapes(load(write_recipe((MADE, "base_model: nobody/no-model\n"))), Run(tmp_path))
     text = str(caught.value)
-    assert text.startswith("small.yml: base_model `nobody/no-model`: its shapes are not known on this machine")
-    assert "`hf download nobody/no-model config.json` fetches them, as `--set base_model=FOLDER`" in text
+    assert text.startswith(
+        "small.yml: base_model `nobody/no-model`: its shapes are not known on this machine"
+    )
+    assert (
+        "`hf download nobody/no-model config.json` fetches them, as `--set base_model=FOLDER`"
+        in text
+    )
 
 
 def test_other_architectures_are_refused() -> None:

@@ -1,4 +1,5 @@
-"""The engine every stage runs in, with a tiny stage of its own: freshness, adoption, killed attempts, locks."""
+"""The engine every stage runs in, with a tiny stage of its own: freshness, adoption, killed
+attempts, locks."""
 
 from __future__ import annotations
 
@@ -6,23 +7,21 @@ import fcntl
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from stemma import keys, stages
-from stemma.bring import warn_of_stale
+from stemma import freshness, keys, stages
+from stemma.chain import STAGES, chain, upstream
 from stemma.errors import GateFailed, StageFailed, UserError
-from stemma.keys import upstream
-from stemma.load import load
-from stemma.recipe import Recipe
+from stemma.freshness import State, is_fresh, states
+from stemma.recipe.load import load
+from stemma.recipe.models import Recipe
+from stemma.run_stages import warn_of_stale_upstream
 from stemma.runs import Run
-from stemma.show import states
-from stemma.stages import Result, Work, chain, execute, is_fresh
+from stemma.stages import Result, Work, execute
 
 Write = Callable[..., Path]
 
@@ -37,7 +36,9 @@ class Stage:
 
     def run(self, work: Work) -> Result:
         self.calls += 1
-        self.found = sorted(path.name for path in work.folder.iterdir() if not path.name.startswith("."))
+        self.found = sorted(
+            path.name for path in work.folder.iterdir() if not path.name.startswith(".")
+        )
         (work.folder / "checkpoint").write_text("half")
         if self.fails:
             raise self.fails
@@ -48,11 +49,8 @@ class Stage:
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     tiny = Stage()
-    module = ModuleType("tiny_stage")
-    module.run = tiny.run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tiny_stage", module)
     for name in stages.MODULES:
-        monkeypatch.setitem(stages.MODULES, name, "tiny_stage")
+        monkeypatch.setitem(stages.MODULES, name, lambda: tiny)
     return tiny
 
 
@@ -73,6 +71,12 @@ def bring(recipe: Recipe, run: Run, stage: str = "data", force: bool = False) ->
     return execute(recipe, run, stage, print, force)
 
 
+def test_every_stage_of_the_chain_has_a_module() -> None:
+    assert tuple(stages.MODULES) == STAGES
+    for load_module in stages.MODULES.values():
+        assert callable(load_module().run)
+
+
 def test_chain_and_upstream_follow_the_recipe(recipe: Recipe) -> None:
     assert chain(recipe) == ["data", "base", "sft", "dpo", "export", "eval", "report"]
     assert upstream(recipe, "sft") == ["data", "base"]
@@ -81,13 +85,18 @@ def test_chain_and_upstream_follow_the_recipe(recipe: Recipe) -> None:
     assert upstream(recipe, "report") == ["data", "base", "sft", "dpo", "export", "eval"]
 
 
-def test_a_done_stage_is_up_to_date_and_tells_how_it_was_made(recipe: Recipe, run: Run, stage: Stage) -> None:
+def test_a_done_stage_is_up_to_date_and_tells_how_it_was_made(
+    recipe: Recipe, run: Run, stage: Stage
+) -> None:
     assert bring(recipe, run) == "done"
     assert bring(recipe, run) == "up to date"
     assert stage.calls == 1
     manifest = run.manifest("data")
     assert manifest.outputs["text"].bytes == 2  # "42"
-    assert manifest.outputs["text"].sha256 == "73475cb40a568e8da8a045ced110137e159f890ac4da883b6b17dc651b3a8049"
+    assert (
+        manifest.outputs["text"].sha256
+        == "73475cb40a568e8da8a045ced110137e159f890ac4da883b6b17dc651b3a8049"
+    )
     assert (manifest.counts, manifest.facts, manifest.seed) == ({"rows": 1}, {"said": "so"}, 42)
     assert run.output("data", "text").read_text() == "42"
 
@@ -111,16 +120,23 @@ def test_weights_of_another_axolotl_are_stale_and_told(
     for name in ("data", "base", "sft"):
         bring(recipe, run, name)
     monkeypatch.setattr(keys, "axolotl_version", lambda: "99.0")
+    monkeypatch.setattr(freshness, "axolotl_version", lambda: "99.0")
     monkeypatch.setattr(stages, "axolotl_version", lambda: "99.0")
-    assert [name for name in ("data", "base", "sft") if not is_fresh(recipe, run, name)] == ["base", "sft"]
+    assert [name for name in ("data", "base", "sft") if not is_fresh(recipe, run, name)] == [
+        "base",
+        "sft",
+    ]
     told = f"stale: made with axolotl {version('axolotl')}"
-    assert [states(recipe, run)[name] for name in ("data", "base", "sft")] == [
+    found = states(recipe, run)
+    assert [str(found[name]) for name in ("data", "base", "sft")] == [
         "up to date",
         told,
         "stale: waits for base",
     ]
+    assert (found["base"].waits_for, found["sft"].waits_for) == ((), ("base",))
+    assert found["dpo"] == State("not done")
     warned: list[str] = []
-    warn_of_stale(recipe, run, "dpo", warned.append)
+    warn_of_stale_upstream(recipe, run, "dpo", warned.append)
     hint = "`make all RECIPE=small` brings the chain up to date"
     assert warned == [f"warning: `base` is {told} (and what came of it: sft); {hint}"]
     said: list[str] = []
@@ -128,7 +144,9 @@ def test_weights_of_another_axolotl_are_stale_and_told(
     assert said == [f"base: made with axolotl {version('axolotl')}, anew with 99.0"]
 
 
-def test_a_changed_upstream_makes_the_next_stage_stale(recipe: Recipe, run: Run, stage: Stage) -> None:
+def test_a_changed_upstream_makes_the_next_stage_stale(
+    recipe: Recipe, run: Run, stage: Stage
+) -> None:
     bring(recipe, run)
     bring(recipe, run, "base")
     assert is_fresh(recipe, run, "base")
@@ -139,7 +157,10 @@ def test_a_changed_upstream_makes_the_next_stage_stale(recipe: Recipe, run: Run,
 def test_missing_upstream_names_the_command(recipe: Recipe, run: Run, stage: Stage) -> None:
     with pytest.raises(UserError, match=r"stage `data` of recipe `small` is not done") as caught:
         bring(recipe, run, "base")
-    assert "hint: run `make data RECIPE=small`, or the whole chain with `make all RECIPE=small`" in str(caught.value)
+    assert (
+        "hint: run `make data RECIPE=small`, or the whole chain with `make all RECIPE=small`"
+        in str(caught.value)
+    )
     assert not run.folder("base").exists()
 
 
@@ -154,7 +175,9 @@ def test_missing_input_file(recipe: Recipe, run: Run, stage: Stage, tmp_path: Pa
         bring(recipe, run)
 
 
-@pytest.mark.parametrize("failure", [GateFailed("the merge broke the model"), KeyboardInterrupt(), ZeroDivisionError()])
+@pytest.mark.parametrize(
+    "failure", [GateFailed("the merge broke the model"), KeyboardInterrupt(), ZeroDivisionError()]
+)
 def test_no_manifest_after_a_failure_and_the_same_work_goes_on(
     recipe: Recipe, run: Run, stage: Stage, failure: BaseException
 ) -> None:
@@ -200,7 +223,9 @@ def test_another_recipes_identical_stage_is_adopted(
     assert stage.calls == 2
 
 
-def test_a_different_stage_is_not_adopted(write_recipe: Write, recipe: Recipe, run: Run, stage: Stage) -> None:
+def test_a_different_stage_is_not_adopted(
+    write_recipe: Write, recipe: Recipe, run: Run, stage: Stage
+) -> None:
     bring(recipe, run)
     write_recipe(name="other", text="extends: small\nname: other\nseed: 7\n")
     assert bring(load("other"), Run(run.root.parent / "other")) == "done"
@@ -232,12 +257,23 @@ def test_read_only_runs(recipe: Recipe, stage: Stage, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
-        (OSError(28, "No space left on device", "out.txt"), "out.txt: cannot write: No space left on device\n"),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), "data: cannot write: No space left on"),
-        (StageFailed("axolotl ended (exit code 1) …\nfile write failed"), "data: cannot write: file write failed\n"),
+        (
+            OSError(28, "No space left on device", "out.txt"),
+            "out.txt: cannot write: No space left on device\n",
+        ),
+        (
+            RuntimeError("I/O error: No space left on device (os error 28)"),
+            "data: cannot write: No space left on",
+        ),
+        (
+            StageFailed("axolotl ended (exit code 1) …\nfile write failed"),
+            "data: cannot write: file write failed\n",
+        ),
     ],
 )
-def test_a_full_disk_is_one_clear_error(recipe: Recipe, run: Run, stage: Stage, failure: Exception, said: str) -> None:
+def test_a_full_disk_is_one_clear_error(
+    recipe: Recipe, run: Run, stage: Stage, failure: Exception, said: str
+) -> None:
     stage.fails = failure
     with pytest.raises(UserError, match=re.escape(said)):
         bring(recipe, run)
@@ -251,16 +287,22 @@ def test_a_damaged_manifest_is_no_proof_and_no_traceback(
     bring(recipe, run)
     (run.folder("data") / "manifest.json").write_text(text)
     for name in ("data", "base"):
-        with pytest.raises(UserError, match=r"data/manifest\.json: not a manifest of this version") as caught:
+        with pytest.raises(
+            UserError, match=r"data/manifest\.json: not a manifest of this version"
+        ) as caught:
             bring(recipe, run, name)
     assert "hint: run `make data RECIPE=small FORCE=1`" in str(caught.value)
-    assert states(recipe, run)["data"] == "stale: not a manifest of this version"
+    assert str(states(recipe, run)["data"]) == "stale: not a manifest of this version"
     write_recipe(name="other", text="extends: small\nname: other\n")
-    assert bring(load("other"), Run(run.root.parent / "other")) == "done"  # takes nothing over from it
+    assert (
+        bring(load("other"), Run(run.root.parent / "other")) == "done"
+    )  # takes nothing over from it
     assert bring(recipe, run, force=True) == "done"
 
 
-def test_a_lost_or_never_made_output_names_the_command(recipe: Recipe, run: Run, stage: Stage) -> None:
+def test_a_lost_or_never_made_output_names_the_command(
+    recipe: Recipe, run: Run, stage: Stage
+) -> None:
     bring(recipe, run)
     (run.folder("data") / "out.txt").unlink()
     with pytest.raises(UserError, match=r"data/out\.txt: stage `data` has no output `text`"):
@@ -274,7 +316,7 @@ def test_kill_9_leaves_no_manifest_and_no_lock(
 ) -> None:
     child = os.fork()
     if not child:
-        monkeypatch.setattr("tiny_stage.run", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(stage, "run", lambda _: os.kill(os.getpid(), signal.SIGKILL))
         bring(recipe, run)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     assert run.read_manifest("data") is None

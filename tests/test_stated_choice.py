@@ -43,9 +43,15 @@ SHARED = ROOT.parent / "shared" / "data"
         ("The answer is B, not C.", NUMBERS, "B"),
         ('"9 / 18 is half . answer is ( e )"', NUMBERS, "E"),
         ("#### A) 12\nToo small.\n#### B) 16\nIt fits.\n\n**Answer: B**", NUMBERS, "B"),
-        ("A. 12: wrong, too small.\nB. 16: right.\nC. 18.5: wrong.\n\nSo I decide for B.\nAnswer: B", NUMBERS, "B"),
         (
-            "To answer this, look at each option:\n\nA. 12 is small.\nB. 16 fits.\n\nSo the answer is option B.",
+            "A. 12: wrong, too small.\nB. 16: right.\nC. 18.5: wrong.\n\n"
+            "So I decide for B.\nAnswer: B",
+            NUMBERS,
+            "B",
+        ),
+        (
+            "To answer this, look at each option:\n\nA. 12 is small.\nB. 16 fits.\n\n"
+            "So the answer is option B.",
             NUMBERS,
             "B",
         ),
@@ -105,21 +111,31 @@ SHARED = ROOT.parent / "shared" / "data"
         ("Answer: A", ["B", "A"], None),
     ],
 )
-def test_the_option_an_answer_commits_to(answer: str, choices: list[str], letter: str | None) -> None:
+def test_the_option_an_answer_commits_to(
+    answer: str, choices: list[str], letter: str | None
+) -> None:
     assert stated_choice(answer, choices) == letter
 
 
 def test_all_options_an_answer_picks() -> None:
     assert stated_choices("The answer is B or C.", NUMBERS) == {"B", "C"}
     assert stated_choices("Answer: B. 12", NUMBERS) == {"A", "B"}
-    assert stated_choices("The correct options are: B, C", NUMBERS) == set("ABCDE")  # how many, nobody asked
+    assert stated_choices("The correct options are: B, C", NUMBERS) == set(
+        "ABCDE"
+    )  # how many, nobody asked
     assert stated_choices("Hard to say.", NUMBERS) == stated_choices("Answer: F", NUMBERS) == set()
 
 
 @pytest.mark.skipif(not (SHARED / "mathqa").exists(), reason="the real MathQA file is not here")
 def test_real_rationales_are_read_rightly_or_not_at_all() -> None:
-    rows = [json.loads(line) for line in (SHARED / "mathqa" / "test1000.jsonl").read_text("utf-8").splitlines()]
-    read = [(stated_choice(row["rationale"], _options(row["options"])), row["correct"].upper()) for row in rows]
+    rows = [
+        json.loads(line)
+        for line in (SHARED / "mathqa" / "test1000.jsonl").read_text("utf-8").splitlines()
+    ]
+    read = [
+        (stated_choice(row["rationale"], _options(row["options"])), row["correct"].upper())
+        for row in rows
+    ]
     stated = [letter == gold for letter, gold in read if letter]
     assert len(stated) >= 840, "measured: 850 of 1,000; most others end in a bare lower-case letter"
     assert sum(stated) / len(stated) >= 0.995, "measured: 848 of 850"
@@ -134,7 +150,8 @@ MANY = [f"option number {number}" for number in range(101, 113)]
 
 
 @pytest.mark.parametrize(
-    "answer", ["K", "The answer is K.", "(K)", "K. Because it is so.", "So K is the correct answer."]
+    "answer",
+    ["K", "The answer is K.", "(K)", "K. Because it is so.", "So K is the correct answer."],
 )
 def test_letters_beyond_ten_are_read_where_there_are_so_many_options(answer: str) -> None:
     assert stated_choice(answer, MANY) == "K"
@@ -153,13 +170,27 @@ def test_what_is_said_of_an_option_is_read_alike_for_all_letters(letter: str) ->
 @pytest.mark.parametrize(
     "told",
     [
-        "I choose {}.", "I'd choose ({}) because it fits.", "So I pick option {}, since it fits.", "I go with {}",
-        "I would select {} as it is the cell's core.", "I chose {} as my answer.", "It must be {}.",
-        "It must be {}, not A.", "It must therefore be {}", "12 is too small. This has to be {}!", "Decision: {}",
-        "12 is too small.\n\n**Decision:** {}", "My answer: {}", "Final choice: {}", "My choice is {}.",
-        "Decision: option {}. 16", "**Selection**: ({})\nIt fits.", "Therefore, my pick: {}", "Verdict: {}) 16",
+        "I choose {}.",
+        "I'd choose ({}) because it fits.",
+        "So I pick option {}, since it fits.",
+        "I go with {}",
+        "I would select {} as it is the cell's core.",
+        "I chose {} as my answer.",
+        "It must be {}.",
+        "It must be {}, not A.",
+        "It must therefore be {}",
+        "12 is too small. This has to be {}!",
+        "Decision: {}",
+        "12 is too small.\n\n**Decision:** {}",
+        "My answer: {}",
+        "Final choice: {}",
+        "My choice is {}.",
+        "Decision: option {}. 16",
+        "**Selection**: ({})\nIt fits.",
+        "Therefore, my pick: {}",
+        "Verdict: {}) 16",
     ],
-)  # fmt: skip
+)
 def test_a_choice_that_is_told_without_the_word_answer(told: str) -> None:
     assert stated_choice(told.format("B"), NUMBERS) == "B"
     assert stated_choice(told.format("K").replace("16", "so"), MANY) == "K"
@@ -168,14 +199,35 @@ def test_a_choice_that_is_told_without_the_word_answer(told: str) -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        "It must be B vitamins.", "It must be 16 at this step, but that is no answer.", "I choose A as the origin.",
-        "I choose A line.", "It must be A - B.", "It must be B + C = D.", "It must not be B.", "I would not choose B.",
-        "I do not choose B.", "If I choose B, x is 16.", "Why would I choose B?", "Should I choose B?", "Must it be B?",
-        "It must be B?", "I choose B or C.", "Decision: B, C", "Decision: B and C", "Decision: B vitamins",
-        "Decision: B. 12", "It might be B.", "Perhaps it must be B.", "The decision: B was a good place to live.",
-        "I choose B. No, I choose C.", "It must be F.", "I choose a.", "We say I choose B-trees.", "I pick B's mass.",
+        "It must be B vitamins.",
+        "It must be 16 at this step, but that is no answer.",
+        "I choose A as the origin.",
+        "I choose A line.",
+        "It must be A - B.",
+        "It must be B + C = D.",
+        "It must not be B.",
+        "I would not choose B.",
+        "I do not choose B.",
+        "If I choose B, x is 16.",
+        "Why would I choose B?",
+        "Should I choose B?",
+        "Must it be B?",
+        "It must be B?",
+        "I choose B or C.",
+        "Decision: B, C",
+        "Decision: B and C",
+        "Decision: B vitamins",
+        "Decision: B. 12",
+        "It might be B.",
+        "Perhaps it must be B.",
+        "The decision: B was a good place to live.",
+        "I choose B. No, I choose C.",
+        "It must be F.",
+        "I choose a.",
+        "We say I choose B-trees.",
+        "I pick B's mass.",
     ],
-)  # fmt: skip
+)
 def test_what_only_looks_like_a_choice_is_none(told: str) -> None:
     assert stated_choice(told, NUMBERS) is None
 

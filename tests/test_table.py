@@ -8,7 +8,11 @@ HEADS, ROWS = ["stage", "rows", "from"], [["sft", "1,000", "data"], ["preference
 
 
 def test_figures_stand_to_the_right_and_words_to_the_left() -> None:
-    assert aligned(HEADS, ROWS) == ["stage        rows  from", "sft         1,000  data", "preference      –  a | b"]
+    assert aligned(HEADS, ROWS) == [
+        "stage        rows  from",
+        "sft         1,000  data",
+        "preference      –  a | b",
+    ]
 
 
 def test_markdown_escapes_its_own_bars() -> None:

@@ -24,8 +24,14 @@ SAVED = {
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tensors, "PIECE", 10)
-    save_file({name: SAVED[name] for name in list(SAVED)[:1]}, tmp_path / "model-00001-of-00002.safetensors")
-    save_file({name: SAVED[name] for name in list(SAVED)[1:]}, tmp_path / "model-00002-of-00002.safetensors")
+    save_file(
+        {name: SAVED[name] for name in list(SAVED)[:1]},
+        tmp_path / "model-00001-of-00002.safetensors",
+    )
+    save_file(
+        {name: SAVED[name] for name in list(SAVED)[1:]},
+        tmp_path / "model-00002-of-00002.safetensors",
+    )
     return tmp_path
 
 
@@ -46,7 +52,10 @@ def test_pieces_are_rows_of_the_tensor(folder: Path) -> None:
 def test_a_wide_tensor_is_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensors, "PIECE", 3)
     save_file({"wide": torch.arange(8.0).reshape(2, 4)}, tmp_path / "wide.safetensors")
-    assert [piece.tolist() for piece in Tensors(tmp_path)["wide"].pieces()] == [[[0, 1, 2, 3]], [[4, 5, 6, 7]]]
+    assert [piece.tolist() for piece in Tensors(tmp_path)["wide"].pieces()] == [
+        [[0, 1, 2, 3]],
+        [[4, 5, 6, 7]],
+    ]
 
 
 @pytest.mark.parametrize("left", [0, 4, 30])
@@ -67,17 +76,25 @@ def test_a_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64])
-def test_a_written_file_is_what_safetensors_writes(dtype: torch.dtype, folder: Path, tmp_path: Path) -> None:
+def test_a_written_file_is_what_safetensors_writes(
+    dtype: torch.dtype, folder: Path, tmp_path: Path
+) -> None:
     found = Tensors(folder)
     shapes = {name: Shape(dtype, found[name].shape.sizes) for name in found if name != "a.norm"}
-    write_tensors(tmp_path / "ours", shapes, lambda name: (piece.to(dtype) for piece in found[name].pieces()))
+    write_tensors(
+        tmp_path / "ours", shapes, lambda name: (piece.to(dtype) for piece in found[name].pieces())
+    )
     theirs = {name: SAVED[name].to(dtype) for name in shapes}
     save_file(theirs, tmp_path / "theirs", metadata={"format": "pt"})
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
 
 
 def test_dtypes_of_several_sizes_are_aligned(tmp_path: Path) -> None:
-    mixed = {"a": torch.ones(3, dtype=torch.uint8), "b": torch.ones(3), "c": torch.ones(3, dtype=torch.bfloat16)}
+    mixed = {
+        "a": torch.ones(3, dtype=torch.uint8),
+        "b": torch.ones(3),
+        "c": torch.ones(3, dtype=torch.bfloat16),
+    }
     shapes = {name: Shape(tensor.dtype, tuple(tensor.shape)) for name, tensor in mixed.items()}
     write_tensors(tmp_path / "mixed.safetensors", shapes, lambda name: iter([mixed[name]]))
     found = load_file(tmp_path / "mixed.safetensors")

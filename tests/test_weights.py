@@ -10,11 +10,11 @@ import pytest
 
 from stemma.errors import UserError
 from stemma.jsonl import write_json
-from stemma.load import load
+from stemma.recipe.load import load
 from stemma.runs import Run
 from stemma.stages import Work
 from stemma.weights import attention_of, weights_of
-from tests.models import tiny_model
+from tests.factories.models import tiny_model
 
 Write = Callable[..., Path]
 BASE = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
@@ -49,12 +49,16 @@ def test_what_is_neither_a_folder_nor_on_the_hub_is_the_users_to_fix(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     work = work_on(tmp_path / "nothing", write_recipe)
-    with pytest.raises(UserError, match=r"a folder with config\.json, or the name of a model on the hub"):
+    with pytest.raises(
+        UserError, match=r"a folder with config\.json, or the name of a model on the hub"
+    ):
         weights_of(work, "base")
 
 
 def test_capped_attention_is_not_for_sdpa(tmp_path: Path) -> None:
     write_json(tmp_path / "config.json", {"model_type": "gemma2", "attn_logit_softcapping": 50.0})
     assert attention_of(tmp_path) == "eager"
-    write_json(tmp_path / "config.json", {"model_type": "gemma3_text", "attn_logit_softcapping": None})
+    write_json(
+        tmp_path / "config.json", {"model_type": "gemma3_text", "attn_logit_softcapping": None}
+    )
     assert attention_of(tmp_path) == "sdpa"

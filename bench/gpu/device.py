@@ -11,7 +11,7 @@ import torch
 from bench.conditions import processor
 
 FIGURE = '{"part": '
-"""How a line with a figure begins; between such lines the engines say what they like."""
+"""The beginning of a line with a figure; between such lines the engines print what they like."""
 
 
 def hardware(device: str) -> str:
@@ -42,11 +42,18 @@ def peak(device: str) -> int:
     return torch.cuda.max_memory_allocated() if device == "cuda" else 0
 
 
-def say(part: str, **figures: Any) -> None:
-    """One line for whoever collects the figures; a part that is cut short keeps those it has said."""
+def print_figures(part: str, **figures: Any) -> None:
+    """Print one line for whoever collects the figures.
+
+    A part that is cut short keeps those it has printed.
+    """
     print(json.dumps({"part": part, **figures}), flush=True)
 
 
-def said(output: str) -> list[dict[str, Any]]:
+def read_figures(output: str) -> list[dict[str, Any]]:
     """The figures among the lines of a part's output."""
-    return [json.loads(line) for line in output.splitlines() if line.startswith(FIGURE) and line.endswith("}")]
+    return [
+        json.loads(line)
+        for line in output.splitlines()
+        if line.startswith(FIGURE) and line.endswith("}")
+    ]

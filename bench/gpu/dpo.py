@@ -1,10 +1,11 @@
 """DPO on one GPU: Gemma 2B with random weights (nothing is downloaded). `python -m bench.gpu.dpo`.
 
-Whole optimizer steps of Axolotl's stock trainer, its chunked path, TRL's, the newest TRL's, and Stemma's with all of it
-on, as far as they are installed (see `bench.dpo_trainers`), each over all batches of the same pairs, interleaved in
-turns. Each turn says: pairs a second, peak memory (beyond the weights, too), the loss of one equal batch, share of
-padding, dtype of the logits, seconds a step in the garbage collector. Stemma's reference pass is timed apart.
-`bench.gpu` runs this and sums it up.
+Whole optimizer steps of Axolotl's stock trainer, its chunked path, TRL's, the newest TRL's, and
+Stemma's with all of it on, as far as they are installed (see `bench.dpo_trainers`), each over all
+batches of the same pairs, interleaved in turns. Each turn says: pairs a second, peak memory (beyond
+the weights, too), the loss of one equal batch, share of padding, dtype of the logits, seconds a
+step in the garbage collector. Stemma's reference pass is timed apart. `bench.gpu` runs this and
+sums it up.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from bench import newest_trl
 from bench.dpo_setting import LOSS_ONLY, Setting, Switches, loss_step, padding_share, train_step
 from bench.dpo_trainers import how_ours, make_trainer, missing
-from bench.gpu.device import allocated, finished, forget_peak, peak, said, say
+from bench.gpu.device import allocated, finished, forget_peak, peak, print_figures, read_figures
 from bench.gpu.needs import parse
 from bench.gpu.settings import choose
 from stemma import ROOT
@@ -38,8 +39,9 @@ class CollectorClock:
 
     def __call__(self, phase: str, _: dict[str, int]) -> None:
         now = time.perf_counter()
-        self.seconds, self.started = (self.seconds, now) if phase == "start" else (
-            self.seconds + now - self.started, now)  # fmt: skip
+        self.seconds, self.started = (
+            (self.seconds, now) if phase == "start" else (self.seconds + now - self.started, now)
+        )
 
     def __enter__(self) -> CollectorClock:
         gc.callbacks.append(self)
@@ -50,7 +52,10 @@ class CollectorClock:
 
 
 def first_loss(trainer: Any, setting: Setting) -> tuple[float, str]:
-    """The loss of the first rows, the same for all, and in which dtype the head gave its logits meanwhile."""
+    """The loss of the first rows, which are the same for all.
+
+    And the dtype in which the head gave its logits meanwhile.
+    """
     seen: set[str] = set()
     head = trainer.model.get_output_embeddings()
     watch = head.register_forward_hook(lambda _module, _given, logits: seen.add(str(logits.dtype)))
@@ -61,11 +66,16 @@ def first_loss(trainer: Any, setting: Setting) -> tuple[float, str]:
 
 
 def measure(name: str, setting: Setting) -> dict[str, Any]:
-    """One trainer, made for this and dropped: two models of this size need not fit beside each other."""
-    device, before = setting.device, finished(setting.device)
+    """One trainer, made for this and dropped.
+
+    Two models of this size need not fit beside each other.
+    """
+    device = setting.device
+    before = finished(setting.device)
     forget_peak(device)
     trainer = make_trainer("ours" if name in OURS else name, setting, OURS.get(name, LOSS_ONLY))
-    building, weights = finished(device) - before, allocated(device)
+    building = finished(device) - before
+    weights = allocated(device)
     batches = [trainer._prepare_inputs(batch) for batch in trainer.get_train_dataloader()]
     loss, logits = first_loss(trainer, setting)
     for batch in batches[:WARM]:  # kernels are chosen
@@ -78,32 +88,53 @@ def measure(name: str, setting: Setting) -> dict[str, Any]:
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     how = {"how": how_ours()} if name in OURS else {}
     return {
-        **how, "name": name, "steps": len(batches), "pairs": setting.rows, "pairs_per_second": setting.rows / seconds,
-        "tokens_a_side": tokens / setting.rows / 2, "building_seconds": building, "loss": loss, "logits": logits,
-        "peak_gb": peak(device) / 1e9 or None, "beyond_weights_gb": (peak(device) - weights) / 1e9 or None,
-        "padding": padding_share(batches), "gc_seconds_a_step": collector.seconds / len(batches),
-    }  # fmt: skip
+        **how,
+        "name": name,
+        "steps": len(batches),
+        "pairs": setting.rows,
+        "pairs_per_second": setting.rows / seconds,
+        "tokens_a_side": tokens / setting.rows / 2,
+        "building_seconds": building,
+        "loss": loss,
+        "logits": logits,
+        "peak_gb": peak(device) / 1e9 or None,
+        "beyond_weights_gb": (peak(device) - weights) / 1e9 or None,
+        "padding": padding_share(batches),
+        "gc_seconds_a_step": collector.seconds / len(batches),
+    }
 
 
 def measure_newest(python: Path, device: str, small: bool) -> dict[str, Any]:
-    """One turn of the newest TRL, in its own environment: no carried wheel may come before it on the path."""
+    """One turn of the newest TRL, in its own environment.
+
+    No carried wheel may come before it on the path.
+    """
     flags = ["--device", device, "--kind", "trl", "--turns", "1", *["--small"] * small]
     done = subprocess.run(
-        [str(python), "-m", "bench.gpu.dpo", *flags], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
-    [found] = said(done.stdout)
-    return {name: value for name, value in found.items() if name not in ("part", "turn")} | {"name": newest_trl.NAME}
+        [str(python), "-m", "bench.gpu.dpo", *flags],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    [found] = read_figures(done.stdout)
+    return {name: value for name, value in found.items() if name not in ("part", "turn")} | {
+        "name": newest_trl.NAME
+    }
 
 
 def contestants() -> list[str]:
-    """Those that are installed; says which are not. A plain loop stands beside ours where TRL is not installed."""
+    """Those that are installed; says which are not.
+
+    A plain loop stands beside ours where TRL is not installed.
+    """
     absent = {name: missing(name) for name in OTHERS if missing(name)}
     newest = newest_trl.interpreter() if "trl" not in absent else None
     if newest is None:
         absent[newest_trl.NAME] = ["python -m bench.newest_trl"]
     for name, modules in absent.items():
-        say("absent", of="dpo", name=name, modules=modules)
+        print_figures("absent", of="dpo", name=name, modules=modules)
     plain = ["plain"] if "trl" in absent else []
     return [name for name in (*OTHERS, newest_trl.NAME) if name not in absent] + plain + list(OURS)
 
@@ -122,10 +153,10 @@ def main() -> None:
                     found = measure_newest(newest, arguments.device, arguments.small)
                 else:
                     found = measure(name, setting)
-                say("dpo", turn=turn, **found)
+                print_figures("dpo", turn=turn, **found)
             except FAILURES as error:  # it is there, but not for these versions; the others go on
                 names.remove(name)
-                say("absent", of="dpo", name=name, modules=[str(error)])
+                print_figures("absent", of="dpo", name=name, modules=[str(error)])
             gc.collect()
 
 

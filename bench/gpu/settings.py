@@ -22,13 +22,22 @@ def choose(device: str, small: bool) -> Setting:
 def model_config(setting: Setting) -> dict[str, Any]:
     """A config.json with these shapes."""
     return {
-        "model_type": "gemma", "architectures": ["GemmaForCausalLM"], "vocab_size": setting.vocabulary,
-        "hidden_size": setting.hidden, "intermediate_size": setting.intermediate, "num_hidden_layers": setting.layers,
-        "num_attention_heads": setting.heads, "num_key_value_heads": 1,
+        "model_type": "gemma",
+        "architectures": ["GemmaForCausalLM"],
+        "vocab_size": setting.vocabulary,
+        "hidden_size": setting.hidden,
+        "intermediate_size": setting.intermediate,
+        "num_hidden_layers": setting.layers,
+        "num_attention_heads": setting.heads,
+        "num_key_value_heads": 1,
         "head_dim": max(setting.hidden // setting.heads, 8),
-        "max_position_embeddings": 8192, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2,
-        "tie_word_embeddings": True, "dtype": str(setting.dtype).removeprefix("torch."),
-    }  # fmt: skip
+        "max_position_embeddings": 8192,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "bos_token_id": 2,
+        "tie_word_embeddings": True,
+        "dtype": str(setting.dtype).removeprefix("torch."),
+    }
 
 
 def model_shapes(setting: Setting) -> Shapes:

@@ -1,8 +1,10 @@
-"""SFT on one GPU by Axolotl's own config, data, model loader and trainer: `python -m bench.gpu.sft --kind stock|fast`.
+"""SFT on one GPU by Axolotl's own config, data, model loader and trainer.
 
-`stock` is the recipe gemma2b-sft-dpo as it stands; `fast` packs sequences, takes Liger's kernels and its fused linear
-cross-entropy, and fused AdamW. Weights are random and made on the device. One process a kind, because Liger patches the
-model's classes. Tokens are counted without padding.
+Run `python -m bench.gpu.sft --kind stock` or `--kind fast`.
+
+`stock` is the recipe gemma2b-sft-dpo as it stands; `fast` packs sequences, takes Liger's kernels
+and its fused linear cross-entropy, and fused AdamW. Weights are random and made on the device. One
+process a kind, because Liger patches the model's classes. Tokens are counted without padding.
 """
 
 from __future__ import annotations
@@ -20,23 +22,37 @@ from axolotl.utils.trainer import setup_trainer
 from transformers import TrainerCallback
 
 from bench.dpo_setting import Setting
-from bench.gpu.device import finished, forget_peak, peak, say
+from bench.gpu.device import finished, forget_peak, peak, print_figures
 from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_config, model_shapes
-from stemma.axolotl import DEFAULTS
-from stemma.costs import training_flops
 from stemma.jsonl import write_json, write_jsonl
-from stemma.load import load
-from stemma.training import Training
-from tests.models import write_tokenizer
+from stemma.plan.costs import training_flops
+from stemma.plan.settings import CostSettings
+from stemma.recipe.load import load
+from tests.factories.models import write_tokenizer
 
 RECIPE = "gemma2b-sft-dpo"
-WARM, STEPS = 5, 30
-FAST = {"sample_packing": True, "sequence_len": 2048, "micro_batch_size": 4, "optimizer": "adamw_torch_fused"}
+WARM = 5
+STEPS = 30
+FAST = {
+    "sample_packing": True,
+    "sequence_len": 2048,
+    "micro_batch_size": 4,
+    "optimizer": "adamw_torch_fused",
+}
 ON_GPU = {
-    "plugins": ["axolotl.integrations.liger.LigerPlugin"], "tf32": True,
-    **dict.fromkeys(("liger_rope", "liger_rms_norm", "liger_glu_activation", "liger_fused_linear_cross_entropy"), True),
-}  # fmt: skip
+    "plugins": ["axolotl.integrations.liger.LigerPlugin"],
+    "tf32": True,
+    **dict.fromkeys(
+        (
+            "liger_rope",
+            "liger_rms_norm",
+            "liger_glu_activation",
+            "liger_fused_linear_cross_entropy",
+        ),
+        True,
+    ),
+}
 """Liger's kernels are Triton's, which a CPU has not."""
 
 
@@ -66,9 +82,12 @@ class Meter(TrainerCallback):
 
 
 def keys(kind: str, setting: Setting, small: bool) -> dict[str, Any]:
-    """Axolotl's keys: the recipe's, those of `fast`, and what one process with a bounded run needs."""
+    """Axolotl's keys for this run.
+
+    They are the recipe's, those of `fast`, and what one process with a bounded run needs.
+    """
     recipe = load(RECIPE)
-    found = DEFAULTS | recipe.axolotl("sft")
+    found = recipe.training_settings("sft")
     if kind == "fast":
         found |= FAST | (ON_GPU if setting.device == "cuda" else {})
         found |= {"sequence_len": 512} if small else {}
@@ -76,38 +95,68 @@ def keys(kind: str, setting: Setting, small: bool) -> dict[str, Any]:
         found.pop(dropped, None)
     found |= {"bf16": setting.device == "cuda", "fp16": False, "gradient_checkpointing": False}
     warm, steps = (1, 4) if small else (WARM, STEPS)
-    return found | {"max_steps": warm + steps, "save_strategy": "no", "seed": SEED, "reinit_weights": True}
+    return found | {
+        "max_steps": warm + steps,
+        "save_strategy": "no",
+        "seed": SEED,
+        "reinit_weights": True,
+    }
 
 
 def write_rows(path: Path, setting: Setting, count: int) -> float:
-    """Conversations of random digits, each a token, as long as the DPO bench's; the mean length with its <bos>."""
+    """Conversations of random digits, each a token, as long as the DPO bench's.
+
+    Also their mean length with its <bos>.
+    """
     source = random.Random(SEED)
-    lengths = [(source.randint(*setting.prompt), source.randint(*setting.answer)) for _ in range(count)]
+    lengths = [
+        (source.randint(*setting.prompt), source.randint(*setting.answer)) for _ in range(count)
+    ]
 
     def digits(length: int) -> str:
         return "".join(source.choices("0123456789", k=length))
 
     parts = [[(False, digits(prompt)), (True, digits(answer))] for prompt, answer in lengths]
-    write_jsonl(path, [{"segments": [{"label": label, "text": text} for label, text in row]} for row in parts])
+    write_jsonl(
+        path,
+        [{"segments": [{"label": label, "text": text} for label, text in row]} for row in parts],
+    )
     return sum(map(sum, lengths)) / count + 1
 
 
 def make_trainer(folder: Path, given: dict[str, Any], setting: Setting) -> Any:
     """As `axolotl train` makes it, but that the weights are made on the device."""
-    data = {"path": str(folder / "rows.jsonl"), "ds_type": "json", "split": "train", "type": "input_output"}
-    paths = {"base_model": str(folder), "datasets": [data], "dataset_prepared_path": str(folder / "prepared")}
+    data = {
+        "path": str(folder / "rows.jsonl"),
+        "ds_type": "json",
+        "split": "train",
+        "type": "input_output",
+    }
+    paths = {
+        "base_model": str(folder),
+        "datasets": [data],
+        "dataset_prepared_path": str(folder / "prepared"),
+    }
     write_json(folder / "axolotl.yml", given | paths | {"output_dir": str(folder / "training")})
     cfg = load_cfg(str(folder / "axolotl.yml"))
     meta = load_datasets(cfg=cfg)
     with torch.device(setting.device):
         model, tokenizer, peft_config, processor = setup_model_and_tokenizer(cfg)
     return setup_trainer(
-        cfg, meta.train_dataset, None, model, tokenizer, processor, meta.total_num_steps, peft_config=peft_config
+        cfg,
+        meta.train_dataset,
+        None,
+        model,
+        tokenizer,
+        processor,
+        meta.total_num_steps,
+        peft_config=peft_config,
     )
 
 
 def measure(kind: str, setting: Setting, small: bool) -> dict[str, Any]:
-    folder, given = Path(tempfile.mkdtemp(prefix="stemma-bench-")), keys(kind, setting, small)
+    folder = Path(tempfile.mkdtemp(prefix="stemma-bench-"))
+    given = keys(kind, setting, small)
     write_json(folder / "config.json", model_config(setting))
     write_tokenizer(folder)
     length = write_rows(folder / "rows.jsonl", setting, 64 if small else 800)
@@ -128,31 +177,49 @@ def measure(kind: str, setting: Setting, small: bool) -> dict[str, Any]:
     rate = training_flops(training(setting, given), tokens, 1, length) / meter.seconds
     trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     return {
-        "name": kind, "steps": steps - meter.warm, "tokens": tokens, "tokens_per_second": tokens / meter.seconds,
-        "tokens_a_row": length, "padding": 1 - tokens / meter.padded, "tflops": rate / 1e12,
-        "peak_gb": peak(setting.device) / 1e9 or None, "trainable": trainable,
-        "loss": trainer.state.log_history[-1]["train_loss"], "dtype": str(setting.dtype).removeprefix("torch."),
+        "name": kind,
+        "steps": steps - meter.warm,
+        "tokens": tokens,
+        "tokens_per_second": tokens / meter.seconds,
+        "tokens_a_row": length,
+        "padding": 1 - tokens / meter.padded,
+        "tflops": rate / 1e12,
+        "peak_gb": peak(setting.device) / 1e9 or None,
+        "trainable": trainable,
+        "loss": trainer.state.log_history[-1]["train_loss"],
+        "dtype": str(setting.dtype).removeprefix("torch."),
         "keys": {name: given[name] for name in sorted({*FAST, *ON_GPU} & given.keys())},
-    }  # fmt: skip
+    }
 
 
-def training(setting: Setting, given: dict[str, Any]) -> Training:
-    """What `stemma.costs` counts: LoRA, so 4 x weights x tokens, and attention (see `training_flops`)."""
-    return Training(
-        shapes=model_shapes(setting), rank=given["lora_r"], targets=tuple(given["lora_target_modules"]),
-        preference=False, precomputed=False, checkpointing=False,
+def training(setting: Setting, given: dict[str, Any]) -> CostSettings:
+    """The FLOPs that `stemma.plan.costs` counts.
+
+    For LoRA that is 4 x weights x tokens, and attention (see `training_flops`).
+    """
+    return CostSettings(
+        shapes=model_shapes(setting),
+        rank=given["lora_r"],
+        targets=tuple(given["lora_target_modules"]),
+        preference=False,
+        precomputed=False,
+        checkpointing=False,
         logits="liger" if "liger_fused_linear_cross_entropy" in given else "all",
         length=given["sequence_len"],
-        sequences=given["micro_batch_size"], bytes=setting.dtype.itemsize, quantised=None,
-        moments=8, zero=0, gpus=1,
-    )  # fmt: skip
+        sequences=given["micro_batch_size"],
+        bytes=setting.dtype.itemsize,
+        quantised=None,
+        moments=8,
+        zero=0,
+        gpus=1,
+    )
 
 
 def main() -> None:
     arguments = parse(__doc__)
     setting = choose(arguments.device, arguments.small)
     for kind in [arguments.kind] if arguments.kind else ("stock", "fast"):
-        say("sft", **measure(kind, setting, arguments.small))
+        print_figures("sft", **measure(kind, setting, arguments.small))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""SFT in a plain loop, where Axolotl is not installed: torch, transformers and peft. `python -m bench.gpu.sft_plain`.
+"""SFT in a plain loop, where Axolotl is not installed: torch, transformers and peft.
 
-`plain` is what one writes in ten minutes: batches at random, transformers' own loss over all logits. `plain, own head`
-takes Stemma's: batches of like length, and the log-probabilities of the answers' tokens by `stemma/plugin/logps.py`.
-The adapter, the rows and the optimizer are those of `bench.gpu.sft`. Tokens and FLOPs are counted without padding;
-where the head is computed for answers only, only those products count.
+`python -m bench.gpu.sft_plain`.
+
+`plain` is what one writes in ten minutes: batches at random, transformers' own loss over all
+logits. `plain, own head` takes Stemma's: batches of like length, and the log-probabilities of the
+answers' tokens by `stemma/plugin/logps.py`. The adapter, the rows and the optimizer are those of
+`bench.gpu.sft`. Tokens and FLOPs are counted without padding; where the head is computed for
+answers only, only those products count.
 """
 
 from __future__ import annotations
@@ -18,11 +21,11 @@ from peft import get_peft_model
 from torch import Tensor
 
 from bench.dpo_setting import BOS, DIGIT, EOS, PAD, Setting, draw_pairs, make_adapter, make_model
-from bench.gpu.device import finished, forget_peak, peak, say
+from bench.gpu.device import finished, forget_peak, peak, print_figures
 from bench.gpu.needs import parse
 from bench.gpu.settings import SEED, choose, model_shapes
 from bench.plain_dpo import padded
-from stemma.costs import Training, training_flops
+from stemma.plan.costs import CostSettings, training_flops
 from stemma.plugin.batches import LengthGrouped
 from stemma.plugin.head import backbone, frozen_head
 from stemma.plugin.logps import Head, score_tokens
@@ -30,7 +33,8 @@ from stemma.plugin.logps import Head, score_tokens
 OWN = "plain, own head"
 KINDS = {"plain": 8, OWN: 16}
 """Rows a step: the recipe's, and what fits without all logits."""
-WARM, STEPS = 5, 30
+WARM = 5
+STEPS = 30
 IGNORED = -100
 LEARNING_RATE = 2e-4
 
@@ -45,13 +49,17 @@ def draw_rows(setting: Setting) -> list[Row]:
     def ids(text: str) -> list[int]:
         return [DIGIT + int(digit) for digit in text]
 
-    return [([BOS, *ids(pair["prompt"])], [*ids(pair["chosen"]), EOS]) for pair in draw_pairs(setting)]
+    return [
+        ([BOS, *ids(pair["prompt"])], [*ids(pair["chosen"]), EOS]) for pair in draw_pairs(setting)
+    ]
 
 
 def batches(rows: list[Row], size: int, grouped: bool) -> list[Batch]:
     lengths = [len(prompt) + len(answer) for prompt, answer in rows]
     order = list(LengthGrouped(lengths, size, SEED)) if grouped else list(range(len(rows)))
-    parts = [[rows[row] for row in order[start : start + size]] for start in range(0, len(order), size)]
+    parts = [
+        [rows[row] for row in order[start : start + size]] for start in range(0, len(order), size)
+    ]
     return [collate(part) for part in parts]
 
 
@@ -90,7 +98,8 @@ def measure(kind: str, setting: Setting, small: bool) -> dict[str, Any]:
     started = finished(setting.device)
     for number, batch in enumerate(rounds(made, warm + steps, setting.device)):
         if number == warm:
-            started, taken = finished(setting.device), []
+            started = finished(setting.device)
+            taken = []
         with torch.autocast(setting.device, dtype=torch.bfloat16, enabled=setting.device == "cuda"):
             loss = loss_of(model, batch, head)
         loss.backward()
@@ -117,30 +126,50 @@ def figures(kind: str, setting: Setting, taken: list[Batch], seconds: float) -> 
     every = sum(batch["input_ids"].numel() for batch in taken)
     length = tokens / sum(len(batch["input_ids"]) for batch in taken)
     flops = training_flops(training(setting, kind), tokens, 1, length)
-    if kind == OWN:  # forward and the hidden states' gradient, 2 each, of the tokens that pass the head by
+    if (
+        kind == OWN
+    ):  # forward and the hidden states' gradient, 2 each, of the tokens that pass the head by
         flops -= 4 * setting.hidden * setting.vocabulary * (tokens - answers)
     return {
-        "name": kind, "steps": len(taken), "tokens": tokens, "tokens_per_second": tokens / seconds,
-        "tokens_a_row": length, "padding": 1 - tokens / every, "tflops": flops / seconds / 1e12,
+        "name": kind,
+        "steps": len(taken),
+        "tokens": tokens,
+        "tokens_per_second": tokens / seconds,
+        "tokens_a_row": length,
+        "padding": 1 - tokens / every,
+        "tflops": flops / seconds / 1e12,
         "dtype": str(setting.dtype).removeprefix("torch."),
-    }  # fmt: skip
+    }
 
 
-def training(setting: Setting, kind: str) -> Training:
-    """What `stemma.costs` counts."""
-    return Training(
-        shapes=model_shapes(setting), rank=8, targets=("q_proj", "v_proj"), preference=False, precomputed=False,
-        checkpointing=False, logits="stemma" if kind == OWN else "all",
-        length=1024, sequences=KINDS[kind], bytes=setting.dtype.itemsize,
-        quantised=None, moments=8, zero=0, gpus=1,
-    )  # fmt: skip
+def training(setting: Setting, kind: str) -> CostSettings:
+    """The FLOPs that `stemma.plan.costs` counts.
+
+    For LoRA that is 4 x weights x tokens, and attention (see `training_flops`).
+    """
+    return CostSettings(
+        shapes=model_shapes(setting),
+        rank=8,
+        targets=("q_proj", "v_proj"),
+        preference=False,
+        precomputed=False,
+        checkpointing=False,
+        logits="stemma" if kind == OWN else "all",
+        length=1024,
+        sequences=KINDS[kind],
+        bytes=setting.dtype.itemsize,
+        quantised=None,
+        moments=8,
+        zero=0,
+        gpus=1,
+    )
 
 
 def main() -> None:
     arguments = parse(__doc__)
     setting = choose(arguments.device, arguments.small)
     for kind in [arguments.kind] if arguments.kind else KINDS:
-        say("sft", **measure(kind, setting, arguments.small))
+        print_figures("sft", **measure(kind, setting, arguments.small))
         gc.collect()
 
 

@@ -1,10 +1,11 @@
-"""The scripted expert: answers, explains and ranks like a chat model, for a known domain, over a real HTTP server.
+"""The scripted expert: answers, explains and ranks like a chat model, over a real HTTP server.
 
-It reads the prompt's tags: `<question>` alone asks for an answer; with `<options>` for a judgement of each and a last
-line such as "Answer: B"; with `<correct>` as well for the reasons; with `<answer_a>` and
-`<answer_b>` for a ranking. It knows right from wrong: calculations by calculating, facts from `exercises`; of any other
-question it believes what a hash says. About half of its answers are faulty, as the request's seed decides, so that two
-chats give pairs worth ranking, and one ranking in twenty prefers whatever comes first, as judges do.
+It reads the prompt's tags: `<question>` alone asks for an answer; with `<options>` for a judgement
+of each and a last line such as "Answer: B"; with `<correct>` as well for the reasons; with
+`<answer_a>` and `<answer_b>` for a ranking. It knows right from wrong: calculations by calculating,
+facts from `exercises`; of any other question it believes what a hash says. About half of its
+answers are faulty, as the request's seed decides, so that two chats give pairs worth ranking, and
+one ranking in twenty prefers whatever comes first, as judges do.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from data_builders.exercises import CONVERSIONS, Exercise, exercises
+from data_builders.generated.exercises import CONVERSIONS, Exercise, exercises
 from data_builders.scripted.faults import Json
 from data_builders.scripted.server import serve
 from data_builders.split import question_key
 
 CRITERIA = ("correctness", "relevance", "clarity", "completeness", "conciseness", "engagement")
 POSITION_BIAS = 0.05
-"""The share of pairs whose first answer wins in either order."""
+"""Share of pairs whose first answer wins in either order."""
 CALCULATIONS: dict[str, Callable[[int, int], int]] = {
     r"(?:What is|How much is) (\d+) (?:\+|plus) (\d+)\?": int.__add__,
     r"Add (\d+) and (\d+)\.": int.__add__,
@@ -40,16 +41,18 @@ class Expert:
 
     def reply(self, prompt: str, seed: int) -> str:
         """The reply to a prompt. Raises ValueError when it holds no question."""
-        names = ("question", "options", "correct", "answer_a", "answer_b")
-        question, options, correct, first, second = (_tagged(prompt, name) for name in names)
+        question = _tagged(prompt, "question")
+        options = _tagged(prompt, "options")
+        correct = _tagged(prompt, "correct")
+        first = _tagged(prompt, "answer_a")
+        second = _tagged(prompt, "answer_b")
         if question is None:
             raise ValueError("the prompt holds no <question>…</question>")
         rng = random.Random(f"{self.seed}/{seed}/{question}")
         choices = _choices(options or "")
         if first is not None and second is not None:
-            return json.dumps(
-                self.rank(question, first, second, _letter(correct or self.solve(question) or "", choices))
-            )
+            right = _letter(correct or self.solve(question) or "", choices)
+            return json.dumps(self.rank(question, first, second, right))
         if not choices:
             return self.answer(question, rng)
         if correct:
@@ -62,29 +65,44 @@ class Expert:
         return calculate(question) or (exercise.answer if exercise else None)
 
     def answer(self, question: str, rng: random.Random) -> str:
+        """A short answer, right or wrong, half of the time as a sentence."""
         right = self.solve(question)
         if right is None:
             return "I do not know."
         exercise = self.known.get(question_key(question))
-        wrong = exercise.wrong if exercise else (re.sub(r"\d+", lambda n: str(int(n[0]) + 1), right),)
+        wrong = exercise.wrong if exercise else (_off_by_one(right),)
         said = right if rng.random() < 0.5 else rng.choice(wrong)
         return said if rng.random() < 0.5 else f"It is {said}."
 
     def choose(self, question: str, choices: dict[str, str], rng: random.Random) -> str:
         """The letter it decides for: half of the time the one it believes in."""
-        right = _letter(self.solve(question) or "", choices) or self._hash(question).choice(sorted(choices))
-        return right if rng.random() < 0.5 else rng.choice([letter for letter in choices if letter != right])
+        right = _letter(self.solve(question) or "", choices)
+        right = right or self._hash(question).choice(sorted(choices))
+        if rng.random() < 0.5:
+            return right
+        return rng.choice([letter for letter in choices if letter != right])
 
     def rank(self, question: str, first: str, second: str, right: str | None = None) -> Json:
-        """The ranking the prompt asks for: by correctness, then by brevity; the same in either order, bias aside."""
+        """The ranking the prompt asks for: by correctness, then by brevity.
+
+        It is the same in either order, bias aside.
+        """
         if self._hash(question, *sorted((first, second))).random() < POSITION_BIAS:
             return {"criteria": dict.fromkeys(CRITERIA, "A"), "overall": "A"}
-        verdicts = (self._agrees(question, first, right), self._agrees(question, second, right))
-        correctness = {(True, False): "A", (False, True): "B", (True, True): "AB", (False, False): "None"}[verdicts]
-        shorter = "A" if len(first) < len(second) else "B" if len(second) < len(first) else "AB"
-        verdict = (correctness, "AB", shorter, correctness, shorter, "AB")
+        correctness = _better(
+            self._agrees(question, first, right), self._agrees(question, second, right)
+        )
+        shorter = _better(len(first) <= len(second), len(second) <= len(first))
+        criteria = {
+            "correctness": correctness,
+            "relevance": "AB",
+            "clarity": shorter,
+            "completeness": correctness,
+            "conciseness": shorter,
+            "engagement": "AB",
+        }
         overall = correctness if correctness in ("A", "B") else shorter
-        return {"criteria": dict(zip(CRITERIA, verdict, strict=True)), "overall": overall.replace("AB", "tie")}
+        return {"criteria": criteria, "overall": overall.replace("AB", "tie")}
 
     def _agrees(self, question: str, answer: str, letter: str | None) -> bool:
         decided = re.findall(r"Answer: ([A-J])\b", answer)
@@ -97,6 +115,19 @@ class Expert:
 
     def _hash(self, *texts: str) -> random.Random:
         return random.Random("/".join((str(self.seed), *texts)))
+
+
+def _better(first: bool, second: bool) -> str:
+    """The mark for the answers that have a merit: one of them, both or neither."""
+    if first and second:
+        return "AB"
+    if first or second:
+        return "A" if first else "B"
+    return "None"
+
+
+def _off_by_one(answer: str) -> str:
+    return re.sub(r"\d+", lambda number: str(int(number[0]) + 1), answer)
 
 
 def calculate(question: str) -> str | None:
@@ -122,15 +153,22 @@ def _choices(options: str) -> dict[str, str]:
 
 
 def _letter(answer: str, choices: dict[str, str]) -> str | None:
-    """The letter of an answer given as `B`, as `B. joule` or as `joule`; None when it is no choice."""
-    same = [letter for letter, text in choices.items() if question_key(text) == question_key(answer)]
-    led = re.match(r"\(?([A-J])(?:[).:]|\s*$)", answer)
-    return same[0] if same and answer else led[1] if led else None
+    """The letter of an answer given as `B`, `B. joule` or `joule`; None when it is no choice."""
+    same = [
+        letter for letter, text in choices.items() if question_key(text) == question_key(answer)
+    ]
+    if same and answer:
+        return same[0]
+    leading = re.match(r"\(?([A-J])(?:[).:]|\s*$)", answer)
+    return leading[1] if leading else None
 
 
 def _judge_options(choices: dict[str, str], decided: str | None) -> str:
     """Every option judged, and the decision: the last line."""
-    lines = [f"{letter}. {text}: {'right' if letter == decided else 'wrong'}." for letter, text in choices.items()]
+    lines = [
+        f"{letter}. {text}: {'right' if letter == decided else 'wrong'}."
+        for letter, text in choices.items()
+    ]
     return "\n".join([*lines, f"Answer: {decided}"])
 
 
@@ -138,9 +176,9 @@ def _explain(choices: dict[str, str], right: str | None) -> str:
     """Why one option is right and the others are not, without their letters."""
     right_text = next((text for letter, text in choices.items() if letter == right), "None of them")
     others = [text for letter, text in choices.items() if letter != right]
-    return " ".join(
-        [f"{right_text} is what the question asks for.", *(f"{text} is something else." for text in others)]
-    )
+    sentences = [f"{right_text} is what the question asks for."]
+    sentences += [f"{text} is something else." for text in others]
+    return " ".join(sentences)
 
 
 def _tagged(prompt: str, tag: str) -> str | None:
@@ -151,7 +189,9 @@ def _tagged(prompt: str, tag: str) -> str | None:
 @contextmanager
 def serve_expert(seed: int) -> Iterator[str]:
     """The base URL of a running expert; the server ends with the block."""
-    expert = Expert(seed, {question_key(exercise.question): exercise for exercise in exercises(seed)})
+    expert = Expert(
+        seed, {question_key(exercise.question): exercise for exercise in exercises(seed)}
+    )
 
     def answer(body: Json) -> str:
         return expert.reply(body["messages"][-1]["content"], int(body["seed"]))

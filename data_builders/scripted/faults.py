@@ -1,9 +1,10 @@
-"""What the scripted server (`scripted`) is told and what it knows: faults, rate caps, replies, and the record.
+"""Faults, rate caps, replies and the record of the scripted server.
 
 Pure but for the clock. A reply looks like this (a token is four characters):
 
-    {"id": "chatcmpl-1f0c…", "object": "chat.completion", "created": 0, "model": "m", "choices": [{"index": 0,
-     "finish_reason": "stop", "message": {"role": "assistant", "content": "4", "refusal": null}}],
+    {"id": "chatcmpl-1f0c…", "object": "chat.completion", "created": 0, "model": "m",
+     "choices": [{"index": 0, "finish_reason": "stop",
+                  "message": {"role": "assistant", "content": "4", "refusal": null}}],
      "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}}
 """
 
@@ -21,10 +22,14 @@ from typing import Any, Literal
 from stemma.runs import digest_json
 
 Json = dict[str, Any]
-Answer = Callable[[Json], str]
-"""The text for a request's body. Raises ValueError, which becomes an HTTP 400, for one it does not understand."""
-Fault = Literal["429", "5xx", "malformed", "silent", "reset", "refusal", "length", "empty", "garbage"]
-"""`malformed`: a web page or cut JSON in place of the reply; `garbage`: a whole reply whose own JSON text is cut."""
+WriteAnswer = Callable[[Json], str]
+"""Gives the text that answers a request's body. Raises ValueError, which becomes an HTTP 400, for a
+body it does not understand."""
+Fault = Literal[
+    "429", "5xx", "malformed", "silent", "reset", "refusal", "length", "empty", "garbage"
+]
+"""`malformed`: a web page or cut JSON in place of the reply; `garbage`: a whole reply whose own
+text, in JSON, is cut."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +47,30 @@ class Faults:
     requests_per_day: int | None = None
     """The request headers then speak of the day, as OpenAI's do for the lowest tiers."""
     burst_seconds: float = 60.0
-    """How much of a minute's cap may be used at once: OpenAI allows all of it, but warns that it may be a second's."""
+    """How many seconds' worth of a minute's cap may be used at once.
+
+    OpenAI allows all of it, but warns that it may be a second's.
+    """
     batch_seconds: float = 0.0
     """How long a batch is in progress."""
     batch_expires_after: int | None = None
     """Of each batch, answer only so many requests; the rest expires."""
 
     def draw(self, digest: str, attempt: int) -> tuple[Fault | None, random.Random]:
-        """A request's fate, and the source of all its other chances."""
+        """The fault that befalls a request, if any, and a generator for all else that is random."""
         rng = random.Random(f"{self.seed}/{digest}/{attempt}")
         names: list[Fault | None] = [None, *self.shares]
-        return rng.choices(names, [1 - sum(self.shares.values()), *self.shares.values()])[0], rng
+        weights = [1 - sum(self.shares.values()), *self.shares.values()]
+        return rng.choices(names, weights)[0], rng
 
     def latency(self, rng: random.Random) -> float:
-        return rng.lognormvariate(math.log(self.median_seconds), self.sigma) if self.median_seconds else 0.0
+        """Seconds until the reply."""
+        if not self.median_seconds:
+            return 0.0
+        return rng.lognormvariate(math.log(self.median_seconds), self.sigma)
 
-    def caps(self) -> list[Cap]:
-        """The day's cap comes last, so that its headers are the ones that are sent."""
+    def caps(self) -> list[RateCap]:
+        """The rate caps; the day's comes last, so that its headers are the ones that are sent."""
         share = self.burst_seconds / 60
         settings = (
             ("requests", "requests per min (RPM)", self.requests_per_minute, 60.0, share),
@@ -66,15 +78,18 @@ class Faults:
             ("requests", "requests per day (RPD)", self.requests_per_day, 86400.0, 1.0),
         )
         return [
-            Cap(kind, name, limit, limit / window, limit * burst)
+            RateCap(kind, name, limit, limit / window, limit * burst)
             for kind, name, limit, window, burst in settings
             if limit
         ]
 
 
 @dataclass
-class Record:
-    """What the server saw, told by the sha256 of a request's canonical JSON. Lines of batches count like requests."""
+class ServerRecord:
+    """Everything the server received and billed, by the sha256 of a request's canonical JSON.
+
+    Lines of batches count like requests.
+    """
 
     requests: list[Json] = field(default_factory=list)
     received: Counter[str] = field(default_factory=Counter)
@@ -113,19 +128,20 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Clerk:
-    """Takes requests and answers them, and writes both down; over HTTP and in batches alike."""
+class RequestHandler:
+    """Answers requests and records them, over HTTP and in batches alike."""
 
-    write: Answer
+    write: WriteAnswer
     faults: Faults
-    record: Record
+    record: ServerRecord
 
     def receive(self, body: Json) -> tuple[Fault | None, random.Random]:
+        """Records a request, and draws what becomes of it."""
         digest = digest_json(body)
-        fate = self.faults.draw(digest, self.record.received[digest])
+        drawn = self.faults.draw(digest, self.record.received[digest])
         self.record.requests.append(body)
         self.record.received[digest] += 1
-        return fate
+        return drawn
 
     def answer(self, body: Json, fault: Fault | None, rng: random.Random) -> Json:
         """The reply, billed (unless it will be cut on its way)."""
@@ -136,7 +152,7 @@ class Clerk:
 
 
 @dataclass
-class Cap:
+class RateCap:
     """A token bucket: refills continuously at `rate` a second, holds `burst` at most."""
 
     kind: str
@@ -146,13 +162,14 @@ class Cap:
     burst: float
 
     def __post_init__(self) -> None:
-        self._level, self._filled = self.burst, time.monotonic()
+        self._level = self.burst
+        self._filled_at = time.monotonic()
 
     def wait_seconds(self, amount: float) -> float:
         """How long until `amount` may pass; 0: now."""
         now = time.monotonic()
-        self._level = min(self.burst, self._level + (now - self._filled) * self.rate)
-        self._filled = now
+        self._level = min(self.burst, self._level + (now - self._filled_at) * self.rate)
+        self._filled_at = now
         return max(0.0, min(amount, self.burst) - self._level) / self.rate
 
     def take(self, amount: float) -> None:
@@ -186,17 +203,25 @@ def completion(body: Json, text: str, fault: Fault | None, rng: random.Random) -
         content = rng.choice(["", None]) if fault == "empty" else None
     refusal = "I cannot help with that." if fault == "refusal" else None
     message = {"role": "assistant", "content": content, "refusal": refusal}
-    asked, written = _prompt_tokens(body), _tokens(content or refusal or "")
+    finish_reason = "length" if fault == "length" else "stop"
+    asked = _prompt_tokens(body)
+    written = _tokens(content or refusal or "")
     return {
-        "id": f"chatcmpl-{rng.getrandbits(64):016x}", "object": "chat.completion", "created": 0,
+        "id": f"chatcmpl-{rng.getrandbits(64):016x}",
+        "object": "chat.completion",
+        "created": 0,
         "model": body["model"],
-        "choices": [{"index": 0, "finish_reason": "length" if fault == "length" else "stop", "message": message}],
-        "usage": {"prompt_tokens": asked, "completion_tokens": written, "total_tokens": asked + written},
-    }  # fmt: skip
+        "choices": [{"index": 0, "finish_reason": finish_reason, "message": message}],
+        "usage": {
+            "prompt_tokens": asked,
+            "completion_tokens": written,
+            "total_tokens": asked + written,
+        },
+    }
 
 
 def tokens_asked(body: Json) -> int:
-    """What a request counts for in tokens per minute before it is answered: its prompt, and all it may write."""
+    """Tokens per minute that a request takes when it arrives: its prompt and longest reply."""
     limits = [body[name] for name in ("max_tokens", "max_completion_tokens") if body.get(name)]
     return _prompt_tokens(body) + (limits[0] if limits else 16)
 

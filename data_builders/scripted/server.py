@@ -1,12 +1,16 @@
-"""The stand-in for the paid API: a real HTTP server on loopback, scripted to answer, to be slow and to fail.
+"""A real HTTP server on loopback that stands in for the paid API: it answers, is slow, and fails.
 
-It speaks OpenAI's chat completions, files and batches, with its rate-limit headers. `Faults` says how it misbehaves;
-a request's fate is drawn from the seed, its body and how often that body came before, so the order of arrival changes
-nothing. A request is billed once its answer is made, whether or not the client is still there to read it, as with the
-real API; refused and broken ones are not billed.
+It speaks OpenAI's chat completions, files and batches, with its rate-limit headers. `Faults` says
+how it misbehaves; what becomes of a request is drawn from the seed, its body and how often that
+body came before, so the order of arrival changes nothing. A request is billed once its answer is
+made, whether or not the client is still there to read it, as with the real API; refused and broken
+ones are not billed.
 
-`serve` runs it in a thread, for tests and the demo. As a process of its own, for the bench (`GET /stats` gives the
-record): `python -m data_builders.scripted.server --faults '{"requests_per_minute": 6000, "shares": {"429": 0.02}}'`.
+`serve` runs it in a thread, for tests and the demo. As a process of its own, for the bench (`GET
+/stats` gives the record):
+
+    python -m data_builders.scripted.server \\
+        --faults '{"requests_per_minute": 6000, "shares": {"429": 0.02}}'
 """
 
 from __future__ import annotations
@@ -25,23 +29,32 @@ from threading import Thread
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from data_builders.scripted.batches import Batches
-from data_builders.scripted.faults import Answer, Clerk, Fault, Faults, Json, Record, tokens_asked
+from data_builders.scripted.batch_api import BatchStore
+from data_builders.scripted.faults import (
+    Fault,
+    Faults,
+    Json,
+    RequestHandler,
+    ServerRecord,
+    WriteAnswer,
+    tokens_asked,
+)
 
 RETRY_SECONDS = 0.2
-"""What the server asks for after a 429 that no cap explains."""
-CALM = Faults()
+"""Seconds to wait that the server asks for after a 429 that no cap explains."""
+NO_FAULTS = Faults()
 
 
-class Server:
+class ScriptedServer:
     """The running server. Tests read `record`; one process writes it, on the server's loop."""
 
-    def __init__(self, answer: Answer, faults: Faults) -> None:
+    def __init__(self, answer: WriteAnswer, faults: Faults) -> None:
         self.base_url = ""
-        self.record = Record()
-        self._faults, self._caps = faults, faults.caps()
-        self._clerk = Clerk(answer, faults, self.record)
-        self._batches = Batches(self._clerk)
+        self.record = ServerRecord()
+        self._faults = faults
+        self._caps = faults.caps()
+        self._handler = RequestHandler(answer, faults, self.record)
+        self._batches = BatchStore(self._handler)
 
     @asynccontextmanager
     async def listening(self, port: int = 0) -> AsyncIterator[str]:
@@ -73,12 +86,13 @@ class Server:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         try:
             body: Json = await request.json()
-            fault, rng = self._clerk.receive(body)
+            fault, rng = self._handler.receive(body)
             if refused := self._check_caps(body):
                 return refused
             self.record.admit(fault)
             return await self._reply(request, body, fault, rng)
-        except ConnectionError:  # the client left before it had said all
+        except ConnectionError:
+            # The client left before it had sent all.
             return web.Response()
         except (ValueError, LookupError, TypeError) as error:
             return _error(400, str(error), headers=self._cap_headers())
@@ -103,16 +117,19 @@ class Server:
     ) -> web.StreamResponse:
         headers = self._cap_headers()
         if fault == "429":
-            return _too_many("The engine is currently overloaded, please try again later.", RETRY_SECONDS, headers)
+            message = "The engine is currently overloaded, please try again later."
+            return _too_many(message, RETRY_SECONDS, headers)
         with self.record.flight():
             await asyncio.sleep(self._faults.latency(rng))
             if fault in ("silent", "reset"):
-                return await _hang(request) if fault == "silent" else _reset(request)
+                return await (_hang(request) if fault == "silent" else _reset(request))
         if fault == "5xx":
             return _error(rng.choice([500, 502, 503]), "The server had an error.", headers=headers)
         if fault == "malformed" and rng.random() < 0.5:
-            return web.Response(text="<html><body>Bad gateway</body></html>", content_type="text/html")
-        text = json.dumps(self._clerk.answer(body, fault, rng))
+            return web.Response(
+                text="<html><body>Bad gateway</body></html>", content_type="text/html"
+            )
+        text = json.dumps(self._handler.answer(body, fault, rng))
         text = text[: len(text) // 2] if fault == "malformed" else text
         return web.Response(text=text, content_type="application/json", headers=headers)
 
@@ -120,11 +137,15 @@ class Server:
         form = await request.post()
         upload = form["file"]
         assert isinstance(upload, web.FileField), "the client sends files as files"
-        return web.json_response({**self._batches.keep(upload.file.read()), "purpose": form["purpose"]})
+        return web.json_response(
+            {**self._batches.keep(upload.file.read()), "purpose": form["purpose"]}
+        )
 
     async def _download(self, request: web.Request) -> web.Response:
         data = self._batches.files.get(request.match_info["id"])
-        return _error(404, "No such File object.") if data is None else web.Response(body=data)
+        if data is None:
+            return _error(404, "No such File object.")
+        return web.Response(body=data)
 
     async def _create_batch(self, request: web.Request) -> web.Response:
         asked: Json = await request.json()
@@ -138,7 +159,9 @@ class Server:
 
     async def _show_batch(self, request: web.Request) -> web.Response:
         batch = self._batches.batches.get(request.match_info["id"])
-        return _error(404, "No such Batch object.") if batch is None else web.json_response(batch)
+        if batch is None:
+            return _error(404, "No such Batch object.")
+        return web.json_response(batch)
 
 
 async def _hang(request: web.Request) -> web.Response:
@@ -148,11 +171,13 @@ async def _hang(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def _reset(request: web.Request) -> web.Response:
+async def _reset(request: web.Request) -> web.Response:
     """Ends the connection with a TCP reset."""
     if request.transport is not None:
         linger = struct.pack("ii", 1, 0)
-        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        request.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger
+        )
         request.transport.abort()
     return web.Response()
 
@@ -163,15 +188,17 @@ def _too_many(message: str, seconds: float, headers: dict[str, str]) -> web.Resp
     return _error(429, message, "rate_limit_exceeded", {**headers, **retry})
 
 
-def _error(status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None) -> web.Response:
+def _error(
+    status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None
+) -> web.Response:
     value = {"error": {"message": message, "type": "scripted", "param": None, "code": code}}
     return web.json_response(value, status=status, headers=headers)
 
 
 @contextmanager
-def serve(answer: Answer, faults: Faults = CALM) -> Iterator[Server]:
+def serve(answer: WriteAnswer, faults: Faults = NO_FAULTS) -> Iterator[ScriptedServer]:
     """A running server, in a thread with a loop of its own; it ends with the block."""
-    server = Server(answer, faults)
+    server = ScriptedServer(answer, faults)
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def run() -> None:
@@ -191,15 +218,19 @@ def serve(answer: Answer, faults: Faults = CALM) -> Iterator[Server]:
 
 
 async def _main(port: int, faults: Faults) -> None:
-    server = Server(lambda body: f"Answer to {body['messages'][-1]['content'][:40]}", faults)
+    server = ScriptedServer(
+        lambda body: f"Answer to {body['messages'][-1]['content'][:40]}", faults
+    )
     async with server.listening(port) as base_url:
         print(base_url, flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="The scripted server; prints its base URL once it listens.")
+    parser = argparse.ArgumentParser(
+        description="The scripted server; prints its base URL once it listens."
+    )
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--faults", type=TypeAdapter(Faults).validate_json, default=CALM)
+    parser.add_argument("--faults", type=TypeAdapter(Faults).validate_json, default=NO_FAULTS)
     options = parser.parse_args()
     asyncio.run(_main(options.port, options.faults))

@@ -1,1 +1,2 @@
-"""One file per source. Each shows a real example row, says which data sets it can fill (`KINDS`) and when (`PHASE`)."""
+"""Data sources, one file each. Each shows a real example row and defines `SOURCE`: the sets it can
+fill, when it runs, its licence, its options and `read`."""

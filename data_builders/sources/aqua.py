@@ -1,9 +1,11 @@
-"""AQuA-RAT: algebra word problems with five options and a rationale, JSON Lines in spite of the name `.json`:
+"""AQuA-RAT: algebra word problems with five options and a rationale, JSON Lines in spite of the
+name `.json`:
 
     {"question": "What is 10% of 50?", "options": ["A)4", "B)5", "C)50", "D)1", "E)10"],
      "rationale": "50 * 10 / 100 = 5\\nAnswer: B", "correct": "B"}
 
-The rationale loses the letter it closes with: choices may be shuffled. MathQA asks many of the same questions.
+The rationale loses the letter it closes with: choices may be shuffled. MathQA asks many of the same
+questions.
 """
 
 from __future__ import annotations
@@ -11,34 +13,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import Line, read_lines
+from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
+from data_builders.reading.files import RowForm, read_lines
 from stemma.rows import LETTERS
-
-KINDS = ("mcq", "sft")
-PHASE = "read"
-LICENCE = "Apache-2.0"
 
 
 class Options(ChoiceOptions):
     source: Literal["aqua"]
 
 
-class _Problem(Line):
+class _Problem(RowForm):
     question: str
     options: list[str]
     rationale: str
     correct: str
 
 
-def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     for entry in read_lines(options, context, _Problem):
         question = _parse(entry.line)
         if isinstance(question, str):
             yield entry.drop(question)
         else:
             yield from make_rows(entry, question, options, context)
+
+
+SOURCE = DataSource(
+    kinds=("mcq", "sft"), phase="read", licence="Apache-2.0", options=Options, read=read
+)
 
 
 def _parse(problem: _Problem) -> Question | str:

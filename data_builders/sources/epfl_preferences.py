@@ -1,17 +1,20 @@
-"""The EPFL preference data: students compared two answers to a question. As released, one JSON array of questions:
+"""The EPFL preference data: students compared two answers to a question. As released, one JSON
+array of questions:
 
-    {"question_id": 12, "question_complete": "Question: Which …?\\n\\nOptions:\\nA. …\\nB. …", "course_id": 1,
+    {"question_id": 12, "question_complete": "Question: Which …?\\n\\nOptions:\\nA. …\\nB. …",
+     "course_id": 1,
      "preference": [{"A": "The right option is …", "B": "It is …", "overall": "A",
-                     "criteria": {"overall": "A", "correctness": "AB", "relevance": "A", "clarity": "A",
-                                  "completeness": "B", "other": "None"}}, …]}
+                     "criteria": {"overall": "A", "correctness": "AB", "relevance": "A",
+                                  "clarity": "A", "completeness": "B", "other": "None"}}, …]}
 
 or as each student submitted it, one JSON array of comparisons:
 
-    {"course_id": 1, "question_id": 12, "question": "Which …?", "A_chat_id": 7, "B_chat_id": 8, "A": "…", "B": "…",
-     "ranking_criteria": {"overall": "A", "correctness": "AB", …}}
+    {"course_id": 1, "question_id": 12, "question": "Which …?", "A_chat_id": 7, "B_chat_id": 8,
+     "A": "…", "B": "…",      "ranking_criteria": {"overall": "A", "correctness": "AB", …}}
 
-Each comparison gives one pair (dpo), or its better answer (sft). Each question gives one row in mcq: the right letter
-is not in the data, so it is what the better answers state, where they were judged correct and agree.
+Each comparison gives one pair (dpo), or its better answer (sft). Each question gives one row in
+mcq: the right letter is not in the data, so it is what the better answers state, where they were
+judged correct and agree.
 """
 
 from __future__ import annotations
@@ -23,15 +26,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from data_builders.drafts import Context, Draft, Drop, conversation
-from data_builders.files import Entry, FileOptions, Line, read_lines
+from data_builders.flow import DataSource, Draft, Drop, SourceContext, conversation
+from data_builders.reading.files import FileOptions, FileRow, RowForm, read_lines
 from data_builders.sources.mcq_jsonl import parse_mcq
 from data_builders.split import bare
 from stemma.answers.options import stated_choice
-
-KINDS = ("sft", "dpo", "mcq")
-PHASE = "read"
-LICENCE = "unlicensed"
 
 Verdict = Literal["A", "B", "AB", "None"]
 
@@ -44,7 +43,7 @@ class Options(FileOptions):
     """and how many answers that must be at least."""
 
 
-class _Criteria(Line):
+class _Criteria(RowForm):
     overall: str | None = None
     correctness: Verdict
     relevance: Verdict
@@ -54,7 +53,10 @@ class _Criteria(Line):
     modified: object = None
 
     def verdicts(self) -> dict[str, str]:
-        return {name: getattr(self, name) for name in ("correctness", "relevance", "clarity", "completeness")}
+        return {
+            name: getattr(self, name)
+            for name in ("correctness", "relevance", "clarity", "completeness")
+        }
 
 
 @dataclass(frozen=True)
@@ -73,20 +75,22 @@ class _Comparison:
     def problem(self) -> str | None:
         if self.overall not in ("A", "B"):
             return "no overall verdict"
-        return "overall verdicts differ" if self.criteria.overall not in (None, self.overall) else None
+        return (
+            "overall verdicts differ" if self.criteria.overall not in (None, self.overall) else None
+        )
 
     def is_correct(self) -> bool:
         return (self.overall or "?") in self.criteria.correctness
 
 
-class _Answers(Line):
+class _Answers(RowForm):
     A: str | None
     B: str | None
     overall: str | None = None
     criteria: _Criteria
 
 
-class _Released(Line):
+class _Released(RowForm):
     question_id: int
     question_complete: str
     course_id: int
@@ -99,7 +103,7 @@ class _Released(Line):
         return [_Comparison(p.A or "", p.B or "", p.overall, p.criteria) for p in self.preference]
 
 
-class _Submitted(Line):
+class _Submitted(RowForm):
     course_id: int
     question_id: int
     question: str
@@ -113,13 +117,17 @@ class _Submitted(Line):
         return bare(self.question)
 
     def comparisons(self) -> list[_Comparison]:
-        return [_Comparison(self.A or "", self.B or "", self.ranking_criteria.overall, self.ranking_criteria)]
+        return [
+            _Comparison(
+                self.A or "", self.B or "", self.ranking_criteria.overall, self.ranking_criteria
+            )
+        ]
 
 
-_Entry = Entry[_Released | _Submitted]
+_Entry = FileRow[_Released | _Submitted]
 
 
-def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     entries: Iterator[_Entry] = read_lines(options, context, _Released, _Submitted)
     if context.kind == "mcq":
         yield from _derive_letters(entries, options)
@@ -130,12 +138,22 @@ def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
             yield entry.drop("no comparison")
         for number, comparison in enumerate(compared, start=1):
             where = entry.where + (f" pair {number}" if len(compared) > 1 else "")
-            row = {"question": entry.line.text(), "A": comparison.A, "B": comparison.B, "overall": comparison.overall}
+            row = {
+                "question": entry.line.text(),
+                "A": comparison.A,
+                "B": comparison.B,
+                "overall": comparison.overall,
+            }
             if reason := comparison.problem():
                 yield Drop(where, reason, row)
             else:
                 row = _make(comparison, entry, context.kind)
                 yield Draft(where, entry.line.text(), row, entry.file)
+
+
+SOURCE = DataSource(
+    kinds=("sft", "dpo", "mcq"), phase="read", licence="unlicensed", options=Options, read=read
+)
 
 
 def _make(comparison: _Comparison, entry: _Entry, kind: str) -> dict[str, Any]:
@@ -154,7 +172,8 @@ def _origin(entry: _Entry) -> dict[str, int]:
 
 @dataclass
 class _Poll:
-    """What the better answers to one question state. Of their texts only hashes are kept: together they are large."""
+    """The letters that the better answers to one question state. Of their texts only hashes are
+    kept: together they are large."""
 
     where: str
     file: str
@@ -186,7 +205,12 @@ def _derive_letters(entries: Iterator[_Entry], options: Options) -> Iterator[Dra
         letter, votes = poll.stated.most_common(1)[0] if poll.stated else ("", 0)
         voters = poll.stated.total()
         meta = {**poll.meta, "votes": votes, "voters": voters}
-        row = {"question": parsed[0], "choices": list(parsed[1].values()), "answer": letter, "meta": meta}
+        row = {
+            "question": parsed[0],
+            "choices": list(parsed[1].values()),
+            "answer": letter,
+            "meta": meta,
+        }
         if votes >= max(options.votes, options.agreement * voters):
             yield Draft(poll.where, parsed[0], row, poll.file)
         else:

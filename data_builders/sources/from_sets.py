@@ -1,4 +1,5 @@
-"""A corpus of the recipe's own training parts, so that a tokenizer and a base model know the texts of all later stages.
+"""A corpus of the recipe's own training splits, so that a tokenizer and a base model know the texts
+of all later stages.
 
 Takes no file. The pair {"prompt": "What is 2 + 2?", "chosen": "4", "rejected": "5", …} becomes
 
@@ -12,24 +13,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Row, plain
-from stemma.data_section import SourceOptions
+from data_builders.flow import DataSource, Draft, Row, SourceContext, plain
+from stemma.recipe.data import SourceOptions
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, mcq_answer, mcq_prompt
-
-KINDS = ("corpus",)
-PHASE = "derive"
-LICENCE = ""
 
 
 class Options(SourceOptions):
     source: Literal["from_sets"]
 
 
-def read(_: Options, context: Context) -> Iterator[Draft]:
+def read(_: Options, context: SourceContext) -> Iterator[Draft]:
     for placed in context.placed:
-        if placed.part == "train" and placed.kind != "corpus":
-            where, text = f"{placed.kind} {placed.row.id}", _text(placed.row)
+        if placed.split == "train" and placed.kind != "corpus":
+            where = f"{placed.kind} {placed.row.id}"
+            text = _text(placed.row)
             yield Draft(where, placed.key, {"text": text}, placed.draft.file)
+
+
+SOURCE = DataSource(kinds=("corpus",), phase="derive", licence="", options=Options, read=read)
 
 
 def _text(row: Row) -> str:

@@ -12,31 +12,33 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop, conversation
-from data_builders.files import FileOptions, Line, read_lines
-
-KINDS = ("sft",)
-PHASE = "read"
-LICENCE = "MIT"
+from data_builders.flow import DataSource, Draft, Drop, SourceContext, conversation
+from data_builders.reading.files import FileOptions, RowForm, read_lines
 
 
 class Options(FileOptions):
     source: Literal["gsm8k"]
 
 
-class _Problem(Line):
+class _Problem(RowForm):
     question: str
     answer: str
 
 
-def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     for entry in read_lines(options, context, _Problem):
-        question, answer = entry.line.question, without_annotations(entry.line.answer)
+        question = entry.line.question
+        answer = without_annotations(entry.line.answer)
         gold = final_number(answer)
         if gold is None:
             yield entry.drop("no final `#### number`")
         else:
-            yield entry.draft(question, {"messages": conversation(question, answer), "meta": {"gold": gold}})
+            yield entry.draft(
+                question, {"messages": conversation(question, answer), "meta": {"gold": gold}}
+            )
+
+
+SOURCE = DataSource(kinds=("sft",), phase="read", licence="MIT", options=Options, read=read)
 
 
 def without_annotations(answer: str) -> str:
@@ -45,6 +47,7 @@ def without_annotations(answer: str) -> str:
 
 
 def final_number(answer: str) -> str | None:
-    """The number behind `####`, without thousands separators; None when the answer does not end in one."""
+    """The number behind `####`, without thousands separators; None when the answer does not end in
+    one."""
     match = re.search(r"\n#### \$?(-?[\d.,]*\d)\s*$", answer)
     return match[1].replace(",", "") if match else None

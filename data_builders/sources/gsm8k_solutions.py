@@ -1,10 +1,12 @@
-"""Right against wrong model solutions of the same GSM8K problem: real preference pairs without any API.
+"""Right against wrong model solutions of the same GSM8K problem: real preference pairs without any
+API.
 
     {"question": "Janet’s ducks lay 16 eggs …", "ground_truth": "…\\nA: 18",
      "6b_finetuning": {"is_correct": false, "solution": "…\\nA: 26"},
      "175b_verification": {"is_correct": true, "solution": "…"}, …}
 
-Each problem gives at most one pair: a right and a wrong solution drawn by the seed. It covers GSM8K's test problems.
+Each problem gives at most one pair: a right and a wrong solution drawn by the seed. It covers
+GSM8K's test problems.
 """
 
 from __future__ import annotations
@@ -15,25 +17,21 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import FileOptions, Line, read_lines
+from data_builders.flow import DataSource, Draft, Drop, SourceContext
+from data_builders.reading.files import FileOptions, RowForm, read_lines
 from data_builders.sources.gsm8k import final_number, without_annotations
-
-KINDS = ("dpo",)
-PHASE = "read"
-LICENCE = "MIT"
 
 
 class Options(FileOptions):
     source: Literal["gsm8k_solutions"]
 
 
-class _Solution(Line):
+class _Solution(RowForm):
     is_correct: bool
     solution: str
 
 
-class _Solved(Line):
+class _Solved(RowForm):
     """Every further key names a model and holds its solution."""
 
     model_config = ConfigDict(extra="allow")
@@ -43,7 +41,7 @@ class _Solved(Line):
     ground_truth: str
 
 
-def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     for entry in read_lines(options, context, _Solved):
         solved = entry.line
         finished: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
@@ -55,7 +53,13 @@ def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
             yield entry.drop(f"no {'wrong' if finished[True] else 'right'} solution")
             continue
         rng = random.Random(f"{context.seed}/{solved.question}")
-        (chosen_by, chosen), (rejected_by, rejected) = rng.choice(finished[True]), rng.choice(finished[False])
+        (chosen_by, chosen), (rejected_by, rejected) = (
+            rng.choice(finished[True]),
+            rng.choice(finished[False]),
+        )
         meta = {"chosen_by": chosen_by, "rejected_by": rejected_by}
         row = {"prompt": solved.question, "chosen": chosen, "rejected": rejected, "meta": meta}
         yield entry.draft(solved.question, row)
+
+
+SOURCE = DataSource(kinds=("dpo",), phase="read", licence="MIT", options=Options, read=read)

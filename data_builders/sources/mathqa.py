@@ -4,8 +4,9 @@
      "options": "a ) 4 , b ) 5 , c ) 50 , d ) 1,000 , e ) none", "correct": "b",
      "annotated_formula": "…", "linear_formula": "…", "category": "gain"}
 
-Other copies name the columns `problem`, `rationale` and `type`. In some rows `options` is a Python list of its five
-parts. The rationale loses its outer quotes and the letter it closes with: choices may be shuffled.
+Other copies name the columns `problem`, `rationale` and `type`. In some rows `options` is a Python
+list of its five parts. The rationale loses its outer quotes and the letter it closes with: choices
+may be shuffled.
 """
 
 from __future__ import annotations
@@ -17,14 +18,10 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import Entry, FileOptions, Line, read_lines
+from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
+from data_builders.reading.files import FileOptions, FileRow, RowForm, read_lines
 from stemma.rows import LETTERS
-
-KINDS = ("mcq", "sft")
-PHASE = "read"
-LICENCE = "Apache-2.0"
 
 _OPTION = re.compile(r"(?:^|,)\s*([a-j])\s*\)\s*")
 
@@ -33,7 +30,7 @@ class Options(ChoiceOptions):
     source: Literal["mathqa"]
 
 
-class Problem(Line):
+class MathqaProblem(RowForm):
     problem: str = Field(validation_alias=AliasChoices("problem", "Problem"))
     rationale: str = Field(validation_alias=AliasChoices("rationale", "Rationale"))
     options: str
@@ -43,7 +40,7 @@ class Problem(Line):
     category: str = Field(validation_alias=AliasChoices("category", "type"))
 
 
-def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     for entry, question in read_problems(options, context):
         if isinstance(question, str):
             yield entry.drop(question)
@@ -51,13 +48,20 @@ def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
             yield from make_rows(entry, question, options, context)
 
 
-def read_problems(options: FileOptions, context: Context) -> Iterator[tuple[Entry[Problem], Question | str]]:
+SOURCE = DataSource(
+    kinds=("mcq", "sft"), phase="read", licence="Apache-2.0", options=Options, read=read
+)
+
+
+def read_problems(
+    options: FileOptions, context: SourceContext
+) -> Iterator[tuple[FileRow[MathqaProblem], Question | str]]:
     """Every problem of the files as a question, or why it is none."""
-    for entry in read_lines(options, context, Problem):
+    for entry in read_lines(options, context, MathqaProblem):
         yield entry, _parse(entry.line)
 
 
-def _parse(problem: Problem) -> Question | str:
+def _parse(problem: MathqaProblem) -> Question | str:
     choices = parse_options(problem.options)
     if choices is None:
         return "options not in the layout `a ) … , b ) …`"
@@ -66,7 +70,9 @@ def _parse(problem: Problem) -> Question | str:
         return "the answer is none of the options"
     rationale = re.sub(r'^"(.*)"$', r"\1", problem.rationale.strip(), flags=re.DOTALL).strip()
     right = choices[LETTERS.index(letter)]
-    return Question(problem.problem, choices, letter, without_letter(rationale, letter, right), problem.category)
+    return Question(
+        problem.problem, choices, letter, without_letter(rationale, letter, right), problem.category
+    )
 
 
 def parse_options(text: str) -> list[str] | None:
@@ -77,8 +83,11 @@ def parse_options(text: str) -> list[str] | None:
         except (ValueError, SyntaxError, TypeError):
             return None
     before, *parts = _OPTION.split(text.strip())
-    letters, choices = parts[::2], parts[1::2]
+    letters = parts[::2]
+    choices = parts[1::2]
     if before or len(letters) < 2 or "".join(letters) != LETTERS[: len(letters)].lower():
         return None
     # Some say their letter twice: "a ) a ) 4 inches".
-    return [re.sub(rf"^{a} \)", "", choice).strip() for a, choice in zip(letters, choices, strict=True)]
+    return [
+        re.sub(rf"^{a} \)", "", choice).strip() for a, choice in zip(letters, choices, strict=True)
+    ]

@@ -3,7 +3,8 @@
     {"subject": "abstract_algebra", "answer": "B",
      "question": "Question: Find all c in …\\n\\nOptions:\\nA. 0\\nB. 1\\n…\\n\\nAnswer:"}
 
-`subject` may be null or absent. Some ARC questions number their options `1.` to `4.` and give the answer as a digit.
+`subject` may be null or absent. Some ARC questions number their options `1.` to `4.` and give the
+answer as a digit.
 """
 
 from __future__ import annotations
@@ -12,18 +13,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from data_builders.choices import NONE_OF_THEM, TOO_MANY
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import FileOptions, Line, read_lines
+from data_builders.flow import DataSource, Draft, Drop, SourceContext
+from data_builders.reading.choices import NONE_OF_THEM, TOO_MANY
+from data_builders.reading.files import FileOptions, RowForm, read_lines
 from data_builders.sources.mmlu import Subjects, is_wanted
 from stemma.rows import LETTERS
 
-KINDS = ("mcq",)
-PHASE = "read"
-LICENCE = ""
-
 _LAYOUT = re.compile(
-    r"\s*(?:Question:)?\s*(?P<stem>.*?)\s*\n\s*Options:\s*\n(?P<options>.*?)\s*(?:\n\s*Answer:)?\s*", re.DOTALL
+    r"\s*(?:Question:)?\s*(?P<stem>.*?)\s*\n\s*Options:\s*\n(?P<options>.*?)\s*(?:\n\s*Answer:)?\s*",
+    re.DOTALL,
 )
 
 # More than can be lettered, so that what is too long is told instead of glued into the last choice.
@@ -37,16 +35,19 @@ class Options(FileOptions):
     """Only questions of these subjects, or of MMLU's STEM subjects."""
 
 
-class _Question(Line):
+class _Question(RowForm):
     subject: str | None = None
     question: str
     answer: str
 
 
-def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     for entry in read_lines(options, context, _Question):
         row = _make(entry.line, options)
         yield entry.drop(row) if isinstance(row, str) else entry.draft(row["question"], row)
+
+
+SOURCE = DataSource(kinds=("mcq",), phase="read", licence="", options=Options, read=read)
 
 
 def _make(question: _Question, options: Options) -> dict[str, Any] | str:
@@ -64,11 +65,17 @@ def _make(question: _Question, options: Options) -> dict[str, Any] | str:
     if len(choices) > len(LETTERS):
         return TOO_MANY
     answer = LETTERS[list(choices).index(label)]
-    return {"question": stem, "choices": list(choices.values()), "answer": answer, "subject": subject}
+    return {
+        "question": stem,
+        "choices": list(choices.values()),
+        "answer": answer,
+        "subject": subject,
+    }
 
 
 def parse_mcq(text: str) -> tuple[str, dict[str, str]] | None:
-    """(stem, {label: choice}) of a question in the course's layout, labelled A, B, … or 1, 2, …; None: another layout.
+    """(stem, {label: choice}) of a question in the course's layout, labelled A, B, … or 1, 2, …;
+    None: another layout.
 
     A choice may span lines: only the label that comes next starts the next choice.
     """

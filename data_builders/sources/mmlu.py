@@ -4,7 +4,8 @@
 
 or as the hub has it (`cais/mmlu`, config `all`):
 
-    {"question": "Find …", "subject": "abstract_algebra", "choices": ["0", "4", "2", "6"], "answer": 2}
+    {"question": "Find …", "subject": "abstract_algebra", "choices": ["0", "4", "2", "6"],
+     "answer": 2}
 """
 
 from __future__ import annotations
@@ -14,15 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import Entry, FileOptions, Line, read_lines
-from data_builders.tables import CsvForm
+from data_builders.flow import DataSource, Draft, Drop, SourceContext
+from data_builders.reading.files import FileOptions, FileRow, RowForm, read_lines
+from data_builders.reading.tables import CsvForm
 from stemma.errors import Problem, UserError
 from stemma.rows import LETTERS
-
-KINDS = ("mcq",)
-PHASE = "read"
-LICENCE = "MIT"
 
 # The authors' grouping (categories.py of hendrycks/test).
 STEM = frozenset(
@@ -51,7 +48,7 @@ Subjects = Literal["stem", "all"] | list[str]
 
 
 class Questions(FileOptions):
-    """What every source that reads MMLU accepts."""
+    """The options that every source that reads MMLU accepts."""
 
     subjects: Subjects = "stem"
     """The 18 subjects that its authors call STEM, all 57, or these."""
@@ -61,7 +58,7 @@ class Options(Questions):
     source: Literal["mmlu"]
 
 
-class _Lettered(Line):
+class _Lettered(RowForm):
     question: str
     A: str
     B: str
@@ -74,7 +71,7 @@ class _Lettered(Line):
         return subject_of(file), [self.A, self.B, self.C, self.D], "ABCD".find(self.answer or "?")
 
 
-class _Indexed(Line):
+class _Indexed(RowForm):
     question: str
     subject: str
     choices: list[str]
@@ -84,9 +81,11 @@ class _Indexed(Line):
         return self.subject, self.choices, self.answer
 
 
-def read(options: Questions, context: Context) -> Iterator[Draft | Drop]:
+def read(options: Questions, context: SourceContext) -> Iterator[Draft | Drop]:
     form = CsvForm(("question", "A", "B", "C", "D", "answer"))
-    entries: Iterator[Entry[_Lettered | _Indexed]] = read_lines(options, context, _Lettered, _Indexed, csv=form)
+    entries: Iterator[FileRow[_Lettered | _Indexed]] = read_lines(
+        options, context, _Lettered, _Indexed, csv=form
+    )
     for entry in entries:
         subject, choices, answer = entry.line.parts(entry.file)
         if not is_wanted(subject, options.subjects):
@@ -95,8 +94,16 @@ def read(options: Questions, context: Context) -> Iterator[Draft | Drop]:
             yield entry.drop("the answer is none of the options")
         else:
             stem = entry.line.question
-            row = {"question": stem, "choices": choices, "answer": LETTERS[answer], "subject": subject}
+            row = {
+                "question": stem,
+                "choices": choices,
+                "answer": LETTERS[answer],
+                "subject": subject,
+            }
             yield entry.draft(stem, row)
+
+
+SOURCE = DataSource(kinds=("mcq",), phase="read", licence="MIT", options=Options, read=read)
 
 
 def is_wanted(subject: str, subjects: Subjects) -> bool:
@@ -104,8 +111,11 @@ def is_wanted(subject: str, subjects: Subjects) -> bool:
 
 
 def subject_of(file: str) -> str:
-    """`high_school_physics` of `mmlu/test/high_school_physics_test.csv`. Raises UserError where the name has none."""
+    """`high_school_physics` of `mmlu/test/high_school_physics_test.csv`. Raises UserError where the
+    name has none."""
     named = re.fullmatch(r"(.+)_(?:dev|val|test)", Path(file).stem)
     if not named:
-        raise UserError(Problem(file, "the file's name gives no subject", "a name such as `astronomy_test.csv`"))
+        raise UserError(
+            Problem(file, "the file's name gives no subject", "a name such as `astronomy_test.csv`")
+        )
     return named[1]

@@ -1,12 +1,12 @@
 """MMLU questions with an explanation by the generator, which is given the right answer.
 
-Reads what `mmlu` reads (the original CSV files, or the hub); of a `.jsonl` file, what `mcq_jsonl` reads. The generator
-explains why the right option is right and why the others are wrong; an explanation that ends up at another option is
-asked for once more, in a new chat, and then dropped. A conversation, or a multiple-choice question (`answer_as:
-explained`):
+Reads what `mmlu` reads (the original CSV files, or the hub); of a `.jsonl` file, what `mcq_jsonl`
+reads. The generator explains why the right option is right and why the others are wrong; an
+explanation that ends up at another option is asked for once more, in a new chat, and then dropped.
+A conversation, or a multiple-choice question (`answer_as: explained`):
 
     {"messages": [
-       {"role": "user", "content": "Find all c in …\\n\\nOptions:\\nA. 0\\nB. 1\\n…\\n\\nGive the …"},
+       {"role": "user", "content": "Find all c in …\\n\\nOptions:\\nA. 0\\nB. 1\\n…\\n\\nGive …"},
        {"role": "assistant", "content": "B. 1\\n\\nA quotient by … is a field if …"}],
      "meta": {"gold": "1", "subject": "abstract_algebra"}}
 
@@ -22,16 +22,28 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt
 
-from data_builders.candidates import as_mcq, draw_candidates, letter_options, right_option, same_files
-from data_builders.drafts import Ask, Context, Draft, Drop, Job, Kind, Reply, Writer, conversation, merge_origins
-from data_builders.prompts import prompt_files, render
+from data_builders.flow import (
+    DataSource,
+    Draft,
+    Drop,
+    Kind,
+    RowJob,
+    SourceContext,
+    conversation,
+)
+from data_builders.generated.candidates import (
+    as_mcq,
+    draw_candidates,
+    letter_options,
+    right_option,
+    same_files,
+)
+from data_builders.generated.prompts import Prompts
 from data_builders.sources import mcq_jsonl, mmlu
 from stemma.answers.options import stated_choices
+from stemma.generator.jobs import Ask, Reply, Writer, merge_origins
 from stemma.rows import LETTERS, McqRow, mcq_prompt
 
-KINDS = ("sft", "mcq")
-PHASE = "generate"
-LICENCE = mmlu.LICENCE
 CONTRADICTS = "explanation contradicts the answer"
 
 
@@ -40,11 +52,11 @@ class Options(mmlu.Questions):
     chats: PositiveInt = 2
     """How many chats may try to explain an answer without contradicting it."""
 
-    def own_files(self) -> list[Path]:
-        return prompt_files("explain")
+    def own_files(self, recipe_folder: Path) -> dict[str, Path]:
+        return Prompts(recipe_folder).files("explain")
 
 
-def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     assert context.generate, "this source runs in the `generate` phase"
     asked, drops = draw_candidates(_read(options, as_mcq(context)), options, context)
     context.say(f"mmlu_explained: {len(asked)} questions to explain")
@@ -52,14 +64,23 @@ def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
     yield from drops  # last, so that they take none of the `limit`'s places
 
 
-def _read(options: Options, context: Context) -> Iterator[Draft | Drop]:
+SOURCE = DataSource(
+    kinds=("sft", "mcq"), phase="generate", licence=mmlu.SOURCE.licence, options=Options, read=read
+)
+
+
+def _read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
     if options.path.endswith(".jsonl"):
         return mcq_jsonl.read(mcq_jsonl.Options(source="mcq_jsonl", **same_files(options)), context)
-    return mmlu.read(mmlu.Options(source="mmlu", subjects=options.subjects, **same_files(options)), context)
+    return mmlu.read(
+        mmlu.Options(source="mmlu", subjects=options.subjects, **same_files(options)), context
+    )
 
 
-def _job(draft: Draft, row: McqRow, chats: int, context: Context) -> Job:
-    chat = render("explain", question=row.question, options=letter_options(row), correct=right_option(row))
+def _job(draft: Draft, row: McqRow, chats: int, context: SourceContext) -> RowJob:
+    chat = Prompts(context.recipe_folder).render(
+        "explain", question=row.question, options=letter_options(row), correct=right_option(row)
+    )
     rng = random.Random(f"{context.seed}/{mcq_prompt(row)}")
     seeds = [rng.getrandbits(31) for _ in range(chats)]
 
@@ -67,7 +88,8 @@ def _job(draft: Draft, row: McqRow, chats: int, context: Context) -> Job:
         replies: list[Reply] = []
         for attempt, seed in enumerate(seeds):
             replies.append(await writer.ask(Ask(chat, seed, in_reserve=attempt > 0)))
-            explanation, problem = replies[-1].text, replies[-1].problem
+            explanation = replies[-1].text
+            problem = replies[-1].problem
             if problem:
                 return Drop(draft.where, problem, row.model_dump(mode="json"))
             if replies[-1].placeholder and len(replies) < chats:
@@ -86,4 +108,7 @@ def _row(row: McqRow, explanation: str, kind: Kind) -> dict[str, Any]:
     if kind == "mcq":
         return explained.model_dump(mode="json", exclude={"id", "source"})
     messages = conversation(mcq_prompt(explained), f"{right_option(row)}\n\n{explanation}")
-    return {"messages": messages, "meta": {"gold": row.choices[LETTERS.index(row.answer)], "subject": row.subject}}
+    return {
+        "messages": messages,
+        "meta": {"gold": row.choices[LETTERS.index(row.answer)], "subject": row.subject},
+    }

@@ -1,11 +1,13 @@
-"""SciQ: science questions with a paragraph that supports the answer, as its authors publish them (JSON array, hub) …
+"""SciQ: science questions with a paragraph that supports the answer, as its authors publish them
+(JSON array, hub) …
 
-    {"question": "What do plants take in?", "distractor1": "oxygen", "distractor2": "helium", "distractor3": "neon",
-     "correct_answer": "carbon dioxide", "support": "Plants take in carbon dioxide and …"}
+    {"question": "What do plants take in?", "distractor1": "oxygen", "distractor2": "helium",
+     "distractor3": "neon", "correct_answer": "carbon dioxide",
+     "support": "Plants take in carbon dioxide and …"}
 
 … or as prompts and completions, where some have no support:
 
-    {"prompt": "Question: What do plants take in?\\nOptions:\\n A. oxygen\\nB. carbon dioxide\\nC. …\\nD. …",
+    {"prompt": "Question: What do plants take in?\\nOptions:\\n A. oxygen\\nB. carbon dioxide\\n…",
      "completion": "carbon dioxide\\nExplanation: Plants take in carbon dioxide and …"}
 
 The authors' four answers are shuffled by the seed; the support is the explanation.
@@ -17,23 +19,19 @@ import random
 from collections.abc import Iterator
 from typing import Literal
 
-from data_builders.choices import NONE_OF_THEM, TOO_MANY
-from data_builders.drafts import Context, Draft, Drop
-from data_builders.files import Entry, Line, read_lines
+from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.questions import ChoiceOptions, Question, make_rows
+from data_builders.reading.choices import NONE_OF_THEM, TOO_MANY
+from data_builders.reading.files import FileRow, RowForm, read_lines
 from data_builders.sources.mcq_jsonl import parse_mcq
 from stemma.rows import LETTERS
-
-KINDS = ("mcq", "sft")
-PHASE = "read"
-LICENCE = "CC-BY-NC-3.0"
 
 
 class Options(ChoiceOptions):
     source: Literal["sciq_support"]
 
 
-class _Published(Line):
+class _Published(RowForm):
     question: str
     distractor1: str
     distractor2: str
@@ -48,7 +46,7 @@ class _Published(Line):
         return Question(self.question, choices, answer, self.support.strip())
 
 
-class _Prompted(Line):
+class _Prompted(RowForm):
     prompt: str
     completion: str
 
@@ -65,11 +63,18 @@ class _Prompted(Line):
         return Question(parsed[0], choices, LETTERS[choices.index(right.strip())], support.strip())
 
 
-def read(options: Options, context: Context) -> Iterator[Draft | Drop]:
-    entries: Iterator[Entry[_Published | _Prompted]] = read_lines(options, context, _Published, _Prompted)
+def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:
+    entries: Iterator[FileRow[_Published | _Prompted]] = read_lines(
+        options, context, _Published, _Prompted
+    )
     for entry in entries:
         question = entry.line.parse(context.seed)
         if isinstance(question, str):
             yield entry.drop(question)
         else:
             yield from make_rows(entry, question, options, context)
+
+
+SOURCE = DataSource(
+    kinds=("mcq", "sft"), phase="read", licence="CC-BY-NC-3.0", options=Options, read=read
+)

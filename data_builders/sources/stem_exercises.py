@@ -1,11 +1,14 @@
-"""Synthetic STEM exercises with checked answers (`data_builders/exercises.py`), for every set.
+"""Synthetic STEM exercises with checked answers (`data_builders/generated/exercises.py`), for every
+set.
 
 An exercise such as
 
-    {"question": "What is 12 + 7?", "answer": "19", "wrong": ["18", "20", "29"], "subject": "arithmetic"}
+    {"question": "What is 12 + 7?", "answer": "19", "wrong": ["18", "20", "29"],
+     "subject": "arithmetic"}
 
-becomes a corpus text (once as it is, and once per option order with lettered options), a conversation (`meta.gold` is
-the answer), a multiple-choice question with shuffled options, or pairs of the right answer and a wrong one.
+becomes a corpus text (once as it is, and once per option order with lettered options), a
+conversation (`meta.gold` is the answer), a multiple-choice question with shuffled options, or pairs
+of the right answer and a wrong one.
 """
 
 from __future__ import annotations
@@ -18,15 +21,15 @@ from typing import Any, Literal
 
 from pydantic import PositiveInt
 
-from data_builders.drafts import Context, Draft, Kind, plain
-from data_builders.exercises import Exercise, exercises
-from stemma.data_section import SourceOptions
+from data_builders.flow import DataSource, Draft, Kind, SourceContext, plain
+from data_builders.generated.exercises import Exercise, exercises
+from stemma.recipe.data import SourceOptions
 from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
 from stemma.templates import answered
 
-KINDS = ("corpus", "sft", "dpo", "mcq")
-PHASE = "read"
-LICENCE = "Apache-2.0"
+# The exercises are this source's data, so their file counts. It was `data_builders/exercises.py`
+# once and keeps that name in the stage's key: what was built from it then is up to date still.
+EXERCISE_FILES = {"data_builders/exercises.py": Path(getfile(Exercise))}
 
 
 class Options(SourceOptions):
@@ -38,19 +41,32 @@ class Options(SourceOptions):
     answer_as: Literal["letter", "text"] = "letter"
     """How a multiple-choice question is answered: with the letter, or with the choice's text."""
 
-    def own_files(self) -> list[Path]:
-        return [Path(getfile(Exercise))]  # the exercises are this source's data
+    def own_files(self, recipe_folder: Path) -> dict[str, Path]:
+        return EXERCISE_FILES
 
 
-def read(options: Options, context: Context) -> Iterator[Draft]:
+def read(options: Options, context: SourceContext) -> Iterator[Draft]:
     for number, exercise in enumerate(exercises(context.seed), start=1):
         rng = random.Random(f"{context.seed}/{exercise.question}")
         for row in _make(exercise, context.kind, rng, options):
             yield Draft(f"exercise {number}", exercise.question, row)
 
 
-def _make(exercise: Exercise, kind: Kind, rng: random.Random, options: Options) -> Iterator[dict[str, Any]]:
-    question, answer, meta = exercise.question, exercise.answer, {"subject": exercise.subject}
+SOURCE = DataSource(
+    kinds=("corpus", "sft", "dpo", "mcq"),
+    phase="read",
+    licence="Apache-2.0",
+    options=Options,
+    read=read,
+)
+
+
+def _make(
+    exercise: Exercise, kind: Kind, rng: random.Random, options: Options
+) -> Iterator[dict[str, Any]]:
+    question = exercise.question
+    answer = exercise.answer
+    meta = {"subject": exercise.subject}
     if kind == "sft":
         messages = [message.model_dump() for message in answered(question, answer)]
         yield {"messages": messages, "meta": {"gold": answer, **meta}}
@@ -62,7 +78,9 @@ def _make(exercise: Exercise, kind: Kind, rng: random.Random, options: Options) 
     else:
         yield {"text": plain(question, answer)}
         for _ in range(options.orders):
-            row = McqRow(id="corpus", source="stem_exercises", **_mcq(exercise, rng, options.answer_as))
+            row = McqRow(
+                id="corpus", source="stem_exercises", **_mcq(exercise, rng, options.answer_as)
+            )
             yield {"text": plain(mcq_prompt(row), mcq_answer(row, row.answer))}
 
 

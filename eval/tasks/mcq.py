@@ -1,36 +1,48 @@
 """Multiple choice by log-likelihood: the letter the model finds likeliest behind the question.
 
-A row: `{"id": "…", "question": "Which unit measures force?", "choices": ["newton", "joule"], "answer": "A", …}`.
-What the assistant would say to pick a choice is scored, as the template writes it, summed over its tokens: the letter
-alone, also where an explanation would follow (the right choice's explanation behind every letter would give the
-answer away), or, for rows answered by the choice's text, the text with the stop token (else 10 would beat 100).
+A row: `{"id": "…", "question": "Which unit measures force?", "choices": ["newton", "joule"],
+"answer": "A", …}`. What the assistant would say to pick a choice is scored, as the template writes
+it, summed over its tokens: the letter alone, also where an explanation would follow (the right
+choice's explanation behind every letter would give the answer away), or, for rows answered by the
+choice's text, the text with the stop token (else 10 would beat 100).
 
-A question counts once, however many rows ask it: the row that is answered with the letter alone, where there is one.
+A question counts once, however many rows ask it: the row that is answered with the letter alone,
+where there is one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from eval.backends import Backend, Request
-from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
+from eval.backends.interface import Backend, request_of
 from eval.statistics import wilson
+from eval.task import (
+    MeasuredRow,
+    Metric,
+    RowSource,
+    ScoreContext,
+    Setting,
+    Task,
+    TaskScores,
+    ids_digest,
+)
 from stemma.jsonl import read_rows
-from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
-from stemma.templates import Template, answered
-
-PART = "mcq"
+from stemma.rows import LETTERS, McqRow
+from stemma.templates import rendered_choices
 
 
-class McqSample(Sample):
+class McqSample(MeasuredRow):
+    """One question: the summed log-probability of each choice, by letter."""
+
     subject: str
     answer: str
     log_probs: dict[str, float]
 
     @property
     def picked(self) -> str:
+        """The likeliest letter; of several the first."""
         return max(self.log_probs, key=lambda letter: self.log_probs[letter])
 
     @property
@@ -41,7 +53,8 @@ class McqSample(Sample):
 
 
 def read(path: Path, limit: int | None) -> tuple[list[McqRow], int]:
-    """One row for each question, and how many rows were skipped because they ask a question again."""
+    """One row for each question, and how many rows were skipped because they ask a question
+    again."""
     chosen: dict[tuple[str, ...], McqRow] = {}
     rows = read_rows(path, McqRow)
     for row in rows:
@@ -53,30 +66,26 @@ def read(path: Path, limit: int | None) -> tuple[list[McqRow], int]:
     return kept, len(rows) - len(chosen)
 
 
-def measure(backend: Backend, setting: Setting) -> list[McqSample]:
-    rows: list[McqRow] = setting.rows
-    requests = [request_of(backend, setting.template, row) for row in rows]
+def measure(backend: Backend, setting: Setting[McqRow]) -> list[McqSample]:
+    """The log-probability of every choice of every question."""
+    requests = [
+        request_of(backend, rendered_choices(row, setting.template)) for row in setting.rows
+    ]
+    found = backend.log_probs(requests)
     return [
         McqSample(
-            id=row.id, subject=row.subject, answer=row.answer, ids_digest=ids_digest(request.prompt, *request.answers),
-            log_probs={letter: sum(tokens) for letter, tokens in zip(LETTERS, answers, strict=False)},
+            id=row.id,
+            subject=row.subject,
+            answer=row.answer,
+            ids_digest=ids_digest(request.prompt, *request.answers),
+            log_probs=dict(zip(LETTERS, map(sum, answers), strict=False)),
         )
-        for row, request, answers in zip(rows, requests, backend.log_probs(requests), strict=True)
-    ]  # fmt: skip
+        for row, request, answers in zip(setting.rows, requests, found, strict=True)
+    ]
 
 
-def request_of(backend: Backend, template: Template, row: McqRow) -> Request:
-    letters, by_letter = LETTERS[: len(row.choices)], row.answer_as != "text"
-    picks = [answered(mcq_prompt(row), letter if by_letter else mcq_answer(row, letter)) for letter in letters]
-    prompt, _ = template.split(picks[0])
-    stop = template.stop() if by_letter else ""
-    answers = [template.split(pick)[1].removesuffix(stop) for pick in picks]
-    return Request(backend.tokenize(prompt), [backend.tokenize(answer) for answer in answers])
-
-
-def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
-    """Accuracy beside what guessing would give. A tie goes to the first letter and is counted beside."""
-    rows = [McqSample.model_validate(sample) for sample in samples]
+def score(rows: list[McqSample], _context: ScoreContext[McqSample]) -> TaskScores:
+    """Accuracy beside what guessing would give. A tie goes to the first letter and is counted."""
     right = {row.id: row.picked == row.answer for row in rows}
     n = len(rows)
     accuracy = sum(right.values()) / n
@@ -85,7 +94,19 @@ def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
         Metric("chance", sum(1 / len(row.log_probs) for row in rows) / n, n),
         Metric("ties", sum(row.tied for row in rows) / n, n),
     ]
-    shown = [row.model_dump() | {"picked": row.picked, "tied": row.tied, "right": right[row.id]} for row in rows]
-    picked, gold = Counter(row.picked for row in rows), Counter(row.answer for row in rows)
-    facts = {"letters picked": dict(sorted(picked.items())), "letters right": dict(sorted(gold.items()))}
-    return Scored(metrics, shown, {"accuracy": right}, facts)
+    shown = [
+        row.model_dump() | {"picked": row.picked, "tied": row.tied, "right": right[row.id]}
+        for row in rows
+    ]
+    facts = {
+        "letters picked": _counted(row.picked for row in rows),
+        "letters right": _counted(row.answer for row in rows),
+    }
+    return TaskScores(metrics, shown, {"accuracy": right}, facts)
+
+
+def _counted(letters: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(letters).items()))
+
+
+TASK = Task(RowSource("mcq", read), McqSample, measure, score)

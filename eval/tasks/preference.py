@@ -1,26 +1,36 @@
-"""Rewards on held-out pairs: does the model, against the reference, prefer the chosen answer to the rejected one?
+"""Rewards on held-out pairs: does the model, against the reference, prefer the chosen answer to the
+rejected one?
 
-A row: `{"id": "…", "question_id": "…", "prompt": "What is 2 + 3?", "chosen": "2 + 3 = 5", "rejected": "6", …}`.
-reward = beta * (log p_variant - log p_reference), summed over the answer's tokens with the stop token. The reference's
-figures are kept by row, not by prompt: many pairs share a prompt.
+A row: `{"id": "…", "question_id": "…", "prompt": "What is 2 + 3?", "chosen": "2 + 3 = 5",
+"rejected": "6", …}`. reward = beta * (log p_variant - log p_reference), summed over the answer's
+tokens with the stop token. The reference's figures are kept by row, not by prompt: many pairs share
+a prompt.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from eval.backends import Backend, Request
-from eval.measure import Context, Metric, Sample, Scored, Setting, ids_digest
+from eval.backends.interface import Backend, request_of
 from eval.statistics import bootstrap_mean, share_interval
+from eval.task import (
+    MeasuredRow,
+    Metric,
+    RowSource,
+    ScoreContext,
+    Setting,
+    Task,
+    TaskScores,
+    ids_digest,
+)
 from stemma.jsonl import read_rows
 from stemma.rows import PreferenceRow
-from stemma.templates import Template
-
-PART = "dpo"
+from stemma.templates import rendered
 
 
-class PreferenceSample(Sample):
+class PreferenceSample(MeasuredRow):
+    """One pair: the log-probability of each answer, summed over its tokens."""
+
     question_id: str
     chosen_log_prob: float
     rejected_log_prob: float
@@ -29,6 +39,8 @@ class PreferenceSample(Sample):
 
 
 class Rewarded(PreferenceSample):
+    """A pair with the rewards of its two answers."""
+
     chosen_reward: float
     rejected_reward: float
 
@@ -42,29 +54,29 @@ def read(path: Path, limit: int | None) -> tuple[list[PreferenceRow], int]:
     return read_rows(path, PreferenceRow)[:limit], 0
 
 
-def measure(backend: Backend, setting: Setting) -> list[PreferenceSample]:
-    rows: list[PreferenceRow] = setting.rows
-    requests = [request_of(backend, setting.template, row) for row in rows]
+def measure(backend: Backend, setting: Setting[PreferenceRow]) -> list[PreferenceSample]:
+    """The log-probabilities of both answers of every pair."""
+    requests = [request_of(backend, rendered(row, setting.template)) for row in setting.rows]
+    found = backend.log_probs(requests)
     return [
         PreferenceSample(
-            id=row.id, question_id=row.question_id, ids_digest=ids_digest(request.prompt, *request.answers),
-            chosen_log_prob=sum(chosen), rejected_log_prob=sum(rejected),
-            chosen_tokens=len(chosen), rejected_tokens=len(rejected),
+            id=row.id,
+            question_id=row.question_id,
+            ids_digest=ids_digest(request.prompt, *request.answers),
+            chosen_log_prob=sum(chosen),
+            rejected_log_prob=sum(rejected),
+            chosen_tokens=len(chosen),
+            rejected_tokens=len(rejected),
         )
-        for row, request, (chosen, rejected) in zip(rows, requests, backend.log_probs(requests), strict=True)
-    ]  # fmt: skip
+        for row, request, (chosen, rejected) in zip(setting.rows, requests, found, strict=True)
+    ]
 
 
-def request_of(backend: Backend, template: Template, row: PreferenceRow) -> Request:
-    prompt, chosen = template.split(row.conversation(row.chosen))
-    _, rejected = template.split(row.conversation(row.rejected))
-    return Request(backend.tokenize(prompt), [backend.tokenize(chosen), backend.tokenize(rejected)])
-
-
-def reward(samples: list[dict[str, Any]], reference: list[dict[str, Any]], beta: float) -> list[Rewarded]:
+def reward(
+    rows: list[PreferenceSample], reference: list[PreferenceSample], beta: float
+) -> list[Rewarded]:
     """Each pair's rewards, its reference figures found by the row's id."""
-    anchors = {row.id: row for row in map(PreferenceSample.model_validate, reference)}
-    rows = map(PreferenceSample.model_validate, samples)
+    anchors = {row.id: row for row in reference}
     return [
         Rewarded(
             **row.model_dump(),
@@ -75,33 +87,38 @@ def reward(samples: list[dict[str, Any]], reference: list[dict[str, Any]], beta:
     ]
 
 
-def score(samples: list[dict[str, Any]], context: Context) -> Scored:
-    """A tie counts as wrong and is shown beside, so the reference itself gets accuracy 0 and ties 1.
+def score(samples: list[PreferenceSample], context: ScoreContext[PreferenceSample]) -> TaskScores:
+    """A tie counts as wrong and is shown beside, so the reference itself gets accuracy 0 and ties
+    1.
 
-    The pairs of a question are not independent: intervals resample whole questions. Answers of equal length leave
-    "the longer one" to chance: they count half in `longer_accuracy`, and not at all in the one of those that differ.
+    The pairs of a question are not independent: intervals resample whole questions. Answers of
+    equal length leave "the longer one" to chance: they count half in `longer_accuracy`, and not at
+    all in the one of those that differ.
     """
     rows = reward(samples, context.reference, context.beta)
     right = {row.id: row.margin > 0 for row in rows}
     questions = {row.id: row.question_id for row in rows}
+    seed = context.seed
+    likelier = [row.chosen_log_prob > row.rejected_log_prob for row in rows]
     metrics = [
-        _share("reward_accuracy", [row.margin > 0 for row in rows], rows, context.seed),
-        _mean("reward_margin", [row.margin for row in rows], rows, context.seed),
-        _share("ties", [row.margin == 0 for row in rows], rows, context.seed),
-        _mean("chosen_reward", [row.chosen_reward for row in rows], rows, context.seed),
-        _mean("rejected_reward", [row.rejected_reward for row in rows], rows, context.seed),
-        _share("log_prob_accuracy", [row.chosen_log_prob > row.rejected_log_prob for row in rows], rows, context.seed),
-        *_longer(rows, context.seed),
+        _share("reward_accuracy", [row.margin > 0 for row in rows], rows, seed),
+        _mean("reward_margin", [row.margin for row in rows], rows, seed),
+        _share("ties", [row.margin == 0 for row in rows], rows, seed),
+        _mean("chosen_reward", [row.chosen_reward for row in rows], rows, seed),
+        _mean("rejected_reward", [row.rejected_reward for row in rows], rows, seed),
+        _share("log_prob_accuracy", likelier, rows, seed),
+        *_longer(rows, seed),
     ]
     shown = [row.model_dump() | {"margin": row.margin, "right": right[row.id]} for row in rows]
     facts = {"pairs": len(rows), "questions": len(set(questions.values()))}
-    return Scored(metrics, shown, {"reward_accuracy": right}, facts, questions)
+    return TaskScores(metrics, shown, {"reward_accuracy": right}, facts, questions)
 
 
 def _longer(rows: list[Rewarded], seed: int) -> list[Metric]:
-    """How often the longer answer is the chosen one: the baseline a preference model must beat."""
+    """The share of pairs whose longer answer is the chosen one: a baseline to be beaten."""
     excess = [row.chosen_tokens - row.rejected_tokens for row in rows]
-    metrics = [_mean("longer_accuracy", [0.5 if not tokens else float(tokens > 0) for tokens in excess], rows, seed)]
+    hits_or_half = [0.5 if not tokens else float(tokens > 0) for tokens in excess]
+    metrics = [_mean("longer_accuracy", hits_or_half, rows, seed)]
     differ = [row for row, tokens in zip(rows, excess, strict=True) if tokens]
     if differ:
         hits = [row.chosen_tokens > row.rejected_tokens for row in differ]
@@ -117,3 +134,6 @@ def _share(name: str, hits: list[bool], rows: list[Rewarded], seed: int) -> Metr
 def _mean(name: str, values: list[float], rows: list[Rewarded], seed: int) -> Metric:
     interval = bootstrap_mean(values, [row.question_id for row in rows], seed)
     return Metric(name, sum(values) / len(values), len(values), *interval)
+
+
+TASK = Task(RowSource("dpo", read), PreferenceSample, measure, score, uses_reference=True)

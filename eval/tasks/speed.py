@@ -1,10 +1,12 @@
-"""Size, memory and speed as a user meets them: file size, load time, peak memory, prompt and decode tokens a second.
+"""Size, memory and speed as a user meets them: file size, load time, peak memory, prompt and decode
+tokens a second.
 
 Speeds are medians of REPEATS, with the quartiles as their bounds.
 Load time starts at the engine's import and ends with the loaded model.
 
-Runs first in its fresh process, so that the peak is that of loading and answering, not of scoring in batches. The peak
-is of the whole process: interpreter and engine included, which is most of it for a tiny model.
+Runs first in its fresh process, so that the peak is that of loading and answering, not of scoring
+in batches. The peak is of the whole process: interpreter and engine included, which is most of it
+for a tiny model.
 """
 
 from __future__ import annotations
@@ -12,19 +14,22 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
-from typing import Any
 
-from eval.backends import Backend, Ids
-from eval.measure import Context, Metric, Sample, Scored, Setting
+from eval.backends.interface import Backend, Ids
+from eval.task import MeasuredRow, Metric, ScoreContext, Setting, Task, TaskScores
 from stemma.runs import size_of
 from stemma.templates import Template, question
 
-PART = None
 REPEATS = 5
-FILLER = "A body of mass 2 kg moves at 3 m/s. What is its kinetic energy, and which force stops it within 10 s? "
+FILLER = (
+    "A body of mass 2 kg moves at 3 m/s. What is its kinetic energy, and which force stops it "
+    "within 10 s? "
+)
 
 
-class SpeedSample(Sample):
+class SpeedSample(MeasuredRow):
+    """The whole measurement: sizes, and the seconds of every repeat."""
+
     size_bytes: int
     load_seconds: float
     peak_memory_bytes: int
@@ -34,7 +39,11 @@ class SpeedSample(Sample):
     decode_seconds: list[float]
 
 
-def measure(backend: Backend, setting: Setting) -> list[SpeedSample]:
+def measure(backend: Backend, setting: Setting[object]) -> list[SpeedSample]:
+    """One sample: loading and answering, timed.
+
+    The seconds of decoding are those of answering less the median of reading the prompt.
+    """
     prompt = prompt_of(backend, setting.template, setting.options.prompt_tokens)
     count = setting.options.max_new_tokens
     backend.extend(prompt, 2)  # the first call pays for memory and kernels
@@ -42,11 +51,16 @@ def measure(backend: Backend, setting: Setting) -> list[SpeedSample]:
     long = [_seconds(backend, prompt, 1 + count) for _ in range(REPEATS)]
     return [
         SpeedSample(
-            id="speed", size_bytes=size_of(setting.weights), load_seconds=setting.load_seconds,
-            peak_memory_bytes=peak_memory_bytes(), prompt_tokens=len(prompt), decode_tokens=count,
-            prompt_seconds=short, decode_seconds=[seconds - median(short) for seconds in long],
+            id="speed",
+            size_bytes=size_of(setting.weights),
+            load_seconds=setting.load_seconds,
+            peak_memory_bytes=peak_memory_bytes(),
+            prompt_tokens=len(prompt),
+            decode_tokens=count,
+            prompt_seconds=short,
+            decode_seconds=[seconds - median(short) for seconds in long],
         )
-    ]  # fmt: skip
+    ]
 
 
 def prompt_of(backend: Backend, template: Template, tokens: int) -> Ids:
@@ -69,14 +83,16 @@ def peak_memory_bytes() -> int:
 
 
 def _per_second(name: str, tokens: int, seconds: list[float]) -> Metric:
-    """The median speed between the slower and the faster quartile; none where noise is larger than what was timed."""
+    """The median speed between the slower and the faster quartile; none where noise is larger than
+    what was timed."""
     fast, _, slow = quantiles(seconds, n=4, method="inclusive")
     low, high = (tokens / slow, tokens / fast) if fast > 0 else (None, None)
     return Metric(name, tokens / median(seconds), len(seconds), low, high)
 
 
-def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
-    row = SpeedSample.model_validate(samples[0])
+def score(samples: list[SpeedSample], _context: ScoreContext[SpeedSample]) -> TaskScores:
+    """Size, memory, load time and the two speeds."""
+    [row] = samples
     metrics = [
         Metric("size_bytes", row.size_bytes, 1),
         Metric("peak_memory_bytes", row.peak_memory_bytes, 1),
@@ -84,5 +100,12 @@ def score(samples: list[dict[str, Any]], _context: Context) -> Scored:
         _per_second("prompt_tokens_per_second", row.prompt_tokens, row.prompt_seconds),
         _per_second("decode_tokens_per_second", row.decode_tokens, row.decode_seconds),
     ]
-    facts = {"prompt tokens": row.prompt_tokens, "decode tokens": row.decode_tokens, "repeats": REPEATS}
-    return Scored(metrics, [row.model_dump()], {}, facts)
+    facts = {
+        "prompt tokens": row.prompt_tokens,
+        "decode tokens": row.decode_tokens,
+        "repeats": REPEATS,
+    }
+    return TaskScores(metrics, [row.model_dump()], {}, facts)
+
+
+TASK = Task(None, SpeedSample, measure, score, measures_process=True)

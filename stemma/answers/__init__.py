@@ -1,4 +1,4 @@
-"""Whether a reply is right: the one rule, for evaluation, for pairs and for whoever asks the shipped model. Pure.
+"""The verdict on a reply: one rule for evaluation, for pairs and for the shipped model. Pure.
 
     gold      reply                               verdict
     19        It is 19, for 12 + 7 = 19, not 20.  right
@@ -6,11 +6,12 @@
     3         x = 3 or 4                          undecided
     newton    B (where option B is newton)        right
 
-What counts is the reply's final statement: what it announces ("The answer is …", `\\boxed{…}`, `#### …`), otherwise its
-last sentence. A gold answer that is a number or a quantity is compared by value and unit, any other by its words. Where
-the question lists options and one of them is the gold answer, the option that the reply picks decides, by its letter
-or its text (`stemma.answers.options`).
-An undecided reply states nothing that can be compared, or more than one thing; it is counted, and never right.
+What counts is the reply's final statement: what it announces ("The answer is …", `\\boxed{…}`,
+`#### …`), otherwise its last sentence. A gold answer that is a number or a quantity is compared by
+value and unit, any other by its words. Where the question lists options and one of them is the gold
+answer, the option that the reply picks decides, by its letter or its text
+(`stemma.answers.options`). An undecided reply states nothing that can be compared, or more than one
+thing; it is counted, and never right.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ Verdict = Literal["right", "wrong", "undecided"]
 
 
 def judge(reply: str, gold: str, choices: Sequence[str] = ()) -> Verdict:
-    """The verdict on a reply, by the gold answer. `choices` are the options that the question lists, if it does."""
+    """The verdict on a reply, by the gold answer.
+
+    `choices` are the options that the question lists, if it does.
+    """
     text = plain(unicodedata.normalize("NFC", reply))
     gold = unicodedata.normalize("NFC", gold)
     if not text:
@@ -38,7 +42,8 @@ def judge(reply: str, gold: str, choices: Sequence[str] = ()) -> Verdict:
         said = {as_option(choices[ascii_uppercase.index(letter)]) for letter in picked}
         return "undecided" if len(said) > 1 else "right" if said == {as_option(gold)} else "wrong"
     wanted = quantity(gold)
-    found = judge_text(text, gold, last_letter(len(choices))) if wanted is None else _judge_quantity(text, wanted)
+    last = last_letter(len(choices))
+    found = judge_text(text, gold, last) if wanted is None else _judge_quantity(text, wanted)
     return "undecided" if found is None else "right" if found else "wrong"
 
 

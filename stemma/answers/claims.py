@@ -1,4 +1,4 @@
-"""Where a reply commits itself: its plain text, its sentences, and what follows each announcement of an answer.
+"""Claims of a reply: its plain text, its sentences, and the text behind each announced answer.
 
 "So **the answer is** 19, because …" claims "19, because …"; "if the answer is 19 …" claims nothing.
 """
@@ -11,15 +11,21 @@ from collections.abc import Iterator
 from functools import cache
 
 _I = re.IGNORECASE
-# An answer is announced by a cue, perhaps some words, and a link: "the answer to your question is …", "Answer: …".
-_CUE = re.compile(r"\b(?:answers?(?!\s+(?:choices|options)\b)|ans|(?:correct|right|best) (?:option|choice|one))\b", _I)
+# An answer is announced by a cue, perhaps some words, and a link:
+# "the answer to your question is …", "Answer: …".
+_CUE = re.compile(
+    r"\b(?:answers?(?!\s+(?:choices|options)\b)|ans"
+    r"|(?:correct|right|best) (?:option|choice|one))\b",
+    _I,
+)
 _LINK = re.compile(r"\b(?:is|are|was|be)\b|[:=→–—]|-(?![\d.])", _I)
 _REACH = 80
 CLAIM = 600
 """Characters from a cue to its last link, and of what is read behind it."""
 _SAID_OF_IT = r"\)?[.:]?\s+(?:is|are|was|can|could|may|must|would|does|says|gives|seems|looks)\b"
 FEW = "J"
-"""The last letter that names an option where there are no more of them: K to Z are names of quantities there."""
+"""The last letter that names an option where there are no more of them: K to Z are names of
+quantities there."""
 _TAKEN_BACK = re.compile(
     r"\b(?:if|whether|could|might|may|maybe|perhaps|possibly|suppose|assuming|unless|not|cannot|\w+n['’]t"
     r"|wrong|incorrect|why)\b",
@@ -31,7 +37,7 @@ FILLER = re.compile(
     r"(?-i:an?)(?=\s[^\W\d_]{2})|option|choice|letter|answer)\b)*",
     _I,
 )
-# Where a claim is complete: "B." and "B because …" pick an option, "B vitamins" and "A line" do not.
+# A claim is complete here: "B." and "B because …" pick an option, "B vitamins" does not.
 END = (
     r"(?=\s*(?:$|\n|[.;:!?)\]\"'”](?!\w)|,(?!\s?\d)"
     r"|,?\s(?:because|since|as|which|given|so|not|while)\b|\s[(–—-]))"
@@ -41,16 +47,62 @@ _THIN_GROUPS = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))|(?<=\d) (
 _UPPER = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", "\u200b\u2060\ufeff")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
 _GREEK = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "varepsilon": "ε", "eta": "η",
-    "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "µ", "nu": "ν", "rho": "ρ", "sigma": "σ", "tau": "τ",
-    "phi": "φ", "varphi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "pi": "π", "Gamma": "Γ", "Delta": "Δ",
-    "Theta": "Θ", "Lambda": "Λ", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω", "Pi": "Π",
-}  # fmt: skip
+    "alpha": "α",
+    "beta": "β",
+    "gamma": "γ",
+    "delta": "δ",
+    "epsilon": "ε",
+    "varepsilon": "ε",
+    "eta": "η",
+    "theta": "θ",
+    "kappa": "κ",
+    "lambda": "λ",
+    "mu": "µ",
+    "nu": "ν",
+    "rho": "ρ",
+    "sigma": "σ",
+    "tau": "τ",
+    "phi": "φ",
+    "varphi": "φ",
+    "chi": "χ",
+    "psi": "ψ",
+    "omega": "ω",
+    "pi": "π",
+    "Gamma": "Γ",
+    "Delta": "Δ",
+    "Theta": "Θ",
+    "Lambda": "Λ",
+    "Sigma": "Σ",
+    "Phi": "Φ",
+    "Psi": "Ψ",
+    "Omega": "Ω",
+    "Pi": "Π",
+}
 _SIGN_NAMES = {
-    "times": "×", "cdot": "×", "pm": "±", "le": "≤", "leq": "≤", "leqslant": "≤", "ge": "≥", "geq": "≥",
-    "geqslant": "≥", "lt": "<", "gt": ">", "ne": "≠", "neq": "≠", "approx": "≈", "infty": "∞", "to": "→",
-    "rightarrow": "→", "in": "∈", "cup": "∪", "cap": "∩", "degree": "°", "quad": " ", "qquad": " ",
-}  # fmt: skip
+    "times": "×",
+    "cdot": "×",
+    "pm": "±",
+    "le": "≤",
+    "leq": "≤",
+    "leqslant": "≤",
+    "ge": "≥",
+    "geq": "≥",
+    "geqslant": "≥",
+    "lt": "<",
+    "gt": ">",
+    "ne": "≠",
+    "neq": "≠",
+    "approx": "≈",
+    "infty": "∞",
+    "to": "→",
+    "rightarrow": "→",
+    "in": "∈",
+    "cup": "∪",
+    "cap": "∩",
+    "degree": "°",
+    "quad": " ",
+    "qquad": " ",
+}
 _NAMED = _GREEK | _SIGN_NAMES
 _LATEX = (
     (r"(?<=\d)(?:\{,\}|\\[,;!])(?=\d{3}(?!\d))", ""),
@@ -87,11 +139,15 @@ _WRITTEN = (
 
 
 def plain(answer: str) -> str:
-    """Without Markdown and LaTeX marks, numbers and signs written in one way: powers of ten as 3e8, mixed fractions as
-    one; a boxed or `####` result announced in words."""
+    """The text without Markdown and LaTeX marks, numbers and signs written in one way.
+
+    Powers of ten are written as 3e8, mixed fractions as one fraction; a boxed or `####` result is
+    announced in words.
+    """
     text = _THIN_GROUPS.sub("", answer)
     text = "\n".join(" ".join(line.split()) for line in text.splitlines() if not line.isspace())
-    text = re.sub(r"<answer>", "\nAnswer: ", text, flags=_I).replace("</answer>", "\n").replace("−", "-")
+    text = re.sub(r"<answer>", "\nAnswer: ", text, flags=_I)
+    text = text.replace("</answer>", "\n").replace("−", "-")
     if "\\" in text or "####" in text:  # most texts hold neither
         text = _without_latex(_BOXED.sub(lambda found: f"\nAnswer: {found[1] or ''}", text))
     text = text.translate(_LOWERED)
@@ -101,7 +157,11 @@ def plain(answer: str) -> str:
     for pattern, written in _WRITTEN:
         text = re.sub(pattern, written, text)
     text = _POWER_OF_TEN.sub(lambda found: "e" + (found[1] or found[2] or found[3]), text)
-    text = re.sub(rf"(?<=\d) ({'|'.join(_MAGNITUDES)})\b(?!-)", lambda found: f"e{_MAGNITUDES[found[1]]}", text)
+    text = re.sub(
+        rf"(?<=\d) ({'|'.join(_MAGNITUDES)})\b(?!-)",
+        lambda found: f"e{_MAGNITUDES[found[1]]}",
+        text,
+    )
     text = _MIXED.sub(_improper, text)
     text = re.sub(r"(?<=[\w)])( ?)\*\1(?=[\w(])", r"\1×\1", text)  # a product, not Markdown
     text = re.sub(r"(?<=\d) ?× ?(?=[^\W\d_]\b|[π√])", "", text)
@@ -140,8 +200,10 @@ def _improper(found: re.Match[str]) -> str:
 
 
 def claims(text: str, last: str = FEW) -> Iterator[str]:
-    """What follows each announcement of an answer, read up to the end of the text. Letters up to `last` name options:
-    "answer B is wrong" announces none."""
+    """The text behind each announcement of an answer.
+
+    Letters up to `last` name options: "answer B is wrong" announces none.
+    """
     talked_about, letter = _naming(last)
     for cue in _CUE.finditer(text):
         if is_taken_back(text, cue.start()):
@@ -165,7 +227,8 @@ def _naming(last: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def is_taken_back(text: str, at: int) -> bool:
-    """Whether the few words before deny it or make it a condition: "if the answer is B", "no wrong answer is B"."""
+    """Whether the few words before deny it or make it a condition: "if the answer is B", "no wrong
+    answer is B"."""
     before = SENTENCE_END.split(text[max(0, at - 60) : at])[-1]
     return bool(_TAKEN_BACK.search(" ".join(before.split()[-3:])))
 

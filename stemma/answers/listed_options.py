@@ -1,10 +1,11 @@
-"""The options that a question lists at its end, in the layouts that exam papers and data sets have:
+"""The options that a question lists at its end, in the layouts of exam papers and data sets:
 
-Options: (or Choices:, Answer choices:)      Which melts? (A) ice (B) stone (C) iron      Which melts?
-A. ice                                                                                   A) ice
-B. stone                                                                                 B) stone …
+Options: (or Choices:, Answer choices:)   Which melts? (A) ice (B) stone (C) iron   Which melts?
+A. ice                                                                             A) ice
+B. stone                                                                           B) stone …
 
-Without a head there must be three, in upper case: "(a) Compute f. (b) Compute g." are parts of an exercise.
+Without a head there must be three, in upper case: "(a) Compute f. (b) Compute g." are parts of an
+exercise.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from functools import cache
 from string import ascii_uppercase
 
 _HEAD = re.compile(
-    r"(?:\n\s*|(?<=[?.:!])\s+)(?:(?:the )?answer )?(?:options|choices)\s*:\s*(?=\(?[A1][.):])", re.IGNORECASE
+    r"(?:\n\s*|(?<=[?.:!])\s+)(?:(?:the )?answer )?(?:options|choices)\s*:\s*(?=\(?[A1][.):])",
+    re.IGNORECASE,
 )
 _LINE_LABEL = re.compile(r"^\s*\(?(?:[A-Z]|\d\d?)[.):]\s*", re.MULTILINE)
 _BLANK_LINE = re.compile(r"\n\s*\n(?!\s*\(?(?:[A-Z]|\d\d?)[.):])")
-"""Behind the last option: what is to be done with them ("Explain, then give the letter.")."""
+"""Behind the last option: the instruction ("Explain, then give the letter.")."""
 _ANSWER = re.compile(r"\s*\bAnswer\s*:\s*$")
 _NEXT_SENTENCE = re.compile(r"[.;]\s+[A-Z]")
 _LEAST = 3
@@ -39,14 +41,17 @@ def split_options(question: str) -> tuple[str, tuple[str, ...]]:
             continue
         stem = question[:start].rstrip()
         # Behind options that stand within an exercise the question itself follows.
-        whole = label is _at_line or stem.endswith(("?", ".", ":", "_")) or not _NEXT_SENTENCE.search(choices[-1])
+        ends = stem.endswith(("?", ".", ":", "_"))
+        whole = label is _at_line or ends or not _NEXT_SENTENCE.search(choices[-1])
         if whole and "?" not in choices[-1]:
             return question[:start], choices
     return question, ()
 
 
-def _in_order(text: str, label: Callable[[str], re.Pattern[str]], least: int) -> tuple[int, tuple[str, ...]]:
-    """Where options labelled A, B, C … to the end begin, from the last A on, and what they are."""
+def _in_order(
+    text: str, label: Callable[[str], re.Pattern[str]], least: int
+) -> tuple[int, tuple[str, ...]]:
+    """(the place of the first, the texts) of options labelled A, B, C … from the last A on."""
     for first in reversed(list(label("A").finditer(text))):
         found = [first]
         while len(found) < len(ascii_uppercase) and (

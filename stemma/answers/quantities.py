@@ -1,4 +1,5 @@
-"""Numbers with their units, exactly: 1,234.50, 3e8, 1/2, -4, 19 m/s, 50 %; and which of them a reply states."""
+"""Numbers with their units, exactly: 1,234.50, 3e8, 1/2, -4, 19 m/s, 50 %; and which of them a
+reply states."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from stemma.answers.texts import negation_before, tokens
 from stemma.answers.units import PERCENT, Unit, unit_at
 
 NUMBER = re.compile(
-    r"(?<![\w.)√±^])(?<!\^-)(?<!\d,)"  # not inside a word or version, not the exponent of a unit (m/s^2)
+    # Not inside a word or version, not the exponent of a unit (m/s^2).
+    r"(?<![\w.)√±^])(?<!\^-)(?<!\d,)"
     r"-?(?:\d{1,3}(?:,\d{3}){1,9}(?!\d)|\d{1,30}|(?=\.\d))(?:\.\d{1,30})?(?:[eE][-+]?\d{1,3}(?!\d))?"
     r"(?:\s?/\s?[1-9]\d{0,29})?(?![.,]?\d)"
 )
@@ -20,7 +22,8 @@ _CURRENCY = "$€£ "
 _MARKED = re.compile(r"^A: *(.*)$", re.MULTILINE)
 """A last line as GSM8K's solutions end: it decides alone."""
 _GOES_ON = re.compile(r"\s?(?:[-+/^=×·÷<>(*\\!π√±\d]|x\b)|[^\W\d_]")
-"""Behind a number and its unit: it is a part of something larger, 5!, 2x, 3π, 12 + 7. A word needs a blank."""
+"""Behind a number and its unit: it is a part of something larger, 5!, 2x, 3π, 12 + 7. A word needs
+a blank."""
 _OPERAND_BEFORE = re.compile(
     r"[\w)]\s?[-+×*/÷·^]\s?[-(]?\s?$|(?:[√±≤≥≠]|(?<![=-])(?<![=-] )[<>])\s?-?$|[\w)]-$"
     r"|\b(?:log|ln|exp|sin|cos|tan|lim)\s?\(?\s?-?$"
@@ -28,13 +31,16 @@ _OPERAND_BEFORE = re.compile(
     r"|(?:could|might|may) be|maybe|perhaps|possibly) ?-?$",
     re.IGNORECASE,
 )
-"""Parts of a sum, of a function, bounds and guesses: "x < 5", "at least 5" and "perhaps 5" are no 5."""
+"""Parts of a sum, of a function, bounds and guesses: "x < 5", "at least 5" and "perhaps 5" are no
+5."""
 _NEAR, _BEFORE = 60, 20
-"""Characters around a number that are looked at, so that time does not grow with the square of the reply."""
+"""Characters around a number that are looked at, so that time does not grow with the square of the
+reply."""
 _OPERAND_BEHIND = re.compile(r"\s?[-+×*/÷·±]\s?[\w(]|\^|!|\\|\s?[π√]")
 
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    "zero one two three four five six seven eight nine ten "
+    "eleven twelve thirteen fourteen fifteen sixteen seventeen"
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 NUMBER_WORDS = {
@@ -45,7 +51,8 @@ NUMBER_WORDS = {
 }
 _ONE_WORD = "|".join(word for word in NUMBER_WORDS if word not in ("a", "hundred"))
 _WORDS = re.compile(
-    rf"(?:(?:{_ONE_WORD})(?:[ -](?:{_ONE_WORD}|hundred)){{0,3}}|(?:a )?hundred)(?![\w-])", re.IGNORECASE
+    rf"(?:(?:{_ONE_WORD})(?:[ -](?:{_ONE_WORD}|hundred)){{0,3}}|(?:a )?hundred)(?![\w-])",
+    re.IGNORECASE,
 )
 _END_OF_WORDS = re.compile(
     r"(?: (?!of\b|or\b|and\b|to\b|times\b|hal|third|quarter|fourth|fifth)[a-zA-Z°%/²³^]{1,12})?\W*$"
@@ -54,12 +61,14 @@ _END_OF_WORDS = re.compile(
 
 @dataclass(frozen=True)
 class Quantity:
+    """A number with its unit."""
+
     value: Fraction
     places: int | None
     """Digits behind the decimal point; None for a fraction or a power of ten."""
     unit: Unit | None
     rest: str
-    """What follows the number, for units that only the gold answer knows: 12 apples."""
+    """The text behind the number, for units that only the gold answer knows: 12 apples."""
 
 
 def value(text: str) -> Fraction | None:
@@ -69,7 +78,8 @@ def value(text: str) -> Fraction | None:
 
 
 def quantity(gold: str) -> Quantity | None:
-    """The quantity that a gold answer is: a number, a number and a unit, or a number and one or two nouns."""
+    """The quantity that a gold answer is: a number, a number and a unit, or a number and one or two
+    nouns."""
     written = _in_digits(_number(plain(gold)))
     number = NUMBER.match(written)
     if not number:
@@ -82,7 +92,8 @@ def quantity(gold: str) -> Quantity | None:
 
 
 def compare(said: Quantity, gold: Quantity) -> bool | None:
-    """Whether a quantity is the gold one; None: a unit is missing or unknown, or one is the other rounded."""
+    """Whether a quantity is the gold one; None: a unit is missing or unknown, or one is the other
+    rounded."""
     if said.value == gold.value and said.unit == gold.unit and gold.unit:
         return True
     if said.unit and gold.unit:
@@ -114,7 +125,8 @@ def stated(text: str) -> tuple[list[Quantity], list[Quantity]]:
 
 
 def _leading(claim: str) -> Iterator[Quantity]:
-    """The numbers a claim gives as its result: "18 dollars" 18, "2 or 3" both, "12 + 7 = …" none yet."""
+    """The numbers a claim gives as its result: "18 dollars" 18, "2 or 3" both, "12 + 7 = …" none
+    yet."""
     body = _in_digits(FILLER.sub("", claim, count=1).lstrip(_CURRENCY))
     number = NUMBER.match(body)
     if not number:
@@ -130,7 +142,9 @@ def _leading(claim: str) -> Iterator[Quantity]:
 
 
 def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
-    """What an unannounced result can be: the last sentence's numbers, or only what follows its last equals sign.
+    """Numbers that an unannounced result can be, said and denied ones.
+
+    They are the last sentence's, or only those behind its last equals sign.
 
     Parts of a sum or product are none: "12 + 7 is 19" states 19, and "5 - 3" nothing.
     """
@@ -138,10 +152,10 @@ def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
     said, denied = list[Quantity](), list[Quantity]()
     for number in NUMBER.finditer(closing):
         found = _read(closing, number)
-        behind = closing[unit_at(closing, number.end())[1] :] if found.unit else closing[number.end() :]
-        if _OPERAND_BEFORE.search(closing[max(0, number.start() - _BEFORE) : number.start()]) or _OPERAND_BEHIND.match(
-            behind
-        ):
+        end = unit_at(closing, number.end())[1] if found.unit else number.end()
+        before = closing[max(0, number.start() - _BEFORE) : number.start()]
+        behind = closing[end:]
+        if _OPERAND_BEFORE.search(before) or _OPERAND_BEHIND.match(behind):
             continue
         if behind[:1].isalpha():  # 2x, 3rd
             return [], denied
@@ -150,7 +164,8 @@ def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
 
 
 def _in_digits(text: str) -> str:
-    """A text that begins with a number in words, and holds no more than its unit or a noun: "five", "Forty-two km."."""
+    """A text that begins with a number in words, and holds no more than its unit or a noun: "five",
+    "Forty-two km."."""
     found = _WORDS.match(text)
     if not found or not _END_OF_WORDS.match(text, found.end()):
         return text
@@ -164,7 +179,9 @@ def _read(text: str, number: re.Match[str]) -> Quantity:
     written = number[0]
     plainly = "/" not in written and "e" not in written.lower()
     places = len(written.partition(".")[2]) if plainly else None
-    return Quantity(_exact(written), places, unit_at(text, number.end())[0], text[number.end() :][:_NEAR])
+    return Quantity(
+        _exact(written), places, unit_at(text, number.end())[0], text[number.end() :][:_NEAR]
+    )
 
 
 def _number(text: str) -> str:

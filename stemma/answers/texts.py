@@ -1,7 +1,7 @@
 """Short texts: whether a reply says "newton", "Co" or "m/s", and whether it says so or denies it.
 
-Case and signs count where they mean something (Co and CO, mW and MW, 5! and 5); a capital at a sentence's start does
-not. Marks that belong to a letter (Hindi's vowel signs) are part of the word.
+Case and signs count where they mean something (Co and CO, mW and MW, 5! and 5); a capital at a
+sentence's start does not. Marks that belong to a letter (Hindi's vowel signs) are part of the word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ Match = Literal["same", "unclear", "different"]
 Said = Literal["affirmed", "denied", "unclear"]
 _HEDGED = re.compile(r"\b(?:or|either|neither|maybe|perhaps|possibly|might)\b", re.IGNORECASE)
 _DENIAL = re.compile(
-    r"\b(?:not|no|non|never|neither|nor|cannot|without|unlike|rather than|instead of|\w+n['’]t)\b", re.IGNORECASE
+    r"\b(?:not|no|non|never|neither|nor|cannot|without|unlike|rather than|instead of|\w+n['’]t)\b",
+    re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[,;:—–]|\bbut\b", re.IGNORECASE)
 _LISTED = re.compile(r"[(\[].*[,;].*[)\]]|\w+\([^()]*\)")
@@ -33,18 +34,21 @@ _CLAUSE_REACH = 400
 _NEAR = 3
 """Words between a denial and what it denies: "not measured in the newton"."""
 _SYMBOL = 2
-"""Letters of what is a symbol rather than a word: it is said only where its clause ends ("I am", "He is")."""
+"""Letters of what is a symbol rather than a word: it is said only where its clause ends ("I am",
+"He is")."""
 
 
 class Token(NamedTuple):
+    """A word or sign, and its place in the text."""
+
     text: str
     begin: int
     end: int
 
 
 def judge_text(text: str, gold: str, last: str = FEW) -> bool | None:
-    """Whether a reply's final statement (plain text) is the short gold answer; None: it says both, or hedges. Letters
-    up to `last` name options."""
+    """Whether a reply's final statement (plain text) is the short gold answer; None: it says both,
+    or hedges. Letters up to `last` name options."""
     written = plain(gold)
     brackets = bool(re.search(r"[-+*/^=]", written) or _LISTED.fullmatch(written))
     wanted = [token.text for token in placed(written, brackets)]
@@ -54,7 +58,10 @@ def judge_text(text: str, gold: str, last: str = FEW) -> bool | None:
     if (match := _same(whole, _bare(wanted))) != "different":
         return True if match == "same" else None
     announced = list(claims(text, last))
-    if any(len(claim) < 2 * len(gold) + 20 and _is_all(text, claim, wanted, brackets) for claim in announced):
+    if any(
+        len(claim) < 2 * len(gold) + 20 and _is_all(text, claim, wanted, brackets)
+        for claim in announced
+    ):
         return True
     parts = sentences(announced[-1].strip() if announced else text)
     final = (parts[0] if announced else parts[-1]) if parts else ""
@@ -74,7 +81,8 @@ def _letter_alone(last: str) -> re.Pattern[str]:
 
 
 def _is_all(text: str, claim: str, wanted: Sequence[str], brackets: bool) -> bool:
-    """Whether all that follows an announcement is the gold answer, which may hold an `is` or a dash of its own."""
+    """Whether all that follows an announcement is the gold answer, which may hold an `is` or a dash
+    of its own."""
     said = _bare([token.text for token in placed(claim, brackets)])
     denied = not text.endswith(claim) or negation_before(text[: -len(claim)])
     return _same(said, _bare(list(wanted))) == "same" and not denied
@@ -105,7 +113,8 @@ def placed(text: str, brackets: bool = False) -> list[Token]:
 
 
 def negation_before(text: str) -> Literal["near", "far"] | None:
-    """Whether the words before a place, in its clause, deny what stands there: just before it or farther off."""
+    """Whether the words before a place, in its clause, deny what stands there: just before it or
+    farther off."""
     clause = _CLAUSE.split(text[-_CLAUSE_REACH:])[-1]
     denials = list(_DENIAL.finditer(clause))
     if not denials:
@@ -118,11 +127,16 @@ def _is_letter(char: str) -> bool:
 
 
 def _is_sign(text: str, at: int) -> bool:
-    """Signs of mathematics. A minus stands before a number or between operands; `!` and `'` behind one of them."""
-    char, before, behind = text[at], text[max(0, at - 8) : at], text[at + 1 : at + 9]  # the nearest decide
+    """Signs of mathematics. A minus stands before a number or between operands; `!` and `'` behind
+    one of them."""
+    char = text[at]
+    # The nearest characters decide.
+    before = text[max(0, at - 8) : at]
+    behind = text[at + 1 : at + 9]
     if char == "-":
         between = re.search(r"(?:\d|\b\w) ?$", before) and re.match(r" ?\w\b", behind)
-        charge = re.search(r"(?:\b[A-Z][A-Za-z]?|\w\d|\^\d|\))$", before) and not re.match(r"[\w(]", behind)  # Cl-
+        ion = re.search(r"(?:\b[A-Z][A-Za-z]?|\w\d|\^\d|\))$", before)  # Cl-
+        charge = ion and not re.match(r"[\w(]", behind)
         return bool(between or charge or re.match(r"\.?\d|[^\W\d_](?!\w)|[√π]", behind))
     if char in "!'′":
         return bool(re.search(r"(?:\d|\)|\b[^\W\d_])['′]*$", before))
@@ -139,7 +153,9 @@ def _said(text: str, wanted: Sequence[str], brackets: bool) -> Said | None:
     if not places:
         return None
     kinds = {
-        "unclear" if match == "unclear" else negation_before(text[max(0, begin - _CLAUSE_REACH) : begin])
+        "unclear"
+        if match == "unclear"
+        else negation_before(text[max(0, begin - _CLAUSE_REACH) : begin])
         for match, begin in places
     }
     if kinds == {None}:
@@ -151,7 +167,9 @@ def _places(text: str, wanted: Sequence[str], brackets: bool) -> Iterator[tuple[
     found, size = placed(text, brackets), len(wanted)
     for at in range(len(found) - size + 1):
         match = _same([token.text for token in found[at : at + size]], wanted)
-        around = {token.text for token in (*found[max(at - 1, 0) : at], *found[at + size : at + size + 1])}
+        around = {
+            token.text for token in (*found[max(at - 1, 0) : at], *found[at + size : at + size + 1])
+        }
         end = found[at + size - 1].end
         symbol = sum(map(len, wanted)) <= _SYMBOL and not re.match(END, text[end:])
         if match != "different" and not around & _BINDING and not symbol:
@@ -175,11 +193,17 @@ def _same(said: Sequence[str], wanted: Sequence[str]) -> Match:
 
 
 def _same_word(one: str, other: str) -> Match:
-    """Case means nothing between newton, Newton and NEWTON; between Co and CO it does, and m or M nobody can tell."""
+    """Case means nothing between newton, Newton and NEWTON; between Co and CO it does, and m or M
+    nobody can tell."""
     if one == other:
         return "same"
     short, long = sorted((one.casefold(), other.casefold()), key=len)
-    if len(short) >= _PLURAL and long == f"{short}s" and short[-1] != "s" and (one[1:] + other[1:]).islower():
+    if (
+        len(short) >= _PLURAL
+        and long == f"{short}s"
+        and short[-1] != "s"
+        and (one[1:] + other[1:]).islower()
+    ):
         return "same"  # but HTTP is not HTTPS
     if short != long:
         return "different"

@@ -1,7 +1,7 @@
-"""A GGUF file becomes a base model: `import` writes a Hugging Face folder and proves that it is the same model.
+"""Import of a GGUF file as a base model: a Hugging Face folder, proven to be the same model.
 
-`header` reads the file, `architectures` and `tokenizer_files` say what it means to transformers, `folder` writes,
-`proof` compares, `card` says where it came from; `bring_in` joins them.
+`header` reads the file, `architectures` and `tokenizer_files` say what it means to transformers,
+`folder` writes, `proof` compares, `card` says where it came from; `import_model` joins them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 @dataclass(frozen=True)
 class Import:
-    """What is asked: the file, the folder to make, and what the file may not say itself."""
+    """An order: the file, the folder to make, and what the file may not say itself."""
 
     source: Path
     target: Path

@@ -1,6 +1,7 @@
-"""What a GGUF's architecture means to transformers: the config, the weights' names, and what the converter changed.
+"""Translation of a GGUF's architecture for transformers: config, names of weights, and layouts.
 
-Strict on purpose: a header key that is not understood would make a folder that answers differently without a word.
+Strict on purpose: a header key that is not understood would make a folder that answers differently
+without a word.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemma.errors import Problem, UserError
-from stemma.from_gguf.header import Gguf, Tensor, gguf_py
+from stemma.from_gguf.header import GgufFile, Tensor, gguf_py
 
 COMMON = {
     "context_length": "max_position_embeddings",
@@ -38,7 +39,8 @@ REAL = {
 }
 """Keys that are no whole numbers."""
 LARGEST = 2**24
-"""Beyond every size there is; more is a damaged header, and would not be refused before memory ran out."""
+"""Beyond every size there is; more is a damaged header, and would not be refused before memory ran
+out."""
 SLIDING = {"attention.sliding_window": "sliding_window"}
 CAPPED = SLIDING | {
     "attn_logit_softcapping": "attn_logit_softcapping",
@@ -69,9 +71,11 @@ ARCHITECTURES = {
     "gemma3": Architecture("gemma3_text", WINDOWED, shifted_norms=True),
 }
 LARGE_GEMMA = {("gemma2", 46), ("gemma3", 62)}
-"""By architecture and layers: Gemma 2 and 3 27B, which scale attention's scores by another size than the head's."""
+"""By architecture and layers: Gemma 2 and 3 27B, which scale attention's scores by another size
+than the head's."""
 ROPE_FACTORS = "rope_freqs.weight"
-"""Llama 3's stretched rotary frequencies: computed from its config by the converter, so they go back there."""
+"""Llama 3's stretched rotary frequencies: computed from its config by the converter, so they go
+back there."""
 LLAMA3_ROPE = {
     "rope_type": "llama3",
     "low_freq_factor": 1.0,
@@ -81,8 +85,9 @@ LLAMA3_ROPE = {
 """As in every published Llama 3.1 and 3.2; only `factor` differs (8 and 32)."""
 
 
-def header_problems(gguf: Gguf) -> list[Problem]:
-    """Why the header cannot be understood: its architecture, keys that are missing, keys that are not known here."""
+def header_problems(gguf: GgufFile) -> list[Problem]:
+    """Problems with the header: its architecture, keys that are missing, keys that are not known
+    here."""
     name, where = gguf.architecture, str(gguf.path)
     if name not in ARCHITECTURES:
         found = f"architecture `{name}`" if name else "no architecture in its header"
@@ -91,7 +96,10 @@ def header_problems(gguf: Gguf) -> list[Problem]:
     missing = COMMON.keys() - {"attention.head_count_kv"} - header.keys()
     expected = "only keys whose meaning is known here"
     return [
-        *(Problem(where, f"no `{name}.{key}` in its header", "a whole header") for key in sorted(missing)),
+        *(
+            Problem(where, f"no `{name}.{key}` in its header", "a whole header")
+            for key in sorted(missing)
+        ),
         *(
             Problem(where, f"header key `{name}.{key}` = {value}", expected)
             for key, value in header.items()
@@ -101,32 +109,40 @@ def header_problems(gguf: Gguf) -> list[Problem]:
     ]
 
 
-def _senseless(gguf: Gguf) -> Iterator[Problem]:
-    """Values that no model can have, or that its tensors contradict: found before a model of that size is made."""
+def _senseless(gguf: GgufFile) -> Iterator[Problem]:
+    """Values that no model can have, or that its tensors contradict: found before a model of that
+    size is made."""
     where, header = str(gguf.path), gguf.of_architecture()
     for key, value in header.items():
         if key not in _known(gguf):
             continue
         kind, what = (float, "a number") if key in REAL else (int, "a whole number")
         if not (type(value) is kind and 0 < value <= (math.inf if key in REAL else LARGEST)):
-            yield Problem(where, f"header key `{gguf.architecture}.{key}` = {value}", f"{what} above 0")
+            yield Problem(
+                where, f"header key `{gguf.architecture}.{key}` = {value}", f"{what} above 0"
+            )
     layers = len({name.split(".")[1] for name in gguf.tensors if name.startswith("blk.")})
     said = header.get("block_count", layers)
     if gguf.tensors and said != layers:
-        yield Problem(where, f"tensors of {layers} layers", f"of {said}, by `{gguf.architecture}.block_count`")
+        yield Problem(
+            where, f"tensors of {layers} layers", f"of {said}, by `{gguf.architecture}.block_count`"
+        )
 
 
-def architecture_of(gguf: Gguf) -> Architecture:
-    """Of a header without problems."""
+def architecture_of(gguf: GgufFile) -> Architecture:
+    """The architecture of a header without problems."""
     return ARCHITECTURES[gguf.architecture]
 
 
-def _known(gguf: Gguf) -> dict[str, str]:
+def _known(gguf: GgufFile) -> dict[str, str]:
     return COMMON | OPTIONAL | architecture_of(gguf).own
 
 
-def config_of(gguf: Gguf) -> dict[str, Any]:
-    """The values of config.json that a header without problems tells. Raises UserError where two keys disagree."""
+def config_of(gguf: GgufFile) -> dict[str, Any]:
+    """The values of config.json that a header without problems tells.
+
+    Raises UserError where two keys disagree.
+    """
     known = _known(gguf)
     config: dict[str, Any] = {}
     for key, value in gguf.of_architecture().items():
@@ -141,8 +157,8 @@ def _exact(value: Any) -> Any:
     return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
-def _derived(gguf: Gguf, config: dict[str, Any]) -> dict[str, Any]:
-    """What the header says only through the tokenizer and the tensors."""
+def _derived(gguf: GgufFile, config: dict[str, Any]) -> dict[str, Any]:
+    """The values that the header tells only through the tokenizer and the tensors."""
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim", config["hidden_size"] // heads)
     ids = {
@@ -155,34 +171,46 @@ def _derived(gguf: Gguf, config: dict[str, Any]) -> dict[str, Any]:
         "head_dim": head_dim,
         "tie_word_embeddings": "output.weight" not in gguf.tensors,
     }
-    if architecture_of(gguf).own:  # Gemma 2 and 3 scale scores by this; llama.cpp knows it by the model's size
+    if architecture_of(
+        gguf
+    ).own:  # Gemma 2 and 3 scale scores by this; llama.cpp knows it by the model's size
         large = (gguf.architecture, config["num_hidden_layers"]) in LARGE_GEMMA
         found["query_pre_attn_scalar"] = config["hidden_size"] // heads if large else head_dim
     return ids | found | {"rope_parameters": _rope(gguf, config, head_dim)}
 
 
-def _rope(gguf: Gguf, config: dict[str, Any], head_dim: int) -> dict[str, Any]:
-    """The rotary settings, whose keys leave `config`; Gemma 3's windowed layers have frequencies of their own."""
+def _rope(gguf: GgufFile, config: dict[str, Any], head_dim: int) -> dict[str, Any]:
+    """The rotary settings, whose keys leave `config`; Gemma 3's windowed layers have frequencies of
+    their own."""
     theta, local = config.pop("rope_theta", 10000.0), config.pop("rope_local", 10000.0)
     if gguf.architecture == "gemma3":
         bases = {"full_attention": theta, "sliding_attention": local}
         return {kind: {"rope_type": "default", "rope_theta": base} for kind, base in bases.items()}
     stretched = ROPE_FACTORS in gguf.tensors
-    return (_llama3_rope(gguf, theta, head_dim) if stretched else {"rope_type": "default"}) | {"rope_theta": theta}
+    return (_llama3_rope(gguf, theta, head_dim) if stretched else {"rope_type": "default"}) | {
+        "rope_theta": theta
+    }
 
 
-def _llama3_rope(gguf: Gguf, theta: float, head_dim: int) -> dict[str, Any]:
-    """The rope settings whose factors are those of the file. Raises UserError when there are none."""
+def _llama3_rope(gguf: GgufFile, theta: float, head_dim: int) -> dict[str, Any]:
+    """The rope settings whose factors are those of the file.
+
+    Raises UserError when there are none.
+    """
     stored = gguf.tensors[ROPE_FACTORS].values()
     rope = LLAMA3_ROPE | {"factor": float(stored.max())}
     if not np.allclose(stored, llama3_factors(rope, theta, head_dim), rtol=1e-5):
-        found, expected = f"{ROPE_FACTORS} is not Llama 3's", "rotary frequencies as Llama 3.1 stretches them"
+        found = f"{ROPE_FACTORS} is not Llama 3's"
+        expected = "rotary frequencies as Llama 3.1 stretches them"
         raise UserError(Problem(str(gguf.path), found, expected))
     return rope
 
 
 def llama3_factors(rope: dict[str, Any], theta: float, head_dim: int) -> NDArray[np.float64]:
-    """By how much each rotary frequency is divided: 1 for short waves, `factor` for long ones, smooth between."""
+    """The divisor of each rotary frequency [head_dim / 2], as Llama 3.1 stretches them.
+
+    It is 1 for short waves, `factor` for long ones, and goes smoothly between.
+    """
     waves = 2 * math.pi * theta ** (np.arange(0, head_dim, 2) / head_dim)
     turns = rope["original_max_position_embeddings"] / waves
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]
@@ -190,9 +218,12 @@ def llama3_factors(rope: dict[str, Any], theta: float, head_dim: int) -> NDArray
     return np.asarray(1 / ((1 - smooth) / rope["factor"] + smooth))
 
 
-def weight_names(gguf: Gguf, parameters: dict[str, tuple[int, ...]]) -> dict[str, str]:
-    """{name in the GGUF: name in transformers} for every tensor. `parameters`: the shapes of the model that config.json
-    describes. Raises UserError where one side has a tensor that the other lacks, or of another shape."""
+def weight_names(gguf: GgufFile, parameters: dict[str, tuple[int, ...]]) -> dict[str, str]:
+    """{name in the GGUF: name in transformers} for every tensor.
+
+    `parameters`: the shapes of the model that config.json describes. Raises UserError where one
+    side has a tensor that the other lacks, or of another shape.
+    """
     module = gguf_py()
     kinds = {name: kind for kind, name in module.MODEL_ARCH_NAMES.items()}
     layers = gguf.of_architecture()["block_count"]
@@ -203,7 +234,11 @@ def weight_names(gguf: Gguf, parameters: dict[str, tuple[int, ...]]) -> dict[str
         names[f"{table.get_name(stem)}.{suffix}"] = parameter
     stored = {name: tensor.shape for name, tensor in gguf.tensors.items() if name != ROPE_FACTORS}
     problems = [
-        Problem(str(gguf.path), f"tensor {name} is {stored.get(name, 'missing')}", f"{wanted}, by the header")
+        Problem(
+            str(gguf.path),
+            f"tensor {name} is {stored.get(name, 'missing')}",
+            f"{wanted}, by the header",
+        )
         for name in sorted(names.keys() | stored.keys())
         if stored.get(name) != (wanted := parameters.get(names.get(name, ""), "no such tensor"))
     ]
@@ -212,8 +247,11 @@ def weight_names(gguf: Gguf, parameters: dict[str, tuple[int, ...]]) -> dict[str
     return names
 
 
-def original(tensor: Tensor, config: dict[str, Any], architecture: Architecture) -> NDArray[np.float32]:
-    """The dequantised weights as transformers has them: what the converter changed is turned back."""
+def original(
+    tensor: Tensor, config: dict[str, Any], architecture: Architecture
+) -> NDArray[np.float32]:
+    """The dequantised weights as transformers has them: what the converter changed is turned
+    back."""
     values = tensor.values()
     if architecture.shifted_norms and tensor.name.endswith("norm.weight"):
         return values - np.float32(1)

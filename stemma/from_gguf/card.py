@@ -1,9 +1,8 @@
-"""Where the folder came from: provenance for machines, and a model card for people."""
+"""Origin of an imported folder: provenance for machines, and a model card for people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 from stemma import __version__
 from stemma.from_gguf import Import
-from stemma.from_gguf.checks import Check
-from stemma.from_gguf.header import Gguf
+from stemma.from_gguf.header import GgufFile
+from stemma.gate import Gate, recorded
 from stemma.identity import PROVENANCE
 from stemma.jsonl import write_json
 from stemma.runs import digest_of
@@ -23,9 +22,9 @@ CARD = """\
 ---
 # {name}
 
-This folder is [{file}](#where-it-comes-from), a GGUF file, written as a Hugging Face model folder by Stemma's `import`.
-**It is not the original model**: the weights were dequantised from {kinds} and rounded to {dtype}; what quantising lost
-stays lost.
+This folder is [{file}](#where-it-comes-from), a GGUF file, written as a Hugging Face
+model folder by Stemma's `import`. **It is not the original model**: the weights were
+dequantised from {kinds} and rounded to {dtype}; what quantising lost stays lost.
 
 ## Where it comes from
 
@@ -43,8 +42,8 @@ stays lost.
 """
 
 
-def origin_of(order: Import, gguf: Gguf) -> dict[str, Any]:
-    """All that is known of where the folder came from."""
+def origin_of(order: Import, gguf: GgufFile) -> dict[str, Any]:
+    """The folder's origin, as `provenance.json` tells it."""
     return {
         "file": order.source.name,
         "bytes": order.source.stat().st_size,
@@ -67,21 +66,29 @@ def template_name(order: Import) -> str:
 
 def file_sizes(folder: Path) -> dict[str, int]:
     """The folder's files in bytes, without the provenance that holds this list."""
-    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != PROVENANCE}
+    return {
+        path.name: path.stat().st_size
+        for path in sorted(folder.iterdir())
+        if path.name != PROVENANCE
+    }
 
 
-def write_card(folder: Path, origin: dict[str, Any], checks: Sequence[Check]) -> None:
+def write_card(folder: Path, origin: dict[str, Any], checks: Sequence[Gate]) -> None:
     """README.md, and last provenance.json."""
     (folder / "README.md").write_text(_card(origin, checks), encoding="utf-8")
-    known = origin | {"checks": [asdict(check) for check in checks], "files": file_sizes(folder)}
+    known = origin | {"checks": recorded(checks), "files": file_sizes(folder)}
     write_json(folder / PROVENANCE, known)
 
 
-def _card(origin: dict[str, Any], checks: Sequence[Check]) -> str:
+def _card(origin: dict[str, Any], checks: Sequence[Gate]) -> str:
     """The model card."""
     header = origin["header"]
     named = {k.removeprefix("general."): v for k, v in header.items() if k != "general.license"}
-    front = [f"license: {origin['licence'].lower()}", "library_name: transformers", "tags: [dequantised-from-gguf]"]
+    front = [
+        f"license: {origin['licence'].lower()}",
+        "library_name: transformers",
+        "tags: [dequantised-from-gguf]",
+    ]
     return CARD.format(
         front="\n".join(front),
         name=folder_title(header),
@@ -102,4 +109,6 @@ def _card(origin: dict[str, Any], checks: Sequence[Check]) -> str:
 
 def folder_title(header: dict[str, Any]) -> str:
     """The model's name as its header has it."""
-    return str(header.get("general.name") or header.get("general.basename") or "a model without a name")
+    return str(
+        header.get("general.name") or header.get("general.basename") or "a model without a name"
+    )

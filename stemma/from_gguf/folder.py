@@ -1,4 +1,4 @@
-"""The folder's config and weights: dequantised one tensor at a time, so that memory stays at one shard."""
+"""The writer of the model folder, one tensor at a time, so that memory stays at one shard."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from safetensors.torch import save_file
 from stemma.errors import Problem, UserError
 from stemma.from_gguf import BYTES, Dtype
 from stemma.from_gguf.architectures import architecture_of, config_of, original, weight_names
-from stemma.from_gguf.header import Gguf
+from stemma.from_gguf.header import GgufFile
 from stemma.from_gguf.tokenizer_files import write_tokenizer
 from stemma.jsonl import write_json
 
 SHARD_BYTES = 2**30
 
 
-def write_folder(gguf: Gguf, dtype: Dtype, template: str, folder: Path) -> None:
+def write_folder(gguf: GgufFile, dtype: Dtype, template: str, folder: Path) -> None:
     """Write the whole model folder: config, tokenizer with the chat template, weights."""
     write_tokenizer(gguf, template, folder)
     _write_generation_config(gguf, folder)
     _write_model(gguf, dtype, folder)
 
 
-def _write_model(gguf: Gguf, dtype: Dtype, folder: Path) -> None:
+def _write_model(gguf: GgufFile, dtype: Dtype, folder: Path) -> None:
     """config.json and the weights. Raises UserError where the header and the weights disagree."""
     from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    kind, values = architecture_of(gguf), config_of(gguf)
+    kind = architecture_of(gguf)
+    values = config_of(gguf)
     try:
         config: Any = AutoConfig.for_model(kind.model_type, **values, dtype=dtype)
     except StrictDataclassError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UserError(Problem(str(gguf.path), reason, "a header whose sizes fit together")) from None
+        problem = Problem(str(gguf.path), reason, "a header whose sizes fit together")
+        raise UserError(problem) from None
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config)
     config.architectures = [type(model).__name__]
@@ -49,8 +51,8 @@ def _write_model(gguf: Gguf, dtype: Dtype, folder: Path) -> None:
     _write_shards(_weights(gguf, names, values, dtype), gguf.weights() * BYTES[dtype], folder)
 
 
-def _write_generation_config(gguf: Gguf, folder: Path) -> None:
-    """`generate` stops at the end of a text, and at the end of a turn where the header names one."""
+def _write_generation_config(gguf: GgufFile, folder: Path) -> None:
+    """Name the ends for `generate`: of a text, and of a turn where the header names one."""
     ids = {gguf.tokenizer(f"{name}_token_id") for name in ("eos", "eot")} - {None}
     value: dict[str, Any] = {"_from_model_config": False, "eos_token_id": sorted(ids)}
     for ours, theirs in (("bos", "bos"), ("pad", "padding")):
@@ -62,7 +64,9 @@ def _write_generation_config(gguf: Gguf, folder: Path) -> None:
 Weight = tuple[str, torch.Tensor]
 
 
-def _weights(gguf: Gguf, names: dict[str, str], config: dict[str, Any], dtype: Dtype) -> Iterator[Weight]:
+def _weights(
+    gguf: GgufFile, names: dict[str, str], config: dict[str, Any], dtype: Dtype
+) -> Iterator[Weight]:
     """Every weight by its name in transformers. Raises UserError for one that is not finite."""
     kind = architecture_of(gguf)
     for name, ours in names.items():

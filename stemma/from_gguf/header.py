@@ -23,7 +23,8 @@ from stemma.errors import Problem, UserError
 GGUF_PY = ROOT / ".cache" / "llama_cpp_python-0.3.36" / "vendor" / "llama.cpp" / "gguf-py"
 MAGIC = b"GGUF"
 BROKEN = (ValueError, IndexError, KeyError, OverflowError, RecursionError)
-"""How the reader says that a file is not what it claims (UnicodeDecodeError is a ValueError; nested arrays recurse)."""
+"""Errors by which the reader says that a file is not what it claims. (UnicodeDecodeError is a
+ValueError; nested arrays recurse.)"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Tensor:
 
     name: str
     kind: str
-    """How it is stored, e.g. `Q4_1`."""
+    """The type it is stored as, e.g. `Q4_1`."""
     shape: tuple[int, ...]
     stored: NDArray[Any]
 
@@ -48,7 +49,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Gguf:
+class GgufFile:
     """The header's keys and the tensors by name; the tensors stay on the disk until asked for."""
 
     path: Path
@@ -69,7 +70,8 @@ class Gguf:
         return self.fields.get(f"tokenizer.ggml.{key}")
 
     def token(self, name: str) -> str | None:
-        """The text of a special token (`bos`, `eos`, `unknown`, `padding`, `eot`), if it is named."""
+        """The text of a special token (`bos`, `eos`, `unknown`, `padding`, `eot`), if it is
+        named."""
         number = self.tokenizer(f"{name}_token_id")
         return None if number is None else str(self.tokenizer("tokens")[number])
 
@@ -79,16 +81,21 @@ class Gguf:
         return self.fields.get("tokenizer.chat_template")
 
     def kinds(self) -> dict[str, int]:
-        """How many tensors are stored in which type, the commonest first."""
+        """The number of tensors by the type they are stored in, the commonest first."""
         names = [tensor.kind for tensor in self.tensors.values()]
-        return {kind: names.count(kind) for kind in sorted(set(names), key=names.count, reverse=True)}
+        return {
+            kind: names.count(kind) for kind in sorted(set(names), key=names.count, reverse=True)
+        }
 
     def weights(self) -> int:
         return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
 
 
-def read_gguf(path: Path) -> Gguf:
-    """The file's header and tensors. Raises UserError for what is no whole little-endian GGUF file."""
+def read_gguf(path: Path) -> GgufFile:
+    """The file's header and tensors.
+
+    Raises UserError for what is no whole little-endian GGUF file.
+    """
     _check_start(path)
     try:
         reader = _reader()(path)
@@ -102,7 +109,7 @@ def read_gguf(path: Path) -> Gguf:
         reason = str(error) or type(error).__name__
         problem = Problem(str(path), f"truncated or damaged: {reason}", "a whole GGUF file", hint)
         raise UserError(problem) from None
-    return Gguf(path, fields, tensors)
+    return GgufFile(path, fields, tensors)
 
 
 def _check_start(path: Path) -> None:
@@ -116,7 +123,9 @@ def _check_start(path: Path) -> None:
         found = f"not a GGUF file: it begins with {start[:4]!r}" if start else "an empty file"
         raise UserError(Problem(str(path), found, f"a GGUF file, which begins with {MAGIC!r}"))
     version = int.from_bytes(start[4:], "little")
-    if len(start) == 8 and version & 0xFFFF == 0:  # written by a big-endian machine: 3 is 0x03000000
+    if (
+        len(start) == 8 and version & 0xFFFF == 0
+    ):  # written by a big-endian machine: 3 is 0x03000000
         hint = "take the little-endian file, or turn it with llama.cpp's gguf_convert_endian.py"
         raise UserError(Problem(str(path), "a big-endian GGUF", "a little-endian one", hint))
 
@@ -138,13 +147,17 @@ def gguf_py() -> ModuleType:
 @cache
 def _reader() -> Any:
     class Reader(gguf_py().GGUFReader):  # type: ignore[misc]
-        """Behind a file's end numpy gives fewer values than asked for, and the reader goes on with none: for as many
-        rounds as a damaged length says."""
+        """Behind a file's end numpy gives fewer values than asked for, and the reader continues
+        with none: for as many rounds as a damaged length says."""
 
-        def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> NDArray[Any]:
+        def _get(
+            self, offset: int, dtype: Any, count: int = 1, override_order: Any = None
+        ) -> NDArray[Any]:
             found: NDArray[Any] = super()._get(offset, dtype, count, override_order)
             if len(found) != count:
-                raise ValueError(f"it ends at byte {len(self.data):,}, inside what the header announces")
+                raise ValueError(
+                    f"it ends at byte {len(self.data):,}, inside what the header announces"
+                )
             return found
 
     return Reader

@@ -1,10 +1,11 @@
-"""The Axolotl plugin: it runs inside the training processes. One concern a file:
+"""The Axolotl plugin: it runs inside the training processes. One concern a file.
 
-`hooks` (the plugin itself) · `cpu` (DeepSpeed without an accelerator) · `evidence` (what the gates read; the stop at a
-non-finite loss) · `steps` (those that were left out) · `ranks` · `on_ray` · `sealing` (checkpoints) · `saving` (copies
-only what is trained) · `args` (Stemma's keys in Axolotl's file) · `step_mean` (SFT's loss) · `dpo` (the trainer in
-Axolotl's place) over `dpo_on_trl` (the same in TRL's), made of `logps` (pure), `head`, `preference` (pure), `batches`
-(pure), `shared` (pure) and `reference`.
+Hooks: `hooks` (the plugin itself), `args` (Stemma's keys in Axolotl's file). Machines: `ranks`,
+`cpu` (DeepSpeed without an accelerator), `on_ray`. Safety: `evidence` (what the gates read; the
+stop at a loss that is not finite), `steps` (those that were left out), `sealing` (checkpoints),
+`saving` (copies only what is trained). Training: `step_mean` (SFT's loss), `dpo` (the trainer in
+Axolotl's place) over `dpo_on_trl` (the same in TRL's), which is made of `logps`, `head`,
+`preference`, `batches`, `shared` and `reference`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """`stemma.plugin.StemmaPlugin`, as Axolotl asks for it. Only then is Axolotl needed: the parts of the trainer work
-    without it."""
+    """Give `stemma.plugin.StemmaPlugin`, as Axolotl asks for it.
+
+    Only then is Axolotl imported: the parts of the trainer work without it.
+    """
     if name != "StemmaPlugin":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from stemma.plugin.hooks import StemmaPlugin

@@ -1,4 +1,7 @@
-"""The keys Stemma adds to Axolotl's own, so that `axolotl train dpo/axolotl.yml` by hand trains alike."""
+"""The keys that Stemma adds to Axolotl's own.
+
+With them `axolotl train dpo/axolotl.yml` by hand trains as Stemma does.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from stemma.dpo_section import DpoTrainer
+from stemma.recipe.sections import DpoTrainer
 
 
 class StemmaArgs(BaseModel):
-    """Merged by Axolotl into its schema. Absent: Axolotl's own DPO trainer, and its own mean of SFT's losses."""
+    """Stemma's keys, which Axolotl merges into its own schema.
+
+    Where they are absent, Axolotl's own DPO trainer and its own mean of SFT's losses are used.
+    """
 
     stemma_dpo: DpoTrainer | None = None
     stemma_references: str | None = None

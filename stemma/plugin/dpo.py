@@ -7,5 +7,5 @@ from axolotl.core.trainers.dpo.trainer import AxolotlDPOTrainer
 from stemma.plugin.dpo_on_trl import DpoOnTrl
 
 
-class DpoTrainer(DpoOnTrl, AxolotlDPOTrainer):
-    """Takes what AxolotlDPOTrainer takes, the recipe's `dpo.trainer` as options, and where references are kept."""
+class StemmaDpoTrainer(DpoOnTrl, AxolotlDPOTrainer):
+    """A trainer that takes what `AxolotlDPOTrainer` and `DpoOnTrl` take."""

@@ -1,4 +1,7 @@
-"""A DPO trainer in TRL's place: the same result, faster. What it cannot do alike it leaves to the trainer below it."""
+"""A DPO trainer in TRL's place: the same result, faster.
+
+What it cannot do alike it leaves to the trainer below it: TRL's or Axolotl's.
+"""
 
 from __future__ import annotations
 
@@ -9,50 +12,55 @@ from typing import Any
 import torch
 from accelerate.logging import get_logger
 from torch import Tensor
-from transformers import TrainerCallback
 from trl import DPOTrainer
 from trl.models.utils import _ForwardRedirection, disable_gradient_checkpointing, prepare_deepspeed
 from trl.trainer.utils import maybe_gather_lm_head_ctx, use_adapter
 
-from stemma.dpo_section import DpoTrainer as Options
 from stemma.plugin import shared
-from stemma.plugin.batches import LengthGrouped
-from stemma.plugin.head import TOLERANCE, backbone, frozen_head, own_logps, probe
+from stemma.plugin.batches import LengthGrouped, TellEpoch
+from stemma.plugin.head import TOLERANCE, backbone, frozen_head, other_loss, own_logps, probe
 from stemma.plugin.logps import Head
-from stemma.plugin.preference import Pairs, before_answers, measurements, metrics, score_pairs, sigmoid_loss
+from stemma.plugin.preference import (
+    Pairs,
+    before_answers,
+    measurements,
+    metrics,
+    score_pairs,
+    sigmoid_loss,
+)
 from stemma.plugin.reference import Cache, add_reference, digest_weights
+from stemma.recipe.sections import DpoTrainer as Options
 
 LOG = get_logger(__name__)
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
+"""Columns of a batch: the reference's log-probabilities [pairs], where they are precomputed."""
 NOT_MODEL = {"completion_mask", *REFERENCE}
-
-
-class TellEpoch(TrainerCallback):
-    """accelerate tells a sampler its epoch, but not on several ranks where a resumed run skips batches: it
-    would go on in the first epoch's order, some rows twice and some never."""
-
-    def __init__(self, sampler: LengthGrouped) -> None:
-        self.sampler = sampler
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.sampler.set_epoch(int(state.epoch or 0))  # of a checkpoint within an epoch it has a fraction
+"""Of a batch, what the model does not take."""
 
 
 class DpoOnTrl(DPOTrainer):
-    """Takes what the trainer below it takes, the recipe's `dpo.trainer` as options, and where references are kept."""
+    """A trainer that takes what the one below it takes, and Stemma's options besides.
+
+    `options` are the recipe's `dpo.trainer`; `kept` is the folder of precomputed references.
+    """
 
     _precompute_engine: Any
 
-    def __init__(self, *given: Any, options: Options, kept: Path | None = None, **named: Any) -> None:
-        self.options, self.kept = options, kept
-        self.redirect = _ForwardRedirection()  # through the engine's forward, whose hooks gather what ZeRO-3 spread
-        self.proved = self.compared = False
+    def __init__(
+        self, *given: Any, options: Options, kept: Path | None = None, **named: Any
+    ) -> None:
+        self.options = options
+        self.kept = kept
+        # Through the engine's forward, whose hooks gather what ZeRO-3 spread.
+        self.redirect = _ForwardRedirection()
+        self.proved = False
+        self.compared = False
         super().__init__(*given, **named)
 
     @cached_property
     def head(self) -> Head | str:
         """The frozen head, or why the stock trainer computes the loss."""
-        found = self._not_ours() or frozen_head(self.model)
+        found = other_loss(self, self.options) or frozen_head(self.model)
         if isinstance(found, str):
             LOG.warning(f"DPO's loss is left to the stock trainer: {found}")
         return found
@@ -62,26 +70,12 @@ class DpoOnTrl(DPOTrainer):
         """Whether the two sequences of a pair go through the model as one."""
         if not self.options.shared_prompts:
             return False
-        reasons = {shared.why_not(self.model.config.get_text_config()): True}
-        reasons["`truncation_mode: keep_end`"] = self.args.truncation_mode == "keep_end"
-        reason = next((reason for reason, holds in reasons.items() if reason and holds), None)
+        reason = shared.why_not(self.model.config.get_text_config())
+        if reason is None and self.args.truncation_mode == "keep_end":
+            reason = "`truncation_mode: keep_end`"
         if reason:
             LOG.warning(f"prompts are not shared: {reason}")
         return reason is None
-
-    def _not_ours(self) -> str | None:
-        reasons = {
-            "`chunked_logps: false`": not self.options.chunked_logps,
-            f"loss {self.loss_types} with weights {self.loss_weights}": (self.loss_types, self.loss_weights)
-            != (["sigmoid"], [1.0]),
-            f"divergence {self.f_divergence_type}": self.f_divergence_type != "reverse_kl",
-            "`ld_alpha`": self.ld_alpha is not None,
-            "`use_weighting`": self.use_weighting,
-            "a loss of the router": self.aux_loss_enabled,
-            "pictures": self._is_vision_dataset,
-            "a separate reference model": self.ref_model is not None,
-        }
-        return next((reason for reason, holds in reasons.items() if holds), None)
 
     def describe(self) -> dict[str, str]:
         """What this trainer does, for the completion marker."""
@@ -93,15 +87,19 @@ class DpoOnTrl(DPOTrainer):
         }
 
     def _prepare_inputs(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Under DeepSpeed transformers casts floats to the model's dtype: in bfloat16 a reference of -300 nats would be
-        rounded by up to 1."""
+        """Keep the reference's log-probabilities in float32.
+
+        Under DeepSpeed transformers casts floats to the model's dtype: in bfloat16 a reference of
+        -300 nats would be rounded by up to 1.
+        """
         exact = {name: inputs[name].to(self.args.device) for name in REFERENCE if name in inputs}
         return {**super()._prepare_inputs(inputs), **exact}
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if not self.options.group_by_length:
             return super()._get_train_sampler(train_dataset)
-        args, dataset = self.args, self.train_dataset if train_dataset is None else train_dataset
+        args = self.args
+        dataset = self.train_dataset if train_dataset is None else train_dataset
         batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         sampler = LengthGrouped(self._lengths(dataset), batch, args.seed)
         self.add_callback(TellEpoch(sampler))
@@ -111,34 +109,54 @@ class DpoOnTrl(DPOTrainer):
         """Tokens of the longer of a pair's two sequences, as the collator cuts them."""
         longest = self.args.max_length or float("inf")
         columns = (dataset[name] for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
-        return [int(min(len(p) + max(len(c), len(r)), longest)) for p, c, r in zip(*columns, strict=True)]
+        return [
+            int(min(len(p) + max(len(c), len(r)), longest))
+            for p, c, r in zip(*columns, strict=True)
+        ]
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         model = self._placed()
 
         def score(rows: list[int]) -> tuple[Tensor, Tensor]:
             batch = self.data_collator([dataset[row] for row in rows])
-            found: tuple[Tensor, Tensor] = self.compute_ref_log_probs(model, self._prepare_inputs(batch))
+            found: tuple[Tensor, Tensor] = self.compute_ref_log_probs(
+                model, self._prepare_inputs(batch)
+            )
             return found
 
         folder = Path(self.model.config._name_or_path)
         weights = digest_weights(folder, getattr(self.model.config, "_commit_hash", None))
-        settings = {name: str(getattr(self.args, name)) for name in ("max_length", "truncation_mode", "ld_alpha")}
-        settings |= {"dtype": str(self.model.dtype), "ours": str(self._is_ours(model)), "shares": str(self.shares)}
+        settings = {
+            name: str(getattr(self.args, name))
+            for name in ("max_length", "truncation_mode", "ld_alpha")
+        }
+        settings |= {
+            "dtype": str(self.model.dtype),
+            "ours": str(self._is_ours(model)),
+            "shares": str(self.shares),
+        }
         cache = Cache(self.kept or Path(self.args.output_dir) / "reference", weights, settings)
         found = add_reference(dataset, self._lengths(dataset), cache, self.accelerator, score)
         self._release_engine()
         return found
 
     def _release_engine(self) -> None:
-        """TRL leaves it, and its hooks then gather what ZeRO-3 spread beside those of the training's own engine: more
-        exchange, and a crash where the reference took a single pass ("pop from an empty deque")."""
-        engine, self._precompute_engine = self._precompute_engine, None
+        """End the engine that computed the reference.
+
+        TRL leaves it, and its hooks then gather what ZeRO-3 spread beside those of the training's
+        own engine: more exchange, and a crash where the reference took a single pass ("pop from an
+        empty deque").
+        """
+        engine = self._precompute_engine
+        self._precompute_engine = None
         if engine is not None:
             engine.destroy()
 
     def _placed(self) -> Any:
-        """The model where it can compute before training prepares it; under ZeRO-3 that takes an engine, as in TRL."""
+        """The model where it can compute before training prepares it.
+
+        Under ZeRO-3 that takes an engine, as in TRL.
+        """
         deepspeed = self.accelerator.state.deepspeed_plugin
         if deepspeed is None or deepspeed.zero_stage != 3:
             return self.model.to(self.accelerator.device)
@@ -147,33 +165,40 @@ class DpoOnTrl(DPOTrainer):
         return self._precompute_engine
 
     def _is_ours(self, model: Any) -> bool:
-        """Whether Stemma computes the loss: asked with the model once, which then proves its head."""
+        """Whether Stemma computes the loss; the first call proves the model's head."""
         if isinstance(self.head, Head) and not self.proved:
             self.proved = True
-            difference = self.accelerator.gather(self._inside(model, self._difference)).max().item()
-            if not difference <= TOLERANCE[self.head.weight.dtype]:
-                self.head = f"the model's logits are not those of its head ({difference:.2g} nats apart)"
+            apart = self._inside(model, self._difference)
+            nats = self.accelerator.gather(apart).max().item()
+            if not nats <= TOLERANCE[self.head.weight.dtype]:  # a NaN, too, is no proof
+                self.head = f"the model's logits are not those of its head ({nats:.2g} nats apart)"
                 LOG.warning(f"DPO's loss is left to the stock trainer: {self.head}")
         return isinstance(self.head, Head)
 
     @torch.no_grad()
     def _difference(self, model: Any) -> Tensor:
+        """How far our log-probability of a token lies from the model's own, in nats."""
         batch = probe(model)
-        ours = torch.cat(self._score(model, batch, measure=False)[:2])
-        return (ours - own_logps(model, batch)).abs().amax() / (batch["input_ids"].shape[1] - 1)
+        pairs = self._score(model, batch, measure=False)
+        ours = torch.cat([pairs.chosen, pairs.rejected])
+        tokens = batch["input_ids"].shape[1] - 1
+        return (ours - own_logps(model, batch)).abs().amax() / tokens
 
     def _inside(self, model: Any, method: Any, *given: Any) -> Any:
+        """Call a method inside the engine's forward pass, with the bare model."""
         unwrapped = self.accelerator.unwrap_model(model)
         return self.redirect(model, unwrapped, method, unwrapped, *given)
 
     def _score(self, model: Any, inputs: dict[str, Tensor], measure: bool) -> Pairs:
+        """The scores of a batch's answers, with its prompts shared where they can be."""
         assert isinstance(self.head, Head)
         rows, columns = before_answers(inputs).nonzero(as_tuple=True)
         given = {name: value for name, value in inputs.items() if name not in NOT_MODEL}
         if self.shares:
             joined = shared.join(inputs)
             given = shared.inputs(joined, model.config.get_text_config(), model.dtype)
-            rows, columns = rows % len(joined.ids), joined.places[rows, columns]
+            columns = joined.places[rows, columns]
+            rows = rows % len(joined.ids)
         with self.accelerator.autocast():
             hidden = backbone(model)(**given, use_cache=False).last_hidden_state
         with maybe_gather_lm_head_ctx(self.head.weight, self.head.bias):
@@ -182,8 +207,9 @@ class DpoOnTrl(DPOTrainer):
     @torch.no_grad()
     def _score_reference(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         adapter = "ref" if "ref" in model.peft_config else None
-        still = disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs)
-        with still, use_adapter(model, adapter_name=adapter):
+        settings = self.args.gradient_checkpointing_kwargs
+        without_checkpointing = disable_gradient_checkpointing(self.model, settings)
+        with without_checkpointing, use_adapter(model, adapter_name=adapter):
             pairs = self._score(model, inputs, measure=False)
         return pairs.chosen, pairs.rejected
 
@@ -200,13 +226,17 @@ class DpoOnTrl(DPOTrainer):
         return self._inside(model, self._loss, inputs)
 
     def _compare_reference(self, model: Any, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The first batch takes its reference anew, so that its margins must be 0 and the kept one is seen to agree.
-        The first of a resumed training is only compared."""
+        """Compute the first batch's reference anew, and note how far the kept one lies from it.
+
+        The first batch of a training takes the new one, so that its margins must be 0; the first of
+        a resumed training is only compared.
+        """
         self.compared = True
         with torch.no_grad():
             anew = dict(zip(REFERENCE, self.compute_ref_log_probs(model, inputs), strict=True))
         apart = torch.stack([(inputs[name] - anew[name]).abs().max() for name in REFERENCE]).max()
-        self._metrics["train"]["reference/apart"].append(self.accelerator.gather(apart).max().item())
+        nats = self.accelerator.gather(apart).max().item()
+        self._metrics["train"]["reference/apart"].append(nats)
         return {**inputs, **anew} if self.state.global_step == 0 else inputs
 
     def _loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
@@ -220,9 +250,13 @@ class DpoOnTrl(DPOTrainer):
         return sigmoid_loss(policy, reference, self.beta)
 
     def _note(self, figures: dict[str, Tensor]) -> None:
-        """All metrics of a batch in one exchange between ranks and one wait for the GPU (TRL: a dozen of each)."""
+        """Log a batch's metrics, in one exchange between ranks and one wait for the GPU.
+
+        TRL takes a dozen of each.
+        """
         mode = "train" if self.model.training else "eval"
-        table = self.accelerator.gather(torch.stack([values.float() for values in figures.values()], dim=1))
+        columns = torch.stack([values.float() for values in figures.values()], dim=1)
+        table = self.accelerator.gather(columns)
         sums = dict(zip(figures, table.double().sum(0).tolist(), strict=True))
         for name, value in metrics(sums).items():
             self._metrics[mode][name].append(value)

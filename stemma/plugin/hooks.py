@@ -1,4 +1,4 @@
-"""What the plugin does at each of Axolotl's hooks."""
+"""The plugin itself: what it does at each of Axolotl's hooks."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any
 import torch
 from axolotl.integrations.base import BasePlugin, PluginManager
 
-from stemma.child import die_with_stemma
-from stemma.dpo_section import DpoTrainer as Options
-from stemma.foreign import foreign
 from stemma.plugin.cpu import (
     let_bfloat16_train_on_cpu,
     let_deepspeed_run_on_cpu,
     look_for_no_gpus,
     refuse_ranks_apart,
 )
-from stemma.plugin.evidence import Record, record_first_step, stop_at_non_finite_loss
+from stemma.plugin.evidence import EvidenceRecorder, record_first_step, stop_at_non_finite_loss
 from stemma.plugin.on_ray import count_all_workers, take_gloo
 from stemma.plugin.ranks import rank
 from stemma.plugin.saving import copy_trained_weights_only
 from stemma.plugin.sealing import given, guard_checkpoints
 from stemma.plugin.step_mean import average_over_the_step
 from stemma.plugin.steps import StepsTaken
+from stemma.processes import die_with_stemma
+from stemma.recipe.sections import DpoTrainer as Options
+from stemma.training.foreign_plugins import foreign
 
 
 class StemmaPlugin(BasePlugin):
-    """Registered by `plugins:` in every rendered Axolotl file."""
+    """The plugin that every rendered Axolotl file names under `plugins:`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.record = Record()
+        self.record = EvidenceRecorder()
         self.model: Any = None
         self.given: dict[str, Any] = {}
 
@@ -61,14 +61,16 @@ class StemmaPlugin(BasePlugin):
     def get_trainer_cls(self, cfg: Any) -> Any:
         if not cfg.stemma_dpo:
             return None
-        from stemma.plugin.dpo import DpoTrainer
+        from stemma.plugin.dpo import StemmaDpoTrainer
 
-        # Axolotl gives its own trainer the model as first argument, a plugin's none.
+        options = Options.model_validate(dict(cfg.stemma_dpo))
         kept = Path(cfg.stemma_references) if cfg.stemma_references else None
-        return partial(DpoTrainer, self.model, options=Options.model_validate(dict(cfg.stemma_dpo)), kept=kept)
+        # Axolotl gives its own trainer the model as first argument, a plugin's none.
+        return partial(StemmaDpoTrainer, self.model, options=options, kept=kept)
 
     def get_training_args(self, cfg: Any) -> dict[str, Any]:
-        return {"precompute_ref_log_probs": True} if cfg.stemma_dpo and cfg.stemma_dpo.precompute_reference else {}
+        precomputes = cfg.stemma_dpo and cfg.stemma_dpo.precompute_reference
+        return {"precompute_ref_log_probs": True} if precomputes else {}
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         output = Path(cfg.output_dir)
@@ -88,6 +90,8 @@ class StemmaPlugin(BasePlugin):
         record_first_step(trainer, output)
 
     def post_train_unload(self, cfg: Any) -> None:
-        # Axolotl 0.21 comes here by a `finally`, after a failure too, which must be neither passed over nor covered.
-        if rank() == 0 and sys.exc_info()[0] is None:
+        # Axolotl 0.21 comes here by a `finally`, after a failure too: that must neither be passed
+        # over nor covered.
+        has_failed = sys.exc_info()[0] is not None
+        if rank() == 0 and not has_failed:
             self.record.conclude(Path(cfg.output_dir), adapter=bool(cfg.adapter))

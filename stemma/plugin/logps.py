@@ -1,10 +1,11 @@
-"""Log-probabilities of given tokens under a frozen head, in fp32, without ever holding a whole row of logits.
+"""Log-probabilities of given tokens under a frozen head, in fp32, without a whole row of logits.
 
-log p(y|h) = z_y - log sum_v exp z_v, with z = W h + b; Gemma 2 caps the logits: z <- c tanh(z/c) (arXiv:2408.00118).
-Its gradient is d_y w_y - sum_v p_v d_v w_v, with d = 1 - (z/c)^2 (1 without a cap). Both sums run over tiles of the
-vocabulary under a running maximum (arXiv:1805.02867), as attention runs over keys (arXiv:2112.05682): p W is attention
-whose keys and values are the head. So the forward pass already holds the gradient, backward is one product, and the
-head is read once a pass and needed no more afterwards (ZeRO-3 may take it away). The head gets no gradient.
+log p(y|h) = z_y - log sum_v exp z_v, with z = W h + b; Gemma 2 caps the logits: z <- c tanh(z/c)
+(arXiv:2408.00118). Its gradient is d_y w_y - sum_v p_v d_v w_v, with d = 1 - (z/c)^2 (1 without a
+cap). Both sums run over tiles of the vocabulary under a running maximum (arXiv:1805.02867), as
+attention runs over keys (arXiv:2112.05682): p W is attention whose keys and values are the head. So
+the forward pass already holds the gradient, backward is one product, and the head is read once a
+pass and needed no more afterwards (ZeRO-3 may take it away). The head gets no gradient.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from torch import Tensor
 
 ROWS = {"cpu": 1024, "cuda": 4096}
 TILE_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
-"""Rows of hidden states at once and bytes of fp32 logits at once: a CPU's cache, a small part of a GPU's memory."""
+"""Rows of hidden states at once, and bytes of fp32 logits at once, by device.
+
+A CPU's cache, a small part of a GPU's memory.
+"""
 LOWEST = -1e30
 
 
@@ -28,34 +32,47 @@ class Head:
     weight: Tensor
     bias: Tensor | None = None
     cap: float | None = None
+    """Of Gemma 2's logits."""
 
 
 class Scores(NamedTuple):
-    """One figure a token: only `logps` can be differentiated; the others are measured in the same pass."""
+    """Figures of each token [n], all measured in one pass. Only `logps` can be differentiated."""
 
     logps: Tensor
+    """Its log-probability, in nats."""
     entropy: Tensor
+    """Of the prediction it was drawn from."""
     mean_logit: Tensor
+    """Over the vocabulary."""
     is_top: Tensor
+    """Whether no other token was likelier."""
 
 
 def score_tokens(hidden: Tensor, targets: Tensor, head: Head, measure: bool = True) -> Scores:
-    """Scores of the `targets` [n] that follow the `hidden` states [n, hidden]; only `logps` unless `measure`."""
+    """Scores of the `targets` [n] that follow the `hidden` states [n, hidden].
+
+    Only `logps` unless `measure`.
+    """
     wants = (measure, hidden.requires_grad and torch.is_grad_enabled())
     with torch.autocast(hidden.device.type, enabled=False):
         return Scores(*_FrozenHead.apply(hidden, targets, head, wants))
 
 
 class _FrozenHead(torch.autograd.Function):
+    """The scan as torch differentiates it: the gradient is computed in the forward pass."""
+
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, targets: Tensor, head: Head, wants: tuple[bool, bool]) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, hidden: Tensor, targets: Tensor, head: Head, wants: tuple[bool, bool]
+    ) -> tuple[Tensor, ...]:
         measure, differentiate = wants
         rows = ROWS[hidden.device.type]
-        scans = [
-            _Scan(some.to(head.weight.dtype), target, head).run(measure, differentiate)
-            for some, target in zip(hidden.split(rows), targets.split(rows), strict=True)
-        ]
-        scores = tuple(torch.cat(parts) for parts in zip(*(scan.scores() for scan in scans), strict=True))
+        scans = []
+        for some, target in zip(hidden.split(rows), targets.split(rows), strict=True):
+            scan = _Scan(some.to(head.weight.dtype), target, head)
+            scans.append(scan.run(measure, differentiate))
+        parts = zip(*(scan.scores() for scan in scans), strict=True)
+        scores = tuple(torch.cat(part) for part in parts)
         if differentiate:
             ctx.save_for_backward(torch.cat([scan.slope() for scan in scans]))
             ctx.dtype = hidden.dtype
@@ -69,25 +86,36 @@ class _FrozenHead(torch.autograd.Function):
 
 
 class _Scan:
-    """One pass over the vocabulary. All sums are of exp(z - maximum), with the maximum so far."""
+    """One pass over the vocabulary, tile by tile, for n rows of hidden states.
+
+    All sums are of exp(z - maximum), with each row's maximum so far.
+    """
 
     def __init__(self, hidden: Tensor, targets: Tensor, head: Head) -> None:
-        self.hidden, self.targets, self.head = hidden, targets, head
+        self.hidden = hidden
+        self.targets = targets
+        self.head = head
         self.exact = torch.promote_types(hidden.dtype, torch.float32)
         zero = hidden.new_zeros(len(hidden), dtype=self.exact)
-        self.target, self.maximum = zero.clone(), zero + LOWEST
-        self.total, self.weighted, self.plain = zero.clone(), zero.clone(), zero.clone()
-        self.pulled: Tensor | None = None
+        self.target = zero.clone()  # the targets' logits
+        self.maximum = zero + LOWEST
+        self.total = zero.clone()  # sum exp(z - maximum)
+        self.weighted = zero.clone()  # sum exp(z - maximum) (z - maximum), for the entropy
+        self.plain = zero.clone()  # sum z
+        self.pulled: Tensor | None = None  # sum exp(z - maximum) d w [n, hidden], for the gradient
 
     def run(self, measure: bool, differentiate: bool) -> _Scan:
+        """Scan the whole head; returns itself."""
         if differentiate:
             self.pulled = torch.zeros_like(self.hidden, dtype=self.exact)
         vocabulary = len(self.head.weight)
         budget = TILE_BYTES[self.hidden.device.type] // self.exact.itemsize
-        # Of few rows the logits alone would allow a tile of the whole head, which a CPU casts to fp32: 2 GB of Gemma's.
-        longest = max(len(self.hidden), self.hidden.shape[1] if self._is_cast() else 1)
+        # Of few rows the logits alone would allow a tile of the whole head, which a CPU casts to
+        # fp32: 2 GB of Gemma's.
+        rows, size = self.hidden.shape
+        longest = max(rows, size if self._is_cast() else 1)
         width = min(max(budget // longest, 256), vocabulary)
-        buffers = self.hidden.new_empty((2, len(self.hidden) * width), dtype=self.exact)
+        buffers = self.hidden.new_empty((2, rows * width), dtype=self.exact)
         for start in range(0, vocabulary, width):
             self._tile(slice(start, min(start + width, vocabulary)), buffers, measure)
         return self
@@ -98,6 +126,7 @@ class _Scan:
         return weight.dtype != self.exact and not weight.is_cuda
 
     def _tile(self, where: slice, buffers: Tensor, measure: bool) -> None:
+        """Add the tokens `where` of the vocabulary to all sums."""
         shape = len(self.hidden), where.stop - where.start
         logits, powers = (buffer[: shape[0] * shape[1]].view(shape) for buffer in buffers)
         self._logits(where, logits)
@@ -105,6 +134,7 @@ class _Scan:
         if measure:
             self.plain += logits.sum(1)
         maximum = torch.maximum(self.maximum, logits.amax(1))
+        # What was summed so far is of the old maximum: multiplied by exp(fall), it is of the new.
         fall = self.maximum - maximum
         torch.exp(logits.sub_(maximum[:, None]), out=powers)
         if measure:
@@ -119,6 +149,7 @@ class _Scan:
         self.maximum = maximum
 
     def _logits(self, where: slice, out: Tensor) -> None:
+        """Write the tile's logits, capped where the model caps them, into `out`."""
         head = self.head
         if head.bias is not None:
             out.copy_(head.bias[where].expand_as(out))
@@ -127,6 +158,7 @@ class _Scan:
             out.div_(head.cap).tanh_().mul_(head.cap)
 
     def _take_targets(self, where: slice, logits: Tensor) -> None:
+        """Keep the logits of the targets that lie in this tile."""
         inside = (self.targets >= where.start) & (self.targets < where.stop)
         columns = (self.targets - where.start).clamp(0, logits.shape[1] - 1)
         self.target = torch.where(inside, logits.gather(1, columns[:, None])[:, 0], self.target)
@@ -134,10 +166,11 @@ class _Scan:
     def scores(self) -> Scores:
         entropy = self.total.log() - self.weighted / self.total
         logps = self.target - self.maximum - self.total.log()
-        return Scores(logps, entropy, self.plain / len(self.head.weight), self.target >= self.maximum)
+        mean_logit = self.plain / len(self.head.weight)
+        return Scores(logps, entropy, mean_logit, is_top=self.target >= self.maximum)
 
     def slope(self) -> Tensor:
-        """The gradient of `logps` with respect to the hidden states."""
+        """The gradient of `logps` with respect to the hidden states [n, hidden]."""
         assert self.pulled is not None
         own = self.head.weight[self.targets].to(self.exact)
         if self.head.cap:

@@ -1,4 +1,4 @@
-"""Which of how many training processes this one is."""
+"""This process's place among the training processes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 
 
 def ranks() -> int:
-    return int(os.environ.get("WORLD_SIZE", "0"))  # 0: started without torchrun
+    """The number of training processes; 0: started without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "0"))
 
 
 def rank() -> int:
+    """This process's number, from 0."""
     return int(os.environ.get("RANK", "0"))

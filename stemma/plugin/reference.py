@@ -1,4 +1,7 @@
-"""The reference's log-probabilities, once: in large batches of like length, kept by what they were computed from."""
+"""The reference's log-probabilities, computed once and kept by all they were computed from.
+
+In large batches of like length: nothing is kept for a backward pass.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +19,24 @@ from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from stemma.files import publish
 from stemma.plugin.batches import by_tokens
 from stemma.runs import digests_of_weights
 
 TOKENS = {"cpu": 4096, "cuda": 65536}
-"""Padded tokens in one batch: nothing is kept for a backward pass."""
+"""Padded tokens in one batch, by device."""
 COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
 Score = Callable[[list[int]], tuple[Tensor, Tensor]]
-"""The reference's log-probabilities of chosen and rejected, of the rows with these indices."""
+"""The reference's log-probabilities of chosen and rejected, of the rows with these numbers."""
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Files named by the digest of all that decides their content: weights, settings, and rows as tokens (hence data,
-    template and tokenizer)."""
+    """Files named by the digest of all that decides their content.
+
+    That is the weights, the settings, and the rows as tokens (hence data, template and tokenizer).
+    """
 
     folder: Path
     weights: str
@@ -43,12 +50,17 @@ class Cache:
 
 
 def digest_weights(folder: Path, commit: str | None) -> str:
-    """What the reference's weights are: the digest of a folder's files, or a hub model's name and commit."""
+    """The identity of the reference: its files' digests, or a hub model's name and commit."""
     return json.dumps(digests_of_weights(folder) or [str(folder), commit])
 
 
-def add_reference(dataset: Any, lengths: Sequence[int], cache: Cache, accelerator: Accelerator, score: Score) -> Any:
-    """The dataset with the columns `ref_chosen_logps` and `ref_rejected_logps`; `lengths` is of the rows."""
+def add_reference(
+    dataset: Any, lengths: Sequence[int], cache: Cache, accelerator: Accelerator, score: Score
+) -> Any:
+    """The dataset with the columns `ref_chosen_logps` and `ref_rejected_logps`.
+
+    `lengths` are the tokens of the longer sequence of each row.
+    """
     path = cache.path(dataset) if accelerator.is_main_process else Path()
     # Rank 0 decides for all: on several machines the others may not see its files.
     [known] = broadcast_object_list([load_file(path)["logps"] if path.is_file() else None])
@@ -56,20 +68,24 @@ def add_reference(dataset: Any, lengths: Sequence[int], cache: Cache, accelerato
         known = _compute(lengths, accelerator, score)
         if accelerator.is_main_process:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"logps": known}, path.with_suffix(".part"))
-            path.with_suffix(".part").replace(path)
+            publish(path, partial(save_file, {"logps": known}))
     for name, values in zip(("chosen", "rejected"), known.tolist(), strict=True):
         dataset = dataset.add_column(f"ref_{name}_logps", values)
     return dataset
 
 
 def _compute(lengths: Sequence[int], accelerator: Accelerator, score: Score) -> Tensor:
-    """[chosen and rejected, rows]. Every rank takes every n-th batch, the same number of them: ZeRO-3 needs all ranks
-    in each forward pass, so some compute a batch twice; the first result counts."""
-    batches = by_tokens([2 * length for length in lengths], TOKENS[accelerator.device.type])
+    """The log-probabilities [chosen and rejected, rows], shared out over the ranks.
+
+    Every rank takes every n-th batch, the same number of them: ZeRO-3 needs all ranks in each
+    forward pass, so some compute a batch twice; the first result counts.
+    """
+    budget = TOKENS[accelerator.device.type]
+    batches = by_tokens([2 * length for length in lengths], budget)
     ranks = accelerator.num_processes
     found = torch.zeros(2, len(lengths), device=accelerator.device)
-    for turn in range(-(-len(batches) // ranks)):
+    turns = -(-len(batches) // ranks)  # rounded up
+    for turn in range(turns):
         mine = turn * ranks + accelerator.process_index
         chosen, rejected = score(batches[min(mine, len(batches) - 1)])
         if mine < len(batches):

@@ -1,4 +1,4 @@
-"""Saves an adapter without copying the frozen model it sits on."""
+"""Saving an adapter without copying the frozen model it sits on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from torch import Tensor
 
 
 def copy_trained_weights_only(accelerator: Any) -> None:
-    """Under DeepSpeed (but for ZeRO-3) accelerate 1.15 clones the whole model at every save, a tied head a second
-    time; PEFT then writes the adapter alone. Frozen weights are handed on as they lie."""
+    """Make the accelerator hand on frozen weights as they lie, and copy the trained ones alone.
+
+    Under DeepSpeed (but for ZeRO-3) accelerate 1.15 clones the whole model at every save, a tied
+    head a second time; PEFT then writes the adapter alone.
+    """
     whole = accelerator.get_state_dict
 
     def get_state_dict(model: Any, unwrap: bool = True) -> dict[str, Tensor]:
@@ -19,8 +22,10 @@ def copy_trained_weights_only(accelerator: Any) -> None:
             found: dict[str, Tensor] = whole(model, unwrap)
             return found
         # A tied head is in the state under both names; asked once, a parameter has one.
-        trained = {name for name, weight in inner.named_parameters(remove_duplicate=False) if weight.requires_grad}
-        return {name: value.clone() if name in trained else value for name, value in inner.state_dict().items()}
+        parameters = inner.named_parameters(remove_duplicate=False)
+        trained = {name for name, weight in parameters if weight.requires_grad}
+        state = inner.state_dict()
+        return {name: value.clone() if name in trained else value for name, value in state.items()}
 
     accelerator.get_state_dict = get_state_dict
 

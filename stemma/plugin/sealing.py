@@ -1,4 +1,7 @@
-"""Seals a checkpoint when it is whole (`stemma.checkpoints` says what for), and only then lets older ones go."""
+"""Sealing of checkpoints: when one is whole, and only then, older ones are deleted.
+
+Why: `stemma.training.checkpoints`.
+"""
 
 from __future__ import annotations
 
@@ -13,66 +16,90 @@ from ruamel.yaml import YAML
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_utils import rotate_checkpoints
 
-from stemma.checkpoints import SEAL, Seal, binding_of, checkpoints, put_in_order, sizes
-from stemma.child import COMPLETED
 from stemma.jsonl import write_json
 from stemma.plugin.evidence import not_finite
 from stemma.plugin.ranks import rank
+from stemma.training.checkpoints import (
+    SEAL,
+    Seal,
+    binding_of,
+    checkpoints,
+    set_aside_unusable,
+    sizes,
+)
+from stemma.training.completion import COMPLETED
 
 LOG = get_logger(__name__)
 
 
 def given(cfg: dict[str, Any]) -> dict[str, Any]:
-    """Axolotl's file, with what its command line changed of it. `cfg` is what Axolotl made of both, before it fills in
-    defaults."""
-    text = Path(cfg["axolotl_config_path"]).read_text(encoding="utf-8")
+    """Axolotl's file, with what its command line changed of it.
+
+    `cfg` is what Axolotl made of both, before it fills in defaults.
+    """
+    path = cfg["axolotl_config_path"]
+    text = Path(path).read_text(encoding="utf-8")
     config: dict[str, Any] = YAML(typ="safe").load(text)
     if cfg.get("use_ray"):  # its workers are given a config filled in already
         return config
-    as_read = yaml.safe_load(text) | {"axolotl_config_path": cfg["axolotl_config_path"]}
+    # As Axolotl reads it, in YAML 1.1: where a value is another there, the command line changed it.
+    as_read = yaml.safe_load(text) | {"axolotl_config_path": path}
     # The launcher passes on options of its own, all of them off.
     options = {name: value for name, value in cfg.items() if value or name in as_read}
-    return config | {name: value for name, value in options.items() if value != as_read.get(name)}
+    changed = {name: value for name, value in options.items() if value != as_read.get(name)}
+    return config | changed
 
 
 def guard_checkpoints(trainer: Any, output: Path, config: dict[str, Any]) -> str:
-    """Also by hand: left alone, Axolotl goes on from any checkpoint. Returns this training's binding, on rank 0."""
+    """Make the trainer resume from sealed checkpoints only; also in a training by hand.
+
+    Left alone, Axolotl resumes from any checkpoint. Returns this training's binding, on rank 0.
+    """
     binding = binding_of(config) if rank() == 0 else ""
     if rank() == 0:
-        (output / COMPLETED).unlink(missing_ok=True)  # of a training before: this one has only begun
-        for line in put_in_order(output, binding, world_size()):
+        # Of a training before: this one has only begun.
+        (output / COMPLETED).unlink(missing_ok=True)
+        for line in set_aside_unusable(output, binding, world_size()):
             LOG.warning(line)
     wait_for_all()
     trainer.add_callback(SealCheckpoints(binding, trainer.args.save_total_limit))
-    trainer.args.save_total_limit = None  # it would delete the one before while this one is not yet sealed
+    # The trainer would delete the one before while this one is not yet sealed.
+    trainer.args.save_total_limit = None
     if checkpoints(output):
-        trainer.args.eval_on_start = False  # that step was evaluated when it was reached; early stopping counts
-    # How often the validation loss did not fall; other training than early stopping has no such state.
-    stops_early = any(isinstance(callback, EarlyStoppingCallback) for callback in trainer.callback_handler.callbacks)
-    trainer.args.restore_callback_states_from_checkpoint = stops_early
+        # That step was evaluated when it was reached; a second time counts for early stopping.
+        trainer.args.eval_on_start = False
+    # How often the validation loss did not fall. Only early stopping has such a state to restore.
+    trainer.args.restore_callback_states_from_checkpoint = any(
+        isinstance(callback, EarlyStoppingCallback)
+        for callback in trainer.callback_handler.callbacks
+    )
     return binding
 
 
 def wait_for_all() -> None:
+    """Wait until every rank has come here."""
     if world_size() > 1:
         torch.distributed.barrier()
 
 
 def world_size() -> int:
+    """The number of training processes."""
     several = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if several else 1
 
 
 class SealCheckpoints(TrainerCallback):
-    """Comes last of the callbacks, so that nothing is written after it."""
+    """A callback that seals each checkpoint; the last of all, so that nothing is written after."""
 
     def __init__(self, binding: str, keep: int | None) -> None:
-        self.binding, self.keep = binding, keep
+        """`keep` is the number of checkpoints to keep; None: all."""
+        self.binding = binding
+        self.keep = keep
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         wait_for_all()  # every rank writes its own part of the optimizer
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        # Weights that are no numbers come one step before a loss that is none: never a place to go on from.
+        # Weights that are no numbers come one step before a loss that is none: never to be resumed.
         if rank() == 0 and not not_finite(folder):
             self._seal(folder, state.global_step)
             rotate_checkpoints(args.output_dir, self.keep, state.best_model_checkpoint)
@@ -86,6 +113,7 @@ class SealCheckpoints(TrainerCallback):
 
 
 def _to_disk(path: Path) -> None:
+    """Wait until a file is on disk, not only in the system's memory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,7 @@
-"""A step's loss is the mean over all its trained tokens, however ranks and micro-batches share out its rows."""
+"""SFT's loss as the mean over all trained tokens of an optimizer step.
+
+However ranks and micro-batches share out the step's rows.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from typing import Any
 
 
 def average_over_the_step(trainer: Any) -> None:
-    """Axolotl switches it off (`core/builders/base.py`): each rank then counts alike, its few trained tokens as much as
-    another's many, and two ranks train another model than one. One process it leaves right.
+    """Switch on transformers' own mean: ranks tell each other their counts of trained tokens.
 
-    What is switched on is transformers' own: ranks tell each other their counts of trained tokens, and the model's loss
-    divides its sum by the step's count.
+    The model's loss then divides its sum by the step's count. Axolotl switches it off
+    (`core/builders/base.py`): each rank then counts alike, its few trained tokens as much as
+    another's many, and two ranks train another model than one. One process it leaves right.
     """
     trainer.args.average_tokens_across_devices = True

@@ -1,4 +1,7 @@
-"""The model on paper: every formula by hand on round figures, and the table in bench/README.md as it is made."""
+"""The model on paper, every formula by hand on round figures.
+
+The table in bench/README.md is compared with what it makes.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +50,12 @@ def test_the_slowest_link_decides() -> None:
 
 
 def test_one_gpu_s_step_by_hand() -> None:
-    # 4 pairs are 2,800 tokens, 1,600 of them answers'. Forward of a token: 2 x 1,981,808,640 + 2 x 18 x 350 x 2,048,
-    # of an answer's also 2 x 524,288,000. Three forwards less the frozen products' gradient, a third of the
+    # 4 pairs are 2,800 tokens, 1,600 of them answers'. Forward of a token:
+    # 2 x 1,981,808,640 + 2 x 18 x 350 x 2,048, of an answer's also 2 x 524,288,000.
+    # Three forwards less the frozen products' gradient, a third of the
     # reference's forward, and 6 x 921,600 of the adapter.
-    dense, attention = 2800 * 2 * 1_981_808_640 + 1600 * 2 * 524_288_000, 2800 * 2 * 18 * 350 * 2048
+    dense = 2800 * 2 * 1_981_808_640 + 1600 * 2 * 524_288_000
+    attention = 2800 * 2 * 18 * 350 * 2048
     flops = 3 * (dense + attention) - dense + 2800 * 6 * 921_600 + (dense + attention) / 3
     assert step_seconds(FREE, GEMMA_2B_DPO, 1, 4, 1) == pytest.approx(flops / (790e12 * 0.45))
 
@@ -64,8 +69,11 @@ def test_exchange_adds_to_the_step() -> None:
 
 
 def test_efficiency_by_hand() -> None:
-    # Nothing but 20 ms of overhead in the way: 64 pairs alone take 16 shares of 4, on 16 GPUs one share each.
-    machine = Machine(nvlink_bytes=1e30, infiniband_bytes=1e30, nvlink_latency=0, infiniband_latency=0)
+    # Nothing but 20 ms of overhead in the way: 64 pairs alone take 16 shares of 4, on 16 GPUs one
+    # share each.
+    machine = Machine(
+        nvlink_bytes=1e30, infiniband_bytes=1e30, nvlink_latency=0, infiniband_latency=0
+    )
     share = step_seconds(FREE, GEMMA_2B_DPO, 1, 4, 1)
     assert forecast(machine, GEMMA_2B_DPO, 16, 1, fixed_global=False).efficiency == pytest.approx(1)
     spread = forecast(machine, GEMMA_2B_DPO, 16, 1, fixed_global=True)

@@ -13,10 +13,18 @@ def test_the_bound_itself_is_met() -> None:
 
 
 def test_nothing_is_claimed_for_what_was_not_measured() -> None:
-    assert Goal("pace", 3, "×", None, unmeasured="not measured on a CPU").verdict == "not measured on a CPU"
+    assert (
+        Goal("pace", 3, "×", None, unmeasured="not measured on a CPU").verdict
+        == "not measured on a CPU"
+    )
 
 
 def test_the_table() -> None:
-    lines = goal_table([Goal("pace", 3, "×", 4.126, at_least=True), Goal("run", 15, "min", None)]).splitlines()
+    lines = goal_table(
+        [Goal("pace", 3, "×", 4.126, at_least=True), Goal("run", 15, "min", None)]
+    ).splitlines()
     assert lines[0] == "|  | goal | measured | verdict |"
-    assert lines[2:] == ["| pace | at least 3 × | 4.13 × | met |", "| run | at most 15 min | – | not measured |"]
+    assert lines[2:] == [
+        "| pace | at least 3 × | 4.13 × | met |",
+        "| run | at most 15 min | – | not measured |",
+    ]

@@ -1,4 +1,4 @@
-"""What the memory bench makes of its figures, by hand; and one real piece of work (slow)."""
+"""The memory bench's sums by hand, and one real piece of work (slow)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.memory import SMALL, Peak, family, growth, make_model, measure, resident
+from bench.memory import SMALL, growth, make_model
+from bench.process_memory import Peak, family, measure, resident
 from stemma import ROOT
 from stemma.errors import StageFailed
 
@@ -37,7 +38,10 @@ def test_a_model_of_true_shapes_is_one_that_transformers_loads(tmp_path: Path) -
     model, loaded = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
     assert not loaded["missing_keys"]
     assert not loaded["unexpected_keys"]
-    assert model.num_parameters() == 1000 * 64 + 2 * (64 * 64 * 2 + 64 * 16 * 2 + 3 * 64 * 128 + 2 * 64) + 64
+    assert (
+        model.num_parameters()
+        == 1000 * 64 + 2 * (64 * 64 * 2 + 64 * 16 * 2 + 3 * 64 * 128 + 2 * 64) + 64
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,7 @@
-"""The environment with another TRL: what counts as one, and that it is one (slow, and needs the package index)."""
+"""The environment with another TRL: what counts as one, and that it is one.
+
+The last is slow, and needs the package index.
+"""
 
 from __future__ import annotations
 

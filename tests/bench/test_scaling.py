@@ -1,4 +1,7 @@
-"""What the scaling bench makes of its notes, by hand; and two real ranks that exchange what the formula says (slow)."""
+"""The scaling bench's sums by hand.
+
+Two real ranks exchange what the formula says (slow).
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,35 @@ import pytest
 from bench.scaling import WARM, Run, expected_bytes, measured, table, train
 from stemma.jsonl import read_json
 from stemma.shapes import Shapes, parse
-from tests.models import make_gemma
+from tests.factories.models import make_gemma
 
 CONFIG = {
-    "model_type": "gemma", "vocab_size": 448, "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 4,
-    "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 128,
-}  # fmt: skip
+    "model_type": "gemma",
+    "vocab_size": 448,
+    "hidden_size": 512,
+    "intermediate_size": 1024,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 1,
+    "head_dim": 128,
+}
 SHAPES: Shapes = parse(CONFIG, "the test")
 TRAINED = 4 * 64 * (512 + 512 + 512 + 128)
 
 
 def test_warm_steps_do_not_count() -> None:
-    steps = [(float(second * 7), 0) for second in range(WARM - 1)] + [(100.0, 1000), (101.0, 3000), (104.0, 5000)]
+    steps = [(float(second * 7), 0) for second in range(WARM - 1)] + [
+        (100.0, 1000),
+        (101.0, 3000),
+        (104.0, 5000),
+    ]
     assert measured(1, 2, steps) == Run(1, 2, 2 / 4.0, (5000 - 1000) / 2 / 2)
 
 
 def test_expected_bytes_by_hand() -> None:
     assert expected_bytes(SHAPES, 0, 2) == expected_bytes(SHAPES, 2, 2) == 4 * TRAINED
-    # ZeRO-3 spreads what has 100,000 values: all but k_proj and v_proj (512 x 128), and the embedding (448 x 512).
+    # ZeRO-3 spreads what has 100,000 values: all but k_proj and v_proj (512 x 128), and the
+    # embedding (448 x 512).
     spread = 4 * (512 * 512 * 2 + 3 * 512 * 1024) + 448 * 512
     assert expected_bytes(SHAPES, 3, 2) == 4 * spread + 4 * TRAINED / 2 + 4 * TRAINED / 2
     assert expected_bytes(SHAPES, 3, 1) == 0
@@ -36,7 +50,9 @@ def test_the_speed_up_is_the_median_of_the_rounds_ratios() -> None:
     paces = [(1, 1.0), (2, 1.5), (1, 2.0), (2, 2.0), (1, 1.0), (2, 1.8)]
     runs = [Run(1, ranks, pace, 4.0 * TRAINED * (ranks - 1)) for ranks, pace in paces]
     kilobytes = f"{4 * TRAINED / 1e3:,.0f}"
-    assert table(runs, SHAPES)[2] == f"| 1 | 1.00 | 1.80 | 1.50 × | {kilobytes} | {kilobytes} | 1.00 |"
+    assert (
+        table(runs, SHAPES)[2] == f"| 1 | 1.00 | 1.80 | 1.50 × | {kilobytes} | {kilobytes} | 1.00 |"
+    )
 
 
 @pytest.mark.slow

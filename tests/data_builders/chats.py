@@ -10,30 +10,41 @@ from typing import Any
 
 import pytest
 
-from data_builders.drafts import Generate
-from data_builders.generator import open_generate
+from data_builders.flow import Generate
+from data_builders.generated.model_server import open_server
 from data_builders.scripted.faults import Faults, Json
-from data_builders.scripted.server import Server, serve
-from stemma.data_section import Generator
+from data_builders.scripted.server import ScriptedServer, serve
+from stemma.generator.client import server_of
+from stemma.generator.runner import open_runner
+from stemma.recipe.generator import Generator
 
 EXPERT = Generator(server="scripted-expert", model="expert")
 
 
 @contextmanager
 def answering(
-    answer: Callable[[Json], str], folder: Path, monkeypatch: pytest.MonkeyPatch, faults: Faults | None = None
-) -> Iterator[tuple[Generate, Server]]:
+    answer: Callable[[Json], str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    faults: Faults | None = None,
+) -> Iterator[tuple[Generate, ScriptedServer]]:
     """A generator whose server gives these answers, and that server with its record."""
     monkeypatch.setenv("TEST_KEY", "k")
     with serve(answer, faults or Faults()) as server:
-        settings = Generator(base_url=server.base_url, model="m", api_key_env="TEST_KEY", attempts=1)
-        with open_generate(settings, folder / "ledger.sqlite", 42, lambda _: None) as generate:
+        settings = Generator(
+            base_url=server.base_url, model="m", api_key_env="TEST_KEY", attempts=1
+        )
+        paid = server_of(settings)
+        with open_runner(settings, paid, folder / "ledger.sqlite", 42, print) as generate:
             yield generate, server
 
 
 @contextmanager
 def expert(folder: Path) -> Iterator[Generate]:
-    with open_generate(EXPERT, folder / "ledger.sqlite", 42, lambda _: None) as generate:
+    with (
+        open_server(EXPERT, 42) as server,
+        open_runner(EXPERT, server, folder / "ledger.sqlite", 42, print) as generate,
+    ):
         yield generate
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from data_builders.drafts import ROW_MODELS, Draft, Kind, Placed
-from data_builders.split import Sieved, question_key
+from data_builders.flow import ROW_MODELS, CleanRow, Draft, Kind, Placed
+from data_builders.split import Filtered, question_key
 from stemma.rows import PreferenceRow, Split
 
 
-def placed(kind: Kind, asked: str, part: Split = "train", batch: str = "b", **row: Any) -> Placed:
+def placed(kind: Kind, asked: str, split: Split = "train", source: str = "b", **row: Any) -> Placed:
     made = ROW_MODELS[kind].model_validate({"id": f"{kind} {asked} {row}", "source": "s", **row})
     key = question_key(asked)
-    return Placed(batch, kind, part, key, key, False, Draft("row 1", asked, {}), made)
+    clean = CleanRow(source, kind, key, Draft("row 1", asked, {}), made)
+    return clean.placed(split, key, fixed=False)
 
 
-def pair(question: str, chosen: str, rejected: str, part: Split = "train", batch: str = "b") -> Placed:
+def pair(
+    question: str, chosen: str, rejected: str, split: Split = "train", source: str = "b"
+) -> Placed:
     row = {"question_id": "q", "prompt": question, "chosen": chosen, "rejected": rejected}
-    return placed("dpo", question, part, batch, **row)
+    return placed("dpo", question, split, source, **row)
 
 
 def mcq(question: str, *choices: str, answer: str = "A", **row: Any) -> Placed:
@@ -30,9 +33,11 @@ def sft(question: str, answer: str) -> Placed:
     return placed("sft", question, messages=messages)
 
 
-def texts(sieved: Sieved) -> list[str]:
-    return [row.row.chosen for row in sieved[0] if isinstance(row.row, PreferenceRow)]
+def texts(filtered: Filtered) -> list[str]:
+    return [row.row.chosen for row in filtered[0] if isinstance(row.row, PreferenceRow)]
 
 
-def accounted(rows: list[Placed], sieved: Sieved) -> bool:
-    return Counter(map(id, rows)) == Counter(map(id, [*sieved[0], *(row for row, _ in sieved[1])]))
+def accounted(rows: list[Placed], filtered: Filtered) -> bool:
+    return Counter(map(id, rows)) == Counter(
+        map(id, [*filtered[0], *(row for row, _ in filtered[1])])
+    )

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from data_builders.account import Account, batches_of
-from data_builders.drafts import Draft, Drop, Placed
+from data_builders.account import Account, sources_of
+from data_builders.flow import CleanRow, Draft, Drop, Placed
 from stemma.rows import CorpusRow, Dropped
 from tests.data_builders.small_recipe import make_recipe
 
@@ -11,9 +11,11 @@ from tests.data_builders.small_recipe import make_recipe
 def test_batches_are_told_apart_by_set_file_and_number() -> None:
     exercises = {"source": "stem_exercises", "licence": "MIT"}
     pairs = {"source": "preference_jsonl", "path": "p.jsonl"}
-    data = make_recipe({"sft": {"sources": [exercises, exercises]}, "dpo": {"sources": [pairs, exercises]}}).data
-    found = batches_of(data)
-    assert [(batch.name, batch.kind, batch.phase, batch.licence) for batch in found] == [
+    data = make_recipe(
+        {"sft": {"sources": [exercises, exercises]}, "dpo": {"sources": [pairs, exercises]}}
+    ).data
+    found = sources_of(data)
+    assert [(source.name, source.kind, source.phase, source.licence) for source in found] == [
         ("sft: stem_exercises", "sft", "read", "MIT"),
         ("sft: stem_exercises (2)", "sft", "read", "MIT"),
         ("dpo: preference_jsonl p.jsonl", "dpo", "read", ""),
@@ -23,7 +25,8 @@ def test_batches_are_told_apart_by_set_file_and_number() -> None:
 
 def placed(number: int) -> Placed:
     row = CorpusRow(id=f"corpus-{number}", source="s", text="a")
-    return Placed("corpus: s", "corpus", "train", "k", "k", False, Draft(f"row {number}", "k", {}), row)
+    clean = CleanRow("corpus: s", "corpus", "k", Draft(f"row {number}", "k", {}), row)
+    return clean.placed("train", "k", fixed=False)
 
 
 def test_read_is_kept_and_dropped_and_dropped_rows_are_written_at_once() -> None:
@@ -38,7 +41,14 @@ def test_read_is_kept_and_dropped_and_dropped_rows_are_written_at_once() -> None
         ("corpus: s", "row 2", "duplicate", {"id": "corpus-2", "source": "s", "text": "a"}),
     ]
     assert account.counts([placed(3)]) == {
-        "sources": {"corpus: s": {"read": 3, "kept": 1, "dropped": {"duplicate": 1, "empty answer": 1}, "repaired": 1}},
+        "sources": {
+            "corpus: s": {
+                "read": 3,
+                "kept": 1,
+                "dropped": {"duplicate": 1, "empty answer": 1},
+                "repaired": 1,
+            }
+        },
         "sets": {"corpus": {"train": 1}},
     }
 

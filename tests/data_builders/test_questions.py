@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import pytest
 
-from data_builders.drafts import Draft, Drop
-from data_builders.files import Entry, Line
+from data_builders.flow import Draft, Drop
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
+from data_builders.reading.files import FileRow, RowForm
 from tests.data_builders.small_recipe import make_context
 
 
@@ -16,19 +16,31 @@ class Options(ChoiceOptions):
     path: str = "t.jsonl"
 
 
-class Row(Line):
+class Row(RowForm):
     n: int
 
 
 def make(kind: Any, answer_as: Any, explanation: str) -> list[Draft | Drop]:
     question = Question("What is 12 + 7?", ["18", "19"], "B", explanation, "sums", {"level": 1})
-    entry = Entry("t.jsonl:1", "t.jsonl", Row(n=1))
-    return list(make_rows(entry, question, Options(answer_as=answer_as), make_context(kind, Path())))
+    entry = FileRow("t.jsonl:1", "t.jsonl", Row(n=1))
+    return list(
+        make_rows(entry, question, Options(answer_as=answer_as), make_context(kind, Path()))
+    )
 
 
 def test_a_question_becomes_a_row_with_the_letter_one_explained_or_both() -> None:
-    shared = {"question": "What is 12 + 7?", "choices": ["18", "19"], "answer": "B", "subject": "sums"}
-    letter = Draft("t.jsonl:1", "What is 12 + 7?", {**shared, "answer_as": "letter", "meta": {"level": 1}}, "t.jsonl")
+    shared = {
+        "question": "What is 12 + 7?",
+        "choices": ["18", "19"],
+        "answer": "B",
+        "subject": "sums",
+    }
+    letter = Draft(
+        "t.jsonl:1",
+        "What is 12 + 7?",
+        {**shared, "answer_as": "letter", "meta": {"level": 1}},
+        "t.jsonl",
+    )
     explained = Draft(
         "t.jsonl:1",
         "What is 12 + 7?",
@@ -44,7 +56,10 @@ def test_a_conversation_explains_and_then_answers() -> None:
     [draft] = make("sft", "letter", "12 + 7 = 19.")
     assert draft.row == {
         "messages": [
-            {"role": "user", "content": "What is 12 + 7?\n\nOptions:\nA. 18\nB. 19\n\nExplain, then give the letter."},
+            {
+                "role": "user",
+                "content": "What is 12 + 7?\n\nOptions:\nA. 18\nB. 19\n\nExplain, then give the letter.",
+            },
             {"role": "assistant", "content": "12 + 7 = 19.\n\nAnswer: B. 19"},
         ],
         "meta": {"level": 1, "gold": "19", "subject": "sums"},
@@ -53,9 +68,14 @@ def test_a_conversation_explains_and_then_answers() -> None:
 
 @pytest.mark.parametrize(
     ("explanation", "reason"),
-    [(" ", "no explanation"), ("The answer is B because 12 + 7 = 19.", "explanation names a letter")],
+    [
+        (" ", "no explanation"),
+        ("The answer is B because 12 + 7 = 19.", "explanation names a letter"),
+    ],
 )
-def test_an_explanation_that_cannot_be_given_drops_its_row_only(explanation: str, reason: str) -> None:
+def test_an_explanation_that_cannot_be_given_drops_its_row_only(
+    explanation: str, reason: str
+) -> None:
     drop = Drop("t.jsonl:1", reason, {"n": 1})
     assert make("mcq", "letter", explanation) == make("mcq", "both", explanation)[:1]
     assert make("mcq", "both", explanation)[1:] == [drop]
@@ -96,4 +116,8 @@ def test_other_endings_stay(explanation: str) -> None:
 
 
 def test_an_explanation_of_nothing_but_the_letter_is_empty() -> None:
-    assert [without_letter(text, "C", "34") for text in ("c", "answer : c", "Answer: C) 34")] == ["", "", ""]
+    assert [without_letter(text, "C", "34") for text in ("c", "answer : c", "Answer: C) 34")] == [
+        "",
+        "",
+        "",
+    ]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from data_builders.account import batches_of
+from data_builders.account import sources_of
 from data_builders.run import expected_of, forecast, run
 from data_builders.scripted.expert import Expert
 from data_builders.scripted.faults import Faults
@@ -26,15 +26,23 @@ from stemma.rows import Dropped, McqRow, PreferenceRow, SftRow
 from stemma.runs import Run, digest_of, files_under
 from stemma.stages import Work
 from tests.data_builders.small_recipe import make_recipe, make_work, write_lines
-from tests.models import tiny_model
+from tests.factories.models import tiny_model
 
 TINY: dict[str, Any] = {
     "decontaminate": {"mode": "drop"},
     "generator": {"server": "scripted-expert", "model": "expert"},
     "corpus": {"sources": [{"source": "stem_exercises", "limit": 600}]},
     "sft": {"sources": [{"source": "stem_exercises", "limit": 300}]},
-    "dpo": {"sources": [{"source": "stem_exercises", "limit": 200}, {"source": "generated_pairs", "limit": 20}]},
-    "mcq": {"sources": [{"source": "stem_exercises", "limit": 300}], "parts": {"validation": 0.1, "test": 0.3}},
+    "dpo": {
+        "sources": [
+            {"source": "stem_exercises", "limit": 200},
+            {"source": "generated_pairs", "limit": 20},
+        ]
+    },
+    "mcq": {
+        "sources": [{"source": "stem_exercises", "limit": 300}],
+        "parts": {"validation": 0.1, "test": 0.3},
+    },
 }
 
 
@@ -67,10 +75,20 @@ def test_no_question_lies_in_two_parts_and_every_row_is_accounted_for(tmp_path: 
     assert not parts["validation"] & parts["test"]
     for counts in result.counts["sources"].values():
         assert counts["read"] == counts["kept"] + sum(counts["dropped"].values())
-    sizes = {f"{kind}/{part}": n for kind, parts in result.counts["sets"].items() for part, n in parts.items()}
-    assert sizes == {name: len(read_dicts(work.folder / f"{name}.jsonl")) for name in result.outputs if "/" in name}
+    sizes = {
+        f"{kind}/{part}": n
+        for kind, parts in result.counts["sets"].items()
+        for part, n in parts.items()
+    }
+    assert sizes == {
+        name: len(read_dicts(work.folder / f"{name}.jsonl"))
+        for name in result.outputs
+        if "/" in name
+    }
     dropped = read_rows(work.folder / "dropped.jsonl", Dropped)
-    assert len(dropped) == sum(sum(c["dropped"].values()) for c in result.counts["sources"].values())
+    assert len(dropped) == sum(
+        sum(c["dropped"].values()) for c in result.counts["sources"].values()
+    )
     assert read_rows(work.folder / "sft/train.jsonl", SftRow)
     assert read_rows(work.folder / "mcq/test.jsonl", McqRow)
     assert {row.source for row in read_rows(work.folder / "dpo/train.jsonl", PreferenceRow)} == {
@@ -84,7 +102,9 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_same_recipe_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
-    works = [make_work(tmp_path / name, TINY, seed) for name, seed in (("a", 42), ("b", 42), ("c", 43))]
+    works = [
+        make_work(tmp_path / name, TINY, seed) for name, seed in (("a", 42), ("b", 42), ("c", 43))
+    ]
     for work in works:
         run(work)
     assert tree(works[0].folder) == tree(works[1].folder)
@@ -94,18 +114,29 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_others(tmp_path: 
 def make_leaking_work(folder: Path, **data: Any) -> Work:
     """A test question that a training file of its own set and one of another set ask too."""
     frame = "Question: {}\n\nOptions:\nA. x\nB. y\n\nAnswer:"
-    test, train = [("Who of us is it, you or me?", "A")], [("who of us is it you or me", "A"), ("Who?", "B")]
+    test = [("Who of us is it, you or me?", "A")]
+    train = [("who of us is it you or me", "A"), ("Who?", "B")]
     for name, questions in {"test": test, "train": train}.items():
-        rows = [{"subject": None, "question": frame.format(q), "answer": letter} for q, letter in questions]
+        rows = [
+            {"subject": None, "question": frame.format(q), "answer": letter}
+            for q, letter in questions
+        ]
         write_lines(folder / f"{name}.jsonl", *rows)
     write_lines(
         folder / "pairs.jsonl",
-        *({"prompt": p, "chosen": "a", "rejected": "b"} for p in ("WHO OF US IS IT, YOU OR ME", "You?")),
+        *(
+            {"prompt": p, "chosen": "a", "rejected": "b"}
+            for p in ("WHO OF US IS IT, YOU OR ME", "You?")
+        ),
     )
     mcq = [{"source": "mcq_jsonl", "path": f"{use}.jsonl", "use": use} for use in ("train", "test")]
     sets = {
         "corpus": {"sources": [{"source": "from_sets"}]},
-        "dpo": {"sources": [{"source": "preference_jsonl", "path": "pairs.jsonl", **data.pop("pairs", {})}]},
+        "dpo": {
+            "sources": [
+                {"source": "preference_jsonl", "path": "pairs.jsonl", **data.pop("pairs", {})}
+            ]
+        },
         "mcq": {"sources": mcq},
     }
     return make_work(folder / "runs", {"root": str(folder), **sets, **data})
@@ -114,20 +145,26 @@ def make_leaking_work(folder: Path, **data: Any) -> Work:
 def test_a_drawn_part_gives_way_to_a_test_file(tmp_path: Path) -> None:
     work = make_leaking_work(tmp_path, decontaminate=None)
     pairs = run(work).counts["sources"]["dpo: preference_jsonl pairs.jsonl"]
-    assert pairs == {"read": 2, "kept": 1, "dropped": {"in evaluation part": 1}, "repaired": 0}
+    assert pairs == {"read": 2, "kept": 1, "dropped": {"in evaluation split": 1}, "repaired": 0}
 
 
-def test_a_training_file_that_holds_a_test_question_fails_the_build_with_a_table(tmp_path: Path) -> None:
+def test_a_training_file_that_holds_a_test_question_fails_the_build_with_a_table(
+    tmp_path: Path,
+) -> None:
     work = make_leaking_work(tmp_path, pairs={"use": "train"})
     with pytest.raises(UserError) as caught:
         run(work)
     assert str(caught.value) == (
         "data.decontaminate: 2 training rows overlap with evaluation questions\n"
-        "training source                    evaluation set                  rule              rows  questions\n"
-        "dpo: preference_jsonl pairs.jsonl  mcq test: mcq_jsonl test.jsonl  stem              1     1\n"
-        "mcq: mcq_jsonl train.jsonl         mcq test: mcq_jsonl test.jsonl  stem and options  1     1\n"
+        "training source                    evaluation set                  rule           "
+        "   rows  questions\n"
+        "dpo: preference_jsonl pairs.jsonl  mcq test: mcq_jsonl test.jsonl  stem           "
+        "   1     1\n"
+        "mcq: mcq_jsonl train.jsonl         mcq test: mcq_jsonl test.jsonl  stem and "
+        "options  1     1\n"
         "  expected: at most 0 (data.decontaminate.limit)\n"
-        "  hint: decontamination.json in the data stage's folder lists the rows; `mode: drop` takes them out"
+        "  hint: decontamination.json in the data stage's folder lists the rows; `mode: "
+        "drop` takes them out"
     )
     left = sorted(path.name for path in work.folder.iterdir())
     assert left == ["decontamination.json", "dropped.jsonl"], "nothing half-written"
@@ -141,7 +178,8 @@ def test_a_training_file_that_holds_a_test_question_fails_the_build_with_a_table
 def test_or_drops_it_in_every_set_and_counts_it(tmp_path: Path) -> None:
     work = make_leaking_work(tmp_path, pairs={"use": "train"}, decontaminate={"mode": "drop"})
     result = run(work)
-    leak, test = {"read": 2, "kept": 1, "repaired": 0}, "overlaps with mcq test: mcq_jsonl test.jsonl"
+    leak = {"read": 2, "kept": 1, "repaired": 0}
+    test = "overlaps with mcq test: mcq_jsonl test.jsonl"
     assert result.counts == {
         "sources": {
             "dpo: preference_jsonl pairs.jsonl": leak | {"dropped": {f"{test} (stem)": 1}},
@@ -161,15 +199,19 @@ def test_or_drops_it_in_every_set_and_counts_it(tmp_path: Path) -> None:
     ]
     assert (work.folder / "mcq/validation.jsonl").read_bytes() == b""
     assert result.facts["decontamination"] == {
-        "mode": "drop", "questions": {"mcq test: mcq_jsonl test.jsonl": 1}, "rows": 2,
-    }  # fmt: skip
+        "mode": "drop",
+        "questions": {"mcq test: mcq_jsonl test.jsonl": 1},
+        "rows": 2,
+    }
 
 
 @pytest.mark.slow
 def test_datatroves_executors_make_the_same_rows_and_leave_nothing_behind(tmp_path: Path) -> None:
     here = make_leaking_work(tmp_path / "here", decontaminate={"mode": "drop"})
     there = make_leaking_work(
-        tmp_path / "there", decontaminate={"mode": "drop"}, executor={"kind": "local", "tasks": 2, "workers": 1}
+        tmp_path / "there",
+        decontaminate={"mode": "drop"},
+        executor={"kind": "local", "tasks": 2, "workers": 1},
     )
     assert run(here) == run(there)
     assert tree(here.folder) == tree(there.folder)
@@ -181,7 +223,9 @@ def make_pairs_work(folder: Path, *rows: Any, **options: Any) -> Any:
     return make_work(folder / "runs", {"root": str(folder), "dpo": {"sources": [source]}})
 
 
-def test_damage_is_repaired_and_counted_and_the_unprintable_is_kept_in_words(tmp_path: Path) -> None:
+def test_damage_is_repaired_and_counted_and_the_unprintable_is_kept_in_words(
+    tmp_path: Path,
+) -> None:
     work = make_pairs_work(
         tmp_path,
         {"prompt": "one", "chosen": "\frac{1}{2}", "rejected": "b"},
@@ -192,15 +236,19 @@ def test_damage_is_repaired_and_counted_and_the_unprintable_is_kept_in_words(tmp
         use="train",
     )
     assert run(work).counts["sources"]["dpo: preference_jsonl pairs.jsonl"] == {
-        "read": 5, "kept": 2, "repaired": 1,
+        "read": 5,
+        "kept": 2,
+        "repaired": 1,
         "dropped": {"duplicate": 1, "empty answer": 1, "unpaired surrogate in content": 1},
-    }  # fmt: skip
+    }
     dropped = read_rows(work.folder / "dropped.jsonl", Dropped)
     assert dropped[0].row["chosen"] == "a \\ud83d"
     assert dropped[2].where == "pairs.jsonl:5"
 
 
-def test_a_set_without_a_training_row_is_an_error_that_says_where_its_rows_went(tmp_path: Path) -> None:
+def test_a_set_without_a_training_row_is_an_error_that_says_where_its_rows_went(
+    tmp_path: Path,
+) -> None:
     work = make_pairs_work(tmp_path, {"prompt": "one", "chosen": "a", "rejected": ""})
     with pytest.raises(UserError) as caught:
         run(work)
@@ -218,20 +266,33 @@ def test_malformed_files_are_reported_together(tmp_path: Path) -> None:
     sources = [{"source": "preference_jsonl", "path": name} for name in ("one.jsonl", "two.jsonl")]
     with pytest.raises(UserError) as caught:
         run(make_work(tmp_path / "runs", {"root": str(tmp_path), "dpo": {"sources": sources}}))
-    assert [Path(problem.where).name for problem in caught.value.problems] == ["one.jsonl:1", "two.jsonl:1"]
+    assert [Path(problem.where).name for problem in caught.value.problems] == [
+        "one.jsonl:1",
+        "two.jsonl:1",
+    ]
 
 
 def test_a_training_question_with_eaten_backslashes_is_still_recognised(tmp_path: Path) -> None:
-    write_lines(tmp_path / "train.jsonl", *({"prompt": p, "chosen": "a", "rejected": "b"} for p in ("2 \times 3", "4")))
+    write_lines(
+        tmp_path / "train.jsonl",
+        *({"prompt": p, "chosen": "a", "rejected": "b"} for p in ("2 \times 3", "4")),
+    )
     write_lines(tmp_path / "test.jsonl", {"prompt": "2 \\times 3", "chosen": "a", "rejected": "b"})
-    sources = [{"source": "preference_jsonl", "path": f"{use}.jsonl", "use": use} for use in ("train", "test")]
+    sources = [
+        {"source": "preference_jsonl", "path": f"{use}.jsonl", "use": use}
+        for use in ("train", "test")
+    ]
     work = make_work(tmp_path / "runs", {"root": str(tmp_path), "dpo": {"sources": sources}})
-    with pytest.raises(UserError, match=r"data\.decontaminate: 1 training row overlaps with evaluation questions"):
+    with pytest.raises(
+        UserError, match=r"data\.decontaminate: 1 training row overlaps with evaluation questions"
+    ):
         run(work)
 
 
 def test_an_empty_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"pairs\.jsonl: no rows in it\n  expected: at least one row"):
+    with pytest.raises(
+        UserError, match=r"pairs\.jsonl: no rows in it\n  expected: at least one row"
+    ):
         run(make_pairs_work(tmp_path))
 
 
@@ -240,7 +301,9 @@ def test_the_special_tokens_of_a_model_that_is_here_are_refused_and_changing_the
 ) -> None:
     answers = [f"a {n}" + " <mask>" * (n < 3) for n in range(9)]
     work = make_pairs_work(
-        tmp_path, *({"prompt": f"why {a}", "chosen": a, "rejected": "b"} for a in answers), use="train"
+        tmp_path,
+        *({"prompt": f"why {a}", "chosen": a, "rejected": "b"} for a in answers),
+        use="train",
     )
     assert run(work).counts["sources"]["dpo: preference_jsonl pairs.jsonl"]["dropped"] == {}
     known = {"base_model": str(tiny_model()), "path": ROOT / "recipes" / "small.yml"}
@@ -253,7 +316,9 @@ def test_the_special_tokens_of_a_model_that_is_here_are_refused_and_changing_the
     assert "tokenizer" not in work.recipe.files("data")
 
 
-def test_a_missing_key_is_told_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_is_told_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TEST_KEY", raising=False)
     missing = {"sources": [{"source": "gsm8k", "path": "none.jsonl"}]}
     against = {"against": [{"source": "mcq_jsonl", "path": "none.jsonl"}]}
@@ -263,8 +328,12 @@ def test_a_missing_key_is_told_before_anything_is_read(tmp_path: Path, monkeypat
 
 
 def test_a_malformed_line_stops_the_stage_with_file_and_line(tmp_path: Path) -> None:
-    work = make_pairs_work(tmp_path, {"prompt": "one", "chosen": "a", "rejected": "b"}, "not an object")
-    with pytest.raises(UserError, match=r"pairs\.jsonl:2: a JSON str\n  expected: one JSON object a line"):
+    work = make_pairs_work(
+        tmp_path, {"prompt": "one", "chosen": "a", "rejected": "b"}, "not an object"
+    )
+    with pytest.raises(
+        UserError, match=r"pairs\.jsonl:2: a JSON str\n  expected: one JSON object a line"
+    ):
         run(work)
 
 
@@ -272,26 +341,47 @@ def test_limit_reads_the_first_rows(tmp_path: Path) -> None:
     rows = [{"prompt": f"p{n}", "chosen": "a", "rejected": "b"} for n in range(9)]
     work = make_pairs_work(tmp_path, *rows, use="train", limit=4)
     run(work)
-    assert [row["prompt"] for row in read_dicts(work.folder / "dpo/train.jsonl")] == ["p0", "p1", "p2", "p3"]
+    assert [row["prompt"] for row in read_dicts(work.folder / "dpo/train.jsonl")] == [
+        "p0",
+        "p1",
+        "p2",
+        "p3",
+    ]
 
 
 def test_every_row_has_its_provenance(tmp_path: Path) -> None:
-    work = make_pairs_work(tmp_path, {"prompt": "one", "chosen": "a", "rejected": "b"}, use="train", licence="MIT")
+    work = make_pairs_work(
+        tmp_path, {"prompt": "one", "chosen": "a", "rejected": "b"}, use="train", licence="MIT"
+    )
     run(work)
     [row] = read_dicts(work.folder / "dpo/train.jsonl")
     assert read_dicts(work.folder / "provenance.jsonl") == [
         {
-            "id": row["id"], "set": "dpo", "part": "train", "source": "dpo: preference_jsonl pairs.jsonl",
-            "licence": "MIT", "file": "pairs.jsonl", "where": "pairs.jsonl:1",
+            "id": row["id"],
+            "set": "dpo",
+            "part": "train",
+            "source": "dpo: preference_jsonl pairs.jsonl",
+            "licence": "MIT",
+            "file": "pairs.jsonl",
+            "where": "pairs.jsonl:1",
             "input_sha256": digest_of(tmp_path / "pairs.jsonl"),
         }
-    ]  # fmt: skip
+    ]
 
 
 def test_a_derived_row_has_the_licence_of_the_row_it_was_made_of(tmp_path: Path) -> None:
     write_lines(tmp_path / "pairs.jsonl", {"prompt": "one", "chosen": "a", "rejected": "b"})
-    source = {"source": "preference_jsonl", "path": "pairs.jsonl", "use": "train", "licence": "CC-BY-4.0"}
-    data = {"root": str(tmp_path), "corpus": {"sources": [{"source": "from_sets"}]}, "dpo": {"sources": [source]}}
+    source = {
+        "source": "preference_jsonl",
+        "path": "pairs.jsonl",
+        "use": "train",
+        "licence": "CC-BY-4.0",
+    }
+    data = {
+        "root": str(tmp_path),
+        "corpus": {"sources": [{"source": "from_sets"}]},
+        "dpo": {"sources": [source]},
+    }
     work = make_work(tmp_path / "runs", data)
     result = run(work)
     origins = {origin["set"]: origin for origin in read_dicts(work.folder / "provenance.jsonl")}
@@ -301,10 +391,16 @@ def test_a_derived_row_has_the_licence_of_the_row_it_was_made_of(tmp_path: Path)
 
 
 def test_what_a_build_leaves_besides_its_rows(tmp_path: Path) -> None:
-    pairs = [{"prompt": f"What is {n} squared?", "chosen": f"{n * n}", "rejected": "7"} for n in range(20, 60)]
+    pairs = [
+        {"prompt": f"What is {n} squared?", "chosen": f"{n * n}", "rejected": "7"}
+        for n in range(20, 60)
+    ]
     work = make_pairs_work(tmp_path, *pairs)
     result = run(work)
-    parts = {part: len(read_dicts(work.folder / f"dpo/{part}.jsonl")) for part in ("train", "validation", "test")}
+    parts = {
+        part: len(read_dicts(work.folder / f"dpo/{part}.jsonl"))
+        for part in ("train", "validation", "test")
+    }
     assert read_json(work.folder / "statistics.json") == {
         "dpo": {
             "parts": parts,
@@ -315,20 +411,33 @@ def test_what_a_build_leaves_besides_its_rows(tmp_path: Path) -> None:
         }
     }
     test_ids = (work.folder / "test_ids.txt").read_text().split()
-    assert test_ids == sorted({row["question_id"] for row in read_dicts(work.folder / "dpo/test.jsonl")})
+    assert test_ids == sorted(
+        {row["question_id"] for row in read_dicts(work.folder / "dpo/test.jsonl")}
+    )
     assert len(test_ids) == parts["test"] > 0
     assert result.facts["decontamination"] == {
-        "mode": "fail", "questions": {"dpo test: preference_jsonl pairs.jsonl": parts["test"]}, "rows": 0,
-    }  # fmt: skip
+        "mode": "fail",
+        "questions": {"dpo test: preference_jsonl pairs.jsonl": parts["test"]},
+        "rows": 0,
+    }
     assert result.facts["balance"] == {
         "length": {
-            "n": parts["train"], "chosen_longer": 0.0, "equally_long": 1.0,
-            "mean_words_chosen": 1.0, "mean_words_rejected": 1.0,
+            "n": parts["train"],
+            "chosen_longer": 0.0,
+            "equally_long": 1.0,
+            "mean_words_chosen": 1.0,
+            "mean_words_rejected": 1.0,
         },
         "chosen_and_rejected": 0,
-    }  # fmt: skip
-    assert result.facts["preflight"] == {"said": "no tokenizer yet: the same proof runs when training starts"}
-    assert (work.folder / "README.md").read_text(encoding="utf-8").startswith("---\npretty_name: small\n")
+    }
+    assert result.facts["preflight"] == {
+        "said": "no tokenizer yet: the same proof runs when training starts"
+    }
+    assert (
+        (work.folder / "README.md")
+        .read_text(encoding="utf-8")
+        .startswith("---\npretty_name: small\n")
+    )
 
 
 def test_too_few_rows_for_a_sample_are_said_and_recorded(tmp_path: Path) -> None:
@@ -339,11 +448,18 @@ def test_too_few_rows_for_a_sample_are_said_and_recorded(tmp_path: Path) -> None
     name = "dpo: preference_jsonl pairs.jsonl"
     assert result.facts["unfilled"] == [{"of": name, "part": "train", "asked": 12, "kept": 9}]
     assert f"{name} (train): 12 rows asked for, 9 there" in said
-    assert "12 rows were asked for, there were 9." in (work.folder / "README.md").read_text(encoding="utf-8")
+    assert "12 rows were asked for, there were 9." in (work.folder / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 GENERATED: dict[str, Any] = {
-    "generator": {"model": "m", "api_key_env": "TEST_KEY", "concurrency": 2, "prices": {"input": 1, "output": 2}},
+    "generator": {
+        "model": "m",
+        "api_key_env": "TEST_KEY",
+        "concurrency": 2,
+        "prices": {"input": 1, "output": 2},
+    },
     "dpo": {"sources": [{"source": "generated_pairs", "limit": 60, "use": "train"}]},
 }
 
@@ -359,7 +475,9 @@ def test_what_a_build_would_pay_is_told_and_nothing_is_written_or_sent(
     assert (found.spent["cost_usd_at_most"] or 0) > 0
     assert (found.rows, found.generated) == ({"dpo": []}, {"dpo": 60})
     assert not (tmp_path / "runs").exists()
-    nothing = make_recipe({"decontaminate": None, "sft": {"sources": [{"source": "stem_exercises"}]}})
+    nothing = make_recipe(
+        {"decontaminate": None, "sft": {"sources": [{"source": "stem_exercises"}]}}
+    )
     stated = forecast(replace(work, recipe=nothing))
     assert (stated.spent, stated.generated) == ({"requests": 0}, {"sft": 0})
     assert 1000 < len(stated.rows["sft"]) < 1673, "the training part"
@@ -369,21 +487,33 @@ def test_the_rows_foreseen_are_those_of_the_build(tmp_path: Path) -> None:
     work = make_work(tmp_path, TINY)
     expected = forecast(work)
     sets = run(work).counts["sets"]
-    assert expected.generated == {"corpus": 0, "sft": 0, "dpo": 17, "mcq": 0}, "20 questions, 15 % held out"
+    assert expected.generated == {"corpus": 0, "sft": 0, "dpo": 17, "mcq": 0}, (
+        "20 questions, 15 % held out"
+    )
     for kind in ("corpus", "sft", "mcq"):
         assert len(expected.rows[kind]) == sets[kind]["train"]
-    assert 0 <= len(expected.rows["dpo"]) + 17 - sets["dpo"]["train"] <= 17, "some answers are good for no pair"
+    assert 0 <= len(expected.rows["dpo"]) + 17 - sets["dpo"]["train"] <= 17, (
+        "some answers are good for no pair"
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({}, 85), ({"use": "train"}, 100), ({"use": "test"}, 0), ({"sample": {"train": 40}}, 40), ({"sample": 0.5}, 42)],
+    [
+        ({}, 85),
+        ({"use": "train"}, 100),
+        ({"use": "test"}, 0),
+        ({"sample": {"train": 40}}, 40),
+        ({"sample": 0.5}, 42),
+    ],
 )
-def test_generated_rows_to_expect_of_a_hundred_asked_for(options: dict[str, Any], expected: int) -> None:
+def test_generated_rows_to_expect_of_a_hundred_asked_for(
+    options: dict[str, Any], expected: int
+) -> None:
     source = {"source": "generated_pairs", **options}
     data = GENERATED | {"dpo": {"sources": [source], "parts": {"validation": 0.05, "test": 0.1}}}
-    [batch] = batches_of(make_recipe(data).data)
-    assert expected_of(batch, 100) == expected
+    [source] = sources_of(make_recipe(data).data)
+    assert expected_of(source, 100) == expected
 
 
 RECIPE = """\
@@ -403,11 +533,15 @@ def test_kill_9_in_the_middle_of_generation_loses_and_repeats_nothing(
     expert = Expert(42, {})
     monkeypatch.setenv("TEST_KEY", "k")
     shutil.copytree(ROOT / "recipes/templates", tmp_path / "templates")
-    with serve(lambda body: expert.reply(body["messages"][-1]["content"], body["seed"]), SLOW) as server:
+    with serve(
+        lambda body: expert.reply(body["messages"][-1]["content"], body["seed"]), SLOW
+    ) as server:
         data = GENERATED | {"generator": GENERATED["generator"] | {"base_url": server.base_url}}
         (tmp_path / "small.yml").write_text(RECIPE.format(data=json.dumps(data)), encoding="utf-8")
         command = [sys.executable, "-m", "stemma", "data", str(tmp_path / "small.yml"), "--runs"]
-        process = subprocess.Popen([*command, str(tmp_path / "runs")], cwd=ROOT, start_new_session=True)
+        process = subprocess.Popen(
+            [*command, str(tmp_path / "runs")], cwd=ROOT, start_new_session=True
+        )
         while len(server.record.requests) < 30 and process.poll() is None:
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
@@ -418,16 +552,20 @@ def test_kill_9_in_the_middle_of_generation_loses_and_repeats_nothing(
         subprocess.run([*command, str(tmp_path / "runs")], cwd=ROOT, check=True)
         received = server.record.received
         assert received.total() - len(received) <= 2, "only what was in flight is sent again"
-        finished, made = received.total(), tree(folder)
+        finished = received.total()
+        made = tree(folder)
         subprocess.run([*command, str(tmp_path / "runs"), "--force"], cwd=ROOT, check=True)
         assert received.total() == finished
         assert without_manifest(tree(folder)) == without_manifest(made)
     manifest = read_json(folder / "manifest.json")
-    counts, generator = manifest["counts"]["sources"]["dpo: generated_pairs"], manifest["facts"]["generator"]
+    counts = manifest["counts"]["sources"]["dpo: generated_pairs"]
+    generator = manifest["facts"]["generator"]
     assert counts["read"] == 60
     assert generator["requests"] == generator["from_ledger"] == len(received)
     assert generator["rows_kept"] == counts["kept"] > 0
-    assert generator["cost_usd_per_kept_row"] == pytest.approx(generator["cost_usd"] / counts["kept"])
+    assert generator["cost_usd_per_kept_row"] == pytest.approx(
+        generator["cost_usd"] / counts["kept"]
+    )
     origins = read_dicts(folder / "provenance.jsonl")
     assert {(origin["model"], origin["licence"]) for origin in origins} == {("m", "Apache-2.0")}
     assert all(origin["cost_usd"] > 0 and len(origin["prompt_sha256"]) == 64 for origin in origins)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.drafts import Draft, Kind, Placed
+from data_builders.flow import CleanRow, Draft, Kind, Placed
 from data_builders.split import (
     bare,
     cased,
     choices_of,
-    choose_part,
+    choose_split,
     frozen_clusters,
     is_generic,
     keep_apart,
@@ -18,14 +18,15 @@ from data_builders.split import (
     question_key,
     read_frozen,
 )
-from stemma.data_section import Parts
 from stemma.errors import UserError
+from stemma.recipe.data import Parts
 from stemma.rows import CorpusRow, Split
 
 
-def placed(kind: Kind, part: Split, cluster: str, fixed: bool = False) -> Placed:
+def placed(kind: Kind, split: Split, cluster: str, fixed: bool = False) -> Placed:
     row = CorpusRow(id="i", source="s", text=cluster)
-    return Placed(f"{kind}: test", kind, part, f"{cluster} key", cluster, fixed, Draft("row 1", cluster, {}), row)
+    clean = CleanRow(f"{kind}: test", kind, f"{cluster} key", Draft("row 1", cluster, {}), row)
+    return clean.placed(split, cluster, fixed=fixed)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +119,21 @@ def test_bare_takes_the_frame_off() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("3 - 4", "3 + 4"), ("3.5", "35"), ("x < 1", "x > 1"), ("6/2", "6*2"),
-        ("2*(3+4)", "2*3+4"), ("5!", "5"), ("n!", "n"), ("(n+1)!", "(n+1)"), ("f'(3)", "f(3)"), ("y''", "y'"),
-        ("कि", "की"), ("log(2)x", "log(2x)"), ("x_{1}2", "x_{12}"),
+        ("3 - 4", "3 + 4"),
+        ("3.5", "35"),
+        ("x < 1", "x > 1"),
+        ("6/2", "6*2"),
+        ("2*(3+4)", "2*3+4"),
+        ("5!", "5"),
+        ("n!", "n"),
+        ("(n+1)!", "(n+1)"),
+        ("f'(3)", "f(3)"),
+        ("y''", "y'"),
+        ("कि", "की"),
+        ("log(2)x", "log(2x)"),
+        ("x_{1}2", "x_{12}"),
     ],
-)  # fmt: skip
+)
 def test_signs_brackets_and_marks_tell_questions_apart(one: str, other: str) -> None:
     assert question_key(one) != question_key(other)
 
@@ -130,11 +141,15 @@ def test_signs_brackets_and_marks_tell_questions_apart(one: str, other: str) -> 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("the mass of CO", ("CO",)), ("Co is a metal", ()), ("a mW is not a MW", ("mW", "MW")),
+        ("the mass of CO", ("CO",)),
+        ("Co is a metal", ()),
+        ("a mW is not a MW", ("mW", "MW")),
         ("pH of NaCl", ("pH", "NaCl")),
-        ("A body of mass M", ("M",)), ("WHAT IS CO?", ()), ("What is it?", ()),
+        ("A body of mass M", ("M",)),
+        ("WHAT IS CO?", ()),
+        ("What is it?", ()),
     ],
-)  # fmt: skip
+)
 def test_words_whose_case_means_something(text: str, words: tuple[str, ...]) -> None:
     assert cased(text) == words
 
@@ -142,50 +157,67 @@ def test_words_whose_case_means_something(text: str, words: tuple[str, ...]) -> 
 def test_the_part_is_the_seeded_hash_against_the_shares() -> None:
     point = int(hashlib.sha256(b"42\nwhat is 2 + 2").hexdigest()[:13], 16) / 16**13
     assert 0 < point < 1
-    assert choose_part("what is 2 + 2", 42, Parts(test=point + 1e-9, validation=0.0)) == "test"
-    assert choose_part("what is 2 + 2", 42, Parts(test=point - 1e-9, validation=0.0)) == "train"
-    assert choose_part("what is 2 + 2", 42, Parts(test=0.0, validation=1 - point + 1e-9)) == "validation"
-    assert choose_part("what is 2 + 2", 42, Parts(test=0.0, validation=1 - point - 1e-9)) == "train"
-    assert choose_part("what is 2 + 2", 42, Parts(test=0.0, validation=0.0)) == "train"
+    assert choose_split("what is 2 + 2", 42, Parts(test=point + 1e-9, validation=0.0)) == "test"
+    assert choose_split("what is 2 + 2", 42, Parts(test=point - 1e-9, validation=0.0)) == "train"
+    assert (
+        choose_split("what is 2 + 2", 42, Parts(test=0.0, validation=1 - point + 1e-9))
+        == "validation"
+    )
+    assert (
+        choose_split("what is 2 + 2", 42, Parts(test=0.0, validation=1 - point - 1e-9)) == "train"
+    )
+    assert choose_split("what is 2 + 2", 42, Parts(test=0.0, validation=0.0)) == "train"
 
 
 def test_parts_have_about_their_shares_and_depend_on_the_seed() -> None:
     parts = Parts(test=0.1, validation=0.05)
-    chosen = [choose_part(f"q {n}", 42, parts) for n in range(4000)]
+    chosen = [choose_split(f"q {n}", 42, parts) for n in range(4000)]
     assert 340 < chosen.count("test") < 460  # 400 expected, 3 standard deviations are 57
     assert 158 < chosen.count("validation") < 242  # 200 expected, 3 standard deviations are 41
-    assert chosen != [choose_part(f"q {n}", 43, parts) for n in range(4000)]
+    assert chosen != [choose_split(f"q {n}", 43, parts) for n in range(4000)]
 
 
 def test_smaller_parts_lie_inside_larger_ones() -> None:
-    small, large = Parts(test=0.1, validation=0.05), Parts(test=0.3, validation=0.2)
+    small = Parts(test=0.1, validation=0.05)
+    large = Parts(test=0.3, validation=0.2)
     for part in ("test", "validation"):
         inner, outer = (
-            {n for n in range(2000) if choose_part(f"q {n}", 42, parts) == part} for parts in (small, large)
+            {n for n in range(2000) if choose_split(f"q {n}", 42, parts) == part}
+            for parts in (small, large)
         )
         assert inner < outer
 
 
 def test_a_cluster_stays_in_its_strongest_part_across_sets() -> None:
     rows = [
-        placed("corpus", "train", "a"), placed("sft", "validation", "a"), placed("mcq", "test", "a"),
-        placed("dpo", "train", "b"), placed("sft", "validation", "b"),
-        placed("corpus", "train", "c"), placed("sft", "train", "c"),
-    ]  # fmt: skip
+        placed("corpus", "train", "a"),
+        placed("sft", "validation", "a"),
+        placed("mcq", "test", "a"),
+        placed("dpo", "train", "b"),
+        placed("sft", "validation", "b"),
+        placed("corpus", "train", "c"),
+        placed("sft", "train", "c"),
+    ]
     kept, dropped = keep_apart(rows)
     assert kept == [rows[2], rows[4], rows[5], rows[6]]
-    assert dropped == [(row, "in evaluation part") for row in (rows[0], rows[1], rows[3])]
+    assert dropped == [(row, "in evaluation split") for row in (rows[0], rows[1], rows[3])]
 
 
 def test_what_the_recipe_fixed_wins_and_is_never_taken_out() -> None:
     rows = [
-        placed("mcq", "test", "a", fixed=True), placed("sft", "train", "a"),
-        placed("sft", "train", "b", fixed=True), placed("mcq", "test", "b"),
-        placed("sft", "train", "c", fixed=True), placed("mcq", "test", "c", fixed=True),
-    ]  # fmt: skip
+        placed("mcq", "test", "a", fixed=True),
+        placed("sft", "train", "a"),
+        placed("sft", "train", "b", fixed=True),
+        placed("mcq", "test", "b"),
+        placed("sft", "train", "c", fixed=True),
+        placed("mcq", "test", "c", fixed=True),
+    ]
     kept, dropped = keep_apart(rows)
     assert kept == [rows[0], rows[2], rows[4], rows[5]]  # c: for the decontamination gate
-    assert dropped == [(rows[1], "in evaluation part"), (rows[3], "in a part fixed by the recipe")]
+    assert dropped == [
+        (rows[1], "in evaluation split"),
+        (rows[3], "in a split fixed by the recipe"),
+    ]
 
 
 def test_a_frozen_question_takes_its_cluster_along(tmp_path: Path) -> None:

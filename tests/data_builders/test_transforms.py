@@ -13,10 +13,9 @@ from data_builders.transforms import (
     length_balance,
     mix,
     mix_counts,
-    permute_choices,
     sample,
 )
-from stemma.rows import McqRow, PreferenceRow
+from stemma.rows import PreferenceRow
 from tests.data_builders.placed_rows import accounted, mcq, pair, placed, sft, texts
 
 OPTIONS = "\n\nOptions:\nA. {}\nB. {}"
@@ -24,17 +23,22 @@ OPTIONS = "\n\nOptions:\nA. {}\nB. {}"
 
 def test_a_pair_needs_two_long_answers_and_a_conversation_one() -> None:
     rows = [
-        pair("q", "one two three", "one two"), pair("q", "one two three", "four five six"),
-        sft("a long question", "no"), sft("q", "it is three"), mcq("q", "x", "y"),
+        pair("q", "one two three", "one two"),
+        pair("q", "one two three", "four five six"),
+        sft("a long question", "no"),
+        sft("q", "it is three"),
+        mcq("q", "x", "y"),
         placed("corpus", "", text="two words"),
-    ]  # fmt: skip
+    ]
     kept, dropped = drop_short(rows, 3)
     assert kept == [rows[1], rows[3], rows[4]]
     assert dropped == [(row, "answer under 3 words") for row in (rows[0], rows[2], rows[5])]
 
 
 def test_a_question_keeps_so_many_rows_whatever_their_order() -> None:
-    rows = [pair(question, f"c{n}", "r") for question in ("q", "p") for n in range(9)] + [pair("s", "c", "r")]
+    rows = [pair(question, f"c{n}", "r") for question in ("q", "p") for n in range(9)] + [
+        pair("s", "c", "r")
+    ]
     once = cap_per_question(rows, {"b": {"train": 4}}, 42)
     assert Counter(row.key for row in once[0]) == {"q": 4, "p": 4, "s": 1}
     assert accounted(rows, once)
@@ -44,20 +48,22 @@ def test_a_question_keeps_so_many_rows_whatever_their_order() -> None:
 
 
 def test_a_cap_counts_the_rows_of_all_sources_of_the_set() -> None:
-    rows = [pair("q", f"c{n}", "r", batch=name) for n, name in enumerate("aaabbbuu")]
+    rows = [pair("q", f"c{n}", "r", source=name) for n, name in enumerate("aaabbbuu")]
     once = cap_per_question(rows, {"a": {"train": 4}, "b": {"train": 4}}, 42)
-    kept = Counter(row.batch for row in once[0])
+    kept = Counter(row.source for row in once[0])
     assert kept["u"] == 2  # not capped, and counted first
     assert kept["a"] + kept["b"] == 2
     assert accounted(rows, once)
-    mixed = Counter(row.batch for row in cap_per_question(rows, {"a": {"train": 3}, "b": {"train": 5}}, 42)[0])
+    mixed = Counter(
+        row.source for row in cap_per_question(rows, {"a": {"train": 3}, "b": {"train": 5}}, 42)[0]
+    )
     assert mixed["u"] == 2
     assert mixed["a"] <= 1
     assert mixed["a"] + mixed["b"] == 3
     assert len(cap_per_question(rows, {"a": {"train": 1}}, 42)[0]) == 5  # b and u fill it
 
 
-def test_other_options_make_another_question_and_other_parts_are_not_capped() -> None:
+def test_other_options_make_another_question_and_other_splits_are_not_capped() -> None:
     rows = [pair("Which is true?" + OPTIONS.format(n, "x"), "c", "r") for n in "abc"]
     assert cap_per_question(rows, {"b": {"train": 1}}, 42) == (rows, [])
     swapped = [pair("Which is true?" + OPTIONS.format(*two), "c", "r") for two in ("ax", "xa")]
@@ -65,20 +71,26 @@ def test_other_options_make_another_question_and_other_parts_are_not_capped() ->
     assert cap_per_question(swapped, {"b": {"test": 1}}, 42) == (swapped, [])
 
 
-def test_a_sample_is_a_count_or_a_share_of_a_part() -> None:
+def test_a_sample_is_a_count_or_a_share_of_a_split() -> None:
     rows = [pair(f"q{n}", "c", "r", "test" if n < 10 else "train") for n in range(50)]
     kept, dropped = sample(rows, {"train": 0.25, "test": 7}, 42)
-    assert Counter(row.part for row in kept) == {"train": 10, "test": 7}
-    assert {row.key for row in kept} == {row.key for row in sample(rows[::-1], {"train": 0.25, "test": 7}, 42)[0]}
+    assert Counter(row.split for row in kept) == {"train": 10, "test": 7}
+    assert {row.key for row in kept} == {
+        row.key for row in sample(rows[::-1], {"train": 0.25, "test": 7}, 42)[0]
+    }
     assert {reason for _, reason in dropped} == {"not sampled"}
     assert sample(rows, {"train": 1000}, 42) == (rows, [])
 
 
 def test_mixing_takes_shares_of_the_total() -> None:
-    rows = [pair(f"q{n}", "c", "r", batch="a" if n < 30 else "b") for n in range(60)]
+    rows = [pair(f"q{n}", "c", "r", source="a" if n < 30 else "b") for n in range(60)]
     rows += [pair("t", "c", "r", "test", "a")]
     kept, dropped = mix(rows, {"a": 2.0, "b": 1.0}, 30, 42)
-    assert Counter((row.batch, row.part) for row in kept) == {("a", "train"): 20, ("b", "train"): 10, ("a", "test"): 1}
+    assert Counter((row.source, row.split) for row in kept) == {
+        ("a", "train"): 20,
+        ("b", "train"): 10,
+        ("a", "test"): 1,
+    }
     assert {reason for _, reason in dropped} == {"beyond its share of the total"}
     assert accounted(rows, (kept, dropped))
 
@@ -88,7 +100,12 @@ def test_mixing_takes_shares_of_the_total() -> None:
     [
         ({"a": 99, "b": 99}, {"a": 3.0, "b": 1.0}, 40, {"a": 30, "b": 10}),
         ({"a": 5, "b": 99}, {"a": 3.0, "b": 1.0}, 40, {"a": 5, "b": 35}),
-        ({"a": 5, "b": 99, "c": 99}, {"a": 1.0, "b": 2.0, "c": 1.0}, 41, {"a": 5, "b": 24, "c": 12}),
+        (
+            {"a": 5, "b": 99, "c": 99},
+            {"a": 1.0, "b": 2.0, "c": 1.0},
+            41,
+            {"a": 5, "b": 24, "c": 12},
+        ),
         ({"a": 5, "b": 8}, {"a": 1.0, "b": 1.0}, 40, {"a": 5, "b": 8}),
         ({"a": 9, "b": 9, "c": 9}, {"a": 1.0, "b": 1.0, "c": 1.0}, 10, {"a": 4, "b": 3, "c": 3}),
     ],
@@ -104,14 +121,22 @@ def test_a_short_source_gives_all_and_the_others_share_the_rest(
     [("CO", "Co"), ("5 mW", "5 MW"), ("if x:\n    y = 1\n    z = 2", "if x:\n    y = 1\nz = 2")],
 )
 @pytest.mark.parametrize("rule", ["contradictions", "any"])
-def test_answers_that_differ_in_case_or_indentation_contradict_nobody(chosen: str, rejected: str, rule: Any) -> None:
+def test_answers_that_differ_in_case_or_indentation_contradict_nobody(
+    chosen: str, rejected: str, rule: Any
+) -> None:
     rows = [pair("q", chosen, rejected), pair("q", "something else", "nothing")]
     assert drop_conflicts(rows, rule) == (rows, [])
     turned = [*rows, pair("q", rejected, chosen)]
     assert [row for row, _ in drop_conflicts(turned, rule)[1]] == [rows[0], turned[2]]
 
 
-PAIRS = [pair("q", "x", "y"), pair("q", " Y ", "X"), pair("q", "z", "x"), pair("q", "v", "w"), pair("p", "y", "x")]
+PAIRS = [
+    pair("q", "x", "y"),
+    pair("q", " Y ", "X"),
+    pair("q", "z", "x"),
+    pair("q", "v", "w"),
+    pair("p", "y", "x"),
+]
 
 
 def test_pairs_that_contradict_each_other_both_go() -> None:
@@ -130,9 +155,12 @@ def test_any_drops_every_pair_with_an_answer_chosen_here_and_rejected_there() ->
 
 def test_the_same_choices_with_two_right_ones_go() -> None:
     rows = [
-        mcq("Why?", "x", "y", answer="A"), mcq("why", "Y", "x", answer="A"),
-        mcq("Why?", "x", "z", answer="A"), mcq("How?", "x", "y"), mcq("How?", "y", "x", answer="B"),
-    ]  # fmt: skip
+        mcq("Why?", "x", "y", answer="A"),
+        mcq("why", "Y", "x", answer="A"),
+        mcq("Why?", "x", "z", answer="A"),
+        mcq("How?", "x", "y"),
+        mcq("How?", "y", "x", answer="B"),
+    ]
     kept, dropped = drop_conflicts(rows, "contradictions")
     assert kept == rows[2:]
     assert dropped == [(row, "conflicting right answers") for row in rows[:2]]
@@ -140,74 +168,29 @@ def test_the_same_choices_with_two_right_ones_go() -> None:
 
 def test_questions_whose_words_differ_in_case_have_their_own_right_answers() -> None:
     rows = [
-        mcq("How many atoms has CO?", "1", "2", answer="B"), mcq("How many atoms has Co?", "1", "2", answer="A"),
-        mcq("Is 5! above 100?", "yes", "no", answer="A"), mcq("Is 5 above 100?", "yes", "no", answer="B"),
-        mcq("2*(3+4) is", "14", "10", answer="A"), mcq("2*3+4 is", "14", "10", answer="B"),
-    ]  # fmt: skip
+        mcq("How many atoms has CO?", "1", "2", answer="B"),
+        mcq("How many atoms has Co?", "1", "2", answer="A"),
+        mcq("Is 5! above 100?", "yes", "no", answer="A"),
+        mcq("Is 5 above 100?", "yes", "no", answer="B"),
+        mcq("2*(3+4) is", "14", "10", answer="A"),
+        mcq("2*3+4 is", "14", "10", answer="B"),
+    ]
     assert drop_conflicts(rows, "contradictions") == (rows, [])
 
 
-def choice_row(*choices: str, explanation: str = "", number: int = 0) -> McqRow:
-    row = {"question": "q?", "choices": list(choices), "answer": "B", "explanation": explanation}
-    return McqRow.model_validate({"id": f"m{number}", "source": "s", **row})
-
-
-def test_choices_are_shuffled_by_seed_and_id_and_the_answer_follows() -> None:
-    shuffled = [permute_choices(choice_row("p", "q", "r", "s", number=n), 42) for n in range(200)]
-    for row in shuffled:
-        assert [row.choices["ABCD".index(row.answer)], sorted(row.choices)] == ["q", ["p", "q", "r", "s"]]
-        assert [row.choices[place] for place in range(4)] == ["pqrs"["ABCD".index(x)] for x in str(row.meta["order"])]
-    assert 30 < sum(row.answer == "A" for row in shuffled) < 70  # 50 expected, 3 standard deviations are 18
-    assert shuffled[0] == permute_choices(choice_row("p", "q", "r", "s"), 42)
-    assert shuffled != [permute_choices(choice_row("p", "q", "r", "s", number=n), 43) for n in range(200)]
-
-
-@pytest.mark.parametrize(
-    "choice",
-    [
-        "All of the above", "none of these.", "Both A and B", "A and C", "b and c only", "Neither (a) nor (b)", "both",
-        "(A), (B), and (C)", "C only", "Either A or B.", "All the above", "None of the answer choices", "option b",
-        "A, B, and C", "any of them",
-    ],
-)  # fmt: skip
-def test_choices_that_refer_to_others_stay_where_they_are(choice: str) -> None:
-    row = choice_row("p", choice, "r")
-    assert permute_choices(row, 42) is row
-
-
-@pytest.mark.parametrize(
-    "choice", ["I and II only", "both speed and wavelength", "A cat and a dog", "all animals", "F"]
-)
-def test_choices_that_only_look_like_it_are_shuffled(choice: str) -> None:
-    assert sorted(str(permute_choices(choice_row("p", choice), 42).meta["order"])) == ["A", "B"]
-
-
-@pytest.mark.parametrize(
-    ("explanation", "moves"),
-    [
-        ("Because q is right.", True), ("A body stays at rest: m a = 0 and E = m c^2", False),
-        ("A body at rest stays, as c is constant.", True), ("The answer is A.", False),
-        ("(C) is wrong.", False), ("B is right.", False), ("Option A fails.", False),
-    ],
-)  # fmt: skip
-def test_an_explanation_that_names_letters_holds_the_choices(explanation: str, moves: bool) -> None:
-    row = choice_row("p", "q", "r", explanation=explanation)
-    assert (permute_choices(row, 42) is not row) == moves
-
-
-def test_among_more_than_ten_choices_every_letter_may_name_one() -> None:
-    many = [f"c{number}" for number in range(12)]
-    for explanation, moves in (("(K) is wrong.", False), ("Option L fails.", False), ("c3 it is.", True)):
-        row = McqRow(id="m", source="s", question="q", choices=many, answer="A", explanation=explanation)
-        assert (permute_choices(row, 42) is not row) == moves
-    few = McqRow(id="m", source="s", question="q", choices=many[:4], answer="A", explanation="(K) is potassium.")
-    assert permute_choices(few, 42) is not few
-
-
 def test_length_balance_counts_words() -> None:
-    rows = [pair("q", "a b c", "a"), pair("q", "a", "a b"), pair("q", "a b", "c d"), pair("q", "a b", "c")]
+    rows = [
+        pair("q", "a b c", "a"),
+        pair("q", "a", "a b"),
+        pair("q", "a b", "c d"),
+        pair("q", "a b", "c"),
+    ]
     found = length_balance([row.row for row in rows if isinstance(row.row, PreferenceRow)])
     assert found == {
-        "n": 4, "chosen_longer": 0.5, "equally_long": 0.25, "mean_words_chosen": 2.0, "mean_words_rejected": 1.5,
-    }  # fmt: skip
+        "n": 4,
+        "chosen_longer": 0.5,
+        "equally_long": 0.25,
+        "mean_words_chosen": 2.0,
+        "mean_words_rejected": 1.5,
+    }
     assert length_balance([]) == {"n": 0}

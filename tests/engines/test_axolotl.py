@@ -1,4 +1,4 @@
-"""What Axolotl does."""
+"""Traps of Axolotl."""
 
 from __future__ import annotations
 
@@ -13,18 +13,36 @@ from tests.engines.bare import ONE_RANK, alone, trap
 
 def config_in(folder: Path, **changes: Any) -> Path:
     """A small Axolotl file with a tiny base model and two conversations beside it."""
-    from tests.models import tiny_model
+    from tests.factories.models import tiny_model
 
     turns = [{"role": "user", "content": "What is 2 + 3?"}, {"role": "assistant", "content": "5"}]
-    (folder / "rows.jsonl").write_text(json.dumps({"messages": turns}) + "\n" + json.dumps({"messages": turns}) + "\n")
+    (folder / "rows.jsonl").write_text(
+        json.dumps({"messages": turns}) + "\n" + json.dumps({"messages": turns}) + "\n"
+    )
     config = {
-        "base_model": str(tiny_model()), "adapter": "lora", "lora_r": 4, "lora_alpha": 8, "sequence_len": 64,
-        "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"], "micro_batch_size": 1, "num_epochs": 1,
-        "gradient_accumulation_steps": 1, "learning_rate": 1e-3, "optimizer": "adamw_torch", "bf16": False,
-        "fp16": False, "output_dir": str(folder / "out"), "dataset_prepared_path": str(folder / "prepared"),
-        "datasets": [{"path": str(folder / "rows.jsonl"), "ds_type": "json", "type": "chat_template"}],
-        "seed": 7, "chat_template": "tokenizer_default", "dataset_num_proc": 1, **changes,
-    }  # fmt: skip
+        "base_model": str(tiny_model()),
+        "adapter": "lora",
+        "lora_r": 4,
+        "lora_alpha": 8,
+        "sequence_len": 64,
+        "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"],
+        "micro_batch_size": 1,
+        "num_epochs": 1,
+        "gradient_accumulation_steps": 1,
+        "learning_rate": 1e-3,
+        "optimizer": "adamw_torch",
+        "bf16": False,
+        "fp16": False,
+        "output_dir": str(folder / "out"),
+        "dataset_prepared_path": str(folder / "prepared"),
+        "datasets": [
+            {"path": str(folder / "rows.jsonl"), "ds_type": "json", "type": "chat_template"}
+        ],
+        "seed": 7,
+        "chat_template": "tokenizer_default",
+        "dataset_num_proc": 1,
+        **changes,
+    }
     path = folder / "axolotl.yml"
     path.write_text(json.dumps(config), encoding="utf-8")  # which is YAML
     return path
@@ -38,18 +56,18 @@ def read(path: Path) -> Any:
     return load_cfg(str(path))
 
 
-@trap("stemma/check.py (unknown keys)")
+@trap("stemma/recipe/check.py (unknown keys)")
 def test_unknown_keys_are_dropped(folder: Path) -> bool:
     return "lora_rank" not in read(config_in(folder, lora_rank=4, lora_mlp_kernel=False))
 
 
-@trap("stemma/axolotl.py (lora_*_kernel)")
+@trap("stemma/training/axolotl.py (lora_*_kernel)")
 def test_lora_kernels_are_switched_on_without_a_gpu(folder: Path) -> bool:
     cfg = read(config_in(folder))
     return any(cfg[f"lora_{part}_kernel"] for part in ("mlp", "qkv", "o"))
 
 
-@trap("stemma/train.py (write_config: the digest in the name)")
+@trap("stemma/training/inputs.py (write_config: the digest in the name)")
 def test_prepared_data_goes_by_path(folder: Path) -> bool:
     """A file that was edited has the key of what was prepared before."""
     cfg = read(config_in(folder, lora_mlp_kernel=False))
@@ -73,7 +91,9 @@ def test_one_process_asks_for_nccl(folder: Path) -> bool:
     asked: list[str] = []
     comm.init_distributed = lambda dist_backend, **_: asked.append(dist_backend)
     try:
-        setup_deepspeed_env(DictDefault(deepspeed=str(folder), gradient_accumulation_steps=1), stage=1)
+        setup_deepspeed_env(
+            DictDefault(deepspeed=str(folder), gradient_accumulation_steps=1), stage=1
+        )
     except Exception:
         assert asked, "it stopped before it asked"
     return asked[:1] == ["nccl"]
@@ -99,14 +119,14 @@ def interrupted(folder: Path) -> None:
     from axolotl.utils.dict import DictDefault
     from transformers import AutoModelForCausalLM
 
-    from tests.models import tiny_model
+    from tests.factories.models import tiny_model
 
     model = AutoModelForCausalLM.from_pretrained(tiny_model())
     setup_signal_handler(DictDefault(local_rank=0, output_dir=str(folder / "out")), model)
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@trap("stemma/launch.py (the completion marker)")
+@trap("stemma/training/launch.py (the completion marker)")
 def test_ctrl_c_saves_and_exits_with_0(folder: Path) -> bool:
     try:
         alone(interrupted, folder)
@@ -115,7 +135,7 @@ def test_ctrl_c_saves_and_exits_with_0(folder: Path) -> bool:
     return False
 
 
-@trap("stemma/launch.py (environment: AXOLOTL_DO_NOT_TRACK)")
+@trap("stemma/processes.py (TELEMETRY_OFF)")
 def test_telemetry_is_on_by_default(folder: Path) -> bool:
     """Nothing is sent: the manager that would is only asked."""
     from axolotl.telemetry.manager import TelemetryManager
@@ -134,14 +154,19 @@ def test_post_train_comes_twice(folder: Path) -> bool:
 
     saved: list[bool] = []
     manager: Any = PluginManager.get_instance()
-    manager.post_train = lambda *_: saved.append((folder / "out" / "adapter_model.safetensors").exists())
+    manager.post_train = lambda *_: saved.append(
+        (folder / "out" / "adapter_model.safetensors").exists()
+    )
     train(cfg=cfg, dataset_meta=load_datasets(cfg=cfg, cli_args=TrainerCliArgs()))
     return saved == [False, True]
 
 
 @trap("stemma/plugin/step_mean.py")
 def test_ranks_average_their_own_means(folder: Path) -> bool:
-    """Each rank divides by its own count of trained tokens: the setting that would have them share it is off."""
+    """Each rank divides by its own count of trained tokens.
+
+    The setting that would have them share it is off.
+    """
     cfg = read(config_in(folder, lora_mlp_kernel=False))
     from axolotl.core.builders import HFCausalTrainerBuilder
 
@@ -150,7 +175,7 @@ def test_ranks_average_their_own_means(folder: Path) -> bool:
     return arguments["average_tokens_across_devices"] is False
 
 
-@trap("stemma/training_rows.py (rows of `dpo` leave out the first token)")
+@trap("stemma/training/rows.py (rows of `dpo` leave out the first token)")
 def test_a_rendered_prompt_has_two_first_tokens(folder: Path) -> bool:
     """Axolotl renders the template, TRL lets the tokenizer put its own in front of that."""
     os.environ.update(AXOLOTL_DO_NOT_TRACK="1", HF_HUB_OFFLINE="1")
@@ -163,17 +188,24 @@ def test_a_rendered_prompt_has_two_first_tokens(folder: Path) -> bool:
     from tokenizers.processors import TemplateProcessing
     from transformers import AutoTokenizer
 
-    from tests.models import tiny_model
+    from tests.factories.models import tiny_model
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model())
     first = (tokenizer.bos_token, tokenizer.bos_token_id)
-    own = TemplateProcessing(single=f"{tokenizer.bos_token} $A", special_tokens=[first])  # as Gemma's file has it
+    own = TemplateProcessing(
+        single=f"{tokenizer.bos_token} $A", special_tokens=[first]
+    )  # as Gemma's file has it
     tokenizer.backend_tokenizer.post_processor = own
     render, _ = default(DictDefault(chat_template="tokenizer_default", datasets=[{}]))
     row = {"messages": [{"role": "user", "content": "What is 2 + 3?"}]}
-    row |= {name: {"role": "assistant", "content": text} for name, text in (("chosen", "5"), ("rejected", "6"))}
+    row |= {
+        name: {"role": "assistant", "content": text}
+        for name, text in (("chosen", "5"), ("rejected", "6"))
+    }
     trainer: Any = AxolotlDPOTrainer.__new__(AxolotlDPOTrainer)
     trainer._tokenizer, trainer._is_vision_dataset = tokenizer, False
     args = SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
-    prepared = trainer._prepare_dataset(Dataset.from_list([render(row, tokenizer=tokenizer)]), tokenizer, args, "train")
+    prepared = trainer._prepare_dataset(
+        Dataset.from_list([render(row, tokenizer=tokenizer)]), tokenizer, args, "train"
+    )
     return bool(prepared[0]["prompt_ids"][:2] == [tokenizer.bos_token_id] * 2)

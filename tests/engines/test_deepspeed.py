@@ -1,4 +1,4 @@
-"""What DeepSpeed, and accelerate around it, do on CPUs and with gradients."""
+"""Traps of DeepSpeed, and of accelerate around it, on CPUs and with gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def join(folder: Path, rank: int = 0, ranks: int = 1) -> None:
     """A group of CPU ranks over gloo."""
     import torch
 
-    os.environ.update(ONE_RANK | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)})
+    os.environ.update(
+        ONE_RANK | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks)}
+    )
     store = torch.distributed.FileStore(str(folder / "store"), ranks)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=ranks)
 
@@ -25,7 +27,11 @@ def engine_of(model: Any, stage: int, **settings: Any) -> Any:
     import torch
 
     import_module("deepspeed.comm.torch").build_shm_op = lambda: None  # type: ignore[attr-defined]
-    config = {"zero_optimization": {"stage": stage}, "train_micro_batch_size_per_gpu": 1, **settings}
+    config = {
+        "zero_optimization": {"stage": stage},
+        "train_micro_batch_size_per_gpu": 1,
+        **settings,
+    }
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
     return engine
@@ -59,7 +65,10 @@ def test_collectives_are_compiled_at_first_use(folder: Path) -> bool:
 
 @trap("stemma/plugin/cpu.py (let_deepspeed_run_on_cpu: PartialState)")
 def test_accelerate_believes_each_cpu_rank_alone(folder: Path) -> bool:
-    """One of two ranks: without DeepSpeed it would never exchange gradients (`refuse_ranks_apart`)."""
+    """One of two ranks.
+
+    Without DeepSpeed it would never exchange gradients (`refuse_ranks_apart`).
+    """
     from accelerate import DistributedType, PartialState
 
     os.environ.update(ONE_RANK | {"WORLD_SIZE": "2"})
@@ -67,7 +76,7 @@ def test_accelerate_believes_each_cpu_rank_alone(folder: Path) -> bool:
     return bool(backend is None and kind == DistributedType.NO)
 
 
-@trap("stemma/launch.py (environment: ACCELERATE_USE_CPU)")
+@trap("stemma/training/launch.py (environment: ACCELERATE_USE_CPU)")
 def test_a_variable_switches_deepspeed_off(folder: Path) -> bool:
     """ACCELERATE_USE_CPU; the other variables are those of `accelerate launch --use_deepspeed`."""
     from accelerate import Accelerator, DistributedType

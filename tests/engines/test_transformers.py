@@ -1,4 +1,4 @@
-"""What transformers, TRL and bitsandbytes do."""
+"""Traps of transformers, TRL and bitsandbytes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from stemma.precision import cpu_has_bfloat16
+from stemma.training.precision import cpu_has_bfloat16
 from tests.engines.bare import trap
 
 
 def trainer_of(folder: Path, loss: float = 1.0, **settings: Any) -> Any:
-    """transformers' trainer of one weight, on two rows, with a loss that is so many times the weight."""
+    """transformers' trainer of one weight, on two rows.
+
+    Its loss is so many times the weight.
+    """
     import torch
     from transformers import Trainer, TrainingArguments
 
@@ -25,9 +28,15 @@ def trainer_of(folder: Path, loss: float = 1.0, **settings: Any) -> Any:
             return {"loss": (self.weight * x * loss).mean()}
 
     args = TrainingArguments(
-        output_dir=str(folder), use_cpu=True, report_to=[], logging_steps=1, disable_tqdm=True,
-        per_device_train_batch_size=1, max_steps=2, **settings,
-    )  # fmt: skip
+        output_dir=str(folder),
+        use_cpu=True,
+        report_to=[],
+        logging_steps=1,
+        disable_tqdm=True,
+        per_device_train_batch_size=1,
+        max_steps=2,
+        **settings,
+    )
     return Trainer(Model(), args, train_dataset=[{"x": torch.ones(1)}] * 2)
 
 
@@ -88,13 +97,13 @@ def test_floats_of_a_batch_are_cast_to_deepspeeds_dtype(folder: Path) -> bool:
     return float(Trainer._prepare_input(trainer, torch.tensor(-105.3))) == -105.5
 
 
-@trap("stemma/merge.py (tokenizer files)")
+@trap("stemma/training/merge.py (tokenizer files)")
 def test_a_saved_tokenizer_lacks_what_the_converter_needs(folder: Path) -> bool:
     """`tokenizer.model`, and `added_tokens_decoder` in its config."""
     from transformers import AutoTokenizer
 
     from stemma.jsonl import read_json
-    from tests.models import tiny_model
+    from tests.factories.models import tiny_model
 
     AutoTokenizer.from_pretrained(tiny_model()).save_pretrained(folder)
     config = read_json(folder / "tokenizer_config.json")
@@ -107,9 +116,17 @@ def test_sdpa_leaves_out_gemma_2s_cap_on_attention(folder: Path) -> bool:
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
     config = Gemma2Config(
-        vocab_size=32, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, initializer_range=2.0, attn_logit_softcapping=5.0, query_pre_attn_scalar=8,
-    )  # fmt: skip
+        vocab_size=32,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        initializer_range=2.0,
+        attn_logit_softcapping=5.0,
+        query_pre_attn_scalar=8,
+    )
     torch.manual_seed(0)
     Gemma2ForCausalLM(config).save_pretrained(folder)
     said = []
@@ -120,17 +137,18 @@ def test_sdpa_leaves_out_gemma_2s_cap_on_attention(folder: Path) -> bool:
     return bool((said[0] - said[1]).abs().max() > 1e-2)
 
 
-@trap("stemma/base_model.py")
+@trap("stemma/base_model/folder.py")
 def test_weights_that_a_file_lacks_are_random(folder: Path) -> bool:
     """And no error, with a key under another name beside it."""
     import torch
     from safetensors.torch import load_file, save_file
     from transformers import AutoModelForCausalLM
 
-    from tests.models import make_gemma
+    from tests.factories.models import make_gemma
 
     make_gemma(folder, hidden=32)
-    name, path = "model.layers.1.mlp.up_proj.weight", folder / "model.safetensors"
+    name = "model.layers.1.mlp.up_proj.weight"
+    path = folder / "model.safetensors"
     tensors = load_file(path)
     kept = tensors.pop(name)
     save_file(tensors | {f"module.{name}": kept}, path, {"format": "pt"})
@@ -161,4 +179,6 @@ def test_4_bit_weights_saved_after_a_forward_pass_are_others(folder: Path) -> bo
     before = {name: value.flatten().clone() for name, value in layer.state_dict().items()}
     with torch.no_grad():
         layer(torch.randn(1, 256, dtype=torch.bfloat16))
-    return any(not torch.equal(before[name], value.flatten()) for name, value in layer.state_dict().items())
+    return any(
+        not torch.equal(before[name], value.flatten()) for name, value in layer.state_dict().items()
+    )

@@ -1,13 +1,15 @@
 from pathlib import Path
 
-from eval.measure import Context
-from eval.tasks.generation import read, score
+from eval.tasks.generation import TASK, read
 from stemma.jsonl import write_jsonl
 
 
 def test_rows_without_gold_are_skipped_and_counted(tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
-    rows = [{"id": str(i), "source": "t", "messages": messages, "meta": {"gold": "a"} if i else {}} for i in range(3)]
+    rows = [
+        {"id": str(i), "source": "t", "messages": messages, "meta": {"gold": "a"} if i else {}}
+        for i in range(3)
+    ]
     write_jsonl(tmp_path / "t.jsonl", rows)
     kept, skipped = read(tmp_path / "t.jsonl", None)
     assert ([row.id for row in kept], skipped) == (["1", "2"], 1)
@@ -16,21 +18,62 @@ def test_rows_without_gold_are_skipped_and_counted(tmp_path: Path) -> None:
 
 def test_score_by_hand() -> None:
     samples = [
-        {"id": "1", "ids_digest": "x", "source": "t", "gold": "4", "reply": "2 + 2 = 4", "tokens": 6, "stopped": True},
-        {"id": "2", "ids_digest": "y", "source": "t", "gold": "4", "reply": "5 5 5 5", "tokens": 8, "stopped": False},
-        {"id": "3", "ids_digest": "z", "source": "t", "gold": "4", "reply": "3 or 4", "tokens": 4, "stopped": False},
-        {"id": "4", "ids_digest": "v", "source": "t", "gold": "4", "reply": "4", "tokens": 2, "stopped": True},
+        {
+            "id": "1",
+            "ids_digest": "x",
+            "source": "t",
+            "gold": "4",
+            "reply": "2 + 2 = 4",
+            "tokens": 6,
+            "stopped": True,
+        },
+        {
+            "id": "2",
+            "ids_digest": "y",
+            "source": "t",
+            "gold": "4",
+            "reply": "5 5 5 5",
+            "tokens": 8,
+            "stopped": False,
+        },
+        {
+            "id": "3",
+            "ids_digest": "z",
+            "source": "t",
+            "gold": "4",
+            "reply": "3 or 4",
+            "tokens": 4,
+            "stopped": False,
+        },
+        {
+            "id": "4",
+            "ids_digest": "v",
+            "source": "t",
+            "gold": "4",
+            "reply": "4",
+            "tokens": 2,
+            "stopped": True,
+        },
     ]
     samples = [sample | {"choices": []} for sample in samples]
-    found = score(samples, Context(1, 0.1, []))
+    found = TASK.score_records(samples, [], 1, 0.1)
     assert {metric.name: (metric.value, metric.n) for metric in found.metrics} == {
-        "accuracy": (0.5, 4), "undecided": (0.25, 4), "stopped": (0.5, 4), "tokens": (5.0, 4),
-    }  # fmt: skip
+        "accuracy": (0.5, 4),
+        "undecided": (0.25, 4),
+        "stopped": (0.5, 4),
+        "tokens": (5.0, 4),
+    }
     assert found.right == {"accuracy": {"1": True, "2": False, "3": False, "4": True}}
     assert [row["verdict"] for row in found.samples] == ["right", "wrong", "undecided", "right"]
 
 
 def test_a_letter_counts_where_the_question_lists_options() -> None:
-    known = {"source": "t", "gold": "newton", "choices": ["joule", "newton"], "tokens": 2, "stopped": True}
+    known = {
+        "source": "t",
+        "gold": "newton",
+        "choices": ["joule", "newton"],
+        "tokens": 2,
+        "stopped": True,
+    }
     samples = [{"id": letter, "ids_digest": letter, "reply": letter, **known} for letter in "AB"]
-    assert score(samples, Context(1, 0.1, [])).right == {"accuracy": {"A": False, "B": True}}
+    assert TASK.score_records(samples, [], 1, 0.1).right == {"accuracy": {"A": False, "B": True}}

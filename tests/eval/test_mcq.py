@@ -1,14 +1,10 @@
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from eval.backends import Ids
-from eval.measure import Context
-from eval.tasks.mcq import read, request_of, score
+from eval.tasks.mcq import TASK, read
 from stemma.jsonl import write_jsonl
 from stemma.rows import McqRow
-from stemma.templates import Template
 
 
 def test_score_by_hand() -> None:
@@ -16,9 +12,15 @@ def test_score_by_hand() -> None:
     samples = [
         {"id": "1", "ids_digest": "x", "subject": "s", "answer": "A", "log_probs": four},
         {"id": "2", "ids_digest": "y", "subject": "s", "answer": "B", "log_probs": four},
-        {"id": "3", "ids_digest": "z", "subject": "s", "answer": "B", "log_probs": {"A": -2.0, "B": -0.5}},
+        {
+            "id": "3",
+            "ids_digest": "z",
+            "subject": "s",
+            "answer": "B",
+            "log_probs": {"A": -2.0, "B": -0.5},
+        },
     ]
-    found = score(samples, Context(1, 0.1, []))
+    found = TASK.score_records(samples, [], 1, 0.1)
     accuracy, chance, ties = found.metrics
     assert (accuracy.name, accuracy.value, accuracy.n) == ("accuracy", pytest.approx(2 / 3), 3)
     assert (chance.name, chance.value) == ("chance", pytest.approx((0.25 + 0.25 + 0.5) / 3))
@@ -29,38 +31,40 @@ def test_score_by_hand() -> None:
 
 
 def test_ties_are_counted() -> None:
-    even = {"id": "1", "ids_digest": "x", "subject": "s", "answer": "B", "log_probs": {"A": -1.0, "B": -1.0, "C": -2.0}}
+    even = {
+        "id": "1",
+        "ids_digest": "x",
+        "subject": "s",
+        "answer": "B",
+        "log_probs": {"A": -1.0, "B": -1.0, "C": -2.0},
+    }
     low = even | {"id": "2", "log_probs": {"A": -1.0, "B": -2.0, "C": -2.0}}
-    found = score([even, low], Context(1, 0.1, []))
+    found = TASK.score_records([even, low], [], 1, 0.1)
     assert found.metrics[2].value == 0.5
     assert [row["tied"] for row in found.samples] == [True, False]
 
 
 def mcq_row(row: str, answer_as: str, question: str = "Which unit measures force?") -> McqRow:
-    value = {"id": row, "source": "s", "question": question, "choices": ["newton", "joule"], "answer": "A"}
-    return McqRow.model_validate(value | {"answer_as": answer_as, "explanation": "Newton measures force."})
+    value = {
+        "id": row,
+        "source": "s",
+        "question": question,
+        "choices": ["newton", "joule"],
+        "answer": "A",
+    }
+    return McqRow.model_validate(
+        value | {"answer_as": answer_as, "explanation": "Newton measures force."}
+    )
 
 
 def test_a_question_counts_once_by_its_letter(tmp_path: Path) -> None:
-    rows = [mcq_row("1", "explained"), mcq_row("2", "letter"), mcq_row("3", "letter"), mcq_row("4", "text", "Energy?")]
+    rows = [
+        mcq_row("1", "explained"),
+        mcq_row("2", "letter"),
+        mcq_row("3", "letter"),
+        mcq_row("4", "text", "Energy?"),
+    ]
     write_jsonl(tmp_path / "test.jsonl", [row.model_dump() for row in rows])
     kept, skipped = read(tmp_path / "test.jsonl", None)
     assert ([row.id for row in kept], skipped) == (["2", "4"], 2)
     assert [row.id for row in read(tmp_path / "test.jsonl", 1)[0]] == ["2"]
-
-
-class Letters:
-    """A tokenizer with one id a character."""
-
-    def tokenize(self, text: str) -> Ids:
-        return [ord(letter) for letter in text]
-
-
-def test_an_explained_row_is_scored_by_the_letter_alone() -> None:
-    text = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}"
-    template = Template(text + "{% else %}\n{% endif %}{% endfor %}")
-    request = request_of(cast(Any, Letters()), template, mcq_row("1", "explained"))
-    assert request.answers == [[ord("A")], [ord("B")]]
-    assert "then explain" in "".join(map(chr, request.prompt))
-    by_text = request_of(cast(Any, Letters()), template, mcq_row("1", "text"))
-    assert "".join(map(chr, by_text.answers[0])) == "newton<eos>"

@@ -16,10 +16,15 @@ from stemma.jsonl import read_dicts, read_json, write_jsonl
 from stemma.rows import Score
 from stemma.stages import Work
 from stemma.templates import Template
-from tests.eval.small_run import make_recipe, make_work, write_manifest
-from tests.models import TEMPLATE
+from tests.factories.manifests import write_manifest
+from tests.factories.models import TEMPLATE
+from tests.factories.run_to_score import make_recipe, make_work
 
-TASKS = [{"task": "mcq"}, {"task": "generation", "max_new_tokens": 8}, {"task": "speed", "max_new_tokens": 8}]
+TASKS = [
+    {"task": "mcq"},
+    {"task": "generation", "max_new_tokens": 8},
+    {"task": "speed", "max_new_tokens": 8},
+]
 
 
 def scores(work: Work) -> dict[tuple[str, str, str], Score]:
@@ -37,10 +42,20 @@ def test_a_gguf_variant_is_scored_on_every_task(work: Work) -> None:
     result = run(work)
     found = scores(work)
     assert result.outputs["samples/gguf-F16/mcq"] == "samples/gguf-F16/mcq.jsonl"
-    assert result.counts == {"mcq": {"scored": 6, "skipped": 0}, "generation": {"scored": 4, "skipped": 2}}
-    assert found["gguf-F16", "mcq", "accuracy"].n == len(read_dicts(work.folder / "samples/gguf-F16/mcq.jsonl")) == 6
+    assert result.counts == {
+        "mcq": {"scored": 6, "skipped": 0},
+        "generation": {"scored": 4, "skipped": 2},
+    }
+    assert (
+        found["gguf-F16", "mcq", "accuracy"].n
+        == len(read_dicts(work.folder / "samples/gguf-F16/mcq.jsonl"))
+        == 6
+    )
     assert found["gguf-F16", "mcq", "chance"].value == 0.25
-    assert found["gguf-F16", "speed", "size_bytes"].value == work.input("export", "gguf-F16").stat().st_size
+    assert (
+        found["gguf-F16", "speed", "size_bytes"].value
+        == work.input("export", "gguf-F16").stat().st_size
+    )
     assert found["gguf-F16", "speed", "decode_tokens_per_second"].value > 0
     assert found["gguf-F16", "speed", "peak_memory_bytes"].value > 1e6
 
@@ -55,11 +70,14 @@ def test_what_a_killed_stage_has_measured_is_kept(work: Work) -> None:
 
 
 def test_what_was_measured_serves_another_recipe(work: Work, tmp_path: Path) -> None:
-    """Equal weights under another name, in another run beside it; other rows or another task are another job."""
+    """Equal weights under another name, in another run beside it; other rows or another task are
+    another job."""
     run(work)
     [measured] = (work.run.root.parent / "measured").iterdir()
     before = measured.stat().st_mtime_ns
-    shutil.copytree(work.run.root, work.run.root.with_name("other"), ignore=shutil.ignore_patterns("eval"))
+    shutil.copytree(
+        work.run.root, work.run.root.with_name("other"), ignore=shutil.ignore_patterns("eval")
+    )
     said: list[str] = []
     other = Work(work.recipe, type(work.run)(work.run.root.with_name("other")), "eval", said.append)
     run(other)
@@ -84,9 +102,8 @@ def test_a_worker_that_fails_stops_the_stage_and_shows_its_log(work: Work, tmp_p
     broken = copy_of(work, tmp_path)
     broken.input("export", "gguf-F16").write_bytes(b"GGUF, cut off")
     write_manifest(broken.run, "export", {"merged": "merged", "gguf-F16": "small-F16.gguf"})
-    with pytest.raises(
-        StageFailed, match=r"measuring gguf-F16 ended with code 1; its log .*gguf-F16.log ends:(.|\n)*cannot load"
-    ) as caught:
+    ended = r"measuring gguf-F16 ended with code 1; its log .*gguf-F16.log ends:(.|\n)*cannot load"
+    with pytest.raises(StageFailed, match=ended) as caught:
         run(broken)
     assert "Traceback" not in str(caught.value)
     assert not (broken.folder / "results.json").exists()
@@ -98,7 +115,10 @@ def test_another_models_file_in_the_run_folder_is_refused(work: Work, tmp_path: 
     with pytest.raises(UserError) as caught:
         run(changed)
     [problem] = caught.value.problems
-    assert (problem.where, problem.found) == (str(changed.run.folder("export") / "small-F16.gguf"), "21 bytes")
+    assert (problem.where, problem.found) == (
+        str(changed.run.folder("export") / "small-F16.gguf"),
+        "21 bytes",
+    )
     assert problem.expected.endswith("as stage `export` wrote it")
 
 
@@ -113,8 +133,9 @@ def test_a_file_of_the_same_size_is_told_by_its_digest(work: Work, tmp_path: Pat
     with pytest.raises(UserError) as caught:
         run(changed)
     assert [(problem.where, problem.found) for problem in caught.value.problems] == [
-        (str(rows), "its sha256 is another"), (str(weights), "its sha256 is another"),
-    ]  # fmt: skip
+        (str(rows), "its sha256 is another"),
+        (str(weights), "its sha256 is another"),
+    ]
     assert "`make data RECIPE=small FORCE=1` makes it anew" in caught.value.problems[0].hint
     assert not (tmp_path / "measured").exists()
 
@@ -123,7 +144,9 @@ def test_a_task_without_a_row_is_an_error(work: Work, tmp_path: Path) -> None:
     empty = copy_of(work, tmp_path)
     rows = read_dicts(empty.input("data", "sft/test"))
     write_jsonl(empty.input("data", "sft/test"), [row | {"meta": {}} for row in rows])
-    write_manifest(empty.run, "data", {f"{name}/test": f"{name}/test.jsonl" for name in ("sft", "dpo", "mcq")})
+    write_manifest(
+        empty.run, "data", {f"{name}/test": f"{name}/test.jsonl" for name in ("sft", "dpo", "mcq")}
+    )
     with pytest.raises(UserError, match=r"task `generation` has no row to score \(6 skipped\)"):
         run(empty)
 
@@ -132,7 +155,9 @@ def test_the_self_test_notices_two_bos_and_a_wrong_stop(work: Work) -> None:
     backend = open_backend("gguf", str(work.input("export", "gguf-F16")), "<eos>", 1)
     text = TEMPLATE.read_text(encoding="utf-8")
     self_test(backend, Template(text), "x")
-    with pytest.raises(StageFailed, match=r"x fails its self-test: the prompt does not begin with exactly one BOS$"):
+    with pytest.raises(
+        StageFailed, match=r"x fails its self-test: the prompt does not begin with exactly one BOS$"
+    ):
         self_test(backend, Template("{{ bos_token }}" + text), "x")
     with pytest.raises(StageFailed, match=r"the answer does not end with the stop token$"):
         self_test(backend, Template(text, eos="END"), "x")

@@ -2,16 +2,23 @@ from __future__ import annotations
 
 import pytest
 
-from eval.measure import Context
-from eval.tasks.speed import score
+from eval.tasks.speed import TASK
 
 
 def test_a_speed_is_the_median_between_its_quartiles() -> None:
     sample = {
-        "id": "speed", "size_bytes": 10, "load_seconds": 0.5, "peak_memory_bytes": 20, "prompt_tokens": 100,
-        "decode_tokens": 60, "prompt_seconds": [5.0, 1.0, 2.0, 4.0, 10.0], "decode_seconds": [-1.0, 0.0, 3.0, 4.0, 5.0],
-    }  # fmt: skip
-    found = {metric.name: metric for metric in score([sample], Context(1, 0.1, [])).metrics}
+        "id": "speed",
+        "size_bytes": 10,
+        "load_seconds": 0.5,
+        "peak_memory_bytes": 20,
+        "prompt_tokens": 100,
+        "decode_tokens": 60,
+        "prompt_seconds": [5.0, 1.0, 2.0, 4.0, 10.0],
+        "decode_seconds": [-1.0, 0.0, 3.0, 4.0, 5.0],
+    }
+    found = {metric.name: metric for metric in TASK.score_records([sample], [], 1, 0.1).metrics}
     prompt, decode = found["prompt_tokens_per_second"], found["decode_tokens_per_second"]
     assert (prompt.value, prompt.n, prompt.low, prompt.high) == (25.0, 5, 20.0, 50.0)
-    assert (decode.value, decode.low, decode.high) == (pytest.approx(20.0), None, None), "noise beyond what was timed"
+    assert (decode.value, decode.low, decode.high) == (pytest.approx(20.0), None, None), (
+        "noise beyond what was timed"
+    )

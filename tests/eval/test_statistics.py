@@ -4,7 +4,8 @@ from eval.statistics import bootstrap_mean, share_interval, sign_flip_p, wilson
 
 
 def test_wilson_by_hand() -> None:
-    # 48 of 80, the report's 60 % without its 20 ties: centre 0.6 + 1.9208/80 = 0.62401, over 1 + 3.8415/80 = 1.04802.
+    # 48 of 80, the report's 60 % without its 20 ties: centre 0.6 + 1.9208/80 = 0.62401, over 1 +
+    # 3.8415/80 = 1.04802.
     low, high = wilson(0.6, 80)
     assert low == pytest.approx(0.4904, abs=5e-4)
     assert high == pytest.approx(0.7004, abs=5e-4)
@@ -13,7 +14,10 @@ def test_wilson_by_hand() -> None:
 def test_wilson_at_the_ends_stays_inside_and_is_not_a_point() -> None:
     # All of n right: low = n / (n + z²) = 10 / 13.8415.
     assert wilson(1.0, 10) == (pytest.approx(10 / 13.8415, abs=1e-4), pytest.approx(1.0))
-    assert wilson(0.0, 10) == (pytest.approx(0.0, abs=1e-12), pytest.approx(3.8415 / 13.8415, abs=1e-4))
+    assert wilson(0.0, 10) == (
+        pytest.approx(0.0, abs=1e-12),
+        pytest.approx(3.8415 / 13.8415, abs=1e-4),
+    )
 
 
 def test_sign_flips_of_single_rows_are_mcnemars_test() -> None:
@@ -24,8 +28,8 @@ def test_sign_flips_of_single_rows_are_mcnemars_test() -> None:
 
 
 def test_sign_flips_keep_a_question_together() -> None:
-    # Sums of ±3 and ±1 are 4, 2, -2, -4: all four are at least 2 from zero, two of them 4. As eight rows that changed
-    # alike it would look like 2 / 2^4.
+    # Sums of ±3 and ±1 are 4, 2, -2, -4: all four are at least 2 from zero, two of them 4. As eight
+    # rows that changed alike it would look like 2 / 2^4.
     assert sign_flip_p({"a": 3, "b": 1}) == pytest.approx(0.5)
     assert sign_flip_p({"a": 3, "b": -1}) == pytest.approx(1.0)
 

@@ -9,7 +9,7 @@ import pytest
 from export.conversations import ANSWER_TOKENS, CONTEXT_TOKENS, from_files, sample, spread
 from stemma.errors import UserError
 from stemma.jsonl import write_jsonl
-from tests.export.chains import hard_rows
+from tests.factories.run_to_export import hard_rows
 
 
 def test_every_kind_of_row_takes_its_turn(tmp_path: Path) -> None:
@@ -18,16 +18,31 @@ def test_every_kind_of_row_takes_its_turn(tmp_path: Path) -> None:
         write_jsonl(files[name], rows)
     found = from_files(files)
     assert len(found) == 12
-    assert [messages[1].content for messages in found[9:12]] == ["What is 1 + 1? 7", "yes: What is 1 + 1?", "A"]
+    assert [messages[1].content for messages in found[9:12]] == [
+        "What is 1 + 1? 7",
+        "yes: What is 1 + 1?",
+        "A",
+    ]
     assert found[11][0].content == "What is 1 + 1?\n\nOptions:\nA. 3 m/s²\nB. 4"
 
 
 def test_a_conversation_that_stands_there_twice_is_taken_once(tmp_path: Path) -> None:
-    pair = {"id": "1", "source": "s", "question_id": "q", "prompt": "What is 2 + 2?", "chosen": "4", "rejected": "5"}
+    pair = {
+        "id": "1",
+        "source": "s",
+        "question_id": "q",
+        "prompt": "What is 2 + 2?",
+        "chosen": "4",
+        "rejected": "5",
+    }
     write_jsonl(
-        tmp_path / "dpo.jsonl", [pair, pair | {"id": "2", "rejected": "6"}, pair | {"id": "3", "chosen": "four"}]
+        tmp_path / "dpo.jsonl",
+        [pair, pair | {"id": "2", "rejected": "6"}, pair | {"id": "3", "chosen": "four"}],
     )
-    assert [messages[1].content for messages in from_files({"dpo": tmp_path / "dpo.jsonl"})] == ["4", "four"]
+    assert [messages[1].content for messages in from_files({"dpo": tmp_path / "dpo.jsonl"})] == [
+        "4",
+        "four",
+    ]
 
 
 def test_no_rows_is_an_error(tmp_path: Path) -> None:

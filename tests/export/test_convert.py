@@ -1,4 +1,5 @@
-"""export.convert: what the converter's failures look like (its work is tested through every GGUF test)."""
+"""export.convert: what the converter's failures look like (its work is tested through every GGUF
+test)."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ def test_without_setup_the_hint_names_it(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_its_own_words_are_reported(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"architectures": ["NoSuchModel"]}')
-    with pytest.raises(StageFailed, match=r"converting to GGUF F16 failed(.|\n)*NoSuchModel is not supported"):
+    with pytest.raises(
+        StageFailed, match=r"converting to GGUF F16 failed(.|\n)*NoSuchModel is not supported"
+    ):
         convert.convert(tmp_path, tmp_path / "out.gguf", "F16", {})
     assert not (tmp_path / "out.gguf").exists()

@@ -9,7 +9,7 @@ import pytest
 from export.quantise import QUANTISED_TYPES, quantise
 from stemma.errors import StageFailed
 from stemma.llama import Llama
-from tests.models import tiny_gguf
+from tests.factories.models import tiny_gguf
 
 
 def test_fewer_bits_are_smaller_files_that_load(tmp_path: Path) -> None:

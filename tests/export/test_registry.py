@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from export import FORMATS, Budget, budget_of
 from export.convert import FLOAT_TYPES
 from export.quantise import QUANTISED_TYPES
-from stemma.recipe import GGUF_TYPES, Gates
+from stemma.recipe.sections import GGUF_TYPES, Gates
 
 
 def test_every_format_of_the_recipe_is_registered() -> None:
@@ -17,8 +17,12 @@ def test_every_format_of_the_recipe_is_registered() -> None:
 
 
 def test_fewer_bits_are_allowed_more_drift() -> None:
-    ladder = [FORMATS[f"gguf-{name}"] for name in ("F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")]
-    assert [f.bits_per_weight for f in ladder] == sorted((f.bits_per_weight for f in ladder), reverse=True)
+    ladder = [
+        FORMATS[f"gguf-{name}"] for name in ("F32", "F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+    ]
+    assert [f.bits_per_weight for f in ladder] == sorted(
+        (f.bits_per_weight for f in ladder), reverse=True
+    )
     assert [f.budget.max_kl for f in ladder] == sorted(f.budget.max_kl for f in ladder)
 
 

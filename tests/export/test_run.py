@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 from export import run as stage
-from export.parity import HandOver
 from stemma import ROOT
 from stemma.errors import GateFailed
-from stemma.jsonl import read_json, write_text
-from stemma.recipe import Recipe
+from stemma.files import write_text
+from stemma.gate import HandOver
+from stemma.jsonl import read_json
+from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import execute
-from tests.export.chains import make_chain
+from tests.factories.run_to_export import make_chain
 
 EXPORT: dict[str, Any] = {
     "from": "sft",
@@ -46,8 +47,9 @@ def test_a_failing_gate_names_the_step_and_the_figures() -> None:
         stage._stop_if_broken([good, bad])
     assert str(error.value) == (
         "quantising (gguf-Q8_0) broke the model; nothing is handed on.\n"
-        "  gguf-Q8_0: mean KL: 0.5 (limit 0.02, n = 9) FAILED\n"
-        "hint: --force makes every file anew; max_kl and min_top1 under export.gates in the recipe set other limits"
+        "  gguf-Q8_0: mean KL: 0.5 (at most 0.02, n = 9) FAILED\n"
+        "hint: --force makes every file anew; "
+        "max_kl and min_top1 under export.gates in the recipe set other limits"
     )
 
 
@@ -73,7 +75,9 @@ def test_killed_and_run_again_it_ends_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_base_itself_can_be_exported(tmp_path: Path) -> None:
-    recipe, run = make_chain(tmp_path, EXPORT | {"from": "base", "merge": {"dtype": "bfloat16"}, "bitsandbytes": []})
+    recipe, run = make_chain(
+        tmp_path, EXPORT | {"from": "base", "merge": {"dtype": "bfloat16"}, "bitsandbytes": []}
+    )
     assert execute(recipe, run, "export", silent) == "done"
     merged = run.output("export", "merged")
     assert read_json(merged / "config.json")["dtype"] == "bfloat16"
@@ -88,14 +92,18 @@ def _kill_after(output: Path, recipe: Recipe, run: Run) -> None:
     recipe_file = run.root.parent / "recipe.json"
     write_text(recipe_file, recipe.model_dump_json(by_alias=True))
     code = (
-        "import sys; from pathlib import Path; from stemma.recipe import Recipe; from stemma.runs import Run;"
+        "import sys; from pathlib import Path;"
+        "from stemma.recipe.models import Recipe; from stemma.runs import Run;"
         "from stemma.stages import execute; import json;"
-        "recipe = Recipe.model_validate(json.loads(Path(sys.argv[1]).read_text()) | {'path': Path(sys.argv[2])});"
+        "settings = json.loads(Path(sys.argv[1]).read_text()) | {'path': Path(sys.argv[2])};"
+        "recipe = Recipe.model_validate(settings);"
         "execute(recipe, Run(Path(sys.argv[3])), 'export', print)"
     )
     arguments = [str(recipe_file), str(recipe.path), str(run.root)]
     child = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     for _ in range(1200):
         if output.exists() or child.poll() is not None:

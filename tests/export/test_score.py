@@ -12,8 +12,8 @@ import torch
 
 from export import score
 from export.hf_folder import answer_logits, weights_digest
-from export.parity import Drift, drift_between
-from tests.models import make_gemma, tiny_model
+from stemma.models import Agreement, compare
+from tests.factories.models import make_gemma, tiny_model
 
 SAMPLES = [([2, 120, 130, 140], 1), ([2, 200], 0), ([2, 210, 220, 230, 240, 250], 4)]
 
@@ -27,7 +27,9 @@ def test_logits_are_read_back_sample_by_sample(tmp_path: Path) -> None:
     expected = list(answer_logits(model, SAMPLES))
     for _ in range(2):  # every variant reads it anew
         assert [logits.shape for logits in found] == [(3, 448), (2, 448), (2, 448)]
-        assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
+        assert all(
+            np.array_equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True)
+        )
 
 
 def test_the_child_leaves_figures_only(tmp_path: Path) -> None:
@@ -37,14 +39,19 @@ def test_the_child_leaves_figures_only(tmp_path: Path) -> None:
     request = {"folders": {"merged": str(tiny_model()), "other": str(other)}, "samples": SAMPLES}
     (tmp_path / "request.json").write_text(json.dumps(request))
     score.main(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"other", "request.json", "merged.f32", "other.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "other",
+        "request.json",
+        "merged.f32",
+        "other.json",
+    }
     found = score._read(tmp_path, "other")
     model = AutoModelForCausalLM.from_pretrained(other, dtype="auto")
     assert found.digest == weights_digest(model)
     pairs = zip(score.scored(tmp_path, SAMPLES), answer_logits(model, SAMPLES), strict=True)
-    assert found.drift == drift_between(pairs)
-    assert found.drift != Drift(0.0, 1.0, 7)
-    assert found.drift.tokens == 7
+    assert found.drift == compare(pairs)
+    assert found.drift != Agreement(0.0, 0.0, 1.0, 7)
+    assert found.drift.positions == 7
 
 
 def test_a_full_disk_says_so(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Tiny GGUF files written on the spot by gguf-py: a random Llama whose byte-level vocabulary is cut as SmolLM2's."""
+"""Tiny GGUF files written on the spot by gguf-py.
+
+They hold a random Llama whose byte-level vocabulary is cut as SmolLM2's.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,17 @@ from numpy.typing import NDArray
 
 from stemma.from_gguf.header import gguf_py
 
-HIDDEN, INNER, HEADS, KEY_HEADS, LAYERS = 64, 128, 4, 2, 2
+HIDDEN = 64
+INNER = 128
+HEADS = 4
+KEY_HEADS = 2
+LAYERS = 2
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MERGES = ["Ġ t", "h e", "Ġt he", "i s", "Ġ is", "o f"]
 TEMPLATE = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}{% endfor %}"
+    "{% for m in messages %}"
+    "{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 
@@ -62,15 +71,23 @@ def weights() -> dict[str, NDArray[np.float32]]:
     random = np.random.default_rng(0)
     keys = HIDDEN // HEADS * KEY_HEADS
     layer = {
-        "attn_norm": (HIDDEN,), "attn_q": (HIDDEN, HIDDEN), "attn_k": (keys, HIDDEN), "attn_v": (keys, HIDDEN),
-        "attn_output": (HIDDEN, HIDDEN), "ffn_norm": (HIDDEN,), "ffn_gate": (INNER, HIDDEN), "ffn_up": (INNER, HIDDEN),
+        "attn_norm": (HIDDEN,),
+        "attn_q": (HIDDEN, HIDDEN),
+        "attn_k": (keys, HIDDEN),
+        "attn_v": (keys, HIDDEN),
+        "attn_output": (HIDDEN, HIDDEN),
+        "ffn_norm": (HIDDEN,),
+        "ffn_gate": (INNER, HIDDEN),
+        "ffn_up": (INNER, HIDDEN),
         "ffn_down": (HIDDEN, INNER),
-    }  # fmt: skip
+    }
     shapes: dict[str, tuple[int, ...]] = {
         "token_embd.weight": (len(vocabulary()), HIDDEN),
         "output_norm.weight": (HIDDEN,),
     }
-    shapes |= {f"blk.{i}.{name}.weight": shape for i in range(LAYERS) for name, shape in layer.items()}
+    shapes |= {
+        f"blk.{i}.{name}.weight": shape for i in range(LAYERS) for name, shape in layer.items()
+    }
     return {name: random.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
@@ -80,8 +97,11 @@ def write_gguf(
     tensors: dict[str, NDArray[np.float32] | None] | None = None,
     kind: str = "F32",
 ) -> Path:
-    """Write such a file. `fields` and `tensors` replace keys and weights; None takes one out. Matrices are stored as
-    `kind`, vectors in float32."""
+    """Write such a file.
+
+    `fields` and `tensors` replace keys and weights; None takes one out. Matrices are stored as
+    `kind`, vectors in float32.
+    """
     gguf = gguf_py()
     values = {k: v for k, v in (header() | (fields or {})).items() if v is not None}
     writer = gguf.GGUFWriter(path, values.pop("general.architecture", ""))

@@ -1,4 +1,5 @@
-"""Tokenizer files of a tiny byte-level vocabulary: ids by hand, and what the config says of its special tokens."""
+"""Tokenizer files of a tiny byte-level vocabulary: ids by hand, and what the config says of its
+special tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +15,11 @@ from tests.from_gguf.files import TEMPLATE, vocabulary, write_gguf
 
 
 def ids(folder: Path, text: str) -> list[int]:
-    found: list[int] = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text, add_special_tokens=False).ids
+    found: list[int] = (
+        Tokenizer.from_file(str(folder / "tokenizer.json"))
+        .encode(text, add_special_tokens=False)
+        .ids
+    )
     return found
 
 
@@ -32,9 +37,20 @@ def test_the_config_names_the_special_tokens(tmp_path: Path) -> None:
     write_tokenizer(read_gguf(write_gguf(tmp_path / "x.gguf")), TEMPLATE, tmp_path)
     config = read_json(tmp_path / "tokenizer_config.json")
     named = {name: config[f"{name}_token"] for name in ("bos", "eos", "pad", "unk")}
-    assert named == {"bos": "<|im_start|>", "eos": "<|im_end|>", "pad": "<|im_end|>", "unk": "<|endoftext|>"}
-    assert [token["content"] for token in config["added_tokens_decoder"].values()] == vocabulary()[:3]
-    assert (config["model_max_length"], config["add_bos_token"], config["chat_template"]) == (256, False, TEMPLATE)
+    assert named == {
+        "bos": "<|im_start|>",
+        "eos": "<|im_end|>",
+        "pad": "<|im_end|>",
+        "unk": "<|endoftext|>",
+    }
+    assert [token["content"] for token in config["added_tokens_decoder"].values()] == vocabulary()[
+        :3
+    ]
+    assert (config["model_max_length"], config["add_bos_token"], config["chat_template"]) == (
+        256,
+        False,
+        TEMPLATE,
+    )
     assert (tmp_path / "chat_template.jinja").read_text() == TEMPLATE
 
 
@@ -46,7 +62,9 @@ def test_the_config_names_the_special_tokens(tmp_path: Path) -> None:
         ({"tokenizer.ggml.add_bos_token": True}, True),
     ],
 )
-def test_who_puts_the_first_token_in_front(changed: dict[str, object], first: bool, tmp_path: Path) -> None:
+def test_who_puts_the_first_token_in_front(
+    changed: dict[str, object], first: bool, tmp_path: Path
+) -> None:
     gguf = read_gguf(write_gguf(tmp_path / "x.gguf", changed))
     assert adds_first(gguf) == first
     write_tokenizer(gguf, TEMPLATE, tmp_path)

@@ -24,7 +24,9 @@ def padding(lengths: list[int], rows: list[int], batch: int) -> float:
 LENGTHS = random.Random(1).choices(range(20, 500), k=1003)
 
 
-@pytest.mark.parametrize(("count", "batch"), [(1, 4), (3, 4), (4, 4), (9, 4), (200, 4), (203, 4), (1003, 4), (401, 2)])
+@pytest.mark.parametrize(
+    ("count", "batch"), [(1, 4), (3, 4), (4, 4), (9, 4), (200, 4), (203, 4), (1003, 4), (401, 2)]
+)
 def test_every_row_comes_once_and_the_longest_first(count: int, batch: int) -> None:
     lengths = LENGTHS[:count]
     rows = order(lengths, batch)

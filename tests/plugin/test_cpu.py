@@ -27,7 +27,9 @@ def test_ranks_that_would_train_apart_are_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
     refuse_ranks_apart({"deepspeed": "zero1.json"})
-    with pytest.raises(RuntimeError, match="2 CPU ranks without `deepspeed`: each would train a model of its own"):
+    with pytest.raises(
+        RuntimeError, match="2 CPU ranks without `deepspeed`: each would train a model of its own"
+    ):
         refuse_ranks_apart({})
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     with pytest.raises(RuntimeError, match="ACCELERATE_USE_CPU switches DeepSpeed off"):
@@ -37,7 +39,8 @@ def test_ranks_that_would_train_apart_are_refused(monkeypatch: pytest.MonkeyPatc
 
 
 def no_driver(*_: Any) -> bool:
-    """What `torch.cuda.can_device_access_peer` does in a CUDA build of torch on a machine without a driver."""
+    """What `torch.cuda.can_device_access_peer` does in a CUDA build of torch on a machine without a
+    driver."""
     raise RuntimeError("Found no NVIDIA driver on your system.")
 
 

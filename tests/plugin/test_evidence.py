@@ -13,8 +13,13 @@ from safetensors.torch import load_file, save_file
 from transformers import EarlyStoppingCallback
 
 from stemma import tensors
-from stemma.child import COMPLETED, FAILURE
-from stemma.plugin.evidence import Record, not_finite, record_first_step, stop_at_non_finite_loss
+from stemma.plugin.evidence import (
+    EvidenceRecorder,
+    not_finite,
+    record_first_step,
+    stop_at_non_finite_loss,
+)
+from stemma.training.completion import COMPLETED, FAILURE
 
 
 def make_trainer(loss: float = 0.5, step: int = 0) -> Any:
@@ -46,14 +51,21 @@ def test_a_nan_loss_stops_and_names_the_step(tmp_path: Path) -> None:
     stop_at_non_finite_loss(trainer, tmp_path)
     with pytest.raises(FloatingPointError, match="the loss of step 7 is nan"):
         trainer.training_step()
-    assert json.loads((tmp_path / FAILURE).read_text()) == {"step": 7, "reason": "the loss of step 7 is nan"}
+    assert json.loads((tmp_path / FAILURE).read_text()) == {
+        "step": 7,
+        "reason": "the loss of step 7 is nan",
+    }
 
 
-def test_numbers_that_are_none_are_found_in_any_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_that_are_none_are_found_in_any_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tensors, "PIECE", 8)  # two rows of a matrix four wide
     matrix = torch.zeros(5, 4, dtype=torch.bfloat16)
     matrix[4, 3] = float("inf")
-    save_file({"whole": torch.zeros(5, 4), "broken": matrix}, tmp_path / "adapter_model.safetensors")
+    save_file(
+        {"whole": torch.zeros(5, 4), "broken": matrix}, tmp_path / "adapter_model.safetensors"
+    )
     save_file({"a": torch.tensor([float("nan")])}, tmp_path / "first_step.rank0.safetensors")
     assert not_finite(tmp_path) == ["broken"]
 
@@ -69,7 +81,10 @@ def test_only_the_first_training_batch_is_recorded(tmp_path: Path) -> None:
     trainer.compute_loss(None, {})
     saved = load_file(tmp_path / "first_step.rank0.safetensors")
     assert sorted(saved) == ["completion_mask", "input_ids"]
-    assert json.loads((tmp_path / "first_step.json").read_text()) == {"logps/chosen": -3.0, "rewards/margins": 0.0}
+    assert json.loads((tmp_path / "first_step.json").read_text()) == {
+        "logps/chosen": -3.0,
+        "rewards/margins": 0.0,
+    }
 
 
 def test_a_resumed_run_keeps_the_first_record(tmp_path: Path) -> None:
@@ -81,7 +96,7 @@ def test_a_resumed_run_keeps_the_first_record(tmp_path: Path) -> None:
 
 def concluded(output: Path, step: int, **changes: Any) -> dict[str, dict[str, Any]]:
     """What a training of eight steps leaves when the trainer came out of its loop at `step`."""
-    record = Record()
+    record = EvidenceRecorder()
     record.binding, record.callbacks = "of this work", changes.get("callbacks", ())
     state = SimpleNamespace(global_step=step, max_steps=8, log_history=[{"loss": 1.0}])
     record.skipped = lambda: changes.get("skipped", 0)
@@ -102,12 +117,21 @@ def test_a_whole_training_is_marked_as_completed(tmp_path: Path) -> None:
     peak = written.pop("peak_memory")
     assert name == COMPLETED
     assert written == {
-        "binding": "of this work", "steps": 8, "skipped_steps": 0, "planned_steps": 8,
-        "trainable_parameters": 0, "parameters": 0, "dtype": "", "trainer": {}, "plugins": [],
+        "binding": "of this work",
+        "steps": 8,
+        "skipped_steps": 0,
+        "planned_steps": 8,
+        "trainable_parameters": 0,
+        "parameters": 0,
+        "dtype": "",
+        "trainer": {},
+        "plugins": [],
         "history": [{"loss": 1.0}],
-    }  # fmt: skip
+    }
     assert peak["bytes"] > 2**27, "Python with torch loaded"
-    assert peak["of"] == ("GPU memory allocated" if torch.cuda.is_available() else "resident memory")
+    assert peak["of"] == (
+        "GPU memory allocated" if torch.cuda.is_available() else "resident memory"
+    )
 
 
 def test_broken_weights_complete_nothing(tmp_path: Path) -> None:
@@ -144,7 +168,9 @@ def test_a_training_that_saved_nothing_is_not_complete(tmp_path: Path) -> None:
     """Its first batch, its adapter's settings and, for DPO, the whole model are not the adapter."""
     save_file({"input_ids": torch.ones(1)}, tmp_path / "first_step.rank0.safetensors")
     save_file({"good": torch.ones(1)}, tmp_path / "model.safetensors")
-    assert concluded(tmp_path, 8) == {FAILURE: {"step": 8, "reason": "it saved no adapter_model.safetensors"}}
+    assert concluded(tmp_path, 8) == {
+        FAILURE: {"step": 8, "reason": "it saved no adapter_model.safetensors"}
+    }
     (tmp_path / FAILURE).unlink()
     assert list(concluded(tmp_path, 8, adapter=False)) == [COMPLETED]
     (tmp_path / COMPLETED).unlink()
@@ -160,5 +186,7 @@ def test_weights_of_an_attempt_before_go_when_training_begins(tmp_path: Path) ->
     for name in kept:
         (tmp_path / name).touch()
     model = SimpleNamespace(parameters=lambda: [torch.ones(1)], dtype=torch.float32)
-    Record().on_train_begin(SimpleNamespace(output_dir=str(tmp_path)), None, None, model=model)
+    EvidenceRecorder().on_train_begin(
+        SimpleNamespace(output_dir=str(tmp_path)), None, None, model=model
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == kept

@@ -12,20 +12,22 @@ import torch
 from axolotl.utils.dict import DictDefault
 from safetensors.torch import save_file
 
-from stemma.child import COMPLETED, FAILURE
 from stemma.plugin.hooks import StemmaPlugin
+from stemma.training.completion import COMPLETED, FAILURE
 
 
 def trained(output: Path) -> StemmaPlugin:
     """A plugin whose training came to its end, in a folder with an adapter."""
     plugin = StemmaPlugin()
     save_file({"good": torch.ones(1)}, output / "adapter_model.safetensors")
-    plugin.record.on_train_end(None, SimpleNamespace(global_step=8, max_steps=8, log_history=[]), None)
+    plugin.record.on_train_end(
+        None, SimpleNamespace(global_step=8, max_steps=8, log_history=[]), None
+    )
     return plugin
 
 
 def do_train(plugin: StemmaPlugin, output: Path, failure: BaseException | None) -> None:
-    """As Axolotl 0.21's, which calls the hook in a `finally`; 0.19 calls it only behind a success."""
+    """As Axolotl 0.21's, which calls the hook in a `finally`; 0.19 only behind a success."""
     cfg: Any = DictDefault(output_dir=str(output), adapter="lora")
     try:
         if failure:
@@ -34,9 +36,12 @@ def do_train(plugin: StemmaPlugin, output: Path, failure: BaseException | None) 
         plugin.post_train_unload(cfg)
 
 
-@pytest.mark.parametrize("failure", [OSError("No space left on device"), SystemExit(0), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "failure", [OSError("No space left on device"), SystemExit(0), KeyboardInterrupt()]
+)
 def test_what_failed_is_not_complete(tmp_path: Path, failure: BaseException) -> None:
-    """Not saved, although the training was complete and an adapter lies there; ended by Ctrl-C (its exit code is 0)."""
+    """Not saved, although the training was complete and an adapter lies there; ended by Ctrl-C (its
+    exit code is 0)."""
     plugin = trained(tmp_path)
     with pytest.raises(type(failure)):
         do_train(plugin, tmp_path, failure)

@@ -1,4 +1,5 @@
-"""DPO by Axolotl itself, on one rank and two, under each ZeRO stage: everywhere the stock trainer's adapter (slow)."""
+"""DPO by Axolotl itself, on one rank and two, under each ZeRO stage: everywhere the stock trainer's
+adapter (slow)."""
 
 from __future__ import annotations
 
@@ -14,14 +15,16 @@ import torch
 from safetensors.torch import load_file
 
 from stemma import ROOT
-from stemma.axolotl import DEFAULTS, DPO_FIELDS
-from stemma.child import COMPLETED
 from stemma.jsonl import read_json, write_json, write_jsonl
-from tests.models import make_gemma
+from stemma.recipe.sections import AXOLOTL_DEFAULTS
+from stemma.training.axolotl import DPO_FIELDS
+from stemma.training.completion import COMPLETED
+from tests.factories.models import make_gemma
 
 STEPS = 50
 ADAPTER = 1e-5
-"""How far 50 steps may lead apart from the stock trainer on one rank, as a share of the adapter's length."""
+"""How far 50 steps may lead apart from the stock trainer on one rank, as a share of the adapter's
+length."""
 LOSS = 1e-5
 
 pytestmark = pytest.mark.slow
@@ -33,7 +36,8 @@ def write_rows(path: Path, count: int) -> None:
         path,
         [
             {
-                "prompt": f"Question: What is {draw(20)} + {draw(20)}?{' Really?' * draw(4)}\n\nAnswer:",
+                "prompt": f"Question: What is {draw(20)} + {draw(20)}?"
+                f"{' Really?' * draw(4)}\n\nAnswer:",
                 "chosen": f" {draw(40)}{' indeed' * draw(5)}",
                 "rejected": f" no{' never' * draw(6)}",
             }
@@ -43,30 +47,66 @@ def write_rows(path: Path, count: int) -> None:
 
 
 def train(
-    folder: Path, start: Path, zero: int, ranks: int, trainer: dict[str, bool] | None, steps: int = STEPS
+    folder: Path,
+    start: Path,
+    zero: int,
+    ranks: int,
+    trainer: dict[str, bool] | None,
+    steps: int = STEPS,
 ) -> Path:
     """The output folder of `steps` steps of four pairs, however many ranks share them."""
     write_rows(folder / "rows.jsonl", 2 * steps)
-    data = {"path": str(folder / "rows.jsonl"), "ds_type": "json", "split": "train", "type": DPO_FIELDS}
-    config: dict[str, Any] = DEFAULTS | {
-        "base_model": str(start), "plugins": ["stemma.plugin.StemmaPlugin"], "datasets": [data],
-        "test_datasets": [data], "dataset_prepared_path": str(folder / "prepared"),
-        "output_dir": str(folder / "training"), "seed": 42, "rl": "dpo", "rl_beta": 0.5, "adapter": "lora",
-        "lora_r": 4, "lora_alpha": 8, "lora_target_modules": ["q_proj", "v_proj"], "sequence_len": 64,
-        "micro_batch_size": 4 // ranks, "max_steps": steps, "num_epochs": 2, "learning_rate": 5e-3,
-        "lr_scheduler": "cosine", "optimizer": "adamw_torch", "logging_steps": 1, "save_steps": steps,
-        "eval_steps": steps, "bf16": False, "fp16": False,
+    data = {
+        "path": str(folder / "rows.jsonl"),
+        "ds_type": "json",
+        "split": "train",
+        "type": DPO_FIELDS,
+    }
+    config: dict[str, Any] = AXOLOTL_DEFAULTS | {
+        "base_model": str(start),
+        "plugins": ["stemma.plugin.StemmaPlugin"],
+        "datasets": [data],
+        "test_datasets": [data],
+        "dataset_prepared_path": str(folder / "prepared"),
+        "output_dir": str(folder / "training"),
+        "seed": 42,
+        "rl": "dpo",
+        "rl_beta": 0.5,
+        "adapter": "lora",
+        "lora_r": 4,
+        "lora_alpha": 8,
+        "lora_target_modules": ["q_proj", "v_proj"],
+        "sequence_len": 64,
+        "micro_batch_size": 4 // ranks,
+        "max_steps": steps,
+        "num_epochs": 2,
+        "learning_rate": 5e-3,
+        "lr_scheduler": "cosine",
+        "optimizer": "adamw_torch",
+        "logging_steps": 1,
+        "save_steps": steps,
+        "eval_steps": steps,
+        "bf16": False,
+        "fp16": False,
         "deepspeed": str(ROOT / "recipes" / "deepspeed" / f"zero{zero}.json"),
-    }  # fmt: skip
+    }
     write_json(folder / "axolotl.yml", config | ({"stemma_dpo": trainer} if trainer else {}))
     axolotl = [str(Path(sys.executable).with_name("axolotl")), "train", str(folder / "axolotl.yml")]
     launcher = ["--launcher", "torchrun", "--", "--standalone", f"--nproc_per_node={ranks}"]
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    quiet = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    quiet = {
+        "AXOLOTL_DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "WANDB_MODE": "disabled",
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(
-        [*axolotl, *launcher], env=os.environ | quiet | {"PATH": binaries, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*axolotl, *launcher],
+        env=os.environ | quiet | {"PATH": binaries, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (folder / "training" / COMPLETED).is_file(), done.stdout[-2000:] + done.stderr[-2000:]
     return folder / "training"
 
@@ -105,7 +145,9 @@ def test_every_zero_stage_leads_to_the_stock_adapter(
 
 
 def test_two_ranks_grouped_by_length_are_one(start: Path, tmp_path: Path) -> None:
-    one, two = (train(tmp_path / str(ranks), start, 1, ranks, {"group_by_length": True}) for ranks in (1, 2))
+    one, two = (
+        train(tmp_path / str(ranks), start, 1, ranks, {"group_by_length": True}) for ranks in (1, 2)
+    )
     assert losses(two) == pytest.approx(losses(one), abs=LOSS)
     assert (adapter(two) - adapter(one)).norm() / adapter(one).norm() < ADAPTER
 
@@ -113,4 +155,11 @@ def test_two_ranks_grouped_by_length_are_one(start: Path, tmp_path: Path) -> Non
 def test_a_reference_of_a_single_pass_leaves_zero_3_as_it_was(tmp_path: Path) -> None:
     """The engine that precomputed it kept its hooks, and training crashed at its first step."""
     start = make_gemma(tmp_path / "start", layers=4)
-    assert len(losses(train(tmp_path, start, zero=3, ranks=2, trainer={"group_by_length": True}, steps=6))) == 6
+    assert (
+        len(
+            losses(
+                train(tmp_path, start, zero=3, ranks=2, trainer={"group_by_length": True}, steps=6)
+            )
+        )
+        == 6
+    )

@@ -1,4 +1,5 @@
-"""What a save copies. With DeepSpeed's real engine: tests/test_train.py and tests/test_resume.py."""
+"""What a save copies. With DeepSpeed's real engine: tests/training/test_run.py and
+tests/training/test_resume.py."""
 
 from __future__ import annotations
 
@@ -14,9 +15,17 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from stemma.plugin.saving import copy_trained_weights_only
 
-SIZES = {"vocab_size": 32, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
-         "num_attention_heads": 2, "tie_word_embeddings": True}  # fmt: skip
-LORA = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False, modules_to_save=["v_proj"])
+SIZES = {
+    "vocab_size": 32,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "tie_word_embeddings": True,
+}
+LORA = LoraConfig(
+    r=2, target_modules=["q_proj"], init_lora_weights=False, modules_to_save=["v_proj"]
+)
 
 
 def accelerator(stage: int) -> Any:
@@ -27,7 +36,9 @@ def accelerator(stage: int) -> Any:
         return cloned
 
     config = {"zero_optimization": {"stage": stage}}
-    return SimpleNamespace(get_state_dict=get_state_dict, unwrap_model=lambda model: model, deepspeed_config=config)
+    return SimpleNamespace(
+        get_state_dict=get_state_dict, unwrap_model=lambda model: model, deepspeed_config=config
+    )
 
 
 def copied(model: nn.Module, stage: int = 1) -> set[str]:
@@ -60,5 +71,7 @@ def test_the_saved_adapter_is_the_same_file(targets: list[str], tmp_path: Path) 
     copy_trained_weights_only(ours)
     for name, accelerate in (("bare", bare), ("ours", ours)):
         model.save_pretrained(tmp_path / name, state_dict=accelerate.get_state_dict(model))
-    written = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("bare", "ours")]
+    written = [
+        (tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("bare", "ours")
+    ]
     assert written[0] == written[1]

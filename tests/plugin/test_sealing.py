@@ -1,4 +1,7 @@
-"""When a checkpoint is sealed, on real files; with a real trainer: `tests/test_resume.py`."""
+"""When a checkpoint is sealed, on real files.
+
+With a real trainer: `tests/training/test_resume.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import EarlyStoppingCallback
 
-from stemma.checkpoints import Seal, binding_of, checkpoints, read_seal
-from stemma.child import COMPLETED
 from stemma.plugin.sealing import SealCheckpoints, given, guard_checkpoints
+from stemma.training.checkpoints import Seal, binding_of, checkpoints, read_seal
+from stemma.training.completion import COMPLETED
 
 FILE = "base_model: some/model\nlearning_rate: 5e-05\nbf16: true\noutput_dir: out\n"
 
@@ -42,13 +45,21 @@ def test_older_checkpoints_go_when_the_next_is_sealed_and_not_for_a_bad_one(tmp_
         assert save(sealing, tmp_path, step)
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-6"]
     assert save(sealing, tmp_path, 8, float("nan")) is None
-    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-4", "checkpoint-6", "checkpoint-8"]
+    assert [path.name for path in checkpoints(tmp_path)] == [
+        "checkpoint-4",
+        "checkpoint-6",
+        "checkpoint-8",
+    ]
 
 
 def trainer(*callbacks: Any) -> Any:
-    args = SimpleNamespace(save_total_limit=2, restore_callback_states_from_checkpoint=False, eval_on_start=True)
+    args = SimpleNamespace(
+        save_total_limit=2, restore_callback_states_from_checkpoint=False, eval_on_start=True
+    )
     handler = SimpleNamespace(callbacks=list(callbacks))
-    return SimpleNamespace(args=args, callback_handler=handler, add_callback=handler.callbacks.append)
+    return SimpleNamespace(
+        args=args, callback_handler=handler, add_callback=handler.callbacks.append
+    )
 
 
 def test_a_training_that_begins_is_not_complete_and_takes_rotation_over(tmp_path: Path) -> None:
@@ -68,7 +79,7 @@ def test_early_stopping_goes_on_counting(tmp_path: Path) -> None:
         guarded = trainer(*callbacks)
         guard_checkpoints(guarded, tmp_path, {"base_model": "some/model"})
         assert guarded.args.restore_callback_states_from_checkpoint is restored
-        assert guarded.args.eval_on_start, "nothing to go on from: the start is evaluated"
+        assert guarded.args.eval_on_start, "nothing to resume from: the start is evaluated"
 
 
 def test_what_axolotls_command_line_changes_counts_as_given(tmp_path: Path) -> None:
@@ -76,7 +87,12 @@ def test_what_axolotls_command_line_changes_counts_as_given(tmp_path: Path) -> N
     path.write_text(FILE)
     plain = {"base_model": "some/model", "learning_rate": 5e-05, "bf16": True, "output_dir": "out"}
     # As Axolotl reads the file (YAML 1.1: a string), with its launcher's own options.
-    cfg = plain | {"learning_rate": "5e-05", "axolotl_config_path": str(path), "debug": False, "debug_num_examples": 0}
+    cfg = plain | {
+        "learning_rate": "5e-05",
+        "axolotl_config_path": str(path),
+        "debug": False,
+        "debug_num_examples": 0,
+    }
     assert given(cfg) == plain
     assert given(cfg | {"bf16": False, "max_steps": 3}) == plain | {"bf16": False, "max_steps": 3}
     filled_in = cfg | {"use_ray": True, "dpo_beta": 0.1}

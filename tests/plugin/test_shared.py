@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from stemma.plugin import shared
-from tests.models import tiny_model
-from tests.plugin.test_dpo import assert_alike, both
-from tests.plugin.trainers import PLAIN, make_small
+from tests.factories.models import tiny_model
+from tests.plugin.trainers import PLAIN, assert_alike, both, make_small
 
 SHARED = PLAIN | {"shared_prompts": True}
 
@@ -50,7 +49,9 @@ def test_joined_by_hand() -> None:
 )
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_equals_trl(tmp_path: Path, kind: str, changes: dict[str, int], attention: str) -> None:
-    ours, stock = both(make_small(tmp_path / "start", kind, **changes), tmp_path, SHARED, attention=attention)
+    ours, stock = both(
+        make_small(tmp_path / "start", kind, **changes), tmp_path, SHARED, attention=attention
+    )
     assert_alike(ours, stock, 0, 1, 2, 3)
     assert ours.describe()["logps"] == "answers only, fp32, prompts shared"
 
@@ -68,4 +69,6 @@ def test_what_attends_otherwise_is_not_joined() -> None:
     flash = SimpleNamespace(_attn_implementation="flash_attention_2")
     assert shared.why_not(flash) == "attention by flash_attention_2 takes no mask of its own"
     for other in ({"sliding_window": 8}, {"layer_types": ["chunked_attention"]}):
-        assert shared.why_not(SimpleNamespace(**plain, **other)) == "`m` attends in a way of its own"
+        assert (
+            shared.why_not(SimpleNamespace(**plain, **other)) == "`m` attends in a way of its own"
+        )

@@ -1,4 +1,5 @@
-"""SFT's loss: rows weigh alike by their tokens, whatever micro-batches they came in. Ranks: `test_two_machines.py`."""
+"""SFT's loss: rows weigh alike by their tokens, whatever micro-batches they came in. Ranks:
+`test_two_machines.py`."""
 
 from __future__ import annotations
 
@@ -13,25 +14,41 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, DataCollatorForSeq2Seq
 
 from stemma.plugin.step_mean import average_over_the_step
-from tests.models import tiny_model
+from tests.factories.models import tiny_model
 
 LONG, SHORT = list(range(110, 130)), [140, 141]
 
 
 def train(output: Path, rows: int, accumulated: int, average: bool) -> tuple[float, torch.Tensor]:
-    """The logged loss and the changed weights of one plain SGD step over a long row and a short one."""
+    """The logged loss and the changed weights of one plain SGD step over a long row and a short
+    one."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_model(), padding_side="right")
-    data = [{"input_ids": ids, "attention_mask": [1] * len(ids), "labels": ids} for ids in (LONG, SHORT)]
+    data = [
+        {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": ids} for ids in (LONG, SHORT)
+    ]
     args = AxolotlTrainingArguments(
-        output_dir=str(output), per_device_train_batch_size=rows, gradient_accumulation_steps=accumulated, max_steps=1,
-        learning_rate=0.1, optim="sgd", max_grad_norm=0.0, use_cpu=True, report_to=[], logging_steps=1,
-        average_tokens_across_devices=False, save_strategy="no", disable_tqdm=True,
-    )  # fmt: skip
+        output_dir=str(output),
+        per_device_train_batch_size=rows,
+        gradient_accumulation_steps=accumulated,
+        max_steps=1,
+        learning_rate=0.1,
+        optim="sgd",
+        max_grad_norm=0.0,
+        use_cpu=True,
+        report_to=[],
+        logging_steps=1,
+        average_tokens_across_devices=False,
+        save_strategy="no",
+        disable_tqdm=True,
+    )
     model = AutoModelForCausalLM.from_pretrained(tiny_model(), dtype=torch.float32)
     trainer: Any = AxolotlTrainer(
-        model=model, args=args, train_dataset=Dataset.from_list(data),
-        processing_class=tokenizer, data_collator=DataCollatorForSeq2Seq(tokenizer),
-    )  # fmt: skip
+        model=model,
+        args=args,
+        train_dataset=Dataset.from_list(data),
+        processing_class=tokenizer,
+        data_collator=DataCollatorForSeq2Seq(tokenizer),
+    )
     if average:
         average_over_the_step(trainer)
     trainer.train()

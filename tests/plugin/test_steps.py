@@ -1,6 +1,6 @@
-"""Optimizer steps that were left out, on plain objects with the trainer's and the engine's few attributes.
+"""Optimizer steps that were left out, on plain objects with the few attributes that are read.
 
-The real engine: tests/engines/test_deepspeed.py; the real command: tests/test_train.py.
+The real engine: tests/engines/test_deepspeed.py; the real command: tests/training/test_run.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from stemma.child import FAILURE
 from stemma.plugin.steps import StepsTaken
+from stemma.training.completion import FAILURE
 
 
 def make_engine(fp16: bool = False) -> Any:
@@ -31,7 +31,8 @@ def test_a_step_left_out_stops_the_training_and_is_named(tmp_path: Path) -> None
         ended(steps, step)
     assert (steps.count(), list(tmp_path.iterdir())) == (0, [])
     engine.skipped_steps = 1
-    told = "DeepSpeed has left out 1 of 3 optimizer steps, silently: the gradient of step 3 is not finite"
+    found = "DeepSpeed has left out 1 of 3 optimizer steps, silently"
+    told = f"{found}: the gradient of step 3 is not finite"
     with pytest.raises(FloatingPointError, match=told):
         ended(steps, 3)
     assert json.loads((tmp_path / FAILURE).read_text()) == {"step": 3, "reason": told}

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from report import chart
-from tests.report.run_folder import score
+from tests.factories.run_to_report import score
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,9 @@ from tests.report.run_folder import score
         (5, 5, [4.5, 5, 5.5]),
     ],
 )
-def test_ticks_are_round_and_cover_the_range(low: float, high: float, expected: list[float]) -> None:
+def test_ticks_are_round_and_cover_the_range(
+    low: float, high: float, expected: list[float]
+) -> None:
     assert chart.ticks(low, high) == expected
 
 
@@ -34,7 +36,9 @@ def test_charts_are_well_formed_and_repeatable() -> None:
     svg = chart.line_chart("Loss & more", lines)
     root = ElementTree.fromstring(svg)
     assert root.attrib["aria-label"] == "Loss & more"
-    assert [path.attrib["class"] for path in root.iter("path") if "line" in path.attrib["class"]] == [
+    assert [
+        path.attrib["class"] for path in root.iter("path") if "line" in path.attrib["class"]
+    ] == [
         "line train faint",
         "line train",
     ]
@@ -47,7 +51,10 @@ def test_one_point_at_step_zero_can_be_drawn() -> None:
 
 
 def test_names_of_points_on_one_spot_do_not_overlap() -> None:
-    spots = [(name, 1.0, score("v", "mcq", "accuracy", 0.5, 10)) for name in ("merged", "gguf-F16", "mcq")]
+    spots = [
+        (name, 1.0, score("v", "mcq", "accuracy", 0.5, 10))
+        for name in ("merged", "gguf-F16", "mcq")
+    ]
     root = ElementTree.fromstring(chart.scatter_chart("Quality", spots, "mcq"))
     names = [text for text in root.iter("text") if text.attrib["class"].startswith("name")]
     assert len({(text.attrib["x"], text.attrib["y"]) for text in names}) == 3

@@ -9,9 +9,12 @@ import pytest
 from report.compare import compare, comparisons
 from stemma.errors import UserError
 from stemma.runs import Run
-from tests.report.run_folder import make_recipe, make_work
+from tests.factories.run_to_report import make_recipe, make_work
 
-STEPS = [{"step": 1, "loss": 0.7, "rewards/margins": 0.0}, {"step": 2, "loss": 0.5, "rewards/margins": 0.3}]
+STEPS = [
+    {"step": 1, "loss": 0.7, "rewards/margins": 0.0},
+    {"step": 2, "loss": 0.5, "rewards/margins": 0.3},
+]
 HELD_OUT = {"step": 2, "eval_loss": 0.6, "eval_rewards/accuracies": 0.75}
 
 
@@ -28,7 +31,9 @@ def test_a_measure_is_one_panel_with_a_line_for_each_recipe() -> None:
 
 
 def test_values_that_are_not_finite_are_counted() -> None:
-    [loss] = comparisons({"one": [{"step": 1, "loss": float("nan")}, {"step": 2, "loss": 0.5}], "two": []}, "")
+    [loss] = comparisons(
+        {"one": [{"step": 1, "loss": float("nan")}, {"step": 2, "loss": 0.5}], "two": []}, ""
+    )
     assert (loss.lines, loss.not_finite) == ({"one": [(2, 0.5)]}, 1)
 
 

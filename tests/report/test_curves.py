@@ -4,7 +4,7 @@ from pathlib import Path
 
 from report import curves
 from report.run import gather
-from tests.report.run_folder import history, make_work
+from tests.factories.run_to_report import history, make_work
 
 
 def test_a_preference_stage_has_the_figures_of_the_reference_report() -> None:
@@ -16,11 +16,17 @@ def test_a_preference_stage_has_the_figures_of_the_reference_report() -> None:
 
 
 def test_a_stage_without_rewards_has_its_loss_only() -> None:
-    assert [panel.title for panel in curves.stage_panels("sft", history(preference=False))] == ["sft · Loss"]
+    assert [panel.title for panel in curves.stage_panels("sft", history(preference=False))] == [
+        "sft · Loss"
+    ]
 
 
 def test_what_cannot_be_drawn_is_counted() -> None:
-    log = [{"loss": 1.5, "step": 1}, {"eval_loss": 1.2, "step": 1}, {"loss": float("nan"), "step": 2}]
+    log = [
+        {"loss": 1.5, "step": 1},
+        {"eval_loss": 1.2, "step": 1},
+        {"loss": float("nan"), "step": 2},
+    ]
     (panel,) = curves.stage_panels("sft", log)
     assert panel.lines == {"train": [(1.0, 1.5)], "eval": [(1.0, 1.2)]}
     assert panel.not_finite == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 from report.histograms import histograms
 from report.page import HTML, render
 from report.run import gather
-from tests.report.run_folder import make_work
+from tests.factories.run_to_report import make_work
 
 
 def test_what_has_more_than_one_bar_is_drawn(tmp_path: Path) -> None:

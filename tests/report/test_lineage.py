@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from report.evidence import Evidence
 from report.lineage import Node, tree
 from report.page import MARKDOWN, render
 from report.run import gather
-from tests.report.run_folder import make_recipe, make_work
+from report.run_data import RunData
+from tests.factories.run_to_report import make_recipe, make_work
 
 
-def evidence_of(root: Path, **changes: object) -> Evidence:
+def evidence_of(root: Path, **changes: object) -> RunData:
     return gather(make_work(root, make_recipe(**changes)))
 
 

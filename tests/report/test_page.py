@@ -7,7 +7,8 @@ import pytest
 
 from report.page import HTML, MARKDOWN, render
 from report.run import gather
-from tests.report.run_folder import make_work, score
+from stemma.facts import SharedQuestions
+from tests.factories.run_to_report import make_work, score
 
 
 def summary(root: Path, **changes: object) -> str:
@@ -24,9 +25,14 @@ def test_the_summary_says_figures_with_n_interval_and_chance(tmp_path: Path) -> 
         "(95% interval 55% to 67%; chance 25%; the base model: 34%). "
         "Against the merged model that is −11.0 points (−16.0 to −6.0): a real loss. "
     )
-    assert "always picking the longer answer: 55%), with a mean margin of +0.420. Writing freely, it gets " in said
+    assert (
+        "always picking the longer answer: 55%), with a mean margin of +0.420. "
+        "Writing freely, it gets "
+    ) in said
     assert "undecided: 4%)" in said
-    assert said.endswith("On this machine it writes 812 tokens a second and holds 61.2 MB at its peak.")
+    assert said.endswith(
+        "On this machine it writes 812 tokens a second and holds 61.2 MB at its peak."
+    )
 
 
 def test_what_was_not_measured_is_not_mentioned(tmp_path: Path) -> None:
@@ -39,8 +45,12 @@ def test_a_split_by_pair_is_told_with_its_leak(tmp_path: Path, template: str) ->
     evidence = gather(make_work(tmp_path))
     said = "split by pair: 1,048 of 1,050 test questions train too, with 1,990 of 2,000 test pairs"
     assert said not in render(evidence, template)
-    leak = {"shared_questions": 1048, "test_questions": 1050, "leaked_test_pairs": 1990, "test_pairs": 2000}
-    data = evidence.manifests["data"]
-    told = data.model_copy(update={"facts": {"split_by_pair": leak}})
-    known = {**evidence.manifests, "data": told}
-    assert said in render(replace(evidence, manifests=known), template)
+    leak = SharedQuestions(
+        train_questions=3000,
+        test_questions=1050,
+        shared_questions=1048,
+        test_pairs=2000,
+        leaked_test_pairs=1990,
+    )
+    told = evidence.data.model_copy(update={"split_by_pair": leak})
+    assert said in render(replace(evidence, data=told), template)

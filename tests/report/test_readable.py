@@ -7,7 +7,15 @@ from report import readable
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (3.0, "3"), (0.71234, "0.712"), (12.345, "12.3"), (5321.4, "5,321"), (-0.5, "−0.500"), (1e-6, "1e-6")],
+    [
+        (0, "0"),
+        (3.0, "3"),
+        (0.71234, "0.712"),
+        (12.345, "12.3"),
+        (5321.4, "5,321"),
+        (-0.5, "−0.500"),
+        (1e-6, "1e-6"),
+    ],
 )
 def test_numbers_have_three_figures(value: float, text: str) -> None:
     assert readable.number(value) == text
@@ -18,7 +26,8 @@ def test_a_number_that_is_none_is_said_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(512, "512 B"), (160_000, "160 kB"), (999_900, "1.00 MB"), (1_620_000_000, "1.62 GB")]
+    ("count", "text"),
+    [(512, "512 B"), (160_000, "160 kB"), (999_900, "1.00 MB"), (1_620_000_000, "1.62 GB")],
 )
 def test_sizes_are_decimal(count: int, text: str) -> None:
     assert readable.size(count) == text
@@ -46,4 +55,9 @@ def test_cells_and_facts_of_any_shape_fit_on_a_line() -> None:
         "max kl 0.250, ok yes, of 1, two, none –"
     )
     assert readable.words({"gguf-Q4_K_M": 1}) == "gguf-Q4_K_M 1"
-    assert [readable.words(value) for value in (None, {}, 0, "two\nlines")] == ["–", "–", "0", "two lines"]
+    assert [readable.words(value) for value in (None, {}, 0, "two\nlines")] == [
+        "–",
+        "–",
+        "0",
+        "two lines",
+    ]

@@ -7,8 +7,10 @@ import pytest
 
 from report.run import run
 from stemma.errors import UserError
+from stemma.jsonl import read_json, write_json
+from stemma.runs import MANIFEST
 from stemma.stages import Work, execute
-from tests.report.run_folder import make_work
+from tests.factories.run_to_report import make_work
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +32,16 @@ def test_the_page_needs_nothing_from_outside(work: Work) -> None:
 
 
 def test_every_part_is_on_both_pages(work: Work) -> None:
-    page, text = ((work.folder / name).read_text(encoding="utf-8") for name in ("index.html", "report.md"))
+    page, text = (
+        (work.folder / name).read_text(encoding="utf-8") for name in ("index.html", "report.md")
+    )
     for words in (
         "gguf-Q4_K_M",
         "0.72",
         "1,200",
         "mean KL to merged",
         "abcdef012345",
-        "first-step reward margin",
+        "first-step log p of chosen",
         "base → sft",
     ):
         assert words in page
@@ -47,7 +51,9 @@ def test_every_part_is_on_both_pages(work: Work) -> None:
 
 
 def test_markdown_tables_are_whole(work: Work) -> None:
-    blocks = re.findall(r"(?:^\|.*\n)+", (work.folder / "report.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    blocks = re.findall(
+        r"(?:^\|.*\n)+", (work.folder / "report.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     bars = [{line.count("|") for line in block.splitlines()} for block in blocks]
     assert bars == [{10}, {6}, {7}, {5}, {7}, {4}, {8}, {3}, {5}]
 
@@ -60,9 +66,9 @@ def test_the_same_run_gives_the_same_bytes(work: Work) -> None:
 
 def test_text_from_a_run_cannot_break_the_page(tmp_path: Path) -> None:
     work = make_work(tmp_path)
-    gates = work.input("export", "gates")
-    text = '[{"gate": "<b>|x", "variant": "v", "step": "s", "measured": 1, "limit": 2, "passed": true, "n": 3}]'
-    gates.write_text(text.ljust(gates.stat().st_size))  # as large as the manifest says
+    manifest = work.run.manifest("export")
+    manifest.facts["gates"][0]["name"] = "<b>|x"
+    write_json(work.run.folder("export") / MANIFEST, manifest.model_dump(mode="json"))
     run(work)
     assert "&lt;b&gt;|x" in (work.folder / "index.html").read_text(encoding="utf-8")
     assert "<b>\\|x" in (work.folder / "report.md").read_text(encoding="utf-8")
@@ -81,3 +87,14 @@ def test_the_engine_runs_it_once(tmp_path: Path) -> None:
     assert execute(work.recipe, work.run, "report", said.append) == "done"
     assert said == ["report: 126 scores of 11 variants"]
     assert execute(work.recipe, work.run, "report", said.append) == "up to date"
+
+
+def test_facts_of_another_version_are_refused_in_one_line(tmp_path: Path) -> None:
+    other = make_work(tmp_path)
+    path = other.run.folder("data") / MANIFEST
+    manifest = read_json(path)
+    write_json(path, manifest | {"facts": manifest["facts"] | {"licences": ["unknown"]}})
+    with pytest.raises(
+        UserError, match=r"DataFacts: licences: (.|\n)*make data RECIPE=toy FORCE=1"
+    ):
+        run(other)

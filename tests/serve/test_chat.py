@@ -14,7 +14,7 @@ from stemma import ROOT
 from stemma.errors import UserError
 from stemma.llama import Llama
 from stemma.stages import Work
-from tests.eval.small_run import make_recipe, make_work
+from tests.factories.run_to_score import make_recipe, make_work
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,16 @@ def test_a_question_too_long_is_refused_and_forgotten(llama: Llama) -> None:
     assert chat._turns == []
 
 
-def test_an_answer_ends_where_the_models_positions_do(llama: Llama, monkeypatch: pytest.MonkeyPatch) -> None:
-    """llama.cpp goes on behind them, and what comes then is noise. Half of the positions are kept for the question."""
+def test_an_answer_ends_where_the_models_positions_do(
+    llama: Llama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """llama.cpp goes on behind them, and what comes then is noise. Half of the positions are kept
+    for the question."""
     monkeypatch.setattr(chat_module, "ANSWER_TOKENS", 600)
     asked: list[int] = []
-    monkeypatch.setattr(llama, "stream", lambda ids, most: asked.append(len(ids) + most) or iter([]))
+    monkeypatch.setattr(
+        llama, "stream", lambda ids, most: asked.append(len(ids) + most) or iter([])
+    )
     list(Chat(llama).answer("word " * 40))
     assert asked == [512]
     with pytest.raises(UserError, match=r"tokens(.|\n)*at most 256"):
@@ -114,5 +119,7 @@ def test_the_laptop_side_imports_no_training_engine() -> None:
         "import sys, serve.chat; "
         "print(sorted({'torch', 'transformers', 'axolotl', 'peft', 'datasets'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -15,7 +15,8 @@ from stemma.rows import SftRow
 from stemma.runs import Run
 from stemma.stages import Work
 from stemma.templates import answered
-from tests.eval.small_run import make_recipe, make_work, write_manifest
+from tests.factories.manifests import write_manifest
+from tests.factories.run_to_score import make_recipe, make_work
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,12 @@ def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def row(number: int, gold: str = "1") -> SftRow:
-    return SftRow(id=f"r{number}", source="t", messages=answered(f"What is {number}?", gold), meta={"gold": gold})
+    return SftRow(
+        id=f"r{number}",
+        source="t",
+        messages=answered(f"What is {number}?", gold),
+        meta={"gold": gold},
+    )
 
 
 def test_rows_are_drawn_by_seed_and_each_once() -> None:
@@ -71,7 +77,9 @@ def test_the_answer_is_the_one_chat_gives(work: Work, monkeypatch: pytest.Monkey
         assert ask(llama, answered("What is 3 + 4?", "7")) == said
 
 
-def test_the_exam_and_an_example_answered_rightly(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exam_and_an_example_answered_rightly(
+    work: Work, capsys: pytest.CaptureFixture[str]
+) -> None:
     with open_shipped(work.recipe, work.run) as llama:
         said = ask(llama, answered("What is 3 + 4?", "7"))
     main(work.recipe, work.run, Example("small", "What is 3 + 4?", said))
@@ -84,7 +92,10 @@ def test_the_exam_and_an_example_answered_rightly(work: Work, capsys: pytest.Cap
 
 
 def test_an_example_answered_wrongly_stops_the_demo(work: Work) -> None:
-    with pytest.raises(StageFailed, match=r"the README's example: 'What is 3 \+ 4\?' is answered .* right is 'zebra'"):
+    with pytest.raises(
+        StageFailed,
+        match=r"the README's example: 'What is 3 \+ 4\?' is answered .* right is 'zebra'",
+    ):
         main(work.recipe, work.run, Example("small", "What is 3 + 4?", "zebra"))
 
 
@@ -92,7 +103,9 @@ def test_an_example_answered_wrongly_stops_the_demo(work: Work) -> None:
 def test_the_documents_tell_the_example(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert f'QUESTION="{EXAMPLE.question}"' in text
-    assert text.count('QUESTION="') == text.count(f'QUESTION="{EXAMPLE.question}"') + text.count('QUESTION="…"')
+    assert text.count('QUESTION="') == text.count(f'QUESTION="{EXAMPLE.question}"') + text.count(
+        'QUESTION="…"'
+    )
 
 
 def test_the_demo_loads_no_training_engine_for_it() -> None:
@@ -100,5 +113,7 @@ def test_the_demo_loads_no_training_engine_for_it() -> None:
         "import sys, serve.exam; "
         "print(sorted({'torch', 'transformers', 'axolotl', 'peft', 'datasets'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

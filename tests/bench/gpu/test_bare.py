@@ -1,4 +1,7 @@
-"""The GPU bench where only torch, transformers and peft are installed. Other modules are hidden from a process."""
+"""The GPU bench where only torch, transformers and peft are installed.
+
+Other modules are hidden from a process.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from bench.gpu.device import said
+from bench.gpu.device import read_figures
 from bench.gpu.needs import put_on_path
 from bench.newest_trl import NAME
 from stemma import ROOT
@@ -32,7 +35,11 @@ HIDE = f"import runpy, sys; sys.modules.update(dict.fromkeys({HIDDEN}))"
 
 def run_bare(code: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", f"{HIDE}; {code}"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", f"{HIDE}; {code}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
@@ -40,13 +47,15 @@ def run_bare(code: str) -> str:
 
 def test_the_command_knows_what_it_lacks_before_any_engine_is_imported() -> None:
     code = (
-        "from bench.gpu.__main__ import choose_parts, summarise; from bench.gpu.needs import require; "
-        "require('cpu', True); parts, lines = choose_parts(); print([part.name for part in parts], *lines, sep='\\n'); "
+        "from bench.gpu.__main__ import choose_parts, summarise; from bench.gpu.needs import "
+        "require; "
+        "require('cpu', True); parts, lines = choose_parts(); print([part.name for part in "
+        "parts], *lines, sep='\\n'); "
         "assert 'torch' not in sys.modules"
     )
     output = run_bare(code)
     assert output.splitlines()[0] == "['peak', 'sft plain', 'dpo']"
-    assert [(line["of"], line["name"], line["modules"]) for line in said(output)] == [
+    assert [(line["of"], line["name"], line["modules"]) for line in read_figures(output)] == [
         ("sft", "stock", ["axolotl"]),
         ("sft", "fast", ["axolotl"]),
     ]
@@ -55,32 +64,43 @@ def test_the_command_knows_what_it_lacks_before_any_engine_is_imported() -> None
 @pytest.mark.slow
 def test_dpo_names_who_is_missing_and_measures_the_rest() -> None:
     arguments = "sys.argv = ['dpo', '--device', 'cpu', '--small']"
-    lines = said(run_bare(f"{arguments}; runpy.run_module('bench.gpu.dpo', run_name='__main__')"))
+    lines = read_figures(
+        run_bare(f"{arguments}; runpy.run_module('bench.gpu.dpo', run_name='__main__')")
+    )
     absent = {line["name"]: line["modules"] for line in lines if line["part"] == "absent"}
     assert absent == {
-        "stock": ["axolotl", "trl", "datasets"], "trl": ["trl", "datasets"],
-        "chunked": ["axolotl", "trl", "datasets", "liger_kernel"], NAME: ["python -m bench.newest_trl"],
-    }  # fmt: skip
+        "stock": ["axolotl", "trl", "datasets"],
+        "trl": ["trl", "datasets"],
+        "chunked": ["axolotl", "trl", "datasets", "liger_kernel"],
+        NAME: ["python -m bench.newest_trl"],
+    }
     turns = [line for line in lines if line["part"] == "dpo"]
     assert {line["name"] for line in turns} == {"plain", "ours", "ours, prompts shared"}
     assert len({round(line["loss"], 5) for line in turns}) == 1
     logits = {line["name"]: line["logits"] for line in turns}
     assert logits == {
-        "plain": "float32", "ours": "no whole tensor", "ours, prompts shared": "no whole tensor",
-    }  # fmt: skip
+        "plain": "float32",
+        "ours": "no whole tensor",
+        "ours, prompts shared": "no whole tensor",
+    }
 
 
 @pytest.mark.slow
 def test_sft_and_peak_need_no_more() -> None:
     arguments = "sys.argv = ['x', '--device', 'cpu', '--small']"
-    both = "; ".join(f"runpy.run_module('bench.gpu.{name}', run_name='__main__')" for name in ("peak", "sft_plain"))
-    lines = said(run_bare(f"{arguments}; {both}"))
+    both = "; ".join(
+        f"runpy.run_module('bench.gpu.{name}', run_name='__main__')"
+        for name in ("peak", "sft_plain")
+    )
+    lines = read_figures(run_bare(f"{arguments}; {both}"))
     losses = {line["name"]: line["loss"] for line in lines if line["part"] == "sft"}
     assert set(losses) == {"plain", "plain, own head"}
     assert len([line for line in lines if line["part"] == "peak"]) == 5
 
 
-def test_wheels_are_unpacked_and_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wheels_are_unpacked_and_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     with ZipFile(tmp_path / "carried-1-py3-none-any.whl", "w") as wheel:
         wheel.writestr("carried_for_a_test.py", "VALUE = 7")

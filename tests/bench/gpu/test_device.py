@@ -1,4 +1,4 @@
-"""What the GPU bench needs, and how its parts say figures."""
+"""Needs of the GPU bench, and the lines with figures that its parts print."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from bench.gpu.device import said
+from bench.gpu.device import read_figures
 from bench.gpu.needs import require
 from stemma import ROOT
 from stemma.errors import UserError
@@ -22,7 +22,8 @@ def test_no_gpu_is_one_clear_error() -> None:
         require("cuda", small=False)
     assert str(error.value) == (
         "bench.gpu: no CUDA device\n  expected: a GPU with 70 GB free (H100, H200)\n"
-        "  hint: `--device cpu --small` tries the same code on a CPU; a CUDA build of torch comes with `make setup`"
+        "  hint: `--device cpu --small` tries the same code on a CPU; a CUDA build of torch "
+        "comes with `make setup`"
     )
 
 
@@ -33,7 +34,9 @@ def test_a_cpu_needs_no_gpu() -> None:
 @without_gpu
 @pytest.mark.slow
 def test_the_command_ends_with_2_and_no_traceback() -> None:
-    done = subprocess.run([sys.executable, "-m", "bench.gpu"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.gpu"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert "bench.gpu: no CUDA device" in done.stderr
     assert "Traceback" not in done.stderr
@@ -41,4 +44,6 @@ def test_the_command_ends_with_2_and_no_traceback() -> None:
 
 def test_figures_are_found_among_what_engines_print() -> None:
     output = 'loading…\n{"part": "dpo", "name": "ours"}\n{"loss": 1}\n{"part": "dpo", "na'
-    assert said(output) == [{"part": "dpo", "name": "ours"}], "a line that a kill cut is no figure"
+    assert read_figures(output) == [{"part": "dpo", "name": "ours"}], (
+        "a line that a kill cut is no figure"
+    )

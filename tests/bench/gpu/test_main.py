@@ -1,4 +1,7 @@
-"""Parts run as processes with a limit: one that hangs is cut and keeps its figures, one that fails is named."""
+"""Parts run as processes with a limit.
+
+One that hangs is cut and keeps its figures, one that fails is named.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 
 from bench.gpu import __main__ as main
 from bench.gpu.__main__ import DPO, PEAK, SFT, SFT_PLAIN, TOTAL_SECONDS, Part, choose_parts, run
-from bench.gpu.device import said
+from bench.gpu.device import read_figures
 
 CPU = ["--device", "cpu"]
 
@@ -23,13 +26,15 @@ def test_where_axolotl_is_missing_a_plain_loop_trains(monkeypatch: pytest.Monkey
     monkeypatch.setattr(main, "find_spec", lambda _name: None)
     parts, lines = choose_parts()
     assert parts == [PEAK, *SFT_PLAIN, DPO]
-    assert [line["name"] for line in said("\n".join(lines))] == ["stock", "fast"]
+    assert [line["name"] for line in read_figures("\n".join(lines))] == ["stock", "fast"]
 
 
 def test_a_part_that_hangs_is_cut_and_keeps_its_figures(tmp_path: Path) -> None:
-    output, problem = run(Part("sleeper", ("tests.bench.gpu.sleeper",), 60), CPU, 2, tmp_path / "log")
+    output, problem = run(
+        Part("sleeper", ("tests.bench.gpu.sleeper",), 60), CPU, 2, tmp_path / "log"
+    )
     assert problem == "cut after 2 s"
-    assert said(output) == [{"part": "peak", "name": "square"}]
+    assert read_figures(output) == [{"part": "peak", "name": "square"}]
 
 
 def test_a_part_that_fails_is_named_with_its_log(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The whole GPU bench, by its own command, at small size on a CPU (slow)."""
+"""The whole GPU bench in one command of under 8 minutes.
+
+Run `python -m bench.gpu` on a machine with one H100 or H200.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,11 @@ def found(output: str) -> dict[str, Any]:
 
 def test_every_part_has_finite_figures(found: dict[str, Any]) -> None:
     everyone = CONTESTANTS | NEWEST
-    assert (set(found["peak"]), set(found["dpo"]), set(found["sft"])) == (PEAKS, everyone, {"stock", "fast"})
+    assert (set(found["peak"]), set(found["dpo"]), set(found["sft"])) == (
+        PEAKS,
+        everyone,
+        {"stock", "fast"},
+    )
     assert set(found["absent"]["dpo"]) == {newest_trl.NAME} - NEWEST
     assert found["cut"] == []
     assert all(map(math.isfinite, numbers(found)))
@@ -58,7 +65,9 @@ def test_every_part_has_finite_figures(found: dict[str, Any]) -> None:
 def test_all_trainers_have_one_loss(found: dict[str, Any]) -> None:
     apart = {name: figures["loss_apart"] for name, figures in found["dpo"].items()}
     assert {name: value for name, value in apart.items() if value > 1e-5} == {}
-    assert found["dpo"]["trl"]["loss"] != pytest.approx(math.log(2), abs=1e-6), "the adapter is not at its start"
+    assert found["dpo"]["trl"]["loss"] != pytest.approx(math.log(2), abs=1e-6), (
+        "the adapter is not at its start"
+    )
 
 
 def test_who_makes_all_logits(found: dict[str, Any]) -> None:
@@ -70,9 +79,14 @@ def test_who_makes_all_logits(found: dict[str, Any]) -> None:
 
 def test_packing_leaves_less_padding(found: dict[str, Any]) -> None:
     assert found["sft"]["fast"]["padding"] < found["sft"]["stock"]["padding"] / 2
-    assert found["sft"]["fast"]["trainable"] == 8 * (64 + 64 + 64 + 16), "r = 8 on q_proj and v_proj of one layer"
+    assert found["sft"]["fast"]["trainable"] == 8 * (64 + 64 + 64 + 16), (
+        "r = 8 on q_proj and v_proj of one layer"
+    )
 
 
 def test_goals_are_named_and_not_claimed(found: dict[str, Any], output: str) -> None:
     assert [row[3] for row in found["goals"]] == ["not measured on a CPU"] * 5
-    assert "| DPO, pairs/s against stock Axolotl | at least 3 × | – | not measured on a CPU |" in output
+    assert (
+        "| DPO, pairs/s against stock Axolotl | at least 3 × | – | not measured on a CPU |"
+        in output
+    )

@@ -1,4 +1,4 @@
-"""`scripted`, `scripted_batches` and `faults`: the stand-in for the paid API must itself be right."""
+"""The stand-in for the paid API (`server`, `batches` and `faults`) must itself be right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import openai
 import pytest
 
 from data_builders.scripted.faults import Fault, Faults, Json, duration
-from data_builders.scripted.server import Server, serve
+from data_builders.scripted.server import ScriptedServer, serve
 from stemma import ROOT
 from stemma.runs import digest_json
 
@@ -31,7 +31,7 @@ def answer(request: Json) -> str:
 
 
 @contextmanager
-def server(**settings: Any) -> Iterator[tuple[Server, openai.OpenAI]]:
+def server(**settings: Any) -> Iterator[tuple[ScriptedServer, openai.OpenAI]]:
     """A running server, and a client that does not retry."""
     with (
         serve(answer, Faults(**settings)) as running,
@@ -40,9 +40,11 @@ def server(**settings: Any) -> Iterator[tuple[Server, openai.OpenAI]]:
         yield running, client
 
 
-def post(running: Server, value: Any, timeout: float = 5) -> tuple[int, Any, bytes]:
+def post(running: ScriptedServer, value: Any, timeout: float = 5) -> tuple[int, Any, bytes]:
     """Status, headers and body."""
-    request = urllib.request.Request(f"{running.base_url}/chat/completions", json.dumps(value).encode())
+    request = urllib.request.Request(
+        f"{running.base_url}/chat/completions", json.dumps(value).encode()
+    )
     try:
         with urllib.request.urlopen(request, timeout=timeout) as reply:
             return reply.status, reply.headers, reply.read()
@@ -63,7 +65,11 @@ def test_a_request_is_answered_counted_and_billed() -> None:
         assert reply.choices[0].message.content == '{"of": "What is 2 + 2?"}'
         assert reply.choices[0].finish_reason == "stop"
         assert reply.usage is not None
-        assert (reply.usage.prompt_tokens, reply.usage.completion_tokens, reply.usage.total_tokens) == (4, 7, 11)
+        assert (
+            reply.usage.prompt_tokens,
+            reply.usage.completion_tokens,
+            reply.usage.total_tokens,
+        ) == (4, 7, 11)
         client.chat.completions.create(**body(max_tokens=9))
     once = digest_json(body(max_tokens=9))
     assert running.record.received == running.record.billed == {once: 2}
@@ -84,20 +90,23 @@ def test_what_it_does_not_understand_is_a_400() -> None:
 
     with serve(refuse) as running:
         status, _, text = post(running, body())
-        assert (status, json.loads(text)["error"]["message"]) == (400, "the prompt holds no <question>")
+        assert (status, json.loads(text)["error"]["message"]) == (
+            400,
+            "the prompt holds no <question>",
+        )
         assert post(running, {"model": "m"})[0] == 400
         assert not running.record.billed
 
 
-def test_fates_are_drawn_from_seed_body_and_attempt_in_the_shares_asked_for() -> None:
+def test_faults_are_drawn_from_seed_body_and_attempt_in_the_shares_asked_for() -> None:
     faults = Faults(seed=1, shares={"429": 0.02, "5xx": 0.01, "malformed": 0.01})
-    fates = [faults.draw(str(n), 0)[0] for n in range(10_000)]
-    assert 150 < fates.count("429") < 250
-    assert 70 < fates.count("5xx") < 130
-    assert 70 < fates.count("malformed") < 130
-    assert fates == [faults.draw(str(n), 0)[0] for n in range(10_000)]
-    assert fates != [faults.draw(str(n), 1)[0] for n in range(10_000)]
-    assert fates != [Faults(seed=2, shares=faults.shares).draw(str(n), 0)[0] for n in range(10_000)]
+    drawn = [faults.draw(str(n), 0)[0] for n in range(10_000)]
+    assert 150 < drawn.count("429") < 250
+    assert 70 < drawn.count("5xx") < 130
+    assert 70 < drawn.count("malformed") < 130
+    assert drawn == [faults.draw(str(n), 0)[0] for n in range(10_000)]
+    assert drawn != [faults.draw(str(n), 1)[0] for n in range(10_000)]
+    assert drawn != [Faults(seed=2, shares=faults.shares).draw(str(n), 0)[0] for n in range(10_000)]
 
 
 def test_latency_is_log_normal() -> None:
@@ -109,9 +118,15 @@ def test_latency_is_log_normal() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "content", "finish_reason"),
-    [("refusal", {None}, "stop"), ("length", {'{"of": "What'}, "length"), ("empty", {None, ""}, "stop")],
+    [
+        ("refusal", {None}, "stop"),
+        ("length", {'{"of": "What'}, "length"),
+        ("empty", {None, ""}, "stop"),
+    ],
 )
-def test_faults_of_the_text_are_billed(fault: Fault, content: set[str | None], finish_reason: str) -> None:
+def test_faults_of_the_text_are_billed(
+    fault: Fault, content: set[str | None], finish_reason: str
+) -> None:
     with server(shares={fault: 1.0}) as (running, client):
         choices = [client.chat.completions.create(**body()).choices[0] for _ in range(8)]
     assert {choice.message.content for choice in choices} == content
@@ -126,7 +141,10 @@ def test_garbage_befalls_only_replies_that_must_be_json() -> None:
     with server(shares={"garbage": 1.0}) as (_, client):
         cut = client.chat.completions.create(**body(response_format={"type": "json_object"}))
         assert cut.choices[0].message.content == '{"of": "What'
-        assert client.chat.completions.create(**body()).choices[0].message.content == '{"of": "What is 2 + 2?"}'
+        assert (
+            client.chat.completions.create(**body()).choices[0].message.content
+            == '{"of": "What is 2 + 2?"}'
+        )
 
 
 def test_faults_of_the_connection_are_not_billed() -> None:
@@ -176,7 +194,10 @@ def test_requests_over_the_cap_are_refused_until_the_bucket_refills() -> None:
         replies = [post(running, body()) for _ in range(4)]
         assert [status for status, _, _ in replies] == [200, 200, 200, 429]
         first, last = replies[0][1], replies[-1][1]
-        assert (first["x-ratelimit-limit-requests"], first["x-ratelimit-remaining-requests"]) == ("60", "2")
+        assert (first["x-ratelimit-limit-requests"], first["x-ratelimit-remaining-requests"]) == (
+            "60",
+            "2",
+        )
         assert first["x-ratelimit-reset-requests"].endswith(("ms", "1s"))
         assert last["x-ratelimit-remaining-requests"] == "0"
         assert 0 < int(last["retry-after-ms"]) <= 1001
@@ -187,7 +208,10 @@ def test_requests_over_the_cap_are_refused_until_the_bucket_refills() -> None:
 
 
 def test_tokens_are_capped_by_what_a_request_may_write() -> None:
-    with server(tokens_per_minute=600, burst_seconds=10) as (running, _):  # 100 at once; a prompt is 4
+    with server(tokens_per_minute=600, burst_seconds=10) as (
+        running,
+        _,
+    ):  # 100 at once; a prompt is 4
         status, headers, _ = post(running, body(max_tokens=90))
         left = (headers["x-ratelimit-limit-tokens"], headers["x-ratelimit-remaining-tokens"])
         assert (status, left) == (200, ("600", "6"))
@@ -198,13 +222,24 @@ def test_tokens_are_capped_by_what_a_request_may_write() -> None:
 def test_a_day_s_cap_takes_over_the_request_headers() -> None:
     with server(requests_per_day=10_000, requests_per_minute=600) as (running, _):
         headers = post(running, body())[1]
-    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == ("10000", "9999")
+    assert (headers["x-ratelimit-limit-requests"], headers["x-ratelimit-remaining-requests"]) == (
+        "10000",
+        "9999",
+    )
     assert 8.5 < float(headers["x-ratelimit-reset-requests"].removesuffix("s")) <= 8.64
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0ms"), (0.0111, "12ms"), (1, "1s"), (8.64, "8.64s"), (360, "6m0s"), (61.2, "1m2s"), (3723, "1h2m3s")],
+    [
+        (0, "0ms"),
+        (0.0111, "12ms"),
+        (1, "1s"),
+        (8.64, "8.64s"),
+        (360, "6m0s"),
+        (61.2, "1m2s"),
+        (3723, "1h2m3s"),
+    ],
 )
 def test_durations_are_written_as_openai_writes_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
@@ -219,7 +254,10 @@ def send_batch(client: openai.OpenAI, *ids: str) -> Any:
     file = client.files.create(file=("batch.jsonl", data), purpose="batch")
     assert (file.bytes, file.purpose, file.status) == (len(data), "batch", "processed")
     return client.batches.create(
-        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", metadata={"run": ids[0]}
+        input_file_id=file.id,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        metadata={"run": ids[0]},
     )
 
 
@@ -236,13 +274,24 @@ def lines(client: openai.OpenAI, file_id: str | None) -> list[Json]:
 def test_a_batch_is_worked_through_after_a_while() -> None:
     with server(batch_seconds=0.1) as (running, client):
         batch = send_batch(client, "a", "b", "c", "d", "e")
-        assert (batch.status, batch.metadata, running.record.billed) == ("in_progress", {"run": "a"}, {})
+        assert (batch.status, batch.metadata, running.record.billed) == (
+            "in_progress",
+            {"run": "a"},
+            {},
+        )
         batch = finished(client, batch)
         done = lines(client, batch.output_file_id)
     assert (batch.status, batch.error_file_id) == ("completed", None)
-    assert (batch.request_counts.total, batch.request_counts.completed, batch.request_counts.failed) == (5, 5, 0)
+    assert (
+        batch.request_counts.total,
+        batch.request_counts.completed,
+        batch.request_counts.failed,
+    ) == (5, 5, 0)
     assert [line["custom_id"] for line in done] != ["a", "b", "c", "d", "e"]  # no order is promised
-    texts = {line["custom_id"]: line["response"]["body"]["choices"][0]["message"]["content"] for line in done}
+    texts = {
+        line["custom_id"]: line["response"]["body"]["choices"][0]["message"]["content"]
+        for line in done
+    }
     assert texts == {name: f'{{"of": "q{n}"}}' for n, name in enumerate("abcde")}
     assert running.record.billed == {digest_json(body(f"q{n}")): 1 for n in range(5)}
 
@@ -265,7 +314,11 @@ def test_a_batch_may_expire_half_done() -> None:
         assert batch.status == "expired"
         assert {line["custom_id"] for line in lines(client, batch.output_file_id)} == {"a", "b"}
         [late] = lines(client, batch.error_file_id)
-    assert (late["custom_id"], late["response"], late["error"]["code"]) == ("c", None, "batch_expired")
+    assert (late["custom_id"], late["response"], late["error"]["code"]) == (
+        "c",
+        None,
+        "batch_expired",
+    )
     assert running.record.billed.total() == 2
 
 
@@ -278,7 +331,9 @@ def test_a_batch_with_an_id_twice_fails_and_unknown_ids_are_errors() -> None:
         with pytest.raises(openai.NotFoundError, match="No such File object"):
             client.files.content("file-9")
         with pytest.raises(openai.BadRequestError, match="Invalid 'input_file_id'"):
-            client.batches.create(input_file_id="file-9", endpoint="/v1/chat/completions", completion_window="24h")
+            client.batches.create(
+                input_file_id="file-9", endpoint="/v1/chat/completions", completion_window="24h"
+            )
     assert not running.record.received
 
 
@@ -303,9 +358,15 @@ def test_as_a_process_it_prints_its_url_and_tells_its_record() -> None:
                 pytest.raises(openai.InternalServerError),
             ):
                 client.chat.completions.create(**body())
-            with urllib.request.urlopen(base_url.removesuffix("/v1") + "/stats", timeout=5) as reply:
+            with urllib.request.urlopen(
+                base_url.removesuffix("/v1") + "/stats", timeout=5
+            ) as reply:
                 stats = json.loads(reply.read())
         finally:
             process.terminate()
-    assert (stats["received"], stats["billed"], stats["faults"]) == ({digest_json(body()): 1}, {}, {"5xx": 1})
+    assert (stats["received"], stats["billed"], stats["faults"]) == (
+        {digest_json(body()): 1},
+        {},
+        {"5xx": 1},
+    )
     assert (len(stats["admitted"]), stats["over_cap"], stats["in_flight"]) == (1, 0, 0)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 ROW = {
     "question": "What is 10% of 50?",
@@ -13,7 +13,9 @@ ROW = {
 }
 
 
-def test_lines_of_a_json_file_become_questions_with_and_without_the_rationale(tmp_path: Path) -> None:
+def test_lines_of_a_json_file_become_questions_with_and_without_the_rationale(
+    tmp_path: Path,
+) -> None:
     write_lines(tmp_path / "train.json", ROW)
     letter, explained = rows(read("mcq", "aqua", tmp_path, "train.json", answer_as="both"))
     assert (letter["choices"], letter["answer"]) == (["4", "5", "1,000"], "B")

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 NAN = float("nan")
 
@@ -19,7 +19,13 @@ def pair(number: int, chosen: float | None, rejected: float | None) -> dict[str,
 
 
 def test_unknown_ratings_stay_unknown_and_a_pair_not_rated_higher_goes(tmp_path: Path) -> None:
-    pairs = [pair(1, 5.0, 4.5), pair(2, NAN, 4.0), pair(3, 4.0, NAN), pair(4, 4.0, 4.0), pair(5, 3.0, 4.0)]
+    pairs = [
+        pair(1, 5.0, 4.5),
+        pair(2, NAN, 4.0),
+        pair(3, 4.0, NAN),
+        pair(4, 4.0, 4.0),
+        pair(5, 3.0, 4.0),
+    ]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(pairs), tmp_path / "a.parquet")
     write_lines(tmp_path / "a.jsonl", *pairs)
     for path, places in {"a.parquet": (" row 4", " row 5"), "a.jsonl": (":4", ":5")}.items():

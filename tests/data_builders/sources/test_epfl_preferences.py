@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from data_builders.clean import finish
-from data_builders.drafts import Draft, Drop
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft, Drop
 from stemma.errors import UserError
-from tests.data_builders.reading import drops, read, rows
+from tests.data_builders.sources.reading import drops, read, rows
 
 MCQ = "Question: What is 2 + 2?\n\nOptions:\nA. 3\nB. 4\nC. 5"
 
@@ -23,21 +23,35 @@ def compare(
 
 
 def released(text: str, *comparisons: dict[str, Any], number: int = 7) -> dict[str, Any]:
-    return {"question_id": number, "question_complete": text, "course_id": 3, "preference": list(comparisons)}
+    return {
+        "question_id": number,
+        "question_complete": text,
+        "course_id": 3,
+        "preference": list(comparisons),
+    }
 
 
 def submitted(text: str, comparison: dict[str, Any]) -> dict[str, Any]:
     answers = {"A_chat_id": 11, "B_chat_id": 12, "A": comparison["A"], "B": comparison["B"]}
-    return {"course_id": 3, "question_id": 7, "question": text, **answers, "ranking_criteria": comparison["criteria"]}
+    return {
+        "course_id": 3,
+        "question_id": 7,
+        "question": text,
+        **answers,
+        "ranking_criteria": comparison["criteria"],
+    }
 
 
-def read_all(kind: Any, root: Path, *questions: dict[str, Any], **options: Any) -> list[Draft | Drop]:
+def read_all(
+    kind: Any, root: Path, *questions: dict[str, Any], **options: Any
+) -> list[Draft | Drop]:
     (root / "epfl.json").write_text(json.dumps(questions, indent=1))
     return read(kind, "epfl_preferences", root, "epfl.json", **options)
 
 
 def test_both_forms_give_the_same_pairs_with_their_verdicts(tmp_path: Path) -> None:
-    first, second = compare("good", "bad"), compare("worse", "better", "B", "AB", modified=True)
+    first = compare("good", "bad")
+    second = compare("worse", "better", "B", "AB", modified=True)
     pair = {
         "prompt": "Why?",
         "chosen": "good",
@@ -65,7 +79,10 @@ def test_conversations_take_the_better_answers(tmp_path: Path) -> None:
     question = released("Question: Why?", compare("good", "bad"), compare("worse", "better", "B"))
     assert rows(read_all("sft", tmp_path, question)) == [
         {
-            "messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": answer}],
+            "messages": [
+                {"role": "user", "content": "Why?"},
+                {"role": "assistant", "content": answer},
+            ],
             "meta": {"course_id": 3, "epfl_question_id": 7},
         }
         for answer in ("good", "better")
@@ -75,7 +92,10 @@ def test_conversations_take_the_better_answers(tmp_path: Path) -> None:
 def test_comparisons_without_a_verdict_or_with_two_are_dropped(tmp_path: Path) -> None:
     differ = {**compare("a", "b"), "overall": "B"}
     items = read_all(
-        "dpo", tmp_path, released("Why?", compare("a", "b", None), differ, compare("a", "b", "tie")), released("How?")
+        "dpo",
+        tmp_path,
+        released("Why?", compare("a", "b", None), differ, compare("a", "b", "tie")),
+        released("How?"),
     )
     assert [reason for _, reason in drops(items)] == [
         "no overall verdict",
@@ -95,7 +115,9 @@ def test_comparisons_without_a_verdict_or_with_two_are_dropped(tmp_path: Path) -
         ("a", "b\x00", "control character in content"),
     ],
 )
-def test_dirty_answers_are_dropped_when_rows_are_finished(tmp_path: Path, a: Any, b: Any, reason: str) -> None:
+def test_dirty_answers_are_dropped_when_rows_are_finished(
+    tmp_path: Path, a: Any, b: Any, reason: str
+) -> None:
     [draft] = read_all("dpo", tmp_path, released("Why?", compare(a, b)))
     assert isinstance(draft, Draft)
     assert finish("dpo", "epfl_preferences", draft) == reason
@@ -118,16 +140,24 @@ def test_the_letter_is_what_distinct_correct_answers_agree_on(tmp_path: Path) ->
         "answer": "B",
         "meta": {"course_id": 3, "epfl_question_id": 7, "votes": 2, "voters": 3},
     }
-    assert drops(read_all("mcq", tmp_path, question, agreement=0.7)) == [("epfl.json:2", "no agreed letter")]
-    assert drops(read_all("mcq", tmp_path, question, votes=3)) == [("epfl.json:2", "no agreed letter")]
+    assert drops(read_all("mcq", tmp_path, question, agreement=0.7)) == [
+        ("epfl.json:2", "no agreed letter")
+    ]
+    assert drops(read_all("mcq", tmp_path, question, votes=3)) == [
+        ("epfl.json:2", "no agreed letter")
+    ]
 
 
 def test_submissions_of_a_question_vote_together(tmp_path: Path) -> None:
     votes = [compare("The answer is B.", "x"), compare("x", "Answer: B", "B", "B")]
-    items = read_all("mcq", tmp_path, *(submitted(MCQ, vote) for vote in votes), submitted("Why?", votes[0]))
+    items = read_all(
+        "mcq", tmp_path, *(submitted(MCQ, vote) for vote in votes), submitted("Why?", votes[0])
+    )
     assert [row["answer"] for row in rows(items)] == ["B"]
     assert [reason for _, reason in drops(items)] == ["not a multiple-choice question"]
-    assert [reason for _, reason in drops(read_all("mcq", tmp_path, submitted(MCQ, votes[0])))] == ["no agreed letter"]
+    assert [reason for _, reason in drops(read_all("mcq", tmp_path, submitted(MCQ, votes[0])))] == [
+        "no agreed letter"
+    ]
 
 
 def test_another_shape_is_refused_by_line(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_builders.sources.gsm8k import final_number, without_annotations
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 
 def test_a_problem_becomes_a_conversation_with_its_gold_number(tmp_path: Path) -> None:
@@ -16,7 +16,10 @@ def test_a_problem_becomes_a_conversation_with_its_gold_number(tmp_path: Path) -
     items = read("sft", "gsm8k", tmp_path, "g.jsonl")
     assert rows(items) == [
         {
-            "messages": [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": "2+2=4\n#### 4"}],
+            "messages": [
+                {"role": "user", "content": "How many?"},
+                {"role": "assistant", "content": "2+2=4\n#### 4"},
+            ],
             "meta": {"gold": "4"},
         }
     ]

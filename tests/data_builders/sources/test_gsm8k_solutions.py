@@ -3,13 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 
 def test_solutions_pair_right_with_wrong_and_skip_endless_ones(tmp_path: Path) -> None:
     def solved(**solutions: tuple[bool, str]) -> dict[str, Any]:
-        named = {name: {"is_correct": right, "solution": text} for name, (right, text) in solutions.items()}
+        named = {
+            name: {"is_correct": right, "solution": text}
+            for name, (right, text) in solutions.items()
+        }
         return {"question": "q?", "ground_truth": "t\nA: 4", **named}
 
     write_lines(

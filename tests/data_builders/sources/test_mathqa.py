@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from data_builders.sources.mathqa import parse_options
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 ORIGINAL = {
     "Problem": "what is 10 % of 50 ?",
@@ -60,7 +60,12 @@ def test_options_are_one_string_or_a_python_list(text: str, choices: list[str] |
 
 
 def test_what_cannot_be_read_is_dropped(tmp_path: Path) -> None:
-    write_lines(tmp_path / "m.jsonl", harness(options="4 or 5"), harness(correct="f"), harness(Rationale="b"))
+    write_lines(
+        tmp_path / "m.jsonl",
+        harness(options="4 or 5"),
+        harness(correct="f"),
+        harness(Rationale="b"),
+    )
     items = read("sft", "mathqa", tmp_path, "m.jsonl")
     assert drops(items) == [
         ("m.jsonl:1", "options not in the layout `a ) … , b ) …`"),

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.candidates import HELD_OUT
-from data_builders.clean import finish
-from data_builders.drafts import Draft, Drop
-from data_builders.generator import forecast
-from data_builders.judging import CRITERIA
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft, Drop
+from data_builders.generated.candidates import HELD_OUT
+from data_builders.generated.judging import CRITERIA
 from data_builders.scripted.faults import Json
 from data_builders.sources.mathqa_pairs import Options, read
+from stemma.generator.estimate import dry_run
 from stemma.rows import PreferenceRow
 from tests.data_builders.chats import EXPERT, answering, expert, tagged
 from tests.data_builders.small_recipe import make_context, write_lines
@@ -46,7 +46,9 @@ def test_pairs_come_from_the_expert_over_http(root: Path) -> None:
     pairs = [item for item in items if isinstance(item, Draft)]
     assert len(items) == 42
     assert len(pairs) >= 10
-    assert items[-2:] == [item for item in items if isinstance(item, Drop) and "answers" not in item.row]
+    assert items[-2:] == [
+        item for item in items if isinstance(item, Drop) and "answers" not in item.row
+    ]
     for pair in pairs:
         row = finish("dpo", "mathqa_pairs", pair)
         assert isinstance(row, PreferenceRow)
@@ -58,7 +60,9 @@ def test_pairs_come_from_the_expert_over_http(root: Path) -> None:
     assert {pair.row["meta"]["gold"] for pair in pairs} == {"B"}
 
 
-def test_every_option_is_shown_and_the_judge_knows_the_right_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_option_is_shown_and_the_judge_knows_the_right_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers = iter(("Twice 1 is 2. Answer: B", "1 and 1 are 2.\n\nAnswer: B"))
     bodies: list[Json] = []
 
@@ -92,20 +96,26 @@ def test_a_limit_draws_problems_and_a_higher_one_only_adds_to_them(root: Path) -
     with expert(root) as generate:
         context = make_context("dpo", root, generate=generate)
         few = {item.where for item in read(OPTIONS.model_copy(update={"limit": 5}), context)}
-        more = Counter(item.where for item in read(OPTIONS.model_copy(update={"limit": 10}), context))
+        more = Counter(
+            item.where for item in read(OPTIONS.model_copy(update={"limit": 10}), context)
+        )
     assert len(few) == 7  # and the two that cannot be asked
     assert few <= more.keys()
     assert sum(more.values()) == 12
 
 
 def test_a_dry_run_counts_both_answers_and_both_rankings(root: Path) -> None:
-    counting = forecast(EXPERT, root / "ledger.sqlite", 42)
-    items = list(read(OPTIONS.model_copy(update={"limit": 5}), make_context("dpo", root, generate=counting)))
+    counting = dry_run(EXPERT, root / "ledger.sqlite", None)
+    items = list(
+        read(OPTIONS.model_copy(update={"limit": 5}), make_context("dpo", root, generate=counting))
+    )
     assert counting.totals()["requests"] == 5 * 4
     assert len(items) == 5 + 2
 
 
-def test_problems_of_evaluation_parts_are_never_asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_of_evaluation_parts_are_never_asked(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str | None] = []
 
     def answer(body: Json) -> str:
@@ -123,5 +133,5 @@ def test_problems_of_evaluation_parts_are_never_asked(root: Path, monkeypatch: p
 
 
 def test_the_prompts_are_inputs_of_the_stage(root: Path) -> None:
-    names = [path.name for path in OPTIONS.named_files(root).values()]
-    assert names == ["mathqa.json", "mathqa.jinja", "rank.jinja"]
+    names = [path.name for path in OPTIONS.own_files(root).values()]
+    assert names == ["mathqa.jinja", "rank.jinja"]

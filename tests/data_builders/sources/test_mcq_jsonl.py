@@ -3,16 +3,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_builders.clean import finish
-from data_builders.drafts import Draft
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft
 from data_builders.sources.mcq_jsonl import parse_mcq
 from stemma.rows import LETTERS, McqRow
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 
 def question(labels: Sequence[str]) -> str:
-    return "Question: q?\n\nOptions:\n" + "\n".join(f"{label}. c{label}" for label in labels) + "\n\nAnswer:"
+    return (
+        "Question: q?\n\nOptions:\n"
+        + "\n".join(f"{label}. c{label}" for label in labels)
+        + "\n\nAnswer:"
+    )
 
 
 def test_keys_may_be_letters_or_digits_and_must_be_an_option(tmp_path: Path) -> None:
@@ -50,8 +54,14 @@ def test_eleven_options_are_eleven_and_more_than_twenty_six_are_told(tmp_path: P
         {"question": question([*LETTERS, "AA"]), "answer": "Z"},
     )
     items = read("mcq", "mcq_jsonl", tmp_path, "m.jsonl")
-    assert [(row["choices"][9:], row["answer"]) for row in rows(items)] == [(["cJ", "cK"], "K"), (["c10", "c11"], "K")]
-    assert drops(items) == [("m.jsonl:3", "more than 26 choices"), ("m.jsonl:4", "more than 26 choices")]
+    assert [(row["choices"][9:], row["answer"]) for row in rows(items)] == [
+        (["cJ", "cK"], "K"),
+        (["c10", "c11"], "K"),
+    ]
+    assert drops(items) == [
+        ("m.jsonl:3", "more than 26 choices"),
+        ("m.jsonl:4", "more than 26 choices"),
+    ]
 
 
 def test_an_empty_last_option_is_none_in_every_source(tmp_path: Path) -> None:
@@ -74,18 +84,31 @@ def test_an_empty_last_option_is_none_in_every_source(tmp_path: Path) -> None:
 
 def test_subjects_choose_the_questions(tmp_path: Path) -> None:
     subjects = ("astronomy", "philosophy", None)
-    write_lines(tmp_path / "m.jsonl", *({"subject": s, "question": question("AB"), "answer": "A"} for s in subjects))
-    assert [row["subject"] for row in rows(read("mcq", "mcq_jsonl", tmp_path, "m.jsonl", subjects="stem"))] == [
-        "astronomy"
-    ]
+    write_lines(
+        tmp_path / "m.jsonl",
+        *({"subject": s, "question": question("AB"), "answer": "A"} for s in subjects),
+    )
+    assert [
+        row["subject"]
+        for row in rows(read("mcq", "mcq_jsonl", tmp_path, "m.jsonl", subjects="stem"))
+    ] == ["astronomy"]
     items = read("mcq", "mcq_jsonl", tmp_path, "m.jsonl", subjects=["philosophy"])
     assert [row["subject"] for row in rows(items)] == ["philosophy"]
-    assert drops(items) == [("m.jsonl:1", "subject not asked for"), ("m.jsonl:3", "subject not asked for")]
+    assert drops(items) == [
+        ("m.jsonl:1", "subject not asked for"),
+        ("m.jsonl:3", "subject not asked for"),
+    ]
 
 
 def test_questions_are_parsed_with_letters_digits_and_long_choices() -> None:
-    assert parse_mcq("Question: q\nmore\n\nOptions:\nA. 1\nB. 2\n\nAnswer:") == ("q\nmore", {"A": "1", "B": "2"})
-    assert parse_mcq("Question: q\n\nOptions:\n1. x\n2. y\n3. z\n\nAnswer:") == ("q", {"1": "x", "2": "y", "3": "z"})
+    assert parse_mcq("Question: q\nmore\n\nOptions:\nA. 1\nB. 2\n\nAnswer:") == (
+        "q\nmore",
+        {"A": "1", "B": "2"},
+    )
+    assert parse_mcq("Question: q\n\nOptions:\n1. x\n2. y\n3. z\n\nAnswer:") == (
+        "q",
+        {"1": "x", "2": "y", "3": "z"},
+    )
     assert parse_mcq("Question: q\n\nOptions:\nA. if x:\n  A. go\nB. stop\n\nAnswer:") == (
         "q",
         {"A": "if x:\n  A. go", "B": "stop"},

@@ -6,17 +6,24 @@ import pytest
 
 from data_builders.sources.mmlu import STEM
 from stemma.errors import UserError
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 
 def test_csv_files_have_no_header_and_their_names_give_the_subject(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
-    (tmp_path / "test/astronomy_test.csv").write_text('"Which, of ""these""?",1,2,"3, 4",5,C\nHow?,a,b,c,d,E\n')
+    (tmp_path / "test/astronomy_test.csv").write_text(
+        '"Which, of ""these""?",1,2,"3, 4",5,C\nHow?,a,b,c,d,E\n'
+    )
     (tmp_path / "test/philosophy_test.csv").write_text("Why?,a,b,c,d,A\n")
     items = read("mcq", "mmlu", tmp_path, "test/*_test.csv")
     assert rows(items) == [
-        {"question": 'Which, of "these"?', "choices": ["1", "2", "3, 4", "5"], "answer": "C", "subject": "astronomy"}
+        {
+            "question": 'Which, of "these"?',
+            "choices": ["1", "2", "3, 4", "5"],
+            "answer": "C",
+            "subject": "astronomy",
+        }
     ]
     assert drops(items) == [
         ("test/astronomy_test.csv:2", "the answer is none of the options"),

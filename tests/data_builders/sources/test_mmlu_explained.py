@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.candidates import HELD_OUT
-from data_builders.clean import finish
-from data_builders.drafts import Draft, Drop
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft, Drop
+from data_builders.generated.candidates import HELD_OUT
 from data_builders.scripted.faults import Faults, Json
 from data_builders.sources.mmlu_explained import CONTRADICTS, Options, read
 from stemma.rows import LETTERS, McqRow, SftRow
@@ -26,7 +26,9 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_conversation_gives_the_right_option_and_then_why(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversation_gives_the_right_option_and_then_why(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bodies: list[Json] = []
 
     def answer(body: Json) -> str:
@@ -35,16 +37,25 @@ def test_a_conversation_gives_the_right_option_and_then_why(root: Path, monkeypa
 
     with answering(answer, root, monkeypatch) as (generate, _):
         items = list(read(OPTIONS, make_context("sft", root, generate=generate)))
-    rows = {item.question: finish("sft", "mmlu_explained", item) for item in items if isinstance(item, Draft)}
+    rows = {
+        item.question: finish("sft", "mmlu_explained", item)
+        for item in items
+        if isinstance(item, Draft)
+    }
     row = rows[ONE]
     assert isinstance(row, SftRow)
     assert row.messages[0].content == (
-        "Which organ pumps blood?\n\nOptions:\nA. kidney\nB. heart\nC. lung\nD. liver\n\nGive the letter, then explain."
+        "Which organ pumps blood?\n\nOptions:\nA. kidney\nB. heart\nC. lung\nD. "
+        "liver\n\nGive the letter, then explain."
     )
-    assert row.messages[1].content == ("B. heart\n\nIt contracts about once a second. The kidney filters blood.")
+    assert row.messages[1].content == (
+        "B. heart\n\nIt contracts about once a second. The kidney filters blood."
+    )
     assert row.meta == {"gold": "heart", "subject": "high_school_biology"}
     assert {tagged(body, "correct") for body in bodies} == {"B. heart", "D. liver"}
-    assert {item.origin.requests for item in items if isinstance(item, Draft) and item.origin} == {1}
+    assert {item.origin.requests for item in items if isinstance(item, Draft) and item.origin} == {
+        1
+    }
 
 
 def test_a_question_carries_its_explanation(root: Path) -> None:
@@ -55,18 +66,29 @@ def test_a_question_carries_its_explanation(root: Path) -> None:
     for row in rows:
         assert isinstance(row, McqRow)
         assert (row.answer_as, row.subject) == ("explained", "high_school_biology")
-        assert row.explanation.startswith(f"{row.choices[LETTERS.index(row.answer)]} is what the question asks for.")
+        assert row.explanation.startswith(
+            f"{row.choices[LETTERS.index(row.answer)]} is what the question asks for."
+        )
 
 
-def test_an_explanation_of_another_option_is_asked_for_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    replies = {ONE: iter(("I would say that the answer is C.", "It contracts.")), "Which organ makes bile?": iter("AB")}
+def test_an_explanation_of_another_option_is_asked_for_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = {
+        ONE: iter(("I would say that the answer is C.", "It contracts.")),
+        "Which organ makes bile?": iter("AB"),
+    }
 
     def answer(body: Json) -> str:
         return next(replies[str(tagged(body, "question"))])
 
     with answering(answer, root, monkeypatch) as (generate, server):
-        items = {item.where: item for item in read(OPTIONS, make_context("sft", root, generate=generate))}
-    first, second = items.values() if isinstance(next(iter(items.values())), Draft) else [*items.values()][::-1]
+        items = {
+            item.where: item for item in read(OPTIONS, make_context("sft", root, generate=generate))
+        }
+    first, second = (
+        items.values() if isinstance(next(iter(items.values())), Draft) else [*items.values()][::-1]
+    )
     assert isinstance(first, Draft)
     assert first.row["messages"][1]["content"] == "B. heart\n\nIt contracts."
     assert first.origin is not None
@@ -78,12 +100,15 @@ def test_an_explanation_of_another_option_is_asked_for_again(root: Path, monkeyp
 
 
 def test_a_refusal_drops_the_question(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering(lambda _: "", root, monkeypatch, Faults(shares={"refusal": 1.0})) as (generate, _):
+    with answering(lambda _: "", root, monkeypatch, Faults(shares={"refusal": 1.0})) as (
+        generate,
+        _,
+    ):
         items = list(read(OPTIONS, make_context("sft", root, generate=generate)))
     assert [item.reason for item in items if isinstance(item, Drop)] == ["reply refused"] * 2
 
 
-def test_questions_of_evaluation_parts_are_never_asked(root: Path) -> None:
+def test_questions_of_evaluation_splits_are_never_asked(root: Path) -> None:
     with expert(root) as generate:
         context = replace(make_context("sft", root, generate=generate), held_out=ONE.__eq__)
         items = list(read(OPTIONS, context))
@@ -93,7 +118,10 @@ def test_questions_of_evaluation_parts_are_never_asked(root: Path) -> None:
 
 def test_the_course_s_format_is_read_too(tmp_path: Path) -> None:
     question = "Question: Which organ pumps blood?\n\nOptions:\nA. kidney\nB. heart\n\nAnswer:"
-    write_lines(tmp_path / "mmlu.jsonl", {"subject": "high_school_biology", "question": question, "answer": "B"})
+    write_lines(
+        tmp_path / "mmlu.jsonl",
+        {"subject": "high_school_biology", "question": question, "answer": "B"},
+    )
     with expert(tmp_path) as generate:
         options = Options(source="mmlu_explained", path="mmlu.jsonl")
         [item] = read(options, make_context("sft", tmp_path, generate=generate))
@@ -102,6 +130,5 @@ def test_the_course_s_format_is_read_too(tmp_path: Path) -> None:
 
 
 def test_the_prompt_is_an_input_of_the_stage(root: Path) -> None:
-    [data, prompt] = OPTIONS.named_files(root)
-    assert data.endswith("high_school_biology_dev.csv")
+    [prompt] = OPTIONS.own_files(root)
     assert prompt == "recipes/prompts/explain.jinja"

@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from tests.data_builders.reading import drops, read, rows
 from tests.data_builders.small_recipe import write_lines
+from tests.data_builders.sources.reading import drops, read, rows
 
 PUBLISHED = {
     "question": "What do plants take in?",
@@ -15,11 +15,16 @@ PUBLISHED = {
     "correct_answer": "carbon dioxide",
     "support": "Plants take in carbon dioxide.",
 }
-PROMPT = "Question: What do plants take in?\nOptions:\n A. oxygen\nB. carbon dioxide\nC. neon\nD. helium"
+PROMPT = (
+    "Question: What do plants take in?\nOptions:\n A. oxygen\nB. carbon dioxide\nC. neon\nD. helium"
+)
 
 
 def test_the_authors_answers_are_shuffled_by_the_seed(tmp_path: Path) -> None:
-    published = [{**PUBLISHED, "question": f"What do plants take in, part {number}?"} for number in range(200)]
+    published = [
+        {**PUBLISHED, "question": f"What do plants take in, part {number}?"}
+        for number in range(200)
+    ]
     (tmp_path / "train.json").write_text(json.dumps(published))
     first, second = (rows(read("mcq", "sciq_support", tmp_path, "train.json")) for _ in range(2))
     assert first == second
@@ -32,14 +37,20 @@ def test_the_authors_answers_are_shuffled_by_the_seed(tmp_path: Path) -> None:
 def test_prompts_keep_their_order_and_the_support_explains(tmp_path: Path) -> None:
     write_lines(
         tmp_path / "s.jsonl",
-        {"prompt": PROMPT, "completion": "carbon dioxide\nExplanation: Plants take in carbon dioxide."},
+        {
+            "prompt": PROMPT,
+            "completion": "carbon dioxide\nExplanation: Plants take in carbon dioxide.",
+        },
         {"prompt": PROMPT, "completion": "neon"},
         {"prompt": PROMPT, "completion": "water"},
         {"prompt": "What?", "completion": "neon"},
     )
     items = read("mcq", "sciq_support", tmp_path, "s.jsonl", answer_as="both")
     letter, explained, unexplained = rows(items)
-    assert (letter["choices"], letter["answer"]) == (["oxygen", "carbon dioxide", "neon", "helium"], "B")
+    assert (letter["choices"], letter["answer"]) == (
+        ["oxygen", "carbon dioxide", "neon", "helium"],
+        "B",
+    )
     assert explained["explanation"] == "Plants take in carbon dioxide."
     assert unexplained["answer"] == "C"
     assert drops(items) == [

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from data_builders import SOURCES
-from data_builders.clean import finish
-from data_builders.drafts import Draft, Kind
+from data_builders.filters.clean import finish
+from data_builders.flow import Draft, Kind
 from data_builders.split import question_key
 from stemma import ROOT
-from stemma.jsonl import write_text
-from tests.data_builders.reading import read, rows
+from stemma.files import write_text
+from tests.data_builders.sources.reading import read, rows
 
 REAL = Path(os.environ.get("STEMMA_DATA", ROOT.parent / "shared" / "data"))
 COUNTS = ROOT / "docs" / "data-counts.md"
@@ -57,7 +57,9 @@ that test checks it where the files are present.
 """
 
 
-def count(kind: Kind, source: str, path: str, options: dict[str, Any]) -> tuple[int, int, Counter[str]]:
+def count(
+    kind: Kind, source: str, path: str, options: dict[str, Any]
+) -> tuple[int, int, Counter[str]]:
     """(read, kept, dropped by reason)."""
     finished = [
         finish(kind, source, item) if isinstance(item, Draft) else item.reason
@@ -73,7 +75,9 @@ def page() -> str:
         found, kept, reasons = count(kind, source, path, options)
         dropped = "; ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
         given = "".join(f" `{name}: {value}`" for name, value in options.items())
-        lines.append(f"| {kind} | `{source}`{given} | `{path}` | {found:,} | {kept:,} | {dropped} |\n")
+        lines.append(
+            f"| {kind} | `{source}`{given} | `{path}` | {found:,} | {kept:,} | {dropped} |\n"
+        )
     return HEADER + "".join(lines)
 
 
@@ -82,23 +86,39 @@ def test_the_page_of_counts_is_up_to_date() -> None:
 
 
 def test_every_reading_source_that_has_real_files_is_counted() -> None:
-    reading = {name for name, module in SOURCES.items() if module.PHASE == "read"}
-    without = {"stem_exercises", "epfl_preferences", "argilla_math", "table"}  # made on the spot, or not published here
+    reading = {name for name, source in SOURCES.items() if source.phase == "read"}
+    without = {
+        "stem_exercises",
+        "epfl_preferences",
+        "argilla_math",
+        "table",
+    }  # made on the spot, or not published here
     assert {source for _, source, _, _ in READ} == reading - without
 
 
 def test_the_course_preference_file_has_412_prompts_in_428_pairs() -> None:
-    pairs = rows(read("dpo", "preference_jsonl", REAL, "course_template_examples/dpo_preference_example.jsonl"))
+    pairs = rows(
+        read(
+            "dpo", "preference_jsonl", REAL, "course_template_examples/dpo_preference_example.jsonl"
+        )
+    )
     assert len(pairs) == 428
     assert len({question_key(row["prompt"]) for row in pairs}) == 412
 
 
 def test_numeric_keys_of_arc_are_letters_in_their_order() -> None:
     path = REAL / "arc_challenge" / "mcqa_ai2_arc_train.jsonl"
-    raw = Counter(json.loads(line)["answer"] for line in path.read_text(encoding="utf-8").splitlines())
-    letters = Counter(row["answer"] for row in rows(read("mcq", "mcq_jsonl", REAL, f"{path.parent.name}/{path.name}")))
+    raw = Counter(
+        json.loads(line)["answer"] for line in path.read_text(encoding="utf-8").splitlines()
+    )
+    letters = Counter(
+        row["answer"]
+        for row in rows(read("mcq", "mcq_jsonl", REAL, f"{path.parent.name}/{path.name}"))
+    )
     assert raw["1"] > 0
-    assert [letters[letter] for letter in "ABCD"] == [raw[a] + raw[b] for a, b in ("A1", "B2", "C3", "D4")]
+    assert [letters[letter] for letter in "ABCD"] == [
+        raw[a] + raw[b] for a, b in ("A1", "B2", "C3", "D4")
+    ]
 
 
 if __name__ == "__main__":

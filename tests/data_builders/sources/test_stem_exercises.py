@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from data_builders.drafts import Draft, Kind
-from data_builders.exercises import exercises
+from data_builders.flow import Draft, Kind
+from data_builders.generated.exercises import exercises
 from data_builders.sources.stem_exercises import Options, read
 from tests.data_builders.small_recipe import make_context
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stemma.errors import UserError
-from tests.data_builders.reading import drops, read, rows
+from tests.data_builders.sources.reading import drops, read, rows
 
 ROW = {
     "Question": "How many?",
@@ -35,11 +35,18 @@ ROW = {
         (" 3.5", "float", "3.5"),
     ],
 )
-def test_every_type_of_answer_is_written_as_text(tmp_path: Path, answer: Any, kind: str, gold: str) -> None:
+def test_every_type_of_answer_is_written_as_text(
+    tmp_path: Path, answer: Any, kind: str, gold: str
+) -> None:
     (tmp_path / "t.json").write_text(json.dumps([{**ROW, "Answer": answer, "Answer_type": kind}]))
     [row] = rows(read("sft", "theoremqa", tmp_path, "t.json"))
     assert [message["content"] for message in row["messages"]] == ["How many?", gold]
-    assert row["meta"] == {"gold": gold, "answer_type": kind, "subject": "Combinatorics", "theorem": "lah number"}
+    assert row["meta"] == {
+        "gold": gold,
+        "answer_type": kind,
+        "subject": "Combinatorics",
+        "theorem": "lah number",
+    }
 
 
 def test_questions_with_a_picture_are_dropped_and_unknown_types_refused(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Filters of rows: damaged text, near-duplicates, and evaluation questions in training rows."""

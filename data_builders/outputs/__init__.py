@@ -1,0 +1,1 @@
+"""A finished build on disk: rows, figures, the data set card, licences."""

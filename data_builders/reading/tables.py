@@ -1,0 +1,184 @@
+"""Rows of the files that data comes in: JSON (see `json_rows`), CSV, Parquet, or a pinned data set
+of the hub.
+
+Everything is read row by row, so a file of any size costs little memory. What is no row is a
+Problem in its place, and the reader goes on where it can: all problems of a file are reported at
+once.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_builders.reading.json_rows import NumberedRow, not_utf8, read_json_rows, wrong_row
+from stemma.errors import Problem, UserError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+LONGEST_CELL = 1 << 26
+"""Characters of a CSV value behind which a quote was not closed rather than much written."""
+
+
+@dataclass(frozen=True)
+class CsvForm:
+    """The form of a CSV file."""
+
+    columns: tuple[str, ...] = ()
+    """Their names, where the file has no header line."""
+    delimiter: str = ","
+
+
+CSV = CsvForm()
+
+
+@dataclass(frozen=True)
+class HubSet:
+    """One split of a data set of the Hugging Face hub, at one commit; `name` may also be a folder
+    that holds one."""
+
+    name: str
+    revision: str
+    config: str | None
+    split: str
+
+
+def read_table(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
+    """Every row of a file, in its order."""
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise UserError(
+            Problem(str(path), found, "a data file", "check `path` in the recipe, and DATA=")
+        )
+    suffix = path.suffix.lower()  # Windows writes DATA.CSV
+    if suffix not in FORMATS:
+        raise UserError(
+            Problem(str(path), f"a file of type {path.suffix!r}", f"one of {', '.join(FORMATS)}")
+        )
+    if suffix == ".parquet":
+        return _read_parquet(path)
+    if suffix in (".csv", ".tsv"):
+        rows = _read_csv(path, CsvForm(form.columns, "\t") if suffix == ".tsv" else form)
+    else:
+        rows = read_json_rows(path)
+    return _decoded(rows, path)
+
+
+def read_hub(wanted: HubSet, local: Path) -> Iterator[NumberedRow]:
+    """Every row of a split. `local`, where a file would be read first, is the hint when loading
+    fails."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        rows = datasets.load_dataset(
+            wanted.name, wanted.config, revision=wanted.revision, split=wanted.split
+        )
+    except Exception as error:  # whatever the network, the hub's client or a file's loader raises
+        found = f"cannot be loaded: {type(error).__name__}: {str(error).strip()[:300]}"
+        expected = f"its split {wanted.split!r} at {wanted.revision}"
+        raise UserError(
+            Problem(wanted.name, found, expected, f"put the file at {local}: it is read first")
+        ) from None
+    schema = rows.features.arrow_schema if rows.features else ()
+    for number, row in enumerate(rows, start=1):
+        yield f" row {number}", _as_written(row, schema)
+
+
+def _read_csv(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
+    """Blank lines are no rows. A value may span lines: a row stands where it begins."""
+    csv.field_size_limit(LONGEST_CELL)  # the module's own 128 KiB refuse a long text
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        lines = csv.reader(stream, delimiter=form.delimiter, strict=True)
+        at = 0
+        try:
+            columns = form.columns or tuple(name.strip() for name in next(lines, ()))
+            if len(set(columns)) < len(columns):
+                found = f"columns {', '.join(columns)}"
+                yield wrong_row(path, ":1", found, "a name of its own for each")
+                return
+            at = lines.line_num
+            for values in lines:
+                where = f":{at + 1}"
+                at = lines.line_num
+                if len(values) == len(columns):
+                    yield where, dict(zip(columns, values, strict=True))
+                elif values:
+                    expected = f"{len(columns)} values: {', '.join(columns)}"
+                    hint = "is a quote or a comma missing?"
+                    yield wrong_row(path, where, f"{len(values)} values", expected, hint)
+        except csv.Error as error:
+            where = f":{at + 1}"  # the row that it happened in; its end may be the file's
+            expected = 'quotes in pairs: "a ""b"" c"'
+            yield wrong_row(path, where, f"not valid CSV ({error})", expected)
+
+
+def _read_parquet(path: Path) -> Iterator[NumberedRow]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            rows = (
+                row for batch in file.iter_batches(batch_size=1000) for row in batch.to_pylist()
+            )
+            for number, row in enumerate(rows, start=1):
+                yield f" row {number}", _as_written(row, file.schema_arrow)
+    except (pyarrow.ArrowException, OSError) as error:
+        yield (
+            "",
+            Problem(
+                str(path),
+                f"not readable as Parquet: {error}",
+                "a whole Parquet file",
+                "fetch it again",
+            ),
+        )
+
+
+def _as_written(row: dict[str, Any], schema: Iterable[pyarrow.Field]) -> dict[str, Any]:
+    """The row with its narrow floats as they were written: a float32 of 0.1 is 0.10000000149011612
+    in Python's."""
+    narrow = {field.name: field.type for field in schema if re.search(r"float\b", str(field.type))}
+    return (
+        {**row, **{name: _shortest(row[name], kind) for name, kind in narrow.items()}}
+        if narrow
+        else row
+    )
+
+
+def _shortest(value: Any, kind: pyarrow.DataType) -> Any:
+    """A value whose floats of less than 64 bits are the shortest that are the same in their own
+    width."""
+    import numpy as np
+    from pyarrow import types
+
+    if isinstance(value, float) and (types.is_float32(kind) or types.is_float16(kind)):
+        width = np.float32 if types.is_float32(kind) else np.float16
+        return float(str(width(value)))
+    if isinstance(value, list) and hasattr(kind, "value_type"):
+        return [_shortest(one, kind.value_type) for one in value]
+    if isinstance(value, dict) and types.is_struct(kind):
+        return {name: _shortest(one, kind.field(name).type) for name, one in value.items()}
+    return value
+
+
+def _decoded(rows: Iterator[NumberedRow], path: Path) -> Iterator[NumberedRow]:
+    """The rows, up to the first that cannot be read at all."""
+    try:
+        yield from rows
+    except RecursionError:
+        yield "", Problem(str(path), "brackets nested too deep to read", "rows of a data set")
+    except UnicodeDecodeError:
+        try:
+            path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            where = f":{line}"
+            yield where, not_utf8(f"{path}{where}", error)

@@ -1,0 +1,54 @@
+"""The interface of a loaded variant: what a task may ask of it, whatever engine runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemma.templates import Rendered
+
+Ids = list[int]
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """One prompt and the answers to score behind it."""
+
+    prompt: Ids
+    answers: list[Ids]
+
+
+class Backend(Protocol):
+    """One variant, loaded. Token ids in, token ids and log-probabilities out; greedy decoding
+    only."""
+
+    def tokenize(self, text: str) -> Ids:
+        """Ids of the text; special tokens written in it are parsed, none is added."""
+
+    def detokenize(self, ids: Ids) -> str:
+        """The text of the ids, special tokens left out."""
+
+    def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
+        """The whole distribution of the token behind the prompt."""
+
+    def log_probs(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
+        """For each request, for each answer: the log-probability of each of its tokens."""
+
+    def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
+        """Greedy answers; one that stopped ends with its stop token."""
+
+    def extend(self, prompt: Ids, count: int) -> Ids:
+        """Exactly `count` further tokens, stop tokens or not: for timing."""
+
+    def is_stop(self, token: int) -> bool:
+        """Whether this token ends an answer."""
+
+
+def request_of(backend: Backend, text: Rendered) -> ScoreRequest:
+    """A rendered row as the backend's tokens."""
+    answers = [backend.tokenize(answer) for answer in text.answers]
+    return ScoreRequest(backend.tokenize(text.prompt), answers)

@@ -1,0 +1,119 @@
+"""The interface of an evaluation task: what it reads, measures and scores, and the words it
+uses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from eval.backends.interface import Backend, Ids
+from eval.job import Records
+from stemma.recipe.sections import EvalTask
+from stemma.strict import Record
+from stemma.templates import Template
+
+Row = TypeVar("Row")
+"""A kind of test row."""
+Found = TypeVar("Found", bound="MeasuredRow")
+"""A task's kind of sample."""
+
+
+class MeasuredRow(Record):
+    """One measured row.
+
+    `ids_digest` covers the token ids scored: equal in every engine, or the scores mean nothing.
+    """
+
+    id: str
+    ids_digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Setting(Generic[Row]):
+    """The surroundings of a measurement: all that a task's `measure` knows beside the backend."""
+
+    template: Template
+    options: EvalTask
+    rows: list[Row]
+    """The test rows to score."""
+    weights: Path
+    load_seconds: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure: its value, on how many samples, and the bounds of its interval, if it has one."""
+
+    name: str
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """A task's figures on one variant."""
+
+    metrics: list[Metric]
+    samples: Records
+    """Each row as the samples file shows it."""
+    right: dict[str, dict[str, bool]] = field(default_factory=dict)
+    """Yes-or-no metrics row by row, to compare variants in pairs."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    """The question each row belongs to, where a question has several rows: they are not
+    independent."""
+
+
+@dataclass(frozen=True)
+class ScoreContext(Generic[Found]):
+    """The surroundings of a score: all that a task's `score` knows beside the samples."""
+
+    seed: int
+    beta: float
+    reference: list[Found]
+    """The reference's samples of the same task."""
+
+
+@dataclass(frozen=True)
+class RowSource(Generic[Row]):
+    """The test rows a task is measured on."""
+
+    data_set: str
+    """The data set whose test split holds them."""
+    read: Callable[[Path, int | None], tuple[list[Row], int]]
+    """(rows to score, how many were skipped), from a file and at most so many."""
+
+
+@dataclass(frozen=True)
+class Task(Generic[Row, Found]):
+    """One way to measure and score a variant; each module of `eval.tasks` holds one, as TASK."""
+
+    rows: RowSource[Row] | None
+    """None: it needs no rows."""
+    sample: type[Found]
+    measure: Callable[[Backend, Setting[Row]], list[Found]]
+    """Runs in the worker: slow, and kept."""
+    score: Callable[[list[Found], ScoreContext[Found]], TaskScores]
+    """Pure: figures from what was measured."""
+    uses_reference: bool = False
+    """Scores compare with the reference's samples, so the reference is measured too."""
+    measures_process: bool = False
+    """Figures are the process's own (its peak memory), so it is measured before the other tasks."""
+
+    def score_records(
+        self, samples: Records, reference: Records, seed: int, beta: float
+    ) -> TaskScores:
+        """The figures of what a worker wrote down."""
+        anchors = [self.sample.model_validate(record) for record in reference]
+        found = [self.sample.model_validate(record) for record in samples]
+        return self.score(found, ScoreContext(seed, beta, anchors))
+
+
+def ids_digest(*parts: Ids) -> str:
+    """Sixteen hexadecimal digits that stand for sequences of token ids."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,66 @@
+"""The gates as one table, as the stages recorded them, and a table of all other facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from report.readable import number, spoken, words
+from report.run_data import RunData, Table
+from stemma.chain import TRAINED
+from stemma.gate import Gate, read_gates
+from stemma.runs import Manifest
+
+GATED = (*TRAINED, "export")
+"""The stages that hand weights on."""
+SIGNS = {"at most": "≤", "at least": "≥", "exactly": "="}
+SHOWN = {"bytes", "trainable", "steps"}
+"""Facts of these stages that other tables show."""
+EARLIER = "not listed: recorded by an earlier Stemma, see what the stages recorded"
+
+
+def gates(evidence: RunData) -> Table:
+    """Every gate of the run, in chain order."""
+    rows = [
+        [stage, *row]
+        for stage, manifest in evidence.manifests.items()
+        if stage in GATED
+        for row in _rows(manifest)
+    ]
+    return Table(("Stage", "Subject", "Check", "Measured", "Limit", "n", "Passed"), rows)
+
+
+def _rows(manifest: Manifest) -> Iterator[list[object]]:
+    found = read_gates(manifest.facts.get("gates"))
+    if found is None:
+        yield ["", "gates", EARLIER, None, None, None]
+    for gate in found or []:
+        yield _row(gate)
+
+
+def _row(gate: Gate) -> list[object]:
+    """What was checked, measured, its limit, on how many, the verdict; or why it was not made."""
+    if gate.value is None:
+        return [gate.subject, gate.name, gate.reason, None, None, None]
+    return [gate.subject, gate.name, gate.value, limit_words(gate), gate.n, gate.passed]
+
+
+def limit_words(gate: Gate) -> str:
+    """The limit and on which side of it the value has to lie: `≤ 0.2`, `≥ 0.98`, `= 42`."""
+    assert gate.limit is not None, "only a check that could not be made has no limit"
+    return f"{SIGNS[gate.direction]} {number(gate.limit)}"
+
+
+def facts(evidence: RunData) -> Table:
+    """Everything else the stages recorded."""
+    rows = [
+        [stage, spoken(name), words(value)]
+        for stage, manifest in evidence.manifests.items()
+        for name, value in manifest.facts.items()
+        if not (stage in GATED and (name in SHOWN or _is_listed(name, value)))
+    ]
+    return Table(("Stage", "Fact", "Value"), rows)
+
+
+def _is_listed(name: str, value: object) -> bool:
+    """Whether a fact is the list of gates, which has a table of its own."""
+    return name == "gates" and read_gates(value) is not None

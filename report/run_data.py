@@ -1,0 +1,79 @@
+"""The material of a report: everything the other stages left behind, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stemma.facts import DataCounts, DataFacts, ScoredCounts, SetStatistics, SplitCounts
+from stemma.plan.forecast import Plan
+from stemma.recipe.models import Recipe
+from stemma.rows import Score
+from stemma.runs import Manifest, Output
+from stemma.training.sweep_results import Results
+
+Record = dict[str, Any]
+"""One line of a trainer's log."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under heads.
+
+    Cells keep their type, so that each page can write and align them: None is a dash.
+    """
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether a column holds numbers, to be aligned right."""
+        cells = [row[column] for row in self.rows]
+        return any(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """A run, as the report sees it."""
+
+    recipe: Recipe
+    manifests: dict[str, Manifest]
+    """Manifests of all stages, in chain order."""
+    data: DataFacts
+    data_counts: DataCounts
+    statistics: dict[str, SetStatistics]
+    """Figures of each data set."""
+    trained: dict[str, dict[str, SplitCounts]]
+    """Rows and tokens by training stage and split."""
+    scored: dict[str, ScoredCounts]
+    """Test rows by evaluation task."""
+    scores: Sequence[Score]
+    histories: dict[str, list[Record]]
+    """The trainer's log of each training stage."""
+    plan: Plan | None = None
+    """The forecast of `stemma plan`; None where the model's shapes are not known."""
+    sweeps: Sequence[Results] = ()
+
+    def score(self, variant: str, task: str, metric: str) -> Score | None:
+        """The one score of this name, or None when it was not measured."""
+        wanted = (variant, task, metric)
+        for score in self.scores:
+            if (score.variant, score.task, score.metric) == wanted:
+                return score
+        return None
+
+    def weights(self, variant: str) -> Output | None:
+        """The files of a variant; None for a base model that was not made here."""
+        if variant in self.manifests:
+            return self.manifests[variant].outputs["merged"]
+        return None if variant == "base" else self.manifests["export"].outputs[variant]
+
+    def chance(self, task: str) -> float | None:
+        """The score of guessing: one half of the pairs; of multiple choice what was measured."""
+        if task == "preference":
+            return 0.5
+        for score in self.scores:
+            if (score.task, score.metric) == (task, "chance"):
+                return score.value
+        return None

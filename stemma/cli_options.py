@@ -1,0 +1,47 @@
+"""Options that several verbs of the command line share, and how each verb opens its recipe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stemma.recipe.models import Recipe
+    from stemma.runs import Run
+
+NAME_HELP = "A name in recipes/, or a path to a .yml file."
+SET_HELP = "Override a recipe key; may be repeated."
+Name = Annotated[str, typer.Argument(metavar="RECIPE", help=NAME_HELP, show_default=False)]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="[RECIPE]...", help=NAME_HELP, show_default=False)
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP, show_default=False)
+]
+Force = Annotated[bool, typer.Option("--force", help="Do the work again even if it is up to date.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what is up to date and what would run.")
+]
+Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where all runs lie.")]
+RUNS = Path("runs")
+With = Annotated[str, typer.Option("--with", metavar="RECIPE")]
+
+
+def say(text: str) -> None:
+    """Print progress or an error: to stderr, as stdout holds the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def open_recipe(name: str, overrides: list[str] | None, runs: Path) -> tuple[Recipe, Run]:
+    """The checked recipe and its run below `runs`; prints the recipe's warnings."""
+    from stemma.recipe.check import warnings
+    from stemma.recipe.load import load
+    from stemma.runs import Run
+
+    recipe = load(name, overrides or [])
+    for warning in warnings(recipe):
+        say(f"warning: {warning}")
+    return recipe, Run(runs / recipe.name)

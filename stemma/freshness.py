@@ -1,0 +1,86 @@
+"""Whether a stage is up to date: decided by the content of all it depends on, not by dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stemma.chain import TRAINED, chain, upstream
+from stemma.errors import UserError
+from stemma.keys import axolotl_version, key_of
+from stemma.recipe.models import Recipe
+from stemma.runs import MANIFEST, Run, size_of
+
+CHANGED = "its settings, inputs or outputs changed"
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a stage is, and why it would run again."""
+
+    status: Literal["up to date", "not done", "stale"]
+    reason: str = ""
+    """Of a stale stage."""
+    waits_for: tuple[str, ...] = ()
+    """The upstream stages that are not up to date: the cause lies there, not in this stage."""
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.status == "up to date"
+
+    @property
+    def is_stale(self) -> bool:
+        return self.status == "stale"
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.reason}" if self.reason else self.status
+
+
+def states(recipe: Recipe, run: Run) -> dict[str, State]:
+    """The state of every stage of the recipe, in the order of the chain."""
+    found: dict[str, State] = {}
+    for stage in chain(recipe):
+        found[stage] = _state(recipe, run, stage, found)
+    return found
+
+
+def _state(recipe: Recipe, run: Run, stage: str, known: dict[str, State]) -> State:
+    if not (run.folder(stage) / MANIFEST).is_file():
+        return State("not done")
+    late = tuple(name for name in upstream(recipe, stage) if not known[name].is_fresh)
+    if late:
+        return State("stale", f"waits for {', '.join(late)}", late)
+    try:
+        if is_fresh(recipe, run, stage):
+            return State("up to date")
+        return State("stale", of_another_axolotl(run, stage) or CHANGED)
+    except UserError as error:
+        return State("stale", error.problems[0].found)
+
+
+def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
+    """Whether the stage is done and nothing it depends on has changed.
+
+    Raises UserError if an input is missing.
+    """
+    return holds(run, stage, key_of(recipe, run, stage))
+
+
+def holds(run: Run, stage: str, key: str) -> bool:
+    """Whether the run holds the finished work of this key.
+
+    Sizes are compared, not digests: to hash gigabytes again is what `stemma verify` is for.
+    """
+    manifest = run.read_manifest(stage)
+    if manifest is None or manifest.key != key:
+        return False
+    folder = run.folder(stage)
+    paths = {folder / output.path: output.bytes for output in manifest.outputs.values()}
+    return all(path.exists() and size_of(path) == count for path, count in paths.items())
+
+
+def of_another_axolotl(run: Run, stage: str) -> str | None:
+    """What to say of weights that another version of Axolotl trained; None of all others."""
+    manifest = run.read_manifest(stage) if stage in TRAINED else None
+    made = manifest.versions.get("axolotl") if manifest else None
+    return f"made with axolotl {made}" if made not in (None, axolotl_version()) else None

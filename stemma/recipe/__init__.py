@@ -1,0 +1,1 @@
+"""The recipe: strict models, the YAML reader, the checks, and the schema made of them."""

@@ -1,0 +1,143 @@
+"""Axolotl's keys in a recipe: those of the pinned version, and those that Stemma sets. Pure.
+
+Axolotl drops unknown keys silently, which costs a day of training. So its list of keys is pinned in
+`axolotl_fields.json` (`stemma.recipe.schema` writes it), and every other key is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from stemma.errors import Problem, nearest
+from stemma.recipe.models import TRAINING
+from stemma.recipe.ranges import expected_of
+from stemma.recipe.sections import AnswerStage, BaseModelSection, PreferenceStage
+from stemma.recipe.unheeded import GONE, LIES_UNDER_DPO, REFUSED
+
+Keys = tuple[str, ...]
+Where = Callable[[Sequence[object]], str]
+
+PINNED = Path(__file__).parent / "axolotl_fields.json"
+
+OWN_KEYS: dict[str, tuple[str, ...]] = {
+    "train": (),
+    "base": tuple(BaseModelSection.model_fields),
+    **dict.fromkeys(TRAINING, tuple(AnswerStage.model_fields)),
+    "dpo": tuple(PreferenceStage.model_fields),
+}
+"""Stemma's own keys in the sections whose other keys are Axolotl's."""
+
+OWNED = {
+    "base_model": "`start_from` in the stage; the model itself is the recipe's `base_model`",
+    "base_model_config": "the recipe's `base_model`",
+    "tokenizer_config": "the recipe's `base_model` (its tokenizer is used throughout)",
+    "revision_of_model": "the recipe's `base_revision`",
+    "datasets": "`data`",
+    "test_datasets": "`data` (the validation parts)",
+    "pretraining_dataset": "`data.corpus`",
+    "val_set_size": "`data.<set>.parts.validation`",
+    "output_dir": "nothing: a stage writes to runs/<recipe>/<stage> (`--runs` moves `runs`)",
+    "dataset_prepared_path": (
+        "nothing: it is named by content, as Axolotl trains on stale data otherwise"
+    ),
+    "seed": "the recipe's `seed`",
+    "plugins": "nothing: Stemma's plugin guards the run",
+    **dict.fromkeys(
+        ("chat_template", "chat_template_jinja", "eot_tokens"), "the recipe's `chat_template`"
+    ),
+    "special_tokens": (
+        "the recipe's `chat_template` (the stop token is what it ends an answer with)"
+    ),
+    **dict.fromkeys(
+        ("tokens", "added_tokens_overrides"), "nothing: the base model's tokenizer is kept as it is"
+    ),
+    **dict.fromkeys(
+        ("auto_resume_from_checkpoints", "resume_from_checkpoint"),
+        "nothing: run a killed stage again",
+    ),
+    "lora_model_dir": "`start_from`: the merged weights of that stage",
+    "strict": "nothing: every key is checked before Axolotl sees it",
+    "save_safetensors": "nothing: always on",
+    "merge_lora": "`export.merge`",
+    "export": "the recipe's own section `export`, outside the training stages",
+    "trust_remote_code": "nothing: always off",
+    "comet_api_key": "the environment variable COMET_API_KEY: recipes are copied into outputs",
+}
+"""Axolotl keys that Stemma sets itself, and where to set what they mean."""
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+@cache
+def pinned() -> dict[str, Any]:
+    """The pinned Axolotl: its version, `axolotl`, and its keys, `fields`."""
+    found: dict[str, Any] = json.loads(PINNED.read_text(encoding="utf-8"))
+    return found
+
+
+def axolotl_fields() -> dict[str, dict[str, list[Any]]]:
+    """Every key of the pinned Axolotl: {name: {types: JSON types, values: literals it also takes}}.
+
+    A key without types takes any value.
+    """
+    fields: dict[str, dict[str, list[Any]]] = pinned()["fields"]
+    return fields
+
+
+def key_problems(section: str, key: str, value: Any, where: Where) -> Iterator[Problem]:
+    """Everything wrong with one key of the section `train`, `base`, `sft`, `dpo` or `mcq`."""
+    place = where((section, key))
+    fields = axolotl_fields()
+    if key in OWN_KEYS[section] or (section == "dpo" and key in LIES_UNDER_DPO):
+        return  # checked by pydantic, or by check.py with its reason
+    if reason := refusal(key):
+        yield Problem(place, f"`{key}` in {section}: {reason}", hint=f"delete `{key}`")
+    elif key in OWNED:
+        found = f"`{key}` in {section} is Stemma's to set"
+        yield Problem(place, found, f"set instead: {OWNED[key]}")
+    elif key in LIES_UNDER_DPO and key not in fields:
+        yield Problem(place, f"`{key}` in {section}: {LIES_UNDER_DPO[key]}", hint=f"delete `{key}`")
+    elif key not in fields:
+        hint = nearest(key, [*fields, *OWN_KEYS[section]])
+        yield Problem(place, f"unknown key `{key}` in {section}", "a key of Axolotl", hint)
+    elif key == "rl" and section != "dpo":
+        expected = "`rl: dpo` in the section `dpo` only"
+        yield Problem(place, f"`rl` in {section}", expected, "move it there")
+    elif key == "adapter" and section == "base":
+        hint = "an adapter belongs into `train`"
+        yield Problem(place, "`adapter` in base", "training of the whole model", hint)
+    elif not _fits(value, fields[key]):
+        yield Problem(place, f"`{section}.{key}` is {value!r}", _expected(fields[key]))
+    elif in_range := expected_of(key, value):
+        yield Problem(place, f"`{section}.{key}` is {value}", in_range)
+
+
+def refusal(key: str) -> str | None:
+    """Why no recipe may set an Axolotl key; None where one may."""
+    if key in GONE:
+        return GONE[key]
+    refused = (reason for beginning, reason in REFUSED.items() if key.startswith(beginning))
+    return next(refused, None)
+
+
+def _fits(value: Any, field: dict[str, list[Any]]) -> bool:
+    if value is None or not (field["types"] or field["values"]) or value in field["values"]:
+        return True
+    if isinstance(value, bool):
+        return "boolean" in field["types"]
+    return any(isinstance(value, TYPES[name]) for name in field["types"])
+
+
+def _expected(field: dict[str, list[Any]]) -> str:
+    return " or ".join([*field["types"], *(repr(value) for value in field["values"])])

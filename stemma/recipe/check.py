@@ -1,0 +1,220 @@
+"""Check of a recipe beyond its models: Axolotl's keys, settings that do nothing or break, files.
+
+Axolotl accepts settings that it then ignores, which costs a day of training. They are refused here,
+with reasons. Reads the templates and DeepSpeed files that the recipe names, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stemma.errors import Problem, UserError, nearest
+from stemma.recipe.axolotl_keys import OWN_KEYS, Keys, Where, key_problems
+from stemma.recipe.models import TRAINING, Recipe
+from stemma.recipe.sections import Sweep
+from stemma.recipe.unheeded import LIES_UNDER_DPO, NEEDS_STOCK, SMOOTHED
+from stemma.targets import setting_problems
+
+READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
+SCORES = {"generation": "sft", "preference": "dpo", "mcq": "mcq"}
+"""Which data set a training stage and an evaluation task need."""
+
+
+def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem]:
+    """Everything wrong with the values of a recipe file that its models do not see.
+
+    `where` gives the place of a key as `file:line`; relative paths in the recipe start at `folder`.
+    """
+    found = list(_not_finite(values, (), where))
+    sections = {name: values[name] for name in OWN_KEYS if isinstance(values.get(name), dict)}
+    for name, section in sections.items():
+        for key, value in section.items():
+            found += key_problems(name, str(key), value, where)
+    if isinstance(deepspeed := sections.get("base", {}).get("deepspeed"), str):
+        found += _deepspeed_problems(deepspeed, where(("base", "deepspeed")), folder)
+    shared = sections.get("train", {})
+    for stage in TRAINING:
+        if stage in sections:
+            origin = {**dict.fromkeys(shared, "train"), **dict.fromkeys(sections[stage], stage)}
+            settings = shared | sections[stage]
+            places = {key: where((origin[key], key)) for key in settings}
+            places[""] = where((stage,))
+            found += _stage_problems(stage, settings, places, folder)
+            if stage == "dpo":
+                found += _dpo_problems(settings, places)
+    found += [*_data_problems(values, where), *_sweep_problems(values, where)]
+    if isinstance(values.get("chat_template"), str):
+        found += _template_problems(folder / values["chat_template"], where(("chat_template",)))
+    return found
+
+
+def warnings(recipe: Recipe) -> list[str]:
+    """Settings that work but are rarely meant, a sentence each."""
+    found = []
+    name = recipe.base_model
+    if name and not recipe.base_revision and not recipe.is_base_local:
+        found.append(
+            f"`base_model: {name}` without `base_revision`: the weights may change on the hub"
+        )
+    for stage in recipe.training_stages():
+        deepspeed = recipe.axolotl(stage)["deepspeed"]
+        if zero_stage(recipe.path.parent / deepspeed) == 3:
+            found.append(
+                f"{stage}: `deepspeed: {deepspeed}`: ZeRO-3 gathers all weights in every pass, for "
+                "models that do not fit; prefer deepspeed/zero1.json"
+            )
+    return found
+
+
+def zero_stage(path: Path) -> int:
+    """The ZeRO stage (0 to 3) of a DeepSpeed file."""
+    return int(json.loads(path.read_text(encoding="utf-8"))["zero_optimization"]["stage"])
+
+
+def _not_finite(value: Any, keys: Keys, where: Where) -> Iterator[Problem]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield Problem(where(keys), f"`{'.'.join(keys)}` is {value}", "a finite number")
+    items: Iterable[tuple[object, Any]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, inner in items:
+        yield from _not_finite(inner, (*keys, str(key)), where)
+
+
+def _stage_problems(
+    stage: str, settings: dict[str, Any], places: dict[str, str], folder: Path
+) -> Iterator[Problem]:
+    """Settings that every LoRA stage needs and this one lacks.
+
+    `places` says where each of the `settings` stands; under the empty key, where the stage does.
+    """
+    if (adapter := settings.get("adapter")) not in ("lora", "qlora"):
+        place = places["adapter" if adapter else ""]
+        hint = "set `train.adapter: lora`"
+        yield Problem(place, f"{stage}: `adapter` is {adapter!r}", "lora or qlora", hint)
+    for key, found, hint in setting_problems(settings):
+        yield Problem(places[key], f"{stage}: {found}", hint=hint)
+    deepspeed = settings.get("deepspeed")
+    if isinstance(deepspeed, str):
+        yield from _deepspeed_problems(deepspeed, places["deepspeed"], folder)
+    else:
+        place = places["deepspeed" if deepspeed else ""]
+        hint = "set `train.deepspeed: deepspeed/zero1.json`"
+        yield Problem(place, f"{stage}: no `deepspeed` file", "a DeepSpeed JSON file", hint)
+
+
+def _deepspeed_problems(name: str, place: str, folder: Path) -> Iterator[Problem]:
+    path = folder / name
+    if not path.is_file():
+        others = [str(other.relative_to(folder)) for other in sorted(path.parent.glob("*.json"))]
+        hint = nearest(name, others)
+        yield Problem(place, f"no such file: {path}", "a file beside the recipe", hint)
+        return
+    try:
+        zero_stage(path)
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"{path} is no DeepSpeed configuration: {error!r}"
+        yield Problem(place, found, "JSON with zero_optimization.stage")
+
+
+def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[Problem]:
+    if (rl := settings.get("rl")) != "dpo":
+        place = places["rl" if rl else ""]
+        hint = "other losses of the family are `dpo_loss_type`"
+        yield Problem(place, f"dpo: `rl` is {rl!r}", "`rl: dpo`", hint)
+    losses = settings.get("dpo_loss_type") or ["sigmoid"]
+    if settings.get("dpo_label_smoothing") and not SMOOTHED & set(losses):
+        named = " and ".join(map(str, losses))
+        found = f"`dpo_label_smoothing` with the loss {named}, which does not heed it"
+        expected = f"`dpo_loss_type` of {', '.join(sorted(SMOOTHED))}"
+        yield Problem(places["dpo_label_smoothing"], found, expected)
+    for key in settings.keys() & LIES_UNDER_DPO.keys():
+        if settings[key]:
+            hint = (
+                "delete it; in `train` it also reaches `dpo`: move it to `sft` or `mcq`, or set "
+                f"`dpo.{key}: null`"
+            )
+            yield Problem(places[key], f"`{key}` under `rl: dpo`: {LIES_UNDER_DPO[key]}", hint=hint)
+    if settings.get("trainer") == "stock":
+        return
+    for key in settings.keys() & NEEDS_STOCK.keys():
+        if settings[key]:
+            found = f"`{key}` with Stemma's DPO trainer: {NEEDS_STOCK[key]}"
+            yield Problem(places[key], found, hint=f"delete `{key}`, or set `dpo.trainer: stock`")
+
+
+def _sweep_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
+    """Everything wrong with keys and values to try, as if they stood in the stage itself."""
+    try:
+        sweep = Sweep.model_validate(values.get("sweep"))
+    except ValidationError:  # told by the recipe's own models
+        return
+    if values.get(sweep.stage) is None:
+        found = f"`sweep.stage: {sweep.stage}`"
+        yield Problem(where(("sweep", "stage")), found, "a training stage of this recipe")
+
+    def where_tried(keys: Sequence[object]) -> str:
+        return where(("sweep", "values", keys[1]))
+
+    for key, value in sweep.settings():
+        yield from key_problems(sweep.stage, key, value, where_tried)
+
+
+def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
+    """Stages and tasks whose data set is not built."""
+    data = values.get("data")
+    sets = set()
+    if isinstance(data, dict):
+        sets = {name for name, value in data.items() if value is not None}
+    for stage, name in READS.items():
+        if values.get(stage) is not None and name not in sets:
+            found = f"stage `{stage}` has no data"
+            yield Problem(where((stage,)), found, f"a data set `data.{name}`")
+    section = values.get("eval")
+    tasks = section.get("tasks") if isinstance(section, dict) else None
+    for index, task in enumerate(tasks if isinstance(tasks, list) else []):
+        needed = SCORES.get(str(task.get("task"))) if isinstance(task, dict) else None
+        if needed and needed not in sets:
+            place = where(("eval", "tasks", index))
+            found = f"task `{task['task']}` has no data"
+            yield Problem(place, found, f"a data set `data.{needed}`")
+
+
+def _template_problems(path: Path, place: str) -> Iterator[Problem]:
+    from jinja2 import TemplateError
+
+    from stemma.chat_jinja import DatedTemplate, unequal_names
+    from stemma.templates import Template, probe
+
+    example = "see recipes/templates/qa.jinja"
+    try:
+        template = Template.read(path)
+        if not template.stop():
+            found = f"{path} writes no stop token behind an answer"
+            yield Problem(place, found, "e.g. eos_token", example)
+        if unequal := unequal_names(template.text):
+            names = "`, `".join(unequal)
+            found = f"{path} writes `{names}`, which transformers fills in and llama.cpp does not"
+            yield Problem(place, found, "bos_token and eos_token only", "write the token itself")
+        probe(template)
+    except DatedTemplate as error:
+        hint = (
+            "fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}, or take "
+            "strftime_now out"
+        )
+        yield Problem(place, f"{path}: {error}", "the same text every day", hint)
+    except UserError:
+        known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
+        hint = nearest(f"templates/{path.name}", known)
+        found = f"no such chat template: {path}"
+        yield Problem(place, found, "a Jinja file beside the recipe", hint)
+    except (TemplateError, ValueError, IndexError, TypeError) as error:
+        yield Problem(place, f"{path} does not render: {error}", "a Jinja chat template", example)

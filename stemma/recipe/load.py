@@ -1,0 +1,166 @@
+"""Loader of recipes: finds the file, checks everything, reports every problem with file and line.
+
+The border is strict: what this module lets through is a valid `Recipe`, and everything behind it
+trusts the types.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from stemma import ROOT
+from stemma.errors import Problem, UserError, nearest
+from stemma.recipe import check
+from stemma.recipe.axolotl_keys import axolotl_fields
+from stemma.recipe.data import SourceOptions
+from stemma.recipe.document import Document, override, read, shown
+from stemma.recipe.models import Recipe
+
+RECIPES = ROOT / "recipes"
+GIVEN = ("path", "overrides")
+"""Fields of `Recipe` that the loader fills in; in a recipe they are unknown keys."""
+
+
+def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The checked recipe, with `overrides` as `key=value`. Raises UserError with all problems."""
+    document = read(find(str(name_or_path)))
+    for text in overrides:
+        override(document, text)
+    recipe, problems = _validate(document, overrides)
+    problems = [
+        *document.problems,
+        *problems,
+        *check.problems(document.values, document.where, document.path.parent),
+    ]
+    if recipe is None or problems:
+        raise UserError(sorted(dict.fromkeys(problems), key=_place))
+    return recipe
+
+
+def find(name_or_path: str) -> Path:
+    """The file of a recipe, given by its name in `recipes/` or by its path.
+
+    Raises UserError naming the nearest that is there.
+    """
+    if name_or_path.endswith((".yml", ".yaml")) or os.sep in name_or_path:
+        path = Path(name_or_path)
+        known = [str(other) for other in sorted(path.parent.glob("*.yml"))]
+    else:
+        path = RECIPES / f"{name_or_path}.yml"
+        known = names()
+    if path.is_file():
+        return path
+    found = f"unknown recipe `{name_or_path}`"
+    expected = f"one of: {', '.join(known) or 'none'}"
+    raise UserError(Problem(shown(path), found, expected, nearest(name_or_path, known)))
+
+
+def names() -> list[str]:
+    """Every recipe in `recipes/`."""
+    return sorted(path.stem for path in RECIPES.glob("*.yml"))
+
+
+def _validate(document: Document, overrides: Sequence[str]) -> tuple[Recipe | None, list[Problem]]:
+    problems = [_unknown(document, (key,), Recipe) for key in GIVEN if key in document.values]
+    if document.values.get("name", document.path.stem) != document.path.stem:
+        found = f"`name: {document.values['name']}` in the file {document.path.name}"
+        expected = f"`name: {document.path.stem}`, like the file"
+        problems.append(Problem(document.where(["name"]), found, expected))
+    try:
+        given = {"path": document.path, "overrides": list(overrides)}
+        recipe = Recipe.model_validate(document.values | given)
+    except ValidationError as error:
+        return None, [*problems, *_explain(error, document)]
+    return recipe, [*problems, *_data_problems(document, recipe)]
+
+
+def _data_problems(document: Document, recipe: Recipe) -> Iterator[Problem]:
+    from data_builders import find_problems
+
+    for problem in find_problems(recipe.data):
+        place = document.where(re.split(r"\.|\[|\]", problem.where.removesuffix("]")))
+        yield Problem(place, f"`{problem.where}`: {problem.found}", problem.expected, problem.hint)
+
+
+def _explain(error: ValidationError, document: Document) -> Iterator[Problem]:
+    for item in error.errors(include_url=False):
+        keys = item["loc"]
+        if item["type"] == "extra_forbidden":
+            yield _unknown(document, keys, section_model(document.values, keys[:-1]))
+        else:
+            yield _wrong_value(document, keys, item)
+
+
+def section_model(values: Any, keys: Sequence[Any]) -> type[BaseModel]:
+    """The model of the section at `keys` of a recipe's `values`; a source's own for a source."""
+    model: type[BaseModel] = Recipe
+    for key in keys:
+        # A part of the place may name a type, where one of several was meant.
+        with suppress(LookupError, TypeError):
+            values = values[key]
+        for name, info in model.model_fields.items():
+            if (info.alias or name) == key:
+                model = _model_in(info.annotation) or model
+        if model is SourceOptions and isinstance(values, dict):
+            model = _source_options(values)
+    return model
+
+
+def _source_options(value: Any) -> type[BaseModel]:
+    from data_builders import SOURCES
+
+    options: type[BaseModel] = SOURCES[value["source"]].options
+    return options
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
+
+
+def _unknown(document: Document, keys: tuple[Any, ...], model: type[BaseModel]) -> Problem:
+    known = sorted(
+        (info.alias or name) for name, info in model.model_fields.items() if name not in GIVEN
+    )
+    key = str(keys[-1])
+    section = ".".join(map(str, keys[:-1])) or "the recipe"
+    hint = nearest(key, known)
+    if not hint and len(keys) == 1 and key in axolotl_fields():
+        hint = f"`{key}` is an Axolotl key: it belongs into `train`, `base`, `sft`, `dpo` or `mcq`"
+    found = f"unknown key `{key}` in {section}"
+    return Problem(document.where(keys), found, f"one of: {', '.join(known)}", hint)
+
+
+def _wrong_value(document: Document, keys: tuple[Any, ...], item: ErrorDetails) -> Problem:
+    name = ".".join(map(str, keys))
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "missing":
+        return Problem(document.where(keys), f"missing key `{name}`")
+    if not keys:  # a rule between sections; its message starts with the key it is about
+        about = re.match(r"([a-z_]+(?:\.[a-z_]+)*): ", message)
+        return Problem(document.where(about[1].split(".") if about else ()), message)
+    if item["type"] == "value_error":
+        return Problem(document.where(keys), f"`{name}`: {message}")
+    sentence = message[:1].lower() + message[1:].removesuffix(".")
+    expected = sentence.removeprefix("input should be ")
+    given = item["input"]
+    hint = ""
+    is_text = item["type"] == "string_type"
+    if is_text and isinstance(given, dict) and set(given.values()) == {None}:
+        hint = f'braces begin a mapping in YAML: write "{{{", ".join(given)}}}"'
+    return Problem(document.where(keys), f"`{name}` is {given!r}", expected, hint)
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    """Sort key: the file, then the line as a number."""
+    file, _, line = problem.where.rpartition(":")
+    return (file, int(line)) if line.isdecimal() else (problem.where, 0)

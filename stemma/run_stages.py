@@ -1,0 +1,97 @@
+"""The verbs that run stages: in order, on one machine or as one of several."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stemma.base_model.folder import check_base_model
+from stemma.chain import chain, upstream
+from stemma.freshness import states
+from stemma.plan.data_rows import forecast_lines
+from stemma.quiet import quieten
+from stemma.recipe.models import Recipe
+from stemma.runs import Run
+from stemma.stages import Say, execute
+from stemma.training.cluster import Cluster, read_cluster
+
+
+@dataclass(frozen=True)
+class Options:
+    """How stages are run. `say` talks to the user, on stderr."""
+
+    say: Say
+    force: bool = False
+    """Whether work that is up to date is done again."""
+    dry_run: bool = False
+    """Whether to tell only what would run."""
+
+    def about(self, stage: str) -> Say:
+        return lambda text: self.say(f"[{stage}] {text}")
+
+
+def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) -> None:
+    """Bring the stages up to date; prints a line for each."""
+    quieten()
+    check_base_model(recipe, run, stages)
+    if options.dry_run:
+        _preview(recipe, run, stages, options)
+        return
+    # Before anything runs; this machine's GPUs are counted later.
+    cluster = read_cluster(os.environ, gpus=0)
+    if cluster.node:
+        _work_for_machine_0(recipe, run, stages, cluster, options)
+        return
+    if len(stages) == 1:
+        warn_of_stale_upstream(recipe, run, stages[0], options.say)
+    for stage in stages:
+        start = time.monotonic()
+        outcome = execute(recipe, run, stage, options.about(stage), options.force)
+        took = f" in {time.monotonic() - start:.0f} s" if outcome == "done" else ""
+        print(f"{stage:<7} {outcome}{took}", flush=True)
+
+
+def _preview(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) -> None:
+    """Print what is up to date and what would run.
+
+    Of `data` also what it would ask of the generator, and what that costs.
+    """
+    known = states(recipe, run)
+    for stage in stages:
+        fresh = known[stage].is_fresh and not options.force
+        print(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
+        if stage == "data" and not fresh:
+            for line in forecast_lines(recipe, run, options.say):
+                print(f"        {line}")
+
+
+def _work_for_machine_0(
+    recipe: Recipe, run: Run, stages: Sequence[str], cluster: Cluster, options: Options
+) -> None:
+    """Run the stages on a machine other than the first, which joins trainings and no more."""
+    from stemma.training.worker_node import WorkerNode, joined_stages  # brings safetensors
+
+    for stage in stages:
+        outcome = "left to machine 0"
+        if stage in joined_stages(stages):
+            node = WorkerNode(recipe, run, cluster, options.about(stage), options.force)
+            outcome = node.join(stage)
+        print(f"{stage:<7} {outcome}", flush=True)
+
+
+def warn_of_stale_upstream(recipe: Recipe, run: Run, stage: str, say: Say) -> None:
+    """Say that a stage, run alone, takes results that are old: the user may not know."""
+    if stage not in chain(recipe):
+        return
+    known = states(recipe, run)
+    stale = [name for name in upstream(recipe, stage) if known[name].is_stale]
+    if not stale:
+        return
+    causes = [name for name, state in known.items() if state.is_stale and not state.waits_for]
+    cause = causes[0] if causes else stale[0]
+    others = [name for name in stale if name != cause]
+    also = f" (and what came of it: {', '.join(others)})" if others else ""
+    hint = f"`make all RECIPE={recipe.name}` brings the chain up to date"
+    say(f"warning: `{cause}` is {known[cause]}{also}; {hint}")

@@ -1,0 +1,19 @@
+"""The registry of tasks: the folder and the recipe's names agree."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from eval.tasks import TASKS
+from stemma.recipe.data import DataSection
+from stemma.recipe.sections import EvalTask
+
+
+def test_every_module_is_a_task_that_a_recipe_can_name() -> None:
+    assert sorted(TASKS) == sorted(get_args(EvalTask.model_fields["task"].annotation))
+
+
+def test_rows_come_from_data_sets_that_recipes_have() -> None:
+    found = {task.rows.data_set for task in TASKS.values() if task.rows}
+    assert found
+    assert found <= set(DataSection.model_fields)

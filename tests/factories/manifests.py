@@ -1,0 +1,41 @@
+"""The manifest of a stage whose outputs a test has put in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from stemma.jsonl import write_json
+from stemma.runs import MANIFEST, Manifest, Run, describe
+
+
+def write_manifest(run: Run, stage: str, outputs: Mapping[str, str], **fields: Any) -> None:
+    """Finish a stage.
+
+    `outputs` names each output's path in the stage's folder; `fields` are other values of the
+    manifest.
+    """
+    folder = run.folder(stage)
+    plain: dict[str, Any] = {
+        "recipe": run.root.name,
+        "key": f"key of {stage}",
+        "section": {},
+        "overrides": [],
+        "inputs": {},
+        "counts": {},
+        "facts": {},
+        "seed": 42,
+        "git_commit": "",
+        "versions": {},
+        "hardware": {},
+        "start": "",
+        "end": "",
+    }
+    described = {name: describe(folder, path) for name, path in outputs.items()}
+    manifest = Manifest(stage=stage, outputs=described, **(plain | fields))
+    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+
+
+def put_manifest(run: Run, stage: str, paths: Iterable[str]) -> None:
+    """Finish a stage whose outputs are named like their files, without `.jsonl`."""
+    write_manifest(run, stage, {path.removesuffix(".jsonl"): path for path in paths})

@@ -1,0 +1,152 @@
+"""What a rehearsal changes: few rows and steps, nothing from outside, and every change told. Pure
+functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stemma.recipe.load import load, names
+from stemma.recipe.models import Recipe
+from stemma.rehearsal.changes import Changes, Machine, lacking, shorten
+from tests.conftest import Write
+from tests.factories.recipes import MADE
+
+LAPTOP = Machine(memory=20 * 10**9, disk=10**12, bfloat16=False, gpu=False)
+SERVER = Machine(memory=10**12, disk=10**12, bfloat16=True, gpu=True)
+MODEL = Path("runs/rehearsals/x/model")
+
+
+def rehearsed(name: str | Path, machine: Machine = LAPTOP) -> tuple[Recipe, Changes]:
+    full = load(name)
+    changes = shorten(full, machine, None if full.base else MODEL, 2)
+    return load(name, changes.around([])), changes
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_can_be_shortened_and_stays_itself(name: str) -> None:
+    full = load(name)
+    recipe, changes = rehearsed(name)
+    assert recipe.training_stages() == full.training_stages()
+    assert recipe.exported() == full.exported()
+    assert recipe.eval.variants == full.eval.variants
+    assert [task.task for task in recipe.eval.tasks] == [task.task for task in full.eval.tasks]
+    assert recipe.export.gates.max_kl == full.export.gates.max_kl, "no gate is loosened"
+    for stage in recipe.training_stages():
+        keys, before = recipe.axolotl(stage), full.axolotl(stage)
+        assert keys["max_steps"] == 3
+        kept = ("adapter", "lora_r", "lora_target_modules", "deepspeed", "rl_beta")
+        assert {key: keys.get(key) for key in kept} == {key: before.get(key) for key in kept}
+        rate = 1e-3 if stage == "dpo" else before["learning_rate"]
+        assert keys["learning_rate"] == rate, (
+            "three steps must move a random model, but teach it nothing"
+        )
+        assert any(note.startswith(f"{stage}: 3 steps") for note in changes.notes)
+    assert recipe.data.generator is None or recipe.data.generator.server == "scripted-expert"
+
+
+def test_the_made_model_takes_the_base_models_place() -> None:
+    recipe, _ = rehearsed("gemma2b")
+    assert (recipe.base_model, recipe.base_revision, recipe.name) == (str(MODEL), None, "gemma2b")
+
+
+def test_a_model_made_on_the_spot_gets_fewer_layers(write_recipe: Write) -> None:
+    recipe, _ = rehearsed(write_recipe())
+    assert recipe.base is not None
+    assert recipe.base.model["num_hidden_layers"] == 2
+    assert recipe.axolotl("base")["max_steps"] == 40
+
+
+def test_sources_whose_files_are_there_are_read_a_little(
+    write_recipe: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "train.jsonl").write_text("", encoding="utf-8")
+    recipe, changes = rehearsed(
+        write_recipe(("path: train.jsonl", "limit: 7, path: train.jsonl, sample: 0.5"))
+    )
+    assert recipe.data.sft is not None
+    assert recipe.data.dpo is not None
+    [source] = recipe.data.sft.sources
+    assert (source.source, source.limit) == ("gsm8k", 7)
+    assert source.sample == {"train": 8, "validation": 2, "test": 4}
+    [replaced] = recipe.data.dpo.sources
+    assert (replaced.source, replaced.sample["train"]) == ("stem_exercises", 24)
+    assert (
+        "data.dpo: synthetic exercises in place of preference_jsonl, whose files are not there"
+        in changes.notes
+    )
+    assert not any(note.startswith("data.sft") for note in changes.notes)
+    assert recipe.data.sft.parts.test == 0.3, "so that a handful of rows has some to test on"
+
+
+def test_a_hub_data_set_is_not_read(write_recipe: Write) -> None:
+    pinned = "path: train.jsonl, hub: openai/gsm8k, revision: " + "a" * 40
+    recipe, _ = rehearsed(write_recipe(("path: train.jsonl", pinned)))
+    assert recipe.data.sft is not None
+    assert [source.source for source in recipe.data.sft.sources] == ["stem_exercises"]
+
+
+def test_shares_of_a_total_go_with_the_total(write_recipe: Write, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text("", encoding="utf-8")
+    recipe, _ = rehearsed(
+        write_recipe(
+            (
+                "    - {source: gsm8k, path: train.jsonl}",
+                "    - {source: gsm8k, path: train.jsonl, weight: 2.0}",
+            ),
+            ("  dpo:\n    sources:", "    total: 500\n  dpo:\n    sources:"),
+        )
+    )
+    assert recipe.data.sft is not None
+    assert (recipe.data.sft.total, recipe.data.sft.sources[0].weight) == (None, None)
+
+
+def test_what_needs_a_gpu_is_replaced_and_told() -> None:
+    recipe, changes = rehearsed("gemma2b-fast")
+    dpo, mcq = recipe.axolotl("dpo"), recipe.axolotl("mcq")
+    assert (dpo["tf32"], dpo["liger_rope"], mcq["liger_fused_linear_cross_entropy"]) == (
+        False,
+        False,
+        False,
+    )
+    assert (mcq["sample_packing"], mcq["sequence_len"], mcq["micro_batch_size"]) == (True, 128, 1)
+    assert (dpo["sequence_len"], dpo["micro_batch_size"]) == (256, 8)
+    told = next(note for note in changes.notes if note.startswith("mcq:"))
+    assert "sequence_len 1024 → 128, micro_batch_size 4 → 1, tf32 True → False" in told
+    assert (dpo["bf16"], "bf16" in told) == ("auto", False)
+    on_gpu, _ = rehearsed("gemma2b-fast", SERVER)
+    assert on_gpu.axolotl("dpo")["liger_rope"] is True
+
+
+def test_bf16_is_left_open_where_the_processor_has_none(write_recipe: Write) -> None:
+    path = write_recipe(
+        (MADE, "base_model: google/gemma-2b\n"), ("  lora_r: 8\n", "  lora_r: 8\n  bf16: true\n")
+    )
+    path.write_text(
+        path.read_text().replace("  corpus: {sources: [{source: from_sets}]}\n", ""),
+        encoding="utf-8",
+    )
+    assert rehearsed(path)[0].axolotl("sft")["bf16"] == "auto", "this processor has none"
+    assert rehearsed(path, SERVER)[0].axolotl("sft")["bf16"] is True
+
+
+def test_what_the_full_run_lacks_here_is_told(write_recipe: Write, tmp_path: Path) -> None:
+    recipe = load(
+        write_recipe(("data:\n", "data:\n  generator: {model: m, api_key_env: MY_KEY}\n"))
+    )
+    found = lacking(recipe, {}, has_weights=False)
+    assert found[0] == "2 data files, the first pairs.jsonl (DATA=folder)"
+    assert found[1] == "the variable MY_KEY, the generator's key"
+    assert found[2].startswith("the weights of None")
+    for name in ("pairs.jsonl", "train.jsonl"):
+        (tmp_path / name).touch()
+    assert lacking(recipe, {"MY_KEY": "secret"}, has_weights=True) == []
+
+
+def test_evaluation_never_grows() -> None:
+    full, recipe = load("course"), rehearsed("course")[0]
+    for before, after in zip(full.eval.tasks, recipe.eval.tasks, strict=True):
+        assert after.limit == 4
+        assert after.max_new_tokens <= before.max_new_tokens
+        assert after.prompt_tokens <= before.prompt_tokens

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from report.gate_table import facts, gates, limit_words
+from report.page import MARKDOWN, render
+from report.run import gather
+from stemma.gate import Gate, HandOver
+from stemma.training.gates import facts_of, packed_batch
+from tests.factories.run_to_report import make_work
+
+HAND_OVER = HandOver("gguf-F16", "converting")
+
+
+def test_gates_of_training_and_export_in_chain_order(tmp_path: Path) -> None:
+    rows = gates(gather(make_work(tmp_path))).rows
+    assert [row[0] for row in rows] == [
+        "base",
+        *2 * ["sft"],
+        *4 * ["dpo"],
+        *2 * ["mcq"],
+        *3 * ["export"],
+    ]
+    assert rows[0] == ["base", "weights", "tensors with NaN or infinity", 0, "≤ 0", 30, True]
+    assert rows[1] == ["sft", "adapter", "trained weights", 15_360, "= 15,360", 1_815_360, True]
+    assert rows[5] == ["dpo", "reference", "first-step log p of chosen", 0.004, "≤ 0.0121", 8, True]
+    assert rows[-2] == ["export", "gguf-Q4_K_M", "mean KL to merged", 0.0123, "≤ 0.200", 640, True]
+
+
+def test_a_check_that_could_not_be_made_says_why(tmp_path: Path) -> None:
+    evidence = gather(make_work(tmp_path))
+    evidence.manifests["mcq"].facts.update(facts_of([packed_batch()]))
+    reason = "packed: rows cannot be told apart, so they are not compared"
+    name = "sequences of the first batch exactly as written"
+    assert ["mcq", "first batch", name, reason, None, None, None] in gates(evidence).rows
+
+
+@pytest.mark.parametrize(
+    ("gate", "text"),
+    [
+        (HAND_OVER.at_most("KL", 0.01, 0.2, 1), "≤ 0.200"),
+        (HAND_OVER.at_most("KL", 0.3, 0.2, 1), "≤ 0.200"),
+        (HAND_OVER.at_least("top-1", 0.9, 0.9, 1), "≥ 0.900"),
+        (HAND_OVER.exactly("weights", 5, 1234, 1), "= 1,234"),
+    ],
+)
+def test_a_limit_says_on_which_side_of_it_to_lie(gate: Gate, text: str) -> None:
+    assert limit_words(gate) == text
+
+
+def test_gates_of_an_earlier_version_are_told_in_one_line(tmp_path: Path) -> None:
+    evidence = gather(make_work(tmp_path))
+    del evidence.manifests["sft"].facts["gates"]
+    evidence.manifests["sft"].facts["adapter"] = {"lora_pairs": 6, "zero_b": 0}
+    evidence.manifests["export"].facts["gates"] = ["merged: top-1: 1 (limit 0.98, n = 9) passed"]
+    told = "not listed: recorded by an earlier Stemma, see what the stages recorded"
+    rows = [row for row in gates(evidence).rows if row[0] in ("sft", "export")]
+    assert rows == [[stage, "", "gates", told, None, None, None] for stage in ("sft", "export")]
+    recorded = facts(evidence).rows
+    assert ["sft", "adapter", "lora pairs 6, zero b 0"] in recorded
+    assert ["export", "gates", "merged: top-1: 1 (limit 0.98, n = 9) passed"] in recorded
+    assert told in render(evidence, MARKDOWN)
+
+
+def test_every_other_fact_is_listed(tmp_path: Path) -> None:
+    rows = facts(gather(make_work(tmp_path))).rows
+    assert ["base", "parameters", "1,800,000"] in rows
+    assert {name for stage, name, _ in rows if stage == "sft"} == {"start", "deepspeed"}
+    assert [row for row in rows if row[0] == "export"] == [["export", "from", "mcq"]]
+    assert any(stage == "eval" and "stage `sft`" in str(value) for stage, _, value in rows)
