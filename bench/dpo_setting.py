@@ -106,8 +106,11 @@ def make_adapter() -> LoraConfig:
 
 
 def stir(model: Any, device: str) -> None:
-    """The same adapter for all. LoRA's B is zero at first, which would make every first loss log 2, and its A is drawn
-    behind whatever else a trainer has drawn."""
+    """Give every trainer the same adapter.
+
+    LoRA's B is zero at first, which would make every first loss log 2, and its A is drawn behind
+    whatever else a trainer has drawn.
+    """
     generator = torch.Generator(device).manual_seed(0)
     for name, weight in model.named_parameters():
         if "lora_" in name:
