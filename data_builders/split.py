@@ -210,8 +210,10 @@ def keep_apart(rows: Sequence[Placed]) -> Filtered:
         claim = claims[placed.cluster][1]
         own = _STRENGTH[placed.split]
         if own != claim and not placed.fixed:
+            # "part", the old word: the reasons stand in dropped.jsonl, whose digest is in the keys
+            # of trainings.
             dropped.append(
-                (placed, "in evaluation split" if own < claim else "in a split fixed by the recipe")
+                (placed, "in evaluation part" if own < claim else "in a part fixed by the recipe")
             )
     gone = {id(placed) for placed, _ in dropped}
     return [placed for placed in rows if id(placed) not in gone], dropped

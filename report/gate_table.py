@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from report.readable import number, spoken, words
 from report.run_data import RunData, Table
 from stemma.chain import TRAINED
 from stemma.gate import Gate, read_gates
-from stemma.runs import Manifest
 
 GATED = (*TRAINED, "export")
 """The stages that hand weights on."""
 SIGNS = {"at most": "≤", "at least": "≥", "exactly": "="}
 SHOWN = {"bytes", "trainable", "steps"}
 """Facts of these stages that other tables show."""
-EARLIER = "not listed: recorded by an earlier Stemma, see what the stages recorded"
+EARLIER = "not listed: an earlier Stemma recorded them with the facts below"
 
 
 def gates(evidence: RunData) -> Table:
-    """Every gate of the run, in chain order."""
-    rows = [
-        [stage, *row]
-        for stage, manifest in evidence.manifests.items()
-        if stage in GATED
-        for row in _rows(manifest)
-    ]
+    """Every gate of the run, in chain order; in one line those that an earlier Stemma recorded."""
+    gated = {stage: found for stage, found in evidence.manifests.items() if stage in GATED}
+    listed = {stage: read_gates(found.facts.get("gates")) for stage, found in gated.items()}
+    earlier = ", ".join(stage for stage, found in listed.items() if found is None)
+    rows: list[list[object]] = [[earlier, "", EARLIER, None, None, None, None]] if earlier else []
+    rows += [[stage, *_row(gate)] for stage, found in listed.items() for gate in found or []]
     return Table(("Stage", "Subject", "Check", "Measured", "Limit", "n", "Passed"), rows)
-
-
-def _rows(manifest: Manifest) -> Iterator[list[object]]:
-    found = read_gates(manifest.facts.get("gates"))
-    if found is None:
-        yield ["", "gates", EARLIER, None, None, None]
-    for gate in found or []:
-        yield _row(gate)
 
 
 def _row(gate: Gate) -> list[object]:

@@ -13,7 +13,7 @@ from data_builders.split import draw
 from stemma.recipe.data import SourceOptions
 from stemma.rows import LETTERS, McqRow
 
-HELD_OUT = "in evaluation split: not asked"
+HELD_OUT = "in evaluation part: not asked"
 Candidate = tuple[Draft, McqRow]
 """A source's draft, and the row that was made of it."""
 

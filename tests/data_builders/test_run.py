@@ -145,7 +145,7 @@ def make_leaking_work(folder: Path, **data: Any) -> Work:
 def test_a_drawn_part_gives_way_to_a_test_file(tmp_path: Path) -> None:
     work = make_leaking_work(tmp_path, decontaminate=None)
     pairs = run(work).counts["sources"]["dpo: preference_jsonl pairs.jsonl"]
-    assert pairs == {"read": 2, "kept": 1, "dropped": {"in evaluation split": 1}, "repaired": 0}
+    assert pairs == {"read": 2, "kept": 1, "dropped": {"in evaluation part": 1}, "repaired": 0}
 
 
 def test_a_training_file_that_holds_a_test_question_fails_the_build_with_a_table(

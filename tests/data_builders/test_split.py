@@ -200,7 +200,7 @@ def test_a_cluster_stays_in_its_strongest_part_across_sets() -> None:
     ]
     kept, dropped = keep_apart(rows)
     assert kept == [rows[2], rows[4], rows[5], rows[6]]
-    assert dropped == [(row, "in evaluation split") for row in (rows[0], rows[1], rows[3])]
+    assert dropped == [(row, "in evaluation part") for row in (rows[0], rows[1], rows[3])]
 
 
 def test_what_the_recipe_fixed_wins_and_is_never_taken_out() -> None:
@@ -215,8 +215,8 @@ def test_what_the_recipe_fixed_wins_and_is_never_taken_out() -> None:
     kept, dropped = keep_apart(rows)
     assert kept == [rows[0], rows[2], rows[4], rows[5]]  # c: for the decontamination gate
     assert dropped == [
-        (rows[1], "in evaluation split"),
-        (rows[3], "in a split fixed by the recipe"),
+        (rows[1], "in evaluation part"),
+        (rows[3], "in a part fixed by the recipe"),
     ]
 
 

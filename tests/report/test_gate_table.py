@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from report.gate_table import facts, gates, limit_words
-from report.page import MARKDOWN, render
+from report.page import HTML, MARKDOWN, render
 from report.run import gather
 from stemma.gate import Gate, HandOver
 from stemma.training.gates import facts_of, packed_batch
@@ -55,13 +55,18 @@ def test_gates_of_an_earlier_version_are_told_in_one_line(tmp_path: Path) -> Non
     del evidence.manifests["sft"].facts["gates"]
     evidence.manifests["sft"].facts["adapter"] = {"lora_pairs": 6, "zero_b": 0}
     evidence.manifests["export"].facts["gates"] = ["merged: top-1: 1 (limit 0.98, n = 9) passed"]
-    told = "not listed: recorded by an earlier Stemma, see what the stages recorded"
-    rows = [row for row in gates(evidence).rows if row[0] in ("sft", "export")]
-    assert rows == [[stage, "", "gates", told, None, None, None] for stage in ("sft", "export")]
+    told = "not listed: an earlier Stemma recorded them with the facts below"
+    first, *others = gates(evidence).rows
+    assert first == ["sft, export", "", told, None, None, None, None]
+    assert {row[0] for row in others} == {"base", "dpo", "mcq"}
     recorded = facts(evidence).rows
     assert ["sft", "adapter", "lora pairs 6, zero b 0"] in recorded
     assert ["export", "gates", "merged: top-1: 1 (limit 0.98, n = 9) passed"] in recorded
     assert told in render(evidence, MARKDOWN)
+    assert f"All {len(others)} gates passed" in render(evidence, HTML)
+    for manifest in evidence.manifests.values():
+        manifest.facts.pop("gates", None)
+    assert "gates passed" not in render(evidence, HTML)
 
 
 def test_every_other_fact_is_listed(tmp_path: Path) -> None:
