@@ -120,7 +120,7 @@ def _generated(recipe: Recipe, totals: Mapping[str, Any]) -> Iterator[str]:
 
 def _cautions(recipe: Recipe, facts: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        "A question and its near-duplicates lie in one split across all sets; `test_ids.txt` "
+        "A question and its near-duplicates lie in one part across all sets; `test_ids.txt` "
         "lists the test questions."
     )
     if "split_by_pair" in facts:
