@@ -174,9 +174,8 @@ def test_a_refusal_in_prose_is_a_refusal(make: Callable[..., Draft | Drop]) -> N
     assert made.reason == "reply refused"
 
 
-def test_a_judge_that_never_reads_is_stopped_before_all_is_paid_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def hundred_tasks() -> tuple[list[PairTask], dict[str, Iterator[str]]]:
+    """A hundred questions whose two answers are both right, so that the judge decides each."""
     answers = {f"What is {n} + 0?": iter((f"{n}", f"It is {n}.")) for n in range(100)}
     tasks = [
         replace(
@@ -188,6 +187,13 @@ def test_a_judge_that_never_reads_is_stopped_before_all_is_paid_for(
         )
         for asked in answers
     ]
+    return tasks, answers
+
+
+def test_a_judge_that_never_reads_is_stopped_before_all_is_paid_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, answers = hundred_tasks()
 
     def answer(body: Json) -> str:
         if tagged(body, "answer_a") is not None:
@@ -206,17 +212,7 @@ def test_a_judge_that_never_reads_is_stopped_before_all_is_paid_for(
 def test_a_judge_that_writes_no_ranking_is_stopped_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = {f"What is {n} + 0?": iter((f"{n}", f"It is {n}.")) for n in range(100)}
-    tasks = [
-        replace(
-            TASK,
-            prompt=asked,
-            question=asked,
-            chat=(ChatMessage("user", asked),),
-            is_right=lambda _: True,
-        )
-        for asked in answers
-    ]
+    tasks, answers = hundred_tasks()
 
     def answer(body: Json) -> str:
         return (
