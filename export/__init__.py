@@ -9,18 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stemma.gate import Budget
+
 if TYPE_CHECKING:
     from stemma.recipe.sections import Gates
-
-
-@dataclass(frozen=True)
-class Budget:
-    """The drift a copy of a model is allowed, on the answer tokens of real conversations."""
-
-    max_kl: float
-    """Mean KL(model || copy) in nats per token."""
-    min_top1: float
-    """Share of tokens where both find the same token likeliest."""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from export import Budget
 from export.conversations import TriedConversations
 from export.parity import drift_gates, token_gates
-from stemma.gate import Gate, HandOver
+from stemma.gate import Budget, Gate, HandOver
 from stemma.llama import Llama, Logits
 from stemma.models import compare
 from stemma.templates import Template, question

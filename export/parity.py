@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from export import Budget
-from stemma.gate import Gate, HandOver
+from stemma.gate import Budget, Gate, HandOver
 
 if TYPE_CHECKING:
     from stemma.models import Agreement

@@ -47,6 +47,16 @@ class Gate(Record):
 
 
 @dataclass(frozen=True)
+class Budget:
+    """The drift a copy of a model is allowed, on the tokens of real conversations."""
+
+    max_kl: float
+    """Mean KL(model || copy) in nats per token."""
+    min_top1: float
+    """Share of tokens where both find the same token likeliest."""
+
+
+@dataclass(frozen=True)
 class HandOver:
     """A step of the chain and what it made: all gates of one hand-over are built from it."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from stemma.from_gguf.architectures import ROPE_FACTORS, architecture_of
 from stemma.from_gguf.conversations import TURNS
 from stemma.from_gguf.header import GgufFile, Tensor, read_gguf
 from stemma.from_gguf.tokenizer_files import CONTROL, USER_DEFINED
-from stemma.gate import Gate, HandOver
+from stemma.gate import Budget, Gate, HandOver
 from stemma.llama import Llama, Logits
 from stemma.models import Comparison, load_model
 from stemma.usage import free_memory
@@ -27,23 +26,12 @@ TEXT_TOKENS = 128
 """Of each text so many are predicted: three times 128 MB of logits with Gemma's vocabulary."""
 FLOAT_KINDS = {"F32", "F16", "BF16"}
 
-
-@dataclass(frozen=True)
-class Tolerance:
-    """The drift allowed between the folder's predictions and another model's."""
-
-    kl: float
-    """Mean KL in nats a token, at most."""
-    top1: float
-    """Share of tokens where both find the same one likeliest, at least."""
-
-
-EXACT = Tolerance(1e-3, 0.99)
+EXACT = Budget(1e-3, 0.99)
 """Between transformers and llama.cpp on the same float32 weights: only llama.cpp's 16-bit KV cache
 differs."""
-FLOAT = Tolerance(0.01, 0.97)
+FLOAT = Budget(0.01, 0.97)
 """Against a float file, whose weights `dtype` may round."""
-QUANTISED = Tolerance(0.05, 0.90)
+QUANTISED = Budget(0.05, 0.90)
 """Against the quantised file: llama.cpp rounds the activations too, to 8 bits."""
 TIE_NATS = 1e-2
 """Where one model puts two tokens so near to each other, rounding decides which of them another
@@ -213,14 +201,14 @@ def same_answers(folder: Path, source: GgufFile, back: Path, texts: Sequence[str
     ]
 
 
-def _drift_gates(against: str, found: Comparison, limits: Tolerance) -> list[Gate]:
+def _drift_gates(against: str, found: Comparison, budget: Budget) -> list[Gate]:
     agreement = found.agreement()
     n = agreement.positions
     kl_name = f"mean KL from {against}, nats a token"
     other_name = f"likeliest token other than {against}"
     return [
-        IMPORTED.at_most(kl_name, agreement.kl, limits.kl, n),
-        IMPORTED.at_most(other_name, 1 - agreement.top1, 1 - limits.top1, n),
+        IMPORTED.at_most(kl_name, agreement.kl, budget.max_kl, n),
+        IMPORTED.at_most(other_name, 1 - agreement.top1, 1 - budget.min_top1, n),
     ]
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import Budget
 from export.conversations import TriedConversations, sample
 from export.gguf_gates import gguf_gates
 from stemma.errors import StageFailed
-from stemma.gate import Gate
+from stemma.gate import Budget, Gate
 from stemma.llama import Llama, Logits
 from stemma.templates import Template, answered
 from tests.factories.models import TEMPLATE, tiny_gguf, tiny_model

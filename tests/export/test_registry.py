@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from export import FORMATS, Budget, budget_of
+from export import FORMATS, budget_of
 from export.convert import FLOAT_TYPES
 from export.quantise import QUANTISED_TYPES
+from stemma.gate import Budget
 from stemma.recipe.sections import GGUF_TYPES, Gates
 
 
