@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from stemma.recipe.sections import EvalTask
+from stemma.recipe.evaluation import EvalTask
 from stemma.runs import digest_json
 from stemma.strict import Record
 

@@ -14,11 +14,11 @@ from pydantic import Field, model_validator
 from stemma import ROOT
 from stemma.errors import Problem, UserError
 from stemma.recipe.data import DataSection, placeless
+from stemma.recipe.evaluation import EvalSection
 from stemma.recipe.sections import (
     AXOLOTL_DEFAULTS,
     AnswerStage,
     BaseModelSection,
-    EvalSection,
     ExportSection,
     PreferenceStage,
     Section,

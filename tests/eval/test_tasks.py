@@ -6,7 +6,7 @@ from typing import get_args
 
 from eval.tasks import TASKS
 from stemma.recipe.data import DataSection
-from stemma.recipe.sections import EvalTask
+from stemma.recipe.evaluation import EvalTask
 
 
 def test_every_module_is_a_task_that_a_recipe_can_name() -> None:
