@@ -26,6 +26,7 @@ from eval.task import (
 from stemma.answers import judge
 from stemma.answers.listed_options import split_options
 from stemma.jsonl import read_rows
+from stemma.recipe.evaluation import GenerationTask
 from stemma.rows import SftRow
 from stemma.templates import rendered
 
@@ -52,6 +53,7 @@ def read(path: Path, limit: int | None) -> tuple[list[SftRow], int]:
 def measure(backend: Backend, setting: Setting[SftRow]) -> list[GenerationSample]:
     """The greedy reply to every question."""
     prompts = [backend.tokenize(rendered(row, setting.template).prompt) for row in setting.rows]
+    assert isinstance(setting.options, GenerationTask)
     replies = backend.generate(prompts, setting.options.max_new_tokens)
     return [
         GenerationSample(

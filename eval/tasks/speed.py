@@ -17,6 +17,7 @@ from time import perf_counter
 
 from eval.backends.interface import Backend, Ids
 from eval.task import MeasuredRow, Metric, ScoreContext, Setting, Task, TaskScores
+from stemma.recipe.evaluation import SpeedTask
 from stemma.runs import size_of
 from stemma.templates import Template, question
 
@@ -44,6 +45,7 @@ def measure(backend: Backend, setting: Setting[object]) -> list[SpeedSample]:
 
     The seconds of decoding are those of answering less the median of reading the prompt.
     """
+    assert isinstance(setting.options, SpeedTask)
     prompt = prompt_of(backend, setting.template, setting.options.prompt_tokens)
     count = setting.options.max_new_tokens
     backend.extend(prompt, 2)  # the first call pays for memory and kernels

@@ -2,24 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
 from stemma.recipe.sections import Section, Start
 
 
-class EvalTask(Section):
-    """One task that every variant is scored on."""
+class TaskOptions(Section):
+    """One task that every variant is scored on. The classes below are the tasks there are."""
 
-    task: Literal["mcq", "preference", "generation", "speed"]
-    """Choice of the right option, reward of the chosen answer, free answers, or tokens a second."""
+    task: str
+    """Its name."""
     limit: PositiveInt | None = None
     """The first n test rows (all by default)."""
+
+
+class McqTask(TaskOptions):
+    """Choice of the right option of a multiple-choice question."""
+
+    task: Literal["mcq"]
+    """Choice of the right option."""
+
+
+class PreferenceTask(TaskOptions):
+    """Reward of the chosen answer against the rejected one's."""
+
+    task: Literal["preference"]
+    """Reward of the chosen answer."""
+
+
+class GenerationTask(TaskOptions):
+    """Free answers, held against the gold ones."""
+
+    task: Literal["generation"]
+    """Free answers."""
     max_new_tokens: PositiveInt = 64
-    """Tokens to write, at most: `generation` and `speed`."""
+    """Tokens to write, at most."""
+
+
+class SpeedTask(TaskOptions):
+    """Size, memory and tokens a second."""
+
+    task: Literal["speed"]
+    """Tokens a second."""
+    max_new_tokens: PositiveInt = 64
+    """Tokens to write."""
     prompt_tokens: PositiveInt = 128
-    """Length of the prompt that `speed` reads, in tokens."""
+    """Length of the prompt that is read, in tokens."""
+
+
+EvalTask = Annotated[
+    McqTask | PreferenceTask | GenerationTask | SpeedTask, Field(discriminator="task")
+]
+"""A task by its name."""
+TASK_OPTIONS: dict[str, type[TaskOptions]] = {
+    "mcq": McqTask,
+    "preference": PreferenceTask,
+    "generation": GenerationTask,
+    "speed": SpeedTask,
+}
 
 
 class EvalSection(Section):

@@ -22,6 +22,7 @@ from stemma.recipe import check
 from stemma.recipe.axolotl_keys import axolotl_fields
 from stemma.recipe.data import SourceOptions
 from stemma.recipe.document import Document, override, read, shown
+from stemma.recipe.evaluation import TASK_OPTIONS, TaskOptions
 from stemma.recipe.models import Recipe
 
 RECIPES = ROOT / "recipes"
@@ -92,11 +93,30 @@ def _data_problems(document: Document, recipe: Recipe) -> Iterator[Problem]:
 
 def _explain(error: ValidationError, document: Document) -> Iterator[Problem]:
     for item in error.errors(include_url=False):
-        keys = item["loc"]
-        if item["type"] == "extra_forbidden":
+        keys = _without_task(item["loc"])
+        if item["type"].startswith("union_tag_"):
+            yield _no_task(document, keys, item["input"])
+        elif item["type"] == "extra_forbidden":
             yield _unknown(document, keys, section_model(document.values, keys[:-1]))
         else:
             yield _wrong_value(document, keys, item)
+
+
+def _without_task(keys: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A place without the task's name, which pydantic puts behind its number."""
+    return keys[:3] + keys[4:] if keys[:2] == ("eval", "tasks") else keys
+
+
+def _no_task(document: Document, keys: tuple[Any, ...], given: dict[str, Any]) -> Problem:
+    """The problem of an entry of `eval.tasks` whose name is none of a task, or missing."""
+    keys = (*keys, "task")
+    name = ".".join(map(str, keys))
+    if "task" not in given:
+        return Problem(document.where(keys), f"missing key `{name}`")
+    task = given["task"]
+    expected = f"one of: {', '.join(TASK_OPTIONS)}"
+    hint = nearest(str(task), list(TASK_OPTIONS))
+    return Problem(document.where(keys), f"`{name}` is {task!r}", expected, hint)
 
 
 def section_model(values: Any, keys: Sequence[Any]) -> type[BaseModel]:
@@ -111,6 +131,8 @@ def section_model(values: Any, keys: Sequence[Any]) -> type[BaseModel]:
                 model = _model_in(info.annotation) or model
         if model is SourceOptions and isinstance(values, dict):
             model = _source_options(values)
+        if issubclass(model, TaskOptions) and isinstance(values, dict):
+            model = TASK_OPTIONS[values["task"]]
     return model
 
 

@@ -171,8 +171,8 @@ def _type(value: Values, links: dict[str, str]) -> str:
         return _literal(value["const"])
     if "enum" in value:
         return " or ".join(_literal(one) for one in value["enum"] if one is not None)
-    if "anyOf" in value:
-        kinds = [_type(one, links) for one in value["anyOf"] if one.get("type") != "null"]
+    if members := _members(value):
+        kinds = [_type(one, links) for one in members if one.get("type") != "null"]
         return " or ".join(dict.fromkeys(kinds))
     if value.get("type") == "array":
         return f"list of {_type(value['items'], links)}" if value.get("items") else "list"
@@ -188,12 +188,20 @@ def _literal(value: object) -> str:
     return f"`{json.dumps(value, ensure_ascii=False).strip(chr(34))}`"
 
 
+def _members(value: Values) -> list[Values]:
+    """The kinds of value that a property may have, where there are several."""
+    return [*value.get("anyOf", []), *value.get("oneOf", [])]
+
+
 def _references(value: Values) -> Iterator[tuple[str, str]]:
     """The definitions that a property points to, each with what its place has behind the key."""
     if "$ref" in value:
         yield _name(value["$ref"]), ""
     for one in value.get("anyOf", []):
         yield from _references(one)
+    # Of several kinds of entry each has a place of its own, by its name.
+    for tag, reference in value.get("discriminator", {}).get("mapping", {}).items():
+        yield _name(reference), f" {tag}"
     if isinstance(value.get("items"), dict):
         yield from ((name, "[]" + suffix) for name, suffix in _references(value["items"]))
 

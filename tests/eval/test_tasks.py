@@ -6,11 +6,18 @@ from typing import get_args
 
 from eval.tasks import TASKS
 from stemma.recipe.data import DataSection
-from stemma.recipe.evaluation import EvalTask
+from stemma.recipe.evaluation import TASK_OPTIONS, EvalTask
 
 
 def test_every_module_is_a_task_that_a_recipe_can_name() -> None:
-    assert sorted(TASKS) == sorted(get_args(EvalTask.model_fields["task"].annotation))
+    assert sorted(TASKS) == sorted(TASK_OPTIONS)
+    assert set(get_args(get_args(EvalTask)[0])) == set(TASK_OPTIONS.values())
+    named = {
+        name: options.model_fields["task"].annotation for name, options in TASK_OPTIONS.items()
+    }
+    assert {name: get_args(literal) for name, literal in named.items()} == {
+        name: (name,) for name in TASKS
+    }
 
 
 def test_rows_come_from_data_sets_that_recipes_have() -> None:

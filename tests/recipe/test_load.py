@@ -94,6 +94,42 @@ def test_wrong_type_says_what_was_expected(write_recipe: Write) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (
+            "{task: preference, prompt_tokens: 9}",
+            "unknown key `prompt_tokens` in eval.tasks.0\n  expected: one of: limit, task",
+        ),
+        (
+            "{task: speed, promt_tokens: 9}",
+            "unknown key `promt_tokens` in eval.tasks.0\n  expected: one of: limit, "
+            "max_new_tokens, prompt_tokens, task\n  hint: did you mean `prompt_tokens`?",
+        ),
+        ("{limit: 9}", "missing key `eval.tasks.0.task`"),
+        (
+            "preference",
+            "`eval.tasks.0` is 'preference'\n  expected: a valid dictionary or object to extract "
+            "fields from",
+        ),
+        (
+            "{task: preference, limit: 0}",
+            "`eval.tasks.0.limit` is 0\n  expected: greater than 0",
+        ),
+        (
+            "{task: sped}",
+            "`eval.tasks.0.task` is 'sped'\n  expected: one of: mcq, preference, generation, "
+            "speed\n  hint: did you mean `speed`?",
+        ),
+    ],
+)
+def test_each_evaluation_task_has_its_own_keys(
+    write_recipe: Write, entry: str, expected: str
+) -> None:
+    write_recipe(("{task: preference}", entry))
+    assert refused() == [f"recipes/small.yml:28: {expected}"]
+
+
 def test_a_sources_own_options_have_a_did_you_mean(write_recipe: Write) -> None:
     old = "{source: gsm8k, path: train.jsonl}"
     write_recipe((old, "{source: table, path: t.jsonl, colums: {question: q, answer: a}}"))

@@ -111,6 +111,26 @@ def test_a_key_stands_in_the_table_of_its_section() -> None:
     assert below[7] == "| `kind` | `a` or `\\t` |  |  |"
 
 
+def test_entries_of_several_kinds_have_a_table_each() -> None:
+    kinds = {"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]}
+    mapping = {"cat": "#/$defs/Cat", "dog": "#/$defs/Dog"}
+    tagged = kinds | {"discriminator": {"mapping": mapping, "propertyName": "kind"}}
+    schema = {
+        "properties": {"pets": {"type": "array", "items": tagged}},
+        "$defs": {
+            "Cat": {"description": "It purrs.", "properties": {"kind": {"const": "cat"}}},
+            "Dog": {"description": "It barks.", "properties": {"kind": {"const": "dog"}}},
+            "source-one": {
+                "properties": {"source": {"const": "one", "description": "Files."}, "path": {}}
+            },
+        },
+    }
+    lines = recipe_page(schema).splitlines()
+    listed = "list of [`pets[] cat`](#pets-cat) or [`pets[] dog`](#pets-dog)"
+    assert f"| `pets` | {listed} |  |  |" in lines
+    assert lines[lines.index("## `pets[] dog`") + 2] == "It barks."
+
+
 def test_the_command_line_page_holds_each_verb_s_help() -> None:
     page = cli_page()
     assert "## check\n\n```\nUsage: python -m stemma check [OPTIONS] [RECIPE]...\n" in page
