@@ -1,58 +1,60 @@
-"""Jobs of the evaluation's workers: what one is told to measure, and what it hands back."""
+"""Jobs of the evaluation's workers: a variant, and the tasks to measure it on.
+
+A cell is one variant on one task. Its samples are kept by what decides them: weights, template and
+what the task's measuring reads of its options, and each sample by the content of its row.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
 from stemma.recipe.evaluation import EvalTask
-from stemma.runs import digest_json
 from stemma.strict import Record
-
-FORMAT = 2
-"""Version of what tasks write down: raised when one measures more, so that older findings do not
-count."""
-
-
-class Job(Record):
-    """One variant and what to measure on it."""
-
-    variant: str
-    kind: Literal["hf", "gguf"]
-    weights: str
-    template: str
-    """The chat template's text."""
-    bos: str
-    eos: str
-    """Texts of the tokens that the template calls `bos_token` and `eos_token`."""
-    tasks: list[EvalTask]
-    data: dict[str, str]
-    """The test file of each task that reads one."""
-    threads: int
-    machine: str
-    """The machine that measures: speeds hold for it alone."""
-    digests: dict[str, str]
-    """Digests of the weights and of each task's test file."""
-    out: str
-
-    @property
-    def key(self) -> str:
-        """The digest of all that decides what is found.
-
-        Where files lie and what the variant is called is not part of it: one recipe's reference is
-        another's base.
-        """
-        decisive = self.model_dump(exclude={"variant", "weights", "data", "out"})
-        return digest_json(decisive | {"format": FORMAT})
-
 
 Records = list[dict[str, Any]]
 """Samples of one task as JSON, row by row."""
 Samples = dict[str, Records]
 """Samples by task."""
+Measured = dict[str, Samples]
+"""Samples by variant and task."""
 
 
-class Findings(Record):
-    """Findings of one worker: the samples of every task, and the digest of the job."""
+class Variant(Record):
+    """One set of weights in one format, and the text and threads it is measured with."""
 
-    key: str
-    samples: Samples
+    name: str
+    kind: Literal["hf", "gguf"]
+    weights: str
+    digest: str
+    """Digest of the weights, from the manifest of the stage that made them."""
+    made_by: str | None
+    """That stage; None of a base model that was made elsewhere."""
+    template: str
+    """The chat template's text."""
+    bos: str
+    eos: str
+    """Texts of the tokens that the template calls `bos_token` and `eos_token`."""
+    threads: int
+
+
+class Cell(Record):
+    """One task on one variant: what to measure, and where the samples are kept."""
+
+    options: EvalTask
+    """What measuring reads of the task's options; the others stand at their defaults."""
+    limit: int | None
+    """The first n test rows; None: all."""
+    data: str | None
+    """The file of test rows; None: the task needs none."""
+    folder: str
+
+    @property
+    def task(self) -> str:
+        return self.options.task
+
+
+class Job(Record):
+    """One variant and its cells."""
+
+    variant: Variant
+    cells: list[Cell]

@@ -1,33 +1,28 @@
-"""The eval stage: a fresh process for each variant, then the scores of what they measured.
+"""The eval stage: what every variant says of the test rows, then the scores of it.
 
-Measuring (slow, in `eval.worker`) and scoring (pure) are apart: what was measured is kept beside
-the run folders, by the content it was measured on, for a killed stage, for changed settings and for
-other recipes (their reference is the same base model). The rewards of every format, llama.cpp's
-too, are taken against the same reference figures.
+Measuring (slow, `eval.measuring`) and scoring (pure) are apart. The rewards of every format,
+llama.cpp's too, are taken against the same reference figures.
 """
 
 from __future__ import annotations
 
-import platform
-import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eval.job import Findings, Job, Samples
+from eval.cells import jobs_of
+from eval.job import Measured, Records
+from eval.measuring import Measuring
+from eval.rows_to_score import counted, rows_of_tasks
 from eval.statistics import minus
 from eval.task import TaskScores
 from eval.tasks import TASKS
-from stemma.errors import Problem, StageFailed, UserError
-from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.processes import child_environment, cores, last_lines, run_logged
+from stemma.errors import StageFailed
+from stemma.jsonl import write_json, write_jsonl
 from stemma.rows import Score
-from stemma.runs import digest_json, digest_of, digests_of_weights
 from stemma.stages import Result, Work
-from stemma.templates import Template
-from stemma.weights import weights_of
 
-MEASURED = "measured"
-"""Beside the run folders."""
 BASELINE = "merged"
 """The variant others are compared with: what training made, before any format took something
 away."""
@@ -36,20 +31,37 @@ ScoredTasks = dict[str, TaskScores]
 """One variant's figures, by task."""
 
 
+@dataclass(frozen=True)
+class Further:
+    """Figures beyond a task's own: of variants compared, or of all tasks together."""
+
+    scores: list[Score] = field(default_factory=list)
+    samples: dict[str, Records] = field(default_factory=dict)
+    """Rows of files, by name: `judge/verdicts` is written to `judge/verdicts.jsonl`."""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+FURTHER: tuple[Callable[[Work, Measured], Further], ...] = ()
+"""What is figured behind the measuring, each in a module of its own, of the samples of all variants
+(the reference's too) by task. They run in this order."""
+
+
 def run(work: Work) -> Result:
     section = work.recipe.eval
-    files = test_files(work)
-    counts = count_rows(work, files)
-    measured = {
-        variant: measure(work, make_job(work, variant, files))
-        for variant in _measured_variants(work)
-    }
-    _same_tokens(measured, section.reference)
+    rows = rows_of_tasks(work)
+    measured = Measuring(work, rows, work.folder / "jobs").measure(jobs_of(work))
+    _same_tokens(measured)
     scored = {variant: _score(work, variant, measured) for variant in section.variants}
     scores = [score for variant in section.variants for score in _scores(work, variant, scored)]
-    write_json(work.folder / "results.json", [score.model_dump(mode="json") for score in scores])
     outputs = {"results": "results.json"} | _write_samples(work.folder, scored)
-    return Result(outputs, counts, _facts(section.reference, scored))
+    facts = _facts(section.reference, scored)
+    for figure in FURTHER:
+        found = figure(work, measured)
+        scores += found.scores
+        facts |= found.facts
+        outputs |= _write_rows(work.folder, found.samples)
+    write_json(work.folder / "results.json", [score.model_dump(mode="json") for score in scores])
+    return Result(outputs, counted(rows), facts)
 
 
 def _facts(reference: str, scored: dict[str, ScoredTasks]) -> dict[str, Any]:
@@ -63,165 +75,33 @@ def _facts(reference: str, scored: dict[str, ScoredTasks]) -> dict[str, Any]:
     return facts
 
 
-def test_files(work: Work) -> dict[str, Path]:
-    """The test rows of each task that reads some."""
-    names = [options.task for options in work.recipe.eval.tasks]
-    return {
-        name: work.input("data", f"{source.data_set}/test")
-        for name in names
-        if (source := TASKS[name].rows)
-    }
+def _same_tokens(measured: Measured) -> None:
+    """Every engine must have scored the same token ids. Raises StageFailed."""
+    yardsticks: dict[str, str] = {}
+    for variant, samples in measured.items():
+        for task, rows in samples.items():
+            yardstick = yardsticks.setdefault(task, variant)
+            if others := token_disagreements(rows, measured[yardstick][task]):
+                shown = ", ".join(f"{task}/{row}" for row in others[:5])
+                turned = f"turn {len(others)} rows into other token ids: {shown}"
+                raise StageFailed(f"eval: {variant} and {yardstick} {turned}")
 
 
-def count_rows(work: Work, files: dict[str, Path]) -> dict[str, Any]:
-    """Test rows that each task scores and skips. Raises UserError for a task without one."""
-    counts: dict[str, Any] = {}
-    problems = []
-    for options in work.recipe.eval.tasks:
-        source = TASKS[options.task].rows
-        if source is None:
-            continue
-        kept, skipped = source.read(files[options.task], options.limit)
-        counts[options.task] = {"scored": len(kept), "skipped": skipped}
-        if not kept:
-            found = f"task `{options.task}` has no row to score ({skipped} skipped)"
-            hint = "give its data set a larger `parts.test`"
-            problems.append(Problem(str(files[options.task]), found, "at least one test row", hint))
-    if problems:
-        raise UserError(problems)
-    return counts
+def token_disagreements(samples: Records, yardstick: Records) -> list[str]:
+    """The rows of a task whose token ids differ from the yardstick's."""
+    known = {row["id"]: row["ids_digest"] for row in yardstick}
+    return [row["id"] for row in samples if row["ids_digest"] != known[row["id"]]]
 
 
-def _measured_variants(work: Work) -> list[str]:
-    """The reference of the rewards first, which is measured even if nobody asks for its scores."""
+def _score(work: Work, variant: str, measured: Measured) -> ScoredTasks:
     section = work.recipe.eval
-    compares = any(TASKS[options.task].uses_reference for options in section.tasks)
-    first = [section.reference] if compares else []
-    return list(dict.fromkeys([*first, *section.variants]))
-
-
-def make_job(work: Work, variant: str, files: dict[str, Path]) -> Job:
-    """The job of a variant's worker; `files` are the test rows by task."""
-    section = work.recipe.eval
-    exported = variant in work.recipe.exported()
-    weights = work.input("export", variant) if exported else weights_of(work, variant)
-    # The reference's folder: every variant has its tokenizer, and a GGUF file has no other.
-    template = Template.read(work.recipe.template, weights_of(work, section.reference))
-    job = Job(
-        variant=variant,
-        kind="gguf" if variant.startswith("gguf-") else "hf",
-        weights=str(weights),
-        template=template.text,
-        bos=template.bos,
-        eos=template.eos,
-        tasks=section.tasks,
-        data={task: str(path) for task, path in files.items()},
-        threads=section.threads or cores(),
-        machine=platform.node(),
-        digests=_digests(work, variant, weights, files),
-        out="",
-    )
-    out = work.run.root.parent / MEASURED / f"{job.key[:32]}.json"
-    return job.model_copy(update={"out": str(out)})
-
-
-def _digests(work: Work, variant: str, weights: Path, files: dict[str, Path]) -> dict[str, str]:
-    """From the manifests, as far as the weights were made here."""
-    data = work.run.manifest("data").outputs
-    sources = {task: TASKS[task].rows for task in files}
-    found = {
-        task: data[f"{source.data_set}/test"].sha256 for task, source in sources.items() if source
-    }
-    if variant == "base" and not work.recipe.base:
-        return found | {"weights": digest_json(digests_of_weights(weights))}
-    stage, name = ("export", variant) if variant in work.recipe.exported() else (variant, "merged")
-    return found | {"weights": work.run.manifest(stage).outputs[name].sha256}
-
-
-def measure(work: Work, job: Job) -> Findings:
-    """The findings of one variant: kept of an equal job, or measured now."""
-    out = Path(job.out)
-    if not work.force and out.is_file():
-        kept = Findings.model_validate(read_json(out))
-        if kept.key == job.key:
-            work.say(f"eval: {job.variant} was measured before, kept ({out})")
-            return kept
-    _refuse_changed(work, job)
-    work.say(f"eval: measuring {job.variant}")
-    job_path = work.folder / "jobs" / f"{job.variant}.json"
-    write_json(job_path, job.model_dump())
-    _start(job_path, job_path.with_suffix(".log"), job)
-    return Findings.model_validate(read_json(out))
-
-
-def _refuse_changed(work: Work, job: Job) -> None:
-    """Raises UserError where weights or test rows are not those their manifest speaks of.
-
-    Findings are kept by the manifests' digests, for other recipes too: what has changed since would
-    be taken for what was made.
-    """
-    files = {task: (Path(path), "data") for task, path in job.data.items()}
-    # Of a model that was not made here the digest was taken just now.
-    if job.variant != "base" or work.recipe.base:
-        stage = "export" if job.variant in work.recipe.exported() else job.variant
-        files["weights"] = Path(job.weights), stage
-    problems = [
-        _changed(path, stage, work.recipe.name)
-        for name, (path, stage) in files.items()
-        if digest_of(path) != job.digests[name]
-    ]
-    if problems:
-        raise UserError(problems)
-
-
-def _changed(path: Path, stage: str, recipe: str) -> Problem:
-    again = f"`make {stage} RECIPE={recipe} FORCE=1` makes it anew"
-    return Problem(
-        str(path),
-        "its sha256 is another",
-        f"the one in the manifest of stage `{stage}`",
-        f"it was changed by hand or by its disk: {again}",
-    )
-
-
-def _start(job_path: Path, log_path: Path, job: Job) -> None:
-    command = [sys.executable, "-m", "eval.worker", str(job_path)]
-    environment = child_environment() | {"OMP_NUM_THREADS": str(job.threads)}
-    code = run_logged(command, environment, log_path)
-    if code != 0:
-        tail = last_lines(log_path.read_text(encoding="utf-8", errors="replace"))
-        ended = f"measuring {job.variant} ended with code {code}"
-        raise StageFailed(f"eval: {ended}; its log {log_path} ends:\n{tail}")
-
-
-def _same_tokens(measured: dict[str, Findings], reference: str) -> None:
-    """Every engine must have scored the same token ids."""
-    yardstick = reference if reference in measured else next(iter(measured))
-    for variant, found in measured.items():
-        rows = token_disagreements(found.samples, measured[yardstick].samples)
-        if rows:
-            shown = ", ".join(rows[:5])
-            turned = f"turn {len(rows)} rows into other token ids: {shown}"
-            raise StageFailed(f"eval: {variant} and {yardstick} {turned}")
-
-
-def token_disagreements(samples: Samples, yardstick: Samples) -> list[str]:
-    """Rows, as task/id, whose token ids differ from the yardstick's."""
-    known = {
-        (task, row["id"]): row["ids_digest"] for task, rows in yardstick.items() for row in rows
-    }
-    found = [(task, row["id"], row["ids_digest"]) for task, rows in samples.items() for row in rows]
-    return [f"{task}/{row}" for task, row, digest in found if digest != known[task, row]]
-
-
-def _score(work: Work, variant: str, measured: dict[str, Findings]) -> ScoredTasks:
-    section = work.recipe.eval
-    found = measured[variant].samples
     # Only rewards need the reference, and it is measured wherever rewards are asked for.
-    anchors = measured[section.reference].samples if section.reference in measured else found
+    anchors = measured.get(section.reference, {})
     return {
-        task: TASKS[task].score_records(rows, anchors[task], work.recipe.seed, section.beta)
-        for task, rows in found.items()
+        task: TASKS[task].score_records(
+            rows, anchors.get(task, rows), work.recipe.seed, section.beta
+        )
+        for task, rows in measured[variant].items()
     }
 
 
@@ -249,10 +129,16 @@ def _scores(work: Work, variant: str, scored: dict[str, ScoredTasks]) -> list[Sc
 
 
 def _write_samples(folder: Path, scored: dict[str, ScoredTasks]) -> dict[str, str]:
-    outputs = {}
-    for variant, tasks in scored.items():
-        for task, found in tasks.items():
-            name = f"samples/{variant}/{task}"
-            write_jsonl(folder / f"{name}.jsonl", found.samples)
-            outputs[name] = f"{name}.jsonl"
-    return outputs
+    rows = {
+        f"samples/{variant}/{task}": found.samples
+        for variant, tasks in scored.items()
+        for task, found in tasks.items()
+    }
+    return _write_rows(folder, rows)
+
+
+def _write_rows(folder: Path, rows: dict[str, Records]) -> dict[str, str]:
+    """Write each file of rows; the stage's outputs."""
+    for name, records in rows.items():
+        write_jsonl(folder / f"{name}.jsonl", records)
+    return {name: f"{name}.jsonl" for name in rows}

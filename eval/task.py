@@ -4,7 +4,7 @@ uses."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -37,8 +37,9 @@ class Setting(Generic[Row]):
 
     template: Template
     options: EvalTask
+    """What the task `reads` of its options; the others stand at their defaults."""
     rows: list[Row]
-    """The test rows to score."""
+    """The test rows to measure: not always all, since what is kept is not measured again."""
     weights: Path
     load_seconds: float
 
@@ -96,10 +97,17 @@ class Task(Generic[Row, Found]):
     rows: RowSource[Row] | None
     """None: it needs no rows."""
     sample: type[Found]
-    measure: Callable[[Backend, Setting[Row]], list[Found]]
-    """Runs in the worker: slow, and kept."""
+    measure: Callable[[Backend, Setting[Row]], Iterable[Found]]
+    """Runs in the worker: slow, and kept sample by sample, as soon as one is handed over, in any
+    order. A task without rows has one sample."""
     score: Callable[[list[Found], ScoreContext[Found]], TaskScores]
     """Pure: figures from what was measured."""
+    reads: tuple[str, ...] = ()
+    """The options that decide what is measured: samples of other values do not count. `measure` is
+    handed the defaults of all others."""
+    version: int = 1
+    """Raised when `measure` finds something else under the same fields of a sample, so that older
+    samples do not count."""
     uses_reference: bool = False
     """Scores compare with the reference's samples, so the reference is measured too."""
     measures_process: bool = False

@@ -1,9 +1,13 @@
-"""Measures one variant in a process of its own: `python -m eval.worker job.json`. Its findings
-appear whole or not."""
+"""Measures one variant in a process of its own: `python -m eval.worker job.json`.
+
+Each sample is kept as soon as it is found, so a killed worker loses at most the batch in flight.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,33 +16,56 @@ import numpy as np
 
 from eval.backends import open_backend
 from eval.backends.interface import Backend, ScoreRequest
-from eval.job import Findings, Job, Samples
+from eval.job import Cell, Job
+from eval.measured import keeping, read_kept
+from eval.rows_to_score import read_task
 from eval.task import Setting
 from eval.tasks import TASKS
 from stemma.errors import StageFailed, UserError
-from stemma.jsonl import read_json, write_json
+from stemma.jsonl import read_json
 from stemma.templates import Template, answered
+
+WINDOW = 4096
+"""Rows that lie in memory as tokens at once (some 100 MB of pairs of 300 tokens). A backend puts
+rows of like length of one window together."""
 
 
 def main(job_path: str) -> None:
-    """Measure what the job asks for, and write what was found to its `out`."""
+    """Measure the rows of the job's cells that are not kept yet."""
     job = Job.model_validate(read_json(Path(job_path)))
-    template = Template(job.template, job.bos, job.eos)
+    variant = job.variant
+    template = Template(variant.template, variant.bos, variant.eos)
     begin = perf_counter()
-    backend = open_backend(job.kind, job.weights, template.stop(), job.threads)
+    backend = open_backend(variant.kind, variant.weights, template.stop(), variant.threads)
     load_seconds = perf_counter() - begin
-    self_test(backend, template, job.variant)
-    samples: Samples = {}
+    self_test(backend, template, variant.name)
     # The process's peak memory is then that of loading and answering, not of scoring in batches.
-    for options in sorted(job.tasks, key=lambda one: not TASKS[one.task].measures_process):
-        task = TASKS[options.task]
-        rows: list[Any] = []
-        if task.rows:
-            rows, _ = task.rows.read(Path(job.data[options.task]), options.limit)
-        setting = Setting(template, options, rows, Path(job.weights), load_seconds)
-        found = task.measure(backend, setting)
-        samples[options.task] = [sample.model_dump() for sample in found]
-    write_json(Path(job.out), Findings(key=job.key, samples=samples).model_dump())
+    for cell in sorted(job.cells, key=lambda one: not TASKS[one.task].measures_process):
+        setting: Setting[Any] = Setting(
+            template, cell.options, [], Path(variant.weights), load_seconds
+        )
+        measure(backend, cell, setting)
+
+
+def measure(backend: Backend, cell: Cell, setting: Setting[Any]) -> None:
+    """Measure what is not kept of a cell, and keep it. Raises StageFailed."""
+    task = TASKS[cell.task]
+    folder = Path(cell.folder)
+    rows = read_task(task, cell.task, Path(cell.data) if cell.data else None, cell.limit)
+    kept = read_kept(folder, task.sample.model_fields)
+    missing = [row for row in rows.rows if rows.digests[row.id] not in kept]
+    with keeping(folder) as keeper:
+        for window in _windows(missing) if task.rows else [[]]:
+            for sample in task.measure(backend, replace(setting, rows=window)):
+                try:
+                    keeper.keep(rows.digests[sample.id], sample.model_dump(mode="json"))
+                except StageFailed as error:
+                    raise StageFailed(f"eval: {cell.task}: {error}") from None
+
+
+def _windows(rows: list[Any]) -> Iterator[list[Any]]:
+    for begin in range(0, len(rows), WINDOW):
+        yield rows[begin : begin + WINDOW]
 
 
 def self_test(backend: Backend, template: Template, variant: str) -> None:

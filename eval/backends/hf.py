@@ -17,16 +17,19 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, GenerationConfig
 
-from eval.backends.interface import Ids, ScoreRequest
+from eval.backends.interface import Backend, Ids, LogProbs, ScoreRequest
 from stemma import models
 
 Item = TypeVar("Item")
 SequenceIds = tuple[int, ...]
 
 BATCH_TOKENS = 4096
+GROUP_BATCHES = 4
+"""Batches' worth of requests that are scored together: handed over, or lost, as one. A request's
+answers differ in length, and sequences of like length share a batch."""
 
 
-class HuggingFace:
+class HuggingFace(Backend):
     """A folder of safetensors, loaded by transformers on the GPU or else on the CPU."""
 
     def __init__(self, weights: str, stop: str, threads: int) -> None:
@@ -59,19 +62,36 @@ class HuggingFace:
         values: NDArray[np.float32] = logits.log_softmax(-1).cpu().numpy()
         return values
 
-    def log_probs(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
-        """The log-probability of each token of each answer: one float a token leaves a batch.
+    def scored(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, LogProbs]]:
+        """Requests of like length go together: one float a token leaves a batch.
 
         Answers of one token differ only in what is read off: the prompt is then one sequence for
-        all of them.
+        all of them. What several requests ask is computed once.
         """
         behind: dict[SequenceIds, dict[SequenceIds, list[float]]] = {}
         for request in requests:
             for answer in request.answers:
                 behind.setdefault(tuple(request.prompt + answer[:-1]), {})[tuple(answer)] = []
-        for batch in batches(sorted(behind, key=len), _alone if self._is_quantised else _fits):
-            self._score({sequence: behind[sequence] for sequence in batch})
-        return [[behind[tuple(r.prompt + a[:-1])][tuple(a)] for a in r.answers] for r in requests]
+        late = set(behind)
+        read = [_sequences(request) for request in requests]
+        order = sorted(range(len(requests)), key=lambda place: max(map(len, read[place])))
+
+        def is_group(places: Sequence[int]) -> bool:
+            tokens = sum(len(ids) for place in places for ids in read[place])
+            return tokens <= GROUP_BATCHES * BATCH_TOKENS
+
+        for group in batches(order, is_group):
+            asked = {ids for place in group for ids in read[place]}
+            ready = sorted(asked & late, key=lambda ids: (len(ids), ids))
+            for batch in batches(ready, _alone if self._is_quantised else _fits):
+                self._score({sequence: behind[sequence] for sequence in batch})
+            late -= asked
+            for place in group:
+                one = requests[place]
+                yield (
+                    place,
+                    [behind[tuple(one.prompt + a[:-1])][tuple(a)] for a in one.answers],
+                )
 
     def _score(self, batch: dict[SequenceIds, dict[SequenceIds, list[float]]]) -> None:
         """Fill in the answers of a batch of sequences."""
@@ -111,7 +131,7 @@ class HuggingFace:
             "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
         }
 
-    def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
+    def generated(self, prompts: Sequence[Ids], max_new_tokens: int) -> Iterator[tuple[int, Ids]]:
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         most = models.tile_rows(self._model)  # each step makes one row of logits a prompt
 
@@ -119,13 +139,12 @@ class HuggingFace:
             tokens = len(batch) * (max(len(prompts[index]) for index in batch) + max_new_tokens)
             return tokens <= 2 * BATCH_TOKENS and len(batch) <= most
 
-        answers: dict[int, Ids] = {}
         for batch in batches(order, fits):
             rows = self._continue(
                 [prompts[index] for index in batch], max_new_tokens=max_new_tokens
             )
-            answers |= {index: cut(row, self._stop) for index, row in zip(batch, rows, strict=True)}
-        return [answers[index] for index in range(len(prompts))]
+            for index, row in zip(batch, rows, strict=True):
+                yield index, cut(row, self._stop)
 
     def extend(self, prompt: Ids, count: int) -> Ids:
         return self._continue([prompt], max_new_tokens=count, min_new_tokens=count)[0]
@@ -136,6 +155,11 @@ class HuggingFace:
         with torch.inference_mode():
             rows = self._model.generate(**padded, **lengths)
         return [list(map(int, row)) for row in rows[:, padded["input_ids"].shape[1] :].tolist()]
+
+
+def _sequences(request: ScoreRequest) -> set[SequenceIds]:
+    """What the model must read to score the request: the last token of an answer is only scored."""
+    return {tuple(request.prompt + answer[:-1]) for answer in request.answers}
 
 
 def _alone(batch: Sequence[SequenceIds]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from stemma.templates import Rendered
 
 Ids = list[int]
+LogProbs = list[list[float]]
+"""Of each answer of a request: the log-probability of each of its tokens."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,11 @@ class ScoreRequest:
 
 
 class Backend(Protocol):
-    """One variant, loaded. Token ids in, token ids and log-probabilities out; greedy decoding
-    only."""
+    """One variant, loaded. Token ids in, token ids and log-probabilities out; greedy decoding only.
+
+    An engine derives from it and says how it scores and generates: what is done first is handed
+    over first, so that it can be kept. `log_probs` and `generate` are the same in the order asked.
+    """
 
     def tokenize(self, text: str) -> Ids:
         """Ids of the text; special tokens written in it are parsed, none is added."""
@@ -35,11 +40,22 @@ class Backend(Protocol):
     def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
         """The whole distribution of the token behind the prompt."""
 
-    def log_probs(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
+    def scored(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, LogProbs]]:
+        """Each request's place and its answers' log-probabilities, batch by batch."""
+
+    def generated(self, prompts: Sequence[Ids], max_new_tokens: int) -> Iterator[tuple[int, Ids]]:
+        """Each prompt's place and its greedy answer, batch by batch; one that stopped ends with
+        its stop token."""
+
+    def log_probs(self, requests: Sequence[ScoreRequest]) -> list[LogProbs]:
         """For each request, for each answer: the log-probability of each of its tokens."""
+        found = dict(self.scored(requests))
+        return [found[place] for place in range(len(requests))]
 
     def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
         """Greedy answers; one that stopped ends with its stop token."""
+        found = dict(self.generated(prompts, max_new_tokens))
+        return [found[place] for place in range(len(prompts))]
 
     def extend(self, prompt: Ids, count: int) -> Ids:
         """Exactly `count` further tokens, stop tokens or not: for timing."""

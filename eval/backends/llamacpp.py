@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.backends.interface import Ids, ScoreRequest
+from eval.backends.interface import Backend, Ids, LogProbs, ScoreRequest
 from stemma.llama import Llama, log_softmax
 
 CONTEXT_STEP = 256
@@ -24,7 +24,7 @@ class _Timed(Llama):
         return not self.endless and super().is_end(token)
 
 
-class LlamaCpp:
+class LlamaCpp(Backend):
     """A GGUF file, loaded by llama.cpp on the CPU."""
 
     def __init__(self, weights: str, stop: str, threads: int) -> None:
@@ -45,16 +45,31 @@ class LlamaCpp:
     def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
         return log_softmax(self._with_room(len(prompt)).logits(prompt, len(prompt) - 1))[0]
 
-    def log_probs(self, requests: Sequence[ScoreRequest]) -> list[list[list[float]]]:
+    def scored(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, LogProbs]]:
+        """Requests with the same prompt follow one another: it is read once, and an answer that
+        several of them have is scored once."""
+        if not requests:
+            return
         llama = self._with_room(max(len(r.prompt) + max(map(len, r.answers)) for r in requests))
-        return [llama.log_probs(request.prompt, request.answers) for request in requests]
+        same_prompt: dict[tuple[int, ...], list[int]] = {}
+        for place, request in enumerate(requests):
+            same_prompt.setdefault(tuple(request.prompt), []).append(place)
+        for prompt, places in same_prompt.items():
+            answers = {tuple(answer) for place in places for answer in requests[place].answers}
+            distinct = sorted(answers)
+            found = dict(zip(distinct, llama.log_probs(prompt, distinct), strict=True))
+            for place in places:
+                yield place, [found[tuple(answer)] for answer in requests[place].answers]
 
-    def generate(self, prompts: Sequence[Ids], max_new_tokens: int) -> list[Ids]:
+    def generated(self, prompts: Sequence[Ids], max_new_tokens: int) -> Iterator[tuple[int, Ids]]:
+        if not prompts:
+            return
         llama = self._with_room(max(map(len, prompts)) + max_new_tokens)
-        answers = [llama.generate(prompt, max_new_tokens) for prompt in prompts]
-        # An answer shorter than allowed was ended by a stop token, which llama.cpp's loop leaves
-        # out.
-        return [ids + [self._stop] * (len(ids) < max_new_tokens) for ids in answers]
+        for place, prompt in enumerate(prompts):
+            ids = llama.generate(prompt, max_new_tokens)
+            # An answer shorter than allowed was ended by a stop token, which llama.cpp's loop
+            # leaves out.
+            yield place, ids + [self._stop] * (len(ids) < max_new_tokens)
 
     def extend(self, prompt: Ids, count: int) -> Ids:
         llama = self._with_room(len(prompt) + count)

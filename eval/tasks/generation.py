@@ -9,6 +9,7 @@ counted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from eval.backends.interface import Backend, Ids
@@ -50,24 +51,22 @@ def read(path: Path, limit: int | None) -> tuple[list[SftRow], int]:
     return kept, len(rows) - len(kept)
 
 
-def measure(backend: Backend, setting: Setting[SftRow]) -> list[GenerationSample]:
+def measure(backend: Backend, setting: Setting[SftRow]) -> Iterator[GenerationSample]:
     """The greedy reply to every question."""
     prompts = [backend.tokenize(rendered(row, setting.template).prompt) for row in setting.rows]
     assert isinstance(setting.options, GenerationTask)
-    replies = backend.generate(prompts, setting.options.max_new_tokens)
-    return [
-        GenerationSample(
+    for place, reply in backend.generated(prompts, setting.options.max_new_tokens):
+        row = setting.rows[place]
+        yield GenerationSample(
             id=row.id,
             source=row.source,
             gold=str(row.meta["gold"]),
-            ids_digest=ids_digest(prompt),
+            ids_digest=ids_digest(prompts[place]),
             choices=split_options(row.messages[-2].content)[1],
             reply=_text(backend, reply),
             tokens=len(reply),
             stopped=bool(reply) and backend.is_stop(reply[-1]),
         )
-        for row, prompt, reply in zip(setting.rows, prompts, replies, strict=True)
-    ]
 
 
 def _text(backend: Backend, reply: Ids) -> str:
@@ -92,4 +91,4 @@ def score(rows: list[GenerationSample], _context: ScoreContext[GenerationSample]
     return TaskScores(metrics, shown, {"accuracy": right})
 
 
-TASK = Task(RowSource("sft", read), GenerationSample, measure, score)
+TASK = Task(RowSource("sft", read), GenerationSample, measure, score, reads=("max_new_tokens",))

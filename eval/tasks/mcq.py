@@ -13,7 +13,7 @@ where there is one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from eval.backends.interface import Backend, request_of
@@ -66,22 +66,20 @@ def read(path: Path, limit: int | None) -> tuple[list[McqRow], int]:
     return kept, len(rows) - len(chosen)
 
 
-def measure(backend: Backend, setting: Setting[McqRow]) -> list[McqSample]:
+def measure(backend: Backend, setting: Setting[McqRow]) -> Iterator[McqSample]:
     """The log-probability of every choice of every question."""
     requests = [
         request_of(backend, rendered_choices(row, setting.template)) for row in setting.rows
     ]
-    found = backend.log_probs(requests)
-    return [
-        McqSample(
+    for place, answers in backend.scored(requests):
+        row, request = setting.rows[place], requests[place]
+        yield McqSample(
             id=row.id,
             subject=row.subject,
             answer=row.answer,
             ids_digest=ids_digest(request.prompt, *request.answers),
             log_probs=dict(zip(LETTERS, map(sum, answers), strict=False)),
         )
-        for row, request, answers in zip(setting.rows, requests, found, strict=True)
-    ]
 
 
 def score(rows: list[McqSample], _context: ScoreContext[McqSample]) -> TaskScores:

@@ -9,6 +9,7 @@ a prompt.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from eval.backends.interface import Backend, request_of
@@ -54,12 +55,12 @@ def read(path: Path, limit: int | None) -> tuple[list[PreferenceRow], int]:
     return read_rows(path, PreferenceRow)[:limit], 0
 
 
-def measure(backend: Backend, setting: Setting[PreferenceRow]) -> list[PreferenceSample]:
+def measure(backend: Backend, setting: Setting[PreferenceRow]) -> Iterator[PreferenceSample]:
     """The log-probabilities of both answers of every pair."""
     requests = [request_of(backend, rendered(row, setting.template)) for row in setting.rows]
-    found = backend.log_probs(requests)
-    return [
-        PreferenceSample(
+    for place, (chosen, rejected) in backend.scored(requests):
+        row, request = setting.rows[place], requests[place]
+        yield PreferenceSample(
             id=row.id,
             question_id=row.question_id,
             ids_digest=ids_digest(request.prompt, *request.answers),
@@ -68,8 +69,6 @@ def measure(backend: Backend, setting: Setting[PreferenceRow]) -> list[Preferenc
             chosen_tokens=len(chosen),
             rejected_tokens=len(rejected),
         )
-        for row, request, (chosen, rejected) in zip(setting.rows, requests, found, strict=True)
-    ]
 
 
 def reward(

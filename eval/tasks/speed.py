@@ -110,4 +110,11 @@ def score(samples: list[SpeedSample], _context: ScoreContext[SpeedSample]) -> Ta
     return TaskScores(metrics, [row.model_dump()], {}, facts)
 
 
-TASK = Task(None, SpeedSample, measure, score, measures_process=True)
+TASK = Task(
+    None,
+    SpeedSample,
+    measure,
+    score,
+    reads=("max_new_tokens", "prompt_tokens"),
+    measures_process=True,
+)

@@ -40,7 +40,7 @@ def test_minus_merged_keeps_a_questions_rows_together() -> None:
 
 
 def test_token_disagreements_name_the_rows() -> None:
-    ours = {"mcq": [{"id": "1", "ids_digest": "a"}, {"id": "2", "ids_digest": "b"}]}
-    theirs = {"mcq": [{"id": "1", "ids_digest": "a"}, {"id": "2", "ids_digest": "c"}]}
-    assert token_disagreements(ours, theirs) == ["mcq/2"]
+    ours = [{"id": "1", "ids_digest": "a"}, {"id": "2", "ids_digest": "b"}]
+    theirs = [{"id": "1", "ids_digest": "a"}, {"id": "2", "ids_digest": "c"}]
+    assert token_disagreements(ours, theirs) == ["2"]
     assert token_disagreements(ours, ours) == []

@@ -1,0 +1,107 @@
+"""The cells of a recipe's evaluation: each variant on each task, and where its samples are kept."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eval.job import Cell, Job, Variant
+from eval.rows_to_score import test_files
+from eval.task import Task
+from eval.tasks import TASKS
+from stemma.identity import model_digest
+from stemma.processes import cores
+from stemma.recipe.evaluation import EvalTask
+from stemma.runs import digest_json
+from stemma.stages import Work
+from stemma.templates import Template
+from stemma.weights import weights_of
+
+MEASURED = "measured"
+"""Beside the run folders: recipes that share weights and rows share what was measured."""
+
+
+def jobs_of(work: Work) -> list[Job]:
+    """The job of every variant. The reference of the rewards comes first, which is measured even
+    where nobody asks for its scores."""
+    section = work.recipe.eval
+    files = test_files(work)
+    compared = [options for options in section.tasks if TASKS[options.task].uses_reference]
+    asked = dict.fromkeys(section.variants, section.tasks)
+    if compared:
+        asked = {section.reference: asked.get(section.reference, compared)} | asked
+    return [_job(work, name, tasks, files) for name, tasks in asked.items()]
+
+
+def _job(work: Work, name: str, tasks: list[EvalTask], files: Mapping[str, Path]) -> Job:
+    variant = variant_of(work, name)
+    folder = work.run.root.parent / MEASURED
+    return Job(
+        variant=variant,
+        cells=[_cell(variant, options, folder, files.get(options.task)) for options in tasks],
+    )
+
+
+def variant_of(work: Work, name: str) -> Variant:
+    """The variant's weights, and all else that decides what is measured on it."""
+    exported = name in work.recipe.exported()
+    # The reference's folder: every variant has its tokenizer, and a GGUF file has no other.
+    template = Template.read(work.recipe.template, weights_of(work, work.recipe.eval.reference))
+    weights = work.input("export", name) if exported else weights_of(work, name)
+    made_here = name != "base" or work.recipe.base
+    made_by = ("export" if exported else name) if made_here else None
+    return Variant(
+        name=name,
+        kind="gguf" if name.startswith("gguf-") else "hf",
+        weights=str(weights),
+        digest=_digest(work, weights, made_by, name if exported else "merged"),
+        made_by=made_by,
+        template=template.text,
+        bos=template.bos,
+        eos=template.eos,
+        threads=work.recipe.eval.threads or cores(),
+    )
+
+
+def _digest(work: Work, weights: Path, made_by: str | None, output: str) -> str:
+    """From the manifest where the weights were made here; else hashed once for all runs."""
+    if made_by is None:
+        return model_digest(weights, work.run.root.parent)
+    return work.run.manifest(made_by).outputs[output].sha256
+
+
+def _cell(variant: Variant, options: EvalTask, folder: Path, data: Path | None) -> Cell:
+    task = TASKS[options.task]
+    read = options.model_dump(include={"task", *task.reads})
+    measured = type(options).model_validate(read)
+    key = digest_json(decisive(variant, measured))
+    return Cell(
+        options=measured,
+        limit=options.limit,
+        data=str(data) if data else None,
+        folder=str(folder / f"{options.task}-{key[:32]}"),
+    )
+
+
+def decisive(variant: Variant, options: EvalTask) -> dict[str, Any]:
+    """All that decides what is found of a row: equal in two recipes, it is measured once.
+
+    Where files lie, what the variant is called, and how many rows are asked for is not part of it.
+    """
+    task: Task[Any, Any] = TASKS[options.task]
+    found: dict[str, Any] = {
+        "task": options.task,
+        "version": task.version,
+        "fields": sorted(task.sample.model_fields),
+        "options": options.model_dump(mode="json", include=set(task.reads)),
+        "weights": variant.digest,
+        "kind": variant.kind,
+        "template": variant.template,
+        "bos": variant.bos,
+        "eos": variant.eos,
+    }
+    if task.measures_process:  # speeds hold for one machine
+        found |= {"machine": platform.node(), "threads": variant.threads}
+    return found

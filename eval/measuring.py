@@ -1,0 +1,141 @@
+"""Measuring: a worker for each variant of which something is not kept yet.
+
+Samples are kept beside the run folders as they are found. So a killed evaluation goes on where it
+stopped, a further task or a larger `limit` measures what is new alone, and what another recipe or
+another machine on the same folder has measured is taken from it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.cells import decisive
+from eval.job import Cell, Job, Measured, Records, Variant
+from eval.measured import Kept, describe, read_kept
+from eval.rows_to_score import RowsToScore
+from eval.tasks import TASKS
+from stemma.errors import Problem, StageFailed, UserError
+from stemma.files import remove
+from stemma.jsonl import write_json
+from stemma.processes import child_environment, last_lines, run_logged
+from stemma.runs import digest_of
+from stemma.stages import Work
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """The measuring of a recipe's jobs, by rows that are read already."""
+
+    work: Work
+    rows: Mapping[str, RowsToScore]
+    logs: Path
+    """The folder for each worker's job and log."""
+
+    def measure(self, jobs: Sequence[Job]) -> Measured:
+        """All samples by variant and task, in the order of the rows.
+
+        What is kept is read, the rest measured. Raises StageFailed with what failed, of every
+        variant: one that is broken does not keep the others from being measured.
+        """
+        if self.work.force:
+            self._forget(jobs)
+        measured: Measured = {}
+        failures = []
+        for job in jobs:
+            try:
+                found = {cell.task: self._kept(cell) for cell in job.cells}
+                if late := [cell for cell in job.cells if self._missing(cell, found[cell.task])]:
+                    self._run_worker(job, late, found)
+                    found |= {cell.task: self._kept(cell) for cell in late}
+                else:
+                    self.work.say(f"eval: {job.variant.name} was measured before, kept")
+                measured[job.variant.name] = {
+                    cell.task: self._ordered(job.variant, cell, found[cell.task])
+                    for cell in job.cells
+                }
+            except StageFailed as error:
+                failures.append(str(error))
+        if failures:
+            raise StageFailed("\n".join(failures))
+        return measured
+
+    def _forget(self, jobs: Sequence[Job]) -> None:
+        """Remove what is kept: the user asked to have it measured again."""
+        for job in jobs:
+            for cell in job.cells:
+                remove(Path(cell.folder))
+
+    def _kept(self, cell: Cell) -> Kept:
+        return read_kept(Path(cell.folder), TASKS[cell.task].sample.model_fields)
+
+    def _missing(self, cell: Cell, kept: Kept) -> int:
+        return sum(digest not in kept for digest in self.rows[cell.task].digests.values())
+
+    def _ordered(self, variant: Variant, cell: Cell, kept: Kept) -> Records:
+        digests = self.rows[cell.task].digests
+        if lost := [row for row, digest in digests.items() if digest not in kept]:
+            found = (
+                f"{len(lost)} rows of {cell.task} are not in {cell.folder}: {', '.join(lost[:5])}"
+            )
+            raise StageFailed(f"eval: {variant.name} was measured, but {found}")
+        return [kept[digest] for digest in digests.values()]
+
+    def _run_worker(self, job: Job, late: list[Cell], found: Mapping[str, Kept]) -> None:
+        self._refuse_changed(job, late)
+        for cell in late:
+            describe(Path(cell.folder), decisive(job.variant, cell.options))
+        told = ", ".join(f"{cell.task} {self._progress(cell, found[cell.task])}" for cell in late)
+        self.work.say(f"eval: measuring {job.variant.name}: {told}")
+        job_path = self.logs / f"{job.variant.name}.json"
+        log_path = job_path.with_suffix(".log")
+        write_json(job_path, job.model_copy(update={"cells": late}).model_dump())
+        command = [sys.executable, "-m", "eval.worker", str(job_path)]
+        environment = child_environment() | {"OMP_NUM_THREADS": str(job.variant.threads)}
+        code = run_logged(command, environment, log_path)
+        if code != 0:
+            tail = last_lines(log_path.read_text(encoding="utf-8", errors="replace"))
+            ended = f"measuring {job.variant.name} ended with code {code}"
+            raise StageFailed(f"eval: {ended}; its log {log_path} ends:\n{tail}")
+
+    def _progress(self, cell: Cell, kept: Kept) -> str:
+        missing = self._missing(cell, kept)
+        there = len(self.rows[cell.task].digests) - missing
+        return f"{missing:,} rows" + (f" ({there:,} are kept)" if there else "")
+
+    def _refuse_changed(self, job: Job, late: Sequence[Cell]) -> None:
+        """Raises UserError where weights or test rows are not those their manifest speaks of.
+
+        Samples are kept by the manifests' digests, for other recipes too: what has changed since
+        would be taken for what was made.
+        """
+        variant = job.variant
+        data = self.work.run.manifest("data").outputs
+        # By path: several tasks may read one file.
+        expected: dict[Path, tuple[str, str]] = {}
+        for cell in late:
+            source = TASKS[cell.task].rows
+            if source and cell.data:
+                expected[Path(cell.data)] = "data", data[f"{source.data_set}/test"].sha256
+        # Of a model that was not made here the digest was taken just now.
+        if variant.made_by:
+            expected[Path(variant.weights)] = variant.made_by, variant.digest
+        problems = [
+            _changed(path, stage, self.work.recipe.name)
+            for path, (stage, digest) in expected.items()
+            if digest_of(path) != digest
+        ]
+        if problems:
+            raise UserError(problems)
+
+
+def _changed(path: Path, stage: str, recipe: str) -> Problem:
+    again = f"`make {stage} RECIPE={recipe} FORCE=1` makes it anew"
+    return Problem(
+        str(path),
+        "its sha256 is another",
+        f"the one in the manifest of stage `{stage}`",
+        f"it was changed by hand or by its disk: {again}",
+    )
