@@ -84,8 +84,8 @@ mcq: setup             ## answer multiple-choice questions with a letter
 export: setup          ## merge; bitsandbytes and GGUF variants; parity gates
 	$(STEMMA) export $(RECIPE) $(OPTIONS)
 
-eval: setup            ## score every variant
-	$(STEMMA) eval $(RECIPE) $(OPTIONS)
+eval: setup            ## score every variant; ONLY="gguf-Q4_K_M base/mcq" measures just these, on any number of machines
+	$(STEMMA) eval $(RECIPE) $(OPTIONS) $(foreach cell,$(ONLY),--only '$(cell)')
 
 report: setup          ## tables, curves and lineage as one HTML page
 	$(STEMMA) report $(RECIPE) $(OPTIONS)

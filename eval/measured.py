@@ -16,13 +16,12 @@ import json
 import os
 import platform
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 from stemma.errors import StageFailed
-from stemma.jsonl import write_json
 
 DESCRIPTION = "cell.json"
 
@@ -33,9 +32,10 @@ Kept = dict[str, dict[str, Any]]
 def read_kept(folder: Path, fields: Collection[str]) -> Kept:
     """All whole samples in the folder that have exactly these fields."""
     kept: Kept = {}
+    wanted = set(fields)
     for path in sorted(folder.glob("*.jsonl")):
         for row, sample in _whole_lines(path):
-            if row not in kept and sample.keys() == set(fields):
+            if row not in kept and sample.keys() == wanted:
                 kept[row] = sample
     return kept
 
@@ -51,7 +51,9 @@ def _whole_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 value = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(value, dict) and value.keys() == {"row", "sample"}:
+            if not isinstance(value, dict) or value.keys() != {"row", "sample"}:
+                continue
+            if isinstance(value["sample"], dict):
                 yield str(value["row"]), value["sample"]
 
 
@@ -106,5 +108,7 @@ def _new_file(folder: Path) -> IO[bytes]:
 
 def describe(folder: Path, decisive: dict[str, Any]) -> None:
     """Write down, for people, what the samples in the folder are of."""
-    if not (folder / DESCRIPTION).is_file():
-        write_json(folder / DESCRIPTION, decisive)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Whoever comes first writes it: all would write the same.
+    with suppress(FileExistsError), (folder / DESCRIPTION).open("x", encoding="utf-8") as stream:
+        json.dump(decisive, stream, indent=2, ensure_ascii=False)

@@ -62,6 +62,10 @@ class Measuring:
             raise StageFailed("\n".join(failures))
         return measured
 
+    def missing(self, cell: Cell) -> int:
+        """The number of rows of a cell that would be measured."""
+        return self._missing(cell, {} if self.work.force else self._kept(cell))
+
     def _forget(self, jobs: Sequence[Job]) -> None:
         """Remove what is kept: the user asked to have it measured again."""
         for job in jobs:

@@ -17,20 +17,21 @@ import typer
 
 from stemma import ROOT
 from stemma.cli_models import import_, real
-from stemma.cli_options import RUNS, DryRun, Force, Name, Names, Runs, Set, With, open_recipe, say
+from stemma.cli_options import (
+    RUNS,
+    DryRun,
+    Force,
+    Name,
+    Names,
+    Runs,
+    Set,
+    With,
+    open_recipe,
+    say,
+)
+from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.processes import TELEMETRY_OFF, thread_waiting
-
-STAGE_HELP = {
-    "data": "Build the data sets from their sources.",
-    "base": "Make the base model on the spot (only recipes with a `base` section).",
-    "sft": "Train on conversations; hands over an adapter and the merged model.",
-    "dpo": "Train on preference pairs, against the model it starts from.",
-    "mcq": "Train on multiple-choice questions.",
-    "export": "Merge, quantise (bitsandbytes, GGUF) and prove that each format is still the model.",
-    "eval": "Score every variant.",
-    "report": "Write the report page.",
-}
 
 app = typer.Typer(
     name="stemma",
@@ -152,23 +153,7 @@ def plan(
     print(written(opened, forecast(opened, run, asked, data), asked), end="")
 
 
-def _add_stage_verb(stage: str) -> None:
-    def verb(
-        recipe: Name,
-        set_: Set = None,
-        force: Force = False,
-        dry_run: DryRun = False,
-        runs: Runs = RUNS,
-    ) -> None:
-        from stemma.run_stages import Options, run_stages
-
-        run_stages(*open_recipe(recipe, set_, runs), [stage], Options(say, force, dry_run))
-
-    app.command(stage, help=STAGE_HELP[stage], rich_help_panel="Stages, in order")(verb)
-
-
-for _stage in STAGE_HELP:
-    _add_stage_verb(_stage)
+add_stage_verbs(app)
 
 
 @app.command("all")

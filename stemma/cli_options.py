@@ -25,6 +25,15 @@ Force = Annotated[bool, typer.Option("--force", help="Do the work again even if 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what is up to date and what would run.")
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="VARIANT[/TASK]",
+        help="Measure only this, and keep it for a later `eval`; may be repeated.",
+        show_default=False,
+    ),
+]
 Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where all runs lie.")]
 RUNS = Path("runs")
 With = Annotated[str, typer.Option("--with", metavar="RECIPE")]

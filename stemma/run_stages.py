@@ -14,7 +14,7 @@ from stemma.plan.data_rows import forecast_lines
 from stemma.quiet import quieten
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
-from stemma.stages import Say, execute
+from stemma.stages import Say, Work, execute
 from stemma.training.cluster import Cluster, read_cluster
 
 
@@ -51,6 +51,19 @@ def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options
         outcome = execute(recipe, run, stage, options.about(stage), options.force)
         took = f" in {time.monotonic() - start:.0f} s" if outcome == "done" else ""
         print(f"{stage:<7} {outcome}{took}", flush=True)
+
+
+def measure_cells(recipe: Recipe, run: Run, cells: Sequence[str], options: Options) -> None:
+    """Measure some cells of the evaluation, without scores and without a manifest; prints a line
+    for each. Any number of processes may do so at the same time."""
+    from eval.only import measure_only
+
+    quieten()
+    check_base_model(recipe, run, ["eval"])
+    warn_of_stale_upstream(recipe, run, "eval", options.say)
+    work = Work(recipe, run, "eval", options.about("eval"), options.force)
+    for line in measure_only(work, cells, options.dry_run):
+        print(line, flush=True)
 
 
 def _preview(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) -> None:

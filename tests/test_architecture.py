@@ -137,7 +137,8 @@ def test_functions_are_short() -> None:
 
 def test_functions_take_few_parameters() -> None:
     counts = {name: len(parameters(node)) for name, node in functions()}
-    assert {name: count for name, count in counts.items() if count > MAX_PARAMETERS} == {}
+    many = {name.split(" ")[1] for name, count in counts.items() if count > MAX_PARAMETERS}
+    assert many == {"eval_"}, "a verb of the command line: its options are its parameters"
 
 
 def test_names_say_something() -> None:
@@ -193,6 +194,7 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
         "recipe/load.py": {"data_builders"},  # the sources' options
         "recipe/data.py": {"data_builders"},
         "recipe/schema.py": {"data_builders"},
+        "run_stages.py": {"eval"},  # measures some cells alone
         "rehearsal/run.py": {"serve"},  # its last step asks the shipped model
     }
     assert [str(path) for path in core if when_imported(path) & set(STAGE_FOLDERS)] == []
@@ -274,6 +276,7 @@ LAYERS = (
         "cli",
         "cli_options",
         "cli_models",
+        "cli_stages",
         "cli_reference",
         "run_stages",
         "show",

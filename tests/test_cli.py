@@ -16,7 +16,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from stemma import ROOT
-from stemma.cli import STAGE_HELP, main
+from stemma.cli import main
+from stemma.cli_stages import STAGE_HELP
 from stemma.errors import GateFailed
 from stemma.jsonl import write_json
 from stemma.stages import MODULES, Forecast, Result, Work
