@@ -25,7 +25,7 @@ from data_builders.transforms import length_balance
 from stemma.facts import DataCounts, DataFacts
 from stemma.files import write_text
 from stemma.jsonl import write_json
-from stemma.rows import Dropped, PreferenceRow
+from stemma.rows import Dropped, PreferenceRow, Split
 from stemma.stages import Forecast, Result, Work
 
 if TYPE_CHECKING:
@@ -95,16 +95,22 @@ def forecast(work: Work) -> Forecast:
     build.rows = [row for row in build.rows if row.source not in asked]  # placeholders' rows
     build.mix()
     build.collect("derive")
-    return Forecast(spent, *_expected(build, asked))
+    return Forecast(spent, *_expected(build, asked), _in_split(build, "test"))
+
+
+def _in_split(build: Build, split: Split) -> dict[str, list[Any]]:
+    """The rows there are in one split, by set."""
+    rows: dict[str, list[Any]] = {kind: [] for kind in build.data.sets()}
+    for placed in build.rows:
+        if placed.split == split:
+            rows[placed.kind].append(placed.row)
+    return rows
 
 
 def _expected(build: Build, asked: Counter[str]) -> tuple[dict[str, list[Any]], dict[str, int]]:
     """By set: the training rows there are, and those the generator is asked for, as far as the set
     has room."""
-    rows: dict[str, list[Any]] = {kind: [] for kind in build.data.sets()}
-    for placed in build.rows:
-        if placed.split == "train":
-            rows[placed.kind].append(placed.row)
+    rows = _in_split(build, "train")
     generated: dict[str, int] = dict.fromkeys(rows, 0)
     for source in build.sources:
         generated[source.kind] += expected_of(source, asked[source.name])

@@ -15,17 +15,14 @@ from eval.cells import jobs_of
 from eval.job import Measured, Records
 from eval.measuring import Measuring
 from eval.rows_to_score import counted, rows_of_tasks
-from eval.statistics import minus
 from eval.task import TaskScores
 from eval.tasks import TASKS
+from eval.verdicts import differences, flips, verdicts
+from eval.verdicts import write as write_verdicts
 from stemma.errors import StageFailed
 from stemma.jsonl import write_json, write_jsonl
 from stemma.rows import Score
 from stemma.stages import Result, Work
-
-BASELINE = "merged"
-"""The variant others are compared with: what training made, before any format took something
-away."""
 
 ScoredTasks = dict[str, TaskScores]
 """One variant's figures, by task."""
@@ -52,8 +49,11 @@ def run(work: Work) -> Result:
     measured = Measuring(work, rows, work.folder / "jobs").measure(jobs_of(work))
     _same_tokens(measured)
     scored = {variant: _score(work, variant, measured) for variant in section.variants}
-    scores = [score for variant in section.variants for score in _scores(work, variant, scored)]
+    judged = verdicts(scored, section)
+    scores = [score for variant in scored for score in _scores(variant, scored[variant])]
+    scores += differences(judged)
     outputs = {"results": "results.json"} | _write_samples(work.folder, scored)
+    outputs |= write_verdicts(work.folder, judged, flips(scored))
     facts = _facts(section.reference, scored)
     for figure in FURTHER:
         found = figure(work, measured)
@@ -105,14 +105,11 @@ def _score(work: Work, variant: str, measured: Measured) -> ScoredTasks:
     }
 
 
-def _scores(work: Work, variant: str, scored: dict[str, ScoredTasks]) -> list[Score]:
-    """The variant's rows of results.json: each task's figures, then its changes from merged."""
+def _scores(variant: str, scored: ScoredTasks) -> list[Score]:
+    """The variant's rows of results.json."""
     rows: list[Score] = []
-    for task, found in scored[variant].items():
-        metrics = list(found.metrics)
-        if variant != BASELINE and BASELINE in scored:
-            metrics += minus(found, scored[BASELINE][task], work.recipe.seed)
-        for metric in metrics:
+    for task, found in scored.items():
+        for metric in found.metrics:
             rows.append(
                 Score(
                     variant=variant,

@@ -3,13 +3,10 @@ takes a seed."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import sqrt
 
 import numpy as np
-
-from eval.task import Metric, TaskScores
 
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
@@ -75,20 +72,13 @@ def sign_flip_p(changes: Mapping[str, int]) -> float:
     return float(min(1.0, chances[apart >= found].sum()))
 
 
-def minus(found: TaskScores, baseline: TaskScores, seed: int) -> list[Metric]:
-    """For each yes-or-no metric the paired difference to the merged model, with the rows of a
-    question kept together: bootstrap interval and exact p-value."""
-    metrics = []
-    for name, right in found.right.items():
-        ids = [row for row in right if row in baseline.right[name]]
-        changes = [int(right[row]) - int(baseline.right[name][row]) for row in ids]
-        groups = [found.groups.get(row, row) for row in ids]
-        interval = bootstrap_mean(changes, groups, seed)
-        metrics.append(
-            Metric(f"{name}_minus_merged", sum(changes) / len(changes), len(ids), *interval)
-        )
-        by_group: Counter[str] = Counter()
-        for group, change in zip(groups, changes, strict=True):
-            by_group[group] += change
-        metrics.append(Metric(f"{name}_minus_merged_p", sign_flip_p(by_group), len(ids)))
-    return metrics
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values corrected for there being several (Holm, Scandinavian Journal of Statistics 6,
+    1979, 65-70): the smallest times their number, the next times one less, never falling."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for place, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
+        corrected[index] = largest
+    return corrected

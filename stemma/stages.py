@@ -40,6 +40,8 @@ class Forecast:
     """The rows that are there already, by set."""
     generated: Mapping[str, int]
     """How many more the generator is asked for, by set."""
+    test: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """The test rows that are there already, by set."""
 
 
 @dataclass(frozen=True)

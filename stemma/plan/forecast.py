@@ -24,6 +24,7 @@ from stemma.plan.costs import (
     training_flops,
 )
 from stemma.plan.data_rows import NOT_COUNTED, DataPlan
+from stemma.plan.detectable import Detectable, detectable
 from stemma.plan.peaks import PROCESS, peaks, training_bytes
 from stemma.plan.settings import FP32, CostSettings, Logits
 from stemma.recipe.check import zero_stage
@@ -90,6 +91,7 @@ class Plan:
     peaks: Mapping[str, Mapping[str, int]]
     """By stage what its parts need, training aside (`stemma.plan.peaks`)."""
     data: DataPlan
+    detectable: Sequence[Detectable] = ()
 
     @property
     def disk(self) -> int:
@@ -129,7 +131,8 @@ def plan(recipe: Recipe, run: Run, hardware: Hardware, data: DataPlan = NOT_COUN
     amounts = {name: amount(recipe, run, name, data.counted) for name in names}
     stages = [_stage(recipe, name, amounts[name], shapes, hardware) for name in names]
     formats = export_bytes(shapes, recipe.export.model_dump())
-    return Plan(shapes, stages, formats, peaks(recipe, shapes), data)
+    shown = detectable(recipe, run, data.counted)
+    return Plan(shapes, stages, formats, peaks(recipe, shapes), data, shown)
 
 
 def _stage(

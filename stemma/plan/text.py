@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stemma.plan.costs import Memory
 from stemma.plan.data_rows import DataPlan
+from stemma.plan.detectable import ALPHA, POWER
 from stemma.plan.forecast import Hardware, Plan, StagePlan
 from stemma.plan.peaks import PROCESS, highest
 from stemma.recipe.models import Recipe
@@ -30,6 +31,7 @@ def written(recipe: Recipe, plan: Plan, hardware: Hardware) -> str:
         _training_lines(plan, hardware),
         _memory_lines(plan, unit),
         _other_lines(plan, unit),
+        _detectable_lines(recipe, plan),
         [_total(plan, hardware, unit)],
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
@@ -67,6 +69,31 @@ def _other_lines(plan: Plan, unit: str) -> list[str]:
     if plan.data.uncounted:
         lines.append(f"data: not counted, {plan.data.uncounted}")
     return [*lines, f"API: {dollars(plan.data)}; {plan.data.basis}"]
+
+
+def _detectable_lines(recipe: Recipe, plan: Plan) -> list[str]:
+    """What the evaluation can show; nothing where no task has right answers."""
+    rule = recipe.eval.non_inferiority
+    points = 100 * rule.margin
+    heads = ("task", "questions", "shows a difference of", f"{points:g} points need")
+    rows = [
+        [
+            one.task,
+            _count(one.questions),
+            UNKNOWN if one.difference is None else f"{100 * one.difference:.1f} points",
+            f"{one.needed:,}",
+        ]
+        for one in plan.detectable
+    ]
+    if not rows:
+        return []
+    changed = f"{rule.changed:.0%} of answers change (eval.non_inferiority.changed)"
+    return [
+        *aligned(heads, rows),
+        f"against merged on the same questions, in {POWER:.0%} of evaluations, if {changed}:",
+        f"a difference by McNemar's test, two-sided {ALPHA:.0%}; the margin of non-inferiority, "
+        f"one-sided {rule.level:.0%}, where the truth is no difference",
+    ]
 
 
 def _total(plan: Plan, hardware: Hardware, unit: str) -> str:

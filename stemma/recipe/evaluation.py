@@ -64,6 +64,18 @@ TASK_OPTIONS: dict[str, type[TaskOptions]] = {
 }
 
 
+class NonInferiority(Section):
+    """What counts as "as good as merged": at most so much worse, shown with so much confidence."""
+
+    margin: float = Field(default=0.02, gt=0, lt=1)
+    """The largest loss of accuracy that is acceptable, as a share (0.02: two points)."""
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+    """The confidence with which a larger loss must be ruled out, one-sided."""
+    changed: float = Field(default=0.1, gt=0, le=1)
+    """The share of answers that a format is expected to change, for better or worse: what `plan`
+    reckons with before anything is measured."""
+
+
 class EvalSection(Section):
     """Variants to score and tasks to score them on."""
 
@@ -77,3 +89,5 @@ class EvalSection(Section):
     """Whose merged weights the rewards of `preference` are measured against."""
     threads: PositiveInt | None = None
     """CPU threads; by default as many as there are usable cores."""
+    non_inferiority: NonInferiority = NonInferiority()
+    """When a variant counts as good as `merged`."""

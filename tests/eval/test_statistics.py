@@ -1,6 +1,7 @@
 import pytest
+from scipy.stats import binomtest
 
-from eval.statistics import bootstrap_mean, share_interval, sign_flip_p, wilson
+from eval.statistics import bootstrap_mean, holm, share_interval, sign_flip_p, wilson
 
 
 def test_wilson_by_hand() -> None:
@@ -38,6 +39,23 @@ def test_sign_flips_of_no_change_and_of_thousands() -> None:
     assert sign_flip_p({"a": 0, "b": 0}) == 1.0
     assert sign_flip_p({}) == 1.0
     assert sign_flip_p({str(i): 1 for i in range(3000)}) == 0.0
+
+
+def test_sign_flips_of_single_rows_are_scipys_binomial_test() -> None:
+    for lost, gained in ((0, 1), (3, 12), (40, 25), (7, 7)):
+        changes = {f"l{i}": -1 for i in range(lost)} | {f"g{i}": 1 for i in range(gained)}
+        exact = binomtest(gained, lost + gained).pvalue
+        assert sign_flip_p(changes) == pytest.approx(exact)
+
+
+def test_holm_by_hand() -> None:
+    # Sorted 0.01, 0.02, 0.03, 0.5: times 4, 3, 2, 1 is 0.04, 0.06, 0.06, 0.5.
+    assert holm([0.03, 0.5, 0.01, 0.02]) == pytest.approx([0.06, 0.5, 0.04, 0.06])
+    # 2 x 0.025 = 0.05 is less than 3 x 0.02, and nothing may fall below a smaller one.
+    assert holm([0.02, 0.025, 0.9]) == pytest.approx([0.06, 0.06, 0.9])
+    assert holm([0.7, 0.8]) == [1.0, 1.0]
+    assert holm([0.2]) == [0.2]
+    assert holm([]) == []
 
 
 def test_a_share_of_single_rows_has_wilsons_interval() -> None:

@@ -148,7 +148,15 @@ def test_the_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None
     )
     assert lines[16] == "data: not counted, small.yml (data): no such file: pairs.jsonl and 1 more"
     assert lines[17] == "API: 0 dollars; nothing is asked of a paid server"
-    assert lines[19] == "in all: FLOPs unknown · 30.93 GB on disk · 0 dollars"
+    assert lines[19].split() == [
+        *("task", "questions", "shows", "a", "difference", "of", "2", "points", "need")
+    ]
+    assert lines[20].split() == ["preference", "–", "–", "1,546"]
+    assert lines[21] == (
+        "against merged on the same questions, in 80% of evaluations, if 10% of answers change "
+        "(eval.non_inferiority.changed):"
+    )
+    assert lines[24] == "in all: FLOPs unknown · 30.93 GB on disk · 0 dollars"
     assert main(["plan", "small", "--tflops", "790", "--gpus", "2"]) == 0
     # 331 and 396 PFLOP: 419 and 501 s on one GPU.
     assert (
