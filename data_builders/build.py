@@ -28,7 +28,6 @@ from data_builders.flow import (
     Placed,
     SourceContext,
 )
-from data_builders.shuffled_choices import permute_choices
 from data_builders.split import (
     Filtered,
     choices_in,
@@ -41,6 +40,7 @@ from data_builders.split import (
 from stemma.errors import Problem, UserError
 from stemma.recipe.data import DataSection
 from stemma.rows import McqRow, Split
+from stemma.shuffled_choices import permute_choices
 
 Say = Callable[[str], None]
 Transform = Callable[[list[Placed]], Filtered]

@@ -28,9 +28,9 @@ from pydantic import Field, PositiveInt
 
 from data_builders.flow import DataSource, Draft, Drop, SourceContext, conversation
 from data_builders.reading.files import FileOptions, FileRow, RowForm, read_lines
-from data_builders.sources.mcq_jsonl import parse_mcq
 from data_builders.split import bare
 from stemma.answers.options import stated_choice
+from stemma.mcq_layout import parse_mcq
 
 Verdict = Literal["A", "B", "AB", "None"]
 

@@ -9,24 +9,15 @@ answer as a digit.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.reading.choices import NONE_OF_THEM, TOO_MANY
 from data_builders.reading.files import FileOptions, RowForm, read_lines
 from data_builders.sources.mmlu import Subjects, is_wanted
+from stemma.mcq_layout import parse_mcq
 from stemma.rows import LETTERS
-
-_LAYOUT = re.compile(
-    r"\s*(?:Question:)?\s*(?P<stem>.*?)\s*\n\s*Options:\s*\n(?P<options>.*?)\s*(?:\n\s*Answer:)?\s*",
-    re.DOTALL,
-)
-
-# More than can be lettered, so that what is too long is told instead of glued into the last choice.
-_LETTERED = (*LETTERS, *(f"A{letter}" for letter in LETTERS))
-_NUMBERED = tuple(str(number) for number in range(1, 2 * len(LETTERS) + 1))
 
 
 class Options(FileOptions):
@@ -71,33 +62,3 @@ def _make(question: _Question, options: Options) -> dict[str, Any] | str:
         "answer": answer,
         "subject": subject,
     }
-
-
-def parse_mcq(text: str) -> tuple[str, dict[str, str]] | None:
-    """(stem, {label: choice}) of a question in the course's layout, labelled A, B, … or 1, 2, …;
-    None: another layout.
-
-    A choice may span lines: only the label that comes next starts the next choice.
-    """
-    match = _LAYOUT.fullmatch(text)
-    if match is None:
-        return None
-    for labels in (_LETTERED, _NUMBERED):
-        choices = _parse_choices(match["options"], labels)
-        if len(choices) > 1:
-            return match["stem"], choices
-    return None
-
-
-def _parse_choices(text: str, labels: Sequence[str]) -> dict[str, str]:
-    choices: dict[str, str] = {}
-    last = ""
-    for line in text.split("\n"):
-        label = labels[len(choices)] if len(choices) < len(labels) else ""
-        if label and (found := re.match(rf"\s*{label}[.)]\s*", line)):
-            choices[label], last = line[found.end() :], label
-        elif choices:
-            choices[last] += "\n" + line
-        else:
-            return {}
-    return {label: choice.strip() for label, choice in choices.items()}

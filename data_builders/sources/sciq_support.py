@@ -23,7 +23,7 @@ from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.questions import ChoiceOptions, Question, make_rows
 from data_builders.reading.choices import NONE_OF_THEM, TOO_MANY
 from data_builders.reading.files import FileRow, RowForm, read_lines
-from data_builders.sources.mcq_jsonl import parse_mcq
+from stemma.mcq_layout import parse_mcq
 from stemma.rows import LETTERS
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol
 
 import numpy as np
@@ -64,7 +65,49 @@ class Backend(Protocol):
         """Whether this token ends an answer."""
 
 
+EDGE = 8
+"""Characters on each side of a border that decide whether it lies between tokens: tokenizers cut
+words apart before they merge anything. The last ones of a prompt are the template's, mostly, so one
+answer serves for all rows."""
+
+
 def request_of(backend: Backend, text: Rendered) -> ScoreRequest:
     """A rendered row as the backend's tokens."""
+    return requests_of(backend, [text])[0]
+
+
+def requests_of(backend: Backend, texts: Sequence[Rendered]) -> list[ScoreRequest]:
+    """Rendered rows as the backend's tokens: those that a model reads in the whole text.
+
+    A border between prompt and answer may lie inside a token: behind `Answer: ` an answer `A` is
+    the token ` A`; and a SentencePiece tokenizer may put a blank before whatever it is given, so
+    that ` A` alone is more than in its text. There the answers begin with the token that the border
+    lies in, or else what is scored would stand in no text that the model has seen.
+    """
+    known: dict[tuple[str, str], bool] = {}
+    found = []
+    for text in texts:
+        edges = [(text.prompt[-EDGE:], answer[:EDGE]) for answer in text.answers]
+        for before, behind in set(edges) - known.keys():
+            known[before, behind] = _meet(backend, before, behind)
+        is_border = all(known[one] for one in edges)
+        found.append(_apart(backend, text) if is_border else _together(backend, text))
+    return found
+
+
+def _meet(backend: Backend, before: str, behind: str) -> bool:
+    return backend.tokenize(before + behind) == backend.tokenize(before) + backend.tokenize(behind)
+
+
+def _apart(backend: Backend, text: Rendered) -> ScoreRequest:
     answers = [backend.tokenize(answer) for answer in text.answers]
     return ScoreRequest(backend.tokenize(text.prompt), answers)
+
+
+def _together(backend: Backend, text: Rendered) -> ScoreRequest:
+    """Every answer from the token on in which a whole text first differs from the prompt alone."""
+    prompt = backend.tokenize(text.prompt)
+    wholes = [backend.tokenize(text.prompt + answer) for answer in text.answers]
+    same = takewhile(lambda ids: len(set(ids)) == 1, zip(prompt, *wholes, strict=False))
+    border = len(list(same))
+    return ScoreRequest(prompt[:border], [ids[border:] for ids in wholes])

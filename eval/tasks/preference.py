@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from eval.backends.interface import Backend, request_of
+from eval.backends.interface import Backend, requests_of
 from eval.statistics import bootstrap_mean, share_interval
 from eval.task import (
     MeasuredRow,
@@ -57,7 +57,7 @@ def read(path: Path, limit: int | None) -> tuple[list[PreferenceRow], int]:
 
 def measure(backend: Backend, setting: Setting[PreferenceRow]) -> Iterator[PreferenceSample]:
     """The log-probabilities of both answers of every pair."""
-    requests = [request_of(backend, rendered(row, setting.template)) for row in setting.rows]
+    requests = requests_of(backend, [rendered(row, setting.template) for row in setting.rows])
     for place, (chosen, rejected) in backend.scored(requests):
         row, request = setting.rows[place], requests[place]
         yield PreferenceSample(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from stemma.recipe.sections import Section, Start
 
@@ -23,6 +23,20 @@ class McqTask(TaskOptions):
 
     task: Literal["mcq"]
     """Choice of the right option."""
+    generate: bool = False
+    """Whether the answer is also generated, as a user would see it, and its letter read."""
+    max_new_tokens: PositiveInt = 32
+    """Tokens of a generated answer, at most."""
+    permute: int | None = None
+    """A seed: each question is asked again with its choices in other orders, drawn by it."""
+    permutations: PositiveInt = 1
+    """How many other orders, where `permute` is given."""
+
+    @model_validator(mode="after")
+    def _has_a_seed(self) -> McqTask:
+        if self.permute is None and self.permutations > 1:
+            raise ValueError("permutations: give `permute` too, the seed that draws them")
+        return self
 
 
 class PreferenceTask(TaskOptions):

@@ -1,47 +1,200 @@
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
+from eval.backends import open_backend
+from eval.letters import McqSample
+from eval.statistics import wilson
+from eval.task import Setting, TaskScores
 from eval.tasks.mcq import TASK, read
+from stemma.errors import StageFailed
 from stemma.jsonl import write_jsonl
+from stemma.recipe.evaluation import McqTask
 from stemma.rows import McqRow
+from stemma.shuffled_choices import reordered
+from stemma.templates import Template
+from tests.factories.models import TEMPLATE, make_gemma
+
+
+def sample(row: str, answer: str, *values: float, **more: Any) -> dict[str, Any]:
+    """A sample with these scores for A, B, …; its choices are "1", "22", "333", …"""
+    choices = [str(n) * n for n in range(1, len(values) + 1)]
+    found = {"id": row, "ids_digest": "x", "subject": "s", "answer": answer, "choices": choices}
+    return found | {"log_probs": dict(zip("ABCDE", values, strict=False))} | more
+
+
+def metrics_of(found: TaskScores) -> dict[str, float]:
+    return {metric.name: metric.value for metric in found.metrics}
 
 
 def test_score_by_hand() -> None:
-    four = {"A": -1.0, "B": -2.0, "C": -3.0, "D": -4.0}
     samples = [
-        {"id": "1", "ids_digest": "x", "subject": "s", "answer": "A", "log_probs": four},
-        {"id": "2", "ids_digest": "y", "subject": "s", "answer": "B", "log_probs": four},
-        {
-            "id": "3",
-            "ids_digest": "z",
-            "subject": "s",
-            "answer": "B",
-            "log_probs": {"A": -2.0, "B": -0.5},
-        },
+        sample("1", "A", -1.0, -2.0, -3.0, -4.0),
+        sample("2", "B", -1.0, -2.0, -3.0, -4.0, subject="t"),
+        sample("3", "B", -2.0, -0.5),
     ]
     found = TASK.score_records(samples, [], 1, 0.1)
-    accuracy, chance, ties = found.metrics
-    assert (accuracy.name, accuracy.value, accuracy.n) == ("accuracy", pytest.approx(2 / 3), 3)
-    assert (chance.name, chance.value) == ("chance", pytest.approx((0.25 + 0.25 + 0.5) / 3))
-    assert (ties.name, ties.value) == ("ties", 0.0)
+    assert metrics_of(found) == {
+        "accuracy": pytest.approx(2 / 3),
+        "ties": 0.0,
+        "chance": pytest.approx((0.25 + 0.25 + 0.5) / 3),
+        "majority_letter": pytest.approx(2 / 3),  # B is right in two of three
+        "longest_choice": pytest.approx(1 / 3),  # of the third question alone
+    }
+    assert {metric.n for metric in found.metrics} == {3}
     assert found.right == {"accuracy": {"1": True, "2": False, "3": True}}
-    assert found.facts == {"letters picked": {"A": 2, "B": 1}, "letters right": {"A": 1, "B": 2}}
+    facts = found.facts
+    assert (facts["letters picked"], facts["letters right"]) == ({"A": 2, "B": 1}, {"A": 1, "B": 2})
+    low, high = wilson(0.5, 2)
+    assert facts["by letter right"]["B"] == {"n": 2, "accuracy": 0.5, "low": low, "high": high}
+    assert facts["by subject"]["s"]["accuracy"] == 1.0
+    assert facts["by subject"]["t"]["n"] == 1
     assert [row["picked"] for row in found.samples] == ["A", "A", "B"]
 
 
 def test_ties_are_counted() -> None:
-    even = {
-        "id": "1",
-        "ids_digest": "x",
-        "subject": "s",
-        "answer": "B",
-        "log_probs": {"A": -1.0, "B": -1.0, "C": -2.0},
-    }
-    low = even | {"id": "2", "log_probs": {"A": -1.0, "B": -2.0, "C": -2.0}}
+    even = sample("1", "B", -1.0, -1.0, -2.0)
+    low = sample("2", "B", -1.0, -2.0, -2.0)
     found = TASK.score_records([even, low], [], 1, 0.1)
-    assert found.metrics[2].value == 0.5
+    assert metrics_of(found)["ties"] == 0.5
     assert [row["tied"] for row in found.samples] == [True, False]
+
+
+def test_choices_of_equal_length_share_the_credit_of_the_longest() -> None:
+    alike = sample("1", "A", -1.0, -2.0, choices=["ab", "cd"])
+    found = TASK.score_records([alike, sample("2", "A", -1.0, -2.0)], [], 1, 0.1)
+    assert metrics_of(found)["longest_choice"] == (0.5 + 0.0) / 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("B", "B"),
+        ("b.", "B"),
+        ("The answer is (B) joule.", "B"),
+        ("joule", "B"),  # the text in place of the letter
+        ("Answer: A\n\nQuestion: next?", "A"),
+        ("A or B.", None),
+        ("I do not know.", None),
+        ("", None),
+        ("E", None),  # no letter of this question
+    ],
+)
+def test_the_letter_of_a_reply_is_read_by_the_shared_rule(reply: str, said: str | None) -> None:
+    row = sample("1", "B", -1.0, -2.0, reply=reply, stopped=True, choices=["newton", "joule"])
+    found = TASK.score_records([row], [], 1, 0.1)
+    [shown] = found.samples
+    assert (shown["said"], shown["said_right"]) == (said, said == "B")
+    assert metrics_of(found)["generated_accuracy"] == (said == "B")
+    assert metrics_of(found)["parse_failures"] == (said is None)
+    assert found.right["generated_accuracy"] == {"1": said == "B"}
+
+
+def test_failures_to_parse_are_told_apart_and_are_wrong() -> None:
+    replies = ["A", "B", "A and B", "Newton's law.", "A"]
+    rows = [
+        sample(str(n), "A", -1.0, -2.0, reply=reply, stopped=n != 4)
+        for n, reply in enumerate(replies)
+    ]
+    found = TASK.score_records(rows, [], 1, 0.1)
+    assert found.facts["options a reply names"] == {"one": 3, "several": 1, "none": 1}
+    assert found.facts["letters generated"] == {"A": 2, "B": 1}
+    figures = metrics_of(found)
+    assert figures["generated_accuracy"] == 2 / 5
+    assert figures["parse_failures"] == 2 / 5
+    assert figures["generated_stopped"] == 4 / 5
+
+
+def test_options_of_equal_text_are_one_option() -> None:
+    same = {"choices": ["newton", "joule", "Newton"], "stopped": True}
+    rows = [
+        sample("1", "C", -1.0, -2.0, -3.0, reply="newton", **same),
+        sample("2", "B", -1.0, -2.0, -3.0, reply="newton", **same),
+    ]
+    found = TASK.score_records(rows, [], 1, 0.1)
+    assert [row["said"] for row in found.samples] == ["C", "A"]
+    assert found.facts["questions with equal choices"] == 2
+
+
+def test_permuted_choices_by_hand() -> None:
+    def order(letters: str, *values: float) -> dict[str, Any]:
+        return {"order": letters, "log_probs": dict(zip(letters, values, strict=True))}
+
+    rows = [
+        # Picks A, then B, then A again: right in two orders of three.
+        sample("1", "A", -1.0, -2.0, orders=[order("BA", -1.0, -2.0), order("BA", -3.0, -2.0)]),
+        sample("2", "B", -1.0, -2.0, orders=[order("BA", -5.0, -2.0)]),  # A in both: wrong
+        sample("3", "B", -4.0, -2.0),  # a question that keeps its order
+    ]
+    found = TASK.score_records(rows, [], 1, 0.1)
+    figures = {metric.name: metric for metric in found.metrics}
+    assert figures["accuracy"].value == pytest.approx(2 / 3)  # of the own order, as ever
+    assert figures["permuted_accuracy"].value == pytest.approx((2 / 3 + 0 + 1) / 3)
+    consistency = figures["permutation_consistency"]
+    assert (consistency.value, consistency.n) == (0.5, 2)
+    assert (found.facts["further orders"], found.facts["kept in their order"]) == (3, 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_gemma(tmp_path_factory.mktemp("hf") / "model", hidden=32, layers=2)
+
+
+def questions(count: int) -> list[McqRow]:
+    choices = [[f"{n + k} N" for k in range(2 + n % 4)] for n in range(count)]
+    choices[0] = ["All of these", "none of these"]
+    return [
+        McqRow(id=f"m{n}", source="s", question=f"Force {n}?", choices=one, answer="B")
+        for n, one in enumerate(choices)
+    ]
+
+
+def measured(folder: Path, rows: list[McqRow], **options: Any) -> list[McqSample]:
+    backend = open_backend("hf", str(folder), "<eos>", 1)
+    task = McqTask(task="mcq", **options)
+    setting = Setting(Template.read(TEMPLATE, folder), task, rows, folder, 0.0)
+    return list(TASK.measure(backend, setting))
+
+
+def test_every_order_is_asked_as_the_row_reordered_would_be(folder: Path) -> None:
+    rows = questions(6)
+    plain = measured(folder, rows)
+    found = measured(folder, rows, permute=7, permutations=3, generate=True, max_new_tokens=6)
+    assert [len(row.orders) for row in found] == [0, 3, 3, 3, 1, 3]
+    for row, before, after in zip(rows, plain, found, strict=True):
+        assert after.log_probs == pytest.approx(before.log_probs, abs=1e-4)
+        assert isinstance(after.reply, str)
+        assert before.reply is None
+        for order in after.orders:
+            moved = reordered(row, order.order)
+            assert moved.choices["ABCDE".index(moved.answer)] == row.choices[1]
+            [alone] = measured(folder, [moved])
+            by_place = [order.log_probs[letter] for letter in order.order]
+            assert list(alone.log_probs.values()) == pytest.approx(by_place, abs=1e-4)
+
+
+def test_the_orders_are_the_seed_s(folder: Path) -> None:
+    drawn = [
+        [one.order for one in row.orders]
+        for seed in (1, 1, 2)
+        for row in [measured(folder, questions(4)[3:], permute=seed, permutations=5)[0]]
+    ]
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != drawn[2]
+    assert len(set(drawn[0])) == 5
+    assert "ABCDE" not in drawn[0]
+
+
+def test_scores_that_are_no_numbers_stop_it(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][:] = float("nan")
+    save_file(tensors, tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(StageFailed, match="row m1: log-probabilities that are not finite"):
+        measured(tmp_path / "model", questions(2)[1:])
 
 
 def mcq_row(row: str, answer_as: str, question: str = "Which unit measures force?") -> McqRow:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import get_args
 
+import pytest
+
 from eval.tasks import TASKS
 from stemma.recipe.data import DataSection
-from stemma.recipe.evaluation import TASK_OPTIONS, EvalTask
+from stemma.recipe.evaluation import TASK_OPTIONS, EvalTask, McqTask
 
 
 def test_every_module_is_a_task_that_a_recipe_can_name() -> None:
@@ -24,3 +26,9 @@ def test_rows_come_from_data_sets_that_recipes_have() -> None:
     found = {task.rows.data_set for task in TASKS.values() if task.rows}
     assert found
     assert found <= set(DataSection.model_fields)
+
+
+def test_orders_of_choices_need_a_seed() -> None:
+    with pytest.raises(ValueError, match="permutations: give `permute` too"):
+        McqTask(task="mcq", permutations=3)
+    assert McqTask(task="mcq", permute=0, permutations=3).permutations == 3

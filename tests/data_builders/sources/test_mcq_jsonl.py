@@ -5,7 +5,6 @@ from pathlib import Path
 
 from data_builders.filters.clean import finish
 from data_builders.flow import Draft
-from data_builders.sources.mcq_jsonl import parse_mcq
 from stemma.rows import LETTERS, McqRow
 from tests.data_builders.small_recipe import write_lines
 from tests.data_builders.sources.reading import drops, read, rows
@@ -98,19 +97,3 @@ def test_subjects_choose_the_questions(tmp_path: Path) -> None:
         ("m.jsonl:1", "subject not asked for"),
         ("m.jsonl:3", "subject not asked for"),
     ]
-
-
-def test_questions_are_parsed_with_letters_digits_and_long_choices() -> None:
-    assert parse_mcq("Question: q\nmore\n\nOptions:\nA. 1\nB. 2\n\nAnswer:") == (
-        "q\nmore",
-        {"A": "1", "B": "2"},
-    )
-    assert parse_mcq("Question: q\n\nOptions:\n1. x\n2. y\n3. z\n\nAnswer:") == (
-        "q",
-        {"1": "x", "2": "y", "3": "z"},
-    )
-    assert parse_mcq("Question: q\n\nOptions:\nA. if x:\n  A. go\nB. stop\n\nAnswer:") == (
-        "q",
-        {"A": "if x:\n  A. go", "B": "stop"},
-    )
-    assert parse_mcq("What is 2 + 2?") is None

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from data_builders.shuffled_choices import permute_choices
 from stemma.rows import McqRow
+from stemma.shuffled_choices import other_orders, permute_choices, reordered
 
 
 def choice_row(*choices: str, explanation: str = "", number: int = 0) -> McqRow:
@@ -99,3 +99,30 @@ def test_among_more_than_ten_choices_every_letter_may_name_one() -> None:
         explanation="(K) is potassium.",
     )
     assert permute_choices(few, 42) is not few
+
+
+def test_other_orders_are_different_and_none_is_the_row_s_own() -> None:
+    row = choice_row("p", "q", "r", "s")
+    drawn = other_orders(row, 42, 5)
+    assert len(set(drawn)) == 5
+    assert "ABCD" not in drawn
+    assert all(sorted(order) == list("ABCD") for order in drawn)
+    assert drawn == other_orders(row, 42, 5)
+    assert drawn != other_orders(row, 43, 5)
+    assert drawn != other_orders(choice_row("p", "q", "r", "s", number=1), 42, 5)
+
+
+def test_there_are_no_more_orders_than_there_are() -> None:
+    assert other_orders(choice_row("p", "q"), 42, 9) == ["BA"]
+    assert len(other_orders(choice_row("p", "q", "r"), 42, 9)) == 5
+    many = choice_row(*(f"c{n}" for n in range(26)))
+    assert len(set(other_orders(many, 42, 9))) == 9
+
+
+def test_choices_that_refer_to_others_have_no_other_order() -> None:
+    assert other_orders(choice_row("p", "q", "All of the above"), 42, 5) == []
+
+
+def test_a_reordered_row_keeps_its_right_choice() -> None:
+    moved = reordered(choice_row("p", "q", "r"), "CAB")
+    assert (moved.choices, moved.answer, moved.meta["order"]) == (["r", "p", "q"], "C", "CAB")
