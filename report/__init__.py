@@ -1,6 +1,7 @@
-"""The report stage: a run's manifests, histories, gates and scores on one page and in Markdown.
+"""The report stage: a run's manifests, histories, gates, scores and samples on one page and as
+files.
 
-Pure parts: `run_data` (everything that was found), `readable` (numbers for people), `tables`,
-`gates`, `curves`, `histograms`, `lineage`, `chart` (SVG), `page` (the templates). `run` reads and
-writes a run, and `compare` draws two runs' preference training on a page of its own.
+`run`, `samples` and `questions` read and write a run, and `compare` draws two runs' preference
+training on a page of its own; all else is pure. `page.html.jinja`, `samples.html.jinja`,
+`style.css` and `page.js` make the one file that needs no other.
 """

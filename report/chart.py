@@ -141,22 +141,59 @@ def bar_chart(title: str, counts: Mapping[str, int]) -> Markup:
     return Markup("".join([head, *parts, "</svg>"]))
 
 
-def scatter_chart(title: str, spots: Sequence[tuple[str, float, Score]], strong: str) -> Markup:
-    """Quality over size in MB, intervals as whiskers.
+@dataclass(frozen=True)
+class Axis:
+    """What a scatter chart's x axis measures."""
+
+    title: str
+    unit: str
+    less_is_better: bool
+
+
+SIZE = Axis("size on disk", "MB", less_is_better=True)
+SPEED = Axis("writing speed", "tokens a second", less_is_better=False)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A variant in a scatter chart: its size or speed, and its quality."""
+
+    name: str
+    x: float
+    score: Score
+
+
+def scatter_chart(
+    title: str, spots: Sequence[Spot], axis: Axis, strong: str, front: Sequence[str] = ()
+) -> Markup:
+    """Quality over size or speed, intervals as whiskers, the Pareto front as a line.
 
     Names take turns on four rows on top, so that none overlap.
     """
-    last = max(x for _, x, _ in spots) * 1.06
-    ends = [end for _, _, s in spots for end in (s.value, s.low, s.high) if end is not None]
-    frame = Frame(760, 300, last, ticks(0, last, 6), ticks(min(ends), max(ends)), top=76)
-    parts = []
-    for rank, (name, x, score) in enumerate(sorted(spots, key=lambda spot: spot[1])):
-        css = " strong" if name == strong else ""
-        row = 14 + 15 * (rank % 4)
-        parts.append(f'<path class="leader" d="M{frame.x(x)} {row + 3}V{frame.y(score.value)}"/>')
-        if score.low is not None and score.high is not None:
-            parts.append(frame.path("whisker", [(x, score.low), (x, score.high)]))
-        told = f"{name}: {fixed(score.value, 3)} at {number(x)} MB"
-        parts.append(frame.mark(f"dot{css}", (x, score.value), told))
-        parts.append(text(frame.x(x), row, name, f"name{css}"))
-    return frame.picture(title, "size on disk, MB", parts)
+    last = max(spot.x for spot in spots) * 1.06
+    ends = [
+        end
+        for spot in spots
+        for end in (spot.score.value, spot.score.low, spot.score.high)
+        if end is not None
+    ]
+    frame = Frame(560, 300, last, ticks(0, last, 6), ticks(min(ends), max(ends)), top=76)
+    ordered = sorted(spots, key=lambda spot: (spot.x, spot.score.value))
+    line = [(spot.x, spot.score.value) for spot in ordered if spot.name in front]
+    parts = [frame.path("front", line)] if len(line) > 1 else []
+    for rank, spot in enumerate(ordered):
+        parts += _spot(frame, spot, axis, 14 + 15 * (rank % 4), spot.name == strong)
+    return frame.picture(title, f"{axis.title}, {axis.unit}", parts)
+
+
+def _spot(frame: Frame, spot: Spot, axis: Axis, row: int, strong: bool) -> list[str]:
+    """One variant: a line up to its name, its interval, its dot."""
+    css = " strong" if strong else ""
+    x, score = spot.x, spot.score
+    parts = [f'<path class="leader" d="M{frame.x(x)} {row + 3}V{frame.y(score.value)}"/>']
+    if score.low is not None and score.high is not None:
+        parts.append(frame.path("whisker", [(x, score.low), (x, score.high)]))
+    told = f"{spot.name}: {fixed(score.value, 3)} at {number(x)} {axis.unit}"
+    parts.append(frame.mark(f"dot{css}", (x, score.value), told))
+    parts.append(text(frame.x(x), row, spot.name, f"name{css}"))
+    return parts

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from report import curves, gate_table, histograms, lineage, planned, readable, tables
-from report.chart import scatter_chart
+from report import (
+    curves,
+    figures,
+    flip_table,
+    front,
+    gate_table,
+    histograms,
+    lineage,
+    planned,
+    readable,
+    reported,
+    tables,
+)
+from report.entries import embedded as shown
+from report.outcomes import BASELINE
 from report.run_data import RunData
+from report.samples import SampleBook
 
 HTML = "page.html.jinja"
 MARKDOWN = "report.md.jinja"
@@ -19,8 +36,9 @@ TABLES = (
     tables.trained,
     tables.scored,
     tables.times,
-    tables.scores,
     tables.provenance,
+    reported.reported,
+    flip_table.flip_table,
     gate_table.gates,
     gate_table.facts,
     curves.ends,
@@ -45,6 +63,7 @@ def environment() -> Environment:
         readable.number,
         readable.percent,
         readable.size,
+        readable.visible,
         readable.words,
     )
     for function in filters:
@@ -54,10 +73,17 @@ def environment() -> Environment:
 
 def render(evidence: RunData, template: str) -> str:
     """One of the two pages."""
+    script, digest = script_and_digest()
     return (
         environment()
         .get_template(template)
         .render(
+            script=script,
+            script_digest=digest,
+            samples=evidence.samples,
+            sample_data=embedded(evidence.samples),
+            trades=front.trades(evidence),
+            task_figures=figures.task_figures(evidence),
             evidence=evidence,
             recipe=evidence.recipe,
             ship=evidence.recipe.export.ship,
@@ -65,23 +91,37 @@ def render(evidence: RunData, template: str) -> str:
             columns=tables.COLUMNS,
             variants=tables.variant_rows(evidence),
             verdict=tables.verdict,
-            scatter=scatter(evidence),
             panels=curves.panels(evidence),
             histograms=histograms.histograms(evidence),
             tree=lineage.tree(evidence),
-            tables={table.__name__: table(evidence) for table in TABLES},
+            tables={table.__name__: table(evidence) for table in TABLES}
+            | {"lacked": reported.lacked()},
         )
     )
 
 
-def scatter(evidence: RunData) -> Markup | None:
-    """Accuracy against size of what can ship; None when fewer than two of these were measured."""
-    names = evidence.recipe.exported()
-    ship = evidence.recipe.export.ship
-    found = [
-        (name, evidence.weights(name), evidence.score(name, "mcq", "accuracy")) for name in names
-    ]
-    spots = [(name, files.bytes / 1e6, score) for name, files, score in found if files and score]
-    if len(spots) < 2:
+def embedded(samples: SampleBook | None) -> Markup | None:
+    """The samples as JSON inside the page; None where it shows none.
+
+    No character that could end the script element, or that HTML reads in another way, is left in.
+    """
+    if samples is None or not samples.tasks:
         return None
-    return scatter_chart("MCQ accuracy against size on disk", spots, ship)
+    value = {
+        "variants": samples.variants,
+        "baseline": BASELINE,
+        "entries": [
+            shown(entry, samples.variants) for task in samples.tasks for entry in task.entries
+        ],
+    }
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def script_and_digest() -> tuple[Markup, str]:
+    """The page's own script, and its digest: the page's policy lets no other script run."""
+    text = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+    digest = hashlib.sha256(text.encode()).digest()
+    return Markup(text), base64.b64encode(digest).decode()

@@ -1,10 +1,14 @@
-"""The stage `report`: reads what the other stages left, writes `index.html` and `report.md`."""
+"""The stage `report`: reads what the other stages left, writes the page, its
+Markdown, and the tables and model cards as files."""
 
 from __future__ import annotations
 
+from report.files import table_files
+from report.hub import card_files
 from report.page import HTML, MARKDOWN, render
 from report.planned import RESIDENT
 from report.run_data import RunData
+from report.samples import read_samples
 from stemma.chain import TRAINED, chain
 from stemma.errors import UserError
 from stemma.facts import (
@@ -26,13 +30,16 @@ from stemma.training.sweep_results import read_results
 
 
 def run(work: Work) -> Result:
-    """Write both pages."""
+    """Write both pages, the tables and the model cards."""
     evidence = gather(work)
     variants = {score.variant for score in evidence.scores}
     work.say(f"report: {len(evidence.scores)} scores of {len(variants)} variants")
     write_text(work.folder / "index.html", render(evidence, HTML))
     write_text(work.folder / "report.md", render(evidence, MARKDOWN))
-    return Result({"html": "index.html", "markdown": "report.md"})
+    files = table_files(evidence) | card_files(evidence)
+    for path, text in files.items():
+        write_text(work.folder / path, text)
+    return Result({"html": "index.html", "markdown": "report.md"} | {path: path for path in files})
 
 
 def gather(work: Work) -> RunData:
@@ -56,6 +63,7 @@ def gather(work: Work) -> RunData:
         histories={stage: read_dicts(work.input(stage, "history")) for stage in training},
         plan=planned(work, manifests),
         sweeps=read_results(work.run),
+        samples=read_samples(work.recipe, work.run),
     )
 
 

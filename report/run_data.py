@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from report.samples import SampleBook
 from stemma.facts import DataCounts, DataFacts, ScoredCounts, SetStatistics, SplitCounts
 from stemma.plan.forecast import Plan
 from stemma.recipe.models import Recipe
@@ -54,6 +55,8 @@ class RunData:
     plan: Plan | None = None
     """The forecast of `stemma plan`; None where the model's shapes are not known."""
     sweeps: Sequence[Results] = ()
+    samples: SampleBook | None = None
+    """Single questions and answers; None where the page shows none."""
 
     def score(self, variant: str, task: str, metric: str) -> Score | None:
         """The one score of this name, or None when it was not measured."""

@@ -174,11 +174,15 @@ def times(evidence: RunData) -> Table:
     return Table(("Stage", "Took (h:mm:ss)", "Ended", "Reused from"), rows)
 
 
-def scores(evidence: RunData) -> Table:
-    """Every score, also those without a column: nothing measured is left out."""
-    found = sorted(evidence.scores, key=lambda score: (score.task, score.metric, score.variant))
-    rows = [[s.task, s.metric, s.variant, s.value, interval(s.low, s.high, 3), s.n] for s in found]
-    return Table(("Task", "Metric", "Variant", "Value", "95% interval", "n"), rows)
+def variants(evidence: RunData) -> Table:
+    """The variant table as plain cells, for the files: figure, its interval and n, its change."""
+    rows: list[list[object]] = []
+    for row in variant_rows(evidence):
+        cells = [" ".join(filter(None, (one.text, one.note))) for one in row.figures]
+        changes = [f"; Δ {one.difference}" if one.difference else "" for one in row.figures]
+        said = [cell + change for cell, change in zip(cells, changes, strict=True)]
+        rows.append([row.name, row.made, row.shipped, *said])
+    return Table(("Variant", "Made", "Ships", *(column.title for column in COLUMNS)), rows)
 
 
 def provenance(evidence: RunData) -> Table:

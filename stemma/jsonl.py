@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,6 +51,18 @@ def read_dicts(path: Path) -> list[dict[str, Any]]:
     Raises UserError with all malformed lines (20 kinds at most).
     """
     return _each(path, parse_object)
+
+
+def stream_dicts(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a JSONL file as objects, one at a time: for files larger than memory.
+
+    Raises UserError at the first malformed line.
+    """
+    # "\n" alone ends a line: U+2028 and form feeds are legal inside a JSON string.
+    with path.open(encoding="utf-8", newline="\n") as stream:
+        for number, text in enumerate(stream, start=1):
+            if text.strip():
+                yield parse_object(text, f"{path}:{number}")
 
 
 def read_rows(path: Path, model: type[Row]) -> list[Row]:

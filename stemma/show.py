@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
 
 from stemma.base_model.files import lacks_padding, template_of, tokenizer_folder
 from stemma.chain import chain
@@ -16,6 +13,7 @@ from stemma.recipe.models import Recipe
 from stemma.runs import Run, digest_of
 from stemma.training.axolotl import Paths, render
 from stemma.weights import attention_of
+from stemma.yaml_text import to_yaml
 
 UNKNOWN = "special tokens are added when the base model is on this machine"
 
@@ -53,15 +51,6 @@ def difference(old: Recipe, new: Recipe) -> str:
     run = Run(Path("runs/RECIPE"))  # the same for both, so that only what they ask for differs
     before, after = (resolved(recipe, run).splitlines(keepends=True) for recipe in (old, new))
     return "".join(difflib.unified_diff(before, after, old.name, new.name, n=2))
-
-
-def to_yaml(values: dict[str, Any]) -> str:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    stream = io.StringIO()
-    yaml.dump(values, stream)
-    return stream.getvalue()
 
 
 def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None]) -> list[str]:

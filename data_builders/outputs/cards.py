@@ -12,7 +12,7 @@ from data_builders.filters.gate import tell_leak
 from data_builders.flow import splits_of
 from data_builders.outputs.licences import UNSTATED, refusal
 from stemma.recipe.models import Recipe
-from stemma.show import to_yaml
+from stemma.yaml_text import to_yaml
 
 TASKS = {
     "corpus": "text-generation",

@@ -90,6 +90,20 @@ class NonInferiority(Section):
     reckons with before anything is measured."""
 
 
+class HubBenchmark(Section):
+    """A benchmark of the Hugging Face hub that a task's test rows are.
+
+    It decides nothing that is measured: it names the scores in the model card.
+    """
+
+    dataset: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    """Its data set, as `owner/name`."""
+    task_id: str
+    """The task's id in that data set's `eval.yaml`."""
+    revision: str | None = None
+    """The data set's commit."""
+
+
 class EvalSection(Section):
     """Variants to score and tasks to score them on."""
 
@@ -105,3 +119,6 @@ class EvalSection(Section):
     """CPU threads; by default as many as there are usable cores."""
     non_inferiority: NonInferiority = NonInferiority()
     """When a variant counts as good as `merged`."""
+    hub_benchmarks: dict[str, HubBenchmark] = {}
+    """By task of this evaluation: whole benchmarks of the hub, whose scores the report writes as
+    `.eval_results` files for the model card."""

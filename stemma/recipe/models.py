@@ -233,8 +233,10 @@ class Recipe(Section):
         exported = {"export": self.export.model_dump(mode="json", by_alias=True)}
         if stage == "export":
             return shared | exported
-        scored = {"eval": self.eval.model_dump(mode="json")}
-        return shared | scored if stage == "eval" else shared | scored | exported
+        if stage == "eval":
+            measured = self.eval.model_dump(mode="json", exclude={"hub_benchmarks"})
+            return shared | {"eval": measured}
+        return shared | {"eval": self.eval.model_dump(mode="json")} | exported
 
     def _start(self) -> dict[str, Any]:
         """The weights that training starts on, as far as the recipe itself names them."""

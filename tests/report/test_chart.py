@@ -52,10 +52,24 @@ def test_one_point_at_step_zero_can_be_drawn() -> None:
 
 def test_names_of_points_on_one_spot_do_not_overlap() -> None:
     spots = [
-        (name, 1.0, score("v", "mcq", "accuracy", 0.5, 10))
+        chart.Spot(name, 1.0, score("v", "mcq", "accuracy", 0.5, 10))
         for name in ("merged", "gguf-F16", "mcq")
     ]
-    root = ElementTree.fromstring(chart.scatter_chart("Quality", spots, "mcq"))
+    root = ElementTree.fromstring(chart.scatter_chart("Quality", spots, chart.SIZE, "mcq"))
     names = [text for text in root.iter("text") if text.attrib["class"].startswith("name")]
     assert len({(text.attrib["x"], text.attrib["y"]) for text in names}) == 3
     assert [text.text for text in names if "strong" in text.attrib["class"]] == ["mcq"]
+
+
+def test_the_front_is_a_line_through_its_spots() -> None:
+    spots = [
+        chart.Spot("small", 1.0, score("v", "mcq", "accuracy", 0.5, 10)),
+        chart.Spot("middle", 2.0, score("v", "mcq", "accuracy", 0.4, 10)),
+        chart.Spot("large", 3.0, score("v", "mcq", "accuracy", 0.6, 10)),
+    ]
+    svg = chart.scatter_chart("Quality", spots, chart.SIZE, "small", ["small", "large"])
+    [front] = [
+        path for path in ElementTree.fromstring(svg).iter("path") if path.get("class") == "front"
+    ]
+    assert front.attrib["d"].count("L") == 1
+    assert "size on disk, MB" in svg

@@ -20,15 +20,28 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     return work
 
 
-def test_writes_both_pages(work: Work) -> None:
-    assert run(work).outputs == {"html": "index.html", "markdown": "report.md"}
+def test_writes_pages_tables_and_cards(work: Work) -> None:
+    outputs = run(work).outputs
+    assert (outputs["html"], outputs["markdown"]) == ("index.html", "report.md")
+    assert all((work.folder / path).is_file() for path in outputs.values())
+    tables = [name for name in outputs if name.startswith("tables/")]
+    assert {Path(name).stem for name in tables} == {"scores", "variants", "reported", "gates"}
+    assert {Path(name).suffix for name in tables} == {".csv", ".json", ".tex"}
+    assert "hub/gguf-Q4_K_M/README.md" in outputs
 
 
 def test_the_page_needs_nothing_from_outside(work: Work) -> None:
     page = (work.folder / "index.html").read_text(encoding="utf-8")
-    assert not re.search(r"https?://|<script|<link|@import|url\(|src=", page)
+    assert not re.search(r"https?://|<script [^>]*src|<link|@import|url\(|src=\"", page)
+    assert "default-src 'none'" in page
     assert "prefers-color-scheme: dark" in page
     assert 'name="viewport"' in page
+
+
+def test_a_run_without_samples_has_no_browser_of_them(work: Work) -> None:
+    page = (work.folder / "index.html").read_text(encoding="utf-8")
+    assert 'id="samples"' not in page
+    assert 'id="sample-data"' not in page
 
 
 def test_every_part_is_on_both_pages(work: Work) -> None:
@@ -46,7 +59,7 @@ def test_every_part_is_on_both_pages(work: Work) -> None:
     ):
         assert words in page
         assert words in text
-    assert page.count("<svg") == 30 + 1 + 8 + 2  # bars of shares, scatter, curves, histograms
+    assert page.count("<svg") == 30 + 6 + 8 + 2  # bars of shares, trade-offs, curves, histograms
     assert page.count('<div class="box ') == 11
 
 
@@ -55,7 +68,7 @@ def test_markdown_tables_are_whole(work: Work) -> None:
         r"(?:^\|.*\n)+", (work.folder / "report.md").read_text(encoding="utf-8"), flags=re.MULTILINE
     )
     bars = [{line.count("|") for line in block.splitlines()} for block in blocks]
-    assert bars == [{10}, {6}, {7}, {5}, {7}, {4}, {8}, {3}, {5}]
+    assert bars == [{8}, {10}, {6}, {7}, {5}, {7}, {4}, {8}, {3}, {5}]
 
 
 def test_the_same_run_gives_the_same_bytes(work: Work) -> None:

@@ -85,8 +85,12 @@ def test_what_trained_and_what_was_scored(evidence: RunData) -> None:
     assert tables.scored(evidence).rows == [["mcq", 240, 0], ["generation", 150, 7]]
 
 
-def test_no_score_is_left_out(evidence: RunData) -> None:
-    assert len(tables.scores(evidence).rows) == len(evidence.scores)
+def test_the_variants_as_cells_say_what_the_page_says(evidence: RunData) -> None:
+    table = tables.variants(evidence)
+    [row] = [row for row in table.rows if row[0] == "gguf-Q4_K_M"]
+    said = dict(zip(table.heads, row, strict=True))
+    assert said["MCQ accuracy"] == "0.61 [0.55–0.67] n = 240; Δ −0.110 [−0.160 to −0.060]"
+    assert said["Ships"] is True
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.title)

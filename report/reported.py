@@ -1,0 +1,150 @@
+"""The reference report's own table made anew: each of its figures beside this run's.
+
+The report gives two figures a line, without n, interval or control. They are quoted as it prints
+them; this run's stand beside them with all three. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from report.figures import bounds_of, text_of
+from report.readable import MISSING
+from report.run_data import RunData, Table
+from stemma.rows import Score
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of the report's table."""
+
+    name: str
+    printed: str
+    """The report's two figures."""
+    task: str | None
+    """None: whichever task has the metric, since a judging is named by whom it compares with."""
+    metric: str
+    lacked: str
+    """What a reader would need to believe it."""
+    controls: tuple[tuple[str, str], ...]
+    """What is shown beside our figure: words, and the metric of the same task."""
+
+
+MEASURES = (
+    Measure(
+        name="Reward accuracy",
+        printed="0.94 / 0.64",
+        task="preference",
+        metric="reward_accuracy",
+        lacked="the baseline of always picking the longer answer; pairs whose question trains",
+        controls=(
+            ("always the longer answer", "longer_accuracy"),
+            ("without the reference", "log_prob_accuracy"),
+            ("ties", "ties"),
+        ),
+    ),
+    Measure(
+        name="Reward margin",
+        printed="1.8 / 0.66",
+        task="preference",
+        metric="reward_margin",
+        lacked="β, which scales it; the two rewards that it is the difference of",
+        controls=(("chosen", "chosen_reward"), ("rejected", "rejected_reward")),
+    ),
+    Measure(
+        name="Win rate",
+        printed="67.3 % / 32.7 %",
+        task=None,
+        metric="win_rate_one_order",
+        lacked="the other order, which shows a judge that prefers a place; the share of wins that "
+        "length alone explains; how many verdicts were no verdicts",
+        controls=(
+            ("both orders", "win_rate"),
+            ("ties as half", "win_rate_half_ties"),
+            ("at equal length", "win_rate_length_controlled"),
+            ("the longer one wins", "longer_wins"),
+            ("the first one wins", "first_wins"),
+            ("consistent", "consistency"),
+            ("invalid verdicts", "invalid_verdicts"),
+            ("sign test p", "sign_test_p"),
+        ),
+    ),
+    Measure(
+        name="Entity graph",
+        printed="0.82 → 1.31",
+        task="text",
+        metric="entity_graph",
+        lacked="the number of sentences: its maximum grows with them (harmonic number less one), "
+        "and repeating a sentence raises it too",
+        controls=(
+            ("divided by its maximum", "entity_graph_normalised"),
+            ("of the first sentences alone", "entity_graph_first_k"),
+            ("sentences", "sentences"),
+            ("repeated sentences", "repeated_sentences"),
+        ),
+    ),
+)
+HEADS = ("Measure", "Reference report", "Variant", "This run", "95% interval", "n", "Controls")
+
+
+def reported(evidence: RunData) -> Table:
+    """The report's lines, each with this run's figures of the variants that matter.
+
+    These are the last preference stage, what training made, and what ships.
+    """
+    rows: list[list[object]] = []
+    for measure in MEASURES:
+        found = _rows(evidence, measure)
+        rows += found or [[measure.name, measure.printed, MISSING, None, None, None, _how(measure)]]
+    return Table(HEADS, rows)
+
+
+def lacked() -> Table:
+    """What each of the report's figures was given without."""
+    return Table(("Measure", "Given without"), [[one.name, one.lacked] for one in MEASURES])
+
+
+def _how(measure: Measure) -> str:
+    keys = {None: "`eval.judge`", "text": "`eval.text`"}
+    return f"not measured: {keys.get(measure.task, f'task `{measure.task}` of `eval`')}"
+
+
+def variants_that_matter(evidence: RunData) -> list[str]:
+    recipe = evidence.recipe
+    preference = [stage for stage in recipe.training_stages() if "rl" in recipe.axolotl(stage)]
+    names = ["base", *preference[-1:], "merged", recipe.export.ship]
+    return [name for name in dict.fromkeys(names) if name in recipe.eval.variants]
+
+
+def _rows(evidence: RunData, measure: Measure) -> list[list[object]]:
+    rows: list[list[object]] = []
+    for score in _scores(evidence, measure):
+        named = score.variant if measure.task else f"{score.variant} ({score.task})"
+        figures = [text_of(score), bounds_of(score) or None, score.n]
+        controls = _controls(evidence, measure, score)
+        rows.append([measure.name, measure.printed, named, *figures, controls])
+    return rows
+
+
+def _scores(evidence: RunData, measure: Measure) -> list[Score]:
+    """Our figures of a line; rewards of the reference itself are no figures."""
+    if measure.task is None:
+        return [score for score in evidence.scores if score.metric == measure.metric]
+    names = variants_that_matter(evidence)
+    if measure.task == "preference":
+        names = [name for name in names if name != evidence.recipe.eval.reference]
+    found = [evidence.score(name, measure.task, measure.metric) for name in names]
+    return [score for score in found if score]
+
+
+def _controls(evidence: RunData, measure: Measure, score: Score) -> str:
+    said = [f"β = {evidence.recipe.eval.beta:g}"] if measure.metric == "reward_margin" else []
+    for words, metric in measure.controls:
+        found = evidence.score(score.variant, score.task, metric)
+        said += [f"{words} {control(found)}"] if found else []
+    return "; ".join(said)
+
+
+def control(score: Score) -> str:
+    """A control's figure with its interval, in a few words."""
+    return f"{text_of(score)} {bounds_of(score)}".strip()

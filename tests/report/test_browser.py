@@ -1,0 +1,219 @@
+"""The page in a real browser: by file, without a network, on a phone, on paper."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report.outcomes import Flips
+from report.run import gather, run
+from stemma.stages import Work
+from tests.browser import Watched, launched, opened
+from tests.factories.run_to_report import make_work
+from tests.factories.samples_to_report import add_samples
+
+OVERFLOW = """() => [...document.querySelectorAll("body *")].filter((element) =>
+    !element.closest(".scroll") && element.getBoundingClientRect().right > innerWidth + 1
+).map((element) => element.tagName + "." + element.className)"""
+A4_WIDTH = 1047
+"""CSS pixels of A4 across, less margins of 10 mm."""
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    made = make_work(tmp_path_factory.mktemp("runs"))
+    add_samples(made)
+    run(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def url(work: Work) -> str:
+    return (work.folder / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def desk(browser: Any, url: str) -> Iterator[Watched]:
+    with opened(browser, url) as watched:
+        yield watched
+
+
+@pytest.fixture(scope="module")
+def flips(work: Work) -> list[Flips]:
+    book = gather(work).samples
+    assert book is not None
+    return book.flips
+
+
+def shown(page: Any) -> int:
+    """The number of questions that the page says match."""
+    found = re.match(r"(\d+) of the (\d+)", page.locator("#found").inner_text())
+    assert found
+    return int(found[1])
+
+
+def choose(page: Any, **filters: str) -> int:
+    page.get_by_role("button", name="Show all").click()
+    for name, words in filters.items():
+        if name == "text":
+            page.locator("#by-text").fill(words)
+        else:
+            page.locator(f"#by-{name}").select_option(label=words)
+    return shown(page)
+
+
+def test_nothing_is_asked_of_a_network_and_nothing_fails(url: str, desk: Watched) -> None:
+    assert desk.requests == [url]
+    assert desk.complaints == []
+
+
+def test_texts_of_models_stay_texts(desk: Watched) -> None:
+    page = desk.page
+    assert page.title() == "toy · Stemma report"
+    assert page.locator("#entries img, #entries b, #entries i, #entries script").count() == 0
+    assert choose(page, text="</script>") > 0
+    assert "</script><script>" in page.locator("#entries").inner_text()
+    assert choose(page, text="override") > 0
+    assert "⟨U+202E⟩override" in page.locator("#entries").inner_text()
+    assert choose(page, text="␀␇␛[31m") > 0
+    assert choose(page, text="18,000 more characters") > 0
+    said = page.locator(".answer .text", has_text="שלום")
+    style = "element => [element.dir, getComputedStyle(element).unicodeBidi]"
+    assert choose(page, text="שלום") > 0
+    assert said.first.evaluate(style) == ["auto", "isolate"]
+
+
+def test_filters_leave_what_they_say(desk: Watched, work: Work) -> None:
+    page = desk.page
+    assert choose(page) == 72
+    assert choose(page, task="mcq") == 24
+    assert choose(page, task="mcq", group="algebra") == 12
+    rows = [
+        json.loads(line)
+        for line in (work.run.folder("eval") / "samples" / "base" / "mcq.jsonl")
+        .read_text(encoding="utf-8")
+        .split("\n")
+        if line
+    ]
+    wrong = sum(not row["right"] for row in rows)
+    assert choose(page, task="mcq", variant="base", outcome="wrong") == wrong
+    assert choose(page, task="mcq", variant="base", outcome="right") == 24 - wrong
+    assert choose(page, text="no such words") == 0
+
+
+def test_flips_are_counted_and_their_questions_open(desk: Watched, flips: list[Flips]) -> None:
+    page = desk.page
+    for one in flips:
+        for outcome, count in (("lost", one.lost), ("gained", one.gained)):
+            place = f"[data-task='{one.task}'][data-variant='{one.variant}']"
+            button = page.locator(f"button.flip{place}[data-outcome={outcome}]")
+            if not count:
+                assert button.count() == 0
+                continue
+            assert button.inner_text() == str(count)
+            if one.variant == "gguf-Q4_K_M":
+                button.click()
+                assert shown(page) == count
+                assert page.locator("#by-variant option:checked").inner_text() == one.variant
+
+
+def test_questions_come_a_page_at_a_time(desk: Watched) -> None:
+    page = desk.page
+    assert choose(page) == 72
+    assert page.locator("#entries > li").count() == 20
+    first = page.locator("#entries > li").first.inner_text()
+    page.get_by_role("button", name="Next").click()
+    assert page.locator("#place").inner_text() == "Page 2 of 4"
+    assert page.locator("#entries > li").first.inner_text() != first
+
+
+def test_a_keyboard_reaches_the_filters_and_they_have_names(desk: Watched) -> None:
+    page = desk.page
+    for name in ("Task", "Variant", "Outcome", "Subject or source"):
+        control = page.get_by_role("combobox", name=name, exact=True)
+        control.focus(timeout=5_000)
+        assert control.evaluate("element => element === document.activeElement")
+    page.get_by_role("searchbox", name="Text", exact=True).focus(timeout=5_000)
+    page.keyboard.type("no such words")
+    assert shown(page) == 0
+    assert page.locator("#found").get_attribute("role") == "status"
+    unnamed = (
+        "() => [...document.querySelectorAll('svg:not([aria-hidden]):not([aria-label])')].length"
+    )
+    assert page.evaluate(unnamed) == 0
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser: Any, url: str) -> None:
+    with opened(browser, url, width=360, height=740) as phone:
+        page = phone.page
+        wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        assert not page.evaluate(wide)
+        assert page.evaluate(OVERFLOW) == []
+        assert choose(page, text="18,000 more characters") > 0
+        assert not page.evaluate(wide)
+        assert page.evaluate(OVERFLOW) == []
+
+
+def test_paper_holds_every_table_unfolded(browser: Any, url: str, tmp_path: Path) -> None:
+    with opened(browser, url, width=A4_WIDTH) as paper:
+        page = paper.page
+        page.emulate_media(media="print")
+        wide = """() => [...document.querySelectorAll("table, figure, .tree")].filter((element) =>
+            element.getBoundingClientRect().right > innerWidth + 1).length"""
+        assert page.evaluate(wide) == 0
+        flat = """() => [...document.querySelectorAll("table")].filter((element) =>
+            !element.getBoundingClientRect().height).length"""
+        assert page.evaluate(flat) == 0
+        tables = page.evaluate("document.querySelectorAll('table').length")
+        hidden = "getComputedStyle(document.getElementById('filters')).display"
+        assert page.evaluate(hidden) == "none"
+        page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True, tagged=True)
+    found = (tmp_path / "page.pdf").read_bytes()
+    assert structure_elements(found, b"Table") == tables
+
+
+def structure_elements(pdf: bytes, kind: bytes) -> int:
+    """How many elements of this kind a tagged PDF's structure has.
+
+    Objects stand as plain text or in deflated streams.
+    """
+    texts = [pdf]
+    for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, flags=re.DOTALL):
+        try:
+            texts.append(zlib.decompress(stream))
+        except zlib.error:  # a picture or a font of another kind
+            continue
+    return sum(len(re.findall(rb"/S\s*/" + kind + rb"\b", text)) for text in texts)
+
+
+def test_without_a_script_the_tables_are_there(browser: Any, work: Work, tmp_path: Path) -> None:
+    text = (work.folder / "index.html").read_text(encoding="utf-8")
+    plain = tmp_path / "plain.html"
+    plain.write_text(re.sub(r"<script>.*</script>", "", text, flags=re.DOTALL), encoding="utf-8")
+    with opened(browser, plain.as_uri()) as watched:
+        assert watched.page.locator("#flips tbody tr").count() == 29
+        assert not watched.page.locator("#filters").is_visible()
+
+
+def test_the_page_runs_no_script_but_its_own(browser: Any, work: Work, tmp_path: Path) -> None:
+    text = (work.folder / "index.html").read_text(encoding="utf-8")
+    added = "<script>document.title = 'added'</script><img src='https://127.0.0.1/x.png'></body>"
+    other = tmp_path / "other.html"
+    other.write_text(text.replace("</body>", added), encoding="utf-8")
+    with opened(browser, other.as_uri()) as watched:
+        assert watched.page.title() == "toy · Stemma report"
+        refused = [said for said in watched.complaints if "Content Security Policy" in said]
+        assert any("script" in said for said in refused)
+        assert any("x.png" in said for said in refused)
