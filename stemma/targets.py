@@ -24,6 +24,16 @@ EMBEDDING = "model.embed_tokens"
 HEAD = "lm_head"
 TIED = "adapters on one half of a tied pair change the other when they are merged"
 
+NAMED = (
+    "lora_target_modules",
+    "lora_target_parameters",
+    "lora_modules_to_save",
+    "peft_layers_pattern",
+)
+"""Settings that are lists of names, as far as they are lists."""
+LAYERS = ("peft_layers_to_transform",)
+"""Settings that are lists of layers' numbers, likewise."""
+
 Names = Sequence[str] | str
 
 
@@ -125,6 +135,7 @@ def _tied_problems(covered: Sequence[str], saved: Sequence[str], place: str) -> 
 
 def setting_problems(keys: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(key, found, hint) of an adapter's settings that no model can have."""
+    yield from _item_problems(keys)
     start = keys.get("peft_init_lora_weights")
     if keys.get("rl") and (start is False or str(start).startswith(MOVING_STARTS)):
         setting = f"`peft_init_lora_weights: {start}`"
@@ -152,6 +163,16 @@ def setting_problems(keys: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             "module"
         )
         yield "lora_target_linear", found, "delete one of the two"
+
+
+def _item_problems(keys: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Lists with an item of another kind: Axolotl's own list of keys knows lists only as such."""
+    for kind, expected, names in ((str, "names", NAMED), (int, "layers", LAYERS)):
+        for name in names:
+            items = keys.get(name)
+            wrong = [one for one in items if type(one) is not kind] if type(items) is list else []
+            if wrong:
+                yield name, f"`{name}` holds {wrong[0]!r}", f"give a list of {expected}"
 
 
 def _named(names: Names, module: str) -> bool:

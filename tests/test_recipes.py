@@ -37,6 +37,7 @@ def test_recipe_is_valid_and_says_what_it_is_for(path: Path) -> None:
     assert warnings(recipe) == []
     text = path.read_text(encoding="utf-8")
     assert text.startswith(HEADER + "# "), "the schema's line, then what the recipe is for"
+    assert [line for line in text.splitlines() if len(line) > 100] == []
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

@@ -180,6 +180,19 @@ def test_settings_that_no_model_can_have() -> None:
     )
 
 
+def test_lists_hold_names_or_layers() -> None:
+    wrong = {"lora_target_modules": ["q_proj", 1], "peft_layers_to_transform": [0, "1"]}
+    assert list(setting_problems(wrong)) == [
+        ("lora_target_modules", "`lora_target_modules` holds 1", "give a list of names"),
+        (
+            "peft_layers_to_transform",
+            "`peft_layers_to_transform` holds '1'",
+            "give a list of layers",
+        ),
+    ]
+    assert list(setting_problems({"lora_modules_to_save": None, "peft_layers_pattern": []})) == []
+
+
 def test_peft_and_axolotl_do_refuse_them() -> None:
     from peft import LoraConfig
 

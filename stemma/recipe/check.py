@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,14 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
     if isinstance(deepspeed := sections.get("base", {}).get("deepspeed"), str):
         found += _deepspeed_problems(deepspeed, where(("base", "deepspeed")), folder)
     shared = sections.get("train", {})
-    for stage in TRAINING:
-        if stage in sections:
-            origin = {**dict.fromkeys(shared, "train"), **dict.fromkeys(sections[stage], stage)}
-            settings = shared | sections[stage]
-            places = {key: where((origin[key], key)) for key in settings}
-            places[""] = where((stage,))
-            found += _stage_problems(stage, settings, places, folder)
-            if stage == "dpo":
-                found += _dpo_problems(settings, places)
-    found += [*_data_problems(values, where), *_sweep_problems(values, where)]
+    stages = {
+        name: _stage_of(shared, sections[name], name, where)
+        for name in TRAINING
+        if name in sections
+    }
+    for stage in stages.values():
+        found += _stage_problems(stage, folder)
+    found += [*_data_problems(values, where), *_sweep_problems(values, stages, where, folder)]
     if isinstance(values.get("chat_template"), str):
         found += _template_problems(folder / values["chat_template"], where(("chat_template",)))
     return found
@@ -73,8 +72,14 @@ def warnings(recipe: Recipe) -> list[str]:
 
 
 def zero_stage(path: Path) -> int:
-    """The ZeRO stage (0 to 3) of a DeepSpeed file."""
-    return int(json.loads(path.read_text(encoding="utf-8"))["zero_optimization"]["stage"])
+    """The ZeRO stage (0 to 3) of a DeepSpeed file.
+
+    Raises ValueError, KeyError or TypeError for a file that names none.
+    """
+    stage = json.loads(path.read_text(encoding="utf-8"))["zero_optimization"]["stage"]
+    if type(stage) is not int or stage not in range(4):
+        raise ValueError(f"the stage is {stage!r}")
+    return stage
 
 
 def _not_finite(value: Any, keys: Keys, where: Where) -> Iterator[Problem]:
@@ -89,13 +94,33 @@ def _not_finite(value: Any, keys: Keys, where: Where) -> Iterator[Problem]:
         yield from _not_finite(inner, (*keys, str(key)), where)
 
 
-def _stage_problems(
+@dataclass(frozen=True)
+class _Stage:
+    """The settings of a LoRA stage, `train`'s among them, and where each of them stands."""
+
+    name: str
+    settings: dict[str, Any]
+    places: dict[str, str]
+    """Under the empty key: where the stage stands."""
+
+
+def _stage_of(shared: dict[str, Any], own: dict[str, Any], name: str, where: Where) -> _Stage:
+    origin = {**dict.fromkeys(shared, "train"), **dict.fromkeys(own, name)}
+    places = {key: where((section, key)) for key, section in origin.items()}
+    return _Stage(name, shared | own, {**places, "": where((name,))})
+
+
+def _stage_problems(stage: _Stage, folder: Path) -> Iterator[Problem]:
+    """Everything wrong with the settings of a LoRA stage taken together."""
+    yield from _lora_problems(stage.name, stage.settings, stage.places, folder)
+    if stage.name == "dpo":
+        yield from _dpo_problems(stage.settings, stage.places)
+
+
+def _lora_problems(
     stage: str, settings: dict[str, Any], places: dict[str, str], folder: Path
 ) -> Iterator[Problem]:
-    """Settings that every LoRA stage needs and this one lacks.
-
-    `places` says where each of the `settings` stands; under the empty key, where the stage does.
-    """
+    """Settings that every LoRA stage needs and this one lacks."""
     if (adapter := settings.get("adapter")) not in ("lora", "qlora"):
         place = places["adapter" if adapter else ""]
         hint = "set `train.adapter: lora`"
@@ -114,15 +139,15 @@ def _stage_problems(
 def _deepspeed_problems(name: str, place: str, folder: Path) -> Iterator[Problem]:
     path = folder / name
     if not path.is_file():
-        others = [str(other.relative_to(folder)) for other in sorted(path.parent.glob("*.json"))]
-        hint = nearest(name, others)
+        others = sorted(path.parent.glob("*.json"))
+        hint = nearest(name, [str(Path(name).parent / other.name) for other in others])
         yield Problem(place, f"no such file: {path}", "a file beside the recipe", hint)
         return
     try:
         zero_stage(path)
     except (ValueError, KeyError, TypeError) as error:
         found = f"{path} is no DeepSpeed configuration: {error!r}"
-        yield Problem(place, found, "JSON with zero_optimization.stage")
+        yield Problem(place, found, "JSON with zero_optimization.stage: 0, 1, 2 or 3")
 
 
 def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[Problem]:
@@ -151,7 +176,9 @@ def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[
             yield Problem(places[key], found, hint=f"delete `{key}`, or set `dpo.trainer: stock`")
 
 
-def _sweep_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
+def _sweep_problems(
+    values: dict[str, Any], stages: dict[str, _Stage], where: Where, folder: Path
+) -> Iterator[Problem]:
     """Everything wrong with keys and values to try, as if they stood in the stage itself."""
     try:
         sweep = Sweep.model_validate(values.get("sweep"))
@@ -166,6 +193,15 @@ def _sweep_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
 
     for key, value in sweep.settings():
         yield from key_problems(sweep.stage, key, value, where_tried)
+    if stage := stages.get(sweep.stage):
+        for combination in sweep.combinations():
+            tried = {key: where(("sweep", "values", key)) for key in combination}
+            together = replace(
+                stage, settings=stage.settings | combination, places=stage.places | tried
+            )
+            # What is wrong without the sweep is told where it stands.
+            told = _stage_problems(together, folder)
+            yield from (problem for problem in told if problem.where in tried.values())
 
 
 def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
@@ -216,5 +252,5 @@ def _template_problems(path: Path, place: str) -> Iterator[Problem]:
         hint = nearest(f"templates/{path.name}", known)
         found = f"no such chat template: {path}"
         yield Problem(place, found, "a Jinja file beside the recipe", hint)
-    except (TemplateError, ValueError, IndexError, TypeError) as error:
+    except (TemplateError, ValueError, LookupError, TypeError, ArithmeticError) as error:
         yield Problem(place, f"{path} does not render: {error}", "a Jinja chat template", example)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
@@ -118,9 +120,20 @@ class Sweep(Section):
     goal: Literal["min", "max"] = "min"
     """Whether the lowest or the highest `metric` is best."""
 
+    @field_validator("values")
+    @classmethod
+    def _go_together(cls, values: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for together in values.get("_", []):
+            if not isinstance(together, dict) or not together:
+                example = "{learning_rate: 1e-4, num_epochs: 2}"
+                raise ValueError(f"`_` holds {together!r}; it lists mappings, e.g. {example}")
+            if twice := [key for key in together if key in values]:
+                raise ValueError(f"`{twice[0]}` stands under `_` too, which would hide its values")
+        return values
+
     def settings(self) -> list[tuple[str, Any]]:
         """Every single (key, value) that is tried."""
-        paired = [pair for together in self.values.get("_", []) for pair in dict(together).items()]
+        paired = [pair for together in self.values.get("_", []) for pair in together.items()]
         return [
             *(
                 (key, value)
@@ -130,6 +143,13 @@ class Sweep(Section):
             ),
             *paired,
         ]
+
+    def combinations(self) -> Iterator[dict[str, Any]]:
+        """All that is tried, as Axolotl's generator combines it but for the order."""
+        alone = {key: values for key, values in self.values.items() if key != "_"}
+        for together in self.values.get("_", [{}]):
+            for chosen in product(*alone.values()):
+                yield dict(zip(alone, chosen, strict=True)) | together
 
 
 class Merge(Section):

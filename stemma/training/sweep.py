@@ -57,14 +57,12 @@ def search(recipe: Recipe, run: Run, say: Callable[[str], None], force: bool = F
         found = f"recipe `{recipe.name}` has no `sweep` section"
         raise UserError(Problem(recipe.path.name, found, f"e.g. {EXAMPLE}"))
     folder = run.folder("sweep") / sweep.stage
-    combinations = permutations(sweep.values)
+    planned = _plan(recipe, sweep)
     with writable(folder), locked(folder):
         trials = []
-        for number, values in enumerate(combinations, start=1):
-            trial = Trial(f"trial-{digest_json(values)[:8]}", values)
-            settings = trial.sets(sweep.stage)
-            say(f"{trial.name} ({number} of {len(combinations)}): {' '.join(settings)}")
-            changed = load(recipe.path, [*recipe.overrides, *settings])
+        for number, (trial, changed) in enumerate(planned, start=1):
+            settings = " ".join(trial.sets(sweep.stage))
+            say(f"{trial.name} ({number} of {len(planned)}): {settings}")
             work = TrialWork(changed, run, sweep.stage, say, force, folder / trial.name)
             trials.append(_finish(trial, work, sweep))
         results = Results(sweep.stage, sweep.metric, sweep.goal, ranked(trials, sweep.goal))
@@ -73,6 +71,26 @@ def search(recipe: Recipe, run: Run, say: Callable[[str], None], force: bool = F
         reasons = "; ".join(trial.failed for trial in trials)
         raise StageFailed(f"no trial has a {sweep.metric}: {reasons}")
     return results
+
+
+def _plan(recipe: Recipe, sweep: Sweep) -> list[tuple[Trial, Recipe]]:
+    """Every trial with its recipe.
+
+    All are checked before one trains: UserError with the problems of each that is wrong.
+    """
+    planned = []
+    problems: list[Problem] = []
+    for values in permutations(sweep.values):
+        trial = Trial(f"trial-{digest_json(values)[:8]}", values)
+        try:
+            changed = load(recipe.path, [*recipe.overrides, *trial.sets(sweep.stage)])
+        except UserError as error:
+            problems += error.problems
+        else:
+            planned.append((trial, changed))
+    if problems:
+        raise UserError(dict.fromkeys(problems))
+    return planned
 
 
 def _write(results: Results, folder: Path) -> None:

@@ -250,6 +250,28 @@ def test_a_deepspeed_file_that_is_none(write_recipe: Write, tmp_path: Path) -> N
     assert "is no DeepSpeed configuration: KeyError('zero_optimization')" in refused()[0]
 
 
+@pytest.mark.parametrize("stage", ["7", "-1", "1.5", "true", '"1"', "null"])
+def test_a_deepspeed_file_of_no_stage(write_recipe: Write, tmp_path: Path, stage: str) -> None:
+    write_recipe()
+    text = f'{{"zero_optimization": {{"stage": {stage}}}}}'
+    (tmp_path / "recipes/deepspeed/zero1.json").write_text(text)
+    told = refused()[0]
+    assert "is no DeepSpeed configuration: ValueError(" in told
+    assert "the stage is " in told
+    assert told.endswith("expected: JSON with zero_optimization.stage: 0, 1, 2 or 3")
+
+
+def test_a_deepspeed_file_may_lie_anywhere(write_recipe: Write, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "zero1.json").write_text('{"zero_optimization": {"stage": 1}}')
+    named = elsewhere / "zerol1.json"
+    write_recipe(("deepspeed: deepspeed/zero1.json", f"deepspeed: {named}"))
+    [told] = refused()
+    assert f"no such file: {named}\n" in told
+    assert told.endswith(f"hint: did you mean `{elsewhere / 'zero1.json'}`?")
+
+
 def test_zero3_is_warned_of(write_recipe: Write, tmp_path: Path) -> None:
     write_recipe()
     assert check.warnings(load("small")) == []
@@ -264,6 +286,8 @@ def test_zero3_is_warned_of(write_recipe: Write, tmp_path: Path) -> None:
         ("{{ broken", "does not render"),
         ("{{ messages[0].nothing.more }}", "does not render"),
         ("always the same", "does not render"),
+        ("{{ 1 / 0 }}", "does not render: division by zero"),
+        ("{{ {}.popitem() }}", "does not render"),
         ("{% for m in messages %}{{ m.content }}\n{% endfor %}", "writes no stop token"),
     ],
 )

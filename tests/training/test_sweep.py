@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from stemma.cli import main
-from stemma.errors import UserError
+from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.keys import key_of
 from stemma.recipe.load import load
@@ -73,6 +74,68 @@ def test_a_sweep_is_checked_with_the_recipe(write_recipe: Write) -> None:
         UserError, match=r"`sweep.stage: mcq`\n  expected: a training stage of this recipe"
     ):
         load(write_recipe(("export:\n", absent.replace("loss", "eval_loss"))))
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ("_: [5]", "`_` holds 5; it lists mappings"),
+        ("_: [ab]", "`_` holds 'ab'; it lists mappings"),
+        ("_: [[a]]", "`_` holds ['a']; it lists mappings"),
+        ("_: [{}]", "`_` holds {}; it lists mappings"),
+        ("lora_r: [4], _: [{lora_r: 8}]", "`lora_r` stands under `_` too"),
+    ],
+)
+def test_what_belongs_together_is_a_mapping(write_recipe: Write, values: str, told: str) -> None:
+    sweep = f"sweep: {{stage: dpo, values: {{{values}}}}}\nexport:\n"
+    with pytest.raises(UserError) as caught:
+        load(write_recipe(("export:\n", sweep)))
+    [problem] = map(str, caught.value.problems)
+    assert f": `sweep.values`: {told}" in problem
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ("sample_packing: [true]", "`sample_packing` under `rl: dpo`"),
+        ("rl: [kto]", "dpo: `rl` is 'kto'"),
+        ("adapter: [lora, ia3]", "dpo: `adapter` is 'ia3'"),
+        ("deepspeed: [deepspeed/zero9.json]", "no such file: "),
+        ("lora_target_modules: ['(q_proj']", "dpo: `(q_proj` is no regular expression"),
+        ("dpo_label_smoothing: [0.1]", "`dpo_label_smoothing` with the loss sigmoid"),
+        ("_: [{dpo_label_smoothing: 0.1}]", "`dpo_label_smoothing` with the loss sigmoid"),
+    ],
+)
+def test_values_are_checked_as_in_the_stage(write_recipe: Write, values: str, told: str) -> None:
+    sweep = f"sweep: {{stage: dpo, values: {{{values}}}}}\nexport:\n"
+    with pytest.raises(UserError) as caught:
+        load(write_recipe(("export:\n", sweep)))
+    [problem] = map(str, caught.value.problems)
+    assert told in problem
+    assert Path(problem.split(":")[0]).name == "small.yml"
+
+
+def test_values_that_go_together_are_checked_together(write_recipe: Write) -> None:
+    together = "_: [{dpo_label_smoothing: 0.1, dpo_loss_type: [robust]}]"
+    load(write_recipe(("export:\n", f"sweep: {{stage: dpo, values: {{{together}}}}}\nexport:\n")))
+
+
+def test_no_trial_runs_before_all_are_checked(
+    write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load(write_recipe(("export:\n", SWEEP)))
+    tried: list[str] = []
+
+    def refuse(path: Path, overrides: list[str]) -> None:
+        tried.extend(overrides)
+        raise UserError(Problem("here", overrides[0]))
+
+    monkeypatch.setattr("stemma.training.sweep.load", refuse)
+    with pytest.raises(UserError) as caught:
+        search(recipe, Run(tmp_path / "run"), print)
+    assert sorted(problem.found for problem in caught.value.problems) == sorted(tried)
+    assert len(tried) == 3
+    assert not (tmp_path / "run").exists()
 
 
 def test_without_the_section(write_recipe: Write, capsys: pytest.CaptureFixture[str]) -> None:
