@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, GenerationConfig
 
 from eval.backends.interface import Backend, Ids, LogProbs, ScoreRequest
 from stemma import models
+from stemma.errors import StageFailed
 
 Item = TypeVar("Item")
 SequenceIds = tuple[int, ...]
@@ -153,8 +154,16 @@ class HuggingFace(Backend):
         padded = self._padded(prompts)
         del padded["position_ids"]  # generate() works them out from the mask, for every step
         with torch.inference_mode():
-            rows = self._model.generate(**padded, **lengths)
+            rows = self._model.generate(**padded, **lengths, logits_processor=[_refuse_not_finite])
         return [list(map(int, row)) for row in rows[:, padded["input_ids"].shape[1] :].tolist()]
+
+
+def _refuse_not_finite(_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Raise StageFailed where a row of logits has no likeliest token: greedy decoding takes the
+    first NaN for one, without a word."""
+    if not logits.amax(-1).isfinite().all():
+        raise StageFailed("logits that are not finite; the weights are damaged")
+    return logits
 
 
 def _sequences(request: ScoreRequest) -> set[SequenceIds]:

@@ -127,7 +127,7 @@ def _sample(asked: _Question, scores: list[LogProbs]) -> McqSample:
     ]
     if not all(isfinite(value) for found in sums for value in found.values()):
         found = "log-probabilities that are not finite; the weights are damaged"
-        raise StageFailed(f"mcq: row {asked.row.id}: {found}")
+        raise StageFailed(f"row {asked.row.id}: {found}")
     ids = [ids for one in asked.requests for ids in (one.prompt, *one.answers)]
     return McqSample(
         id=asked.row.id,
