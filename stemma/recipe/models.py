@@ -15,6 +15,7 @@ from stemma import ROOT
 from stemma.errors import Problem, UserError
 from stemma.recipe.data import DataSection, placeless
 from stemma.recipe.evaluation import EvalSection
+from stemma.recipe.prompts import PromptFiles
 from stemma.recipe.sections import (
     AXOLOTL_DEFAULTS,
     AnswerStage,
@@ -233,7 +234,7 @@ class Recipe(Section):
         exported = {"export": self.export.model_dump(mode="json", by_alias=True)}
         if stage == "export":
             return shared | exported
-        scored = {"eval": self.eval.model_dump(mode="json")}
+        scored = {"eval": self.eval.content()}
         return shared | scored if stage == "eval" else shared | scored | exported
 
     def _start(self) -> dict[str, Any]:
@@ -258,6 +259,9 @@ class Recipe(Section):
             deepspeed = self.axolotl(stage).get("deepspeed")
             if deepspeed:
                 found["deepspeed"] = self.path.parent / deepspeed
+        if stage == "eval":
+            names = [judging.prompt for judging in self.eval.judge]
+            found |= PromptFiles(self.path.parent).files(*names)
         return found
 
 
