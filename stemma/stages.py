@@ -191,6 +191,13 @@ def forecast(recipe: Recipe, run: Run, say: Say) -> Forecast:
     return forecast_data(Work(recipe, run, "data", say))
 
 
+def forecast_judging(recipe: Recipe, run: Run) -> list[dict[str, Any]]:
+    """What each judge of the evaluation would be asked, and what that costs at most."""
+    from eval.judge.forecast import forecast as forecast_judges
+
+    return forecast_judges(recipe, run)
+
+
 def model_server(settings: Generator, seed: int) -> AbstractContextManager[ModelServer]:
     """The server that answers a generator's requests; the data stage has the scripted one.
 

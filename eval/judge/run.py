@@ -142,7 +142,7 @@ def _add(
     name = f"samples/{judging.policy}/{judging.task}"
     found.samples[name] = [one.model_dump(mode="json") for one in verdicts]
     metrics = [*figures(verdicts, work.recipe.seed), *_cost(judging, totals)]
-    found.scores += [
+    found.scores.extend(
         Score(
             variant=judging.policy,
             task=judging.task,
@@ -154,7 +154,7 @@ def _add(
             samples=f"{name}.jsonl",
         )
         for metric in metrics
-    ]
+    )
     facts = facts_of(judging, verdicts, totals)
     found.facts[f"{judging.policy} {judging.task}"] = facts
     work.say(f"judge: {told(judging, metrics)}")
