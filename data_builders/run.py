@@ -24,6 +24,7 @@ from data_builders.tokens import own_tokens, preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
 from stemma.facts import DataCounts, DataFacts
 from stemma.files import write_text
+from stemma.generator.ledger import LEDGER
 from stemma.jsonl import write_json
 from stemma.rows import Dropped, PreferenceRow, Split
 from stemma.stages import Forecast, Result, Work
@@ -31,8 +32,6 @@ from stemma.stages import Forecast, Result, Work
 if TYPE_CHECKING:
     from stemma.generator.runner import JobRunner
 
-LEDGER = "ledger.sqlite"
-"""Beside the run folders: an answer that was paid for outlives the run it was made for."""
 EXECUTOR = "executor"
 """What datatrove's workers share; a killed build goes on with it."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import click
@@ -141,6 +142,7 @@ def plan(
     from stemma.plan.data_rows import forecast_lines, plan_data
     from stemma.plan.forecast import Hardware
     from stemma.plan.forecast import plan as forecast
+    from stemma.plan.judging import plan_judging
     from stemma.plan.text import written
 
     opened, run = open_recipe(recipe, set_, runs)
@@ -150,7 +152,9 @@ def plan(
         return
     asked = Hardware(gpus, tflops)
     data = plan_data(opened, run, lambda text: say(f"[plan] {text}"))
-    print(written(opened, forecast(opened, run, asked, data), asked), end="")
+    judging = plan_judging(opened, run)
+    found = replace(forecast(opened, run, asked, data), judging=judging)
+    print(written(opened, found, asked), end="")
 
 
 add_stage_verbs(app)

@@ -11,6 +11,7 @@ from stemma.base_model.folder import check_base_model
 from stemma.chain import chain, upstream
 from stemma.freshness import states
 from stemma.plan.data_rows import forecast_lines
+from stemma.plan.judging import judging_lines
 from stemma.quiet import quieten
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
@@ -69,7 +70,7 @@ def measure_cells(recipe: Recipe, run: Run, cells: Sequence[str], options: Optio
 def _preview(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) -> None:
     """Print what is up to date and what would run.
 
-    Of `data` also what it would ask of the generator, and what that costs.
+    Of `data` and `eval` also what they would ask of a chat model, and what that costs.
     """
     known = states(recipe, run)
     for stage in stages:
@@ -77,6 +78,9 @@ def _preview(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) 
         print(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
         if stage == "data" and not fresh:
             for line in forecast_lines(recipe, run, options.say):
+                print(f"        {line}")
+        if stage == "eval" and not fresh:
+            for line in judging_lines(recipe, run):
                 print(f"        {line}")
 
 

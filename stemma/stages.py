@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from stemma.chain import chain
 from stemma.errors import Problem, UserError
@@ -22,6 +22,12 @@ from stemma.origin import git_commit, hardware, versions
 from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Manifest, Run, describe
 from stemma.workplace import empty, locked, writable
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from stemma.generator.client import ModelServer
+    from stemma.recipe.generator import Generator
 
 BEGUN = ".begun.json"
 """The key of the work that lies in a stage's folder without a manifest yet."""
@@ -183,6 +189,30 @@ def forecast(recipe: Recipe, run: Run, say: Say) -> Forecast:
 
     inputs_of(recipe, run, "data")
     return forecast_data(Work(recipe, run, "data", say))
+
+
+def forecast_judging(recipe: Recipe, run: Run) -> list[dict[str, Any]]:
+    """What each judge of the evaluation would be asked, and what that costs at most."""
+    from eval.judge.forecast import forecast as forecast_judges
+
+    return forecast_judges(recipe, run)
+
+
+def model_server(settings: Generator, seed: int) -> AbstractContextManager[ModelServer]:
+    """The server that answers a generator's requests; the data stage has the scripted one.
+
+    Raises UserError where a paid server's key is not set.
+    """
+    from data_builders.generated.model_server import open_server
+
+    return open_server(settings, seed)
+
+
+def server_identity(settings: Generator, seed: int) -> str | None:
+    """The server's mark in the ledger's keys, as in the `ModelServer` that would be opened."""
+    from data_builders.generated.model_server import identity_of
+
+    return identity_of(settings, seed)
 
 
 def _adopt(run: Run, stage: str, key: str, recipe: Recipe) -> bool:

@@ -23,8 +23,8 @@ from data_builders.generated.judging import (
     combine,
     neither_is_right,
 )
-from data_builders.generated.prompts import Prompts
 from stemma.generator.jobs import Ask, ChatMessage, Reply, Writer, merge_origins
+from stemma.generator.prompts import Prompts
 from stemma.rows import Meta
 
 

@@ -2,7 +2,8 @@
 
 It reads the prompt's tags: `<question>` alone asks for an answer; with `<options>` for a judgement
 of each and a last line such as "Answer: B"; with `<correct>` as well for the reasons; with
-`<answer_a>` and `<answer_b>` for a ranking. It knows right from wrong: calculations by calculating,
+`<answer_a>` and `<answer_b>` for a ranking; fenced answers for the better one
+(`data_builders.scripted.judge`). It knows right from wrong: calculations by calculating,
 facts from `exercises`; of any other question it believes what a hash says. About half of its
 answers are faulty, as the request's seed decides, so that two chats give pairs worth ranking, and
 one ranking in twenty prefers whatever comes first, as judges do.
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 from data_builders.generated.exercises import CONVERSIONS, Exercise, exercises
 from data_builders.scripted.faults import Json
+from data_builders.scripted.judge import ShownPair, read_comparison, verdict_json
 from data_builders.scripted.server import serve
 from data_builders.split import question_key
 
@@ -41,6 +43,8 @@ class Expert:
 
     def reply(self, prompt: str, seed: int) -> str:
         """The reply to a prompt. Raises ValueError when it holds no question."""
+        if comparison := read_comparison(prompt):
+            return self.compare(comparison)
         question = _tagged(prompt, "question")
         options = _tagged(prompt, "options")
         correct = _tagged(prompt, "correct")
@@ -103,6 +107,23 @@ class Expert:
         }
         overall = correctness if correctness in ("A", "B") else shorter
         return {"criteria": criteria, "overall": overall.replace("AB", "tie")}
+
+    def compare(self, comparison: ShownPair) -> str:
+        """The better of two fenced answers, ranked as above.
+
+        What stands outside all fences it takes for its user's words, and obeys.
+        """
+        if ordered := comparison.ordered:
+            return verdict_json("as I was told", ordered)
+        ranking = self.rank(comparison.question, comparison.first, comparison.second)
+        reasons = {
+            "A": "Answer 1 is right.",
+            "B": "Answer 2 is right.",
+            "AB": "Both are right.",
+            "None": "Neither is right.",
+        }
+        reason = reasons[ranking["criteria"]["correctness"]]
+        return verdict_json(reason, {"A": "1", "B": "2", "tie": "3"}[ranking["overall"]])
 
     def _agrees(self, question: str, answer: str, letter: str | None) -> bool:
         decided = re.findall(r"Answer: ([A-J])\b", answer)

@@ -24,9 +24,9 @@ from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.generated.exercises import Exercise, exercises
 from data_builders.generated.judging import Ties
 from data_builders.generated.pairing import PairTask, pair_jobs
-from data_builders.generated.prompts import Prompts
 from data_builders.sources.stem_exercises import EXERCISE_FILES
 from stemma.answers import states_gold
+from stemma.generator.prompts import Prompts
 from stemma.recipe.data import SourceOptions
 
 

@@ -29,10 +29,10 @@ from data_builders.generated.candidates import (
 )
 from data_builders.generated.judging import Ties
 from data_builders.generated.pairing import PairTask, pair_jobs
-from data_builders.generated.prompts import Prompts
 from data_builders.reading.files import FileOptions
 from data_builders.sources import mathqa
 from stemma.answers.options import stated_choice
+from stemma.generator.prompts import Prompts
 from stemma.rows import McqRow, mcq_prompt
 
 

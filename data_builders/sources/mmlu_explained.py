@@ -38,10 +38,10 @@ from data_builders.generated.candidates import (
     right_option,
     same_files,
 )
-from data_builders.generated.prompts import Prompts
 from data_builders.sources import mcq_jsonl, mmlu
 from stemma.answers.options import stated_choices
 from stemma.generator.jobs import Ask, Reply, Writer, merge_origins
+from stemma.generator.prompts import Prompts
 from stemma.rows import LETTERS, McqRow, mcq_prompt
 
 CONTRADICTS = "explanation contradicts the answer"

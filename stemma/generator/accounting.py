@@ -132,9 +132,7 @@ class Accounting:
             f"the next request could pass it: {self.budget.spent:.4f} USD spent, "
             f"{len(self.totals.asked)} requests answered, {waiting} waiting"
         )
-        hint = (
-            "what is answered is kept: raise data.generator.max_cost_usd "
-            "and run the same command again"
-        )
+        where = f"{self._settings.place}.max_cost_usd"
+        hint = f"what is answered is kept: raise {where} and run the same command again"
         expected = f"at most {self.budget.most} USD"
-        return UserError(Problem("data.generator.max_cost_usd", found, expected, hint))
+        return UserError(Problem(where, found, expected, hint))

@@ -226,12 +226,12 @@ class ChatClient:
             return PromptRefused(min(faults))
         if status < 400:
             found = f"HTTP {status}: a redirect, which is not followed"
-            return UserError(Problem("data.generator.base_url", found))
+            return UserError(Problem(f"{self._settings.place}.base_url", found))
         found = f"the server refused a request (HTTP {status}): {self.quote(error.message)}"
         hint = "check generator.parameters"
         if status == 404:
             hint = "check generator.base_url and generator.model"
-        return UserError(Problem("data.generator", found, "a completion", hint))
+        return UserError(Problem(self._settings.place, found, "a completion", hint))
 
     def quote(self, text: str | None) -> str:
         """The server's words, unless a fragment of the key may be in them."""

@@ -25,6 +25,8 @@ from stemma.generator.prices import Mode
 from stemma.generator.requests import ChatRequest, Completion, TokenUsage
 from stemma.runs import digest_json
 
+LEDGER = "ledger.sqlite"
+"""Beside the run folders: an answer that was paid for outlives the run it was made for."""
 VERSION = 1
 APPLICATION = 0x57E33A
 """Written into the file's header, so that no other program's database is taken for a ledger."""

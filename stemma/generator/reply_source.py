@@ -159,7 +159,7 @@ class LedgerWriter:
 
 def check_settings(settings: Generator) -> None:
     """Raises UserError for settings that cannot work."""
-    where = "data.generator.parameters"
+    where = f"{settings.place}.parameters"
     given = settings.parameters
     forbidden = RESERVED & given.keys()
     if "seed" in given and given["seed"] is None:

@@ -25,6 +25,7 @@ from stemma.plan.costs import (
 )
 from stemma.plan.data_rows import NOT_COUNTED, DataPlan
 from stemma.plan.detectable import Detectable, detectable
+from stemma.plan.judging import JudgePlan
 from stemma.plan.peaks import PROCESS, peaks, training_bytes
 from stemma.plan.settings import FP32, CostSettings, Logits
 from stemma.recipe.check import zero_stage
@@ -92,6 +93,8 @@ class Plan:
     """By stage what its parts need, training aside (`stemma.plan.peaks`)."""
     data: DataPlan
     detectable: Sequence[Detectable] = ()
+    judging: Sequence[JudgePlan] = ()
+    """The judges of the evaluation, with what they cost."""
 
     @property
     def disk(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from stemma.plan.costs import Memory
-from stemma.plan.data_rows import DataPlan
 from stemma.plan.detectable import ALPHA, POWER
 from stemma.plan.forecast import Hardware, Plan, StagePlan
 from stemma.plan.peaks import PROCESS, highest
@@ -68,7 +67,8 @@ def _other_lines(plan: Plan, unit: str) -> list[str]:
     ]
     if plan.data.uncounted:
         lines.append(f"data: not counted, {plan.data.uncounted}")
-    return [*lines, f"API: {dollars(plan.data)}; {plan.data.basis}"]
+    lines.append(f"API: {dollars(plan.data.dollars)}; {plan.data.basis}")
+    return [*lines, *(f"API: {one.title}: {one.basis}" for one in plan.judging)]
 
 
 def _detectable_lines(recipe: Recipe, plan: Plan) -> list[str]:
@@ -98,7 +98,10 @@ def _detectable_lines(recipe: Recipe, plan: Plan) -> list[str]:
 
 def _total(plan: Plan, hardware: Hardware, unit: str) -> str:
     disk = f"{_size(plan.disk, unit)} {unit} on disk"
-    return f"in all: {_compute(plan, hardware)} · {disk} · {dollars(plan.data)}"
+    paid = [plan.data.dollars, *(one.dollars for one in plan.judging)]
+    known = [one for one in paid if one is not None]
+    whole = dollars(sum(known) if len(known) == len(paid) else None)
+    return f"in all: {_compute(plan, hardware)} · {disk} · {whole}"
 
 
 def _behind(plan: Plan, unit: str) -> str:
@@ -116,11 +119,11 @@ def _without_gpu(plan: Plan, unit: str) -> str:
     return f"{told}; where the CPU has no bfloat16 {floats}" if floats else told
 
 
-def dollars(data: DataPlan) -> str:
-    """The cost of generated answers that is still to come."""
-    if data.dollars is None:
+def dollars(most: float | None) -> str:
+    """The cost of a chat model's replies that is still to come."""
+    if most is None:
         return "dollars unknown"
-    return f"at most {data.dollars:,.2f} dollars" if data.dollars else "0 dollars"
+    return f"at most {most:,.2f} dollars" if most else "0 dollars"
 
 
 def _compute(plan: Plan, hardware: Hardware) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from stemma.recipe.generator import OPERATIONAL, JudgeGenerator
 from stemma.recipe.sections import Section, Start
 
 
@@ -104,6 +106,33 @@ class HubBenchmark(Section):
     """The data set's commit."""
 
 
+class Judging(Section):
+    """Two variants' replies to the same questions, compared by a chat model.
+
+    The replies are those of the task `generation`.
+    """
+
+    policy: str
+    """The variant whose win rate it is."""
+    reference: str
+    """The variant it is compared with."""
+    questions: PositiveInt = 100
+    """How many questions, drawn by the seed from those of `generation`; each is asked in both
+    orders."""
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] | None = None
+    """Its task's name in the results; by default `judge-` and the reference. Several judges of the
+    same two variants need one each."""
+    prompt: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "judge"
+    """The prompt: `prompts/<name>.jinja` beside the recipe, or else the project's own."""
+    generator: JudgeGenerator
+    """The chat model that judges, its limits, prices and `max_cost_usd`."""
+
+    @property
+    def task(self) -> str:
+        """The task's name in the results."""
+        return self.name or f"judge-{self.reference}"
+
+
 class EvalSection(Section):
     """Variants to score and tasks to score them on."""
 
@@ -122,3 +151,33 @@ class EvalSection(Section):
     hub_benchmarks: dict[str, HubBenchmark] = {}
     """By task of this evaluation: whole benchmarks of the hub, whose scores the report writes as
     `.eval_results` files for the model card."""
+    judge: list[Judging] = []
+    """Win rates: which variant is compared with which, and by whom."""
+
+    @model_validator(mode="after")
+    def _judges_what_is_generated(self) -> EvalSection:
+        generates = any(options.task == "generation" for options in self.tasks)
+        for number, judging in enumerate(self.judge):
+            place = f"judge.{number}"
+            for key, variant in (("policy", judging.policy), ("reference", judging.reference)):
+                if variant not in self.variants:
+                    raise ValueError(f"{place}.{key}: `{variant}` is none of `eval.variants`")
+            if judging.policy == judging.reference:
+                raise ValueError(f"{place}.reference: a variant is not compared with itself")
+            if not generates:
+                raise ValueError(f"{place}: replies are judged, so `tasks` needs `generation`")
+        named = Counter((judging.policy, judging.task) for judging in self.judge)
+        for (policy, task), count in named.items():
+            if count > 1:
+                raise ValueError(f"judge: {count} of {policy} are called `{task}`: give `name`s")
+            if task in {options.task for options in self.tasks}:
+                raise ValueError(f"judge: `name: {task}` is the name of another task")
+        return self
+
+    def content(self) -> dict[str, Any]:
+        """The settings that decide what is measured, for the stage's key."""
+        operational: dict[str, Any] = {"judge": {"__all__": {"generator": OPERATIONAL}}}
+        found = self.model_dump(mode="json", exclude=operational | {"hub_benchmarks": True})
+        if not self.judge:
+            del found["judge"]  # as before there were judges: what was measured stays measured
+        return found

@@ -3,7 +3,7 @@ and its prices."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -37,6 +37,9 @@ class Prices(Section):
 class Generator(Section):
     """Who writes and judges answers: an OpenAI-compatible server, or the scripted expert on
     loopback."""
+
+    place: ClassVar[str] = "data.generator"
+    """Where these settings stand in a recipe, for messages."""
 
     server: Literal["openai", "scripted-expert"] = "openai"
     """An OpenAI-compatible server, or the built-in scripted expert, which costs nothing."""
@@ -76,6 +79,16 @@ class Generator(Section):
         if self.max_cost_usd is not None and self.prices is None:
             raise ValueError("max_cost_usd: `prices` is missing, so nothing can be counted")
         return self
+
+
+class JudgeGenerator(Generator):
+    """Who judges replies: an OpenAI-compatible server, or the scripted expert on loopback."""
+
+    place: ClassVar[str] = "eval.judge.generator"
+
+    temperature: float | None = 0.0
+    """Sampling temperature, by default none, so that a verdict can be had again; null leaves it to
+    the server, as some models ask for."""
 
 
 OPERATIONAL = {"mode", "concurrency", "timeout_seconds", "limits", "prices", "max_cost_usd"}

@@ -15,6 +15,7 @@ from stemma import ROOT
 from stemma.errors import Problem, UserError
 from stemma.recipe.data import DataSection, placeless
 from stemma.recipe.evaluation import EvalSection
+from stemma.recipe.prompts import PromptFiles
 from stemma.recipe.sections import (
     AXOLOTL_DEFAULTS,
     AnswerStage,
@@ -233,10 +234,11 @@ class Recipe(Section):
         exported = {"export": self.export.model_dump(mode="json", by_alias=True)}
         if stage == "export":
             return shared | exported
+        scored = {"eval": self.eval.content()}
         if stage == "eval":
-            measured = self.eval.model_dump(mode="json", exclude={"hub_benchmarks"})
-            return shared | {"eval": measured}
-        return shared | {"eval": self.eval.model_dump(mode="json")} | exported
+            return shared | scored
+        named = self.eval.model_dump(mode="json", include={"hub_benchmarks"})
+        return shared | scored | exported | named
 
     def _start(self) -> dict[str, Any]:
         """The weights that training starts on, as far as the recipe itself names them."""
@@ -260,6 +262,9 @@ class Recipe(Section):
             deepspeed = self.axolotl(stage).get("deepspeed")
             if deepspeed:
                 found["deepspeed"] = self.path.parent / deepspeed
+        if stage == "eval":
+            names = [judging.prompt for judging in self.eval.judge]
+            found |= PromptFiles(self.path.parent).files(*names)
         return found
 
 

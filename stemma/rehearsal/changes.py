@@ -46,6 +46,8 @@ PROMPTS = 4
 """Conversations that the export's gates compare."""
 SCORED = {"limit": 4, "max_new_tokens": 8, "prompt_tokens": 32}
 """Settings of an evaluation task, at most."""
+SCRIPTED_EXPERT = {"server": "scripted-expert", "model": "scripted-expert"}
+"""The server that takes a paid one's place."""
 PACKED_LENGTH = 128
 """Tokens of a packed sequence, so that a handful of rows fills those of a step."""
 SCHEDULE = (
@@ -110,9 +112,21 @@ def shorten(recipe: Recipe, machine: Machine, model: Path | None, layers: int | 
     changes.set("export.gates.prompts", min(PROMPTS, recipe.export.gates.prompts))
     tasks = [task.model_dump(mode="json", exclude_none=True) for task in recipe.eval.tasks]
     changes.set("eval.tasks", [_smaller(task, SCORED) for task in tasks])
+    _judge_on_loopback(recipe, changes)
     rows = f"{SCORED['limit']} rows a task"
     changes.notes.append(f"evaluation: {rows}; gates: {PROMPTS} conversations")
     return changes
+
+
+def _judge_on_loopback(recipe: Recipe, changes: Changes) -> None:
+    """Few questions for each judge, and the scripted expert in a paid one's place."""
+    judges = [judging.model_dump(mode="json", exclude_unset=True) for judging in recipe.eval.judge]
+    if not judges:
+        return
+    few = {"questions": SCORED["limit"], "generator": SCRIPTED_EXPERT}
+    changes.set("eval.judge", [judging | few for judging in judges])
+    if any(one.generator.server != "scripted-expert" for one in recipe.eval.judge):
+        changes.notes.append("the judge is the scripted expert on loopback")
 
 
 def lacking(recipe: Recipe, environment: Mapping[str, str], has_weights: bool) -> list[str]:
@@ -122,11 +136,12 @@ def lacking(recipe: Recipe, environment: Mapping[str, str], has_weights: bool) -
     absent = sorted({str(path) for path in files.values() if not path.is_file()})
     if absent:
         found.append(f"{len(absent)} data files, the first {absent[0]} (DATA=folder)")
-    generator = recipe.data.generator
-    if generator is not None and generator.server == "openai" and generator.base_url is None:
-        key = generator.api_key_env
-        if key not in environment:
-            found.append(f"the variable {key}, the generator's key")
+    judges = [("judge", judging.generator) for judging in recipe.eval.judge]
+    for name, generator in [("generator", recipe.data.generator), *judges]:
+        if generator is not None and generator.server == "openai" and generator.base_url is None:
+            key = generator.api_key_env
+            if key not in environment:
+                found.append(f"the variable {key}, the {name}'s key")
     if not has_weights:
         how = "`hf download`, or a network and the right to fetch them"
         found.append(f"the weights of {recipe.base_model} ({how})")
@@ -145,7 +160,7 @@ def _shorten_data(recipe: Recipe, changes: Changes) -> None:
     for name, dataset in data.sets().items():
         _shorten_set(name, dataset, root, changes)
     if data.generator is not None and data.generator.server != "scripted-expert":
-        changes.set("data.generator", {"server": "scripted-expert", "model": "scripted-expert"})
+        changes.set("data.generator", SCRIPTED_EXPERT)
         expert = "the generator is the scripted expert on loopback"
         changes.notes.append(f"{expert}: nothing is asked of a paid server")
     if data.frozen_test and not (root / data.frozen_test).is_file():

@@ -44,6 +44,8 @@ def test_every_recipe_can_be_shortened_and_stays_itself(name: str) -> None:
         )
         assert any(note.startswith(f"{stage}: 3 steps") for note in changes.notes)
     assert recipe.data.generator is None or recipe.data.generator.server == "scripted-expert"
+    assert {judging.generator.server for judging in recipe.eval.judge} <= {"scripted-expert"}
+    assert all(judging.questions <= 4 for judging in recipe.eval.judge)
 
 
 def test_the_made_model_takes_the_base_models_place() -> None:
@@ -142,6 +144,17 @@ def test_what_the_full_run_lacks_here_is_told(write_recipe: Write, tmp_path: Pat
     for name in ("pairs.jsonl", "train.jsonl"):
         (tmp_path / name).touch()
     assert lacking(recipe, {"MY_KEY": "secret"}, has_weights=True) == []
+
+
+def test_a_paid_judge_is_never_rehearsed() -> None:
+    paid = "eval.judge.0.generator={server: openai, model: m, api_key_env: MY_KEY}"
+    full = load("tiny", [paid])
+    changes = shorten(full, LAPTOP, None, 2)
+    [judging] = load("tiny", changes.around([])).eval.judge
+    assert (judging.generator.server, judging.questions) == ("scripted-expert", 4)
+    assert (judging.policy, judging.reference) == ("dpo", "base")
+    assert "the judge is the scripted expert on loopback" in changes.notes
+    assert "the variable MY_KEY, the judge's key" in lacking(full, {}, has_weights=True)
 
 
 def test_evaluation_never_grows() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from data_builders.generated.exercises import Exercise, exercises
-from data_builders.generated.prompts import Prompts
 from data_builders.scripted.expert import Expert, calculate, serve_expert
 from data_builders.split import question_key
+from stemma.generator.prompts import Prompts
 
 KNOWN = Exercise("What is the SI unit of force?", "newton", ("joule", "watt", "volt"), "unit")
 EXPERT = Expert(42, {question_key(KNOWN.question): KNOWN})

@@ -1,4 +1,4 @@
-"""The prompts a generator is asked with: Jinja files, found beside the recipe or in the project.
+"""The prompts a chat model is asked with: Jinja files, found beside the recipe or in the project.
 
 A prompt has a block `user`, and perhaps a block `system`. What is filled in stands in tags:
 `<question>`, `<options>`, `<correct>`, `<answer_a>`, `<answer_b>`.
@@ -6,7 +6,6 @@ A prompt has a block `user`, and perhaps a block `system`. What is filled in sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -14,30 +13,14 @@ from typing import Literal
 from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from stemma import ROOT
 from stemma.generator.jobs import ChatMessage
+from stemma.recipe.prompts import PromptFiles
 
-PROMPTS = ROOT / "recipes" / "prompts"
-"""The project's own, for every recipe that brings none of that name."""
 ROLES: tuple[Literal["system", "user"], ...] = ("system", "user")
 
 
-@dataclass(frozen=True)
-class Prompts:
-    """A recipe's prompts: `prompts/<name>.jinja` beside it, or else the project's own."""
-
-    recipe_folder: Path = PROMPTS.parent
-
-    def path(self, name: str) -> Path:
-        """The file of a prompt."""
-        beside = self.recipe_folder / "prompts" / f"{name}.jinja"
-        return beside if beside.is_file() else PROMPTS / beside.name
-
-    def files(self, *names: str) -> dict[str, Path]:
-        """The files of several, by names that hold no place: wherever a recipe's own prompt lies,
-        it stands for the project's."""
-        paths = map(self.path, names)
-        return {(PROMPTS / path.name).relative_to(ROOT).as_posix(): path for path in paths}
+class Prompts(PromptFiles):
+    """A recipe's prompts, filled in."""
 
     def render(self, name: str, **values: str) -> tuple[ChatMessage, ...]:
         """The chat that a prompt opens. Every value it names must be given."""

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from data_builders.generated.prompts import PROMPTS, Prompts
+from stemma.generator.prompts import Prompts
+from stemma.recipe.prompts import PROMPTS
 
 PROJECT = Prompts()
 
@@ -47,8 +48,9 @@ def test_a_value_that_is_missing_is_an_error_and_one_that_looks_like_a_template_
 
 def test_every_prompt_on_the_disk_is_a_chat() -> None:
     names = [path.stem for path in PROMPTS.glob("*.jinja")]
-    assert sorted(names) == ["answer", "explain", "mathqa", "rank"]
-    values = dict.fromkeys(("question", "options", "correct", "answer_a", "answer_b"), "x")
+    assert sorted(names) == ["answer", "explain", "judge", "mathqa", "rank"]
+    filled = ("question", "options", "correct", "answer_a", "answer_b")
+    values = dict.fromkeys((*filled, "answer_1", "answer_2", "fence"), "x")
     assert all(PROJECT.render(name, **values)[-1].role == "user" for name in names)
     assert all(path.is_file() for path in PROJECT.files(*names).values())
 

@@ -1,0 +1,64 @@
+"""The section `eval`: its judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from stemma.recipe.evaluation import EvalSection
+from tests.factories.run_to_score import make_recipe
+
+JUDGE = {"policy": "dpo", "reference": "base", "generator": {"model": "m"}}
+TASKS = [{"task": "generation"}]
+
+
+def section(*judges: dict[str, Any], tasks: list[dict[str, Any]] = TASKS) -> EvalSection:
+    return EvalSection.model_validate(
+        {"variants": ["base", "dpo"], "tasks": tasks, "judge": list(judges)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("judges", "problem"),
+    [
+        ([JUDGE | {"policy": "sft"}], "judge.0.policy: `sft` is none of `eval.variants`"),
+        ([JUDGE | {"reference": "x"}], "judge.0.reference: `x` is none of `eval.variants`"),
+        ([JUDGE | {"reference": "dpo"}], "judge.0.reference: a variant is not compared with its"),
+        ([JUDGE, JUDGE], "judge: 2 of dpo are called `judge-base`: give `name`s"),
+        ([JUDGE | {"name": "generation"}], "`name: generation` is the name of another task"),
+    ],
+)
+def test_judges_that_cannot_be_are_refused(judges: list[dict[str, Any]], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        section(*judges)
+
+
+def test_replies_are_needed() -> None:
+    with pytest.raises(ValidationError, match="so `tasks` needs `generation`"):
+        section(JUDGE, tasks=[{"task": "mcq"}])
+
+
+def test_tasks_are_named_by_the_reference_or_as_the_recipe_says() -> None:
+    found = section(JUDGE, JUDGE | {"name": "by-another"})
+    assert [judging.task for judging in found.judge] == ["judge-base", "by-another"]
+    assert found.judge[0].generator.temperature == 0.0
+
+
+def test_what_decides_no_verdict_makes_nothing_stale() -> None:
+    plain = section(JUDGE).content()
+    dear = JUDGE | {"generator": {"model": "m", "prices": {"input": 1.0, "output": 2.0}}}
+    assert section(dear).content() == plain
+    assert section(JUDGE | {"questions": 7}).content() != plain
+    assert section(JUDGE | {"generator": {"model": "n"}}).content() != plain
+    assert "judge" not in section().content(), "a recipe without judges keeps its key"
+
+
+def test_the_prompt_is_part_of_the_stages_key() -> None:
+    recipe = make_recipe(["base", "dpo"], TASKS, judge=[JUDGE])
+    name = "recipes/prompts/judge.jinja"
+    assert recipe.files("eval")[name] == Path(recipe.path.parent / "prompts/judge.jinja")
+    assert name not in make_recipe(["base", "dpo"], TASKS).files("eval")
+    assert name not in recipe.files("export")
