@@ -7,16 +7,17 @@ llama.cpp's too, are taken against the same reference figures.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eval.cells import jobs_of
+from eval.further import Further
 from eval.job import Measured, Records
 from eval.measuring import Measuring
 from eval.rows_to_score import counted, rows_of_tasks
 from eval.task import TaskScores
 from eval.tasks import TASKS
+from eval.text.run import ready, text_metrics
 from eval.verdicts import differences, flips, verdicts
 from eval.verdicts import write as write_verdicts
 from stemma.errors import StageFailed
@@ -28,23 +29,14 @@ ScoredTasks = dict[str, TaskScores]
 """One variant's figures, by task."""
 
 
-@dataclass(frozen=True)
-class Further:
-    """Figures beyond a task's own: of variants compared, or of all tasks together."""
-
-    scores: list[Score] = field(default_factory=list)
-    samples: dict[str, Records] = field(default_factory=dict)
-    """Rows of files, by name: `judge/verdicts` is written to `judge/verdicts.jsonl`."""
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-FURTHER: tuple[Callable[[Work, Measured], Further], ...] = ()
+FURTHER: tuple[Callable[[Work, Measured], Further], ...] = (text_metrics,)
 """What is figured behind the measuring, each in a module of its own, of the samples of all variants
 (the reference's too) by task. They run in this order."""
 
 
 def run(work: Work) -> Result:
     section = work.recipe.eval
+    ready(work)
     rows = rows_of_tasks(work)
     measured = Measuring(work, rows, work.folder / "jobs").measure(jobs_of(work))
     _same_tokens(measured)
