@@ -233,5 +233,21 @@ def is_taken_back(text: str, at: int) -> bool:
     return bool(_TAKEN_BACK.search(" ".join(before.split()[-3:])))
 
 
+_NEVER_LAST = re.compile(
+    r"\b(?:the|an?|of|to|and|or|for|with|from|by|which|where|because|if|than|this|other|its|their"
+    r"|(is|are|was|were|be|equals))$",
+    _I,
+)
+
+
+def finished(text: str) -> str:
+    """The text without a last sentence that was cut off before it said a number: "It is 6. So the
+    answer is"."""
+    begin = max((end.end() for end in SENTENCE_END.finditer(text)), default=0)
+    cut = _NEVER_LAST.search(text, begin) if begin else None
+    said = cut and not cut[1] and re.search(r"\d", text[begin:])
+    return text[:begin].rstrip() if cut and not said else text
+
+
 def sentences(text: str) -> list[str]:
     return [part for part in SENTENCE_END.split(text) if part.strip()]
