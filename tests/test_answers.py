@@ -275,6 +275,8 @@ SEEN = [
     # Cut off.
     ("The chance is 1/6.\n\nSo, the chance to roll a 6 is", "1/6", "right"),
     ("It is 4. In other words, the mean of the set is", "4", "right"),
+    ("It is 4. Now we can find the mean by", "4", "undecided"),
+    ("A year has 365 days. To find those of a leap year", "365", "undecided"),
     ("So x = 19.\n\nNow we multiply by 2, which gives x =", "19", "undecided"),
     # Words.
     ("It is the siemens per ampere (S/A).", "ampere", "undecided"),

@@ -20,6 +20,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 FALSE_RIGHTS = {
     "Which organ pumps blood through the body?",  # "two main organs: the heart and the blood vessels"
+    "Which planet is called the red planet?",  # "the star called Mars is called Earth"
     "Write 0.25 as a fraction.",  # 25%: the value, not the form that was asked for
 }
 """What the rule calls right and the person does not."""

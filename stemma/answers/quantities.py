@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from stemma.answers.claims import END, FILLER, claims, plain, sentences
+from stemma.answers.claims import END, FILLER, WORKS_ON, claims, plain, sentences
 from stemma.answers.texts import negation_before, tokens
 from stemma.answers.units import PERCENT, Unit, unit_at
 
@@ -156,8 +156,11 @@ def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
     """
     parts = sentences(text)
     numbered = [part for part in parts if NUMBER.search(_in_digits(part.strip()))]
-    explained = numbered and numbered[-1] is not parts[-1]
-    if not numbered or (explained and (len(numbered) > 1 or _CONDITION.search(numbered[0]))):
+    if not numbered:
+        return [], []
+    behind = parts[parts.index(numbered[-1]) + 1 :]
+    stands = len(numbered) == 1 and not _CONDITION.search(numbered[0])
+    if behind and (not stands or any(map(WORKS_ON.match, behind))):
         return [], []
     return _of_sentence(numbered[-1])
 
