@@ -5,7 +5,8 @@ A row of `tests/judged_replies.jsonl`: `{"model": "instruct", "style": "fraction
 is 1/4 + 1/4?", "gold": "1/2", "choices": [], "max_new_tokens": 60, "reply": "1/4 + 1/4 = 2/4, so
 the result is $\\frac{2}{4}$.", "cut": false, "verdict": "right", "fresh": false}`. `instruct` is
 SmolLM2-135M-Instruct (Q4_1, `stemma.from_gguf.smollm2`), `course` the Q8_0 of recipe
-smollm2-course; decoding is greedy. `fresh` rows were judged after the rule was last changed.
+smollm2-course; decoding is greedy. `fresh` rows were judged after the rule had been
+mended on the others.
 
 The person marked as one marks an exam: right and wrong are what the reply commits itself to in the
 end, undecided is one that commits to nothing, or to two things. A letter that is announced counts,
