@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from eval.cells import jobs_of
+from eval.further import Further
 from eval.job import Measured, Records
 from eval.judge.run import check_judges, judge_variants
 from eval.measuring import Measuring
 from eval.rows_to_score import counted, rows_of_tasks
-from eval.task import Further, TaskScores
+from eval.task import TaskScores
 from eval.tasks import TASKS
+from eval.text.run import ready, text_metrics
 from eval.verdicts import differences, flips, verdicts
 from eval.verdicts import write as write_verdicts
 from stemma.errors import StageFailed
@@ -28,7 +30,7 @@ ScoredTasks = dict[str, TaskScores]
 """One variant's figures, by task."""
 
 
-FURTHER: tuple[Callable[[Work, Measured], Further], ...] = (judge_variants,)
+FURTHER: tuple[Callable[[Work, Measured], Further], ...] = (text_metrics, judge_variants)
 """What is figured behind the measuring, each in a module of its own, of the samples of all variants
 (the reference's too) by task. They run in this order."""
 
@@ -36,6 +38,7 @@ FURTHER: tuple[Callable[[Work, Measured], Further], ...] = (judge_variants,)
 def run(work: Work) -> Result:
     section = work.recipe.eval
     check_judges(work)
+    ready(work)
     rows = rows_of_tasks(work)
     measured = Measuring(work, rows, work.folder / "jobs").measure(jobs_of(work))
     _same_tokens(measured)

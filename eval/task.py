@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar
 from eval.backends.interface import Backend, Ids
 from eval.job import Records
 from stemma.recipe.evaluation import EvalTask
-from stemma.rows import Score
 from stemma.strict import Record
 from stemma.templates import Template
 
@@ -121,16 +120,6 @@ class Task(Generic[Row, Found]):
         anchors = [self.sample.model_validate(record) for record in reference]
         found = [self.sample.model_validate(record) for record in samples]
         return self.score(found, ScoreContext(seed, beta, anchors))
-
-
-@dataclass(frozen=True)
-class Further:
-    """Figures beyond a task's own: of variants compared, or of all tasks together."""
-
-    scores: list[Score] = field(default_factory=list)
-    samples: dict[str, Records] = field(default_factory=dict)
-    """Rows of files, by name: `judge/verdicts` is written to `judge/verdicts.jsonl`."""
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def ids_digest(*parts: Ids) -> str:

@@ -251,8 +251,44 @@ WRITTEN = [
     ("2 + 2 is 4.\n<answer>newton</answer>", "newton", "right"),
 ]
 
+# What 220 replies of a real model showed (tests/judged_replies.jsonl).
+SEEN = [
+    ("So, half of 46 is 23.", "23", "right"),
+    ("So, half of 46 is 22.", "23", "wrong"),
+    ("100 minus 37 is indeed 63.", "63", "right"),
+    ("3 hours is equal to 3 * 60 minutes, which equals 180 minutes.", "180", "right"),
+    ("The period of a 50 Hz wave is 1 second.", "0.02 s", "wrong"),
+    ("1/2 of 1/3 is 1/6, so the result is 1/6.", "1/6", "right"),
+    ("19 is 12 + 7, and 12 is 5 + 7.", "19", "undecided"),
+    ("2 of 8 is 2 wearers.", "2", "undecided"),
+    ("4 of 8 is 5 more than 7.", "5", "undecided"),
+    ("5 is 3 or 4.", "4", "undecided"),
+    ("12 / 50 = 0.24, which is 24%.", "24%", "right"),
+    ("12 / 50 = 0.2, which is 24%.", "24%", "undecided"),
+    # Answered first, then explained.
+    ("The atomic number of carbon is 6. This is because it is a nonmetal.", "6", "right"),
+    ("The pH is approximately 7. This is a fundamental property.", "7", "right"),
+    ("A cell has 46 of them. That is so. Every cell has.", "45", "wrong"),
+    ("First it is 5. Then it is 7. That is all.", "7", "undecided"),
+    ("If it is 6, we stop. Otherwise we go on.", "6", "undecided"),
+    ("It is not 6. This is because it is a nonmetal.", "6", "wrong"),
+    # Cut off.
+    ("The chance is 1/6.\n\nSo, the chance to roll a 6 is", "1/6", "right"),
+    ("It is 4. In other words, the mean of the set is", "4", "right"),
+    ("It is 4. Now we can find the mean by", "4", "undecided"),
+    ("A year has 365 days. To find those of a leap year", "365", "undecided"),
+    ("So x = 19.\n\nNow we multiply by 2, which gives x =", "19", "undecided"),
+    # Words.
+    ("It is the siemens per ampere (S/A).", "ampere", "undecided"),
+    ("It is the metre squared.", "metre", "undecided"),
+    ("The mitochondria make it.", "mitochondrion", "right"),
+    ("The bacterium.", "bacteria", "right"),
+    ("The arteries.", "artery", "right"),
+    ("The bases.", "basis", "wrong"),
+]
 
-@pytest.mark.parametrize(("reply", "gold", "verdict"), NUMBERS + UNITS + TEXTS + WRITTEN)
+
+@pytest.mark.parametrize(("reply", "gold", "verdict"), NUMBERS + UNITS + TEXTS + WRITTEN + SEEN)
 def test_the_verdict(reply: str, gold: str, verdict: str) -> None:
     assert judge(reply, gold) == verdict
     assert states_gold(reply, gold) is {"right": True, "wrong": False, "undecided": None}[verdict]

@@ -234,3 +234,22 @@ def test_what_only_looks_like_a_choice_is_none(told: str) -> None:
 
 def test_one_of_many_options_is_one() -> None:
     assert stated_choice("The answer is A or L.", MANY) is None
+
+
+PLANETS = ["Mars", "Venus", "Saturn", "Mercury"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "gold", "verdict"),
+    [
+        ("C. Mercury is a planet, since it is close to the sun.", "Saturn", "undecided"),
+        ("C. Mercury is a planet, since it is close to the sun.", "Mars", "wrong"),
+        ("C. Saturn is a planet with rings.", "Saturn", "right"),
+        ("C. It is the planet with rings, which Mercury is not.", "Saturn", "right"),
+        ("The answer is B or D.", "Saturn", "wrong"),  # whichever is meant
+        ("The answer is B or C.", "Saturn", "undecided"),
+        ("The correct answers are B and D.", "Saturn", "undecided"),  # how many, nobody asked
+    ],
+)
+def test_a_letter_beside_another_options_text_says_two(reply: str, gold: str, verdict: str) -> None:
+    assert judge(reply, gold, PLANETS) == verdict

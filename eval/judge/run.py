@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from eval.further import Further
 from eval.job import Measured
 from eval.judge.asking import Session
 from eval.judge.delimiting import prompt_problems
@@ -17,7 +18,7 @@ from eval.judge.figures import INDICATIVE_BELOW, figures
 from eval.judge.pairs import Pair, make_pairs
 from eval.judge.verdicts import Judge, PairVerdict, judged
 from eval.judge.watch import TRIAL_PAIRS
-from eval.task import Further, Metric
+from eval.task import Metric
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.generator.ledger import LEDGER
 from stemma.generator.prompts import Prompts

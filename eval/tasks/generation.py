@@ -3,8 +3,8 @@ itself.
 
 A row: `{"id": "…", "messages": [{"role": "user", "content": "What is 2 + 3?"}, …], "meta": {"gold":
 "5"}}`. The rule is `stemma.answers`': right, wrong, or undecided, which is counted and not right;
-where the question lists options, their letters count. Rows without a gold answer are skipped and
-counted.
+where the question lists options, their letters count. Rows without a gold answer are answered too,
+for the text metrics (`eval.text`), but have no verdict, and accuracy does not count them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class GenerationSample(MeasuredRow):
     """One reply beside the answer it should give."""
 
     source: str
-    gold: str
+    gold: str | None
+    """The short right answer; None where the row has none."""
     choices: tuple[str, ...]
     """The options that the question lists."""
     reply: str
@@ -45,10 +46,8 @@ class GenerationSample(MeasuredRow):
 
 
 def read(path: Path, limit: int | None) -> tuple[list[SftRow], int]:
-    """The rows with a gold answer, and how many were skipped for having none."""
-    rows = read_rows(path, SftRow)[:limit]
-    kept = [row for row in rows if row.meta.get("gold") is not None]
-    return kept, len(rows) - len(kept)
+    """All rows: none is skipped."""
+    return read_rows(path, SftRow)[:limit], 0
 
 
 def measure(backend: Backend, setting: Setting[SftRow]) -> Iterator[GenerationSample]:
@@ -60,7 +59,7 @@ def measure(backend: Backend, setting: Setting[SftRow]) -> Iterator[GenerationSa
         yield GenerationSample(
             id=row.id,
             source=row.source,
-            gold=str(row.meta["gold"]),
+            gold=_gold(row),
             ids_digest=ids_digest(prompts[place]),
             choices=split_options(row.messages[-2].content)[1],
             reply=_text(backend, reply),
@@ -69,26 +68,39 @@ def measure(backend: Backend, setting: Setting[SftRow]) -> Iterator[GenerationSa
         )
 
 
+def _gold(row: SftRow) -> str | None:
+    gold = row.meta.get("gold")
+    return None if gold is None else str(gold)
+
+
 def _text(backend: Backend, reply: Ids) -> str:
     return backend.detokenize([token for token in reply if not backend.is_stop(token)]).strip()
 
 
 def score(rows: list[GenerationSample], _context: ScoreContext[GenerationSample]) -> TaskScores:
-    """Shares of right, undecided and stopped replies, and their mean length."""
-    verdicts = {row.id: judge(row.reply, row.gold, row.choices) for row in rows}
-    right = {name: verdict == "right" for name, verdict in verdicts.items()}
-    n = len(rows)
-    accuracy = sum(right.values()) / n
-    stopped = sum(row.stopped for row in rows) / n
-    undecided = sum(verdict == "undecided" for verdict in verdicts.values()) / n
-    metrics = [
-        Metric("accuracy", accuracy, n, *wilson(accuracy, n)),
-        Metric("undecided", undecided, n, *wilson(undecided, n)),
-        Metric("stopped", stopped, n, *wilson(stopped, n)),
-        Metric("tokens", sum(row.tokens for row in rows) / n, n),
+    """Shares of right and undecided replies among rows with a gold answer; share of stopped ones
+    and mean length of all."""
+    verdicts = {
+        row.id: None if row.gold is None else judge(row.reply, row.gold, row.choices)
+        for row in rows
+    }
+    judged = {name: verdict for name, verdict in verdicts.items() if verdict}
+    right = {name: verdict == "right" for name, verdict in judged.items()}
+    metrics = []
+    if judged:
+        undecided = [verdict == "undecided" for verdict in judged.values()]
+        metrics += [_share("accuracy", list(right.values())), _share("undecided", undecided)]
+    metrics += [
+        _share("stopped", [row.stopped for row in rows]),
+        Metric("tokens", sum(row.tokens for row in rows) / len(rows), len(rows)),
     ]
     shown = [row.model_dump() | {"verdict": verdicts[row.id]} for row in rows]
-    return TaskScores(metrics, shown, {"accuracy": right})
+    return TaskScores(metrics, shown, {"accuracy": right} if right else {})
+
+
+def _share(name: str, hits: list[bool]) -> Metric:
+    share = sum(hits) / len(hits)
+    return Metric(name, share, len(hits), *wilson(share, len(hits)))
 
 
 TASK = Task(RowSource("sft", read), GenerationSample, measure, score, reads=("max_new_tokens",))

@@ -7,9 +7,10 @@
     newton    B (where option B is newton)        right
 
 What counts is the reply's final statement: what it announces ("The answer is …", `\\boxed{…}`,
-`#### …`), otherwise its last sentence. A gold answer that is a number or a quantity is compared by
-value and unit, any other by its words. Where the question lists options and one of them is the gold
-answer, the option that the reply picks decides, by its letter or its text
+`#### …`), otherwise its last finished sentence, or the one sentence with a number in it. A gold
+answer that is a number or a quantity is compared by value and unit, any other by its words. Where
+the question lists options and one of them is the gold answer, the option that the reply picks
+decides, by its letter or its text
 (`stemma.answers.options`). An undecided reply states nothing that can be compared, or more than one
 thing; it is counted, and never right.
 """
@@ -21,9 +22,9 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Literal
 
-from stemma.answers.claims import plain
+from stemma.answers.claims import finished, plain
 from stemma.answers.options import as_option, last_letter, stated_choices
-from stemma.answers.quantities import Quantity, compare, quantity, stated
+from stemma.answers.quantities import Quantity, compare, is_one, quantity, stated
 from stemma.answers.texts import judge_text
 
 Verdict = Literal["right", "wrong", "undecided"]
@@ -40,10 +41,14 @@ def judge(reply: str, gold: str, choices: Sequence[str] = ()) -> Verdict:
         return "undecided"
     if picked := stated_choices(text, choices) if _lists_once(choices, gold) else set():
         said = {as_option(choices[ascii_uppercase.index(letter)]) for letter in picked}
-        return "undecided" if len(said) > 1 else "right" if said == {as_option(gold)} else "wrong"
+        if as_option(gold) not in said:
+            return "wrong"  # whichever of them is meant
+        return "undecided" if len(said) > 1 else "right"
     wanted = quantity(gold)
     last = last_letter(len(choices))
-    found = judge_text(text, gold, last) if wanted is None else _judge_quantity(text, wanted)
+    found = (
+        judge_text(text, gold, last) if wanted is None else _judge_quantity(finished(text), wanted)
+    )
     return "undecided" if found is None else "right" if found else "wrong"
 
 
@@ -61,10 +66,6 @@ def _judge_quantity(text: str, wanted: Quantity) -> bool | None:
     if not said:
         return False if any(compare(one, wanted) for one in denied) else None
     found = {compare(one, wanted) for one in said}
-    if len(found) == 1 and (found == {True} or _is_one(said)):
+    if len(found) == 1 and (found == {True} or is_one(said)):
         return found.pop()
-    return True if found == {True, None} and _is_one(said) else None
-
-
-def _is_one(said: Sequence[Quantity]) -> bool:
-    return len({one.value for one in said}) == 1
+    return True if found == {True, None} and is_one(said) else None

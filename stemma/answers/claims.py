@@ -233,5 +233,31 @@ def is_taken_back(text: str, at: int) -> bool:
     return bool(_TAKEN_BACK.search(" ".join(before.split()[-3:])))
 
 
+_NEVER_LAST = re.compile(
+    r"\b(?:the|an?|of|to|and|or|for|with|from|by|which|where|because|if|than|this|other|its|their"
+    r"|(is|are|was|were|be|equals))$",
+    _I,
+)
+
+
+WORKS_ON = re.compile(
+    r"\s*(?:\W|\d+\.)*(?:to|now|then|next|first|we|let|finally|however|but|so|thus|hence|therefore)\b",
+    _I,
+)
+"""The beginning of a sentence that works on towards a result, and explains none that was given."""
+
+
+def finished(text: str) -> str:
+    """The text without a last sentence that was cut off before it said a number: "It is 6. In other
+    words, the"."""
+    begin = max((end.end() for end in SENTENCE_END.finditer(text)), default=0)
+    cut = _NEVER_LAST.search(text, begin) if begin else None
+    if not cut:
+        return text
+    says_again = bool(cut[1])  # "So the answer is"
+    keeps = WORKS_ON.match(text, begin) or re.search(r"\d", text[begin:])
+    return text[:begin].rstrip() if says_again or not keeps else text
+
+
 def sentences(text: str) -> list[str]:
     return [part for part in SENTENCE_END.split(text) if part.strip()]

@@ -175,13 +175,20 @@ def _pick_alone(text: str, options: Mapping[str, str]) -> set[str]:
         picked |= {letter for letter, option in options.items() if option == alone}
     if lead := patterns.lead.match(text):
         rest = text[lead.end() :]
-        said = _same_text(rest.strip(), options)
+        said = _same_text(rest.strip(), options) or _subject(rest, options)
         is_list = _LIST.match(text)
         is_name = re.match(r" [a-z]", rest) and not said  # "E. coli is …"
         if not lead[2] or not (is_list or is_name):
             # "A. newton", where that is B, says two.
             picked |= {lead[1]} if lead[1] in said else {lead[1], *said}
     return picked
+
+
+def _subject(rest: str, options: Mapping[str, str]) -> set[str]:
+    """The option that a sentence is about: "C. Mercury is a planet" speaks of Mercury."""
+    about = re.match(r"\s*(.{1,80}?) (?:is|are|was|were)\b", rest)
+    subject = as_option(about[1]) if about else ""
+    return {letter for letter, option in options.items() if option == subject}
 
 
 def _same_text(body: str, options: Mapping[str, str]) -> set[str]:

@@ -4,11 +4,11 @@ reply states."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from stemma.answers.claims import FILLER, claims, plain, sentences
+from stemma.answers.claims import END, FILLER, WORKS_ON, claims, plain, sentences
 from stemma.answers.texts import negation_before, tokens
 from stemma.answers.units import PERCENT, Unit, unit_at
 
@@ -37,6 +37,13 @@ _NEAR, _BEFORE = 60, 20
 """Characters around a number that are looked at, so that time does not grow with the square of the
 reply."""
 _OPERAND_BEHIND = re.compile(r"\s?[-+×*/÷·±]\s?[\w(]|\^|!|\\|\s?[π√]")
+
+_RESULT = re.compile(
+    r"(?:=|\b(?:is|are|equals?|gives|makes|yields)\b(?: (?:equal to|indeed|then|exactly|just))?)"
+    r"\s?[$€£]?(?=[-.\d])"
+)
+
+_CONDITION = re.compile(r"\b(?:if|when|until|suppose|assum\w+|let)\b", re.IGNORECASE)
 
 _ONES = (
     "zero one two three four five six seven eight nine ten "
@@ -144,11 +151,27 @@ def _leading(claim: str) -> Iterator[Quantity]:
 def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
     """Numbers that an unannounced result can be, said and denied ones.
 
-    They are the last sentence's, or only those behind its last equals sign.
+    They are the last sentence's; where that holds none, those of the one sentence that does: what
+    follows an answer is often its explanation ("It is 6. This is because …").
+    """
+    parts = sentences(text)
+    numbered = [part for part in parts if NUMBER.search(_in_digits(part.strip()))]
+    if not numbered:
+        return [], []
+    behind = parts[parts.index(numbered[-1]) + 1 :]
+    stands = len(numbered) == 1 and not _CONDITION.search(numbered[0])
+    if behind and (not stands or any(map(WORKS_ON.match, behind))):
+        return [], []
+    return _of_sentence(numbered[-1])
+
+
+def _of_sentence(sentence: str) -> tuple[list[Quantity], list[Quantity]]:
+    """Its numbers, or only those behind its last equals sign; of several, those behind a link
+    ("6 times 7 is 42"), if these are one.
 
     Parts of a sum or product are none: "12 + 7 is 19" states 19, and "5 - 3" nothing.
     """
-    closing = _in_digits(re.split(r"=\s?>?", "".join(sentences(text)[-1:]))[-1].strip())
+    closing = _in_digits(re.split(r"=\s?>?", sentence)[-1].strip())
     said, denied = list[Quantity](), list[Quantity]()
     for number in NUMBER.finditer(closing):
         found = _read(closing, number)
@@ -160,7 +183,29 @@ def _closing(text: str) -> tuple[list[Quantity], list[Quantity]]:
         if behind[:1].isalpha():  # 2x, 3rd
             return [], denied
         (denied if negation_before(closing[: number.start()]) == "near" else said).append(found)
-    return said, denied
+    linked = [] if denied or len(said) < 2 else _linked(sentence)
+    last = bool(linked) and linked[-1].value == said[-1].value
+    return linked if last and is_one(linked) else said, denied
+
+
+def _linked(sentence: str) -> list[Quantity]:
+    """The numbers that stand whole behind a link: "is 42", "= 42", "equals 42 m"."""
+    found = []
+    for link in _RESULT.finditer(sentence):
+        body = sentence[link.end() :]
+        number = NUMBER.match(body)
+        if number:
+            one = _read(body, number)
+            end = unit_at(body, number.end())[1] if one.unit else number.end()
+            found += [one] if re.match(END, body[end:]) or body[end:].startswith(" of ") else []
+    return found
+
+
+def is_one(said: Sequence[Quantity]) -> bool:
+    """Whether quantities are all one value; 0.2 and 20 % are."""
+    return len({one.value for one in said}) == 1 or (
+        any(one.unit == PERCENT for one in said) and len({_scaled(one) for one in said}) == 1
+    )
 
 
 def _in_digits(text: str) -> str:

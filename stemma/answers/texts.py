@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import permutations
 from typing import Literal, NamedTuple
 
 from stemma.answers.claims import END, FEW, claims, plain, sentences
@@ -29,7 +30,12 @@ _GROUP = re.compile(r",\d{3}(?!\d)")
 """A thousands comma: "1,200", but not "1,2"."""
 _PLURAL = 3
 """Letters of a word that may have a plural's s."""
+_CLASSICAL = (("on", "a"), ("um", "a"), ("us", "i"), ("sis", "ses"), ("a", "ae"), ("y", "ies"))
+_STEM = 4
+"""Letters that stay before such an ending."""
 _SIGNS, _BINDING, _BRACKETS = "/^%·°√*", set("/^×+-!%·√÷±"), "()[]"
+_COMPOUND = {"per", "squared", "cubed"}
+"""Words that make a part of a larger unit of what stands beside them: "siemens per ampere"."""
 _CLAUSE_REACH = 400
 _NEAR = 3
 """Words between a denial and what it denies: "not measured in the newton"."""
@@ -172,6 +178,8 @@ def _places(text: str, wanted: Sequence[str], brackets: bool) -> Iterator[tuple[
         }
         end = found[at + size - 1].end
         symbol = sum(map(len, wanted)) <= _SYMBOL and not re.match(END, text[end:])
+        if around & _COMPOUND:
+            match = "unclear" if match != "different" else match
         if match != "different" and not around & _BINDING and not symbol:
             begin = found[at].begin
             if not text[max(0, begin - 1) : begin].isalnum():  # 2√2
@@ -205,12 +213,25 @@ def _same_word(one: str, other: str) -> Match:
         and (one[1:] + other[1:]).islower()
     ):
         return "same"  # but HTTP is not HTTPS
+    if _is_classical_plural(one, other):
+        return "same"
     if short != long:
         return "different"
     shapes = {_shape(one), _shape(other)}
     if len(one) > 1 and "mixed" not in shapes and (len(one) > _SYMBOL or "upper" not in shapes):
         return "same"
     return "different" if len(one) == _SYMBOL and "lower" not in shapes else "unclear"
+
+
+def _is_classical_plural(one: str, other: str) -> bool:
+    """Whether one is the other's plural as Latin and Greek have it: mitochondrion, mitochondria."""
+    return any(
+        first.endswith(singular)
+        and first.removesuffix(singular) + plural == second
+        and len(first) - len(singular) >= _STEM
+        for first, second in permutations((one.casefold(), other.casefold()))
+        for singular, plural in _CLASSICAL
+    )
 
 
 def _shape(word: str) -> str:

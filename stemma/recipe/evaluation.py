@@ -133,6 +133,20 @@ class Judging(Section):
         return self.name or f"judge-{self.reference}"
 
 
+class TextMetrics(Section):
+    """Text metrics of the replies of task `generation`: overlap with the row's own answer, entity
+    graph, repetition."""
+
+    tagger: Literal["spacy", "light"] = "spacy"
+    """What finds the nouns of the entity graph: spaCy's English model (`pip install -e '.[spacy]'`
+    and the model), or the bundled word lists, which need no download."""
+    spacy_model: str = "en_core_web_sm"
+    """The name of the installed spaCy model."""
+    k: int = Field(default=3, ge=2)
+    """Sentences of each reply that `entity_graph_first_k` looks at; shorter replies are left
+    out."""
+
+
 class EvalSection(Section):
     """Variants to score and tasks to score them on."""
 
@@ -144,6 +158,8 @@ class EvalSection(Section):
     """Scales rewards: beta * (log p_policy - log p_reference), summed over the answer's tokens."""
     reference: Start = "base"
     """Whose merged weights the rewards of `preference` are measured against."""
+    text: TextMetrics | None = None
+    """Text metrics of generated replies; null: none."""
     threads: PositiveInt | None = None
     """CPU threads; by default as many as there are usable cores."""
     non_inferiority: NonInferiority = NonInferiority()
@@ -181,3 +197,9 @@ class EvalSection(Section):
         if not self.judge:
             del found["judge"]  # as before there were judges: what was measured stays measured
         return found
+
+    @model_validator(mode="after")
+    def _texts_are_generated(self) -> EvalSection:
+        if self.text and all(task.task != "generation" for task in self.tasks):
+            raise ValueError("text: its metrics are of replies; `tasks` has no `generation`")
+        return self

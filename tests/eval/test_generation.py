@@ -4,7 +4,7 @@ from eval.tasks.generation import TASK, read
 from stemma.jsonl import write_jsonl
 
 
-def test_rows_without_gold_are_skipped_and_counted(tmp_path: Path) -> None:
+def test_all_rows_are_answered_those_without_gold_too(tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     rows = [
         {"id": str(i), "source": "t", "messages": messages, "meta": {"gold": "a"} if i else {}}
@@ -12,8 +12,24 @@ def test_rows_without_gold_are_skipped_and_counted(tmp_path: Path) -> None:
     ]
     write_jsonl(tmp_path / "t.jsonl", rows)
     kept, skipped = read(tmp_path / "t.jsonl", None)
-    assert ([row.id for row in kept], skipped) == (["1", "2"], 1)
-    assert read(tmp_path / "t.jsonl", 1) == ([], 1)
+    assert ([row.id for row in kept], skipped) == (["0", "1", "2"], 0)
+    assert [row.id for row in read(tmp_path / "t.jsonl", 1)[0]] == ["0"]
+
+
+def test_a_row_without_gold_has_no_verdict_and_does_not_count_for_accuracy() -> None:
+    known = {"source": "t", "choices": [], "reply": "5", "tokens": 2, "stopped": True}
+    samples = [{"id": str(at), "gold": gold} | known for at, gold in enumerate(["5", None])]
+    found = TASK.score_records(samples, [], 1, 0.1)
+    assert {metric.name: (metric.value, metric.n) for metric in found.metrics} == {
+        "accuracy": (1.0, 1),
+        "undecided": (0.0, 1),
+        "stopped": (1.0, 2),
+        "tokens": (2.0, 2),
+    }
+    assert [row["verdict"] for row in found.samples] == ["right", None]
+    none = TASK.score_records(samples[1:], [], 1, 0.1)
+    assert [metric.name for metric in none.metrics] == ["stopped", "tokens"]
+    assert none.right == {}, "nothing to compare with another variant"
 
 
 def test_score_by_hand() -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from data_builders.scripted.faults import Faults
 from data_builders.scripted.judge import ShownPair, verdict_json
+from eval.further import Further
 from eval.judge.run import check_judges, judge_variants
 from eval.judge.verdicts import PairVerdict
-from eval.task import Further
 from stemma.errors import StageFailed, UserError
 from stemma.generator.ledger import LEDGER, peek_ledger
 from stemma.stages import Work

@@ -1,0 +1,29 @@
+"""The text metrics' part of the eval stage: the tagger, the reference answers, all replies."""
+
+from __future__ import annotations
+
+from eval.further import Further
+from eval.job import Measured
+from eval.text.scores import TextSetting, references, score_texts
+from eval.text.tagger import load_tagger
+from stemma.stages import Work
+
+REPLIES = "generation"
+"""The task whose replies are looked at."""
+
+
+def ready(work: Work) -> None:
+    """Raises UserError for a tagger that is not installed, before hours of measuring."""
+    if options := work.recipe.eval.text:
+        load_tagger(options)
+
+
+def text_metrics(work: Work, measured: Measured) -> Further:
+    """The figures of every scored variant's replies; none where the recipe asks for none."""
+    section = work.recipe.eval
+    if section.text is None:
+        return Further()
+    setting = TextSetting(load_tagger(section.text), section.text.k, work.recipe.seed)
+    replies = {variant: measured[variant][REPLIES] for variant in section.variants}
+    wanted = references(work.input("data", "sft/test"))
+    return score_texts(replies, wanted, setting)
