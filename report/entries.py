@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from report.benchmarks import answer_of, is_benchmark
 from report.outcomes import WORDS, outcome
 from report.questions import Question
 from report.readable import fixed, visible, words
@@ -42,11 +43,13 @@ class Entry:
     parts: tuple[tuple[str, str], ...]
     gold: str
     answers: tuple[Answer, ...]
+    after: tuple[tuple[str, str], ...] = ()
+    """Headed texts behind the answers: what a judge said of them."""
 
     @property
     def characters(self) -> int:
         """Its length on the page, about: each answer's text once, and the names."""
-        asked = sum(len(head) + len(text) for head, text in self.parts)
+        asked = sum(len(head) + len(text) for head, text in (*self.parts, *self.after))
         said = sum(len(answer.text) + 24 * len(answer.variants) for answer in self.answers)
         return asked + said + len(self.gold) + 120
 
@@ -96,6 +99,8 @@ def said(task: str, record: Record, question: Question | None) -> tuple[str, str
         margin = record["margin"]
         side = "the chosen" if margin > 0 else "the rejected" if margin < 0 else "neither"
         return f"prefers {side} answer", f"margin {fixed(margin, 3, signed=True)}"
+    if is_benchmark(record):
+        return answer_of(record), ""
     if isinstance(record.get("reply"), str):
         ended = "" if record.get("stopped", True) else ", cut at its limit"
         length = f"{record['tokens']} tokens{ended}" if "tokens" in record else ""
@@ -109,7 +114,10 @@ def _picked(record: Record, question: Question | None) -> tuple[str, str]:
     place = LETTERS.find(letter)
     choices = question.choices if question else ()
     text = f"{letter}. {choices[place]}" if 0 <= place < len(choices) else letter
-    return text, "tied with another" if record.get("tied") else ""
+    notes = ["tied with another"] if record.get("tied") else []
+    if "said" in record:  # the letter that was also generated
+        notes.append(f"wrote {record['said'] or 'no letter'}")
+    return text, ", ".join(notes)
 
 
 def cut(text: str) -> str:
@@ -136,4 +144,5 @@ def embedded(entry: Entry, variants: list[str]) -> dict[str, Any]:
             }
             for answer in entry.answers
         ],
+        "after": [list(part) for part in entry.after],
     }

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from report import figures, flip_table, gate_table, planned, reported, tables
+from report import (
+    figures,
+    flip_table,
+    gate_table,
+    judgings,
+    planned,
+    reported,
+    subjects,
+    tables,
+)
 from report.formats import FORMATS
 from report.run_data import RunData, Table
 
@@ -16,6 +25,9 @@ WRITTEN: dict[str, Callable[[RunData], Table]] = {
     "variants": tables.variants,
     "reported": reported.reported,
     "flips": flip_table.flip_table,
+    "verdicts": flip_table.verdict_table,
+    "judgings": judgings.judgings,
+    "subjects": subjects.subjects,
     "gates": gate_table.gates,
     "planned": planned.planned,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from report.readable import number, spoken, words
 from report.run_data import RunData, Table
+from report.subjects import GROUPINGS
 from stemma.chain import TRAINED
 from stemma.gate import Gate, read_gates
 
@@ -41,12 +42,19 @@ def limit_words(gate: Gate) -> str:
 def facts(evidence: RunData) -> Table:
     """Everything else the stages recorded."""
     rows = [
-        [stage, spoken(name), words(value)]
+        [stage, spoken(name), words(_unlisted(value))]
         for stage, manifest in evidence.manifests.items()
         for name, value in manifest.facts.items()
         if not (stage in GATED and (name in SHOWN or _is_listed(name, value)))
     ]
     return Table(("Stage", "Fact", "Value"), rows)
+
+
+def _unlisted(value: object) -> object:
+    """A fact without accuracies by group, which have a table of their own."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _unlisted(inner) for name, inner in value.items() if name not in GROUPINGS}
 
 
 def _is_listed(name: str, value: object) -> bool:

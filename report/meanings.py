@@ -12,12 +12,24 @@ TASKS = {
     "tokens.",
     "generation": "Answers that the variant wrote itself, greedily, to held-out questions with a "
     "known answer. One rule says right, wrong or undecided.",
+    "text": "The same replies as those of generation, as texts; code and formulas are taken out "
+    "first.",
     "speed": "This machine, one answer at a time, in a process of its own. In brackets the "
     "quartiles of the repeats.",
 }
 METRICS = {
     ("mcq", "accuracy"): "share of questions answered right; more is better",
     ("mcq", "chance"): "what guessing would give",
+    ("mcq", "majority_letter"): "what always saying the most frequent right letter would give",
+    ("mcq", "longest_choice"): "what always picking the longest choice would give",
+    ("mcq", "generated_accuracy"): "share of questions whose written answer names the right letter",
+    (
+        "mcq",
+        "parse_failures",
+    ): "share of written answers that name no one letter; they are wrong",
+    ("mcq", "generated_stopped"): "share of written answers that ended by themselves",
+    ("mcq", "permuted_accuracy"): "accuracy over other orders of the choices",
+    ("mcq", "permutation_consistency"): "share of questions answered alike in all orders",
     ("mcq", "ties"): "share of questions on which letters tie for the highest score",
     ("preference", "reward_accuracy"): "share of pairs whose chosen answer has the higher reward",
     ("preference", "reward_margin"): "mean reward of the chosen answer less the rejected one's",
@@ -37,12 +49,50 @@ METRICS = {
     ("speed", "prompt_tokens_per_second"): "tokens a second while reading a prompt",
     ("speed", "decode_tokens_per_second"): "tokens a second while writing",
 }
+TEXT = {
+    "bleu": "overlap of word runs with the row's own answer, 0 to 100 (sacreBLEU)",
+    "chrf": "overlap of character and word runs with the row's own answer, 0 to 100 (chrF++)",
+    "words": "mean words of an answer",
+    "sentences": "mean sentences of an answer",
+    "entity_graph": "sentences that share a noun, nearer ones count more, per sentence; the "
+    "maximum rises with the number of sentences, so longer answers score more",
+    "entity_graph_normalised": "the same, divided by the maximum for that number of sentences",
+    "entity_graph_first_k": "the same over the first k sentences of each answer",
+    "distinct_2": "share of word pairs in an answer that are distinct",
+    "repeated_sentences": "share of sentences that repeat an earlier one",
+}
+JUDGE = {
+    "win_rate": "won / (won + lost), a pair decided alike in both orders",
+    "win_rate_bootstrap": "the same, its interval from resampled pairs",
+    "win_rate_half_ties": "ties and disagreements count half",
+    "win_rate_one_order": "as the reference report counts: each pair once, the reference first",
+    "win_rate_length_controlled": "ties as half, at equal length; indicative under 200 questions",
+    "sign_test_p": "exact p-value of the sign test, ties left out",
+    "won": "share of pairs won in both orders",
+    "lost": "share of pairs lost in both orders",
+    "tied": "share of pairs tied in both orders",
+    "disagreed": "share of pairs on which the two orders disagree",
+    "invalid": "share of pairs without a verdict in some order",
+    "identical": "share of pairs with equal answers: ties that nobody was asked about",
+    "length_difference": "mean characters of the policy's answer less the reference's",
+    "longer_wins": "share of decided pairs that the longer answer wins",
+    "consistency": "share of pairs judged alike in both orders",
+    "first_wins": "share of verdicts for the answer that was shown first",
+    "invalid_verdicts": "share of verdicts that could not be had",
+    "gold_agreement": "share of verdicts for the right answer where the other is wrong",
+    "cost_usd": "dollars of the judging, whenever they were paid",
+}
+OWN = {"mcq", "preference", "generation", "speed"}
+BENCHMARK = "lm_eval/"
 MINUS_MERGED = "_minus_merged"
 P_VALUE = "_p"
+HOLM = "_p_holm"
 
 
 def of_task(task: str) -> str:
     """What a task measures; empty of one that is not known here."""
+    if task.startswith(BENCHMARK):
+        return "A standard benchmark through lm-evaluation-harness, by its own prompts and metrics."
     return TASKS.get(task, "")
 
 
@@ -50,7 +100,12 @@ def of_metric(task: str, metric: str) -> str:
     """What a metric says; empty of one that is not known here."""
     plain, marker, rest = metric.partition(MINUS_MERGED)
     if not marker:
-        return METRICS.get((task, metric), "")
-    if rest.startswith(P_VALUE):
-        return f"exact p-value of a paired test of no difference to merged in {plain}"
-    return f"{plain} less that of merged, on the same rows" if not rest else ""
+        # A judging has whatever name its recipe gives.
+        shared = TEXT if task == "text" else {} if task.startswith(BENCHMARK) else JUDGE
+        return METRICS.get((task, metric), "" if task in OWN else shared.get(metric, ""))
+    told = plain.replace("_", " ")
+    if rest == HOLM:
+        return "the same p-value, corrected by Holm for all variants of the task"
+    if rest == P_VALUE:
+        return f"exact p-value of a paired test of no difference to merged in {told}"
+    return f"{told} less that of merged, on the same rows" if not rest else ""

@@ -52,7 +52,7 @@ window.addEventListener("beforeprint", () => {
     return found;
   });
   const texts = data.entries.map((entry) =>
-    [entry.id, entry.gold, ...entry.parts.map((part) => part[1]), ...entry.answers.map((one) => one.text)]
+    [entry.id, entry.gold, ...entry.parts.map((part) => part[1]), ...entry.answers.map((one) => one.text), ...entry.after.map((part) => part[1])]
       .join("\n").toLowerCase());
 
   const isOf = (found, outcome, variant) => {
@@ -103,6 +103,9 @@ window.addEventListener("beforeprint", () => {
     const list = make("ul", "answers");
     list.append(...entry.answers.map(answerOf));
     item.append(make("div", "part", "Answers"), list);
+    for (const [title, text] of entry.after) {
+      item.append(make("div", "part", title), prose("", text));
+    }
     return item;
   };
 

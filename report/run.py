@@ -10,6 +10,7 @@ from report.planned import RESIDENT
 from report.run_data import RunData
 from report.samples import read_samples
 from stemma.chain import TRAINED, chain
+from stemma.comparisons import Verdicts
 from stemma.errors import UserError
 from stemma.facts import (
     DataCounts,
@@ -63,8 +64,16 @@ def gather(work: Work) -> RunData:
         histories={stage: read_dicts(work.input(stage, "history")) for stage in training},
         plan=planned(work, manifests),
         sweeps=read_results(work.run),
+        verdicts=verdicts(work, manifests["eval"]),
         samples=read_samples(work.recipe, work.run),
     )
+
+
+def verdicts(work: Work, manifest: Manifest) -> Verdicts | None:
+    """Every variant held against merged; None where an earlier Stemma evaluated."""
+    if "verdicts" not in manifest.outputs:
+        return None
+    return parsed(Verdicts, read_json(work.input("eval", "verdicts")), work.run, "eval")
 
 
 def planned(work: Work, manifests: dict[str, Manifest]) -> Plan | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from report.samples import SampleBook
+from stemma.comparisons import Comparison, Verdicts
 from stemma.facts import DataCounts, DataFacts, ScoredCounts, SetStatistics, SplitCounts
 from stemma.plan.forecast import Plan
 from stemma.recipe.models import Recipe
@@ -55,6 +56,8 @@ class RunData:
     plan: Plan | None = None
     """The forecast of `stemma plan`; None where the model's shapes are not known."""
     sweeps: Sequence[Results] = ()
+    verdicts: Verdicts | None = None
+    """Every variant held against merged; None of an evaluation that an earlier Stemma made."""
     samples: SampleBook | None = None
     """Single questions and answers; None where the page shows none."""
 
@@ -64,6 +67,14 @@ class RunData:
         for score in self.scores:
             if (score.variant, score.task, score.metric) == wanted:
                 return score
+        return None
+
+    def comparison(self, variant: str, task: str, metric: str) -> Comparison | None:
+        """The one comparison with merged of this name, or None where there is none."""
+        wanted = (variant, task, metric)
+        for one in self.verdicts.comparisons if self.verdicts else ():
+            if (one.variant, one.task, one.metric) == wanted:
+                return one
         return None
 
     def weights(self, variant: str) -> Output | None:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from report.benchmarks import is_benchmark, question_of
 from report.entries import Entry, Reply, entry_of, reply_of
-from report.outcomes import Flips, TaskOutcomes, flips, outcome
+from report.outcomes import UNJUDGED, Flips, TaskOutcomes, flips, outcome
 from report.questions import Question, questions_of
+from report.transcripts import is_judged, transcript
 from stemma.jsonl import stream_dicts
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
@@ -23,8 +25,8 @@ PAGE_CHARACTERS = 6_000_000
 """Text of samples on the page, at most: all tasks together share it."""
 CANDIDATES = 2_000
 """Rows of a task that are read whole, at most: more never fit."""
-NO_QUESTIONS = {"speed"}
-"""Tasks whose samples are no answers."""
+NO_QUESTIONS = {"speed", "text"}
+"""Tasks whose samples are no answers, but figures of the machine or of answers shown already."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,6 @@ class TaskSamples:
     task: str
     rows: int
     entries: list[Entry]
-    files: dict[str, str]
-    """Where all rows lie, by variant, from the run's folder."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,49 @@ class SampleBook:
 def read_samples(recipe: Recipe, run: Run) -> SampleBook:
     """The samples of a run that is evaluated. Raises UserError for a damaged file."""
     files = sample_files(recipe, run)
-    outcomes = {task: _outcomes(paths) for task, paths in files.items()}
+    room = PAGE_CHARACTERS // max(1, len(files))
+    judged = {task for task, paths in files.items() if is_judged(_first_record(paths))}
+    outcomes = {task: _outcomes(paths) for task, paths in files.items() if task not in judged}
     tasks = []
     for task, paths in files.items():
-        chosen = choose(outcomes[task], recipe.exported())
-        questions = questions_of(run, task, chosen)
-        replies = _replies(task, paths, questions, chosen)
-        entries = (entry_of(task, row, questions.get(row), replies[row]) for row in chosen)
-        kept = within(entries, PAGE_CHARACTERS // len(files), outcomes[task].places)
-        rows = len(outcomes[task].places)
-        places = {variant: str(path.relative_to(run.root)) for variant, path in paths.items()}
-        tasks.append(TaskSamples(task, rows, kept, places))
+        if task in judged:
+            tasks += [_judging(task, variant, path, room) for variant, path in paths.items()]
+        elif outcomes[task].places:
+            tasks.append(_answers(run, task, paths, _Choice(outcomes[task], recipe, room)))
     return SampleBook(recipe.eval.variants, tasks, flips(outcomes))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What decides which rows of a task are shown."""
+
+    outcomes: TaskOutcomes
+    recipe: Recipe
+    characters: int
+
+
+def _answers(run: Run, task: str, paths: dict[str, Path], by: _Choice) -> TaskSamples:
+    """The rows of a task that every variant answered."""
+    chosen = choose(by.outcomes, by.recipe.exported())
+    questions = questions_of(run, task, chosen)
+    replies = _replies(task, paths, questions, chosen)
+    entries = (entry_of(task, row, questions.get(row), replies[row]) for row in chosen)
+    kept = within(entries, by.characters, by.outcomes.places)
+    return TaskSamples(task, len(by.outcomes.places), kept)
+
+
+def _judging(task: str, variant: str, path: Path, characters: int) -> TaskSamples:
+    """The pairs of one judging, in the order of its file."""
+    name = f"{task} · {variant}"
+    records = list(stream_dicts(path))
+    entries = [transcript(name, record) for record in records[:CANDIDATES]]
+    places = {entry.id: place for place, entry in enumerate(entries)}
+    return TaskSamples(name, len(records), within(entries, characters, places))
+
+
+def _first_record(paths: dict[str, Path]) -> dict[str, Any]:
+    records = (record for path in paths.values() for record in stream_dicts(path))
+    return next(records, {})
 
 
 def sample_files(recipe: Recipe, run: Run) -> dict[str, dict[str, Path]]:
@@ -88,14 +119,21 @@ def sample_files(recipe: Recipe, run: Run) -> dict[str, dict[str, Path]]:
 def _outcomes(paths: dict[str, Path]) -> TaskOutcomes:
     found = TaskOutcomes()
     for variant, path in paths.items():
+        first: Any = None
         for number, record in enumerate(stream_dicts(path)):
-            found.add(variant, row_id(record, number), outcome(record))
+            first = record.get("filter") if number == 0 else first
+            # The harness writes a row for each of its filters: one of them counts.
+            code = outcome(record) if record.get("filter") == first else UNJUDGED
+            found.add(variant, row_id(record, number), code)
     return found
 
 
 def row_id(record: dict[str, Any], number: int) -> str:
-    """A row's id; in lm-evaluation-harness's own shape its `doc_id`, else its line."""
-    return str(record.get("id", record.get("doc_id", number)))
+    """A row's id; in lm-evaluation-harness's own shape its `doc_id` and filter, else its line."""
+    if "doc_id" not in record:
+        return str(record.get("id", number))
+    named = record.get("filter", "none")
+    return str(record["doc_id"]) if named == "none" else f"{record['doc_id']} {named}"
 
 
 def choose(outcomes: TaskOutcomes, shippable: list[str]) -> list[str]:
@@ -119,13 +157,19 @@ def _first(rows: Iterable[str], count: int) -> list[str]:
 def _replies(
     task: str, paths: dict[str, Path], questions: dict[str, Question], chosen: list[str]
 ) -> dict[str, dict[str, Reply]]:
-    """The replies to the chosen rows, by id and variant: cut as they are read."""
+    """The replies to the chosen rows, by id and variant: cut as they are read.
+
+    A benchmark's question stands in its samples, and joins the others.
+    """
     found: dict[str, dict[str, Reply]] = {row: {} for row in chosen}
     for variant, path in paths.items():
         for number, record in enumerate(stream_dicts(path)):
             row = row_id(record, number)
-            if row in found:
-                found[row][variant] = reply_of(task, record, questions.get(row))
+            if row not in found:
+                continue
+            if row not in questions and is_benchmark(record):
+                questions[row] = question_of(record)
+            found[row][variant] = reply_of(task, record, questions.get(row))
     return found
 
 

@@ -38,6 +38,28 @@ COLUMNS = (
 )
 
 
+FURTHER = {
+    "win_rate_half_ties": "Win rate, {task}",
+    "chrf": "chrF++",
+    "acc": "{task}",
+    "exact_match:strict-match": "{task}",
+}
+"""Metrics of other tasks that have a column where they were measured, and its title."""
+
+
+def columns(evidence: RunData) -> list[Column]:
+    """The columns that some variant has a figure for: judgings and benchmarks behind the others."""
+    measured = dict.fromkeys((score.task, score.metric) for score in evidence.scores)
+    known = [column for column in COLUMNS if (column.task, column.metric) in measured]
+    quality = [column for column in known if not column.write]
+    further = [
+        Column(FURTHER[metric].format(task=task), task, metric, places=1 if metric == "chrf" else 2)
+        for task, metric in measured
+        if metric in FURTHER
+    ]
+    return [*quality, *further, *(column for column in known if column.write)]
+
+
 @dataclass(frozen=True)
 class Figure:
     """One score in its cell."""
@@ -72,7 +94,7 @@ def variant_rows(evidence: RunData) -> list[VariantRow]:
             name=name,
             made=made(recipe, name),
             shipped=name == recipe.export.ship,
-            figures=[_figure(evidence, name, column) for column in COLUMNS],
+            figures=[_figure(evidence, name, column) for column in columns(evidence)],
         )
         for name in recipe.variants()
         if name in recipe.eval.variants
@@ -98,18 +120,23 @@ def _figure(evidence: RunData, variant: str, column: Column) -> Figure:
         column.title,
         fixed(score.value, column.places),
         note,
-        *_difference(evidence.score(variant, column.task, f"{column.metric}_minus_merged")),
+        *_difference(evidence, variant, column),
         share=share,
         chance=evidence.chance(column.task) if share else None,
     )
 
 
-def _difference(score: Score | None) -> tuple[str, str]:
+def _difference(evidence: RunData, variant: str, column: Column) -> tuple[str, str]:
     """The paired difference to merged in words, and what to think of it."""
+    score = evidence.score(variant, column.task, f"{column.metric}_minus_merged")
     if score is None:
         return "", ""
     bounds = interval(score.low, score.high, 3, signed=True)
-    return f"{fixed(score.value, 3, signed=True)} {bounds}".strip(), verdict(score)
+    said = f"{fixed(score.value, 3, signed=True)} {bounds}".strip()
+    compared = evidence.comparison(variant, column.task, column.metric)
+    if compared and compared.within_noise:
+        return f"{said}, within the noise", ""
+    return said, verdict(score)
 
 
 def verdict(score: Score) -> str:
@@ -182,7 +209,9 @@ def variants(evidence: RunData) -> Table:
         changes = [f"; Δ {one.difference}" if one.difference else "" for one in row.figures]
         said = [cell + change for cell, change in zip(cells, changes, strict=True)]
         rows.append([row.name, row.made, row.shipped, *said])
-    return Table(("Variant", "Made", "Ships", *(column.title for column in COLUMNS)), rows)
+    return Table(
+        ("Variant", "Made", "Ships", *(column.title for column in columns(evidence))), rows
+    )
 
 
 def provenance(evidence: RunData) -> Table:

@@ -9,9 +9,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from eval.statistics import minus
 from eval.task import TaskScores
 from eval.tasks import TASKS
+from eval.verdicts import differences, flips, verdicts
+from eval.verdicts import write as write_verdicts
 from stemma.jsonl import write_json, write_jsonl
 from stemma.rows import Score
 from stemma.runs import Run
@@ -54,6 +55,7 @@ def mcq_sample(number: int, right: bool, draw: random.Random) -> dict[str, Any]:
         "id": row["id"],
         "subject": row["subject"],
         "answer": row["answer"],
+        "choices": row["choices"],
         "log_probs": log_probs,
     }
 
@@ -116,17 +118,15 @@ MAKERS: dict[str, tuple[str, Callable[[int], dict[str, Any]], Callable[..., dict
 def add_samples(work: Work, rows: int = 24, seed: int = 5) -> None:
     """Give a finished run test rows, samples and scores of every variant."""
     variants = work.recipe.eval.variants
-    scored: dict[str, dict[str, TaskScores]] = {}
+    scored: dict[str, dict[str, TaskScores]] = {name: {} for name in variants}
     for task in MAKERS:
         _write_rows(work.run, task, rows)
         drawn = {name: _samples(task, name, rows, seed) for name in variants}
         reference = drawn[work.recipe.eval.reference]
-        scored[task] = {
-            name: TASKS[task].score_records(found, reference, seed, 0.1)
-            for name, found in drawn.items()
-        }
+        for name, found in drawn.items():
+            scored[name][task] = TASKS[task].score_records(found, reference, seed, 0.1)
     _finish_data(work)
-    _finish_eval(work, scored, seed)
+    _finish_eval(work, scored)
 
 
 def _samples(task: str, variant: str, rows: int, seed: int) -> Records:
@@ -141,31 +141,34 @@ def _write_rows(run: Run, task: str, rows: int) -> None:
     write_jsonl(run.folder("data") / data_set / "test.jsonl", map(row, range(rows)))
 
 
-def _again(run: Run, stage: str, outputs: dict[str, str]) -> None:
-    """The stage's manifest with further outputs, else as it was."""
+def finish_again(
+    run: Run, stage: str, outputs: dict[str, str], facts: dict[str, Any] | None = None
+) -> None:
+    """The stage's manifest with further outputs and facts, else as it was."""
     found = run.manifest(stage)
-    kept = ("key", "counts", "facts", "git_commit", "versions", "hardware", "start", "end")
+    kept = ("key", "counts", "git_commit", "versions", "hardware", "start", "end")
     paths = {name: output.path for name, output in found.outputs.items()}
-    write_manifest(run, stage, paths | outputs, **{name: getattr(found, name) for name in kept})
+    fields = {name: getattr(found, name) for name in kept} | {"facts": found.facts | (facts or {})}
+    write_manifest(run, stage, paths | outputs, **fields)
 
 
 def _finish_data(work: Work) -> None:
     sets = [data_set for data_set, _, _ in MAKERS.values()]
-    _again(work.run, "data", {f"{name}/test": f"{name}/test.jsonl" for name in sets})
+    finish_again(work.run, "data", {f"{name}/test": f"{name}/test.jsonl" for name in sets})
 
 
-def _finish_eval(work: Work, scored: dict[str, dict[str, TaskScores]], seed: int) -> None:
+def _finish_eval(work: Work, scored: dict[str, dict[str, TaskScores]]) -> None:
     folder = work.run.folder("eval")
-    outputs = {}
-    scores: list[Score] = []
-    for task, by_variant in scored.items():
-        for variant, found in by_variant.items():
+    judged = verdicts(scored, work.recipe.eval)
+    outputs = write_verdicts(folder, judged, flips(scored))
+    scores = differences(judged)
+    facts: dict[str, Any] = {}
+    for variant, tasks in scored.items():
+        facts[variant] = {task: found.facts for task, found in tasks.items()}
+        for task, found in tasks.items():
             name = f"samples/{variant}/{task}"
             write_jsonl(folder / f"{name}.jsonl", found.samples)
             outputs[name] = f"{name}.jsonl"
-            metrics = list(found.metrics)
-            if variant != "merged":
-                metrics += minus(found, by_variant["merged"], seed)
             scores += [
                 Score(
                     variant=variant,
@@ -177,7 +180,7 @@ def _finish_eval(work: Work, scored: dict[str, dict[str, TaskScores]], seed: int
                     high=metric.high,
                     samples=f"{name}.jsonl",
                 )
-                for metric in metrics
+                for metric in found.metrics
             ]
     write_json(folder / "results.json", [score.model_dump(mode="json") for score in scores])
-    _again(work.run, "eval", outputs)
+    finish_again(work.run, "eval", outputs, facts)
