@@ -34,7 +34,7 @@ def _counts(one: Flips) -> list[object]:
 
 
 def _change(evidence: RunData, one: Flips) -> list[object]:
-    metric = f"{metric_of(one.task)}_minus_merged"
+    metric = f"{metric_of(evidence, one.task)}_minus_merged"
     change = evidence.score(one.variant, one.task, metric)
     p = evidence.score(one.variant, one.task, f"{metric}_p")
     said = [text_of(change), bounds_of(change)] if change else [None, None]
@@ -45,7 +45,7 @@ def _judged(evidence: RunData, one: Flips) -> list[object]:
     """Holm's p-value, the bound that decides, the verdict."""
     if not evidence.verdicts:
         return []
-    found = evidence.comparison(one.variant, one.task, metric_of(one.task))
+    found = evidence.comparison(one.variant, one.task, metric_of(evidence, one.task))
     if not found:
         return [None, None, None]
     bound = fixed(found.at_least, 3, signed=True)
@@ -53,9 +53,13 @@ def _judged(evidence: RunData, one: Flips) -> list[object]:
     return [found.p_holm, bound, found.verdict + noise]
 
 
-def metric_of(task: str) -> str:
-    """The yes-or-no metric that rows of this task are counted by."""
-    return METRICS.get(task, "accuracy")
+def metric_of(evidence: RunData, task: str) -> str:
+    """The yes-or-no metric that rows of a task are counted by; of a benchmark the first that was
+    compared with merged."""
+    if task in METRICS:
+        return METRICS[task]
+    listed = evidence.verdicts.comparisons if evidence.verdicts else []
+    return next((one.metric for one in listed if one.task == task), "accuracy")
 
 
 def verdict_table(evidence: RunData) -> Table:

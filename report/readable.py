@@ -9,12 +9,13 @@ from datetime import datetime
 
 MISSING = "–"
 MINUS = "−"
+NOT_FINITE = "not finite"
 
 
 def number(value: float) -> str:
     """At least three significant figures, thousands separated, a real minus sign."""
     if not math.isfinite(value):
-        return "not finite"
+        return NOT_FINITE
     if value == int(value):
         text = f"{int(value):,}"
     elif abs(value) < 1e-4:
@@ -27,13 +28,15 @@ def number(value: float) -> str:
 
 def fixed(value: float, places: int, signed: bool = False) -> str:
     """A fixed number of places; `signed` writes the plus too. What rounds to zero has no sign."""
+    if not math.isfinite(value):
+        return NOT_FINITE
     rounded = round(value, places) + 0.0
     text = f"{rounded:+,.{places}f}" if signed and rounded else f"{rounded:,.{places}f}"
     return text.replace("-", MINUS)
 
 
 def percent(share: float) -> str:
-    return f"{fixed(100 * share, 0)}%"
+    return f"{fixed(100 * share, 0)}%" if math.isfinite(share) else NOT_FINITE
 
 
 def interval(low: float | None, high: float | None, places: int = 2, signed: bool = False) -> str:
@@ -74,7 +77,11 @@ def words(value: object) -> str:
         return number(value)
     if isinstance(value, dict):
         return ", ".join(f"{spoken(name)} {words(inner)}" for name, inner in value.items())
-    return ", ".join(map(words, value)) if isinstance(value, list) else " ".join(str(value).split())
+    return (
+        ", ".join(map(words, value))
+        if isinstance(value, list)
+        else visible(" ".join(str(value).split()))
+    )
 
 
 def spoken(name: str) -> str:

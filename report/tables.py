@@ -3,10 +3,12 @@ out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from report.lineage import made
+from report.meanings import BENCHMARK
 from report.readable import MISSING, day, fixed, interval, number, size, took
 from report.run_data import RunData, Table
 from stemma.rows import Score
@@ -53,7 +55,12 @@ def columns(evidence: RunData) -> list[Column]:
     known = [column for column in COLUMNS if (column.task, column.metric) in measured]
     quality = [column for column in known if not column.write]
     further = [
-        Column(FURTHER[metric].format(task=task), task, metric, places=1 if metric == "chrf" else 2)
+        Column(
+            FURTHER[metric].format(task=task.removeprefix(BENCHMARK)),
+            task,
+            metric,
+            places=1 if metric == "chrf" else 2,
+        )
         for task, metric in measured
         if metric in FURTHER
     ]
@@ -112,7 +119,7 @@ def _figure(evidence: RunData, variant: str, column: Column) -> Figure:
         return Figure(column.title, column.write(score.value), spread)
     if column.task == "preference" and variant == evidence.recipe.eval.reference:
         return Figure(column.title, note="is the reference")
-    share = score if column.places == 2 else None
+    share = score if column.places == 2 and math.isfinite(score.value) else None
     note = f"{interval(score.low, score.high, column.places)} n = {score.n:,}".strip()
     if column.beside and (beside := evidence.score(variant, column.task, column.beside)):
         note += f", {column.beside} {fixed(beside.value, column.places)}"

@@ -33,6 +33,27 @@ NASTY = (
 RIGHT = {"base": 0.3, "sft": 0.5, "dpo": 0.5, "mcq": 0.7, "merged": 0.7, "bnb-nf4": 0.6}
 """Chances of a right answer by variant; 0.68 for all others."""
 
+JUDGED_PAIR: dict[str, Any] = {
+    "id": "s1",
+    "policy": "dpo",
+    "reference": "base",
+    "judge": "scripted-expert",
+    "kind": "scripted",
+    "question": "What is 2 + 3?",
+    "gold": "5",
+    "answers": {"reference": "6 </script>", "policy": "2 + 3 = 5"},
+    "right": {"reference": "wrong", "policy": "right"},
+    "characters": {"reference": 11, "policy": 9},
+    "identical": False,
+    "outcome": "policy",
+    "cost_usd": 0.0002,
+    "orders": [
+        {"first": "reference", "verdict": "2", "reason": "Clearer.", "problem": None},
+        {"first": "policy", "verdict": None, "reason": "", "problem": "refused"},
+    ],
+}
+"""A judged pair, as evaluation writes it."""
+
 Records = list[dict[str, Any]]
 
 

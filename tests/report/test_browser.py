@@ -13,10 +13,11 @@ import pytest
 
 from report.outcomes import Flips
 from report.run import gather, run
+from stemma.jsonl import write_jsonl
 from stemma.stages import Work
 from tests.browser import Watched, launched, opened
 from tests.factories.run_to_report import make_work
-from tests.factories.samples_to_report import add_samples
+from tests.factories.samples_to_report import JUDGED_PAIR, add_samples, finish_again
 
 OVERFLOW = """() => [...document.querySelectorAll("body *")].filter((element) =>
     !element.closest(".scroll") && element.getBoundingClientRect().right > innerWidth + 1
@@ -29,6 +30,9 @@ A4_WIDTH = 1047
 def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     made = make_work(tmp_path_factory.mktemp("runs"))
     add_samples(made)
+    name = "samples/dpo/judge-base"
+    write_jsonl(made.run.folder("eval") / f"{name}.jsonl", [JUDGED_PAIR])
+    finish_again(made.run, "eval", {name: f"{name}.jsonl"})
     run(made)
     return made
 
@@ -97,7 +101,7 @@ def test_texts_of_models_stay_texts(desk: Watched) -> None:
 
 def test_filters_leave_what_they_say(desk: Watched, work: Work) -> None:
     page = desk.page
-    assert choose(page) == 72
+    assert choose(page) == 73
     assert choose(page, task="mcq") == 24
     assert choose(page, task="mcq", group="algebra") == 12
     rows = [
@@ -129,9 +133,17 @@ def test_flips_are_counted_and_their_questions_open(desk: Watched, flips: list[F
                 assert page.locator("#by-variant option:checked").inner_text() == one.variant
 
 
+def test_a_judged_pair_is_told_with_what_the_judge_said(desk: Watched) -> None:
+    page = desk.page
+    assert choose(page, task="judge-base · dpo", group="dpo won") == 1
+    said = page.locator("#entries").inner_text()
+    for words in ("2 + 3 = 5", "dpo (policy)", "base first", "dpo is better (verdict 2). Clearer."):
+        assert words in said
+
+
 def test_questions_come_a_page_at_a_time(desk: Watched) -> None:
     page = desk.page
-    assert choose(page) == 72
+    assert choose(page) == 73
     assert page.locator("#entries > li").count() == 20
     first = page.locator("#entries > li").first.inner_text()
     page.get_by_role("button", name="Next").click()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from report.flip_table import METRICS, flip_table, verdict_table
+from report.flip_table import METRICS, flip_table, metric_of, verdict_table
 from report.page import HTML, MARKDOWN, render
 from report.run import gather
 from report.run_data import RunData
@@ -73,3 +73,13 @@ def test_accuracy_by_subject_and_letter(evidence: RunData) -> None:
 
 def test_a_run_without_these_facts_has_no_such_table(tmp_path: Path) -> None:
     assert subjects(gather(make_work(tmp_path))).rows == []
+
+
+def test_a_benchmarks_flips_go_by_what_was_compared(evidence: RunData) -> None:
+    assert evidence.verdicts is not None
+    one = evidence.verdicts.comparisons[0].model_copy(
+        update={"task": "lm_eval/arc", "metric": "acc_norm"}
+    )
+    verdicts = evidence.verdicts.model_copy(update={"comparisons": [one]})
+    assert metric_of(replace(evidence, verdicts=verdicts), "lm_eval/arc") == "acc_norm"
+    assert metric_of(evidence, "mcq") == "accuracy"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,3 +55,13 @@ def test_a_split_by_pair_is_told_with_its_leak(tmp_path: Path, template: str) ->
     )
     told = evidence.data.model_copy(update={"split_by_pair": leak})
     assert said in render(replace(evidence, data=told), template)
+
+
+@pytest.mark.parametrize("template", [HTML, MARKDOWN])
+def test_a_variant_that_scored_nothing_finite_is_told(tmp_path: Path, template: str) -> None:
+    scores = [
+        score(name, "mcq", "accuracy", float("nan"), 10) for name in ("merged", "gguf-Q4_K_M")
+    ]
+    page = render(gather(make_work(tmp_path, scores=scores)), template)
+    assert "not finite" in page
+    assert not re.search(r"[ >\[]nan\b", page)

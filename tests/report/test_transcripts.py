@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,27 +12,8 @@ from report.samples import read_samples
 from report.transcripts import is_judged, transcript
 from stemma.jsonl import write_jsonl
 from tests.factories.run_to_report import make_work, score
+from tests.factories.samples_to_report import JUDGED_PAIR as PAIR
 from tests.factories.samples_to_report import add_samples, finish_again
-
-PAIR: dict[str, Any] = {
-    "id": "s1",
-    "policy": "dpo",
-    "reference": "base",
-    "judge": "scripted-expert",
-    "kind": "scripted",
-    "question": "What is 2 + 3?",
-    "gold": "5",
-    "answers": {"reference": "6 </script>", "policy": "2 + 3 = 5"},
-    "right": {"reference": "wrong", "policy": "right"},
-    "characters": {"reference": 11, "policy": 9},
-    "identical": False,
-    "outcome": "policy",
-    "cost_usd": 0.0002,
-    "orders": [
-        {"first": "reference", "verdict": "2", "reason": "Clearer.", "problem": None},
-        {"first": "policy", "verdict": None, "reason": "", "problem": "refused"},
-    ],
-}
 
 
 def test_a_judged_pair_is_known_by_its_shape() -> None:
