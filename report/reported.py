@@ -141,7 +141,10 @@ def _controls(evidence: RunData, measure: Measure, score: Score) -> str:
     said = [f"β = {evidence.recipe.eval.beta:g}"] if measure.metric == "reward_margin" else []
     for words, metric in measure.controls:
         found = evidence.score(score.variant, score.task, metric)
-        said += [f"{words} {control(found)}"] if found else []
+        if found:
+            # A text of one sentence has no normalised graph: some controls stand on fewer rows.
+            n = "" if found.n == score.n else f" n = {found.n:,}"
+            said.append(f"{words} {control(found)}{n}")
     return "; ".join(said)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.judge.verdicts import PairVerdict
 from report.judgings import judgings
 from report.reported import reported
 from report.run import gather
@@ -19,6 +20,10 @@ from tests.factories.samples_to_report import add_samples, finish_again
 def test_a_judged_pair_is_known_by_its_shape() -> None:
     assert is_judged(PAIR)
     assert not is_judged({"id": "s1", "reply": "5", "verdict": "right"})
+
+
+def test_the_pair_of_these_tests_is_one_that_evaluation_writes() -> None:
+    assert PairVerdict.model_validate(PAIR).gold_side == "policy"
 
 
 def test_a_transcript_tells_both_answers_and_every_order() -> None:

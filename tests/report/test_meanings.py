@@ -1,0 +1,44 @@
+"""The names of metrics that the report explains are those that the evaluation writes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from report import meanings
+from stemma import ROOT
+
+
+def quoted(*places: str) -> set[str]:
+    """Every quoted word in these files and folders of `eval`."""
+    files: list[Path] = []
+    for place in places:
+        path = ROOT / "eval" / place
+        files += [path] if path.is_file() else path.glob("*.py")
+    assert files
+    return set(re.findall(r'"(\w+)"', "".join(file.read_text(encoding="utf-8") for file in files)))
+
+
+@pytest.mark.parametrize(("task", "metric"), meanings.METRICS)
+def test_each_explained_metric_of_a_task_is_measured(task: str, metric: str) -> None:
+    assert metric in quoted(f"tasks/{task}.py", "letters.py")
+
+
+def test_each_explained_metric_of_texts_and_judgings_is_measured() -> None:
+    assert set(meanings.TEXT) <= quoted("text")
+    assert set(meanings.JUDGE) <= quoted("judge")
+
+
+def test_a_change_is_explained_by_what_changed() -> None:
+    assert meanings.of_metric("mcq", "accuracy_minus_merged").startswith("accuracy less that of")
+    assert "exact p-value" in meanings.of_metric("mcq", "accuracy_minus_merged_p")
+    assert "Holm" in meanings.of_metric("mcq", "accuracy_minus_merged_p_holm")
+
+
+def test_a_judging_of_any_name_is_explained_and_a_benchmark_keeps_its_own_words() -> None:
+    assert meanings.of_metric("by-gpt", "won") == meanings.JUDGE["won"]
+    assert meanings.of_metric("lm_eval/arc", "won") == ""
+    assert meanings.of_task("lm_eval/arc").startswith("A standard benchmark")
+    assert meanings.of_metric("mcq", "won") == ""
