@@ -11,6 +11,8 @@ import numpy as np
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
 RESAMPLES = 2000
+BLOCK = 1_000_000
+"""Picks drawn at once."""
 
 Interval = tuple[float, float]
 
@@ -31,8 +33,14 @@ def bootstrap_mean(values: Sequence[float], groups: Sequence[str], seed: int) ->
     index = np.array([codes[name] for name in groups])
     sums = np.bincount(index, weights=np.asarray(values, dtype=float))
     sizes = np.bincount(index).astype(float)
-    picks = np.random.default_rng(seed).integers(len(codes), size=(RESAMPLES, len(codes)))
-    means = sums[picks].sum(axis=1) / sizes[picks].sum(axis=1)
+    draws = np.random.default_rng(seed)
+    means = np.empty(RESAMPLES)
+    # A block at a time: all picks of 100,000 rows would take 5 GB.
+    block = max(1, BLOCK // len(codes))
+    for begin in range(0, RESAMPLES, block):
+        size = (min(block, RESAMPLES - begin), len(codes))
+        picks = draws.integers(len(codes), size=size)
+        means[begin : begin + block] = sums[picks].sum(axis=1) / sizes[picks].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 

@@ -10,10 +10,11 @@ TASKS = {
     "preference": "Held-out pairs of a chosen and a rejected answer. A reward is β times the log-"
     "probability of the answer under the variant less that under the reference, over all its "
     "tokens.",
-    "generation": "Answers that the variant wrote itself, greedily, to held-out questions with a "
-    "known answer. One rule says right, wrong or undecided.",
-    "text": "The same replies as those of generation, as texts; code and formulas are taken out "
-    "first.",
+    "generation": "Answers that the variant wrote itself, greedily, to held-out questions. "
+    "Where the right answer is known, one rule says right, wrong or undecided.",
+    "text": "How the generated answers are written, whether right or wrong, beside the test rows' "
+    "own answers. Raw entity graphs rise with length, since n sentences can reach 1/2 + … + 1/n, "
+    "and with repetition.",
     "speed": "This machine, one answer at a time, in a process of its own. In brackets the "
     "quartiles of the repeats.",
 }
@@ -43,6 +44,15 @@ METRICS = {
     ("generation", "undecided"): "share of answers of which the rule cannot say",
     ("generation", "stopped"): "share of answers that ended by themselves",
     ("generation", "tokens"): "mean length of an answer, in tokens",
+    ("text", "bleu"): "words and runs of words in common with the row's own answer, 0 to 100",
+    ("text", "chrf"): "characters and words in common with it (chrF++), 0 to 100",
+    ("text", "words"): "mean length of the prose, in words",
+    ("text", "sentences"): "mean length of the prose, in sentences",
+    ("text", "entity_graph"): "sentences joined by the nouns they share, the nearer the more",
+    ("text", "entity_graph_normalised"): "the same as a share of the most its length allows",
+    ("text", "entity_graph_first_k"): "the same of the first k sentences, so of one length",
+    ("text", "distinct_2"): "different word pairs among an answer's word pairs",
+    ("text", "repeated_sentences"): "share of an answer's sentences that it said before",
     ("speed", "size_bytes"): "size of the files on disk",
     ("speed", "peak_memory_bytes"): "the most memory the process held",
     ("speed", "load_seconds"): "seconds from the engine's import to the loaded model",

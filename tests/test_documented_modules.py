@@ -83,5 +83,5 @@ def test_the_readmes_tree_is_the_disks() -> None:
         for name in PRODUCT
         for path in (ROOT / name).glob("*/__init__.py")
     ]
-    inside_one_line = {"eval/backends/", "eval/tasks/", "eval/text/"}
+    inside_one_line = {"eval/backends/", "eval/tasks/"}
     assert set(rooms) - set(named) == inside_one_line

@@ -44,7 +44,7 @@ def _questions(run: Run, limit: int | None) -> dict[str, str] | None:
     if run.read_manifest("data") is None:
         return None
     rows = read_rows(run.output("data", "sft/test"), SftRow)[:limit]
-    return {row.id: question_of(row) for row in rows if row.meta.get("gold") is not None}
+    return {row.id: question_of(row) for row in rows}
 
 
 def _pairs(

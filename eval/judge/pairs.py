@@ -64,7 +64,7 @@ def make_pairs(
     drawn = draw(policy, judging.questions, seed)
     if not drawn:
         found = f"`{judging.policy}` has no reply to judge"
-        hint = "test rows with a gold answer are what `generation` asks"
+        hint = "the test rows of `sft` are what `generation` asks"
         raise UserError(Problem("eval.judge", found, "at least one reply", hint))
     return [
         Pair(

@@ -99,3 +99,11 @@ def test_bootstrap_resamples_questions_not_pairs() -> None:
     wide = bootstrap_mean([0.0, 1.0] * 50, ["x", "y"] * 50, 3)
     assert wide == (0.0, 1.0)
     assert narrow[1] - narrow[0] < 0.3
+
+
+def test_resamples_drawn_in_blocks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [float(at % 7) for at in range(333)]
+    groups = [str(at // 2) for at in range(333)]
+    whole = bootstrap_mean(values, groups, seed=4)
+    monkeypatch.setattr("eval.statistics.BLOCK", 1)
+    assert bootstrap_mean(values, groups, seed=4) == whole

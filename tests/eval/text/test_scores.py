@@ -25,7 +25,7 @@ def test_a_text_by_hand() -> None:
     assert found["entity_graph"] == pytest.approx((1 / 2 + 1) / 3)
     assert found["entity_graph_normalised"] == pytest.approx(0.5 / (5 / 6))
     assert found["entity_graph_first_k"] == found["entity_graph"]
-    assert found["distinct_2"] == 1.0
+    assert found["distinct_2"] == 10 / 12, "the force, and the mass, twice"
     assert found["repeated_sentences"] == 0.0
 
 
