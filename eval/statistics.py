@@ -11,6 +11,8 @@ import numpy as np
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
 RESAMPLES = 2000
+PICKS = 1 << 20
+"""Groups drawn at once, at most: 25 MB."""
 
 Interval = tuple[float, float]
 
@@ -31,8 +33,12 @@ def bootstrap_mean(values: Sequence[float], groups: Sequence[str], seed: int) ->
     index = np.array([codes[name] for name in groups])
     sums = np.bincount(index, weights=np.asarray(values, dtype=float))
     sizes = np.bincount(index).astype(float)
-    picks = np.random.default_rng(seed).integers(len(codes), size=(RESAMPLES, len(codes)))
-    means = sums[picks].sum(axis=1) / sizes[picks].sum(axis=1)
+    draw = np.random.default_rng(seed)
+    means: list[float] = []
+    while len(means) < RESAMPLES:  # some resamples at once: all of 10^5 groups would be gigabytes
+        count = min(RESAMPLES - len(means), max(1, PICKS // len(codes)))
+        picks = draw.integers(len(codes), size=(count, len(codes)))
+        means += (sums[picks].sum(axis=1) / sizes[picks].sum(axis=1)).tolist()
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 

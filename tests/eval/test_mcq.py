@@ -156,7 +156,8 @@ def measured(folder: Path, rows: list[McqRow], **options: Any) -> list[McqSample
     backend = open_backend("hf", str(folder), "<eos>", 1)
     task = McqTask(task="mcq", **options)
     setting = Setting(Template.read(TEMPLATE, folder), task, rows, folder, 0.0)
-    return list(TASK.measure(backend, setting))
+    found = {sample.id: sample for sample in TASK.measure(backend, setting)}
+    return [found[row.id] for row in rows]
 
 
 def test_every_order_is_asked_as_the_row_reordered_would_be(folder: Path) -> None:

@@ -99,3 +99,13 @@ def test_bootstrap_resamples_questions_not_pairs() -> None:
     wide = bootstrap_mean([0.0, 1.0] * 50, ["x", "y"] * 50, 3)
     assert wide == (0.0, 1.0)
     assert narrow[1] - narrow[0] < 0.3
+
+
+def test_many_groups_are_resampled_in_parts_that_say_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = [float(n % 7) for n in range(100)]
+    groups = [str(n) for n in range(100)]
+    whole = bootstrap_mean(values, groups, seed=3)
+    monkeypatch.setattr("eval.statistics.PICKS", 900)
+    assert bootstrap_mean(values, groups, seed=3) == whole
