@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
 from eval.course.measuring import measure
 from eval.course.run import OPTIONS, grade
-from stemma.errors import UserError
+from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_jsonl
 from stemma.rows import McqRow
 from stemma.stages import Work
+from tests.factories.manifests import write_manifest
 from tests.factories.run_to_score import make_recipe, make_work
 
 TASKS = [{"task": "mcq"}, {"task": "preference"}]
@@ -116,6 +118,20 @@ def test_weights_that_were_changed_are_refused(work: Work) -> None:
             measure(work, "gguf-F16", {"mcq": (OPTIONS["mcq"], [row])})
     finally:
         weights.write_bytes(kept)
+
+
+def test_scores_that_are_no_numbers_stop_it_and_are_not_kept(tmp_path: Path) -> None:
+    broken = make_work(tmp_path / "runs", make_recipe(["merged"], TASKS))
+    folder = broken.input("export", "merged")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][0] = float("nan")
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    outputs = {name: one.path for name, one in broken.run.manifest("export").outputs.items()}
+    write_manifest(broken.run, "export", outputs)
+    row = McqRow(id="line-1", source="s", question="Which?", choices=["p", "q"], answer="A")
+    with pytest.raises(StageFailed, match="not finite"):
+        measure(broken, "merged", {"mcq": (OPTIONS["mcq"], [row])})
+    assert list((tmp_path / "runs").rglob("measured/*/*.jsonl")) == []
 
 
 def test_results_are_json_that_others_can_read(work: Work) -> None:
