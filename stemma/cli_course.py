@@ -13,12 +13,18 @@ Files = Annotated[
     list[Path],
     typer.Argument(metavar="FILE...", help="An MCQ file, a preference file, or both."),
 ]
-To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the grades are written.")]
+To = Annotated[
+    Path | None,
+    typer.Option(
+        "--to",
+        metavar="FOLDER",
+        help="Where the grades are written.",
+        show_default="course, in the recipe's run",
+    ),
+]
 
 
-def course(
-    recipe: Name, files: Files, to: To = Path("course"), set_: Set = None, runs: Runs = RUNS
-) -> None:
+def course(recipe: Name, files: Files, to: To = None, set_: Set = None, runs: Runs = RUNS) -> None:
     """Grade `merged` and the shipped variant on a course's files, as its evaluator would."""
     from eval.course.run import grade, table
     from stemma.base_model.folder import check_base_model
@@ -30,6 +36,7 @@ def course(
     opened, run = open_recipe(recipe, set_, runs)
     check_base_model(opened, run, ["eval"])
     warn_of_stale_upstream(opened, run, "eval", say)
-    scores = grade(Work(opened, run, "eval", say), files, to)
+    folder = to or run.root / "course"
+    scores = grade(Work(opened, run, "eval", say), files, folder)
     print("\n".join(table(scores)))
-    print(f"{to}/scores.json")
+    print(folder / "scores.json")
