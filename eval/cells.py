@@ -40,7 +40,7 @@ def _job(work: Work, name: str, tasks: list[EvalTask], files: Mapping[str, Path]
     folder = work.run.root.parent / MEASURED
     return Job(
         variant=variant,
-        cells=[_cell(variant, options, folder, files.get(options.task)) for options in tasks],
+        cells=[cell_of(variant, options, folder, files.get(options.task)) for options in tasks],
     )
 
 
@@ -72,7 +72,8 @@ def _digest(work: Work, weights: Path, made_by: str | None, output: str) -> str:
     return work.run.manifest(made_by).outputs[output].sha256
 
 
-def _cell(variant: Variant, options: EvalTask, folder: Path, data: Path | None) -> Cell:
+def cell_of(variant: Variant, options: EvalTask, folder: Path, data: Path | None) -> Cell:
+    """A variant on a task, with its samples' folder below `folder`."""
     task = TASKS[options.task]
     read = options.model_dump(include={"task", *task.reads})
     measured = type(options).model_validate(read)

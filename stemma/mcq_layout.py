@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from stemma.rows import LETTERS
 
-_LAYOUT = re.compile(
-    r"\s*(?:Question:)?\s*(?P<stem>.*?)\s*\n\s*Options:\s*\n(?P<options>.*?)\s*(?:\n\s*Answer:)?\s*",
-    re.DOTALL,
-)
+# Blanks of one line only: of patterns that may share a run of newlines, time would grow with its
+# cube.
+_OPTIONS = re.compile(r"\n[^\S\n]*Options:[^\S\n]*\n")
+_ANSWER = re.compile(r"\n[^\S\n]*Answer:$")
 
 # More than can be lettered, so that what is too long is told instead of glued into the last choice.
 _LETTERED = (*LETTERS, *(f"A{letter}" for letter in LETTERS))
@@ -26,13 +26,20 @@ def parse_mcq(text: str) -> tuple[str, dict[str, str]] | None:
 
     A choice may span lines: only the label that comes next starts the next choice.
     """
-    match = _LAYOUT.fullmatch(text)
-    if match is None:
+    text = text.rstrip()
+    if text.lstrip().startswith("Question:"):
+        text = text.lstrip().removeprefix("Question:")
+    head = _OPTIONS.search(text)
+    if head is None:
         return None
+    stem = text[: head.start()].strip()
+    listed = text[head.end() - 1 :]
+    if answer := _ANSWER.search(listed):
+        listed = listed[: answer.start()]
     for labels in (_LETTERED, _NUMBERED):
-        choices = _parse_choices(match["options"], labels)
+        choices = _parse_choices(listed.strip(), labels)
         if len(choices) > 1:
-            return match["stem"], choices
+            return stem, choices
     return None
 
 

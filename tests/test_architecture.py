@@ -190,6 +190,7 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
             "report",
         },  # starts the laptop side, shows rows, draws a comparison
         "cli_models.py": {"export"},  # hands `import` the converter
+        "cli_course.py": {"eval"},  # grades by the tasks and engines of the evaluation
         "stages.py": {"data_builders", "export", "eval", "report"},  # the stages' modules
         "recipe/load.py": {"data_builders"},  # the sources' options
         "recipe/data.py": {"data_builders"},
@@ -277,6 +278,7 @@ LAYERS = (
         "cli_options",
         "cli_models",
         "cli_stages",
+        "cli_course",
         "cli_reference",
         "run_stages",
         "show",

@@ -392,3 +392,12 @@ def test_a_stop_text_of_several_tokens_is_told_where_the_tokenizer_is_known(
         "{{ bos_token }}{% for m in messages %}{{ m.content + '<end_of_turn>\\n' }}{% endfor %}"
     )
     assert main(["check", "small"]) == 0
+
+
+def test_a_course_s_file_that_cannot_be_graded_is_the_users(tmp_path: Path, capsys: Say) -> None:
+    (tmp_path / "m.jsonl").write_text('{"question": "Which unit?", "answer": "A"}\n')
+    assert main(["course", "small", "m.jsonl", "gone.jsonl"]) == 2
+    err = capsys.readouterr().err
+    assert "m.jsonl:1: no question with its options" in err
+    assert "gone.jsonl: no such file" in err
+    assert "Traceback" not in err

@@ -78,6 +78,18 @@ def test_diff_compares_with_another_recipe() -> None:
     assert command("diff", "WITH=tiny-base-dpo") == ["diff", "tiny", "--with", "tiny-base-dpo"]
 
 
+def test_a_course_s_files_may_have_blanks_in_their_names() -> None:
+    given = ["MCQ=my questions.jsonl", "PREFERENCE=pairs.jsonl", "TO=my grades"]
+    assert command("course", *given) == [
+        "course",
+        "tiny",
+        "my questions.jsonl",
+        "pairs.jsonl",
+        "--to",
+        "my grades",
+    ]
+
+
 def test_a_question_with_quotes_reaches_chat_whole() -> None:
     line = make("-n", "chat", 'QUESTION=What\'s "12" + 7?').strip().splitlines()[-1]
     shown = subprocess.run(

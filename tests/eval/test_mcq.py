@@ -1,22 +1,21 @@
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 from eval.backends import open_backend
 from eval.letters import McqSample
+from eval.run import run
 from eval.statistics import wilson
 from eval.task import Setting, TaskScores
 from eval.tasks.mcq import TASK, read
-from stemma.errors import StageFailed
-from stemma.jsonl import write_jsonl
+from stemma.jsonl import read_dicts, read_json, write_jsonl
 from stemma.recipe.evaluation import McqTask
 from stemma.rows import McqRow
 from stemma.shuffled_choices import reordered
 from stemma.templates import Template
 from tests.factories.models import TEMPLATE, make_gemma
+from tests.factories.run_to_score import make_recipe, make_work
 
 
 def sample(row: str, answer: str, *values: float, **more: Any) -> dict[str, Any]:
@@ -156,7 +155,8 @@ def measured(folder: Path, rows: list[McqRow], **options: Any) -> list[McqSample
     backend = open_backend("hf", str(folder), "<eos>", 1)
     task = McqTask(task="mcq", **options)
     setting = Setting(Template.read(TEMPLATE, folder), task, rows, folder, 0.0)
-    return list(TASK.measure(backend, setting))
+    found = {sample.id: sample for sample in TASK.measure(backend, setting)}
+    return [found[row.id] for row in rows]
 
 
 def test_every_order_is_asked_as_the_row_reordered_would_be(folder: Path) -> None:
@@ -176,6 +176,30 @@ def test_every_order_is_asked_as_the_row_reordered_would_be(folder: Path) -> Non
             assert list(alone.log_probs.values()) == pytest.approx(by_place, abs=1e-4)
 
 
+def test_choices_of_every_kind_are_scored(folder: Path) -> None:
+    kinds = [f"c{n}" for n in range(22)] + ["two\nlines", "$\\frac{1}{2}$", "same", "same"]
+    row = McqRow(id="m", source="s", question="Which?", choices=kinds, answer="Z")
+    [found] = measured(folder, [row], permute=1, permutations=2, generate=True, max_new_tokens=3)
+    assert list(found.log_probs) == [chr(65 + n) for n in range(26)]
+    assert len(set(found.log_probs.values())) == 26
+    scores = TASK.score_records([found.model_dump()], [], 1, 0.1)
+    assert metrics_of(scores)["chance"] == pytest.approx(1 / 26)
+    assert scores.facts["questions with equal choices"] == 1
+
+
+def test_the_stage_scores_both_ways_and_records_groups(tmp_path: Path) -> None:
+    task = {"task": "mcq", "generate": True, "max_new_tokens": 4, "permute": 7}
+    work = make_work(tmp_path, make_recipe(["gguf-F16"], [task]))
+    result = run(work)
+    metrics = {one["metric"]: one for one in read_json(work.folder / "results.json")}
+    assert {"accuracy", "generated_accuracy", "parse_failures", "permuted_accuracy"} <= set(metrics)
+    assert metrics["permutation_consistency"]["n"] == 6
+    facts = result.facts["gguf-F16"]["mcq"]
+    assert facts["by subject"]["sums"]["n"] == facts["by letter right"]["B"]["n"] == 6
+    rows = read_dicts(work.folder / "samples/gguf-F16/mcq.jsonl")
+    assert all(isinstance(row["reply"], str) and len(row["orders"]) == 1 for row in rows)
+
+
 def test_the_orders_are_the_seed_s(folder: Path) -> None:
     drawn = [
         [one.order for one in row.orders]
@@ -186,15 +210,6 @@ def test_the_orders_are_the_seed_s(folder: Path) -> None:
     assert drawn[0] != drawn[2]
     assert len(set(drawn[0])) == 5
     assert "ABCDE" not in drawn[0]
-
-
-def test_scores_that_are_no_numbers_stop_it(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "model")
-    tensors = load_file(folder / "model.safetensors")
-    tensors["model.norm.weight"][:] = float("nan")
-    save_file(tensors, tmp_path / "model" / "model.safetensors", {"format": "pt"})
-    with pytest.raises(StageFailed, match="row m1: log-probabilities that are not finite"):
-        measured(tmp_path / "model", questions(2)[1:])
 
 
 def mcq_row(row: str, answer_as: str, question: str = "Which unit measures force?") -> McqRow:
