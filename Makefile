@@ -13,6 +13,7 @@ PYTHON_HERE := .venv/bin/python
 STEMMA := $(PYTHON_HERE) -m stemma
 OVERRIDES = $(foreach pair,$(SET),--set '$(pair)') $(if $(DATA),--set 'data.root=$(DATA)')
 PLACE = $(if $(RUNS),--runs '$(RUNS)')
+OTHER = $(if $(WITH),--with '$(WITH)')
 OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 
 # `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
@@ -44,7 +45,7 @@ real: setup            ## SmolLM2 135M, brought in from a GGUF, through the whol
 	$(STEMMA) real $(if $(DATA),--data '$(DATA)') $(foreach pair,$(SET),--set '$(pair)') $(PLACE)
 
 import: setup          ## a GGUF file becomes a base model, proven: GGUF=file TO=folder
-	$(STEMMA) import '$(GGUF)' '$(TO)'
+	$(STEMMA) import $(if $(GGUF),'$(GGUF)') $(if $(TO),'$(TO)')
 
 ##@ Look before you run
 check: setup           ## check every recipe, or RECIPE=…, in a second
@@ -54,7 +55,7 @@ show: setup            ## the resolved recipe and the Axolotl files it renders
 	$(STEMMA) show $(RECIPE) $(OVERRIDES) $(PLACE)
 
 diff: setup            ## what differs between RECIPE=… and WITH=…
-	$(STEMMA) diff $(RECIPE) --with '$(WITH)' $(OVERRIDES) $(PLACE)
+	$(STEMMA) diff $(RECIPE) $(OTHER) $(OVERRIDES)
 
 status: setup          ## which stages are done, stale or missing
 	$(STEMMA) status $(RECIPE) $(OVERRIDES) $(PLACE)
@@ -94,7 +95,7 @@ all: setup             ## every stage that is not up to date
 	$(STEMMA) all $(RECIPE) $(OPTIONS)
 
 compare: setup         ## the preference training of RECIPE=… and WITH=… side by side: accuracies, margins, losses
-	$(STEMMA) compare $(RECIPE) --with '$(WITH)' $(PLACE)
+	$(STEMMA) compare $(RECIPE) $(OTHER) $(PLACE)
 
 rehearse: setup        ## the whole chain, small, on random weights of the true shapes: what would stop a run; LAYERS=2
 	$(STEMMA) rehearse $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(LAYERS),--layers $(LAYERS))

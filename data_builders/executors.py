@@ -4,7 +4,7 @@ or Ray.
 The results are those of `near_duplicates` and `decontaminate`: datatrove shards the work, our
 sketches and rules run inside its blocks. Its signature block sorts the sketches, its bucket block
 finds the bands that are equal, and the pairs are compared exactly as ever. A work folder is named
-by its content, so that a killed build goes on with the tasks that were not done. Run on the local
+by its content, so that a killed build resumes with the tasks that were not done. Run on the local
 executor only; docs/scaling-data.md says what a cluster needs.
 """
 

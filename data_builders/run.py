@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stemma.generator.runner import JobRunner
 
 EXECUTOR = "executor"
-"""What datatrove's workers share; a killed build goes on with it."""
+"""The folder that datatrove's workers share; a killed build resumes with it."""
 
 
 def run(work: Work) -> Result:

@@ -189,7 +189,7 @@ def trained(evidence: RunData) -> Table:
         for split, counts in splits.items()
     ]
     return Table(
-        ("Stage", "Part", "Rows", "Left out, too long", "Tokens", "of these trained"), rows
+        ("Stage", "Split", "Rows", "Left out, too long", "Tokens", "of these trained"), rows
     )
 
 

@@ -114,6 +114,11 @@ def _text(path: Path) -> str:
         raise UserError(Problem(f"{path}:{line}", found, "text in UTF-8")) from None
 
 
+def too_long(error: ValueError) -> str:
+    """What was found where Python refuses a whole number for its length."""
+    return f"a number too long to read ({str(error).partition(';')[0]})"
+
+
 def _parse(text: str, where: str) -> Any:
     try:
         return json.loads(text)
@@ -121,6 +126,8 @@ def _parse(text: str, where: str) -> Any:
         found = f"not valid JSON ({error.msg} at column {error.colno}): {text[:60]!r}"
         hint = "repair or delete this line"
         raise UserError(Problem(where, found, "one JSON value", hint)) from None
+    except ValueError as error:  # Python reads no whole number of more than 4,300 digits
+        raise UserError(Problem(where, too_long(error), "one JSON value")) from None
     except RecursionError:
         found = "brackets nested too deep to read"
         raise UserError(Problem(where, found, "one JSON value")) from None

@@ -24,6 +24,7 @@ def test_windows_files_and_blank_lines_are_read(tmp_path: Path) -> None:
         (b"[1]", "a JSON list\n  expected: one JSON object a line"),
         (b'{"a": "\xff"}', "not UTF-8: byte 0xff\n  expected: text in UTF-8"),
         (b"[" * 100_000, "brackets nested too deep to read"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "a number too long to read (Exceeds the limit (4300"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path: Path, line: bytes, said: str) -> None:

@@ -6,9 +6,12 @@ import re
 import shlex
 import subprocess
 
+import click
 import pytest
+import typer.main
 
 from stemma import ROOT
+from stemma.cli import app
 
 TEXT = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", TEXT, re.MULTILINE))
@@ -72,6 +75,27 @@ def test_preview_shows_all_sources_unless_one_is_named() -> None:
     assert command("preview") == ["preview", "tiny"]
     wanted = ["preview", "course", "--source", "gsm8k", "--set", "data.root=../data"]
     assert command("preview", "RECIPE=course", "SOURCE=gsm8k", "DATA=../data") == wanted
+
+
+EVERY = ["RECIPE=tiny", "SET=seed=7", "DATA=d", "RUNS=r", "FORCE=1", "WITH=course", "SOURCE=s"]
+EVERY += ["TFLOPS=5", "GPUS=2", "LAYERS=2", "GGUF=m.gguf", "TO=m", "QUESTION=q"]
+VERBS = typer.main.get_command(app)
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS & set(VERBS.commands)))  # type: ignore[attr-defined]
+def test_a_target_gives_its_verb_no_option_that_it_does_not_know(target: str) -> None:
+    verb, *words = command(target, *EVERY)
+    VERBS.commands[verb].make_context(verb, words)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("target", "lacking"), [("diff", "--with"), ("compare", "--with"), ("import", "FILE.gguf")]
+)
+def test_a_variable_that_was_forgotten_is_named(target: str, lacking: str) -> None:
+    verb, *words = command(target)
+    with pytest.raises(click.MissingParameter) as caught:
+        VERBS.commands[verb].make_context(verb, words)  # type: ignore[attr-defined]
+    assert lacking in caught.value.format_message()
 
 
 def test_diff_compares_with_another_recipe() -> None:

@@ -77,7 +77,7 @@ _ASCII_SIGNS = (("!=", "≠"), ("<=", "≤"), (">=", "≥"))
 _RAISED = re.compile("[\u00b2\u00b3\u00b9\u2070\u2071\u2074-\u207f]+")
 _PARTED = re.compile(r"(?<=\d)(?=[\u00bc-\u00be\u2150-\u215e])")  # 1½ is no 11/2
 _SAME = str.maketrans("º˚´\u2044\u2010\u2011", "°°′/--")
-_MIXED = re.compile(r"\w*[a-zA-Z]\w*")
+_MIXED = re.compile(r"(?<!\w)\w*[a-zA-Z]\w*")
 _LOOKALIKES = str.maketrans("аеорсухіјѕһԁԛԝАВЕКМНОРСТУХІЈЅ", "aeopcyxijshdqwABEKMHOPCTYXIJS")
 
 

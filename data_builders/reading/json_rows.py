@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from stemma.errors import Problem, UserError
-from stemma.jsonl import parse_object
+from stemma.jsonl import parse_object, too_long
 
 NumberedRow = tuple[str, dict[str, Any] | Problem]
 """Where in its file a row stands (`:12` for a line, ` row 12`, or both), and the row."""
 
 WRAPPERS = ("data", "rows", "examples", "instances", "records", "samples")
 """Keys under which a file's one object may hold its rows."""
-PARTS = frozenset({"train", "training", "validation", "valid", "val", "dev", "test", "eval"})
+SPLITS = frozenset({"train", "training", "validation", "valid", "val", "dev", "test", "eval"})
 
 _CHUNK = 1 << 20
 _DECODE = json.JSONDecoder().raw_decode
@@ -87,7 +87,7 @@ def _read_objects(path: Path) -> Iterator[NumberedRow]:
         )
     elif _is_no_row(value):
         hint = (
-            "save each part in a file of its own; from pandas: to_json(path, orient='records', "
+            "save each split in a file of its own; from pandas: to_json(path, orient='records', "
             "lines=True)"
         )
         yield (
@@ -125,8 +125,8 @@ def _is_no_row(value: dict[str, Any]) -> bool:
         isinstance(one, list) and not _are_objects(one) for one in inner
     )
     by_number = all(isinstance(one, dict) and "0" in one for one in inner)
-    by_part = PARTS.issuperset(value) and all(map(_are_objects, inner))
-    return len(inner) > 1 and (by_column or by_number or by_part)
+    by_split = SPLITS.issuperset(value) and all(map(_are_objects, inner))
+    return len(inner) > 1 and (by_column or by_number or by_split)
 
 
 def _are_objects(value: Any) -> bool:
@@ -173,6 +173,10 @@ def _read_array(path: Path) -> Iterator[NumberedRow]:
                     where = f":{line}"
                     found = f"not valid JSON ({error.msg})"
                     yield wrong_row(path, where, found, "an array of objects")
+                return
+            except ValueError as error:
+                line += text.count("\n", at, _behind(mark, text, at))
+                yield wrong_row(path, f":{line}", too_long(error), "an array of objects")
                 return
             passed = text.count("\n", at, begin)
             line += passed

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_builders.reading.json_rows import NumberedRow, not_utf8, read_json_rows, wrong_row
 from stemma.errors import Problem, UserError
+from stemma.jsonl import too_long
 
 if TYPE_CHECKING:
     import pyarrow
@@ -182,3 +183,5 @@ def _decoded(rows: Iterator[NumberedRow], path: Path) -> Iterator[NumberedRow]:
             line = error.object.count(b"\n", 0, error.start) + 1
             where = f":{line}"
             yield where, not_utf8(f"{path}{where}", error)
+    except ValueError as error:
+        yield "", Problem(str(path), too_long(error), "rows of a data set")

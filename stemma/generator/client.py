@@ -33,7 +33,7 @@ from stemma.generator.requests import (
 from stemma.recipe.generator import Generator
 
 OPENAI = "https://api.openai.com/v1"
-RUN_AGAIN = "answers so far are kept: run the same command again to go on"
+RUN_AGAIN = "answers so far are kept: run the same command again to resume"
 FREE_RETRIES = 8
 """The package's own retries, for what is free and may be repeated: looking after a batch."""
 KEY_FRAGMENT = 6

@@ -32,7 +32,7 @@ def _objects(text: str) -> Iterator[str]:
     while start >= 0:
         try:
             _, end = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             end = start + 1
         else:
             yield text[start:end]

@@ -37,7 +37,7 @@ OWNED = {
     "tokenizer_config": "the recipe's `base_model` (its tokenizer is used throughout)",
     "revision_of_model": "the recipe's `base_revision`",
     "datasets": "`data`",
-    "test_datasets": "`data` (the validation parts)",
+    "test_datasets": "`data` (the validation splits)",
     "pretraining_dataset": "`data.corpus`",
     "val_set_size": "`data.<set>.parts.validation`",
     "output_dir": "nothing: a stage writes to runs/<recipe>/<stage> (`--runs` moves `runs`)",

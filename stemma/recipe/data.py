@@ -100,7 +100,7 @@ class DataSet(Section):
     parts: Parts = Parts()
     """Shares of the questions that are held out; what it leaves out is as in `data.parts`."""
     split: Literal["question", "pair"] = "question"
-    """`pair` (dpo only) draws each pair's part by itself, so that test questions train: how some
+    """`pair` (dpo only) draws each pair's split by itself, so that test questions train: how some
     reports split. The leak is measured and told."""
     conflicts: Literal["contradictions", "any", "keep"] = "contradictions"
     """Which pairs to drop: those that say the opposite of each other, or any whose answer is chosen

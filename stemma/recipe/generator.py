@@ -72,7 +72,7 @@ class Generator(Section):
     prices: Prices | None = None
     """What tokens cost, for the forecast and for `max_cost_usd`."""
     max_cost_usd: PositiveFloat | None = None
-    """Stops before this is passed; a later run goes on."""
+    """Stops before this is passed; a later run resumes."""
 
     @model_validator(mode="after")
     def _cost_needs_prices(self) -> Generator:

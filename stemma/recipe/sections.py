@@ -8,9 +8,33 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
+from stemma.errors import nearest
 from stemma.strict import StrictRecord
 
 GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+
+GEMMA_SIZES = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+)
+GEMMA_SETTINGS = (
+    "hidden_act",
+    "initializer_range",
+    "rms_norm_eps",
+    "use_cache",
+    "tie_word_embeddings",
+    "rope_parameters",
+    "attention_bias",
+    "attention_dropout",
+    "use_bidirectional_attention",
+)
+MADE_BY_THE_TOKENIZER = ("vocab_size", "pad_token_id", "eos_token_id", "bos_token_id")
+"""Keys of transformers' GemmaConfig: numbers of things, others, and those a recipe leaves alone."""
 
 Start = Literal["base", "sft", "dpo"]
 
@@ -66,6 +90,30 @@ class BaseModelSection(AxolotlSection):
     """Keys of transformers' config.json, e.g. `hidden_size`; Gemma's defaults for the others."""
     tokenizer: Tokenizer
     """The tokenizer to train on `data.corpus`."""
+
+    @field_validator("model")
+    @classmethod
+    def _is_a_gemma(cls, model: dict[str, Any]) -> dict[str, Any]:
+        if wrong := "; ".join(_gemma_faults(model)):
+            raise ValueError(wrong)
+        return model
+
+
+def _gemma_faults(model: dict[str, Any]) -> Iterator[str]:
+    """Everything in `base.model` that transformers would pass over or stop at."""
+    for key, value in model.items():
+        if key == "model_type":
+            if value != "gemma":
+                yield f"`model_type` is {value!r}, but a model made on the spot is a `gemma`"
+        elif key in MADE_BY_THE_TOKENIZER:
+            yield f"`{key}` comes from `base.tokenizer`"
+        elif key in GEMMA_SIZES:
+            if type(value) is not int or value < 1:
+                yield f"`{key}` is {value!r}, expected a whole number of at least 1"
+        elif key not in GEMMA_SETTINGS:
+            known = [*GEMMA_SIZES, *GEMMA_SETTINGS]
+            hint = nearest(key, known) or f"known are {', '.join(known)}"
+            yield f"unknown key `{key}`, {hint}"
 
 
 class TrainingStage(AxolotlSection):

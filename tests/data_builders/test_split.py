@@ -110,6 +110,16 @@ def test_a_bracket_that_is_never_closed_costs_nothing() -> None:
     assert question_key("(" * 2000 + "abcdefgh" * 500 + "5")[-1] == "5"
 
 
+@pytest.mark.parametrize("letter", ["x", "\u0431"])
+def test_a_word_of_any_length_costs_nothing(letter: str) -> None:
+    assert question_key(f"{letter * 300_000} why?") == f"{letter * 300_000} why"
+
+
+def test_blank_lines_cost_nothing() -> None:
+    assert bare("\n" * 100_000 + "Why?" + "\n" * 100_000 + "so") != ""
+    assert bare("Why?" + " \n" * 100_000 + "Answer: ") == "Why?"
+
+
 def test_bare_takes_the_frame_off() -> None:
     assert bare("Question: Why?\n\nAnswer:") == "Why?"
     assert bare("Why? Answer: because") == "Why? Answer: because"
@@ -154,7 +164,7 @@ def test_words_whose_case_means_something(text: str, words: tuple[str, ...]) -> 
     assert cased(text) == words
 
 
-def test_the_part_is_the_seeded_hash_against_the_shares() -> None:
+def test_the_split_is_the_seeded_hash_against_the_shares() -> None:
     point = int(hashlib.sha256(b"42\nwhat is 2 + 2").hexdigest()[:13], 16) / 16**13
     assert 0 < point < 1
     assert choose_split("what is 2 + 2", 42, Parts(test=point + 1e-9, validation=0.0)) == "test"
@@ -169,7 +179,7 @@ def test_the_part_is_the_seeded_hash_against_the_shares() -> None:
     assert choose_split("what is 2 + 2", 42, Parts(test=0.0, validation=0.0)) == "train"
 
 
-def test_parts_have_about_their_shares_and_depend_on_the_seed() -> None:
+def test_splits_have_about_their_shares_and_depend_on_the_seed() -> None:
     parts = Parts(test=0.1, validation=0.05)
     chosen = [choose_split(f"q {n}", 42, parts) for n in range(4000)]
     assert 340 < chosen.count("test") < 460  # 400 expected, 3 standard deviations are 57
@@ -177,7 +187,7 @@ def test_parts_have_about_their_shares_and_depend_on_the_seed() -> None:
     assert chosen != [choose_split(f"q {n}", 43, parts) for n in range(4000)]
 
 
-def test_smaller_parts_lie_inside_larger_ones() -> None:
+def test_smaller_splits_lie_inside_larger_ones() -> None:
     small = Parts(test=0.1, validation=0.05)
     large = Parts(test=0.3, validation=0.2)
     for part in ("test", "validation"):
@@ -188,7 +198,7 @@ def test_smaller_parts_lie_inside_larger_ones() -> None:
         assert inner < outer
 
 
-def test_a_cluster_stays_in_its_strongest_part_across_sets() -> None:
+def test_a_cluster_stays_in_its_strongest_split_across_sets() -> None:
     rows = [
         placed("corpus", "train", "a"),
         placed("sft", "validation", "a"),

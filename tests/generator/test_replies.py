@@ -45,6 +45,7 @@ A = Verdict(overall="A")
         'Sure! Here it is:\n{"overall": "A"}\nAnything else?',
         'The set {1, 2} is finite, so {"overall": "A"} it is.',
         '{"overall": "A"} and once more {"overall": "A"}',
+        '{"n": ' + "9" * 5000 + '} {"overall": "A"}',
         # What lies inside another object is not meant.
         '{"other": {"overall": "B"}} {"overall": "A"}',
     ],

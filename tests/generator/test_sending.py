@@ -70,7 +70,7 @@ def test_a_server_that_stays_broken_stops_the_build(tmp_path: Path) -> None:
         assert len(requests) == sending.FAILURES == 6
     assert str(caught.value) == (
         "the generator gave no answer (server error) (one request was sent 6 times); "
-        "answers so far are kept: run the same command again to go on"
+        "answers so far are kept: run the same command again to resume"
     )
 
 

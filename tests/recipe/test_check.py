@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from importlib.metadata import version
@@ -11,7 +12,7 @@ import pytest
 
 from eval.tasks import TASKS
 from stemma.errors import UserError
-from stemma.recipe import check
+from stemma.recipe import check, sections
 from stemma.recipe.axolotl_keys import OWNED, PINNED, axolotl_fields
 from stemma.recipe.load import load
 from stemma.recipe.schema import installed_axolotl, parse_type
@@ -42,6 +43,34 @@ def test_misspelt_axolotl_keys_in_every_section(write_recipe: Write) -> None:
             (11, "micro_batchsize", "sft", "micro_batch_size"),
         ]
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("model_type: llama", "`model_type` is 'llama', but a model made on the spot is a `gemma`"),
+        ("hidden_sizes: 64", "unknown key `hidden_sizes`, did you mean `hidden_size`?"),
+        ("a: 1", "unknown key `a`, known are hidden_size, intermediate_size, "),
+        ("vocab_size: 5", "`vocab_size` comes from `base.tokenizer`"),
+        ("head_dim: 0", "`head_dim` is 0, expected a whole number of at least 1"),
+        ("head_dim: 1.5, a: 1", "at least 1; unknown key `a`"),
+    ],
+)
+def test_a_model_made_on_the_spot_is_a_gemma(write_recipe: Write, model: str, told: str) -> None:
+    write_recipe(("hidden_size: 32", model))
+    [problem] = refused()
+    assert problem.startswith("recipes/small.yml:4: `base.model`: ")
+    assert told in problem
+
+
+def test_keys_of_a_gemma_are_transformers() -> None:
+    from transformers import GemmaConfig, PreTrainedConfig
+
+    own = {field.name for field in dataclasses.fields(GemmaConfig)}
+    shared = {field.name for field in dataclasses.fields(PreTrainedConfig)}
+    named = {*sections.GEMMA_SIZES, *sections.GEMMA_SETTINGS, *sections.MADE_BY_THE_TOKENIZER}
+    assert named >= own - shared
+    assert named <= own
 
 
 def test_axolotl_and_pydantic_problems_come_together(write_recipe: Write) -> None:

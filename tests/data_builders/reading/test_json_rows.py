@@ -65,7 +65,7 @@ def test_several_tables_and_tables_by_column_give_one_error(
     assert isinstance(problem, Problem)
     assert str(problem) == (
         f"{path}: one object of {', '.join(table)}, each with many rows\n  expected: {SHAPE}\n"  # type: ignore[call-overload]
-        "  hint: save each part in a file of its own; from pandas: to_json(path, "
+        "  hint: save each split in a file of its own; from pandas: to_json(path, "
         "orient='records', lines=True)"
     )
 

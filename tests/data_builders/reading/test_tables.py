@@ -64,6 +64,12 @@ def test_an_array_of_objects_is_told_from_lines_whatever_the_name(tmp_path: Path
     assert read(tmp_path / "t.json", "") == []
 
 
+TOO_LONG = (
+    "a number too long to read (Exceeds the limit (4300 digits) for integer string conversion: "
+    "value has 5000 digits)"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "where", "found"),
     [
@@ -74,6 +80,8 @@ def test_an_array_of_objects_is_told_from_lines_whatever_the_name(tmp_path: Path
         ('[{"a": 1}]\n[]', 1, "not valid JSON (Expecting ',' or ']')"),
         ('[{"a": 1},\n"b"]', 2, "a JSON str"),
         ("[" * 200_000, 0, "brackets nested too deep to read"),
+        (f'[{{"a": 1}},\n{{"a": {"9" * 5000}}}]', 2, TOO_LONG),
+        (f'{{"a": 1,\n "b": {"9" * 5000}}}', 0, TOO_LONG),
         (b'[{"a": 1},\n{"a": "\xff"}]', 2, "not UTF-8: byte 0xff"),
     ],
 )

@@ -49,7 +49,7 @@ HEADER = """\
 
 Rows that each source read, and those kept after `clean` repaired or refused them: read = kept + dropped. With
 `answer_as: both` every question is read as two rows. What a whole build drops later (duplicates, near copies, questions
-of evaluation parts) is in its manifest. `python -m tests.data_builders.sources.test_shared_files` writes this page, and
+of evaluation splits) is in its manifest. `python -m tests.data_builders.sources.test_shared_files` writes this page, and
 that test checks it where the files are present.
 
 | set | source | files | read | kept | dropped |
