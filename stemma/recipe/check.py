@@ -205,7 +205,7 @@ def _sweep_problems(
 
 
 def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
-    """Stages and tasks whose data set is not built."""
+    """Stages and tasks whose data set is not built, and tasks that are given again."""
     data = values.get("data")
     sets = set()
     if isinstance(data, dict):
@@ -216,12 +216,18 @@ def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
             yield Problem(where((stage,)), found, f"a data set `data.{name}`")
     section = values.get("eval")
     tasks = section.get("tasks") if isinstance(section, dict) else None
+    seen = set()
     for index, task in enumerate(tasks if isinstance(tasks, list) else []):
-        needed = SCORES.get(str(task.get("task"))) if isinstance(task, dict) else None
+        name = task.get("task") if isinstance(task, dict) else None
+        if not isinstance(name, str):
+            continue
+        place = where(("eval", "tasks", index))
+        needed = SCORES.get(name)
         if needed and needed not in sets:
-            place = where(("eval", "tasks", index))
-            found = f"task `{task['task']}` has no data"
-            yield Problem(place, found, f"a data set `data.{needed}`")
+            yield Problem(place, f"task `{name}` has no data", f"a data set `data.{needed}`")
+        if name in seen:
+            yield Problem(place, f"task `{name}` stands here again", "each task once")
+        seen.add(name)
 
 
 def _template_problems(path: Path, place: str) -> Iterator[Problem]:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
@@ -101,9 +102,12 @@ def test_bootstrap_resamples_questions_not_pairs() -> None:
     assert narrow[1] - narrow[0] < 0.3
 
 
-def test_resamples_drawn_in_blocks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = [float(at % 7) for at in range(333)]
-    groups = [str(at // 2) for at in range(333)]
-    whole = bootstrap_mean(values, groups, seed=4)
-    monkeypatch.setattr("eval.statistics.BLOCK", 1)
-    assert bootstrap_mean(values, groups, seed=4) == whole
+def test_bootstrap_is_plain_resampling_of_groups() -> None:
+    """As it reads: draw as many groups as there are, add up their values and rows, divide."""
+    values, groups = [1.0, 0.0, 2.5, 4.0, 4.5], list("aabcc")
+    sums, sizes = np.array([1.0, 2.5, 8.5]), np.array([2, 1, 2])
+    rng = np.random.default_rng(11)
+    draws = [rng.integers(3, size=3) for _ in range(2000)]
+    means = [sums[draw].sum() / sizes[draw].sum() for draw in draws]
+    expected = np.percentile(means, [2.5, 97.5])
+    assert bootstrap_mean(values, groups, 11) == pytest.approx(tuple(expected), abs=1e-12)

@@ -348,6 +348,12 @@ def test_stages_and_tasks_need_their_data(write_recipe: Write) -> None:
     ]
 
 
+def test_a_task_is_given_once(write_recipe: Write) -> None:
+    write_recipe(("{task: preference}", "{task: preference}\n  - {task: preference, limit: 3}"))
+    [problem] = refused()
+    assert problem.endswith(": task `preference` stands here again\n  expected: each task once")
+
+
 def test_what_tasks_need_is_what_they_read() -> None:
     needed = {name: task.rows.data_set for name, task in TASKS.items() if task.rows}
     assert needed == check.SCORES
