@@ -19,7 +19,7 @@ from eval.rows_to_score import counted, rows_of_tasks
 from eval.task import TaskScores
 from eval.tasks import TASKS
 from eval.text.run import ready, text_metrics
-from eval.verdicts import differences, flips, verdicts
+from eval.verdicts import BASELINE, differences, flips, verdicts
 from eval.verdicts import write as write_verdicts
 from stemma.errors import StageFailed
 from stemma.jsonl import write_json, write_jsonl
@@ -89,14 +89,14 @@ def token_disagreements(samples: Records, yardstick: Records) -> list[str]:
 
 def _score(work: Work, variant: str, measured: Measured) -> ScoredTasks:
     section = work.recipe.eval
-    # Only rewards need the reference, and it is measured wherever rewards are asked for.
-    anchors = measured.get(section.reference, {})
-    return {
-        task: TASKS[task].score_records(
-            rows, anchors.get(task, rows), work.recipe.seed, section.beta
-        )
-        for task, rows in measured[variant].items()
-    }
+    found: ScoredTasks = {}
+    for name, rows in measured[variant].items():
+        task = TASKS[name]
+        # Who is compared with is measured wherever a task of the recipe compares.
+        anchors = measured.get(BASELINE if task.uses_merged else section.reference, {})
+        anchor = anchors.get(name, rows)
+        found[name] = task.score_records(rows, anchor, work.recipe.seed, section.beta)
+    return found
 
 
 def _scores(variant: str, scored: ScoredTasks) -> list[Score]:

@@ -57,9 +57,9 @@ class HuggingFace(Backend):
     def is_stop(self, token: int) -> bool:
         return token == self._stop
 
-    def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
-        last = models.hidden_states(self._model, self._padded([prompt]))[0, -1:]
-        logits = models.logits_of(self._model, last)[0]
+    def distributions(self, ids: Ids, start: int) -> NDArray[np.float32]:
+        hidden = models.hidden_states(self._model, self._padded([ids]))[0, start:]
+        logits = models.logits_of(self._model, hidden)
         values: NDArray[np.float32] = logits.log_softmax(-1).cpu().numpy()
         return values
 

@@ -42,8 +42,8 @@ class LlamaCpp(Backend):
     def is_stop(self, token: int) -> bool:
         return self._llama.is_end(token)
 
-    def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
-        return log_softmax(self._with_room(len(prompt)).logits(prompt, len(prompt) - 1))[0]
+    def distributions(self, ids: Ids, start: int) -> NDArray[np.float32]:
+        return log_softmax(self._with_room(len(ids)).logits(ids, start))
 
     def scored(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, LogProbs]]:
         """Requests with the same prompt follow one another: it is read once, and an answer that

@@ -23,7 +23,7 @@ from stemma.recipe.unheeded import LIES_UNDER_DPO, NEEDS_STOCK, SMOOTHED
 from stemma.targets import setting_problems
 
 READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
-SCORES = {"generation": "sft", "preference": "dpo", "mcq": "mcq"}
+SCORES = {"generation": "sft", "preference": "dpo", "mcq": "mcq", "divergence": "dpo"}
 """Which data set a training stage and an evaluation task need."""
 
 

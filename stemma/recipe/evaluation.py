@@ -57,6 +57,15 @@ class GenerationTask(TaskOptions):
     """Tokens to write, at most."""
 
 
+class DivergenceTask(TaskOptions):
+    """Next-token predictions against merged's, along the chosen answers of preference pairs."""
+
+    task: Literal["divergence"]
+    """Predictions against merged's."""
+    limit: PositiveInt | None = 64
+    """The first n questions; each costs 170 KB of disk a variant."""
+
+
 class SpeedTask(TaskOptions):
     """Size, memory and tokens a second."""
 
@@ -69,13 +78,15 @@ class SpeedTask(TaskOptions):
 
 
 EvalTask = Annotated[
-    McqTask | PreferenceTask | GenerationTask | SpeedTask, Field(discriminator="task")
+    McqTask | PreferenceTask | GenerationTask | DivergenceTask | SpeedTask,
+    Field(discriminator="task"),
 ]
 """A task by its name."""
 TASK_OPTIONS: dict[str, type[TaskOptions]] = {
     "mcq": McqTask,
     "preference": PreferenceTask,
     "generation": GenerationTask,
+    "divergence": DivergenceTask,
     "speed": SpeedTask,
 }
 
