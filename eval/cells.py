@@ -106,4 +106,6 @@ def decisive(variant: Variant, options: EvalTask) -> dict[str, Any]:
     }
     if task.measures_process:  # speeds hold for one machine
         found |= {"machine": platform.node(), "threads": variant.threads}
+    if variant.repeat:
+        found |= {"repeat": variant.repeat, "threads": variant.threads}
     return found

@@ -12,6 +12,8 @@ TASKS = {
     "tokens.",
     "generation": "Answers that the variant wrote itself, greedily, to held-out questions with a "
     "known answer. One rule says right, wrong or undecided.",
+    "divergence": "The first tokens of held-out chosen answers: next-token probabilities against "
+    "merged's. How far the weights moved before any answer changed.",
     "speed": "This machine, one answer at a time, in a process of its own. In brackets the "
     "quartiles of the repeats.",
 }
@@ -31,11 +33,23 @@ METRICS = {
     ("generation", "undecided"): "share of answers of which the rule cannot say",
     ("generation", "stopped"): "share of answers that ended by themselves",
     ("generation", "tokens"): "mean length of an answer, in tokens",
+    ("mcq", "risk_area"): "mean share wrong if only the surest are answered, over all coverages; "
+    "less is better",
+    ("mcq", "risk_area_best"): "the same if every right answer were surer than every wrong one",
+    ("divergence", "kl"): "mean KL(merged || variant) in nats, at least; 0 is the same model",
+    ("divergence", "kl_p99"): "the same at the 99th percentile of positions",
+    ("divergence", "kl_unseen"): "merged's probability of tokens that are lumped together",
+    ("divergence", "top1_agreement"): "share of positions with the same likeliest token",
+    ("speed", "first_token_seconds"): "seconds from the question to the answer's first token",
     ("speed", "size_bytes"): "size of the files on disk",
     ("speed", "peak_memory_bytes"): "the most memory the process held",
     ("speed", "load_seconds"): "seconds from the engine's import to the loaded model",
     ("speed", "prompt_tokens_per_second"): "tokens a second while reading a prompt",
     ("speed", "decode_tokens_per_second"): "tokens a second while writing",
+}
+REPEATED = {
+    "_spread": "largest less smallest of all measurements of the same weights",
+    "_unsteady": "rows that did not come out the same each time",
 }
 MINUS_MERGED = "_minus_merged"
 P_VALUE = "_p"
@@ -48,6 +62,9 @@ def of_task(task: str) -> str:
 
 def of_metric(task: str, metric: str) -> str:
     """What a metric says; empty of one that is not known here."""
+    for ending, said in REPEATED.items():
+        if metric.endswith(ending):
+            return f"{said}: {metric.removesuffix(ending)}"
     plain, marker, rest = metric.partition(MINUS_MERGED)
     if not marker:
         return METRICS.get((task, metric), "")

@@ -33,7 +33,8 @@ answers differ in length, and sequences of like length share a batch."""
 class HuggingFace(Backend):
     """A folder of safetensors, loaded by transformers on the GPU or else on the CPU."""
 
-    def __init__(self, weights: str, stop: str, threads: int) -> None:
+    def __init__(self, weights: str, stop: str, threads: int, smaller: int = 1) -> None:
+        self._smaller = smaller
         torch.set_num_threads(threads)
         # int8 warns of its casts at every layer of every call.
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -79,12 +80,12 @@ class HuggingFace(Backend):
 
         def is_group(places: Sequence[int]) -> bool:
             tokens = sum(len(ids) for place in places for ids in read[place])
-            return tokens <= GROUP_BATCHES * BATCH_TOKENS
+            return tokens <= GROUP_BATCHES * self._batch_tokens
 
         for group in batches(order, is_group):
             asked = {ids for place in group for ids in read[place]}
             ready = sorted(asked & late, key=lambda ids: (len(ids), ids))
-            for batch in batches(ready, _alone if self._is_quantised else _fits):
+            for batch in batches(ready, _alone if self._is_quantised else self._fits):
                 self._score({sequence: behind[sequence] for sequence in batch})
             late -= asked
             for place in group:
@@ -118,6 +119,13 @@ class HuggingFace(Backend):
         for _, answer, found in answers:
             found += islice(values, len(answer))
 
+    @property
+    def _batch_tokens(self) -> int:
+        return max(1, BATCH_TOKENS // self._smaller)
+
+    def _fits(self, batch: Sequence[SequenceIds]) -> bool:
+        return len(batch) * max(map(len, batch)) <= self._batch_tokens
+
     def _padded(self, sequences: list[Ids]) -> dict[str, Any]:
         """Left-padded, with true positions: the ends align, so one slice holds every sequence's
         last logits."""
@@ -138,7 +146,7 @@ class HuggingFace(Backend):
 
         def fits(batch: Sequence[int]) -> bool:
             tokens = len(batch) * (max(len(prompts[index]) for index in batch) + max_new_tokens)
-            return tokens <= 2 * BATCH_TOKENS and len(batch) <= most
+            return tokens <= 2 * self._batch_tokens and len(batch) <= most
 
         for batch in batches(order, fits):
             rows = self._continue(
@@ -176,10 +184,6 @@ def _alone(batch: Sequence[SequenceIds]) -> bool:
     whole where any row of the batch has an outlier in it (0.27 nats of one token seen), nf4 has
     kernels by the number of rows (0.1)."""
     return len(batch) == 1
-
-
-def _fits(batch: Sequence[SequenceIds]) -> bool:
-    return len(batch) * max(map(len, batch)) <= BATCH_TOKENS
 
 
 def cut(ids: Ids, stop: int) -> Ids:

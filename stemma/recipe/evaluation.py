@@ -91,6 +91,13 @@ TASK_OPTIONS: dict[str, type[TaskOptions]] = {
 }
 
 
+class Abstention(Section):
+    """Answering multiple choice only where the model is sure: how sure is fitted on validation."""
+
+    risk: float = Field(gt=0, lt=1)
+    """The share of wrong answers among those given, at most."""
+
+
 class NonInferiority(Section):
     """What counts as "as good as merged": at most so much worse, shown with so much confidence."""
 
@@ -158,6 +165,10 @@ class TextMetrics(Section):
     out."""
 
 
+PLANNED: dict[str, Any] = {"hub_benchmarks": True, "non_inferiority": {"changed"}}
+"""Settings that others read than the evaluation."""
+
+
 class EvalSection(Section):
     """Variants to score and tasks to score them on."""
 
@@ -173,6 +184,12 @@ class EvalSection(Section):
     """Text metrics of generated replies; null: none."""
     threads: PositiveInt | None = None
     """CPU threads; by default as many as there are usable cores."""
+    repeat: int = Field(default=1, ge=1, le=4)
+    """How often every variant is measured, each time in other batches and with other threads: what
+    changes is noise."""
+    abstention: Abstention | None = None
+    """Fits a threshold of confidence for `mcq` on the validation rows, and tries it on the test
+    rows; null: none."""
     non_inferiority: NonInferiority = NonInferiority()
     """When a variant counts as good as `merged`."""
     hub_benchmarks: dict[str, HubBenchmark] = {}
@@ -204,7 +221,7 @@ class EvalSection(Section):
     def content(self) -> dict[str, Any]:
         """The settings that decide what is measured, for the stage's key."""
         operational: dict[str, Any] = {"judge": {"__all__": {"generator": OPERATIONAL}}}
-        found = self.model_dump(mode="json", exclude=operational | {"hub_benchmarks": True})
+        found = self.model_dump(mode="json", exclude=operational | PLANNED)
         if not self.judge:
             del found["judge"]  # as before there were judges: what was measured stays measured
         return found
