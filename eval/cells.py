@@ -11,6 +11,7 @@ from eval.job import Cell, Job, Variant
 from eval.rows_to_score import test_files
 from eval.task import Task
 from eval.tasks import TASKS
+from eval.verdicts import BASELINE
 from stemma.identity import model_digest
 from stemma.processes import cores
 from stemma.recipe.evaluation import EvalTask
@@ -24,13 +25,14 @@ MEASURED = "measured"
 
 
 def jobs_of(work: Work) -> list[Job]:
-    """The job of every variant. The reference of the rewards comes first, which is measured even
-    where nobody asks for its scores."""
+    """The job of every variant. The reference of the rewards comes first; it and merged are
+    measured even where nobody asks for their scores."""
     section = work.recipe.eval
     files = test_files(work)
-    compared = [options for options in section.tasks if TASKS[options.task].uses_reference]
     asked = dict.fromkeys(section.variants, section.tasks)
-    if compared:
+    if needed := [options for options in section.tasks if TASKS[options.task].uses_merged]:
+        asked = {BASELINE: asked.get(BASELINE, needed)} | asked
+    if compared := [options for options in section.tasks if TASKS[options.task].uses_reference]:
         asked = {section.reference: asked.get(section.reference, compared)} | asked
     return [_job(work, name, tasks, files) for name, tasks in asked.items()]
 
@@ -105,4 +107,6 @@ def decisive(variant: Variant, options: EvalTask) -> dict[str, Any]:
     }
     if task.measures_process:  # speeds hold for one machine
         found |= {"machine": platform.node(), "threads": variant.threads}
+    if variant.repeat:
+        found |= {"repeat": variant.repeat, "threads": variant.threads}
     return found

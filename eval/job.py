@@ -35,6 +35,8 @@ class Variant(Record):
     eos: str
     """Texts of the tokens that the template calls `bos_token` and `eos_token`."""
     threads: int
+    repeat: int = 0
+    """The number of this measurement of the same: a further one has other batches."""
 
 
 class Cell(Record):

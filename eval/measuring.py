@@ -122,7 +122,8 @@ class Measuring:
         for cell in late:
             source = TASKS[cell.task].rows
             if source and cell.data:
-                expected[Path(cell.data)] = "data", data[f"{source.data_set}/test"].sha256
+                split = Path(cell.data).stem
+                expected[Path(cell.data)] = "data", data[f"{source.data_set}/{split}"].sha256
         # Of a model that was not made here the digest was taken just now.
         if variant.made_by:
             expected[Path(variant.weights)] = variant.made_by, variant.digest

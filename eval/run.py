@@ -10,16 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from eval.abstaining import abstention
 from eval.cells import jobs_of
 from eval.further import Further
-from eval.job import Measured, Records
+from eval.job import Measured, Records, Samples
 from eval.judge.run import check_judges, judge_variants
 from eval.measuring import Measuring
+from eval.noise import marked, measure_again, spreads
 from eval.rows_to_score import counted, rows_of_tasks
 from eval.task import TaskScores
 from eval.tasks import TASKS
 from eval.text.run import ready, text_metrics
-from eval.verdicts import differences, flips, verdicts
+from eval.verdicts import BASELINE, differences, flips, verdicts
 from eval.verdicts import write as write_verdicts
 from stemma.errors import StageFailed
 from stemma.jsonl import write_json, write_jsonl
@@ -30,7 +32,11 @@ ScoredTasks = dict[str, TaskScores]
 """One variant's figures, by task."""
 
 
-FURTHER: tuple[Callable[[Work, Measured], Further], ...] = (text_metrics, judge_variants)
+FURTHER: tuple[Callable[[Work, Measured], Further], ...] = (
+    text_metrics,
+    judge_variants,
+    abstention,
+)
 """What is figured behind the measuring, each in a module of its own, of the samples of all variants
 (the reference's too) by task. They run in this order."""
 
@@ -40,12 +46,19 @@ def run(work: Work) -> Result:
     check_judges(work)
     ready(work)
     rows = rows_of_tasks(work)
-    measured = Measuring(work, rows, work.folder / "jobs").measure(jobs_of(work))
+    measuring = Measuring(work, rows, work.folder / "jobs")
+    jobs = jobs_of(work)
+    measured = measuring.measure(jobs)
     _same_tokens(measured)
-    scored = {variant: _score(work, variant, measured) for variant in section.variants}
-    judged = verdicts(scored, section)
+    scored = {name: _score(work, measured[name], measured) for name in section.variants}
+    scored_again = [
+        {name: _score(work, once_more[name], measured) for name in section.variants}
+        for once_more in measure_again(measuring, jobs, section)
+    ]
+    noise = spreads(scored, scored_again)
+    judged = marked(verdicts(scored, section), noise)
     scores = [score for variant in scored for score in _scores(variant, scored[variant])]
-    scores += differences(judged)
+    scores += [*differences(judged), *noise]
     outputs = {"results": "results.json"} | _write_samples(work.folder, scored)
     outputs |= write_verdicts(work.folder, judged, flips(scored))
     facts = _facts(section.reference, scored)
@@ -87,16 +100,17 @@ def token_disagreements(samples: Records, yardstick: Records) -> list[str]:
     return [row["id"] for row in samples if row["ids_digest"] != known[row["id"]]]
 
 
-def _score(work: Work, variant: str, measured: Measured) -> ScoredTasks:
+def _score(work: Work, samples: Samples, measured: Measured) -> ScoredTasks:
+    """The figures of one variant's samples."""
     section = work.recipe.eval
-    # Only rewards need the reference, and it is measured wherever rewards are asked for.
-    anchors = measured.get(section.reference, {})
-    return {
-        task: TASKS[task].score_records(
-            rows, anchors.get(task, rows), work.recipe.seed, section.beta
-        )
-        for task, rows in measured[variant].items()
-    }
+    found: ScoredTasks = {}
+    for name, rows in samples.items():
+        task = TASKS[name]
+        # Who is compared with is measured wherever a task of the recipe compares.
+        anchors = measured.get(BASELINE if task.uses_merged else section.reference, {})
+        anchor = anchors.get(name, rows)
+        found[name] = task.score_records(rows, anchor, work.recipe.seed, section.beta)
+    return found
 
 
 def _scores(variant: str, scored: ScoredTasks) -> list[Score]:

@@ -77,7 +77,7 @@ class ScoreContext(Generic[Found]):
     seed: int
     beta: float
     reference: list[Found]
-    """The reference's samples of the same task."""
+    """The reference's samples of the same task; merged's where the task `uses_merged`."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,8 @@ class Task(Generic[Row, Found]):
     samples do not count."""
     uses_reference: bool = False
     """Scores compare with the reference's samples, so the reference is measured too."""
+    uses_merged: bool = False
+    """Likewise with merged's."""
     measures_process: bool = False
     """Figures are the process's own (its peak memory), so it is measured before the other tasks."""
 

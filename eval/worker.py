@@ -25,6 +25,8 @@ from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_json
 from stemma.templates import Template, answered
 
+SMALLER = 16
+"""How much smaller the batches of each further measurement are."""
 WINDOW = 4096
 """Rows that lie in memory as tokens at once (some 100 MB of pairs of 300 tokens). A backend puts
 rows of like length of one window together."""
@@ -36,7 +38,9 @@ def main(job_path: str) -> None:
     variant = job.variant
     template = Template(variant.template, variant.bos, variant.eos)
     begin = perf_counter()
-    backend = open_backend(variant.kind, variant.weights, template.stop(), variant.threads)
+    backend = open_backend(
+        variant.kind, variant.weights, template.stop(), variant.threads, SMALLER**variant.repeat
+    )
     load_seconds = perf_counter() - begin
     self_test(backend, template, variant.name)
     # The process's peak memory is then that of loading and answering, not of scoring in batches.

@@ -15,6 +15,8 @@ TASKS = {
     "text": "How the generated answers are written, whether right or wrong, beside the test rows' "
     "own answers. Raw entity graphs rise with length, since n sentences can reach 1/2 + … + 1/n, "
     "and with repetition.",
+    "divergence": "The first tokens of held-out chosen answers: next-token probabilities against "
+    "merged's. How far the weights moved before any answer changed.",
     "speed": "This machine, one answer at a time, in a process of its own. In brackets the "
     "quartiles of the repeats.",
 }
@@ -44,15 +46,14 @@ METRICS = {
     ("generation", "undecided"): "share of answers of which the rule cannot say",
     ("generation", "stopped"): "share of answers that ended by themselves",
     ("generation", "tokens"): "mean length of an answer, in tokens",
-    ("text", "bleu"): "words and runs of words in common with the row's own answer, 0 to 100",
-    ("text", "chrf"): "characters and words in common with it (chrF++), 0 to 100",
-    ("text", "words"): "mean length of the prose, in words",
-    ("text", "sentences"): "mean length of the prose, in sentences",
-    ("text", "entity_graph"): "sentences joined by the nouns they share, the nearer the more",
-    ("text", "entity_graph_normalised"): "the same as a share of the most its length allows",
-    ("text", "entity_graph_first_k"): "the same of the first k sentences, so of one length",
-    ("text", "distinct_2"): "different word pairs among an answer's word pairs",
-    ("text", "repeated_sentences"): "share of an answer's sentences that it said before",
+    ("mcq", "risk_area"): "mean share wrong if only the surest are answered, over all coverages; "
+    "less is better",
+    ("mcq", "risk_area_best"): "the same if every right answer were surer than every wrong one",
+    ("divergence", "kl"): "mean KL(merged || variant) in nats, at least; 0 is the same model",
+    ("divergence", "kl_p99"): "the same at the 99th percentile of positions",
+    ("divergence", "kl_unseen"): "merged's probability of tokens that are lumped together",
+    ("divergence", "top1_agreement"): "share of positions with the same likeliest token",
+    ("speed", "first_token_seconds"): "seconds from the question to the answer's first token",
     ("speed", "size_bytes"): "size of the files on disk",
     ("speed", "peak_memory_bytes"): "the most memory the process held",
     ("speed", "load_seconds"): "seconds from the engine's import to the loaded model",
@@ -92,8 +93,12 @@ JUDGE = {
     "gold_agreement": "share of verdicts for the right answer where the other is wrong",
     "cost_usd": "dollars of the judging, whenever they were paid",
 }
-OWN = {"mcq", "preference", "generation", "speed"}
+OWN = {"mcq", "preference", "generation", "divergence", "speed"}
 BENCHMARK = "lm_eval/"
+REPEATED = {
+    "_spread": "largest less smallest of all measurements of the same weights",
+    "_unsteady": "rows that did not come out the same each time",
+}
 MINUS_MERGED = "_minus_merged"
 P_VALUE = "_p"
 HOLM = "_p_holm"
@@ -108,6 +113,9 @@ def of_task(task: str) -> str:
 
 def of_metric(task: str, metric: str) -> str:
     """What a metric says; empty of one that is not known here."""
+    for ending, said in REPEATED.items():
+        if metric.endswith(ending):
+            return f"{said}: {metric.removesuffix(ending)}"
     plain, marker, rest = metric.partition(MINUS_MERGED)
     if not marker:
         # A judging has whatever name its recipe gives.

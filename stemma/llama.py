@@ -34,10 +34,13 @@ Logits = NDArray[np.float32]
 
 
 class Llama:
-    """A GGUF model on the CPU with one sequence of at most `context_tokens`."""
+    """A GGUF model on the CPU with one sequence of at most `context_tokens`, read in batches of
+    PROMPT_BATCH tokens, or so many times `smaller` ones."""
 
-    def __init__(self, path: Path, context_tokens: int, threads: int) -> None:
+    def __init__(self, path: Path, context_tokens: int, threads: int, smaller: int = 1) -> None:
         self.path = path
+        self._prompt_batch = max(1, PROMPT_BATCH // smaller)
+        self._scored_batch = max(1, SCORED_BATCH // smaller)
         self.context_tokens = context_tokens
         self._model = _load(path)
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
@@ -46,7 +49,7 @@ class Llama:
         self.vocabulary_size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
         self._context = self._open(context_tokens, threads)
         self._memory = llama_cpp.llama_get_memory(self._context)
-        self._batch = llama_cpp.llama_batch_init(PROMPT_BATCH, 0, 1)
+        self._batch = llama_cpp.llama_batch_init(self._prompt_batch, 0, 1)
         self._token = (llama_cpp.llama_token * 1)()
         self._one = llama_cpp.llama_batch_get_one(self._token, 1)
         self._row: Logits = np.empty(0, dtype=np.float32)
@@ -57,8 +60,8 @@ class Llama:
     def _open(self, context_tokens: int, threads: int) -> int:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = context_tokens
-        params.n_batch = params.n_ubatch = PROMPT_BATCH
-        params.n_outputs_max = SCORED_BATCH
+        params.n_batch = params.n_ubatch = self._prompt_batch
+        params.n_outputs_max = self._scored_batch
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
         context: int = llama_cpp.llama_init_from_model(self._model, params)
@@ -204,14 +207,14 @@ class Llama:
 
     def _read(self, ids: Sequence[int]) -> None:
         """Append tokens without logits."""
-        for begin in range(0, len(ids), PROMPT_BATCH):
-            self._decode(ids[begin : begin + PROMPT_BATCH], scored=False)
+        for begin in range(0, len(ids), self._prompt_batch):
+            self._decode(ids[begin : begin + self._prompt_batch], scored=False)
 
     def _score(self, ids: Sequence[int]) -> Logits:
         """Append tokens and return the logits after each."""
         rows = np.empty((len(ids), self.vocabulary_size), dtype=np.float32)
-        for begin in range(0, len(ids), SCORED_BATCH):
-            chunk = ids[begin : begin + SCORED_BATCH]
+        for begin in range(0, len(ids), self._scored_batch):
+            chunk = ids[begin : begin + self._scored_batch]
             self._decode(chunk, scored=True)
             pointer = llama_cpp.llama_get_logits(self._context)
             shape = (len(chunk), self.vocabulary_size)

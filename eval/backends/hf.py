@@ -37,7 +37,8 @@ killed worker loses every pair whose longer answer is still to come."""
 class HuggingFace(Backend):
     """A folder of safetensors, loaded by transformers on the GPU or else on the CPU."""
 
-    def __init__(self, weights: str, stop: str, threads: int) -> None:
+    def __init__(self, weights: str, stop: str, threads: int, smaller: int = 1) -> None:
+        self._smaller = smaller
         torch.set_num_threads(threads)
         # int8 warns of its casts at every layer of every call.
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -61,9 +62,9 @@ class HuggingFace(Backend):
     def is_stop(self, token: int) -> bool:
         return token == self._stop
 
-    def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
-        last = models.hidden_states(self._model, self._padded([prompt]))[0, -1:]
-        logits = models.logits_of(self._model, last)[0]
+    def distributions(self, ids: Ids, start: int) -> NDArray[np.float32]:
+        hidden = models.hidden_states(self._model, self._padded([ids]))[0, start:]
+        logits = models.logits_of(self._model, hidden)
         values: NDArray[np.float32] = logits.log_softmax(-1).cpu().numpy()
         return values
 
@@ -83,12 +84,12 @@ class HuggingFace(Backend):
 
         def is_group(places: Sequence[int]) -> bool:
             tokens = sum(len(ids) for place in places for ids in read[place])
-            return tokens <= GROUP_BATCHES * BATCH_TOKENS
+            return tokens <= GROUP_BATCHES * self._batch_tokens
 
         for group in batches(order, is_group):
             asked = {ids for place in group for ids in read[place]}
             ready = sorted(asked & late, key=lambda ids: (len(ids), ids))
-            for batch in batches(ready, _alone if self._is_quantised else _fits):
+            for batch in batches(ready, _alone if self._is_quantised else self._fits):
                 self._score({sequence: behind[sequence] for sequence in batch})
             late -= asked
             for place in group:
@@ -122,6 +123,17 @@ class HuggingFace(Backend):
         for _, answer, found in answers:
             found += islice(values, len(answer))
 
+    @property
+    def _batch_tokens(self) -> int:
+        return max(1, BATCH_TOKENS // self._smaller)
+
+    def _fits(self, batch: Sequence[SequenceIds]) -> bool:
+        """Whether the batch is small enough, and not too much of it padding."""
+        padded = len(batch) * max(map(len, batch))
+        if padded > self._batch_tokens:
+            return False
+        return padded <= self._batch_tokens // 4 or padded <= PADDED * sum(map(len, batch))
+
     def _padded(self, sequences: list[Ids]) -> dict[str, Any]:
         """Left-padded, with true positions: the ends align, so one slice holds every sequence's
         last logits."""
@@ -142,7 +154,7 @@ class HuggingFace(Backend):
 
         def fits(batch: Sequence[int]) -> bool:
             tokens = len(batch) * (max(len(prompts[index]) for index in batch) + max_new_tokens)
-            return tokens <= 2 * BATCH_TOKENS and len(batch) <= most
+            return tokens <= 2 * self._batch_tokens and len(batch) <= most
 
         for batch in batches(order, fits):
             rows = self._continue(
@@ -180,14 +192,6 @@ def _alone(batch: Sequence[SequenceIds]) -> bool:
     whole where any row of the batch has an outlier in it (0.27 nats of one token seen), nf4 has
     kernels by the number of rows (0.1)."""
     return len(batch) == 1
-
-
-def _fits(batch: Sequence[SequenceIds]) -> bool:
-    """Whether the batch is small enough, and not too much of it padding."""
-    padded = len(batch) * max(map(len, batch))
-    if padded > BATCH_TOKENS:
-        return False
-    return padded <= BATCH_TOKENS // 4 or padded <= PADDED * sum(map(len, batch))
 
 
 def cut(ids: Ids, stop: int) -> Ids:

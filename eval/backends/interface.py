@@ -38,8 +38,16 @@ class Backend(Protocol):
     def detokenize(self, ids: Ids) -> str:
         """The text of the ids, special tokens left out."""
 
+    def distributions(self, ids: Ids, start: int) -> NDArray[np.float32]:
+        """The whole distribution behind each token from `start` on: [tokens, vocabulary].
+
+        For a few tokens only: all are held at once.
+        """
+
     def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
         """The whole distribution of the token behind the prompt."""
+        found: NDArray[np.float32] = self.distributions(prompt, len(prompt) - 1)[0]
+        return found
 
     def scored(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, LogProbs]]:
         """Each request's place and its answers' log-probabilities, batch by batch."""

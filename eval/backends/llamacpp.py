@@ -27,10 +27,11 @@ class _Timed(Llama):
 class LlamaCpp(Backend):
     """A GGUF file, loaded by llama.cpp on the CPU."""
 
-    def __init__(self, weights: str, stop: str, threads: int) -> None:
+    def __init__(self, weights: str, stop: str, threads: int, smaller: int = 1) -> None:
         self._path = Path(weights)
         self._threads = threads
-        self._llama = _Timed(self._path, CONTEXT_STEP, threads)
+        self._smaller = smaller
+        self._llama = _Timed(self._path, CONTEXT_STEP, threads, smaller)
         self._stop = self.tokenize(stop)[0]
 
     def tokenize(self, text: str) -> Ids:
@@ -42,8 +43,8 @@ class LlamaCpp(Backend):
     def is_stop(self, token: int) -> bool:
         return self._llama.is_end(token)
 
-    def next_log_probs(self, prompt: Ids) -> NDArray[np.float32]:
-        return log_softmax(self._with_room(len(prompt)).logits(prompt, len(prompt) - 1))[0]
+    def distributions(self, ids: Ids, start: int) -> NDArray[np.float32]:
+        return log_softmax(self._with_room(len(ids)).logits(ids, start))
 
     def scored(self, requests: Sequence[ScoreRequest]) -> Iterator[tuple[int, LogProbs]]:
         """Requests with the same prompt follow one another: it is read once, and an answer that
@@ -84,7 +85,6 @@ class LlamaCpp(Backend):
         than before."""
         if tokens > self._llama.context_tokens:
             self._llama.close()
-            self._llama = _Timed(
-                self._path, -(-tokens // CONTEXT_STEP) * CONTEXT_STEP, self._threads
-            )
+            room = -(-tokens // CONTEXT_STEP) * CONTEXT_STEP
+            self._llama = _Timed(self._path, room, self._threads, self._smaller)
         return self._llama

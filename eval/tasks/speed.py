@@ -92,13 +92,21 @@ def _per_second(name: str, tokens: int, seconds: list[float]) -> Metric:
     return Metric(name, tokens / median(seconds), len(seconds), low, high)
 
 
+def _first_token(row: SpeedSample) -> Metric:
+    """The median time from the question to the first token of the answer, between its quartiles:
+    reading a prompt of `prompt_tokens`, and one step."""
+    low, middle, high = quantiles(row.prompt_seconds, n=4, method="inclusive")
+    return Metric("first_token_seconds", middle, len(row.prompt_seconds), low, high)
+
+
 def score(samples: list[SpeedSample], _context: ScoreContext[SpeedSample]) -> TaskScores:
-    """Size, memory, load time and the two speeds."""
+    """Size, memory, load time, time to the first token, and the two speeds."""
     [row] = samples
     metrics = [
         Metric("size_bytes", row.size_bytes, 1),
         Metric("peak_memory_bytes", row.peak_memory_bytes, 1),
         Metric("load_seconds", row.load_seconds, 1),
+        _first_token(row),
         _per_second("prompt_tokens_per_second", row.prompt_tokens, row.prompt_seconds),
         _per_second("decode_tokens_per_second", row.decode_tokens, row.decode_seconds),
     ]

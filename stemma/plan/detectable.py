@@ -26,6 +26,8 @@ POWER = 0.8
 """The chance of showing what is true."""
 ALPHA = 0.05
 """Two-sided, of "there is a difference"."""
+YES_OR_NO = ("mcq", "preference", "generation")
+"""Tasks whose rows are right or wrong."""
 KINDS: dict[str, type[Any]] = {"sft": SftRow, "dpo": PreferenceRow, "mcq": McqRow}
 
 
@@ -49,7 +51,7 @@ def detectable(recipe: Recipe, run: Run, counted: Forecast | None = None) -> lis
     needed = questions_needed(rule.margin, rule.changed, rule.level)
     found = []
     for options in recipe.eval.tasks:
-        if options.task in SCORES:
+        if options.task in YES_OR_NO:
             count = _questions(options, _test_rows(run, SCORES[options.task], counted))
             smallest = smallest_difference(count, rule.changed) if count else None
             found.append(Detectable(options.task, count, smallest, needed))

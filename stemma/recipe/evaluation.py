@@ -57,6 +57,15 @@ class GenerationTask(TaskOptions):
     """Tokens to write, at most."""
 
 
+class DivergenceTask(TaskOptions):
+    """Next-token predictions against merged's, along the chosen answers of preference pairs."""
+
+    task: Literal["divergence"]
+    """Predictions against merged's."""
+    limit: PositiveInt | None = 64
+    """The first n questions; each costs 170 KB of disk a variant."""
+
+
 class SpeedTask(TaskOptions):
     """Size, memory and tokens a second."""
 
@@ -69,15 +78,24 @@ class SpeedTask(TaskOptions):
 
 
 EvalTask = Annotated[
-    McqTask | PreferenceTask | GenerationTask | SpeedTask, Field(discriminator="task")
+    McqTask | PreferenceTask | GenerationTask | DivergenceTask | SpeedTask,
+    Field(discriminator="task"),
 ]
 """A task by its name."""
 TASK_OPTIONS: dict[str, type[TaskOptions]] = {
     "mcq": McqTask,
     "preference": PreferenceTask,
     "generation": GenerationTask,
+    "divergence": DivergenceTask,
     "speed": SpeedTask,
 }
+
+
+class Abstention(Section):
+    """Answering multiple choice only where the model is sure: how sure is fitted on validation."""
+
+    risk: float = Field(gt=0, lt=1)
+    """The share of wrong answers among those given, at most."""
 
 
 class NonInferiority(Section):
@@ -147,6 +165,10 @@ class TextMetrics(Section):
     out."""
 
 
+PLANNED: dict[str, Any] = {"hub_benchmarks": True, "non_inferiority": {"changed"}}
+"""Settings that others read than the evaluation."""
+
+
 class EvalSection(Section):
     """Variants to score and tasks to score them on."""
 
@@ -162,6 +184,12 @@ class EvalSection(Section):
     """Text metrics of generated replies; null: none."""
     threads: PositiveInt | None = None
     """CPU threads; by default as many as there are usable cores."""
+    repeat: int = Field(default=1, ge=1, le=4)
+    """How often every variant is measured, each time in other batches and with other threads: what
+    changes is noise."""
+    abstention: Abstention | None = None
+    """Fits a threshold of confidence for `mcq` on the validation rows, and tries it on the test
+    rows; null: none."""
     non_inferiority: NonInferiority = NonInferiority()
     """When a variant counts as good as `merged`."""
     hub_benchmarks: dict[str, HubBenchmark] = {}
@@ -193,7 +221,7 @@ class EvalSection(Section):
     def content(self) -> dict[str, Any]:
         """The settings that decide what is measured, for the stage's key."""
         operational: dict[str, Any] = {"judge": {"__all__": {"generator": OPERATIONAL}}}
-        found = self.model_dump(mode="json", exclude=operational | {"hub_benchmarks": True})
+        found = self.model_dump(mode="json", exclude=operational | PLANNED)
         if not self.judge:
             del found["judge"]  # as before there were judges: what was measured stays measured
         return found

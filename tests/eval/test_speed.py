@@ -17,6 +17,8 @@ def test_a_speed_is_the_median_between_its_quartiles() -> None:
         "decode_seconds": [-1.0, 0.0, 3.0, 4.0, 5.0],
     }
     found = {metric.name: metric for metric in TASK.score_records([sample], [], 1, 0.1).metrics}
+    first = found["first_token_seconds"]
+    assert (first.value, first.n, first.low, first.high) == (4.0, 5, 2.0, 5.0)
     prompt, decode = found["prompt_tokens_per_second"], found["decode_tokens_per_second"]
     assert (prompt.value, prompt.n, prompt.low, prompt.high) == (25.0, 5, 20.0, 50.0)
     assert (decode.value, decode.low, decode.high) == (pytest.approx(20.0), None, None), (

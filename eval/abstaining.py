@@ -1,0 +1,114 @@
+"""Abstention's part of the eval stage: the confidence of every variant in multiple choice.
+
+The risk at each coverage is figured of the test rows that are measured anyway. Where the recipe
+states a risk (`eval.abstention`), a threshold for it is fitted on the validation rows, which are
+measured for that, and tried on the test rows: with the variant's own threshold, and with merged's,
+since a file may be shipped with the threshold that was found before it was quantised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from eval.abstention import Answers, answers, curve, metrics, threshold
+from eval.cells import jobs_of
+from eval.further import Further
+from eval.job import Job, Measured, Records
+from eval.measuring import Measuring
+from eval.rows_to_score import read_task
+from eval.statistics import wilson
+from eval.task import Metric
+from eval.tasks import TASKS
+from eval.verdicts import BASELINE
+from stemma.rows import Score
+from stemma.stages import Work
+
+TASK = "mcq"
+
+
+def abstention(work: Work, measured: Measured) -> Further:
+    """The figures of every scored variant; none where the recipe has no multiple choice."""
+    section = work.recipe.eval
+    if all(options.task != TASK for options in section.tasks):
+        return Further()
+    found = {name: _answers(measured[name][TASK]) for name in section.variants}
+    figures = {
+        name: metrics(one, None if name == BASELINE else found.get(BASELINE), work.recipe.seed)
+        for name, one in found.items()
+    }
+    facts: dict[str, Any] = {}
+    if section.abstention:
+        fitted = _thresholds(work, section.abstention.risk)
+        for name, one in found.items():
+            figures[name] += _tried(one, fitted[name], "threshold")
+            if name != BASELINE and BASELINE in fitted:
+                figures[name] += _tried(one, fitted[BASELINE], "merged_threshold")
+        facts = {"abstention": {"risk": section.abstention.risk, "thresholds": fitted}}
+    points = [
+        {"variant": name, "coverage": coverage, "risk": risk}
+        for name, one in found.items()
+        for coverage, risk in curve(one)
+    ]
+    rows = [_row(name, metric) for name, all_of in figures.items() for metric in all_of]
+    return Further(rows, {"abstention": points}, facts)
+
+
+def _answers(records: Records) -> Answers:
+    return answers([row["log_probs"] for row in records], [row["answer"] for row in records])
+
+
+def _thresholds(work: Work, risk: float) -> dict[str, float | None]:
+    """Each variant's threshold, fitted on the validation rows. Raises UserError where there are
+    none."""
+    path = work.input("data", f"{TASK}/validation")
+    rows = {TASK: read_task(TASKS[TASK], TASK, path, None)}
+    jobs = [
+        _on(job, str(path))
+        for job in jobs_of(work)
+        if job.variant.name in work.recipe.eval.variants
+    ]
+    # What `force` forgets are the test rows' samples in the same places: they were just measured.
+    measuring = Measuring(replace(work, force=False), rows, work.folder / "jobs")
+    measured = measuring.measure(jobs)
+    return {
+        name.removesuffix(".validation"): threshold(_answers(samples[TASK]), risk)
+        for name, samples in measured.items()
+    }
+
+
+def _on(job: Job, path: str) -> Job:
+    """The job's multiple choice on other rows."""
+    cells = [
+        cell.model_copy(update={"data": path, "limit": None})
+        for cell in job.cells
+        if cell.task == TASK
+    ]
+    variant = job.variant.model_copy(update={"name": f"{job.variant.name}.validation"})
+    return Job(variant=variant, cells=cells)
+
+
+def _tried(found: Answers, least: float | None, name: str) -> Iterator[Metric]:
+    """The share of questions answered with the threshold, and the share of these that is wrong."""
+    if least is None:
+        return
+    answered, wrong = found.above(least)
+    share = answered / len(found)
+    yield Metric(f"answered_at_{name}", share, len(found), *wilson(share, len(found)))
+    if answered:
+        risk = wrong / answered
+        yield Metric(f"risk_at_{name}", risk, answered, *wilson(risk, answered))
+
+
+def _row(variant: str, metric: Metric) -> Score:
+    return Score(
+        variant=variant,
+        task=TASK,
+        metric=metric.name,
+        value=metric.value,
+        n=metric.n,
+        low=metric.low,
+        high=metric.high,
+        samples=f"samples/{variant}/{TASK}.jsonl",
+    )
