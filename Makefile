@@ -19,7 +19,7 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 .PHONY: help setup doctor check show diff status preview plan rehearse schema
 .PHONY: real import
 .PHONY: data base sft dpo mcq export eval report all compare sweep demo
-.PHONY: chat verify test test-slow lint format ci
+.PHONY: chat judge verify test test-slow lint format ci
 
 ##@ Start here
 demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, answers
@@ -105,6 +105,9 @@ sweep: setup           ## try the values of the recipe's `sweep` section; the be
 ##@ Use what came out
 chat: setup            ## ask the exported model on the CPU: QUESTION="…", or a prompt without it
 	@$(STEMMA) chat $(RECIPE) $(OVERRIDES) $(PLACE) $${QUESTION:+"$$QUESTION"}
+
+judge: setup           ## judge answers yourself, blind, on a local page; BY=name
+	@$(STEMMA) judge $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(BY),--by "$(BY)")
 
 verify: setup          ## hash every output again and compare with the manifests
 	$(STEMMA) verify $(RECIPE) $(PLACE)

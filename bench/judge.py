@@ -1,4 +1,4 @@
-"""The seconds that judging takes: pairs in both orders, against a server that answers after a while.
+"""Seconds that judging takes: pairs in both orders, by a server that answers after a while.
 
 Run `python -m bench.judge [pairs] [milliseconds] [turns]`; 100 pairs and 50 ms by default.
 

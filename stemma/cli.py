@@ -17,6 +17,7 @@ import click
 import typer
 
 from stemma import ROOT
+from stemma.cli_judge import judge
 from stemma.cli_models import import_, real
 from stemma.cli_options import (
     RUNS,
@@ -174,6 +175,7 @@ def all_(
 
 app.command("import")(import_)
 app.command()(real)
+app.command()(judge)
 
 
 @app.command()
