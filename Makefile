@@ -20,7 +20,7 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 .PHONY: help setup doctor check show diff status preview plan rehearse schema
 .PHONY: real import
 .PHONY: data base sft dpo mcq export eval report all compare sweep demo
-.PHONY: chat course verify test test-slow lint format ci
+.PHONY: chat course judge verify test test-slow lint format ci
 
 ##@ Start here
 demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, answers
@@ -109,6 +109,9 @@ chat: setup            ## ask the exported model on the CPU: QUESTION="…", or 
 
 course: setup          ## grade it on a course's own files: MCQ=file PREFERENCE=file TO=folder
 	$(STEMMA) course $(RECIPE) $(if $(MCQ),'$(MCQ)') $(if $(PREFERENCE),'$(PREFERENCE)') $(if $(TO),--to '$(TO)') $(OVERRIDES) $(PLACE)
+
+judge: setup           ## judge answers yourself, blind, on a local page; BY=name
+	@$(STEMMA) judge $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(BY),--by "$(BY)")
 
 verify: setup          ## hash every output again and compare with the manifests
 	$(STEMMA) verify $(RECIPE) $(PLACE)

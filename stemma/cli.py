@@ -18,6 +18,7 @@ import typer
 
 from stemma import ROOT
 from stemma.cli_course import course
+from stemma.cli_judge import judge
 from stemma.cli_models import import_, real
 from stemma.cli_options import (
     RUNS,
@@ -176,6 +177,7 @@ def all_(
 app.command("import")(import_)
 app.command()(real)
 app.command()(course)
+app.command()(judge)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from eval.further import Further
 from eval.job import Measured
 from eval.judge.asking import Session
+from eval.judge.bradley_terry import rate
 from eval.judge.delimiting import prompt_problems
 from eval.judge.figures import INDICATIVE_BELOW, figures
 from eval.judge.pairs import Pair, make_pairs
@@ -69,11 +70,36 @@ def judge_variants(work: Work, measured: Measured) -> Further:
     generated = {
         variant: tasks["generation"] for variant, tasks in measured.items() if "generation" in tasks
     }
+    given: list[PairVerdict] = []
     for judging in section.judge:
         pairs = make_pairs(judging, rows, generated, work.recipe.seed)
         verdicts, totals = _judge(work, judging, pairs)
         _add(found, work, judging, verdicts, totals)
+        given += verdicts
+    _add_ratings(found, given, work.recipe.seed)
     return found
+
+
+def _add_ratings(found: Further, given: Sequence[PairVerdict], seed: int) -> None:
+    """One rating for each variant, where the judgings compare more than two."""
+    judges = sorted({one.judge for one in given} - {""})
+    if len({name for one in given for name in (one.policy, one.reference)}) < 3:
+        return
+    rated = rate(given, seed)
+    found.scores.extend(
+        Score(
+            variant=one.variant,
+            task="judge",
+            metric="bradley_terry",
+            value=one.value,
+            n=one.n,
+            low=one.low,
+            high=one.high,
+        )
+        for one in rated
+    )
+    apart = "none: some variants were never compared with the others"
+    found.facts["judge bradley_terry"] = {"judges": judges} if rated else apart
 
 
 def _judge(

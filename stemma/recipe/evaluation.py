@@ -138,8 +138,8 @@ class Judging(Section):
     """How many questions, drawn by the seed from those of `generation`; each is asked in both
     orders."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] | None = None
-    """Its task's name in the results; by default `judge-` and the reference. Several judges of the
-    same two variants need one each."""
+    """Its task's name in the results; by default `judge-` and the reference, with `-scripted`
+    where a script judges. Several judges of the same two variants need one each."""
     prompt: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "judge"
     """The prompt: `prompts/<name>.jinja` beside the recipe, or else the project's own."""
     generator: JudgeGenerator
@@ -148,7 +148,8 @@ class Judging(Section):
     @property
     def task(self) -> str:
         """The task's name in the results."""
-        return self.name or f"judge-{self.reference}"
+        scripted = "-scripted" if self.generator.server == "scripted-expert" else ""
+        return self.name or f"judge-{self.reference}{scripted}"
 
 
 class TextMetrics(Section):

@@ -127,6 +127,7 @@ def pair_verdict(
     judging = Judging.model_validate(
         {"policy": "dpo", "reference": "base", "generator": {"model": "m"}}
     )
+    question = str(pair.pop("question", "q?"))
     texts = {"reference": "r" * lengths[0], "policy": "p" * lengths[1]} | pair
     firsts: tuple[Side, ...] = ("reference", "policy")
     orders = [
@@ -135,4 +136,4 @@ def pair_verdict(
         )
         for first, mark in zip(firsts, marks, strict=False)
     ]
-    return judged(Pair(name, "q?", **texts), judging, Judge("m", "model"), orders)
+    return judged(Pair(name, question, **texts), judging, Judge("m", "model"), orders)

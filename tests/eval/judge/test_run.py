@@ -29,7 +29,6 @@ from tests.eval.judge.judges import (
     samples,
 )
 
-SAMPLES = "samples/dpo/judge-base"
 SCRIPTED = {"server": "scripted-expert", "model": "scripted-expert"}
 
 
@@ -39,7 +38,8 @@ def values(found: Further) -> dict[str, float]:
 
 def records(found: Further) -> list[PairVerdict]:
     """The lines of the samples file, as they are written and read again."""
-    lines = [json.dumps(row, ensure_ascii=False).encode() for row in found.samples[SAMPLES]]
+    [rows] = found.samples.values()
+    lines = [json.dumps(row, ensure_ascii=False).encode() for row in rows]
     return [PairVerdict.model_validate_json(line) for line in lines]
 
 
@@ -69,7 +69,8 @@ def test_each_pair_is_shown_in_both_orders(tmp_path: Path, monkeypatch: pytest.M
     assert (one.right, one.gold_side) == ({"reference": "wrong", "policy": "right"}, "policy")
     assert one.characters == {"reference": 8, "policy": 21}
     assert one.cost_usd == pytest.approx(sum(order.cost_usd or 0 for order in one.orders))
-    assert {score.samples for score in found.scores} == {f"{SAMPLES}.jsonl"}
+    assert {score.samples for score in found.scores} == {"samples/dpo/judge-base.jsonl"}
+    assert set(found.samples) == {"samples/dpo/judge-base"}
     facts = found.facts["dpo judge-base"]
     assert facts["length_controlled"] == "indicative: 13 pairs, fewer than 200"
     assert facts["outcomes"] == {"policy": 12, "tie": 1}
@@ -406,9 +407,10 @@ def test_the_scripted_expert_is_named_as_such_whatever_model_the_recipe_names(
     gold = {f"s{i}": str(2 * i) for i in range(1, 40)}
     work = make_work(tmp_path, replies, SCRIPTED | {"model": "gpt-4o"})
     found = judge_variants(work, samples(replies, gold))
-    facts = found.facts["dpo judge-base"]
+    facts = found.facts["dpo judge-base-scripted"]
     assert (facts["judges"], facts["kind"]) == (["scripted-expert"], "scripted")
     assert {one.kind for one in records(found)} == {"scripted"}
+    assert {score.task for score in found.scores} == {"judge-base-scripted"}
     figures = values(found)
     assert figures["cost_usd"] == 0
     # It knows its arithmetic, but for one pair in twenty, where it takes the first.
@@ -441,7 +443,7 @@ def test_missing_gold_leaves_out_what_needs_it(tmp_path: Path) -> None:
     found = judge_variants(work, samples(replies))
     assert "gold_agreement" not in values(found)
     assert {one.right for one in records(found) if one.right} == set()
-    assert found.facts["dpo judge-base"]["gold_decides"] == 0
+    assert found.facts["dpo judge-base-scripted"]["gold_decides"] == 0
 
 
 def test_a_judge_that_cannot_work_is_told_before_anything_is_measured(
