@@ -98,7 +98,9 @@ def _normal(share: float) -> float:
 
 
 def _test_rows(run: Run, name: str, counted: Forecast | None) -> Sequence[Any] | None:
-    if run.read_manifest("data") is not None:
+    if data := run.read_manifest("data"):
+        if f"{name}/test" not in data.outputs:  # built for another recipe: it will be built again
+            return None
         path: Path = run.output("data", f"{name}/test")
         return read_rows(path, KINDS[name])
     return counted.test.get(name) if counted else None

@@ -119,7 +119,7 @@ def test_wrong_type_says_what_was_expected(write_recipe: Write) -> None:
         (
             "{task: sped}",
             "`eval.tasks.0.task` is 'sped'\n  expected: one of: mcq, preference, generation, "
-            "speed\n  hint: did you mean `speed`?",
+            "divergence, speed\n  hint: did you mean `speed`?",
         ),
     ],
 )
