@@ -88,6 +88,7 @@ JUDGE = {
     "first_wins": "share of verdicts for the answer that was shown first",
     "invalid_verdicts": "share of verdicts that could not be had",
     "gold_agreement": "share of verdicts for the right answer where the other is wrong",
+    "bradley_terry": "log-odds rating over all judgings, mean 0; one more wins 73 % of the pairs",
     "cost_usd": "dollars of the judging, whenever they were paid",
 }
 BENCHMARK = "lm_eval/"

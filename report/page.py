@@ -23,6 +23,7 @@ from report import (
     planned,
     readable,
     reported,
+    risk,
     subjects,
     tables,
 )
@@ -99,6 +100,7 @@ def render(evidence: RunData, template: str) -> str:
             variants=tables.variant_rows(evidence),
             verdict=tables.verdict,
             panels=curves.panels(evidence),
+            risk_curves=risk.risk_curves(evidence),
             histograms=histograms.histograms(evidence),
             tree=lineage.tree(evidence),
             tables={table.__name__: table(evidence) for table in TABLES}
