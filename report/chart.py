@@ -102,9 +102,12 @@ def smoothed(points: Sequence[Point], width: int) -> list[Point]:
 
 
 def line_chart(
-    title: str, lines: dict[str, list[Point]], colours: Mapping[str, str] | None = None
+    title: str,
+    lines: dict[str, list[Point]],
+    colours: Mapping[str, str] | None = None,
+    unit: str = "step",
 ) -> Markup:
-    """Lines over steps.
+    """Lines over steps, or over what `unit` names.
 
     A long one is drawn faint, with its running mean on top; one of few points shows them.
 
@@ -123,9 +126,9 @@ def line_chart(
             parts.append(frame.path(f"line {css}", points))
         if len(points) <= MARK_UP_TO:
             for point in points:
-                told = f"{name}, step {point[0]:g}: {number(point[1])}"
+                told = f"{name}, {unit} {point[0]:g}: {number(point[1])}"
                 parts.append(frame.mark(f"mark {css}", point, told))
-    return frame.picture(title, "step", parts)
+    return frame.picture(title, unit, parts)
 
 
 def bar_chart(title: str, counts: Mapping[str, int]) -> Markup:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from report import (
     figures,
     flip_table,
+    formats_table,
     gate_table,
     judgings,
     planned,
@@ -25,6 +26,7 @@ WRITTEN: dict[str, Callable[[RunData], Table]] = {
     "variants": tables.variants,
     "reported": reported.reported,
     "flips": flip_table.flip_table,
+    "formats": formats_table.formats,
     "verdicts": flip_table.verdict_table,
     "judgings": judgings.judgings,
     "subjects": subjects.subjects,

@@ -24,7 +24,7 @@ TASK_TYPE = "text-generation"
 """The hub's name of what these models do, whatever is measured."""
 MAIN = {"mcq": "accuracy", "preference": "reward_accuracy", "generation": "accuracy"}
 """The metric of each task that a leaderboard would list; of others the first."""
-HIDDEN = re.compile(r".*_minus_merged|.*_p$|chance$")
+HIDDEN = re.compile(r".*_minus_merged|.*_(p|spread|unsteady)$|chance$|cost_usd$")
 """Metrics that compare or explain: they stay in the report."""
 
 

@@ -54,23 +54,20 @@ METRICS = {
     ("divergence", "kl_unseen"): "merged's probability of tokens that are lumped together",
     ("divergence", "top1_agreement"): "share of positions with the same likeliest token",
     ("speed", "first_token_seconds"): "seconds from the question to the answer's first token",
+    ("text", "bleu"): "words and runs of words in common with the row's own answer, 0 to 100",
+    ("text", "chrf"): "characters and words in common with it (chrF++), 0 to 100",
+    ("text", "words"): "mean length of the prose, in words",
+    ("text", "sentences"): "mean length of the prose, in sentences",
+    ("text", "entity_graph"): "sentences joined by the nouns they share, the nearer the more",
+    ("text", "entity_graph_normalised"): "the same as a share of the most its length allows",
+    ("text", "entity_graph_first_k"): "the same of the first k sentences, so of one length",
+    ("text", "distinct_2"): "different word pairs among an answer's word pairs",
+    ("text", "repeated_sentences"): "share of an answer's sentences that it said before",
     ("speed", "size_bytes"): "size of the files on disk",
     ("speed", "peak_memory_bytes"): "the most memory the process held",
     ("speed", "load_seconds"): "seconds from the engine's import to the loaded model",
     ("speed", "prompt_tokens_per_second"): "tokens a second while reading a prompt",
     ("speed", "decode_tokens_per_second"): "tokens a second while writing",
-}
-TEXT = {
-    "bleu": "overlap of word runs with the row's own answer, 0 to 100 (sacreBLEU)",
-    "chrf": "overlap of character and word runs with the row's own answer, 0 to 100 (chrF++)",
-    "words": "mean words of an answer",
-    "sentences": "mean sentences of an answer",
-    "entity_graph": "sentences that share a noun, nearer ones count more, per sentence; the "
-    "maximum rises with the number of sentences, so longer answers score more",
-    "entity_graph_normalised": "the same, divided by the maximum for that number of sentences",
-    "entity_graph_first_k": "the same over the first k sentences of each answer",
-    "distinct_2": "share of word pairs in an answer that are distinct",
-    "repeated_sentences": "share of sentences that repeat an earlier one",
 }
 JUDGE = {
     "win_rate": "won / (won + lost), a pair decided alike in both orders",
@@ -91,9 +88,9 @@ JUDGE = {
     "first_wins": "share of verdicts for the answer that was shown first",
     "invalid_verdicts": "share of verdicts that could not be had",
     "gold_agreement": "share of verdicts for the right answer where the other is wrong",
+    "bradley_terry": "log-odds rating over all judgings, mean 0; one more wins 73 % of the pairs",
     "cost_usd": "dollars of the judging, whenever they were paid",
 }
-OWN = {"mcq", "preference", "generation", "divergence", "speed"}
 BENCHMARK = "lm_eval/"
 REPEATED = {
     "_spread": "largest less smallest of all measurements of the same weights",
@@ -119,8 +116,8 @@ def of_metric(task: str, metric: str) -> str:
     plain, marker, rest = metric.partition(MINUS_MERGED)
     if not marker:
         # A judging has whatever name its recipe gives.
-        shared = TEXT if task == "text" else {} if task.startswith(BENCHMARK) else JUDGE
-        return METRICS.get((task, metric), "" if task in OWN else shared.get(metric, ""))
+        is_own = task in TASKS or task.startswith(BENCHMARK)
+        return METRICS.get((task, metric), "" if is_own else JUDGE.get(metric, ""))
     told = plain.replace("_", " ")
     if rest == HOLM:
         return "the same p-value, corrected by Holm for all variants of the task"

@@ -14,6 +14,7 @@ from report import (
     curves,
     figures,
     flip_table,
+    formats_table,
     front,
     gate_table,
     histograms,
@@ -22,6 +23,7 @@ from report import (
     planned,
     readable,
     reported,
+    risk,
     subjects,
     tables,
 )
@@ -42,6 +44,7 @@ TABLES = (
     reported.reported,
     flip_table.flip_table,
     flip_table.verdict_table,
+    formats_table.formats,
     judgings.judgings,
     subjects.subjects,
     gate_table.gates,
@@ -97,6 +100,7 @@ def render(evidence: RunData, template: str) -> str:
             variants=tables.variant_rows(evidence),
             verdict=tables.verdict,
             panels=curves.panels(evidence),
+            risk_curves=risk.risk_curves(evidence),
             histograms=histograms.histograms(evidence),
             tree=lineage.tree(evidence),
             tables={table.__name__: table(evidence) for table in TABLES}

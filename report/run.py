@@ -65,6 +65,9 @@ def gather(work: Work) -> RunData:
         plan=planned(work, manifests),
         sweeps=read_results(work.run),
         verdicts=verdicts(work, manifests["eval"]),
+        abstention=read_dicts(work.input("eval", "abstention"))
+        if "abstention" in manifests["eval"].outputs
+        else [],
         samples=read_samples(work.recipe, work.run),
     )
 

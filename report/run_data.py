@@ -58,6 +58,8 @@ class RunData:
     sweeps: Sequence[Results] = ()
     verdicts: Verdicts | None = None
     """Every variant held against merged; None of an evaluation that an earlier Stemma made."""
+    abstention: Sequence[Record] = ()
+    """Points of risk over coverage, by variant; empty where abstention was not measured."""
     samples: SampleBook | None = None
     """Single questions and answers; None where the page shows none."""
 

@@ -25,8 +25,8 @@ PAGE_CHARACTERS = 6_000_000
 """Text of samples on the page, at most: all tasks together share it."""
 CANDIDATES = 2_000
 """Rows of a task that are read whole, at most: more never fit."""
-NO_QUESTIONS = {"speed", "text"}
-"""Tasks whose samples are no answers, but figures of the machine or of answers shown already."""
+NO_QUESTIONS = {"speed", "text", "divergence"}
+"""Tasks whose samples are no answers, or figures of those of another."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from report.flip_table import METRICS, flip_table, metric_of, verdict_table
+from report.formats_table import formats
 from report.page import HTML, MARKDOWN, render
 from report.run import gather
 from report.run_data import RunData
@@ -59,7 +60,7 @@ def test_an_earlier_evaluation_has_flips_without_verdicts(evidence: RunData) -> 
     earlier = replace(evidence, verdicts=None)
     assert len(flip_table(earlier).heads) == 10
     assert verdict_table(earlier).rows == []
-    assert 'id="verdicts"' not in render(earlier, HTML)
+    assert "A verdict on each file" not in render(earlier, HTML)
 
 
 def test_accuracy_by_subject_and_letter(evidence: RunData) -> None:
@@ -83,3 +84,22 @@ def test_a_benchmarks_flips_go_by_what_was_compared(evidence: RunData) -> None:
     verdicts = evidence.verdicts.model_copy(update={"comparisons": [one]})
     assert metric_of(replace(evidence, verdicts=verdicts), "lm_eval/arc") == "acc_norm"
     assert metric_of(evidence, "mcq") == "accuracy"
+
+
+def test_the_formats_stand_side_by_side_with_their_verdict(evidence: RunData) -> None:
+    table = formats(evidence)
+    assert [row[0] for row in table.rows] == evidence.recipe.exported()
+    [row] = [row for row in table.rows if row[0] == "gguf-Q4_K_M"]
+    said = dict(zip(table.heads, row, strict=True))
+    assert said["Size"] == "160 kB"
+    assert str(said["MCQ accuracy"]).endswith("n = 24")
+    assert said["Verdict"] in ("non-inferior", "not shown", "worse", "inferior")
+    assert "KL to merged" not in said
+
+
+def test_what_a_format_costs_is_told_with_its_spread(tmp_path: Path) -> None:
+    table = formats(gather(make_work(tmp_path)))
+    row = dict(zip(table.heads, table.rows[0], strict=True))
+    assert row["Decode tok/s"] == "812 [792 to 832] n = 5"
+    assert row["Peak memory"] == "61.2 MB"
+    assert "Verdict" not in row

@@ -63,9 +63,11 @@ def _nine_rows(folder: Path, memory: int) -> Work:
         data / "sft/train.jsonl", [SftRow(id=str(i), source="s", messages=turns) for i in range(9)]
     )
     write_jsonl(data / "corpus.jsonl", [{"id": "a", "source": "s", "text": "1 + 1 = 2"}])
+    write_jsonl(data / "mcq/test.jsonl", [])
     files = {
         "sft/train": "sft/train.jsonl",
         "corpus/train": "corpus.jsonl",
+        "mcq/test": "mcq/test.jsonl",
         "statistics": "statistics.json",
     }
     outputs = {name: describe(data, path) for name, path in files.items()}

@@ -25,7 +25,13 @@ def test_writes_pages_tables_and_cards(work: Work) -> None:
     assert (outputs["html"], outputs["markdown"]) == ("index.html", "report.md")
     assert all((work.folder / path).is_file() for path in outputs.values())
     tables = [name for name in outputs if name.startswith("tables/")]
-    assert {Path(name).stem for name in tables} == {"scores", "variants", "reported", "gates"}
+    assert {Path(name).stem for name in tables} == {
+        "scores",
+        "variants",
+        "reported",
+        "formats",
+        "gates",
+    }
     assert {Path(name).suffix for name in tables} == {".csv", ".json", ".tex"}
     assert "hub/gguf-Q4_K_M/README.md" in outputs
 

@@ -1,0 +1,49 @@
+"""Risk against coverage: how often a variant errs where it answers only what it is surest of.
+
+The evaluation's points are `{"variant": "merged", "coverage": 0.25, "risk": 0.1}`. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from report.chart import Point, line_chart
+from report.outcomes import BASELINE
+from report.run_data import RunData
+
+OWN, OTHER = "train", "eval"
+"""The style sheet's colours of a variant's line and of merged's."""
+
+
+@dataclass(frozen=True)
+class RiskCurve:
+    """One variant's risk over coverage, beside merged's."""
+
+    variant: str
+    lines: dict[str, list[Point]]
+
+    @property
+    def colours(self) -> dict[str, str]:
+        return {name: OWN if name == self.variant else OTHER for name in self.lines}
+
+    @property
+    def svg(self) -> Markup:
+        title = f"{self.variant}: risk against coverage"
+        return line_chart(title, self.lines, self.colours, unit="coverage")
+
+
+def risk_curves(evidence: RunData) -> list[RiskCurve]:
+    """A curve for each variant, in the recipe's order; none where abstention was not measured."""
+    lines: dict[str, list[Point]] = {}
+    for record in evidence.abstention:
+        point = (float(record["coverage"]), float(record["risk"]))
+        if all(map(math.isfinite, point)):
+            lines.setdefault(str(record["variant"]), []).append(point)
+    return [
+        RiskCurve(name, {other: lines[other] for other in (name, BASELINE) if other in lines})
+        for name in evidence.recipe.eval.variants
+        if name in lines
+    ]

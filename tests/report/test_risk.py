@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+from report.page import HTML, render
+from report.risk import risk_curves
+from report.run import gather
+from stemma.jsonl import write_jsonl
+from tests.factories.run_to_report import make_work
+from tests.factories.samples_to_report import finish_again
+
+
+def test_each_variant_has_its_curve_beside_merged(tmp_path: Path) -> None:
+    made = make_work(tmp_path)
+    points = [
+        {"variant": name, "coverage": coverage / 4, "risk": risk * coverage / 4}
+        for name, risk in (("merged", 0.4), ("gguf-Q4_K_M", 0.6))
+        for coverage in range(1, 5)
+    ]
+    odd = {"variant": "merged", "coverage": 0.5, "risk": float("nan")}
+    write_jsonl(made.run.folder("eval") / "abstention.jsonl", [*points, odd])
+    finish_again(made.run, "eval", {"abstention": "abstention.jsonl"})
+    evidence = gather(made)
+    curves = risk_curves(evidence)
+    assert [curve.variant for curve in curves] == ["merged", "gguf-Q4_K_M"]
+    assert list(curves[1].lines) == ["gguf-Q4_K_M", "merged"]
+    assert curves[1].lines["merged"][-1] == (1.0, 0.4)
+    assert len(curves[0].lines["merged"]) == 4
+    root = ElementTree.fromstring(curves[1].svg)
+    assert "coverage" in [text.text for text in root.iter("text")]
+    page = render(evidence, HTML)
+    assert 'id="abstention"' in page
+    assert 'id="abstention"' not in render(replace(evidence, abstention=[]), HTML)
