@@ -70,7 +70,7 @@ class CleanRow:
     key: str
     """Of its question (see split.question_key)."""
     draft: Draft
-    """Where it comes from; the draft's own `row` is empty by now."""
+    """Its origin; the draft's own `row` is empty by now."""
     row: Row
 
     def placed(self, split: Split, cluster: str, *, fixed: bool, by_pair: bool = False) -> Placed:
@@ -124,7 +124,7 @@ class SourceContext:
     """Whether an evaluation set holds this question, or one that says the same: no request is paid
     for it."""
     recipe_folder: Path = Path()
-    """Where the recipe lies: its own prompts stand beside it."""
+    """The recipe's folder: its own prompts stand beside it."""
     special: re.Pattern[str] = NO_TOKENS
     """The special tokens of the recipe's own model (see clean.special_tokens)."""
 
@@ -140,11 +140,11 @@ class DataSource(Generic[OptionsType]):
     kinds: tuple[Kind, ...]
     """The sets it can fill."""
     phase: Phase
-    """When it runs."""
+    """The phase it runs in."""
     licence: str
     """Of the data it reads, as an SPDX identifier; "" where only the recipe can say."""
     options: type[OptionsType]
-    """What a recipe may set."""
+    """The options a recipe may set."""
     read: Callable[[OptionsType, SourceContext], Iterator[Draft | Drop]]
     """Yields a draft or a drop for every row there is."""
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 PROBLEMS_SHOWN = 20
-"""How many different problems of one file are told."""
+"""Different problems of one file that are told, at most."""
 COUNTED = 10_000
 """Problems of one file after which counting ends: a wrong file of a million rows is not read to its
 end."""
 PLACES = 3
-"""How many of the places of one problem are named."""
+"""Places of one problem that are named, at most."""
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ class Trainable(Record):
 
 
 class TrainingFacts(Record):
-    """What a training was, as its manifest says beside its gates' figures."""
+    """A training, as its manifest says beside its gates' figures."""
 
     start: str
     """In words: the weights it started from, and whether they are DPO's reference."""
@@ -137,9 +137,9 @@ class TrainingFacts(Record):
     rows_a_step: int
     """Rows (packed: sequences) of one optimizer step, on all processes together."""
     trainer: dict[str, str]
-    """What the DPO trainer did, in words; empty of another trainer."""
+    """The DPO trainer's way, in words; empty of another trainer."""
     plugins: list[str]
-    """What Axolotl loaded, named by the recipe or not."""
+    """The plugins that Axolotl loaded, named by the recipe or not."""
     deepspeed: str
     """The file of DeepSpeed's own optimizer state, or `not asked for`."""
 

@@ -16,7 +16,7 @@ CHANGED = "its settings, inputs or outputs changed"
 
 @dataclass(frozen=True)
 class State:
-    """How far a stage is, and why it would run again."""
+    """The state of a stage, and why it would run again."""
 
     status: Literal["up to date", "not done", "stale"]
     reason: str = ""
@@ -80,7 +80,7 @@ def holds(run: Run, stage: str, key: str) -> bool:
 
 
 def of_another_axolotl(run: Run, stage: str) -> str | None:
-    """What to say of weights that another version of Axolotl trained; None of all others."""
+    """A remark on weights that another version of Axolotl trained; None of all others."""
     manifest = run.read_manifest(stage) if stage in TRAINED else None
     made = manifest.versions.get("axolotl") if manifest else None
     return f"made with axolotl {made}" if made not in (None, axolotl_version()) else None

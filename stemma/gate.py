@@ -22,9 +22,9 @@ class Gate(Record):
     """One check: a measured value, the limit it is held against, and the verdict."""
 
     name: str
-    """What was measured, with its unit, e.g. `mean KL, nats per token`."""
+    """The figure that was measured, with its unit, e.g. `mean KL, nats per token`."""
     subject: str
-    """What was checked: a variant such as `gguf-Q8_0`, or a part such as `adapter`."""
+    """The thing that was checked: a variant such as `gguf-Q8_0`, or a part such as `adapter`."""
     step: str
     """The step that is to blame when the gate fails."""
     value: float | None
@@ -35,7 +35,7 @@ class Gate(Record):
     passed: bool | None
     """The verdict; None where the check could not be made."""
     n: int
-    """How many conversations, tokens, tensors, … it was measured on."""
+    """The number of conversations, tokens, tensors, … it was measured on."""
     reason: str = ""
 
     def __str__(self) -> str:

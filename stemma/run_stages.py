@@ -21,7 +21,7 @@ from stemma.training.cluster import Cluster, read_cluster
 
 @dataclass(frozen=True)
 class Options:
-    """How stages are run. `say` talks to the user, on stderr."""
+    """Options of a run. `say` talks to the user, on stderr."""
 
     say: Say
     force: bool = False

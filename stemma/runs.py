@@ -42,7 +42,7 @@ class Manifest(Record):
     outputs: dict[str, Output]
     counts: dict[str, Any]
     facts: dict[str, Any]
-    """What the stage measured or says in words (gates, which weights the reference is, …)."""
+    """Facts that the stage measured or says in words (gates, which weights the reference is, …)."""
     seed: int
     git_commit: str
     versions: dict[str, str]

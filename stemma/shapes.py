@@ -109,7 +109,7 @@ class Shapes:
     weight_bytes: int
     """Bytes a weight in the files."""
     origin: str
-    """Where the figures were read."""
+    """The file the figures were read from."""
     positions: int | None = None
     """Tokens a sequence may have, where the config says so."""
 

@@ -41,11 +41,11 @@ class Forecast:
     """The data stage before it runs: what it would cost, and the rows that would train."""
 
     spent: Mapping[str, float | None]
-    """What the generator would take, by name (requests, tokens, dollars); None: not known."""
+    """The generator's needs, by name (requests, tokens, dollars); None: not known."""
     rows: Mapping[str, Sequence[Any]]
     """The rows that are there already, by set."""
     generated: Mapping[str, int]
-    """How many more the generator is asked for, by set."""
+    """Rows that the generator is asked for beside these, by set."""
     test: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """The test rows that are there already, by set."""
 
@@ -61,7 +61,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Work:
-    """What a stage is given. `say` talks to the user, on stderr."""
+    """The input of a stage. `say` talks to the user, on stderr."""
 
     recipe: Recipe
     run: Run
@@ -184,7 +184,10 @@ def _refuse_unknown(recipe: Recipe, stage: str) -> None:
 
 
 def forecast(recipe: Recipe, run: Run, say: Say) -> Forecast:
-    """What the data stage would spend and give. Raises UserError, e.g. where a file is missing."""
+    """Forecast what the data stage would spend and give.
+
+    Raises UserError, e.g. where a file is missing.
+    """
     from data_builders.run import forecast as forecast_data
 
     inputs_of(recipe, run, "data")

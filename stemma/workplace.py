@@ -21,7 +21,7 @@ UNWRITABLE = (
     *(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)),
     "file write failed",
 )
-"""How a full or read-only disk is told.
+"""Words of errors that mean a full or read-only disk.
 
 Not only by OSError: safetensors and torch raise errors of their own, and of a child process only
 the end of its log arrives.
@@ -45,7 +45,7 @@ def writable(folder: Path) -> Iterator[None]:
 
 
 def why_unwritable(error: Exception) -> str | None:
-    """What the file system refused, by whichever error it is told; None for any other error."""
+    """The refusal of the file system, by whichever error it is told; None for any other error."""
     if isinstance(error, UserError):
         return None
     return next((text for text in UNWRITABLE if text in str(error)), None)

@@ -1,4 +1,4 @@
-"""What many tests need: a folder with one small valid recipe and the files it names."""
+"""Fixtures that many tests need: a folder with one small valid recipe and the files it names."""
 
 from __future__ import annotations
 

@@ -79,6 +79,7 @@ def test_preview_shows_all_sources_unless_one_is_named() -> None:
 
 EVERY = ["RECIPE=tiny", "SET=seed=7", "DATA=d", "RUNS=r", "FORCE=1", "WITH=course", "SOURCE=s"]
 EVERY += ["TFLOPS=5", "GPUS=2", "LAYERS=2", "GGUF=m.gguf", "TO=m", "QUESTION=q"]
+EVERY += ["MCQ=m.jsonl", "PREFERENCE=p.jsonl", "BY=me"]
 VERBS = typer.main.get_command(app)
 
 

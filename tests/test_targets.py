@@ -1,4 +1,4 @@
-"""Which weights get an adapter: as PEFT decides, on real modules; and what a model cannot have."""
+"""The weights that get an adapter: as PEFT decides, on real modules; and what a model cannot have."""
 
 from __future__ import annotations
 

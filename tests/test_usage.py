@@ -1,4 +1,4 @@
-"""What work takes: a process tree's memory at its fullest, a folder's size, seconds."""
+"""Usage of a piece of work: a process tree's memory at its fullest, a folder's size, seconds."""
 
 from __future__ import annotations
 

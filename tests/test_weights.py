@@ -1,4 +1,4 @@
-"""Where a stage's weights lie, for recipes that start from a model of the user's own."""
+"""The places of a stage's weights, for recipes that start from a model of the user's own."""
 
 from __future__ import annotations
 

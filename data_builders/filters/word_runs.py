@@ -67,7 +67,7 @@ class Runs:
     length: int
     hashes: Hashes
     example: Integers
-    """Where in the questions' words each stands, once."""
+    """The place in the questions' words where each stands, once."""
     at: Integers
     """The run that begins at each place of the questions' words, or NOTHING."""
     starts: Integers

@@ -170,9 +170,8 @@ def _read_array(path: Path) -> Iterator[NumberedRow]:
                     continue
                 if not empty.fullmatch(text, at):
                     line += text.count("\n", at, error.pos)
-                    where = f":{line}"
                     found = f"not valid JSON ({error.msg})"
-                    yield wrong_row(path, where, found, "an array of objects")
+                    yield wrong_row(path, f":{line}", found, "an array of objects")
                 return
             except ValueError as error:
                 line += text.count("\n", at, _behind(mark, text, at))

@@ -34,7 +34,7 @@ text, in JSON, is cut."""
 
 @dataclass(frozen=True)
 class Faults:
-    """How the server behaves. By default it answers at once and never fails."""
+    """The server's behaviour. By default it answers at once and never fails."""
 
     seed: int = 0
     shares: Mapping[Fault, float] = field(default_factory=dict)

@@ -17,7 +17,7 @@ IGNORED = re.compile(r"\.rotary_emb\.inv_freq$")
 """Tensors in files of older transformers that follow from config.json."""
 LAYER = re.compile(r"(?P<before>(?:.*\.)?(?:layers|h|blocks))\.(?P<number>\d+)\.(?P<name>.+)")
 NAMED = 3
-"""How many tensors of one problem are named."""
+"""Tensors of one problem that are named, at most."""
 
 Tensors = Mapping[str, Header]
 
@@ -114,7 +114,7 @@ def _uneven(folder: Path, config: dict[str, Any], tensors: Tensors) -> Iterator[
 
 
 def embedding_rows(tensors: Tensors) -> int | None:
-    """How many tokens have an embedding, by the weights."""
+    """The number of tokens that have an embedding, by the weights."""
     found = (
         one.shape[0]
         for name, one in tensors.items()

@@ -25,7 +25,7 @@ MADE = {"<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_o
 """Special tokens of a model made on the spot (`stemma.training.base`)."""
 SPECIAL_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 NAMED = 3
-"""How many tokens of one problem are named."""
+"""Tokens of one problem that are named, at most."""
 
 
 def special_ids(folder: Path) -> dict[str, Any]:

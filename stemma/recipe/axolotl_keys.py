@@ -124,7 +124,7 @@ def key_problems(section: str, key: str, value: Any, where: Where) -> Iterator[P
 
 
 def refusal(key: str) -> str | None:
-    """Why no recipe may set an Axolotl key; None where one may."""
+    """The reason that no recipe may set an Axolotl key; None where one may."""
     if key in GONE:
         return GONE[key]
     refused = (reason for beginning, reason in REFUSED.items() if key.startswith(beginning))

@@ -24,7 +24,7 @@ from stemma.targets import setting_problems
 
 READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
 SCORES = {"generation": "sft", "preference": "dpo", "mcq": "mcq", "divergence": "dpo"}
-"""Which data set a training stage and an evaluation task need."""
+"""The data set that a training stage and an evaluation task need."""
 
 
 def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem]:

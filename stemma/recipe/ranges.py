@@ -28,7 +28,7 @@ RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
 
 
 def expected_of(key: str, value: Any) -> str:
-    """What an Axolotl key must be, where a number of its type is not; else nothing."""
+    """The range an Axolotl key must keep to, where a number of its type is not; else nothing."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     return next((text for text, fits, keys in RANGES if key in keys and not fits(value)), "")

@@ -29,7 +29,7 @@ PLACES = ("output_dir", "dataset_prepared_path", "stemma_references")
 
 
 class Seal(Record):
-    """What was true when the checkpoint was whole."""
+    """The record of a checkpoint, true when it was whole."""
 
     step: int
     processes: int

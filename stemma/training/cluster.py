@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from stemma.errors import Problem, UserError
 
 MEETING_SECONDS = 1800
-"""How long machines wait for each other.
+"""Seconds that machines wait for each other.
 
 Machine 0 may still be reading rows when the others are ready.
 """

@@ -34,18 +34,18 @@ class Completed(Record):
     parameters: int
     """Of the whole model, the trainable ones included."""
     dtype: str
-    """What the trainer computed in, by torch's name, e.g. `bfloat16`."""
+    """The dtype the trainer computed in, by torch's name, e.g. `bfloat16`."""
     peak_memory: PeakMemory
     trainer: dict[str, str]
-    """What the DPO trainer did, in words; empty of another trainer."""
+    """The DPO trainer's way, in words; empty of another trainer."""
     plugins: list[str]
-    """What Axolotl loaded, named by the recipe or not."""
+    """The plugins that Axolotl loaded, named by the recipe or not."""
     history: list[dict[str, Any]]
     """The trainer's log, one row a logged step."""
 
 
 class Failure(Record):
-    """Why a training stopped before its end, and at which optimizer step."""
+    """The reason that a training stopped before its end, and at which optimizer step."""
 
     step: int
     reason: str
@@ -65,6 +65,6 @@ def read_completed(output: Path, binding: str) -> Completed | None:
 
 
 def read_failure(output: Path) -> Failure | None:
-    """Why the training stopped; None where it left no word."""
+    """The reason that the training stopped; None where it left no word."""
     path = output / FAILURE
     return Failure.model_validate(read_json(path)) if path.is_file() else None

@@ -234,7 +234,7 @@ def environment(config: dict[str, Any], folder: Path, cluster: Cluster) -> dict[
 
 
 def failure_reason(output: Path, log: Path, code: int) -> str:
-    """Why a training did not complete: the trainer's own word, or the end of its log."""
+    """The reason of a training's failure: the trainer's own word, or the end of its log."""
     failure = read_failure(output)
     if failure is None:
         tail = last_lines(log.read_text(encoding="utf-8"), LOG_LINES)

@@ -223,7 +223,7 @@ def _single(token: str, tokenize: Tokenize) -> int:
 def _fault(
     prompt: list[int], answer: list[int], whole: list[int], bos: int | None, stop: int
 ) -> str | None:
-    """What is wrong with a prompt and an answer, tokenized apart and together; None: nothing."""
+    """The fault of a prompt and an answer, tokenized apart and together; None: nothing."""
     if whole != prompt + answer:
         return "its prompt and answer tokenize differently apart and together"
     if bos is not None and (whole[0] != bos or whole.count(bos) != 1):

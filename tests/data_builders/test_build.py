@@ -1,4 +1,4 @@
-"""What happens to rows between the sources and the files, on sets small enough to count by hand."""
+"""The way of rows between the sources and the files, on sets small enough to count by hand."""
 
 from __future__ import annotations
 

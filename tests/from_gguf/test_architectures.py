@@ -1,4 +1,4 @@
-"""What a header means to transformers: configs, names, and the layouts the converter changed, by
+"""The meaning of a header to transformers: configs, names, and the layouts the converter changed, by
 hand."""
 
 from __future__ import annotations

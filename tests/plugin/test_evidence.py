@@ -1,4 +1,4 @@
-"""What the plugin leaves as evidence, on plain objects with the trainer's few attributes."""
+"""Evidence that the plugin leaves, on plain objects with the trainer's few attributes."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_resumed_run_keeps_the_first_record(tmp_path: Path) -> None:
 
 
 def concluded(output: Path, step: int, **changes: Any) -> dict[str, dict[str, Any]]:
-    """What a training of eight steps leaves when the trainer came out of its loop at `step`."""
+    """The evidence that a training of eight steps leaves when the trainer came out of its loop at `step`."""
     record = EvidenceRecorder()
     record.binding, record.callbacks = "of this work", changes.get("callbacks", ())
     state = SimpleNamespace(global_step=step, max_steps=8, log_history=[{"loss": 1.0}])

@@ -1,4 +1,4 @@
-"""What a save copies. With DeepSpeed's real engine: tests/training/test_run.py and
+"""The tensors that a save copies. With DeepSpeed's real engine: tests/training/test_run.py and
 tests/training/test_resume.py."""
 
 from __future__ import annotations

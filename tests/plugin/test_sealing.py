@@ -1,4 +1,4 @@
-"""When a checkpoint is sealed, on real files.
+"""Sealing of checkpoints, on real files.
 
 With a real trainer: `tests/training/test_resume.py`.
 """

@@ -1,4 +1,4 @@
-"""How `data.parts` and `data.<set>.parts` go together."""
+"""Sharing of `data.parts` among the sets, with `data.<set>.parts` of their own."""
 
 from __future__ import annotations
 

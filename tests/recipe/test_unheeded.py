@@ -1,4 +1,4 @@
-"""What is refused as unheeded is so in the installed Axolotl and TRL."""
+"""Keys that are refused as unheeded are so in the installed Axolotl and TRL."""
 
 from __future__ import annotations
 

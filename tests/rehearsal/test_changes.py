@@ -1,4 +1,4 @@
-"""What a rehearsal changes: few rows and steps, nothing from outside, and every change told. Pure
+"""The changes of a rehearsal: few rows and steps, nothing from outside, and every change told. Pure
 functions."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which checkpoints are resumed: sealed, whole, of the same work. Real ones: `test_resume.py`."""
+"""Checkpoints that are resumed: sealed, whole, of the same work. Real ones: `test_resume.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many processes and machines: read from the environment, every mistake at once."""
+"""Numbers of processes and machines: read from the environment, every mistake at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed beside Axolotl takes part in no training unnamed."""
+"""Packages installed beside Axolotl take part in no training unnamed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `bf16: auto` comes to."""
+"""The precision that `bf16: auto` comes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the trainer will see, on a real SentencePiece tokenizer."""
+"""Rows as the trainer will see them, on a real SentencePiece tokenizer."""
 
 from __future__ import annotations
 
