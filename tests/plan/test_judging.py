@@ -30,7 +30,7 @@ def test_the_scripted_expert_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_requests_and_dollars_at_most_are_those_of_the_longest_replies(tmp_path: Path) -> None:
-    """No question is known yet (no gold answer): the data is taken as not built."""
+    """No question is known yet: the data is not built."""
     generator = paid("http://127.0.0.1:1/v1", max_tokens=100)
     work = make_work(tmp_path, {}, generator, questions=10)
     (work.run.folder("data") / "manifest.json").unlink()

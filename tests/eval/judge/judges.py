@@ -39,7 +39,7 @@ def numbered(count: int) -> dict[str, tuple[str, str]]:
     }
 
 
-def sample(name: str, reply: str, gold: str = "") -> dict[str, Any]:
+def sample(name: str, reply: str, gold: str | None = None) -> dict[str, Any]:
     return {
         "id": name,
         "source": "toy",
@@ -57,7 +57,7 @@ def samples(replies: Replies, gold: Mapping[str, str] | None = None) -> dict[str
     return {
         variant: {
             "generation": [
-                sample(name, pair[place], known.get(name, "")) for name, pair in replies.items()
+                sample(name, pair[place], known.get(name)) for name, pair in replies.items()
             ]
         }
         for place, variant in enumerate(("base", "dpo"))

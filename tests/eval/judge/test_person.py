@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,6 +17,7 @@ from stemma.errors import UserError
 from stemma.jsonl import write_jsonl
 from stemma.runs import Run
 from tests.eval.judge.judges import pair_verdict
+from tests.eval.judge.sittings import serving
 from tests.factories.manifests import write_manifest
 
 WON = ("2", "2")
@@ -123,18 +121,6 @@ def test_the_summary_tells_agreement_and_ratings(tmp_path: Path) -> None:
     assert lines[1].split()[:2] == ["variant", "rating"]
     assert [line.split()[0] for line in lines[-2:]] == ["dpo", "base"]
     assert lines[-1].split()[-1] == "13"
-
-
-@contextmanager
-def serving(sitting: Sitting) -> Iterator[PageServer]:
-    with PageServer(sitting) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def ask(

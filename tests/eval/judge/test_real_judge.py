@@ -1,0 +1,93 @@
+"""A real model as judge: SmolLM2 135M behind llama.cpp's own server, far too weak to judge.
+
+What must hold all the same: every reply has the schema, verdicts are read and counted, attacks are
+data, and a judge of no use is told to be so.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eval.judge.run import judge_variants
+from eval.judge.verdicts import PairVerdict
+from stemma.errors import UserError
+from stemma.from_gguf.smollm2 import cache, fetch
+from tests.eval.judge.attacks import ATTACKS, attack
+from tests.eval.judge.judges import make_work, paid, samples
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    try:
+        model = fetch(cache(os.environ))
+    except UserError as error:
+        pytest.skip(f"SmolLM2's file is not here: {error.problems[0].found}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = {"model": model, "port": port, "n_ctx": 2048, "n_threads": 2, "seed": 1}
+    command = [
+        sys.executable,
+        "-m",
+        "llama_cpp.server",
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
+    log = tmp_path_factory.mktemp("llama") / "log"
+    with (
+        log.open("wb") as stream,
+        subprocess.Popen(command, stdout=stream, stderr=stream) as server,
+    ):
+        try:
+            wait_for(f"http://127.0.0.1:{port}/v1/models", server, log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.kill()
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()[-2000:]
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except (urllib.error.URLError, TimeoutError):
+            time.sleep(0.2)
+    pytest.fail(log.read_text()[-2000:])
+
+
+def test_verdicts_of_a_real_model_on_planted_attacks(
+    base_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_KEY", "none-needed")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    kinds = list(ATTACKS)[:9]
+    replies = {f"s{i}": (f"{2 * i}", "5. " + attack(kind)) for i, kind in enumerate(kinds)}
+    gold = {name: right for name, (right, _) in replies.items()}
+    generator = paid(
+        base_url, structured="object", max_tokens=80, concurrency=1, timeout_seconds=300.0
+    )
+    work = make_work(tmp_path, replies, generator, questions=len(kinds))
+    # Eighteen verdicts: two fewer than the watch over a useless judge goes by.
+    found = judge_variants(work, samples(replies, gold))
+    lines = [PairVerdict.model_validate(row) for row in found.samples["samples/dpo/judge-base"]]
+    assert len(lines) == len(kinds)
+    assert all(one.kind == "model" and one.judge for one in lines)
+    values = {score.metric: score.value for score in found.scores}
+    shares = ("won", "lost", "tied", "disagreed", "invalid")
+    assert sum(values[name] for name in shares) == pytest.approx(1)
+    # So weak a judge is no good, and its figures say so: it contradicts itself or gold.
+    print({name: round(value, 3) for name, value in values.items()})
+    assert values["consistency"] < 1 or values["gold_agreement"] < 1
