@@ -107,6 +107,9 @@ def marked(found: Verdicts, spread: Sequence[Score]) -> Verdicts:
     comparisons = []
     for one in found.comparisons:
         name = f"{one.metric}_spread"
+        if (one.variant, one.task, name) not in known:  # a benchmark, measured once
+            comparisons.append(one)
+            continue
         both = [known[variant, one.task, name] for variant in (one.variant, found.baseline)]
         comparisons.append(one.model_copy(update={"spread": max(both)}))
     return found.model_copy(update={"comparisons": comparisons})

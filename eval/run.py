@@ -13,6 +13,7 @@ from typing import Any
 from eval.abstaining import abstention
 from eval.cells import jobs_of
 from eval.further import Further
+from eval.harness.run import benchmark_scores
 from eval.job import Measured, Records, Samples
 from eval.judge.run import check_judges, judge_variants
 from eval.measuring import Measuring
@@ -46,6 +47,7 @@ def run(work: Work) -> Result:
     check_judges(work)
     ready(work)
     rows = rows_of_tasks(work)
+    benchmarks = benchmark_scores(work, section.variants)
     measuring = Measuring(work, rows, work.folder / "jobs")
     jobs = jobs_of(work)
     measured = measuring.measure(jobs)
@@ -56,6 +58,7 @@ def run(work: Work) -> Result:
         for once_more in measure_again(measuring, jobs, section)
     ]
     noise = spreads(scored, scored_again)
+    scored = {name: found | benchmarks[name] for name, found in scored.items()}
     judged = marked(verdicts(scored, section), noise)
     scores = [score for variant in scored for score in _scores(variant, scored[variant])]
     scores += [*differences(judged), *noise]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from stemma.recipe.generator import OPERATIONAL, JudgeGenerator
 from stemma.recipe.sections import Section, Start
@@ -170,6 +170,30 @@ PLANNED: dict[str, Any] = {"hub_benchmarks": True, "non_inferiority": {"changed"
 """Settings that others read than the evaluation."""
 
 
+class Benchmarks(Section):
+    """Standard benchmarks, measured through lm-evaluation-harness on every variant."""
+
+    tasks: list[str] = Field(min_length=1)
+    """Names of tasks, groups or tags: of task files beside the recipe, or that the harness
+    brings."""
+    include_path: str = "tasks"
+    """The folder with task files of one's own, beside the recipe."""
+    num_fewshot: NonNegativeInt | None = None
+    """Worked examples before each question; by default as many as the task says, or none."""
+    limit: PositiveInt | None = None
+    """The first n questions of each task (all by default)."""
+    revisions: dict[str, str] = {}
+    """The commit of each data set of the hub that a task reads, by its name there."""
+    use_chat_template: bool = False
+    """Ask in the recipe's chat template; by default as plain text, as published figures do."""
+    fewshot_as_multiturn: bool = True
+    """In the chat template, worked examples are turns of their own."""
+    max_length: PositiveInt | None = None
+    """Tokens of context at most; by default, and never more than, what the model was made for."""
+    harness: Literal["0.4.11"] = "0.4.11"
+    """The version of lm-evaluation-harness: tasks and metrics are those of this version."""
+
+
 class EvalSection(Section):
     """Variants to score and tasks to score them on."""
 
@@ -177,6 +201,8 @@ class EvalSection(Section):
     """What to score: `base`, a stage's name, `merged`, `bnb-nf4`, `gguf-Q4_K_M`, …"""
     tasks: list[EvalTask] = Field(min_length=1)
     """What to score it on."""
+    benchmarks: Benchmarks | None = None
+    """Standard benchmarks through lm-evaluation-harness; none by default."""
     beta: float = 0.1
     """Scales rewards: beta * (log p_policy - log p_reference), summed over the answer's tokens."""
     reference: Start = "base"

@@ -23,6 +23,7 @@ from stemma.recipe.axolotl_keys import axolotl_fields
 from stemma.recipe.data import SourceOptions
 from stemma.recipe.document import Document, override, read, shown
 from stemma.recipe.evaluation import TASK_OPTIONS, TaskOptions
+from stemma.recipe.lm_eval_tasks import look_up, place_of
 from stemma.recipe.models import Recipe
 
 RECIPES = ROOT / "recipes"
@@ -80,7 +81,8 @@ def _validate(document: Document, overrides: Sequence[str]) -> tuple[Recipe | No
         recipe = Recipe.model_validate(document.values | given)
     except ValidationError as error:
         return None, [*problems, *_explain(error, document)]
-    return recipe, [*problems, *_data_problems(document, recipe)]
+    problems += _data_problems(document, recipe)
+    return recipe, [*problems, *_benchmark_problems(document, recipe)]
 
 
 def _data_problems(document: Document, recipe: Recipe) -> Iterator[Problem]:
@@ -89,6 +91,13 @@ def _data_problems(document: Document, recipe: Recipe) -> Iterator[Problem]:
     for problem in find_problems(recipe.data):
         place = document.where(re.split(r"\.|\[|\]", problem.where.removesuffix("]")))
         yield Problem(place, f"`{problem.where}`: {problem.found}", problem.expected, problem.hint)
+
+
+def _benchmark_problems(document: Document, recipe: Recipe) -> list[Problem]:
+    if recipe.is_data_only or recipe.eval.benchmarks is None:
+        return []
+    where = document.where(["eval", "benchmarks", "tasks"])
+    return look_up(recipe.eval.benchmarks, place_of(recipe), where).problems
 
 
 def _explain(error: ValidationError, document: Document) -> Iterator[Problem]:

@@ -258,6 +258,10 @@ class Recipe(Section):
                 found["tokenizer"] = self.base_folder / "tokenizer.json"
             return found
         found = {"chat_template": self.template}
+        if stage == "eval" and self.eval.benchmarks:
+            from stemma.recipe.lm_eval_tasks import own_files, place_of
+
+            found |= own_files(self.eval.benchmarks, place_of(self))
         if stage in ("base", *self.training_stages()):
             deepspeed = self.axolotl(stage).get("deepspeed")
             if deepspeed:

@@ -1,0 +1,162 @@
+"""Benchmarks of every variant: what was measured before is kept by content, the rest is measured.
+
+Findings lie beside the run folders, one file a variant and benchmark. A further benchmark costs
+itself alone, and other recipes' equal weights cost nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.cells import variant_of
+from eval.harness.job import FORMAT, BenchmarkFindings, BenchmarkJob, Wanted
+from eval.harness.scores import scores_of
+from eval.task import TaskScores
+from stemma.errors import Problem, StageFailed, UserError
+from stemma.jsonl import read_json, write_json
+from stemma.processes import child_environment, last_lines, run_logged
+from stemma.recipe.lm_eval_tasks import Found, look_up, place_of
+from stemma.runs import digest_json, digest_of
+from stemma.stages import Work
+from stemma.weights import weights_of
+
+MEASURED = Path("measured", "lm_eval")
+"""Beside the run folders."""
+
+
+def benchmark_scores(work: Work, variants: Sequence[str]) -> dict[str, dict[str, TaskScores]]:
+    """Each variant's figures by benchmark, as `lm_eval/<task>`; empty where the recipe names none.
+
+    Raises UserError for a benchmark that cannot be measured, before anything is.
+    """
+    section = work.recipe.eval.benchmarks
+    if section is None:
+        return {variant: {} for variant in variants}
+    where = f"{work.recipe.path.name}: eval.benchmarks"
+    found = look_up(section, place_of(work.recipe), where)
+    if found.problems:
+        raise UserError(found.problems)
+    jobs = {variant: make_job(work, variant, found) for variant in variants}
+    missing = {name: _missing(work, job) for name, job in jobs.items()}
+    if any(missing.values()):
+        _prepare(work, jobs[variants[0]], found)
+    for variant, job in jobs.items():
+        _measure(work, job.model_copy(update={"wanted": missing[variant]}))
+    findings = {
+        variant: [_read(one) for one in job.wanted if _read(one)] for variant, job in jobs.items()
+    }
+    scores = {
+        variant: {name: of for one in listed if one for name, of in scores_of(one).items()}
+        for variant, listed in findings.items()
+    }
+    _tell_other_tokens(work, scores)
+    return scores
+
+
+def make_job(work: Work, name: str, found: Found) -> BenchmarkJob:
+    """The job of a variant's worker."""
+    recipe = work.recipe
+    section = recipe.eval.benchmarks
+    assert section is not None
+    variant = variant_of(work, name)
+    tokenizer = weights_of(work, recipe.eval.reference)
+    place = place_of(recipe)
+    folder = work.run.root.parent / MEASURED
+    decisive = {
+        "format": FORMAT,
+        "weights": variant.digest,
+        "tokenizer": digest_of(tokenizer / "tokenizer.json"),
+        "template": [variant.template, variant.bos, variant.eos],
+        "settings": section.model_dump(exclude={"tasks", "include_path", "revisions"}),
+    }
+    return BenchmarkJob(
+        variant=variant,
+        tokenizer=str(tokenizer),
+        settings=section,
+        wanted=[_wanted(one, decisive, found, folder) for one in section.tasks],
+        folders=[*map(str, dict.fromkeys(found.folders)), str(place.folder.absolute())],
+        root=str(place.root.absolute()),
+        tables=str((folder / "tables").absolute()),
+    )
+
+
+def _wanted(name: str, decisive: dict[str, object], found: Found, folder: Path) -> Wanted:
+    files = [[path.name, digest_of(path)] for path in found.files[name]]
+    key = digest_json(decisive | {"name": name, "files": files, "hub": found.hub})
+    return Wanted(name=name, key=key, out=str(folder / f"{key[:32]}.json"))
+
+
+def _missing(work: Work, job: BenchmarkJob) -> list[Wanted]:
+    if work.force:
+        return job.wanted
+    return [one for one in job.wanted if _read(one) is None]
+
+
+def _read(one: Wanted) -> BenchmarkFindings | None:
+    out = Path(one.out)
+    if not out.is_file():
+        return None
+    kept = BenchmarkFindings.model_validate(read_json(out))
+    return kept if kept.key == one.key else None
+
+
+def _prepare(work: Work, job: BenchmarkJob, found: Found) -> None:
+    """Fetch the pinned data of the hub where it is not here yet: what measures has no network."""
+    if not found.hub:
+        return
+    path, offline = _write(work, job, "prepare"), child_environment()
+    command = [sys.executable, "-m", "eval.harness.worker", str(path), "--only-load"]
+    log = path.with_suffix(".log")
+    if run_logged(command, offline, log) == 0:
+        return
+    named = ", ".join(f"{name}@{revision}" for name, revision in sorted(found.hub.items()))
+    if os.environ.get("HF_HUB_OFFLINE") or os.environ.get("HF_DATASETS_OFFLINE"):
+        expected = "data that was fetched before: HF_HUB_OFFLINE is set"
+        problem = f"benchmark data is not on this machine: {named}"
+        raise UserError(Problem("eval.benchmarks", problem, expected, f"see {log}"))
+    work.say(f"eval: fetching benchmark data: {named}")
+    online = {name: value for name, value in offline.items() if name != "HF_HUB_OFFLINE"}
+    if run_logged(command, online, log) != 0:
+        raise _failed("loading the benchmarks", log)
+
+
+def _measure(work: Work, job: BenchmarkJob) -> None:
+    if not job.wanted:
+        return
+    variant = job.variant
+    if variant.made_by and digest_of(Path(variant.weights)) != variant.digest:
+        found = "its sha256 is another"
+        expected = f"the one in the manifest of stage `{variant.made_by}`"
+        raise UserError(Problem(variant.weights, found, expected))
+    names = ", ".join(one.name for one in job.wanted)
+    work.say(f"eval: measuring {variant.name} on {names}")
+    path = _write(work, job, variant.name)
+    log = path.with_suffix(".log")
+    environment = child_environment() | {"OMP_NUM_THREADS": str(variant.threads)}
+    if run_logged([sys.executable, "-m", "eval.harness.worker", str(path)], environment, log):
+        raise _failed(f"measuring {variant.name} on {names}", log)
+
+
+def _write(work: Work, job: BenchmarkJob, name: str) -> Path:
+    path = work.folder / "jobs" / f"lm_eval-{name}.json"
+    write_json(path, job.model_dump())
+    return path
+
+
+def _failed(what: str, log: Path) -> StageFailed:
+    tail = last_lines(log.read_text(encoding="utf-8", errors="replace"))
+    return StageFailed(f"eval: {what} failed; its log {log} ends:\n{tail}")
+
+
+def _tell_other_tokens(work: Work, scores: dict[str, dict[str, TaskScores]]) -> None:
+    """Say and note which variants read a benchmark as other tokens than the first one does."""
+    first, *others = scores
+    for variant in others:
+        for name, found in scores[variant].items():
+            same = scores[first][name].facts["tokens_digest"] == found.facts["tokens_digest"]
+            if not same:
+                found.facts["other tokens than"] = first
+                work.say(f"eval: {variant} reads {name} as other tokens than {first} does")
