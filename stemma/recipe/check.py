@@ -218,16 +218,16 @@ def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
     tasks = section.get("tasks") if isinstance(section, dict) else None
     seen = set()
     for index, task in enumerate(tasks if isinstance(tasks, list) else []):
-        name = task.get("task") if isinstance(task, dict) else None
-        if not isinstance(name, str):
+        asked = task.get("task") if isinstance(task, dict) else None
+        if not isinstance(asked, str):
             continue
         place = where(("eval", "tasks", index))
-        needed = SCORES.get(name)
+        needed = SCORES.get(asked)
         if needed and needed not in sets:
-            yield Problem(place, f"task `{name}` has no data", f"a data set `data.{needed}`")
-        if name in seen:
-            yield Problem(place, f"task `{name}` stands here again", "each task once")
-        seen.add(name)
+            yield Problem(place, f"task `{asked}` has no data", f"a data set `data.{needed}`")
+        if asked in seen:
+            yield Problem(place, f"task `{asked}` stands here again", "each task once")
+        seen.add(asked)
 
 
 def _template_problems(path: Path, place: str) -> Iterator[Problem]:
