@@ -18,9 +18,13 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 RESAMPLES = 1000
+BLOCK = 500
+"""Rows counted at once."""
 
 Scores = NDArray[np.float64]
 """A metric on each resample."""
+Counts = NDArray[np.float64]
+"""Rows × what the metric counts: matching and all n-grams, lengths."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,7 @@ def _one_line(text: str) -> str:
 
 
 def _overlap(metric: Any, texts: list[str], references: list[str], seed: int) -> Overlap:
-    # The two steps of its `corpus_score`: counts a row, and the score of their sum.
-    counts = np.array(metric._extract_corpus_statistics(texts, [references]), dtype=np.float64)
+    counts = _counts(metric, texts, references)
     draws = np.random.default_rng(seed)
     resampled = []
     for _ in range(RESAMPLES):
@@ -90,7 +93,18 @@ def _overlap(metric: Any, texts: list[str], references: list[str], seed: int) ->
     return Overlap(_score(metric, counts.sum(axis=0)), of_rows, np.array(resampled))
 
 
-def _score(metric: Any, counts: NDArray[np.float64]) -> float:
+def _counts(metric: Any, texts: list[str], references: list[str]) -> Counts:
+    """What the metric counts, row by row: the first step of its `corpus_score`.
+
+    A block at a time, since it holds all n-grams of what it is given, 70 KB a row.
+    """
+    blocks = (slice(begin, begin + BLOCK) for begin in range(0, len(texts), BLOCK))
+    rows = [metric._extract_corpus_statistics(texts[one], [references[one]]) for one in blocks]
+    return np.concatenate([np.array(block, dtype=np.float64) for block in rows])
+
+
+def _score(metric: Any, counts: Counts) -> float:
+    """The second step: the score of a sum of counts."""
     return float(metric._compute_score_from_stats([int(count) for count in counts]).score)
 
 

@@ -115,7 +115,10 @@ def test_the_seed_decides_the_interval_and_not_the_score() -> None:
 
 
 def test_a_thousand_replies_take_seconds() -> None:
-    said, wanted = drawn_texts(9, 1000, 0.7)
+    said, wanted = drawn_texts(9, 1000, 0.7)  # counted in blocks
     begin = process_time()
-    overlaps({"a": said}, wanted, seed=1)
+    found = overlaps({"a": said}, wanted, seed=1)["a"]
     assert process_time() - begin < 10
+    assert found["bleu"].value == pytest.approx(BLEU().corpus_score(said, [wanted]).score)
+    whole = CHRF(word_order=2).corpus_score(said, [wanted]).score
+    assert found["chrf"].value == pytest.approx(whole)
