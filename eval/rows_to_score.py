@@ -46,7 +46,7 @@ def _problems(name: str, path: Path, rows: list[Any], skipped: int) -> Iterator[
     """Nothing is scored on nothing, and a sample must be one row's."""
     if not rows:
         found = f"task `{name}` has no row to score ({skipped} skipped)"
-        hint = "give its data set a larger `parts.test`"
+        hint = f"give its data set a larger `parts.{path.stem}`"
         yield Problem(str(path), found, "at least one test row", hint)
     again = [row for row, times in Counter(row.id for row in rows).items() if times > 1]
     if again:

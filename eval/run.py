@@ -35,8 +35,8 @@ ScoredTasks = dict[str, TaskScores]
 
 FURTHER: tuple[Callable[[Work, Measured], Further], ...] = (
     text_metrics,
-    judge_variants,
     abstention,
+    judge_variants,
 )
 """What is figured behind the measuring, each in a module of its own, of the samples of all variants
 (the reference's too) by task. They run in this order."""

@@ -84,6 +84,7 @@ def self_test(backend: Backend, template: Template, variant: str) -> None:
     bos = backend.tokenize(template.first)  # none where the template writes none
     first = backend.next_log_probs(prompt)
     likeliest = int(first.argmax())
+    further = backend.next_log_probs(prompt + answer)
     # The third request is longer, so that in a batch the first two are padded.
     requests = [
         ScoreRequest(prompt, [[likeliest]]),
@@ -99,6 +100,7 @@ def self_test(backend: Backend, template: Template, variant: str) -> None:
         "the prompt does not begin with exactly one BOS": bos != [] and prompt.count(bos[0]) != 1,
         "the answer does not end with the stop token": not backend.is_stop(answer[-1]),
         "log-probabilities are not finite": not is_finite,
+        "predictions do not depend on the text": bool((np.abs(further - first) < 1e-6).all()),
         "the next token's probabilities do not sum to 1": abs(float(np.exp(first).sum()) - 1)
         > 1e-2,
         "a batch scores a token differently from a single call": abs(
