@@ -90,7 +90,8 @@ def test_a_target_gives_its_verb_no_option_that_it_does_not_know(target: str) ->
 
 
 @pytest.mark.parametrize(
-    ("target", "lacking"), [("diff", "--with"), ("compare", "--with"), ("import", "FILE.gguf")]
+    ("target", "lacking"),
+    [("diff", "--with"), ("compare", "--with"), ("import", "FILE.gguf"), ("course", "FILE...")],
 )
 def test_a_variable_that_was_forgotten_is_named(target: str, lacking: str) -> None:
     verb, *words = command(target)

@@ -8,7 +8,9 @@ import pytest
 
 from eval.harness.job import BenchmarkFindings, Figure, TaskFindings
 from eval.harness.scores import scores_of
-from eval.statistics import minus, wilson
+from eval.statistics import wilson
+from eval.verdicts import compare
+from stemma.recipe.evaluation import NonInferiority
 
 
 def row(number: int, acc: Any, filter_: str = "none", **more: Any) -> dict[str, Any]:
@@ -93,5 +95,7 @@ def test_a_group_pools_its_rows_where_it_weighs_them_alike() -> None:
 def test_variants_are_compared_row_by_row() -> None:
     one = findings({"t": task(figure("acc", 1.0, 0.0))}, {"t": [row(0, 1.0), row(1, 1.0)]})
     other = findings({"t": task(figure("acc", 0.5, 0.5))}, {"t": [row(0, 1.0), row(1, 0.0)]})
-    difference, p = minus(scores_of(one)["lm_eval/t"], scores_of(other)["lm_eval/t"], seed=0)
-    assert (difference.name, difference.value, p.value) == ("acc_minus_merged", 0.5, 1.0)
+    names = ("gguf-Q4_K_M", "lm_eval/t", "acc")
+    tasks = scores_of(one)["lm_eval/t"], scores_of(other)["lm_eval/t"]
+    found = compare(names, *tasks, NonInferiority())
+    assert (found.difference, found.gained, found.lost, found.p) == (0.5, 1, 0, 1.0)
