@@ -1,17 +1,19 @@
 """The cost of evaluating again: a further task, and nothing new, over ten variants.
 
-`python -m bench.evaluation [ROWS] [WARM_ROWS]`, 300 and 10,000 by default.
+`python -m bench.evaluation added [ROWS]`: ten real variants of a random model with 256 hidden units
+(three folders of safetensors, seven GGUF files) are evaluated on questions; then pairs are added;
+and in a copy of the run where nothing is kept the pairs are evaluated alone: both must cost the
+same.
 
-Ten real variants of a random model with 256 hidden units (three folders of safetensors, seven GGUF
-files) are evaluated on ROWS questions; then pairs are added, and in a copy of the run where nothing
-is kept the pairs are evaluated alone: both must cost the same. Then all is evaluated again with
-nothing new, on WARM_ROWS questions and as many pairs. For that last figure one GGUF is measured,
-and its samples stand for those of the other nine: reading and scoring does not care whose they are.
+`python -m bench.evaluation warm [ROWS]`: ten variants of which all samples are kept are evaluated
+again. The samples are invented, since such an evaluation neither loads a model nor measures.
+
 Seconds by the clock, and of CPU (this process and its workers), which other work disturbs less.
 """
 
 from __future__ import annotations
 
+import random
 import resource
 import shutil
 import sys
@@ -23,14 +25,21 @@ from pathlib import Path
 
 from bench.conditions import conditions, processor, sentence
 from eval.cells import jobs_of
-from eval.only import measure_only
+from eval.job import Cell
+from eval.letters import McqSample
+from eval.measured import keeping
+from eval.rows_to_score import RowsToScore, rows_of_tasks
 from eval.run import run
+from eval.task import MeasuredRow
+from eval.tasks.preference import PreferenceSample
 from stemma.recipe.sections import GGUF_TYPES
 from stemma.runs import Run
 from stemma.stages import Work
 from stemma.table import markdown
+from tests.factories.manifests import write_manifest
 from tests.factories.run_to_score import make_recipe, make_work
 
+SEED = 42
 VARIANTS = ["base", "sft", "merged", *(f"gguf-{name}" for name in GGUF_TYPES)]
 MCQ = {"task": "mcq"}
 PAIRS = {"task": "preference"}
@@ -83,29 +92,76 @@ def added(folder: Path, rows: int) -> list[tuple[str, str, str]]:
 
 
 def warm(folder: Path, rows: int) -> list[tuple[str, str, str]]:
-    """One GGUF measured; then all ten variants, of which everything is kept."""
-    recipe = make_recipe(VARIANTS, [MCQ, PAIRS], reference="base")
-    work = asked(make_work(folder / "warm", recipe, rows, hidden=256, layers=1), [MCQ, PAIRS])
-    measured = spent(lambda: measure_only(work, ["gguf-F16"]))
-    jobs = jobs_of(work)
-    donor = next(job for job in jobs if job.variant.name == "gguf-F16")
-    for job in (job for job in jobs if job != donor):
-        for cell, source in zip(job.cells, donor.cells, strict=True):
-            shutil.copytree(source.folder, cell.folder, dirs_exist_ok=True)
+    """Ten variants of which everything is kept."""
+    work = asked(_unmeasured(folder, rows), [MCQ, PAIRS])
+    found = rows_of_tasks(work)
+    chance = random.Random(SEED)
+    for job in jobs_of(work):
+        for cell in job.cells:
+            _invent(cell, found[cell.task], chance)
     again = spent(lambda: run(work))
-    return [
-        measured.row(f"gguf-F16 alone, {rows:,} questions and as many pairs, nothing kept"),
-        again.row(f"ten variants, {rows:,} questions and as many pairs, all kept"),
-    ]
+    return [again.row(f"ten variants, {rows:,} questions and as many pairs, all kept")]
+
+
+def _unmeasured(folder: Path, rows: int) -> Work:
+    """A run whose weights are a few bytes each: what is kept is never loaded."""
+    work = make_work(folder / "warm", make_recipe(["base"], [MCQ], reference="base"), rows)
+    export = work.run.folder("export")
+    outputs = {"merged": "merged"} | {name: name for name in VARIANTS if name.startswith("gguf-")}
+    for name in [*outputs][1:]:
+        (export / name).write_text(name, encoding="utf-8")
+    write_manifest(work.run, "export", outputs)
+    shutil.copytree(work.run.folder("base"), work.run.folder("sft"), dirs_exist_ok=True)
+    (work.run.folder("sft") / "merged/sft").touch()
+    write_manifest(work.run, "sft", {"merged": "merged"})
+    return work
+
+
+def _invent(cell: Cell, rows: RowsToScore, chance: random.Random) -> None:
+    """Samples of a cell in their true form; variants differ by a little noise."""
+    same = random.Random(SEED)
+
+    def figure(scale: float) -> float:
+        return -scale * same.random() + chance.gauss(0, 0.15)
+
+    with keeping(Path(cell.folder)) as keeper:
+        for row in rows.rows:
+            sample: MeasuredRow
+            if cell.task == "mcq":
+                sample = McqSample(
+                    id=row.id,
+                    ids_digest="0" * 16,
+                    subject=row.subject,
+                    answer=row.answer,
+                    choices=row.choices,
+                    log_probs={letter: figure(5) for letter in "ABCD"},
+                )
+            else:
+                sample = PreferenceSample(
+                    id=row.id,
+                    ids_digest="0" * 16,
+                    question_id=row.question_id,
+                    chosen_log_prob=figure(50),
+                    rejected_log_prob=figure(50),
+                    chosen_tokens=same.randrange(20, 90),
+                    rejected_tokens=same.randrange(20, 90),
+                )
+            keeper.keep(rows.digests[row.id], sample.model_dump(mode="json"))
+
+
+PARTS = {"added": (added, 300), "warm": (warm, 10_000)}
+"""By name: what is measured, and on how many rows."""
 
 
 def main() -> None:
-    rows, warm_rows = map(int, sys.argv[1:3] or ("300", "10000"))
+    part = sys.argv[1] if len(sys.argv) > 1 else "added"
+    measure, usual = PARTS[part]
+    rows = int(sys.argv[2]) if len(sys.argv) > 2 else usual
     with tempfile.TemporaryDirectory() as folder:
-        found = [*added(Path(folder), rows), *warm(Path(folder), warm_rows)]
+        found = measure(Path(folder), rows)
     print("\n".join(markdown(("evaluation", "s", "CPU s"), found)))
-    sizes = f"n = {rows:,} and {warm_rows:,} rows, one run, seeds 0 to 2"
-    print(sentence(conditions("python -m bench.evaluation", processor(), sizes)))
+    command = f"python -m bench.evaluation {part} {rows}"
+    print(sentence(conditions(command, processor(), f"one run, seed {SEED}")))
 
 
 if __name__ == "__main__":

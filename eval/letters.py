@@ -41,7 +41,7 @@ class McqSample(MeasuredRow):
     stopped: bool | None = None
     """Whether the reply ended by itself."""
 
-    @property
+    @cached_property
     def picked(self) -> str:
         """The likeliest letter; of several the first."""
         return likeliest(self.log_probs)

@@ -111,7 +111,8 @@ def _score(work: Work, samples: Samples, measured: Measured) -> ScoredTasks:
         task = TASKS[name]
         # Who is compared with is measured wherever a task of the recipe compares.
         anchors = measured.get(BASELINE if task.uses_merged else section.reference, {})
-        anchor = anchors.get(name, rows)
+        compares = task.uses_merged or task.uses_reference
+        anchor = anchors.get(name, rows) if compares else []
         found[name] = task.score_records(rows, anchor, work.recipe.seed, section.beta)
     return found
 
