@@ -127,8 +127,16 @@ def read_completion(body: Any, request: dict[str, Any]) -> Completion | None:
     content = message.content
     text = "".join(part.text for part in content) if isinstance(content, list) else content
     usage = _billed(found.usage or _Usage(), estimate_usage(request, text or ""))
-    model = found.model or request["model"]
-    return Completion(text, message.refusal, choice.finish_reason, model, usage)
+    model = _storable(found.model) or request["model"]
+    return Completion(
+        _storable(text), _storable(message.refusal), _storable(choice.finish_reason), model, usage
+    )
+
+
+def _storable(text: str | None) -> str | None:
+    """The text with `?` for half of a surrogate pair, as a reply cut within an emoji ends: JSON can
+    hold it, UTF-8 and so the ledger cannot."""
+    return text.encode("utf-8", "replace").decode() if text else text
 
 
 def _billed(reported: _Usage, estimated: TokenUsage) -> TokenUsage:

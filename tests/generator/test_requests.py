@@ -48,6 +48,16 @@ def test_a_completion_is_read() -> None:
     )
 
 
+def test_half_of_an_emoji_is_no_reason_to_lose_a_paid_reply() -> None:
+    """A reply cut within one, which JSON can hold and UTF-8 (the ledger) cannot."""
+    found = read_completion(with_choice(content="It is \ud83d"), REQUEST)
+    assert found is not None
+    assert found.text == "It is ?"
+    whole = read_completion(with_choice(content="It is \U0001f600"), REQUEST)
+    assert whole is not None
+    assert whole.text == "It is \U0001f600"
+
+
 def test_tokens_that_the_server_does_not_count_are_estimated() -> None:
     # Four characters a token, and four tokens a message; "19" is one token.
     assert read_completion(body(usage=None, model=None), REQUEST) == Completion(

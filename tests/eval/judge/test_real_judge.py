@@ -77,7 +77,12 @@ def test_verdicts_of_a_real_model_on_planted_attacks(
     replies = {f"s{i}": (f"{2 * i}", "5. " + attack(kind)) for i, kind in enumerate(kinds)}
     gold = {name: right for name, (right, _) in replies.items()}
     generator = paid(
-        base_url, structured="object", max_tokens=80, concurrency=1, timeout_seconds=300.0
+        base_url,
+        structured="object",
+        max_tokens=80,
+        attempts=1,
+        concurrency=1,
+        timeout_seconds=300.0,
     )
     work = make_work(tmp_path, replies, generator, questions=len(kinds))
     # Eighteen verdicts: two fewer than the watch over a useless judge goes by.
@@ -88,6 +93,7 @@ def test_verdicts_of_a_real_model_on_planted_attacks(
     values = {score.metric: score.value for score in found.scores}
     shares = ("won", "lost", "tied", "disagreed", "invalid")
     assert sum(values[name] for name in shares) == pytest.approx(1)
-    # So weak a judge is no good, and its figures say so: it contradicts itself or gold.
+    # So weak a judge is no good, and its figures say so: it gives no verdict, or contradicts itself
+    # or gold.
     print({name: round(value, 3) for name, value in values.items()})
-    assert values["consistency"] < 1 or values["gold_agreement"] < 1
+    assert values["invalid"] > 0 or min(values["consistency"], values["gold_agreement"]) < 1

@@ -166,6 +166,25 @@ def test_a_number_without_quotes_and_json_among_prose_are_verdicts(
         assert values(judge_variants(work, samples(replies)))["won"] == 1
 
 
+def test_replies_that_no_file_could_hold_are_kept_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of an emoji in the reply itself is mended; one written out in its JSON is no JSON."""
+
+    def judge(comparison: ShownPair) -> str:
+        verdict = json.loads(longer(comparison))["verdict"]
+        if comparison.question == "What is 1 + 1?":
+            return f'\ud83d {{"reason": "r\ud83d", "verdict": "{verdict}"}}'
+        return f'{{"reason": "\\ud83d", "verdict": "{verdict}"}}'
+
+    replies = numbered(2)
+    with judging_server(judge, monkeypatch) as server:
+        work = make_work(tmp_path, replies, paid(server.base_url, attempts=1))
+        found = {one.id: one for one in records(judge_variants(work, samples(replies)))}
+    assert [order.reason for order in found["s1"].orders] == ["r?", "r?"]
+    assert found["s0"].outcome == "invalid"
+
+
 USELESS = {
     "first": (
         lambda _: verdict_json("It came first.", "1"),
