@@ -63,7 +63,7 @@ def run(work: Work) -> Result:
     scores = [score for variant in scored for score in _scores(variant, scored[variant])]
     scores += [*differences(judged), *noise]
     outputs = {"results": "results.json"} | _write_samples(work.folder, scored)
-    outputs |= write_verdicts(work.folder, judged, flips(scored))
+    outputs |= write_verdicts(work.folder, judged, flips(scored, section.reference))
     facts = _facts(section.reference, scored)
     for figure in FURTHER:
         found = figure(work, measured)

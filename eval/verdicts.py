@@ -67,12 +67,7 @@ def _compared(
 ) -> list[Comparison]:
     """All variants on one metric: Holm's correction is over them."""
     task, metric = place
-    # Rewards of the reference are all zero, so it is neither right nor wrong.
-    others = [
-        name
-        for name in scored
-        if name != BASELINE and not (task == "preference" and name == section.reference)
-    ]
+    others = _others(scored, task, section.reference)
     merged = scored[BASELINE][task]
     alone = [
         compare((name, task, metric), scored[name][task], merged, section.non_inferiority)
@@ -83,6 +78,13 @@ def _compared(
         _judged(one.model_copy(update={"p_holm": p}), section.non_inferiority)
         for one, p in zip(alone, corrected, strict=True)
     ]
+
+
+def _others(scored: Mapping[str, ScoredTasks], task: str, reference: str) -> list[str]:
+    """The variants that are compared with merged on a task."""
+    # Rewards of the reference are all zero, so it is neither right nor wrong.
+    left_out = {BASELINE, reference} if task == "preference" else {BASELINE}
+    return [name for name in scored if name not in left_out]
 
 
 def compare(
@@ -173,14 +175,15 @@ def differences(found: Verdicts) -> list[Score]:
     return rows
 
 
-def flips(scored: Mapping[str, ScoredTasks]) -> list[Flip]:
+def flips(scored: Mapping[str, ScoredTasks], reference: str) -> list[Flip]:
     """The rows whose being right differs between merged and some variant, most flipped first."""
     found: list[Flip] = []
     for task, metric in _metrics(scored):
         merged = scored[BASELINE][task]
+        others = _others(scored, task, reference)
         for row, was_right in merged.right[metric].items():
             flipped = [
-                name for name in scored if scored[name][task].right[metric][row] != was_right
+                name for name in others if scored[name][task].right[metric][row] != was_right
             ]
             if flipped:
                 found.append(

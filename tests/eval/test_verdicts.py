@@ -128,12 +128,13 @@ def test_the_reference_is_not_judged_by_its_rewards() -> None:
     assert [(one.variant, one.task) for one in verdicts(scored, SECTION).comparisons] == [
         ("sft", "mcq")
     ]
+    assert flips(scored, "sft") == []
 
 
 def test_without_merged_nothing_is_compared() -> None:
     found = verdicts({"gguf-F16": {"mcq": answers("10")}}, SECTION)
     assert (found.comparisons, found.files) == ([], [])
-    assert flips({"gguf-F16": {"mcq": answers("10")}}) == []
+    assert flips({"gguf-F16": {"mcq": answers("10")}}, "sft") == []
 
 
 def test_flips_name_the_variants_of_each_row(tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_flips_name_the_variants_of_each_row(tmp_path: Path) -> None:
         "q8": {"mcq": answers("100")},
         "q4": {"mcq": answers("101")},
     }
-    found = flips(scored)
+    found = flips(scored, "sft")
     assert found == [
         Flip(
             task="mcq",
