@@ -14,6 +14,7 @@ from typing import Any
 
 from report import meanings
 from report.figures import bounds_of, text_of
+from report.meanings import BENCHMARK
 from report.readable import visible
 from report.run_data import RunData
 from stemma.rows import Score
@@ -132,7 +133,7 @@ def eval_results(
 
     A task that was measured on a part of its rows is no benchmark, and has none.
     """
-    limited = {options.task for options in evidence.recipe.eval.tasks if options.limit}
+    limited = _limited(evidence)
     found = {}
     for task, benchmark in evidence.recipe.eval.hub_benchmarks.items():
         rows = [score for score in scores if score.task == task and task not in limited]
@@ -152,4 +153,13 @@ def eval_results(
                 f"recipe {evidence.recipe.name}, variant {variant}",
             }
         ]
+    return found
+
+
+def _limited(evidence: RunData) -> set[str]:
+    """The tasks that were measured on their first rows alone."""
+    section = evidence.recipe.eval
+    found: set[str] = {options.task for options in section.tasks if options.limit}
+    if section.benchmarks and section.benchmarks.limit:
+        found |= {score.task for score in evidence.scores if score.task.startswith(BENCHMARK)}
     return found

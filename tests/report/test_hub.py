@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from report.hub import card_files
 from report.run import gather
 from stemma.recipe.models import Recipe
-from tests.factories.run_to_report import make_recipe, make_work
+from tests.factories.run_to_report import make_recipe, make_work, score
 
 BENCHMARK = {"dataset": "owner/exam", "task_id": "stem", "revision": "abc123"}
 
@@ -70,3 +70,15 @@ def test_a_data_set_of_the_hub_has_an_owner() -> None:
             eval=recipe().eval.model_dump()
             | {"hub_benchmarks": {"mcq": {"dataset": "x", "task_id": "y"}}}
         )
+
+
+@pytest.mark.parametrize("limit", [None, 10])
+def test_a_standard_benchmark_counts_only_whole(tmp_path: Path, limit: int | None) -> None:
+    section = make_recipe().eval.model_dump(mode="json") | {
+        "benchmarks": {"tasks": ["arc"], "limit": limit},
+        "hub_benchmarks": {"lm_eval/arc": BENCHMARK},
+    }
+    scores = [score("merged", "lm_eval/arc", "acc", 0.3, 200, 0.05)]
+    files = card_files(gather(make_work(tmp_path, make_recipe(eval=section), scores)))
+    name = "hub/merged/.eval_results/lm_eval-arc.yaml"
+    assert (name in files) == (limit is None)
