@@ -79,7 +79,7 @@ def test_two_processes_on_the_same_cells_and_then_the_whole(work: Work) -> None:
         assert process.returncode == 0
         assert told.splitlines()[-3:] == [
             "gguf-F16/mcq: 12 samples are kept",
-            "gguf-F16/generation: 8 samples are kept",
+            "gguf-F16/generation: 12 samples are kept",
             "gguf-BF16/mcq: 12 samples are kept",
         ]
     assert not work.folder.exists(), "neither scores nor a manifest"
@@ -87,13 +87,13 @@ def test_two_processes_on_the_same_cells_and_then_the_whole(work: Work) -> None:
     assert not list((measured / "jobs").iterdir()), "logs are kept of failures alone"
     assert measure_only(work, ["gguf-BF16"], dry_run=True) == [
         "gguf-BF16/mcq: 0 samples would be measured",
-        "gguf-BF16/generation: 8 samples would be measured",
+        "gguf-BF16/generation: 12 samples would be measured",
     ]
     said: list[str] = []
     run(replace(work, say=said.append))
     assert said == [
         "eval: gguf-F16 was measured before, kept",
-        "eval: measuring gguf-BF16: generation 8 rows",
+        "eval: measuring gguf-BF16: generation 12 rows",
     ]
     for variant in ("gguf-F16", "gguf-BF16"):
         rows = read_dicts(work.folder / f"samples/{variant}/mcq.jsonl")

@@ -181,7 +181,7 @@ def _finish_data(work: Work) -> None:
 def _finish_eval(work: Work, scored: dict[str, dict[str, TaskScores]]) -> None:
     folder = work.run.folder("eval")
     judged = verdicts(scored, work.recipe.eval)
-    outputs = write_verdicts(folder, judged, flips(scored))
+    outputs = write_verdicts(folder, judged, flips(scored, work.recipe.eval.reference))
     scores = differences(judged)
     facts: dict[str, Any] = {}
     for variant, tasks in scored.items():
