@@ -70,6 +70,8 @@ def shown(page: Any) -> int:
 
 def choose(page: Any, **filters: str) -> int:
     page.get_by_role("button", name="Show all").click()
+    # The page counts anew behind the form's reset: by a timer, which this one follows.
+    page.evaluate("() => new Promise(done => setTimeout(done))")
     for name, words in filters.items():
         if name == "text":
             page.locator("#by-text").fill(words)

@@ -166,12 +166,10 @@ def test_numbers_that_are_equal_are_found_and_others_are_not() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("make", "most"), [(numbered, 6), (named, 6), (pieces, 9), (behind_boilerplate, 6), (mixed, 6)]
-)
-def test_four_times_the_rows_take_four_times_as_long(make: Make, most: float) -> None:
-    """CPU time, rows and questions of one template; a quadratic search would take sixteen times as
-    long. Pieces have patterns of their own, and a part of the way to quadratic to go."""
+@pytest.mark.parametrize("make", [numbered, named, pieces, behind_boilerplate, mixed])
+def test_four_times_the_rows_are_far_from_sixteen_times_the_work(make: Make) -> None:
+    """CPU time, rows and questions of one template: four to five times as long on a free machine,
+    up to seven where others take the caches; a quadratic search would take sixteen times."""
 
     def seconds(many: int) -> float:
         chance = random.Random(0)
@@ -182,4 +180,4 @@ def test_four_times_the_rows_take_four_times_as_long(make: Make, most: float) ->
         return time.process_time() - started
 
     seconds(100)
-    assert seconds(16_000) < most * seconds(4_000)
+    assert seconds(16_000) < 9 * seconds(4_000)
