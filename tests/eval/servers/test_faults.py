@@ -61,14 +61,14 @@ def test_servers_that_are_well_pass() -> None:
     ("server", "found"),
     [
         (TinyServer(splits_special=True), "does not begin with exactly one BOS"),
-        (TinyServer(scores=lambda before, token: -1.0), "scores do not depend on the answer"),
+        (TinyServer(scores=lambda *_: -1.0), "scores do not depend on the answer"),
         (
-            TinyServer(scores=lambda before, token: log_prob("", token)),
+            TinyServer(scores=lambda _, token: log_prob("", token)),
             "scores do not depend on the question",
         ),
         (TinyServer(scores=lambda before, token: 2 + log_prob(before, token)), "is above 0"),
         (TinyServer(shifted=True), "not the likeliest by its own scores"),
-        (TinyServer(scores=lambda before, token: float("nan")), "no numbers"),
+        (TinyServer(scores=lambda *_: float("nan")), "no numbers"),
     ],
 )
 def test_scores_that_are_not_of_the_text_are_refused(server: TinyServer, found: str) -> None:
@@ -157,7 +157,7 @@ def test_a_server_that_dies_in_the_middle_costs_what_is_in_flight(
             for record in read_dicts(path)
         ]
         assert len(kept) == 20
-        server.intercept = lambda path, n: None
+        server.intercept = lambda *_: None
         server.asked.clear()
         run(work)
         assert server.asked["/v1/chat/completions"] == 1 + 20

@@ -42,7 +42,7 @@ class TinyServer:
     """Whether it says of a token what holds for the next."""
     without_scores: bool = False
     models: Any = None
-    intercept: Callable[[str, int], Answer | None] = lambda path, number: None
+    intercept: Callable[[str, int], Answer | None] = lambda *_: None
     """Another answer to the n-th request for a path."""
     asked: dict[str, int] = field(default_factory=dict)
     lock: Any = field(default_factory=Lock)
