@@ -33,7 +33,9 @@ def abstention(work: Work, measured: Measured) -> Further:
     section = work.recipe.eval
     if all(options.task != TASK for options in section.tasks):
         return Further()
-    found = {name: _answers(measured[name][TASK]) for name in section.variants}
+    found = {
+        name: _answers(measured[name][TASK]) for name in section.variants if TASK in measured[name]
+    }
     figures = {
         name: metrics(one, None if name == BASELINE else found.get(BASELINE), work.recipe.seed)
         for name, one in found.items()
@@ -68,6 +70,7 @@ def _thresholds(work: Work, risk: float) -> dict[str, float | None]:
         _on(job, str(path))
         for job in jobs_of(work)
         if job.variant.name in work.recipe.eval.variants
+        and any(cell.task == TASK for cell in job.cells)
     ]
     # What `force` forgets are the test rows' samples in the same places: they were just measured.
     measuring = Measuring(replace(work, force=False), rows, work.folder / "jobs")

@@ -14,6 +14,7 @@ from eval.tasks import TASKS
 from eval.verdicts import BASELINE
 from stemma.identity import model_digest
 from stemma.processes import cores
+from stemma.recipe.eval_servers import NEED_LOG_PROBS
 from stemma.recipe.evaluation import EvalTask
 from stemma.runs import digest_json
 from stemma.stages import Work
@@ -29,7 +30,7 @@ def jobs_of(work: Work) -> list[Job]:
     measured even where nobody asks for their scores."""
     section = work.recipe.eval
     files = test_files(work)
-    asked = dict.fromkeys(section.variants, section.tasks)
+    asked = {name: section.tasks_of(name) for name in section.variants}
     if needed := [options for options in section.tasks if TASKS[options.task].uses_merged]:
         asked = {BASELINE: asked.get(BASELINE, needed)} | asked
     if compared := [options for options in section.tasks if TASKS[options.task].uses_reference]:
@@ -47,10 +48,12 @@ def _job(work: Work, name: str, tasks: list[EvalTask], files: Mapping[str, Path]
 
 
 def variant_of(work: Work, name: str) -> Variant:
-    """The variant's weights, and all else that decides what is measured on it."""
+    """The variant's weights, and all else that decides what is measured on it. A server is asked
+    what it holds."""
+    if name in work.recipe.eval.servers:
+        return _served(work, name)
     exported = name in work.recipe.exported()
-    # The reference's folder: every variant has its tokenizer, and a GGUF file has no other.
-    template = Template.read(work.recipe.template, weights_of(work, work.recipe.eval.reference))
+    template = template_of(work)
     weights = work.input("export", name) if exported else weights_of(work, name)
     made_here = name != "base" or work.recipe.base
     made_by = ("export" if exported else name) if made_here else None
@@ -65,6 +68,33 @@ def variant_of(work: Work, name: str) -> Variant:
         eos=template.eos,
         threads=work.recipe.eval.threads or cores(),
     )
+
+
+def _served(work: Work, name: str) -> Variant:
+    """A variant behind a server, known by what the server says of its model."""
+    from eval.servers.ready import description  # loads the network client
+
+    server = work.recipe.eval.servers[name]
+    decides = server.model_dump(mode="json", include={"base_url", "model", "parameters"})
+    template = template_of(work)
+    return Variant(
+        name=name,
+        kind="server",
+        weights=server.base_url,
+        digest=digest_json(decides | {"said": description(name, server)}),
+        made_by=None,
+        template=template.text,
+        bos=template.bos,
+        eos=template.eos,
+        threads=1,
+        server=server,
+    )
+
+
+def template_of(work: Work) -> Template:
+    """The recipe's template with the special tokens of the reference: every variant has its
+    tokenizer, and a GGUF file has no other."""
+    return Template.read(work.recipe.template, weights_of(work, work.recipe.eval.reference))
 
 
 def _digest(work: Work, weights: Path, made_by: str | None, output: str) -> str:
@@ -105,6 +135,11 @@ def decisive(variant: Variant, options: EvalTask) -> dict[str, Any]:
         "bos": variant.bos,
         "eos": variant.eos,
     }
+    if variant.kind == "server" and options.task not in NEED_LOG_PROBS:
+        # It puts conversations into a template of its own.
+        found = {
+            key: value for key, value in found.items() if key not in ("template", "bos", "eos")
+        }
     if task.measures_process:  # speeds hold for one machine
         found |= {"machine": platform.node(), "threads": variant.threads}
     if variant.repeat:

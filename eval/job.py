@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from stemma.recipe.eval_servers import EvalServer
 from stemma.recipe.evaluation import EvalTask
 from stemma.strict import Record
 
@@ -23,10 +24,12 @@ class Variant(Record):
     """One set of weights in one format, and the text and threads it is measured with."""
 
     name: str
-    kind: Literal["hf", "gguf"]
+    kind: Literal["hf", "gguf", "server"]
     weights: str
+    """Where they lie; of a server its address."""
     digest: str
-    """Digest of the weights, from the manifest of the stage that made them."""
+    """Digest of the weights, from the manifest of the stage that made them; of a server that of all
+    that is known of its model."""
     made_by: str | None
     """That stage; None of a base model that was made elsewhere."""
     template: str
@@ -35,6 +38,7 @@ class Variant(Record):
     eos: str
     """Texts of the tokens that the template calls `bos_token` and `eos_token`."""
     threads: int
+    server: EvalServer | None = None
     repeat: int = 0
     """The number of this measurement of the same: a further one has other batches."""
 

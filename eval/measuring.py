@@ -96,7 +96,8 @@ class Measuring:
         job_path = self.logs / f"{job.variant.name}.json"
         log_path = job_path.with_suffix(".log")
         write_json(job_path, job.model_copy(update={"cells": late}).model_dump())
-        command = [sys.executable, "-m", "eval.worker", str(job_path)]
+        worker = "eval.servers.worker" if job.variant.server else "eval.worker"
+        command = [sys.executable, "-m", worker, str(job_path)]
         environment = child_environment() | {"OMP_NUM_THREADS": str(job.variant.threads)}
         code = run_logged(command, environment, log_path)
         if code != 0:

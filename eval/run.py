@@ -19,6 +19,7 @@ from eval.judge.run import check_judges, judge_variants
 from eval.measuring import Measuring
 from eval.noise import marked, measure_again, spreads
 from eval.rows_to_score import counted, rows_of_tasks
+from eval.served import check_servers, server_facts
 from eval.task import TaskScores
 from eval.tasks import TASKS
 from eval.text.run import ready, text_metrics
@@ -46,25 +47,26 @@ def run(work: Work) -> Result:
     section = work.recipe.eval
     check_judges(work)
     ready(work)
+    check_servers(work)
     rows = rows_of_tasks(work)
-    benchmarks = benchmark_scores(work, section.variants)
+    benchmarks = benchmark_scores(work, section.local)
     measuring = Measuring(work, rows, work.folder / "jobs")
     jobs = jobs_of(work)
     measured = measuring.measure(jobs)
-    _same_tokens(measured)
+    _same_tokens({name: measured[name] for name in measured if name not in section.servers})
     scored = {name: _score(work, measured[name], measured) for name in section.variants}
     scored_again = [
         {name: _score(work, once_more[name], measured) for name in section.variants}
         for once_more in measure_again(measuring, jobs, section)
     ]
     noise = spreads(scored, scored_again)
-    scored = {name: found | benchmarks[name] for name, found in scored.items()}
+    scored = {name: found | benchmarks.get(name, {}) for name, found in scored.items()}
     judged = marked(verdicts(scored, section), noise)
     scores = [score for variant in scored for score in _scores(variant, scored[variant])]
     scores += [*differences(judged), *noise]
     outputs = {"results": "results.json"} | _write_samples(work.folder, scored)
     outputs |= write_verdicts(work.folder, judged, flips(scored, section.reference))
-    facts = _facts(section.reference, scored)
+    facts = _facts(section.reference, scored) | server_facts(section)
     for figure in FURTHER:
         found = figure(work, measured)
         scores += found.scores

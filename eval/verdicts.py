@@ -84,7 +84,7 @@ def _others(scored: Mapping[str, ScoredTasks], task: str, reference: str) -> lis
     """The variants that are compared with merged on a task."""
     # Rewards of the reference are all zero, so it is neither right nor wrong.
     left_out = {BASELINE, reference} if task == "preference" else {BASELINE}
-    return [name for name in scored if name not in left_out]
+    return [name for name in scored if task in scored[name] and name not in left_out]
 
 
 def compare(

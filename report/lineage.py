@@ -45,6 +45,8 @@ def parent(recipe: Recipe, variant: str) -> str | None:
 
 def made(recipe: Recipe, variant: str) -> str:
     """The origin of the weights in a few words; of a preference stage its reference, too."""
+    if server := recipe.eval.servers.get(variant):
+        return f"{server.model} at {server.base_url}; size, memory and speed are not to be seen"
     if variant == "base":
         return "trained on the spot" if recipe.base else str(recipe.base_model)
     if variant in recipe.training_stages():

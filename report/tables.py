@@ -103,7 +103,7 @@ def variant_rows(evidence: RunData) -> list[VariantRow]:
             shipped=name == recipe.export.ship,
             figures=[_figure(evidence, name, column) for column in columns(evidence)],
         )
-        for name in recipe.variants()
+        for name in [*recipe.variants(), *recipe.eval.servers]
         if name in recipe.eval.variants
     ]
 

@@ -59,7 +59,7 @@ def measure(backend: Backend, setting: Setting[SftRow]) -> Iterator[GenerationSa
         yield GenerationSample(
             id=row.id,
             source=row.source,
-            gold=_gold(row),
+            gold=gold_of(row),
             ids_digest=ids_digest(prompts[place]),
             choices=split_options(row.messages[-2].content)[1],
             reply=_text(backend, reply),
@@ -68,7 +68,7 @@ def measure(backend: Backend, setting: Setting[SftRow]) -> Iterator[GenerationSa
         )
 
 
-def _gold(row: SftRow) -> str | None:
+def gold_of(row: SftRow) -> str | None:
     gold = row.meta.get("gold")
     return None if gold is None else str(gold)
 

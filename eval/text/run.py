@@ -24,6 +24,10 @@ def text_metrics(work: Work, measured: Measured) -> Further:
     if section.text is None:
         return Further()
     setting = TextSetting(load_tagger(section.text), section.text.k, work.recipe.seed)
-    replies = {variant: measured[variant][REPLIES] for variant in section.variants}
+    replies = {
+        variant: measured[variant][REPLIES]
+        for variant in section.variants
+        if REPLIES in measured[variant]
+    }
     wanted = references(work.input("data", "sft/test"))
     return score_texts(replies, wanted, setting)

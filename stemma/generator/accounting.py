@@ -79,7 +79,7 @@ class Accounting:
         self.totals = RequestTotals()
         self.budget = CostBudget(settings.max_cost_usd)
         self.lookups = 0
-        self._settings = settings
+        self.settings = settings
 
     def look_up(self, request: ChatRequest) -> LedgerEntry | None:
         """The reply in the ledger; None when the request was never answered."""
@@ -95,7 +95,7 @@ class Accounting:
     ) -> dict[str, LedgerEntry]:
         """Commits fresh completions, by their requests' keys, before anybody uses them."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        prices = self._settings.prices
+        prices = self.settings.prices
         entries = {
             key: LedgerEntry(
                 completion, now, mode, price(completion.usage, prices, mode) if prices else None
@@ -118,13 +118,13 @@ class Accounting:
 
         Where there was no table when the reply came, today's is taken.
         """
-        if entry.cost_usd is not None or self._settings.prices is None:
+        if entry.cost_usd is not None or self.settings.prices is None:
             return entry.cost_usd
-        return price(entry.completion.usage, self._settings.prices, entry.mode)
+        return price(entry.completion.usage, self.settings.prices, entry.mode)
 
     def worst_case(self, request: ChatRequest) -> float:
         """USD that the request cannot pass."""
-        return worst_case(request.body, self._settings.prices, self._settings.mode)
+        return worst_case(request.body, self.settings.prices, self.settings.mode)
 
     def budget_error(self, waiting: int) -> UserError:
         """The error that stops a build whose next request could pass the budget."""
@@ -132,7 +132,7 @@ class Accounting:
             f"the next request could pass it: {self.budget.spent:.4f} USD spent, "
             f"{len(self.totals.asked)} requests answered, {waiting} waiting"
         )
-        where = f"{self._settings.place}.max_cost_usd"
+        where = f"{self.settings.place}.max_cost_usd"
         hint = f"what is answered is kept: raise {where} and run the same command again"
         expected = f"at most {self.budget.most} USD"
         return UserError(Problem(where, found, expected, hint))

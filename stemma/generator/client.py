@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -100,8 +100,10 @@ def response_format(schema: type[BaseModel], how: Literal["schema", "object"]) -
 
 
 @asynccontextmanager
-async def connect(settings: Generator, server: ModelServer) -> AsyncIterator[ChatClient]:
-    """A connection to the server, for one event loop."""
+async def connect(
+    settings: Generator, server: ModelServer, kind: type[ChatClient] | None = None
+) -> AsyncIterator[ChatClient]:
+    """A connection to the server, for one event loop; `kind` of client speaks over it."""
     http = openai.DefaultAsyncHttpx2Client(
         follow_redirects=False,
         # No proxy stands between us and the scripted server on loopback.
@@ -116,7 +118,7 @@ async def connect(settings: Generator, server: ModelServer) -> AsyncIterator[Cha
         timeout=settings.timeout_seconds,
         http_client=http,
     ) as client:
-        yield ChatClient(client, settings, server.api_key)
+        yield (kind or ChatClient)(client, settings, server.api_key)
 
 
 class ChatClient:
@@ -134,28 +136,46 @@ class ChatClient:
         Raises RetryableError, UserError or StageFailed.
         """
         try:
-            with self._translated_errors():
-                sent = self._client.post(
-                    "/chat/completions", body=request.body, cast_to=httpx2.Response
-                )
-                # The time in all; the package's own time-out counts from byte to byte.
-                reply = await asyncio.wait_for(sent, self._settings.timeout_seconds)
+            body, headers = await self.post("/chat/completions", request.body)
         except PromptRefused as refused:
             return refused_completion(refused.code, request.body), {}
+        completion = read_completion(body, request.body)
+        if completion is None:
+            raise RetryableError("no completion", headers, may_be_billed=True)
+        return completion, headers
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> tuple[Any, Mapping[str, str]]:
+        """The JSON that the server replies with, None where it is none, and the reply's headers.
+
+        Raises PromptRefused, RetryableError, UserError or StageFailed.
+        """
+        sent = self._client.post(path, body=dict(body), cast_to=httpx2.Response)
+        return await self._received(sent)
+
+    async def show_models(self) -> Any:
+        """The JSON of `/models`, likewise; None where the server has no such list."""
+        sent = self._client.get("/models", cast_to=httpx2.Response)
+        return (await self._received(sent, is_optional=True))[0]
+
+    async def _received(
+        self, sent: Awaitable[httpx2.Response], is_optional: bool = False
+    ) -> tuple[Any, Mapping[str, str]]:
+        try:
+            with self._translated_errors():
+                # The time in all; the package's own time-out counts from byte to byte.
+                reply = await asyncio.wait_for(sent, self._settings.timeout_seconds)
         except TimeoutError:
             raise RetryableError("time-out", may_be_billed=True) from None
-        completion = None
-        if not (self._key in reply.text and len(self._key) > KEY_FRAGMENT):
-            completion = self._read(reply.content, request)
-        if completion is None:
-            raise RetryableError("no completion", reply.headers, may_be_billed=True)
-        return completion, reply.headers
-
-    def _read(self, content: bytes, request: ChatRequest) -> Completion | None:
+        except UserError as error:
+            if is_optional and isinstance(error.__context__, openai.NotFoundError):
+                return None, {}
+            raise
+        if self._key in reply.text and len(self._key) > KEY_FRAGMENT:
+            return None, reply.headers
         try:
-            return read_completion(json.loads(content), request.body)
+            return json.loads(reply.content), reply.headers
         except (ValueError, RecursionError):
-            return None
+            return None, reply.headers
 
     async def create_batch(self, lines: bytes, tag: str) -> Batch:
         """Uploads and creates a batch.
@@ -213,14 +233,15 @@ class ChatClient:
         codes = {self.quote(error.code), self.quote(error.type)}
         if status == 402 or "insufficient_quota" in codes:
             return StageFailed(
-                f"the generator's quota is used up (HTTP {status}, insufficient_quota); {RUN_AGAIN}"
+                f"the {self._settings.called}'s quota is used up (HTTP {status}, "
+                f"insufficient_quota); {RUN_AGAIN}"
             )
         if status == 429:
             return RetryableError("rate limit", error.response.headers)
         if status in (408, 409, 425) or status >= 500:
             return RetryableError("server error", error.response.headers)
         if status in (401, 403):
-            found = f"the generator refused the key (HTTP {status})"
+            found = f"the {self._settings.called} refused the key (HTTP {status})"
             return UserError(Problem(self._settings.api_key_env, found, "a valid key"))
         if faults := codes & PROMPT_ERRORS:
             return PromptRefused(min(faults))
@@ -228,9 +249,10 @@ class ChatClient:
             found = f"HTTP {status}: a redirect, which is not followed"
             return UserError(Problem(f"{self._settings.place}.base_url", found))
         found = f"the server refused a request (HTTP {status}): {self.quote(error.message)}"
-        hint = "check generator.parameters"
+        called = self._settings.called
+        hint = f"check {called}.parameters"
         if status == 404:
-            hint = "check generator.base_url and generator.model"
+            hint = f"check {called}.base_url and {called}.model"
         return UserError(Problem(self._settings.place, found, "a completion", hint))
 
     def quote(self, text: str | None) -> str:

@@ -165,6 +165,8 @@ def estimate_usage(request: dict[str, Any], text: str) -> TokenUsage:
 
 def estimate_input(request: dict[str, Any]) -> int:
     """Tokens of a request's prompt, by the number of characters."""
+    if "prompt" in request:  # plain text to continue
+        return _estimate_tokens(request["prompt"])
     return sum(
         _estimate_tokens(message["content"]) + TOKENS_PER_MESSAGE for message in request["messages"]
     )

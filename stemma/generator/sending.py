@@ -209,12 +209,13 @@ class DirectSender:
 
     def _no_answer(self, queued: QueuedRequest, error: RetryableError) -> StageFailed:
         totals = self._accounting.totals
+        called = self._accounting.settings.called
         causes = {
-            "no connection": "the generator cannot be reached",
-            "no completion": ("the generator sent no chat completion; check generator.base_url"),
-            "time-out": "the generator did not answer in time; see generator.timeout_seconds",
+            "no connection": f"the {called} cannot be reached",
+            "no completion": f"the {called} sent no chat completion; check {called}.base_url",
+            "time-out": f"the {called} did not answer in time; see {called}.timeout_seconds",
         }
-        cause = causes.get(error.reason, f"the generator gave no answer ({error.reason})")
+        cause = causes.get(error.reason, f"the {called} gave no answer ({error.reason})")
         details = f"one request was sent {queued.failures + queued.refusals} times"
         if totals.lost:
             details += (

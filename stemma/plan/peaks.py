@@ -159,7 +159,7 @@ def _evaluation(recipe: Recipe, shapes: Shapes) -> Parts:
     of_a_stage = shapes.parameters() * shapes.weight_bytes + _batch_bytes(
         shapes, shapes.weight_bytes
     )
-    return {variant: made.get(variant, of_a_stage) for variant in recipe.eval.variants}
+    return {variant: made.get(variant, of_a_stage) for variant in recipe.eval.local}
 
 
 def _scored(recipe: Recipe, shapes: Shapes) -> Parts:

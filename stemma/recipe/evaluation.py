@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from stemma.recipe.eval_servers import OPERATIONAL as SERVER_OPERATIONAL
+from stemma.recipe.eval_servers import EvalServer, server_problems
 from stemma.recipe.generator import OPERATIONAL, JudgeGenerator
 from stemma.recipe.sections import Section, Start
 
@@ -194,13 +196,19 @@ class Benchmarks(Section):
     """The version of lm-evaluation-harness: tasks and metrics are those of this version."""
 
 
+ServerName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+
+
 class EvalSection(Section):
     """Variants to score and tasks to score them on."""
 
     variants: list[str] = Field(min_length=1)
-    """What to score: `base`, a stage's name, `merged`, `bnb-nf4`, `gguf-Q4_K_M`, …"""
+    """What to score: `base`, a stage's name, `merged`, `bnb-nf4`, `gguf-Q4_K_M`, …, or one of
+    `servers`."""
     tasks: list[EvalTask] = Field(min_length=1)
     """What to score it on."""
+    servers: dict[ServerName, EvalServer] = {}
+    """Models behind OpenAI-compatible servers, by the names that `variants` gives them."""
     benchmarks: Benchmarks | None = None
     """Standard benchmarks through lm-evaluation-harness; none by default."""
     beta: float = 0.1
@@ -247,11 +255,32 @@ class EvalSection(Section):
 
     def content(self) -> dict[str, Any]:
         """The settings that decide what is measured, for the stage's key."""
-        operational: dict[str, Any] = {"judge": {"__all__": {"generator": OPERATIONAL}}}
+        operational: dict[str, Any] = {
+            "judge": {"__all__": {"generator": OPERATIONAL}},
+            "servers": {"__all__": SERVER_OPERATIONAL},
+        }
         found = self.model_dump(mode="json", exclude=operational | PLANNED)
         if not self.judge:
             del found["judge"]  # as before there were judges: what was measured stays measured
+        if not self.servers:
+            del found["servers"]  # likewise
         return found
+
+    @property
+    def local(self) -> list[str]:
+        """The variants that no server holds."""
+        return [name for name in self.variants if name not in self.servers]
+
+    def tasks_of(self, variant: str) -> list[EvalTask]:
+        """The tasks that a variant is scored on: all, or those that its server is asked."""
+        server = self.servers.get(variant)
+        return [one for one in self.tasks if server is None or one.task in server.tasks]
+
+    @model_validator(mode="after")
+    def _servers_are_asked(self) -> EvalSection:
+        if problems := list(server_problems(self)):
+            raise ValueError("; ".join(problems))
+        return self
 
     @model_validator(mode="after")
     def _texts_are_generated(self) -> EvalSection:

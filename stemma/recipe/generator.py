@@ -40,6 +40,8 @@ class Generator(Section):
 
     place: ClassVar[str] = "data.generator"
     """Where these settings stand in a recipe, for messages."""
+    called: ClassVar[str] = "generator"
+    """What messages call the server."""
 
     server: Literal["openai", "scripted-expert"] = "openai"
     """An OpenAI-compatible server, or the built-in scripted expert, which costs nothing."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from stemma import ROOT
-from stemma.errors import Problem, UserError
+from stemma.errors import Problem, UserError, nearest
 from stemma.recipe.data import DataSection, placeless
 from stemma.recipe.evaluation import EvalSection
 from stemma.recipe.prompts import PromptFiles
@@ -113,11 +113,16 @@ class Recipe(Section):
     def _variants_exist(self) -> Recipe:
         if self.is_data_only:
             return self
-        unknown = [name for name in self.eval.variants if name not in self.variants()]
+        if taken := [name for name in self.eval.servers if name in self.variants()]:
+            raise ValueError(f"eval.servers: `{taken[0]}` is the name of weights of this recipe")
+        known = [*self.variants(), *self.eval.servers]
+        unknown = [name for name in self.eval.variants if name not in known]
         if unknown:
-            made = ", ".join(self.variants())
+            made = ", ".join(known)
             names = ", ".join(unknown)
-            raise ValueError(f"eval.variants: unknown {names}; this recipe makes {made}")
+            hint = nearest(unknown[0], known)
+            found = f"eval.variants: unknown {names}; this recipe makes {made}"
+            raise ValueError(f"{found}; {hint}" if hint else found)
         if self.export.ship not in self.exported():
             made = ", ".join(self.exported())
             raise ValueError(f"export.ship: `{self.export.ship}` is none of {made}")

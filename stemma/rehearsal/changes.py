@@ -112,6 +112,10 @@ def shorten(recipe: Recipe, machine: Machine, model: Path | None, layers: int | 
     changes.set("export.gates.prompts", min(PROMPTS, recipe.export.gates.prompts))
     tasks = [task.model_dump(mode="json", exclude_none=True) for task in recipe.eval.tasks]
     changes.set("eval.tasks", [_smaller(task, SCORED) for task in tasks])
+    local = recipe.eval.local
+    if local and local != recipe.eval.variants:
+        changes.set("eval.variants", local)
+        changes.notes.append("no server is asked: variants of `eval.servers` are left out")
     _judge_on_loopback(recipe, changes)
     rows = f"{SCORED['limit']} rows a task"
     changes.notes.append(f"evaluation: {rows}; gates: {PROMPTS} conversations")
@@ -120,8 +124,10 @@ def shorten(recipe: Recipe, machine: Machine, model: Path | None, layers: int | 
 
 def _judge_on_loopback(recipe: Recipe, changes: Changes) -> None:
     """Few questions for each judge, and the scripted expert in a paid one's place."""
-    judges = [judging.model_dump(mode="json", exclude_unset=True) for judging in recipe.eval.judge]
-    if not judges:
+    left = recipe.eval.local or recipe.eval.variants
+    judgings = [one for one in recipe.eval.judge if {one.policy, one.reference} <= {*left}]
+    judges = [judging.model_dump(mode="json", exclude_unset=True) for judging in judgings]
+    if not recipe.eval.judge:
         return
     few = {"questions": SCORED["limit"], "generator": SCRIPTED_EXPERT}
     changes.set("eval.judge", [judging | few for judging in judges])
@@ -136,7 +142,11 @@ def lacking(recipe: Recipe, environment: Mapping[str, str], has_weights: bool) -
     absent = sorted({str(path) for path in files.values() if not path.is_file()})
     if absent:
         found.append(f"{len(absent)} data files, the first {absent[0]} (DATA=folder)")
-    judges = [("judge", judging.generator) for judging in recipe.eval.judge]
+    section = recipe.eval
+    for variant, server in section.servers.items():
+        if variant in section.variants and server.api_key_env not in environment:
+            found.append(f"the variable {server.api_key_env}, the key of server {variant}")
+    judges = [("judge", judging.generator) for judging in section.judge]
     for name, generator in [("generator", recipe.data.generator), *judges]:
         if generator is not None and generator.server == "openai" and generator.base_url is None:
             key = generator.api_key_env

@@ -62,3 +62,60 @@ def test_the_prompt_is_part_of_the_stages_key() -> None:
     assert recipe.files("eval")[name] == Path(recipe.path.parent / "prompts/judge.jinja")
     assert name not in make_recipe(["base", "dpo"], TASKS).files("eval")
     assert name not in recipe.files("export")
+
+
+SERVER = {"base_url": "http://127.0.0.1:8000/v1/", "model": "m"}
+
+
+def with_server(*judges: dict[str, Any], **settings: Any) -> EvalSection:
+    return EvalSection.model_validate(
+        {
+            "variants": ["dpo", "vllm"],
+            "tasks": [{"task": "generation"}, {"task": "mcq"}, {"task": "speed"}],
+            "servers": {"vllm": SERVER | settings},
+            "judge": list(judges),
+        }
+    )
+
+
+def test_a_server_is_asked_what_its_recipe_says() -> None:
+    found = with_server(JUDGE | {"reference": "vllm"})
+    assert [one.task for one in found.tasks_of("vllm")] == ["generation"]
+    assert [one.task for one in found.tasks_of("dpo")] == ["generation", "mcq", "speed"]
+    assert found.local == ["dpo"]
+    assert found.servers["vllm"].base_url == "http://127.0.0.1:8000/v1"
+
+
+def test_how_fast_a_server_is_asked_makes_nothing_stale() -> None:
+    plain = with_server().content()
+    assert with_server(concurrency=3, timeout_seconds=9, limits={}).content() == plain
+    assert with_server(model="n").content() != plain
+    assert "servers" not in section().content(), "a recipe without servers keeps its key"
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"base_url": "http://me:secret@host/v1"}, "without user, password and query"),
+        ({"base_url": "http://host/v1?key=secret"}, "without user, password and query"),
+        ({"base_url": "host:8000"}, "begins with http:// or https://"),
+        ({"tasks": ["speed"]}, "'generation', 'mcq' or 'preference'"),
+        ({"tasks": ["preference"]}, "servers.vllm.tasks: none of preference is a task of `tasks`"),
+        ({"parameters": {"stream": True}}, "`stream`: set by Stemma"),
+    ],
+)
+def test_servers_that_cannot_be_are_refused(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        with_server(**settings)
+
+
+def test_a_judge_needs_the_servers_replies() -> None:
+    with pytest.raises(ValidationError, match=r"judge.0: `servers.vllm.tasks` has no `generation`"):
+        with_server(JUDGE | {"reference": "vllm"}, tasks=["mcq"])
+
+
+def test_a_misspelt_variant_is_told_which_was_meant() -> None:
+    with pytest.raises(ValidationError, match=r"unknown vlm; .* did you mean `vllm`"):
+        make_recipe(["dpo", "vlm"], TASKS, servers={"vllm": SERVER})
+    with pytest.raises(ValidationError, match="`merged` is the name of weights of this recipe"):
+        make_recipe(["dpo"], TASKS, servers={"merged": SERVER})

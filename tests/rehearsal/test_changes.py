@@ -157,6 +157,17 @@ def test_a_paid_judge_is_never_rehearsed() -> None:
     assert "the variable MY_KEY, the judge's key" in lacking(full, {}, has_weights=True)
 
 
+def test_no_server_is_asked_in_a_rehearsal() -> None:
+    served = "eval.servers={vllm: {base_url: 'http://h/v1', model: m, api_key_env: MY_KEY}}"
+    plain = load("tiny")
+    full = load("tiny", [served, f"eval.variants={[*plain.eval.variants, 'vllm']}"])
+    changes = shorten(full, LAPTOP, None, 2)
+    assert load("tiny", changes.around([])).eval.variants == plain.eval.variants
+    assert "no server is asked: variants of `eval.servers` are left out" in changes.notes
+    assert "the variable MY_KEY, the key of server vllm" in lacking(full, {}, has_weights=True)
+    assert lacking(plain, {}, has_weights=True) == lacking(full, {"MY_KEY": "k"}, has_weights=True)
+
+
 def test_evaluation_never_grows() -> None:
     full, recipe = load("course"), rehearsed("course")[0]
     for before, after in zip(full.eval.tasks, recipe.eval.tasks, strict=True):
