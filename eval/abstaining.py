@@ -22,7 +22,6 @@ from eval.statistics import wilson
 from eval.task import Metric
 from eval.tasks import TASKS
 from eval.verdicts import BASELINE
-from stemma.rows import Score
 from stemma.stages import Work
 
 TASK = "mcq"
@@ -53,7 +52,7 @@ def abstention(work: Work, measured: Measured) -> Further:
         for name, one in found.items()
         for coverage, risk in curve(one)
     ]
-    rows = [_row(name, metric) for name, all_of in figures.items() for metric in all_of]
+    rows = [metric.score(name, TASK) for name, all_of in figures.items() for metric in all_of]
     return Further(rows, {"abstention": points}, facts)
 
 
@@ -102,16 +101,3 @@ def _tried(found: Answers, least: float | None, name: str) -> Iterator[Metric]:
     if answered:
         risk = wrong / answered
         yield Metric(f"risk_at_{name}", risk, answered, *wilson(risk, answered))
-
-
-def _row(variant: str, metric: Metric) -> Score:
-    return Score(
-        variant=variant,
-        task=TASK,
-        metric=metric.name,
-        value=metric.value,
-        n=metric.n,
-        low=metric.low,
-        high=metric.high,
-        samples=f"samples/{variant}/{TASK}.jsonl",
-    )

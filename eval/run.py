@@ -121,22 +121,9 @@ def _score(work: Work, samples: Samples, measured: Measured) -> ScoredTasks:
 
 def _scores(variant: str, scored: ScoredTasks) -> list[Score]:
     """The variant's rows of results.json."""
-    rows: list[Score] = []
-    for task, found in scored.items():
-        for metric in found.metrics:
-            rows.append(
-                Score(
-                    variant=variant,
-                    task=task,
-                    metric=metric.name,
-                    value=metric.value,
-                    n=metric.n,
-                    low=metric.low,
-                    high=metric.high,
-                    samples=f"samples/{variant}/{task}.jsonl",
-                )
-            )
-    return rows
+    return [
+        metric.score(variant, task) for task, found in scored.items() for metric in found.metrics
+    ]
 
 
 def _write_samples(folder: Path, scored: dict[str, ScoredTasks]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from eval.backends.interface import Backend, Ids
 from eval.job import Records
 from stemma.recipe.evaluation import EvalTask
+from stemma.rows import Score
 from stemma.strict import Record
 from stemma.templates import Template
 
@@ -53,6 +54,19 @@ class Metric:
     n: int
     low: float | None = None
     high: float | None = None
+
+    def score(self, variant: str, task: str) -> Score:
+        """The figure as a row of results.json, with the file of the samples it stands on."""
+        return Score(
+            variant=variant,
+            task=task,
+            metric=self.name,
+            value=self.value,
+            n=self.n,
+            low=self.low,
+            high=self.high,
+            samples=f"samples/{variant}/{task}.jsonl",
+        )
 
 
 @dataclass(frozen=True)

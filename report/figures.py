@@ -12,6 +12,10 @@ from stemma.rows import Score
 
 PLACES = 3
 SIGNED = "_minus_merged"
+SPREAD = "_spread"
+"""Behind the name of a metric that was measured twice: its spread is in the metric's own unit."""
+UNLIKE_SHARES = ("_bytes", "_seconds", "_per_second", "_p", "_p_holm")
+"""Ends of metrics that want significant figures; p-values have no sign."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +96,21 @@ def bounds_of(score: Score) -> str:
     if score.low is None or score.high is None:
         return ""
     if _is_plain(score.metric, score.value):
-        return interval(score.low, score.high, PLACES, signed=SIGNED in score.metric)
+        return interval(score.low, score.high, PLACES, signed=score.metric.endswith(SIGNED))
     return f"[{_written(score.metric, score.low)} to {_written(score.metric, score.high)}]"
 
 
 def _written(metric: str, value: float) -> str:
-    if metric.endswith("_bytes") and math.isfinite(value):
+    if metric.removesuffix(SPREAD).endswith("_bytes") and math.isfinite(value):
         return size(value)
     if not _is_plain(metric, value):
         return number(value)
-    return fixed(value, PLACES, signed=SIGNED in metric)
+    return fixed(value, PLACES, signed=metric.endswith(SIGNED))
 
 
 def _is_plain(metric: str, value: float) -> bool:
     """Whether a figure is written with a fixed number of places: shares, rewards, their changes."""
-    if metric.endswith(("_bytes", "_seconds", "_per_second", "_p")) or not math.isfinite(value):
+    if metric.removesuffix(SPREAD).endswith(UNLIKE_SHARES) or not math.isfinite(value):
         return False
     return abs(value) < 100 and not (value == int(value) and abs(value) > 1)
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from report import meanings
 from report.figures import bounds_of, text_of
-from report.meanings import BENCHMARK
 from report.readable import visible
 from report.run_data import RunData
+from stemma.recipe.evaluation import BENCHMARK
 from stemma.rows import Score
 from stemma.yaml_text import to_yaml
 

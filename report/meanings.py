@@ -5,6 +5,8 @@ A metric that is not listed (of a benchmark, or of a later version) is shown all
 
 from __future__ import annotations
 
+from stemma.recipe.evaluation import BENCHMARK
+
 TASKS = {
     "mcq": "Held-out multiple-choice questions. The model picks the letter it finds likeliest.",
     "preference": "Held-out pairs of a chosen and a rejected answer. A reward is β times the log-"
@@ -91,7 +93,16 @@ JUDGE = {
     "bradley_terry": "log-odds rating over all judgings, mean 0; one more wins 73 % of the pairs",
     "cost_usd": "dollars of the judging, whenever they were paid",
 }
-BENCHMARK = "lm_eval/"
+RISKS = {
+    "risk_at_25%": "share wrong among the surest quarter of the answers",
+    "risk_at_50%": "share wrong among the surest half of the answers",
+    "risk_at_75%": "share wrong among the surest three quarters of the answers",
+    "answered_at_threshold": "share of questions answered with the variant's own threshold",
+    "risk_at_threshold": "share wrong among these",
+    "answered_at_merged_threshold": "share of questions answered with merged's threshold",
+    "risk_at_merged_threshold": "share wrong among these",
+}
+"""Of multiple choice, where the model answers only what it is sure of."""
 REPEATED = {
     "_spread": "largest less smallest of all measurements of the same weights",
     "_unsteady": "rows that did not come out the same each time",
@@ -116,8 +127,8 @@ def of_metric(task: str, metric: str) -> str:
     plain, marker, rest = metric.partition(MINUS_MERGED)
     if not marker:
         # A judging has whatever name its recipe gives.
-        is_own = task in TASKS or task.startswith(BENCHMARK)
-        return METRICS.get((task, metric), "" if is_own else JUDGE.get(metric, ""))
+        others = RISKS if task in TASKS else {} if task.startswith(BENCHMARK) else JUDGE
+        return METRICS.get((task, metric), others.get(metric, ""))
     told = plain.replace("_", " ")
     if rest == HOLM:
         return "the same p-value, corrected by Holm for all variants of the task"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from report.lineage import made
-from report.meanings import BENCHMARK
 from report.readable import MISSING, day, fixed, interval, number, size, took
 from report.run_data import RunData, Table
+from stemma.recipe.evaluation import BENCHMARK
 from stemma.rows import Score
 
 

@@ -7,16 +7,17 @@ from typing import Any
 from eval.harness.job import BenchmarkFindings, Figure, TaskFindings
 from eval.statistics import Z, wilson
 from eval.task import Metric, TaskScores
+from stemma.recipe.evaluation import BENCHMARK
 
-PREFIX = "lm_eval/"
-"""Before the name of every benchmark: no task of our own is taken for one."""
 Rows = dict[str, float | None]
 """A figure row by row; None where a row has no plain number (pairs that are summed up later)."""
 
 
 def scores_of(findings: BenchmarkFindings) -> dict[str, TaskScores]:
     """Every task and group of one benchmark, under the name it has in the results."""
-    return {PREFIX + name: _scores(findings, name, found) for name, found in findings.tasks.items()}
+    return {
+        BENCHMARK + name: _scores(findings, name, found) for name, found in findings.tasks.items()
+    }
 
 
 def _scores(findings: BenchmarkFindings, name: str, found: TaskFindings) -> TaskScores:

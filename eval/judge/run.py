@@ -169,19 +169,7 @@ def _add(
     name = f"samples/{judging.policy}/{judging.task}"
     found.samples[name] = [one.model_dump(mode="json") for one in verdicts]
     metrics = [*figures(verdicts, work.recipe.seed), *_cost(judging, totals)]
-    found.scores.extend(
-        Score(
-            variant=judging.policy,
-            task=judging.task,
-            metric=metric.name,
-            value=metric.value,
-            n=metric.n,
-            low=metric.low,
-            high=metric.high,
-            samples=f"{name}.jsonl",
-        )
-        for metric in metrics
-    )
+    found.scores.extend(metric.score(judging.policy, judging.task) for metric in metrics)
     facts = facts_of(judging, verdicts, totals)
     found.facts[f"{judging.policy} {judging.task}"] = facts
     work.say(f"judge: {told(judging, metrics)}")

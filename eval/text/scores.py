@@ -23,8 +23,9 @@ from eval.text.overlap import Overlap, overlaps, signatures
 from eval.text.repetition import distinct_2, repeated_sentences
 from eval.text.sentences import SPLITTER, sentences, words
 from eval.text.tagger import Tagger
+from eval.verdicts import BASELINE
 from stemma.jsonl import read_rows
-from stemma.rows import Score, SftRow
+from stemma.rows import SftRow
 
 TASK = "text"
 """The scores' task, and the name of the samples file."""
@@ -38,7 +39,6 @@ MEANS = (
     "repeated_sentences",
 )
 """Figures of a text by itself."""
-BASELINE = "merged"
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,9 @@ def score_texts(
             for name, near, values in zip(ids, chrf, found, strict=True)
         ]
         metrics = _overlap_metrics(variant, overlap, len(ids)) + means(found, ids, setting.seed)
-        scores += [_row(variant, metric) for metric in metrics]
+        scores += [metric.score(variant, TASK) for metric in metrics]
     own = means([describe(text, setting) for text in answers], ids, setting.seed)
     return Further(scores, samples, {TASK: _facts(setting, own)})
-
-
-def _in_order(rows: Records, ids: Sequence[str]) -> list[str]:
-    said = {row["id"]: row["reply"] for row in rows}
-    return [said[name] for name in ids]
 
 
 def describe(text: str, setting: TextSetting) -> dict[str, Any]:
@@ -127,19 +122,6 @@ def _overlap_metrics(
             changed = found.minus(overlap[BASELINE][name])
             metrics.append(Metric(f"{name}_minus_{BASELINE}", changed[0], n, *changed[1:]))
     return metrics
-
-
-def _row(variant: str, metric: Metric) -> Score:
-    return Score(
-        variant=variant,
-        task=TASK,
-        metric=metric.name,
-        value=metric.value,
-        n=metric.n,
-        low=metric.low,
-        high=metric.high,
-        samples=f"samples/{variant}/{TASK}.jsonl",
-    )
 
 
 def _facts(setting: TextSetting, own: Sequence[Metric]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from statistics import NormalDist
 from typing import Any
 
 from stemma.jsonl import read_rows
+from stemma.plan.benchmarks import asked
 from stemma.recipe.check import SCORES
-from stemma.recipe.evaluation import EvalTask
+from stemma.recipe.evaluation import BENCHMARK, EvalTask
 from stemma.recipe.models import Recipe
 from stemma.rows import McqRow, PreferenceRow, SftRow
 from stemma.runs import Run
@@ -46,7 +47,8 @@ class Detectable:
 
 def detectable(recipe: Recipe, run: Run, counted: Forecast | None = None) -> list[Detectable]:
     """The tasks with a yes-or-no answer, in the recipe's order; their test rows read from the
-    finished data, or as `counted` of its sources."""
+    finished data, or as `counted` of its sources. Benchmarks, which hardly ever have another, stand
+    behind them."""
     rule = recipe.eval.non_inferiority
     needed = questions_needed(rule.margin, rule.changed, rule.level)
     found = []
@@ -55,6 +57,9 @@ def detectable(recipe: Recipe, run: Run, counted: Forecast | None = None) -> lis
             count = _questions(options, _test_rows(run, SCORES[options.task], counted))
             smallest = smallest_difference(count, rule.changed) if count else None
             found.append(Detectable(options.task, count, smallest, needed))
+    for name, count in asked(recipe).items():
+        smallest = smallest_difference(count, rule.changed) if count else None
+        found.append(Detectable(f"{BENCHMARK}{name}", count, smallest, needed))
     return found
 
 

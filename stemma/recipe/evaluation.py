@@ -84,6 +84,10 @@ EvalTask = Annotated[
     Field(discriminator="task"),
 ]
 """A task by its name."""
+FIGURED = ("text", "judge")
+"""Names in the results of what is figured of a task's samples: text metrics, ratings by judges."""
+BENCHMARK = "lm_eval/"
+"""Before a benchmark's name in the results."""
 TASK_OPTIONS: dict[str, type[TaskOptions]] = {
     "mcq": McqTask,
     "preference": PreferenceTask,
@@ -195,6 +199,12 @@ class Benchmarks(Section):
     harness: Literal["0.4.11"] = "0.4.11"
     """The version of lm-evaluation-harness: tasks and metrics are those of this version."""
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Benchmarks:
+        if again := [name for name, times in Counter(self.tasks).items() if times > 1]:
+            raise ValueError(f"tasks: `{again[0]}` stands there twice")
+        return self
+
 
 ServerName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 
@@ -249,7 +259,7 @@ class EvalSection(Section):
         for (policy, task), count in named.items():
             if count > 1:
                 raise ValueError(f"judge: {count} of {policy} are called `{task}`: give `name`s")
-            if task in {options.task for options in self.tasks}:
+            if task in {*TASK_OPTIONS, *FIGURED}:
                 raise ValueError(f"judge: `name: {task}` is the name of another task")
         return self
 
@@ -283,7 +293,23 @@ class EvalSection(Section):
         return self
 
     @model_validator(mode="after")
-    def _texts_are_generated(self) -> EvalSection:
-        if self.text and all(task.task != "generation" for task in self.tasks):
+    def _has_what_is_figured_of(self) -> EvalSection:
+        names = {options.task for options in self.tasks}
+        if self.text and "generation" not in names:
             raise ValueError("text: its metrics are of replies; `tasks` has no `generation`")
+        if self.abstention and "mcq" not in names:
+            raise ValueError("abstention: it is of multiple choice; `tasks` has no `mcq`")
+        return self
+
+    @model_validator(mode="after")
+    def _names_scores_that_are_made(self) -> EvalSection:
+        known = {options.task for options in self.tasks} | {one.task for one in self.judge}
+        for name in self.hub_benchmarks:
+            is_benchmark = self.benchmarks is not None and name.startswith(BENCHMARK)
+            if name not in known and not is_benchmark:
+                listed = ", ".join(sorted(known))
+                raise ValueError(
+                    f"hub_benchmarks: `{name}` is no task of this evaluation: {listed}, "
+                    f"or a benchmark's name behind `{BENCHMARK}`"
+                )
         return self

@@ -11,7 +11,9 @@ from scipy.stats import binomtest
 
 from eval.paired import Paired, p_at_least
 from stemma.jsonl import write_jsonl
+from stemma.plan.benchmarks import asked
 from stemma.plan.detectable import Detectable, detectable, questions_needed, smallest_difference
+from stemma.recipe.models import Recipe
 from stemma.rows import McqRow
 from stemma.runs import Run
 from stemma.stages import Forecast
@@ -107,3 +109,29 @@ def test_without_data_the_questions_are_counted_of_the_sources(tmp_path: Path) -
     assert [one.questions for one in detectable(recipe, Run(tmp_path), counted)] == [1]
     unknown = Detectable("mcq", None, None, 1546)
     assert detectable(recipe, Run(tmp_path)) == [unknown]
+
+
+def with_benchmarks(folder: Path, limit: int | None = None) -> Recipe:
+    """A recipe with benchmarks whose task files and rows lie in a folder."""
+    chosen = {"tasks": ["one", "other", "brought"], "limit": limit}
+    recipe = make_recipe(["gguf-F16"], [{"task": "speed"}], benchmarks=chosen)
+    data = recipe.data.model_copy(update={"root": str(folder)})
+    return recipe.model_copy(update={"path": folder / "small.yml", "data": data})
+
+
+def test_benchmarks_are_counted_where_their_rows_are_lines(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    lines = "dataset_path: json\ntest_split: test\ndataset_kwargs: {data_files: {test: %s, dev: x}}"
+    for name, file in (("one", "rows.jsonl"), ("other", "rows.json")):
+        text = f"task: {name}\n{lines % file}\n"
+        (tmp_path / "tasks" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "rows.json").write_text("[]", encoding="utf-8")
+    (tmp_path / "rows.jsonl").write_text('{"q": 1}\n\n' + '{"q": 2}\n' * 299, encoding="utf-8")
+    found = {one.task: one for one in detectable(with_benchmarks(tmp_path), Run(tmp_path))}
+    assert {name: one.questions for name, one in found.items()} == {
+        "lm_eval/one": 300,
+        "lm_eval/other": None,
+        "lm_eval/brought": None,
+    }
+    assert found["lm_eval/one"].difference == smallest_difference(300, 0.1)
+    assert asked(with_benchmarks(tmp_path, limit=7))["one"] == 7

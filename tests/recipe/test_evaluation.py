@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from stemma import ROOT
+from stemma.recipe import document
 from stemma.recipe.evaluation import EvalSection
 from tests.factories.run_to_score import make_recipe
 
 JUDGE = {"policy": "dpo", "reference": "base", "generator": {"model": "m"}}
 TASKS = [{"task": "generation"}]
+SIDES = ("policy", "reference")
 
 
 def section(*judges: dict[str, Any], tasks: list[dict[str, Any]] = TASKS) -> EvalSection:
@@ -29,6 +32,8 @@ def section(*judges: dict[str, Any], tasks: list[dict[str, Any]] = TASKS) -> Eva
         ([JUDGE | {"reference": "dpo"}], "judge.0.reference: a variant is not compared with its"),
         ([JUDGE, JUDGE], "judge: 2 of dpo are called `judge-base`: give `name`s"),
         ([JUDGE | {"name": "generation"}], "`name: generation` is the name of another task"),
+        ([JUDGE | {"name": "text"}], "`name: text` is the name of another task"),
+        ([JUDGE | {"name": "judge"}], "`name: judge` is the name of another task"),
     ],
 )
 def test_judges_that_cannot_be_are_refused(judges: list[dict[str, Any]], problem: str) -> None:
@@ -119,3 +124,43 @@ def test_a_misspelt_variant_is_told_which_was_meant() -> None:
         make_recipe(["dpo", "vlm"], TASKS, servers={"vllm": SERVER})
     with pytest.raises(ValidationError, match="`merged` is the name of weights of this recipe"):
         make_recipe(["dpo"], TASKS, servers={"merged": SERVER})
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"abstention": {"risk": 0.1}}, "`tasks` has no `mcq`"),
+        ({"benchmarks": {"tasks": ["x", "y", "x"]}}, "tasks: `x` stands there twice"),
+        (
+            {"hub_benchmarks": {"mqc": {"dataset": "a/b", "task_id": "c"}}},
+            "hub_benchmarks: `mqc` is no task of this evaluation: generation",
+        ),
+        (
+            {"hub_benchmarks": {"lm_eval/arc": {"dataset": "a/b", "task_id": "c"}}},
+            "hub_benchmarks: `lm_eval/arc` is no task of this evaluation",
+        ),
+    ],
+)
+def test_keys_that_nothing_would_heed_are_refused(keys: dict[str, Any], problem: str) -> None:
+    plain: dict[str, Any] = {"variants": ["base", "dpo"], "tasks": TASKS}
+    with pytest.raises(ValidationError, match=problem):
+        EvalSection.model_validate(plain | keys)
+
+
+def test_a_benchmarks_scores_may_be_a_hub_benchmark() -> None:
+    hub = {"lm_eval/arc": {"dataset": "a/b", "task_id": "c"}}
+    keys = {"benchmarks": {"tasks": ["arc"]}, "hub_benchmarks": hub}
+    found = EvalSection.model_validate({"variants": ["base"], "tasks": TASKS} | keys)
+    assert list(found.hub_benchmarks) == ["lm_eval/arc"]
+
+
+@pytest.mark.parametrize("page", ["judge", "benchmarks", "verdicts", "text-metrics", "report"])
+def test_what_the_pages_show_can_stand_in_a_recipe(page: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    for number, example in enumerate(text.split("```yaml\n")[1:]):
+        path = tmp_path / f"{number}.yml"
+        path.write_text(example.split("```")[0], encoding="utf-8")
+        shown = document.read(path).values.get("eval", {})
+        wanted = {judge[side] for judge in shown.get("judge", []) for side in SIDES}
+        plain = {"variants": [*wanted, "merged"], "tasks": [{"task": "generation"}]}
+        EvalSection.model_validate(plain | shown)

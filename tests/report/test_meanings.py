@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from eval.abstaining import _tried
+from eval.abstention import answers, metrics
 from report import meanings
 from stemma import ROOT
 
@@ -43,3 +45,12 @@ def test_a_judging_of_any_name_is_explained_and_a_benchmark_keeps_its_own_words(
     assert meanings.of_metric("lm_eval/arc", "won") == ""
     assert meanings.of_task("lm_eval/arc").startswith("A standard benchmark")
     assert meanings.of_metric("mcq", "won") == ""
+
+
+def test_each_metric_of_confidence_is_explained() -> None:
+    sure = answers([{"A": -0.1, "B": -3.0}, {"A": -0.7, "B": -0.8}], ["A", "B"])
+    named = [metric.name for metric in metrics(sure, sure, seed=1)]
+    for name in ("threshold", "merged_threshold"):
+        named += [metric.name for metric in _tried(sure, 0.5, name)]
+    assert len(named) == 10
+    assert all(meanings.of_metric("mcq", name) for name in named)
