@@ -15,7 +15,7 @@ from eval.verdicts import BASELINE
 from stemma.identity import model_digest
 from stemma.processes import cores
 from stemma.recipe.eval_servers import NEED_LOG_PROBS
-from stemma.recipe.evaluation import EvalTask
+from stemma.recipe.eval_tasks import EvalTask
 from stemma.runs import digest_json
 from stemma.stages import Work
 from stemma.templates import Template

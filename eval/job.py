@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from stemma.recipe.eval_servers import EvalServer
-from stemma.recipe.evaluation import EvalTask
+from stemma.recipe.eval_tasks import EvalTask
 from stemma.strict import Record
 
 Records = list[dict[str, Any]]

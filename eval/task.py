@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from eval.backends.interface import Backend, Ids
 from eval.job import Records
-from stemma.recipe.evaluation import EvalTask
+from stemma.recipe.eval_tasks import EvalTask
 from stemma.rows import Score
 from stemma.strict import Record
 from stemma.templates import Template

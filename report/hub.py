@@ -16,7 +16,7 @@ from report import meanings
 from report.figures import bounds_of, text_of
 from report.readable import visible
 from report.run_data import RunData
-from stemma.recipe.evaluation import BENCHMARK
+from stemma.recipe.eval_tasks import BENCHMARK
 from stemma.rows import Score
 from stemma.yaml_text import to_yaml
 

@@ -5,7 +5,7 @@ A metric that is not listed (of a benchmark, or of a later version) is shown all
 
 from __future__ import annotations
 
-from stemma.recipe.evaluation import BENCHMARK
+from stemma.recipe.eval_tasks import BENCHMARK
 
 TASKS = {
     "mcq": "Held-out multiple-choice questions. The model picks the letter it finds likeliest.",

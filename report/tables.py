@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from report.lineage import made
 from report.readable import MISSING, day, fixed, interval, number, size, took
 from report.run_data import RunData, Table
-from stemma.recipe.evaluation import BENCHMARK
+from stemma.recipe.eval_tasks import BENCHMARK
 from stemma.rows import Score
 
 

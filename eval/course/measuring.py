@@ -21,7 +21,7 @@ from eval.task import Setting
 from eval.tasks import TASKS
 from eval.worker import WINDOW, self_test
 from stemma.errors import Problem, UserError
-from stemma.recipe.evaluation import EvalTask
+from stemma.recipe.eval_tasks import EvalTask
 from stemma.rows import McqRow, PreferenceRow
 from stemma.runs import digest_json, digest_of
 from stemma.stages import Work

@@ -25,7 +25,7 @@ from eval.job import Records
 from stemma.files import write_text
 from stemma.jsonl import write_json, write_jsonl
 from stemma.origin import git_commit, hardware, versions
-from stemma.recipe.evaluation import EvalTask, McqTask, PreferenceTask
+from stemma.recipe.eval_tasks import EvalTask, McqTask, PreferenceTask
 from stemma.rows import Score
 from stemma.runs import digest_of, size_of
 from stemma.stages import Work

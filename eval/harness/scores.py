@@ -7,7 +7,7 @@ from typing import Any
 from eval.harness.job import BenchmarkFindings, Figure, TaskFindings
 from eval.statistics import Z, wilson
 from eval.task import Metric, TaskScores
-from stemma.recipe.evaluation import BENCHMARK
+from stemma.recipe.eval_tasks import BENCHMARK
 
 Rows = dict[str, float | None]
 """A figure row by row; None where a row has no plain number (pairs that are summed up later)."""

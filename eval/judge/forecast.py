@@ -16,7 +16,8 @@ from stemma.generator.ledger import LEDGER
 from stemma.generator.prompts import Prompts
 from stemma.generator.requests import CHARACTERS_PER_TOKEN
 from stemma.jsonl import read_rows
-from stemma.recipe.evaluation import GenerationTask, Judging
+from stemma.recipe.eval_tasks import GenerationTask
+from stemma.recipe.evaluation import Judging
 from stemma.recipe.models import Recipe
 from stemma.rows import SftRow
 from stemma.runs import Run

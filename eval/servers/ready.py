@@ -19,7 +19,7 @@ from eval.servers.self_test import QUESTION, Form, form_of
 from stemma.errors import Problem, StageFailed, UserError, nearest
 from stemma.generator.client import RetryableError
 from stemma.recipe.eval_servers import NEED_LOG_PROBS, EvalServer
-from stemma.recipe.evaluation import EvalTask
+from stemma.recipe.eval_tasks import EvalTask
 from stemma.templates import Template, question
 
 TELLING = ("owned_by", "root", "parent", "max_model_len", "meta")

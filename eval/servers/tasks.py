@@ -21,7 +21,7 @@ from eval.tasks.generation import GenerationSample, gold_of
 from eval.tasks.preference import PreferenceSample
 from stemma.answers.listed_options import split_options
 from stemma.generator.requests import Completion
-from stemma.recipe.evaluation import EvalTask, GenerationTask, McqTask
+from stemma.recipe.eval_tasks import EvalTask, GenerationTask, McqTask
 from stemma.rows import LETTERS, McqRow, PreferenceRow, SftRow, mcq_prompt
 from stemma.shuffled_choices import other_orders, reordered
 from stemma.templates import Template, question, rendered, rendered_choices

@@ -27,7 +27,7 @@ from eval.task import (
 from stemma.answers import judge
 from stemma.answers.listed_options import split_options
 from stemma.jsonl import read_rows
-from stemma.recipe.evaluation import GenerationTask
+from stemma.recipe.eval_tasks import GenerationTask
 from stemma.rows import SftRow
 from stemma.templates import rendered
 

@@ -35,7 +35,7 @@ from eval.task import (
     ids_digest,
 )
 from stemma.jsonl import read_rows
-from stemma.recipe.evaluation import McqTask
+from stemma.recipe.eval_tasks import McqTask
 from stemma.rows import LETTERS, McqRow
 from stemma.shuffled_choices import other_orders, reordered
 from stemma.templates import rendered_choices

@@ -17,7 +17,7 @@ from typing import Any
 from stemma.jsonl import read_rows
 from stemma.plan.benchmarks import asked
 from stemma.recipe.check import SCORES
-from stemma.recipe.evaluation import BENCHMARK, EvalTask
+from stemma.recipe.eval_tasks import BENCHMARK, EvalTask
 from stemma.recipe.models import Recipe
 from stemma.rows import McqRow, PreferenceRow, SftRow
 from stemma.runs import Run

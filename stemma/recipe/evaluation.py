@@ -9,92 +9,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from stemma.recipe.eval_servers import OPERATIONAL as SERVER_OPERATIONAL
 from stemma.recipe.eval_servers import EvalServer, server_problems
+from stemma.recipe.eval_tasks import BENCHMARK, FIGURED, TASK_OPTIONS, EvalTask
 from stemma.recipe.generator import OPERATIONAL, JudgeGenerator
 from stemma.recipe.sections import Section, Start
-
-
-class TaskOptions(Section):
-    """One task that every variant is scored on. The classes below are the tasks there are."""
-
-    task: str
-    """Its name."""
-    limit: PositiveInt | None = None
-    """The first n test rows (all by default)."""
-
-
-class McqTask(TaskOptions):
-    """Choice of the right option of a multiple-choice question."""
-
-    task: Literal["mcq"]
-    """Choice of the right option."""
-    generate: bool = False
-    """Whether the answer is also generated, as a user would see it, and its letter read."""
-    max_new_tokens: PositiveInt = 32
-    """Tokens of a generated answer, at most."""
-    permute: int | None = None
-    """A seed: each question is asked again with its choices in other orders, drawn by it."""
-    permutations: PositiveInt = 1
-    """How many other orders, where `permute` is given."""
-
-    @model_validator(mode="after")
-    def _has_a_seed(self) -> McqTask:
-        if self.permute is None and self.permutations > 1:
-            raise ValueError("permutations: give `permute` too, the seed that draws them")
-        return self
-
-
-class PreferenceTask(TaskOptions):
-    """Reward of the chosen answer against the rejected one's."""
-
-    task: Literal["preference"]
-    """Reward of the chosen answer."""
-
-
-class GenerationTask(TaskOptions):
-    """Free answers, held against the gold ones."""
-
-    task: Literal["generation"]
-    """Free answers."""
-    max_new_tokens: PositiveInt = 64
-    """Tokens to write, at most."""
-
-
-class DivergenceTask(TaskOptions):
-    """Next-token predictions against merged's, along the chosen answers of preference pairs."""
-
-    task: Literal["divergence"]
-    """Predictions against merged's."""
-    limit: PositiveInt | None = 64
-    """The first n questions; each costs 170 KB of disk a variant."""
-
-
-class SpeedTask(TaskOptions):
-    """Size, memory and tokens a second."""
-
-    task: Literal["speed"]
-    """Tokens a second."""
-    max_new_tokens: PositiveInt = 64
-    """Tokens to write."""
-    prompt_tokens: PositiveInt = 128
-    """Length of the prompt that is read, in tokens."""
-
-
-EvalTask = Annotated[
-    McqTask | PreferenceTask | GenerationTask | DivergenceTask | SpeedTask,
-    Field(discriminator="task"),
-]
-"""A task by its name."""
-FIGURED = ("text", "judge")
-"""Names in the results of what is figured of a task's samples: text metrics, ratings by judges."""
-BENCHMARK = "lm_eval/"
-"""Before a benchmark's name in the results."""
-TASK_OPTIONS: dict[str, type[TaskOptions]] = {
-    "mcq": McqTask,
-    "preference": PreferenceTask,
-    "generation": GenerationTask,
-    "divergence": DivergenceTask,
-    "speed": SpeedTask,
-}
 
 
 class Abstention(Section):

@@ -22,7 +22,7 @@ from stemma.recipe import check
 from stemma.recipe.axolotl_keys import axolotl_fields
 from stemma.recipe.data import SourceOptions
 from stemma.recipe.document import Document, override, read, shown
-from stemma.recipe.evaluation import TASK_OPTIONS, TaskOptions
+from stemma.recipe.eval_tasks import TASK_OPTIONS, TaskOptions
 from stemma.recipe.lm_eval_tasks import look_up, place_of
 from stemma.recipe.models import Recipe
 

@@ -9,7 +9,7 @@ import pytest
 from eval.cells import decisive
 from eval.job import Variant
 from eval.tasks import TASKS
-from stemma.recipe.evaluation import TASK_OPTIONS
+from stemma.recipe.eval_tasks import TASK_OPTIONS
 
 VARIANT = Variant(
     name="gguf-Q8_0",

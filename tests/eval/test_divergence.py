@@ -19,7 +19,7 @@ from eval.tasks.divergence import POSITIONS, TASK, DivergenceSample, divergence,
 from stemma.errors import StageFailed
 from stemma.jsonl import write_jsonl
 from stemma.models import compare
-from stemma.recipe.evaluation import DivergenceTask
+from stemma.recipe.eval_tasks import DivergenceTask
 from stemma.rows import PreferenceRow
 from stemma.templates import Template
 from tests.factories.models import TEMPLATE, make_gemma

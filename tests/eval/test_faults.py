@@ -18,7 +18,7 @@ from eval.tasks import TASKS
 from eval.worker import measure, self_test
 from stemma.errors import StageFailed
 from stemma.jsonl import write_jsonl
-from stemma.recipe.evaluation import TASK_OPTIONS
+from stemma.recipe.eval_tasks import TASK_OPTIONS
 from stemma.templates import Template, answered
 from tests.factories.models import TEMPLATE, make_gemma
 

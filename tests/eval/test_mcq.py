@@ -10,7 +10,7 @@ from eval.statistics import wilson
 from eval.task import Setting, TaskScores
 from eval.tasks.mcq import TASK, read
 from stemma.jsonl import read_dicts, read_json, write_jsonl
-from stemma.recipe.evaluation import McqTask
+from stemma.recipe.eval_tasks import McqTask
 from stemma.rows import McqRow
 from stemma.shuffled_choices import reordered
 from stemma.templates import Template

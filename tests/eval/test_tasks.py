@@ -8,7 +8,7 @@ import pytest
 
 from eval.tasks import TASKS
 from stemma.recipe.data import DataSection
-from stemma.recipe.evaluation import TASK_OPTIONS, EvalTask, McqTask
+from stemma.recipe.eval_tasks import TASK_OPTIONS, EvalTask, McqTask
 
 
 def test_every_module_is_a_task_that_a_recipe_can_name() -> None:

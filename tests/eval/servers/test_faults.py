@@ -14,7 +14,7 @@ from eval.servers.ready import check
 from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json
 from stemma.recipe.eval_servers import EvalServer
-from stemma.recipe.evaluation import GenerationTask, McqTask
+from stemma.recipe.eval_tasks import GenerationTask, McqTask
 from stemma.rows import McqRow
 from stemma.stages import Work
 from stemma.templates import Template, rendered_choices
