@@ -10,21 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from eval.abstention import Answers, answers, curve, metrics, threshold
-from eval.cells import jobs_of
+from eval.cells import MEASURED, cell_of, jobs_of
 from eval.further import Further
-from eval.job import Job, Measured, Records
+from eval.job import Job, Measured, Records, Variant
 from eval.measuring import Measuring
-from eval.rows_to_score import read_task
+from eval.rows_to_score import RowsToScore, read_task
 from eval.statistics import wilson
 from eval.task import Metric
 from eval.tasks import TASKS
 from eval.verdicts import BASELINE
+from stemma.recipe.eval_tasks import McqTask
 from stemma.stages import Work
 
-TASK = "mcq"
+TASK: Literal["mcq"] = "mcq"
 
 
 def abstention(work: Work, measured: Measured) -> Further:
@@ -64,15 +66,20 @@ def _thresholds(work: Work, risk: float) -> dict[str, float | None]:
     """Each variant's threshold, fitted on the validation rows. Raises UserError where there are
     none."""
     path = work.input("data", f"{TASK}/validation")
-    rows = {TASK: read_task(TASKS[TASK], TASK, path, None)}
+    rows: dict[str, RowsToScore] = {TASK: read_task(TASKS[TASK], TASK, path, None)}
+    tested = jobs_of(work)
     jobs = [
-        _on(job, str(path))
-        for job in jobs_of(work)
+        _job(job.variant, work.run.root.parent / MEASURED, path)
+        for job in tested
         if job.variant.name in work.recipe.eval.variants
         and any(cell.task == TASK for cell in job.cells)
     ]
-    # What `force` forgets are the test rows' samples in the same places: they were just measured.
-    measuring = Measuring(replace(work, force=False), rows, work.folder / "jobs")
+    places = {cell.folder for job in tested for cell in job.cells}
+    is_apart = all(cell.folder not in places for job in jobs for cell in job.cells)
+    # What `force` forgets may be the test rows' samples in the same places, which were just
+    # measured; the validation rows' went with what was there before.
+    anew = replace(work, force=work.force and is_apart)
+    measuring = Measuring(anew, rows, work.folder / "jobs")
     measured = measuring.measure(jobs)
     return {
         name.removesuffix(".validation"): threshold(_answers(samples[TASK]), risk)
@@ -80,15 +87,12 @@ def _thresholds(work: Work, risk: float) -> dict[str, float | None]:
     }
 
 
-def _on(job: Job, path: str) -> Job:
-    """The job's multiple choice on other rows."""
-    cells = [
-        cell.model_copy(update={"data": path, "limit": None})
-        for cell in job.cells
-        if cell.task == TASK
-    ]
-    variant = job.variant.model_copy(update={"name": f"{job.variant.name}.validation"})
-    return Job(variant=variant, cells=cells)
+def _job(variant: Variant, folder: Path, path: Path) -> Job:
+    """A variant's multiple choice on other rows: the letters alone, without the replies and further
+    orders that the recipe may ask for of the test rows."""
+    cell = cell_of(variant, McqTask(task=TASK), folder, path)
+    named = variant.model_copy(update={"name": f"{variant.name}.validation"})
+    return Job(variant=named, cells=[cell])
 
 
 def _tried(found: Answers, least: float | None, name: str) -> Iterator[Metric]:

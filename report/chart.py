@@ -21,6 +21,8 @@ MARK_UP_TO = 15
 """Lines of so few points show each."""
 SMOOTH_ABOVE = 60
 """Lines of more points are drawn with their running mean."""
+NAME_CHARACTERS = 40
+"""Of a bar's name: 6 units a character leave a number of ten digits its place."""
 Point = tuple[float, float]
 
 
@@ -132,16 +134,28 @@ def line_chart(
 
 
 def bar_chart(title: str, counts: Mapping[str, int]) -> Markup:
-    """A bar for each count, its name and number above it: names may be long."""
+    """A bar for each count, its name and number above it; a long name is cut in its middle, and
+    shown whole where one points at it."""
     width, row, most = 300, 26, max(counts.values())
     parts = []
     for place, (name, count) in enumerate(counts.items()):
         y = row * place + 12
-        parts += [text(0, y, name, anchor="start"), text(width, y, number(count), anchor="end")]
+        named = text(0, y, cut(name), anchor="start")
+        parts.append(f"<g><title>{escape(name)}</title>{named}</g>")
+        parts.append(text(width, y, number(count), anchor="end"))
         parts.append(f'<path class="share" d="M0 {y + 7}H{max(width * count / most, 1):.1f}"/>')
     height = row * len(counts)
     head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
     return Markup("".join([head, *parts, "</svg>"]))
+
+
+def cut(name: str) -> str:
+    """A name that leaves its bar's number room: its beginning, and the end that tells files
+    apart."""
+    if len(name) <= NAME_CHARACTERS:
+        return name
+    kept = NAME_CHARACTERS - 1
+    return f"{name[: kept // 3]}…{name[kept // 3 - kept :]}"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ TASKS = {
     "and with repetition.",
     "divergence": "The first tokens of held-out chosen answers: next-token probabilities against "
     "merged's. How far the weights moved before any answer changed.",
+    "judge": "One rating for each variant, over all judgings of this evaluation.",
     "speed": "This machine, one answer at a time, in a process of its own. In brackets the "
     "quartiles of the repeats.",
 }
@@ -33,7 +34,7 @@ METRICS = {
         "parse_failures",
     ): "share of written answers that name no one letter; they are wrong",
     ("mcq", "generated_stopped"): "share of written answers that ended by themselves",
-    ("mcq", "permuted_accuracy"): "accuracy over other orders of the choices",
+    ("mcq", "permuted_accuracy"): "mean accuracy over all orders of the choices, the row's own too",
     ("mcq", "permutation_consistency"): "share of questions answered alike in all orders",
     ("mcq", "ties"): "share of questions on which letters tie for the highest score",
     ("preference", "reward_accuracy"): "share of pairs whose chosen answer has the higher reward",
@@ -103,6 +104,12 @@ RISKS = {
     "risk_at_merged_threshold": "share wrong among these",
 }
 """Of multiple choice, where the model answers only what it is sure of."""
+BENCHMARKS = {
+    "acc": "share of questions whose right choice is the likeliest",
+    "acc_norm": "the same by log-probability a byte of the choice",
+    "exact_match": "share of answers that are the expected one, as the filter reads them",
+}
+"""Figures of the harness that most benchmarks have."""
 REPEATED = {
     "_spread": "largest less smallest of all measurements of the same weights",
     "_unsteady": "rows that did not come out the same each time",
@@ -116,6 +123,8 @@ def of_task(task: str) -> str:
     """What a task measures; empty of one that is not known here."""
     if task.startswith(BENCHMARK):
         return "A standard benchmark through lm-evaluation-harness, by its own prompts and metrics."
+    if task.startswith("judge-"):
+        return "Both variants' answers to the same questions, compared by a judge in both orders."
     return TASKS.get(task, "")
 
 
@@ -127,7 +136,9 @@ def of_metric(task: str, metric: str) -> str:
     plain, marker, rest = metric.partition(MINUS_MERGED)
     if not marker:
         # A judging has whatever name its recipe gives.
-        others = RISKS if task in TASKS else {} if task.startswith(BENCHMARK) else JUDGE
+        if task.startswith(BENCHMARK):
+            return BENCHMARKS.get(metric.partition(":")[0], "")
+        others = RISKS if task in TASKS and task != "judge" else JUDGE
         return METRICS.get((task, metric), others.get(metric, ""))
     told = plain.replace("_", " ")
     if rest == HOLM:

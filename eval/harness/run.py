@@ -40,17 +40,20 @@ def benchmark_scores(work: Work, variants: Sequence[str]) -> dict[str, dict[str,
     if found.problems:
         raise UserError(found.problems)
     jobs = {variant: make_job(work, variant, found) for variant in variants}
-    missing = {name: _missing(work, job) for name, job in jobs.items()}
+    kept = {name: {} if work.force else _kept(job.wanted) for name, job in jobs.items()}
+    missing = {
+        name: [one for one in job.wanted if one.key not in kept[name]] for name, job in jobs.items()
+    }
     if any(missing.values()):
         _prepare(work, jobs[variants[0]], found)
     for variant, job in jobs.items():
         _measure(work, job.model_copy(update={"wanted": missing[variant]}))
-    findings = {
-        variant: [_read(one) for one in job.wanted if _read(one)] for variant, job in jobs.items()
-    }
+        kept[variant] |= _kept(missing[variant])
     scores = {
-        variant: {name: of for one in listed if one for name, of in scores_of(one).items()}
-        for variant, listed in findings.items()
+        variant: {
+            name: of for one in job.wanted for name, of in scores_of(kept[variant][one.key]).items()
+        }
+        for variant, job in jobs.items()
     }
     _tell_other_tokens(work, scores)
     return scores
@@ -89,10 +92,9 @@ def _wanted(name: str, decisive: dict[str, object], found: Found, folder: Path) 
     return Wanted(name=name, key=key, out=str(folder / f"{key[:32]}.json"))
 
 
-def _missing(work: Work, job: BenchmarkJob) -> list[Wanted]:
-    if work.force:
-        return job.wanted
-    return [one for one in job.wanted if _read(one) is None]
+def _kept(wanted: Sequence[Wanted]) -> dict[str, BenchmarkFindings]:
+    """What was measured before, by key: each file is read once, samples and all."""
+    return {one.key: found for one in wanted if (found := _read(one))}
 
 
 def _read(one: Wanted) -> BenchmarkFindings | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from stemma.recipe.data import DataSet, SourceOptions
 from stemma.recipe.models import Recipe
+from stemma.rehearsal.evaluation import SCRIPTED_EXPERT, judge_on_loopback, shorten_benchmarks
 
 STEPS = 3
 """Optimizer steps of a training."""
@@ -46,8 +47,6 @@ PROMPTS = 4
 """Conversations that the export's gates compare."""
 SCORED = {"limit": 4, "max_new_tokens": 8, "prompt_tokens": 32}
 """Settings of an evaluation task, at most."""
-SCRIPTED_EXPERT = {"server": "scripted-expert", "model": "scripted-expert"}
-"""The server that takes a paid one's place."""
 PACKED_LENGTH = 128
 """Tokens of a packed sequence, so that a handful of rows fills those of a step."""
 SCHEDULE = (
@@ -116,23 +115,11 @@ def shorten(recipe: Recipe, machine: Machine, model: Path | None, layers: int | 
     if local and local != recipe.eval.variants:
         changes.set("eval.variants", local)
         changes.notes.append("no server is asked: variants of `eval.servers` are left out")
-    _judge_on_loopback(recipe, changes)
+    judge_on_loopback(recipe, changes, SCORED["limit"])
+    shorten_benchmarks(recipe, changes, SCORED["limit"])
     rows = f"{SCORED['limit']} rows a task"
     changes.notes.append(f"evaluation: {rows}; gates: {PROMPTS} conversations")
     return changes
-
-
-def _judge_on_loopback(recipe: Recipe, changes: Changes) -> None:
-    """Few questions for each judge, and the scripted expert in a paid one's place."""
-    left = recipe.eval.local or recipe.eval.variants
-    judgings = [one for one in recipe.eval.judge if {one.policy, one.reference} <= {*left}]
-    judges = [judging.model_dump(mode="json", exclude_unset=True) for judging in judgings]
-    if not recipe.eval.judge:
-        return
-    few = {"questions": SCORED["limit"], "generator": SCRIPTED_EXPERT}
-    changes.set("eval.judge", [judging | few for judging in judges])
-    if any(one.generator.server != "scripted-expert" for one in recipe.eval.judge):
-        changes.notes.append("the judge is the scripted expert on loopback")
 
 
 def lacking(recipe: Recipe, environment: Mapping[str, str], has_weights: bool) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import exp, log
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,8 +63,9 @@ def test_a_threshold_tried_by_hand() -> None:
 
 
 @pytest.mark.slow
-def test_thresholds_are_fitted_on_validation_rows(tmp_path: Path) -> None:
-    recipe = make_recipe(["gguf-F16"], [{"task": "mcq"}], abstention={"risk": 0.9})
+@pytest.mark.parametrize("more", [{}, {"generate": True, "max_new_tokens": 2, "permute": 1}])
+def test_thresholds_are_fitted_on_validation_rows(tmp_path: Path, more: dict[str, Any]) -> None:
+    recipe = make_recipe(["gguf-F16"], [{"task": "mcq"} | more], abstention={"risk": 0.9})
     work = make_work(tmp_path, recipe)
     folder = work.run.folder("data")
     asked = read_dicts(folder / "mcq" / "test.jsonl")
@@ -84,5 +86,11 @@ def test_thresholds_are_fitted_on_validation_rows(tmp_path: Path) -> None:
     ]
     share = sum(one >= fitted for one in sure) / 6
     assert value["answered_at_threshold"].value == pytest.approx(share)
-    [cell] = (tmp_path / "measured").glob("mcq-*")
-    assert sum(1 for path in cell.glob("*.jsonl") for _ in path.open()) == 12
+    cells = [
+        [row for path in cell.glob("*.jsonl") for row in read_dicts(path)]
+        for cell in (tmp_path / "measured").glob("mcq-*")
+    ]
+    assert sum(map(len, cells)) == 12
+    # Replies and other orders are the test rows' alone: nothing reads those of validation rows.
+    replies = [row["sample"]["reply"] for kept in cells for row in kept]
+    assert sum(reply is not None for reply in replies) == (6 if more else 0)

@@ -174,3 +174,35 @@ def test_evaluation_never_grows() -> None:
         assert after.limit == 4
         figures = before.model_dump(exclude={"task", "limit"}, exclude_none=True)
         assert all(getattr(after, key) <= most for key, most in figures.items())
+
+
+def test_benchmarks_are_asked_a_little_where_their_data_lie(write_recipe: Write) -> None:
+    path = write_recipe()
+    tasks = path.parent / "tasks"
+    tasks.mkdir()
+    for name, source in (("here", "json"), ("hub", "owner/set")):
+        (tasks / f"{name}.yaml").write_text(
+            f"task: {name}\ndataset_path: {source}\ntest_split: test\n"
+            f"dataset_kwargs: {{data_files: {{test: {name}.jsonl}}}}\n"
+            "output_type: multiple_choice\n",
+            encoding="utf-8",
+        )
+    (tasks / "here.jsonl").touch()
+    chosen = "{tasks: [here, hub], limit: 500, revisions: {owner/set: abc}}"
+    hub = "{lm_eval/hub: {dataset: owner/set, task_id: x}}"
+    given = [f"eval.benchmarks={chosen}", f"eval.hub_benchmarks={hub}"]
+    changes = shorten(load(path, given), LAPTOP, None, 2)
+    recipe = load(path, [*given, *changes.overrides])
+    assert recipe.eval.benchmarks
+    assert (recipe.eval.benchmarks.tasks, recipe.eval.benchmarks.limit) == (["here"], 4)
+    assert recipe.eval.hub_benchmarks == {}
+    assert "1 benchmark(s) left out, their data are not on this machine" in changes.notes
+
+
+def test_two_judges_of_the_same_variants_keep_their_names() -> None:
+    judge = "policy: dpo, reference: base, generator: {server: %s, model: m}"
+    both = ", ".join(f"{{{judge % server}}}" for server in ("openai", "scripted-expert"))
+    given = [f"eval.judge=[{both}]"]
+    changes = shorten(load("tiny", given), LAPTOP, None, 2)
+    judges = load("tiny", [*given, *changes.overrides]).eval.judge
+    assert [one.task for one in judges] == ["judge-base", "judge-base-scripted"]

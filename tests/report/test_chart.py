@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -73,3 +74,13 @@ def test_the_front_is_a_line_through_its_spots() -> None:
     ]
     assert front.attrib["d"].count("L") == 1
     assert "size on disk, MB" in svg
+
+
+def test_a_long_name_leaves_its_number_room() -> None:
+    name = "preference_jsonl course_template_examples/dpo_preference_example.jsonl"
+    drawn = chart.bar_chart("rows", {name: 12, "short": 3})
+    assert f"<title>{name}</title>" in drawn
+    [shown] = re.findall(r">([^<>]*…[^<>]*)</text>", drawn)
+    assert shown == "preference_js…o_preference_example.jsonl"
+    assert len(shown) == chart.NAME_CHARACTERS
+    assert ">short</text>" in drawn

@@ -54,3 +54,12 @@ def test_each_metric_of_confidence_is_explained() -> None:
         named += [metric.name for metric in _tried(sure, 0.5, name)]
     assert len(named) == 10
     assert all(meanings.of_metric("mcq", name) for name in named)
+
+
+def test_what_stands_beside_our_own_tasks_is_explained_too() -> None:
+    assert meanings.of_task("judge-base-scripted").startswith("Both variants' answers")
+    assert meanings.of_metric("judge", "bradley_terry") == meanings.JUDGE["bradley_terry"]
+    assert meanings.of_metric("judge-base", "won") == meanings.JUDGE["won"]
+    exact = meanings.of_metric("lm_eval/gsm8k", "exact_match:strict-match")
+    assert exact == meanings.BENCHMARKS["exact_match"]
+    assert meanings.of_metric("lm_eval/x", "perplexity") == ""
