@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ from stemma.recipe.sections import Section
 
 if TYPE_CHECKING:
     from stemma.recipe.evaluation import EvalSection
+
+NAME = r"[a-z0-9][a-z0-9._-]*"
+"""It stands in paths of files and in `--only VARIANT/TASK`."""
 
 ServedTask = Literal["generation", "mcq", "preference"]
 
@@ -70,6 +74,8 @@ OPERATIONAL = {"concurrency", "timeout_seconds", "limits"}
 def server_problems(section: EvalSection) -> Iterator[str]:
     """What is asked of servers that they cannot give."""
     for name in section.servers:
+        if not re.fullmatch(NAME, name):
+            yield f"servers: `{name}` is no name: small letters, digits, `.`, `_` and `-`"
         asked = [options.task for options in section.tasks_of(name)]
         if name in section.variants and not asked:
             tasks = ", ".join(section.servers[name].tasks)

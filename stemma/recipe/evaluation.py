@@ -123,9 +123,6 @@ class Benchmarks(Section):
         return self
 
 
-ServerName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-
-
 class EvalSection(Section):
     """Variants to score and tasks to score them on."""
 
@@ -134,7 +131,7 @@ class EvalSection(Section):
     `servers`."""
     tasks: list[EvalTask] = Field(min_length=1)
     """What to score it on."""
-    servers: dict[ServerName, EvalServer] = {}
+    servers: dict[str, EvalServer] = {}
     """Models behind OpenAI-compatible servers, by the names that `variants` gives them."""
     benchmarks: Benchmarks | None = None
     """Standard benchmarks through lm-evaluation-harness; none by default."""

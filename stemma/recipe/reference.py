@@ -202,6 +202,8 @@ def _references(value: Values) -> Iterator[tuple[str, str]]:
     # Of several kinds of entry each has a place of its own, by its name.
     for tag, reference in value.get("discriminator", {}).get("mapping", {}).items():
         yield _name(reference), f" {tag}"
+    if isinstance(inner := value.get("additionalProperties"), dict):
+        yield from ((name, ".*" + suffix) for name, suffix in _references(inner))
     if isinstance(value.get("items"), dict):
         yield from ((name, "[]" + suffix) for name, suffix in _references(value["items"]))
 

@@ -119,6 +119,11 @@ def test_a_judge_needs_the_servers_replies() -> None:
         with_server(JUDGE | {"reference": "vllm"}, tasks=["mcq"])
 
 
+def test_a_servers_name_can_stand_in_a_path() -> None:
+    with pytest.raises(ValidationError, match="`a/b` is no name"):
+        make_recipe(["dpo", "a/b"], TASKS, servers={"a/b": SERVER})
+
+
 def test_a_misspelt_variant_is_told_which_was_meant() -> None:
     with pytest.raises(ValidationError, match=r"unknown vlm; .* did you mean `vllm`"):
         make_recipe(["dpo", "vlm"], TASKS, servers={"vllm": SERVER})
