@@ -177,17 +177,8 @@ def _scores(grades: Grades) -> list[Score]:
     for task, by_variant in grades.items():
         for variant, graded in by_variant.items():
             for metric in dict.fromkeys([*graded.scores.metrics, graded.course]):
-                score = Score(
-                    variant=variant,
-                    task=task,
-                    metric=metric.name,
-                    value=metric.value,
-                    n=metric.n,
-                    low=metric.low,
-                    high=metric.high,
-                    samples=f"{FOLDERS[task]}/{variant}.jsonl",
-                )
-                rows.append(score)
+                place = {"samples": f"{FOLDERS[task]}/{variant}.jsonl"}
+                rows.append(metric.score(variant, task).model_copy(update=place))
     return rows
 
 

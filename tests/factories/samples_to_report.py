@@ -14,7 +14,6 @@ from eval.tasks import TASKS
 from eval.verdicts import differences, flips, verdicts
 from eval.verdicts import write as write_verdicts
 from stemma.jsonl import write_json, write_jsonl
-from stemma.rows import Score
 from stemma.runs import Run
 from stemma.stages import Work
 from tests.factories.manifests import write_manifest
@@ -190,18 +189,6 @@ def _finish_eval(work: Work, scored: dict[str, dict[str, TaskScores]]) -> None:
             name = f"samples/{variant}/{task}"
             write_jsonl(folder / f"{name}.jsonl", found.samples)
             outputs[name] = f"{name}.jsonl"
-            scores += [
-                Score(
-                    variant=variant,
-                    task=task,
-                    metric=metric.name,
-                    value=metric.value,
-                    n=metric.n,
-                    low=metric.low,
-                    high=metric.high,
-                    samples=f"{name}.jsonl",
-                )
-                for metric in found.metrics
-            ]
+            scores += [metric.score(variant, task) for metric in found.metrics]
     write_json(folder / "results.json", [score.model_dump(mode="json") for score in scores])
     finish_again(work.run, "eval", outputs, facts)

@@ -16,8 +16,9 @@ MODEL = "tiny"
 
 
 @contextmanager
-def llama_server(gguf: Path, log: Path, scores: bool = True, key: str = "") -> Iterator[str]:
-    """Its base URL. `scores`: whether it gives log-probabilities of texts."""
+def llama_server(gguf: Path, log: Path, seconds: float = 60, **more: object) -> Iterator[str]:
+    """Its base URL, once it answers, which must be within `seconds`. `more`: further options of the
+    server; `logits_all="true"` lets it give log-probabilities of texts."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -27,10 +28,7 @@ def llama_server(gguf: Path, log: Path, scores: bool = True, key: str = "") -> I
         "port": port,
         "n_ctx": 512,
         "n_threads": 1,
-        "logits_all": str(scores).lower(),
-    }
-    if key:
-        options["api_key"] = key
+    } | more
     flags = [f"--{name}={value}" for name, value in options.items()]
     command = [sys.executable, "-m", "llama_cpp.server", *flags]
     with (
@@ -38,14 +36,14 @@ def llama_server(gguf: Path, log: Path, scores: bool = True, key: str = "") -> I
         subprocess.Popen(command, stdout=stream, stderr=stream) as server,
     ):
         try:
-            _wait_for(f"http://127.0.0.1:{port}/v1/models", server, log)
+            _wait_for(f"http://127.0.0.1:{port}/v1/models", server, log, seconds)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             server.kill()
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert server.poll() is None, log.read_text()[-2000:]
         try:

@@ -6,12 +6,6 @@ replies must be kept.
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +18,7 @@ from stemma.generator.jobs import Ask, ChatMessage, Job, Reply, Writer
 from stemma.generator.runner import open_runner
 from stemma.recipe.generator import Generator
 from tests.factories.models import tiny_gguf
+from tests.factories.served import llama_server
 
 pytestmark = pytest.mark.slow
 
@@ -37,45 +32,9 @@ class Verdict(BaseModel):
 
 @pytest.fixture(scope="module")
 def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = {
-        "model": tiny_gguf(),
-        "port": port,
-        "n_ctx": 512,
-        "n_threads": 1,
-        "logits_all": "false",
-        "seed": 1,
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "llama_cpp.server",
-        *(f"--{name}={value}" for name, value in options.items()),
-    ]
     log = tmp_path_factory.mktemp("llama") / "log"
-    with (
-        log.open("wb") as stream,
-        subprocess.Popen(command, stdout=stream, stderr=stream) as server,
-    ):
-        try:
-            wait_for(f"http://127.0.0.1:{port}/v1/models", server, log)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            server.kill()
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()[-2000:]
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-            return
-        except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.1)
-    pytest.fail(log.read_text()[-2000:])
+    with llama_server(tiny_gguf(), log, logits_all="false", seed=1) as url:
+        yield url
 
 
 def ask_all(

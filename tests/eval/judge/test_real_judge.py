@@ -7,12 +7,6 @@ data, and a judge of no use is told to be so.
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +18,7 @@ from stemma.errors import UserError
 from stemma.from_gguf.smollm2 import cache, fetch
 from tests.eval.judge.attacks import ATTACKS, attack
 from tests.eval.judge.judges import make_work, paid, samples
+from tests.factories.served import llama_server
 
 pytestmark = pytest.mark.slow
 
@@ -34,38 +29,9 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         model = fetch(cache(os.environ))
     except UserError as error:
         pytest.skip(f"SmolLM2's file is not here: {error.problems[0].found}")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = {"model": model, "port": port, "n_ctx": 2048, "n_threads": 2, "seed": 1}
-    command = [
-        sys.executable,
-        "-m",
-        "llama_cpp.server",
-        *(f"--{name}={value}" for name, value in options.items()),
-    ]
     log = tmp_path_factory.mktemp("llama") / "log"
-    with (
-        log.open("wb") as stream,
-        subprocess.Popen(command, stdout=stream, stderr=stream) as server,
-    ):
-        try:
-            wait_for(f"http://127.0.0.1:{port}/v1/models", server, log)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            server.kill()
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()[-2000:]
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-            return
-        except (urllib.error.URLError, TimeoutError):
-            time.sleep(0.2)
-    pytest.fail(log.read_text()[-2000:])
+    with llama_server(model, log, seconds=120, n_ctx=2048, n_threads=2, seed=1) as url:
+        yield url
 
 
 def test_verdicts_of_a_real_model_on_planted_attacks(

@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Work:
 @pytest.fixture(scope="module")
 def base_url(made: Work, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = tmp_path_factory.mktemp("server") / "log"
-    with llama_server(made.input("export", "gguf-F16"), log, key=KEY) as url:
+    with llama_server(made.input("export", "gguf-F16"), log, logits_all="true", api_key=KEY) as url:
         yield url
 
 
@@ -99,7 +99,7 @@ def test_a_server_without_scores_is_refused_before_anything_is_measured(
 ) -> None:
     said: list[str] = []
     gguf = made.input("export", "gguf-F16")
-    with llama_server(gguf, tmp_path / "log", scores=False, key=KEY) as url:
+    with llama_server(gguf, tmp_path / "log", logits_all="false", api_key=KEY) as url:
         with pytest.raises((UserError, StageFailed), match=r"no answer \(server error\)"):
             run(asking(made, url, ["mcq"], said))
         assert said == []
