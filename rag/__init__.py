@@ -1,0 +1,1 @@
+"""The stage `rag`: documents cut into passages, and a database of them."""
