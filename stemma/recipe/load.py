@@ -94,10 +94,14 @@ def _data_problems(document: Document, recipe: Recipe) -> Iterator[Problem]:
 
 
 def _benchmark_problems(document: Document, recipe: Recipe) -> list[Problem]:
+    """What is wrong with the benchmarks, their data files included."""
     if recipe.is_data_only or recipe.eval.benchmarks is None:
         return []
     where = document.where(["eval", "benchmarks", "tasks"])
-    return look_up(recipe.eval.benchmarks, place_of(recipe), where).problems
+    found = look_up(recipe.eval.benchmarks, place_of(recipe), where)
+    # Where the data are not there either (no `DATA=`), stage `data` says so first.
+    has_data = all(path.is_file() for path in recipe.data.files(recipe.path.parent).values())
+    return [one for one in found.problems if has_data or one not in found.absent]
 
 
 def _explain(error: ValidationError, document: Document) -> Iterator[Problem]:
