@@ -35,6 +35,8 @@ class BenchmarkJob(Record):
     """Where data files lie that do not lie beside their task file."""
     tables: str
     """Where the harness keeps what it has read of local files."""
+    hub: dict[str, str] = {}
+    """Data sets of the hub that are read, and their pinned revisions."""
 
 
 class Figure(Record):
