@@ -21,6 +21,8 @@ class Measure:
     name: str
     printed: str
     """The report's two figures."""
+    stands_for: str
+    """What the two figures are, as far as is known here."""
     task: str | None
     """None: whichever task has the metric, since a judging is named by whom it compares with."""
     metric: str
@@ -34,6 +36,8 @@ MEASURES = (
     Measure(
         name="Reward accuracy",
         printed="0.94 / 0.64",
+        stands_for="two shares of pairs whose chosen answer has the higher reward, quoted in its "
+        "order; what sets the two apart is not known here",
         task="preference",
         metric="reward_accuracy",
         lacked="the baseline of always picking the longer answer; pairs whose question trains",
@@ -46,6 +50,8 @@ MEASURES = (
     Measure(
         name="Reward margin",
         printed="1.8 / 0.66",
+        stands_for="two mean differences between the rewards of chosen and rejected answers, "
+        "quoted in its order; what sets the two apart is not known here",
         task="preference",
         metric="reward_margin",
         lacked="β, which scales it; the two rewards that it is the difference of",
@@ -54,6 +60,8 @@ MEASURES = (
     Measure(
         name="Win rate",
         printed="67.3 % / 32.7 %",
+        stands_for="the wins of the two models compared, each divided by the pairs without a tie: "
+        "together 100 %",
         task=None,
         metric="win_rate_one_order",
         lacked="the other order, which shows a judge that prefers a place; the share of wins that "
@@ -72,6 +80,8 @@ MEASURES = (
     Measure(
         name="Entity graph",
         printed="0.82 → 1.31",
+        stands_for="the mean entity graph of replies, of the one model and, behind the arrow, of "
+        "the other; which answers and which tagger is not known here",
         task="text",
         metric="entity_graph",
         lacked="the number of sentences: its maximum grows with them (harmonic number less one), "
@@ -100,8 +110,12 @@ def reported(evidence: RunData) -> Table:
 
 
 def lacked() -> Table:
-    """What each of the report's figures was given without."""
-    return Table(("Measure", "Given without"), [[one.name, one.lacked] for one in MEASURES])
+    """What each of the report's pairs of figures is, and what it was given without."""
+    heads = ("Measure", "Reference report", "What the two figures are", "Given without")
+    rows: list[list[object]] = [
+        [one.name, one.printed, one.stands_for, one.lacked] for one in MEASURES
+    ]
+    return Table(heads, rows)
 
 
 def _how(measure: Measure) -> str:
