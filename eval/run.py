@@ -12,6 +12,7 @@ from typing import Any
 
 from eval.abstaining import abstention
 from eval.cells import jobs_of
+from eval.chance import at_chance
 from eval.further import Further
 from eval.harness.run import benchmark_scores
 from eval.job import Measured, Records, Samples
@@ -67,6 +68,10 @@ def run(work: Work) -> Result:
     outputs = {"results": "results.json"} | _write_samples(work.folder, scored)
     outputs |= write_verdicts(work.folder, judged, flips(scored, section.reference))
     facts = _facts(section.reference, scored) | server_facts(section)
+    if guessing := at_chance(scored, [*work.recipe.exported(), *section.servers]):
+        facts["at_chance"] = guessing
+        for line in guessing:
+            work.say(f"eval: warning: {line}")
     for figure in FURTHER:
         found = figure(work, measured)
         scores += found.scores
