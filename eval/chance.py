@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from eval.task import Metric, TaskScores
-from eval.verdicts import BASELINE
+from stemma.comparisons import BASELINE
 
 CHANCE = {("mcq", "accuracy"): "chance", ("preference", "reward_accuracy"): None}
 """By task and metric the metric of the same task that is chance; None: one half."""

@@ -24,8 +24,9 @@ from eval.served import check_servers, server_facts
 from eval.task import TaskScores
 from eval.tasks import TASKS
 from eval.text.run import ready, text_metrics
-from eval.verdicts import BASELINE, differences, flips, verdicts
+from eval.verdicts import differences, flips, verdicts
 from eval.verdicts import write as write_verdicts
+from stemma.comparisons import BASELINE
 from stemma.errors import StageFailed
 from stemma.jsonl import write_json, write_jsonl
 from stemma.rows import Score

@@ -15,7 +15,7 @@ from stemma.rows import Score
 
 
 @dataclass(frozen=True)
-class Measure:
+class ReportedMeasure:
     """One line of the report's table."""
 
     name: str
@@ -33,7 +33,7 @@ class Measure:
 
 
 MEASURES = (
-    Measure(
+    ReportedMeasure(
         name="Reward accuracy",
         printed="0.94 / 0.64",
         stands_for="two shares of pairs whose chosen answer has the higher reward, quoted in its "
@@ -47,7 +47,7 @@ MEASURES = (
             ("ties", "ties"),
         ),
     ),
-    Measure(
+    ReportedMeasure(
         name="Reward margin",
         printed="1.8 / 0.66",
         stands_for="two mean differences between the rewards of chosen and rejected answers, "
@@ -57,7 +57,7 @@ MEASURES = (
         lacked="β, which scales it; the two rewards that it is the difference of",
         controls=(("chosen", "chosen_reward"), ("rejected", "rejected_reward")),
     ),
-    Measure(
+    ReportedMeasure(
         name="Win rate",
         printed="67.3 % / 32.7 %",
         stands_for="the wins of the two models compared, each divided by the pairs without a tie: "
@@ -77,7 +77,7 @@ MEASURES = (
             ("sign test p", "sign_test_p"),
         ),
     ),
-    Measure(
+    ReportedMeasure(
         name="Entity graph",
         printed="0.82 → 1.31",
         stands_for="the mean entity graph of replies, of the one model and, behind the arrow, of "
@@ -118,7 +118,7 @@ def lacked() -> Table:
     return Table(heads, rows)
 
 
-def _how(measure: Measure) -> str:
+def _how(measure: ReportedMeasure) -> str:
     keys = {None: "`eval.judge`", "text": "`eval.text`"}
     return f"not measured: {keys.get(measure.task, f'task `{measure.task}` of `eval`')}"
 
@@ -130,7 +130,7 @@ def variants_that_matter(evidence: RunData) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in recipe.eval.variants]
 
 
-def _rows(evidence: RunData, measure: Measure) -> list[list[object]]:
+def _rows(evidence: RunData, measure: ReportedMeasure) -> list[list[object]]:
     rows: list[list[object]] = []
     for score in _scores(evidence, measure):
         named = score.variant if measure.task else f"{score.variant} ({score.task})"
@@ -140,7 +140,7 @@ def _rows(evidence: RunData, measure: Measure) -> list[list[object]]:
     return rows
 
 
-def _scores(evidence: RunData, measure: Measure) -> list[Score]:
+def _scores(evidence: RunData, measure: ReportedMeasure) -> list[Score]:
     """Our figures of a line; rewards of the reference itself are no figures."""
     if measure.task is None:
         return [score for score in evidence.scores if score.metric == measure.metric]
@@ -151,7 +151,7 @@ def _scores(evidence: RunData, measure: Measure) -> list[Score]:
     return [score for score in found if score]
 
 
-def _controls(evidence: RunData, measure: Measure, score: Score) -> str:
+def _controls(evidence: RunData, measure: ReportedMeasure, score: Score) -> str:
     said = [f"β = {evidence.recipe.eval.beta:g}"] if measure.metric == "reward_margin" else []
     for words, metric in measure.controls:
         found = evidence.score(score.variant, score.task, metric)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval.cells import variant_of
-from eval.harness.job import FORMAT, BenchmarkFindings, BenchmarkJob, Wanted
+from eval.harness.job import FORMAT, BenchmarkFindings, BenchmarkJob, WantedBenchmark
 from eval.harness.scores import scores_of
 from eval.task import TaskScores
 from stemma.errors import Problem, StageFailed, UserError
@@ -119,18 +119,18 @@ def make_job(work: Work, name: str, found: Found) -> BenchmarkJob:
     )
 
 
-def _wanted(name: str, decisive: dict[str, object], found: Found, folder: Path) -> Wanted:
+def _wanted(name: str, decisive: dict[str, object], found: Found, folder: Path) -> WantedBenchmark:
     files = [[path.name, digest_of(path)] for path in found.files[name]]
     key = digest_json(decisive | {"name": name, "files": files, "hub": found.hub})
-    return Wanted(name=name, key=key, out=str(folder / f"{key[:32]}.json"))
+    return WantedBenchmark(name=name, key=key, out=str(folder / f"{key[:32]}.json"))
 
 
-def _kept(wanted: Sequence[Wanted]) -> dict[str, BenchmarkFindings]:
+def _kept(wanted: Sequence[WantedBenchmark]) -> dict[str, BenchmarkFindings]:
     """What was measured before, by key: each file is read once, samples and all."""
     return {one.key: found for one in wanted if (found := _read(one))}
 
 
-def _read(one: Wanted) -> BenchmarkFindings | None:
+def _read(one: WantedBenchmark) -> BenchmarkFindings | None:
     out = Path(one.out)
     if not out.is_file():
         return None
