@@ -1,4 +1,4 @@
-"""What a transformers model knows of tokens it has read, kept to read on from it several times."""
+"""Keys and values of tokens that a transformers model has read, kept to read on from them."""
 
 from __future__ import annotations
 
