@@ -28,9 +28,9 @@ from report import (
     tables,
 )
 from report.entries import embedded as shown
-from report.outcomes import BASELINE
 from report.run_data import RunData
 from report.samples import SampleBook
+from stemma.comparisons import BASELINE
 
 HTML = "page.html.jinja"
 MARKDOWN = "report.md.jinja"
