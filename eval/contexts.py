@@ -78,6 +78,10 @@ class InContext(Protocol):
     def used(self) -> Sequence[Hit]:
         """The passages in it, as they stand there."""
 
+    @property
+    def tokens(self) -> int:
+        """What the question grew by."""
+
 
 class Putter(Protocol):
     """Puts passages before a question, within the budget."""
@@ -109,8 +113,6 @@ class Retrieval:
     database: Passages
     gold: GoldPassages
     putter: Putter
-    count: Callable[[str], int]
-    """Tokens of a text, by the model's own tokenizer."""
     passages: int
     """Passages before a question, at most."""
     seed: int
@@ -183,14 +185,13 @@ def _put(
     made = retrieval.putter.put(asked, hits)
     whole = {hit.passage.id: hit.passage.text for hit in hits}
     used = [_used(hit, whole) for hit in made.used]
-    grown = retrieval.count(made.text) - retrieval.count(asked) if used else 0
     context = RowContext(
         id=row.id,
         query=bare_stem_of(row),
         gold=[passage.id for passage in gold],
         found=len(hits),
         passages=used,
-        tokens=grown,
+        tokens=made.tokens,
     )
     return (in_context(row, made.text) if used else row), context
 

@@ -58,7 +58,11 @@ def run(work: Work) -> Result:
     jobs = jobs_of(work, arms.files)
     measured = measuring.measure(jobs)
     _same_tokens(
-        {name: found for name, found in measured.items() if split_arm(name)[0] not in section.servers}
+        {
+            name: found
+            for name, found in measured.items()
+            if split_arm(name)[0] not in section.servers
+        }
     )
     scored = {name: _score(work, name, measured[name], measured) for name in section.variants}
     scored_again = [
