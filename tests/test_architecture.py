@@ -25,6 +25,7 @@ ROOMS = (
     "from_gguf",
     "plugin",
     "answers",
+    "reading",
     "retrieval",
 )
 """Folders of `stemma`. What lies beside them serves several."""
