@@ -57,13 +57,7 @@ def run(work: Work) -> Result:
     measuring = Measuring(work, arms.rows, work.folder / "jobs")
     jobs = jobs_of(work, arms.files)
     measured = measuring.measure(jobs)
-    _same_tokens(
-        {
-            name: found
-            for name, found in measured.items()
-            if split_arm(name)[0] not in section.servers
-        }
-    )
+    _same_tokens({name: measured[name] for name in measured if not section.is_served(name)})
     scored = {name: _score(work, name, measured[name], measured) for name in section.variants}
     scored_again = [
         {name: _score(work, name, once_more[name], measured) for name in section.variants}

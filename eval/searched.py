@@ -22,13 +22,13 @@ TASK = "retrieval"
 """The scores' task; their variant is the arm of the search."""
 DEPTH = 10
 MEASURES = {
-    "recall_at_1": "R@1",
-    "recall_at_5": "R@5",
-    "recall_at_10": "R@10",
-    "mrr_at_10": "RR@10",
-    "ndcg_at_10": "nDCG@10",
+    "recall_at_1": ("R", 1),
+    "recall_at_5": ("R", 5),
+    "recall_at_10": ("R", 10),
+    "mrr_at_10": ("RR", 10),
+    "ndcg_at_10": ("nDCG", 10),
 }
-"""By our names, ir-measures's."""
+"""By our names, ir-measures's and the rank they look down to."""
 SHUFFLES = 10_000
 AT_ONCE = 500
 """Sign changes drawn together: 40 MB for 10,000 questions."""
@@ -61,7 +61,9 @@ def per_query(ranks: Sequence[Ranks], gold: Sequence[Sequence[str]]) -> PerQuery
         name: {passage: float(-rank) for rank, passage in enumerate(found)} or {"": 0.0}
         for name, found in zip(names, ranks, strict=True)
     }
-    measures = {ir_measures.parse_measure(theirs): ours for ours, theirs in MEASURES.items()}
+    measures = {
+        getattr(ir_measures, theirs) @ rank: ours for ours, (theirs, rank) in MEASURES.items()
+    }
     values: dict[str, dict[str, float]] = {ours: {} for ours in MEASURES}
     for found in ir_measures.iter_calc(list(measures), qrels, run):
         values[measures[found.measure]][found.query_id] = float(found.value)

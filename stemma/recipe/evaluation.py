@@ -195,7 +195,11 @@ class EvalSection(Section):
     @property
     def local(self) -> list[str]:
         """The variants that no server holds."""
-        return [name for name in self.variants if split_arm(name)[0] not in self.servers]
+        return [name for name in self.variants if not self.is_served(name)]
+
+    def is_served(self, variant: str) -> bool:
+        """Whether a server holds the variant, in whatever arm."""
+        return split_arm(variant)[0] in self.servers
 
     @property
     def closed_book(self) -> list[str]:

@@ -127,7 +127,7 @@ class Recipe(Section):
             hint = nearest(unknown[0], known)
             found = f"eval.variants: unknown {names}; this recipe makes {made}"
             raise ValueError(f"{found}; {hint}" if hint else found)
-        if has_arms(self.eval.variants) and not getattr(self, "rag", None):
+        if has_arms(self.eval.variants) and self.rag is None:
             asked = next(name for name in self.eval.variants if split_arm(name)[1])
             raise ValueError(f"eval.variants: `{asked}` needs passages: give a section `rag`")
         if self.export.ship not in self.exported():
