@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from eval.statistics import holm
+from eval.statistics import holm, share_interval
 from eval.task import TaskScores
 from eval.verdicts import compare
-from stemma.comparisons import ArmComparison
+from stemma.comparisons import ArmComparison, Share, SharedRows
 from stemma.recipe.eval_arms import Arm, split_arm, with_arm
 from stemma.recipe.evaluation import NonInferiority
 from stemma.rows import Score
@@ -44,6 +44,37 @@ def compared_arms(scored: Mapping[str, ScoredTasks]) -> list[ArmComparison]:
     for where in places.values():
         corrected |= dict(zip(where, holm([alone[place].p for place in where]), strict=True))
     return [one.model_copy(update={"p_holm": corrected[place]}) for place, one in enumerate(alone)]
+
+
+def shared_rows(scored: Mapping[str, ScoredTasks], seed: int) -> list[SharedRows]:
+    """Each set of weights in all of its arms, on the rows that every arm has."""
+    found = []
+    for name in dict.fromkeys(split_arm(name)[0] for name in scored if split_arm(name)[1]):
+        arms: dict[str, str] = {
+            split_arm(one)[1] or "": one for one in scored if split_arm(one)[0] == name
+        }
+        places = dict.fromkeys(
+            (task, metric)
+            for one in arms.values()
+            for task, of in scored[one].items()
+            for metric in of.right
+        )
+        for task, metric in places:
+            having = {arm: scored[one][task] for arm, one in arms.items() if task in scored[one]}
+            having = {arm: of for arm, of in having.items() if metric in of.right}
+            rows = set.intersection(*(set(of.right[metric]) for of in having.values()))
+            if rows and len(having) > 1:
+                values = {arm: _share(of, metric, rows, seed) for arm, of in having.items()}
+                n = len(rows)
+                found.append(SharedRows(weights=name, task=task, metric=metric, n=n, values=values))
+    return found
+
+
+def _share(found: TaskScores, metric: str, rows: set[str], seed: int) -> Share:
+    hits = {row: right for row, right in found.right[metric].items() if row in rows}
+    groups = [found.groups.get(row, row) for row in hits]
+    low, high = share_interval(list(hits.values()), groups, seed)
+    return Share(value=sum(hits.values()) / len(hits), low=low, high=high)
 
 
 def _pairs(scored: Mapping[str, ScoredTasks]) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from eval.abstention import Answers, curve
 from eval.abstention import metrics as risk_metrics
-from eval.arms import arm_scores, compared_arms
+from eval.arms import arm_scores, compared_arms, shared_rows
 from eval.cells import MEASURED, cell_of, jobs_of, variant_of
 from eval.contexts import FOLDER, Retrieval, RowContext, RowsInContext, Used, rows_in_context
 from eval.deletion import deletions, falls, passages_without, rows_to_compare
@@ -110,7 +110,9 @@ def arm_figures(
         f"contexts/{name}": [context.model_dump() for context in one.contexts]
         for name, one in arms.found.items()
     }
+    shared = shared_rows(scored, work.recipe.seed)
     samples |= {"arms": [one.model_dump() for one in compared]}
+    samples |= {"arm_table": [one.model_dump() for one in shared]}
     samples |= {"retrieval_risk": searched.samples.pop("risk", []) + points}
     return Further(
         [*arm_scores(compared), *searched.scores, *deleted.scores, *risk],

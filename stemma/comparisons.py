@@ -95,9 +95,28 @@ class Flip(Record):
     """Variants that lost it (`merged_right`) or gained it."""
 
 
+class Share(Record):
+    """A share of right rows with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class SharedRows(Record):
+    """Every arm of one set of weights on the rows that all of them answered (`arm_table.jsonl`)."""
+
+    weights: str
+    task: str
+    metric: str
+    n: int
+    values: dict[str, Share]
+    """By arm; closed-book is the empty name."""
+
+
 class ArmComparison(Record):
     """One set of weights asked with passages, against the same asked in another way, on the rows
-    that both answered (`arms.json`)."""
+    that both answered (`arms.jsonl`)."""
 
     variant: str
     """E.g. `dpo+retrieved`."""
