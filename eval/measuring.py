@@ -31,6 +31,7 @@ class Measuring:
 
     work: Work
     rows: Mapping[str, RowsToScore]
+    """By `Cell.rows`: of each task, and of each task in each arm."""
     logs: Path
     """The folder for each worker's job and log."""
 
@@ -92,10 +93,10 @@ class Measuring:
         return read_kept(Path(cell.folder), TASKS[cell.task].sample.model_fields)
 
     def _missing(self, cell: Cell, kept: Kept) -> int:
-        return sum(digest not in kept for digest in self.rows[cell.task].digests.values())
+        return sum(digest not in kept for digest in self.rows[cell.rows].digests.values())
 
     def _ordered(self, variant: Variant, cell: Cell, kept: Kept) -> Records:
-        digests = self.rows[cell.task].digests
+        digests = self.rows[cell.rows].digests
         if lost := [row for row, digest in digests.items() if digest not in kept]:
             found = (
                 f"{len(lost)} rows of {cell.task} are not in {cell.folder}: {', '.join(lost[:5])}"
@@ -123,7 +124,7 @@ class Measuring:
 
     def _progress(self, cell: Cell, kept: Kept) -> str:
         missing = self._missing(cell, kept)
-        there = len(self.rows[cell.task].digests) - missing
+        there = len(self.rows[cell.rows].digests) - missing
         return f"{missing:,} rows" + (f" ({there:,} are kept)" if there else "")
 
     def _refuse_changed(self, job: Job, late: Sequence[Cell]) -> None:
@@ -138,7 +139,8 @@ class Measuring:
         expected: dict[Path, tuple[str, str]] = {}
         for cell in late:
             source = TASKS[cell.task].rows
-            if source and cell.data:
+            # Rows with passages are named by their content, and checked where they are read.
+            if source and cell.data and not cell.arm:
                 split = Path(cell.data).stem
                 expected[Path(cell.data)] = "data", data[f"{source.data_set}/{split}"].sha256
         # Of a model that was not made here the digest was taken just now.

@@ -11,7 +11,7 @@ from report.run_data import RunData, Table
 from stemma.rows import Score
 
 PLACES = 3
-SIGNED = "_minus_merged"
+SIGNED = tuple(f"_minus_{name}" for name in ("merged", *meanings.AGAINST))
 SPREAD = "_spread"
 """Behind the name of a metric that was measured twice: its spread is in the metric's own unit."""
 UNLIKE_SHARES = ("_bytes", "_seconds", "_per_second", "_p", "_p_holm")

@@ -90,8 +90,11 @@ EvalTask = Annotated[
     Field(discriminator="task"),
 ]
 """A task by its name."""
-FIGURED = ("text", "judge")
-"""Names in the results of what is figured of a task's samples: text metrics, ratings by judges."""
+FIGURED = ("text", "judge", "retrieval")
+"""Names in the results of what is figured beside the tasks: text metrics, ratings by judges, the
+search alone."""
+ARM_TASKS = ("mcq", "preference", "generation")
+"""Tasks whose questions can be asked with passages before them."""
 BENCHMARK = "lm_eval/"
 """Before a benchmark's name in the results."""
 TASK_OPTIONS: dict[str, type[TaskOptions]] = {
