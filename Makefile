@@ -19,7 +19,7 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 # `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
 .PHONY: help setup doctor check show diff status preview plan rehearse schema
 .PHONY: real import
-.PHONY: data base sft dpo mcq export eval report all compare sweep demo
+.PHONY: data base sft dpo mcq export rag eval report all compare sweep demo
 .PHONY: chat course judge verify test test-slow lint format ci
 
 ##@ Start here
@@ -84,6 +84,9 @@ mcq: setup             ## answer multiple-choice questions with a letter
 
 export: setup          ## merge; bitsandbytes and GGUF variants; parity gates
 	$(STEMMA) export $(RECIPE) $(OPTIONS)
+
+rag: setup             ## a database of passages from documents (recipes with a `rag` section; docs/retrieval.md)
+	$(STEMMA) rag $(RECIPE) $(OPTIONS)
 
 eval: setup            ## score every variant; ONLY="gguf-Q4_K_M base/mcq" measures just these, on any number of machines
 	$(STEMMA) eval $(RECIPE) $(OPTIONS) $(foreach cell,$(ONLY),--only '$(cell)')

@@ -13,8 +13,8 @@ from typing import Any
 
 from data_builders import sources
 from data_builders.flow import DataSource
-from data_builders.outputs.licences import refusal
 from stemma.errors import Problem
+from stemma.licences import refusal
 from stemma.recipe.data import DataSection, SourceOptions
 
 

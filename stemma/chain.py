@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stemma.recipe.models import Recipe
 
-STAGES = ("data", "base", "sft", "dpo", "mcq", "export", "eval", "report")
+STAGES = ("data", "base", "sft", "dpo", "mcq", "export", "rag", "eval", "report")
 """In the order they run."""
 TRAINED = ("base", "sft", "dpo", "mcq")
 """The stages whose weights Axolotl trains."""
@@ -12,10 +12,11 @@ TRAINED = ("base", "sft", "dpo", "mcq")
 
 def chain(recipe: Recipe) -> list[str]:
     """Every stage this recipe has, in the order it runs."""
+    searches = ["rag"] if recipe.rag else []
     if recipe.is_data_only:
-        return ["data"]
-    trains = {*recipe.training_stages(), *(["base"] if recipe.base else [])}
-    return [stage for stage in STAGES if stage in trains or stage not in TRAINED]
+        return ["data", *searches]
+    optional = {*recipe.training_stages(), *(["base"] if recipe.base else []), *searches}
+    return [stage for stage in STAGES if stage in optional or stage not in (*TRAINED, "rag")]
 
 
 def upstream(recipe: Recipe, stage: str) -> list[str]:
@@ -24,7 +25,7 @@ def upstream(recipe: Recipe, stage: str) -> list[str]:
     base = ["base"] if recipe.base else []
     if stage == "data":
         return []
-    if stage == "base":
+    if stage in ("base", "rag"):
         return ["data"]
     if stage in trained:
         start = recipe.stage(stage).start_from
@@ -32,5 +33,5 @@ def upstream(recipe: Recipe, stage: str) -> list[str]:
     if stage == "export":
         last = recipe.export.from_
         return ["data", *base, *(trained[: trained.index(last) + 1] if last != "base" else [])]
-    done = ["data", *base, *trained, "export"]
+    done = ["data", *base, *trained, "export", *(["rag"] if recipe.rag else [])]
     return done if stage == "eval" else [*done, "eval"]

@@ -15,6 +15,7 @@ STAGE_HELP = {
     "dpo": "Train on preference pairs, against the model it starts from.",
     "mcq": "Train on multiple-choice questions.",
     "export": "Merge, quantise (bitsandbytes, GGUF) and prove that each format is still the model.",
+    "rag": "Build the database of passages (only recipes with a `rag` section).",
     "eval": "Score every variant.",
     "report": "Write the report page.",
 }

@@ -110,6 +110,12 @@ def _export() -> StageModule:
     return run
 
 
+def _rag() -> StageModule:
+    from rag import run
+
+    return run
+
+
 def _eval() -> StageModule:
     from eval import run
 
@@ -129,6 +135,7 @@ MODULES: dict[str, Callable[[], StageModule]] = {
     "dpo": _training,
     "mcq": _training,
     "export": _export,
+    "rag": _rag,
     "eval": _eval,
     "report": _report,
 }

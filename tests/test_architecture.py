@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stemma import ROOT
 
-STAGE_FOLDERS = ("data_builders", "export", "eval", "report", "serve")
+STAGE_FOLDERS = ("data_builders", "export", "rag", "eval", "report", "serve")
 FOLDERS = ("stemma", *STAGE_FOLDERS)
 SOURCES = sorted(
     path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
@@ -25,6 +25,8 @@ ROOMS = (
     "from_gguf",
     "plugin",
     "answers",
+    "reading",
+    "retrieval",
 )
 """Folders of `stemma`. What lies beside them serves several."""
 LIGHT = {
@@ -191,7 +193,7 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
         },  # starts the laptop side, shows rows, draws a comparison
         "cli_judge.py": {"eval"},  # a person as judge
         "cli_course.py": {"eval"},  # grades by the tasks and engines of the evaluation
-        "stages.py": {"data_builders", "export", "eval", "report"},  # the stages' modules
+        "stages.py": {"data_builders", "export", "rag", "eval", "report"},  # the stages' modules
         "recipe/load.py": {"data_builders"},  # the sources' options
         "recipe/data.py": {"data_builders"},
         "recipe/schema.py": {"data_builders"},
@@ -268,7 +270,7 @@ def test_test_modules_never_import_test_modules() -> None:
 LAYERS = (
     ("core",),
     ("stages", "keys", "chain", "freshness", "recipe"),
-    ("models", "tensors", "weights", "base_model", "generator", "answers"),
+    ("models", "tensors", "weights", "base_model", "generator", "answers", "retrieval"),
     ("training",),
     ("plan", "from_gguf", "plugin"),
     ("rehearsal",),

@@ -9,7 +9,7 @@ import pytest
 
 from stemma import ROOT
 
-PRODUCT = ("stemma", "data_builders", "export", "eval", "report", "serve")
+PRODUCT = ("stemma", "data_builders", "export", "rag", "eval", "report", "serve")
 GUIDES = sorted(
     [
         ROOT / "README.md",

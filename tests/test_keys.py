@@ -23,7 +23,7 @@ from stemma.runs import MANIFEST, Run
 from tests.conftest import SMALL
 from tests.factories.recipes import MADE
 
-PROJECT = ("stemma", "data_builders", "export", "eval", "report", "serve", "recipes")
+PROJECT = ("stemma", "data_builders", "export", "rag", "eval", "report", "serve", "recipes")
 RECIPE = SMALL.replace(MADE, "base_model: ../model\n").replace(
     "  corpus: {sources: [{source: from_sets}]}\n", ""
 )

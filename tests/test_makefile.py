@@ -49,7 +49,7 @@ def test_schema_runs_a_module_that_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", ["data", "base", "sft", "dpo", "mcq", "export", "eval", "report", "all"]
+    "stage", ["data", "base", "sft", "dpo", "mcq", "export", "rag", "eval", "report", "all"]
 )
 def test_a_stage_gets_recipe_and_options(stage: str) -> None:
     assert command(stage) == [stage, "tiny"]

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from stemma import ROOT
 
-PACKAGES = ("stemma", "data_builders", "export", "eval", "report", "serve")
+PACKAGES = ("stemma", "data_builders", "export", "rag", "eval", "report", "serve")
 BROUGHT = {  # imports that a declared package brings along, by design
     "accelerate": "axolotl",
     "click": "typer",

@@ -10,7 +10,7 @@ from typing import Any
 from data_builders.account import SetSource
 from data_builders.filters.gate import tell_leak
 from data_builders.flow import splits_of
-from data_builders.outputs.licences import UNSTATED, refusal
+from stemma.licences import UNSTATED, refusal
 from stemma.recipe.models import Recipe
 from stemma.yaml_text import to_yaml
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_builders.account import SetSource
 from data_builders.flow import Placed, Row
-from data_builders.outputs.licences import UNSTATED
+from stemma.licences import UNSTATED
 from stemma.rows import CorpusRow, McqRow, PreferenceRow, mcq_answer, mcq_prompt
 
 EDGES = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

@@ -12,10 +12,10 @@ from typing import Any
 
 from data_builders.account import SetSource
 from data_builders.flow import Placed, splits_of
-from data_builders.outputs.licences import UNSTATED
 from data_builders.split import id_of
 from stemma.files import part_of, write_text
 from stemma.jsonl import write_jsonl
+from stemma.licences import UNSTATED
 from stemma.rows import Dropped
 from stemma.runs import digest_of
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
-from data_builders.reading.columns import as_text, is_missing
-from data_builders.reading.printed import unprinted
+from stemma.reading.columns import as_text, is_missing
+from stemma.reading.printed import unprinted
 from stemma.rows import LETTERS
 
 AnswerIs = Literal["label", "text", "number", "index"]

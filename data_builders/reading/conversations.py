@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from data_builders.reading.printed import read_printed
+from stemma.reading.printed import describe, read_printed
 
 Role = Literal["system", "user", "assistant"]
 
@@ -237,18 +237,6 @@ def holds_turns(text: str) -> bool:
 
 def _is_turn(message: dict[str, Any]) -> bool:
     return any(key in message for key in _ROLE) and any(key in message for key in _CONTENT)
-
-
-def describe(value: Any) -> str:
-    """A value in a few words: `a list of 3`, `an object of text, label`."""
-    if isinstance(value, dict):
-        names = ", ".join(map(str, list(value)[:5])) + (", …" if len(value) > 5 else "")
-        return f"an object of {names}" if value else "an empty object"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
-    return f"the {type(value).__name__} {str(value)[:40]!r}"
 
 
 def printable(value: Any) -> Any:

@@ -25,15 +25,6 @@ from data_builders.reading.choices import (
     find_answer,
     read_choices,
 )
-from data_builders.reading.columns import (
-    Cells,
-    NoColumn,
-    NoText,
-    as_text,
-    is_missing,
-    names_in,
-    paths,
-)
 from data_builders.reading.conversations import (
     PICTURE,
     NoConversation,
@@ -46,8 +37,17 @@ from data_builders.reading.conversations import (
 )
 from data_builders.reading.files import FileRow, RowForm
 from data_builders.reading.mapping import NEEDED, READ, READ_INTO, Columns
-from data_builders.reading.printed import unprinted
 from stemma.errors import Problem, UserError, nearest
+from stemma.reading.columns import (
+    Cells,
+    NoColumn,
+    NoText,
+    as_text,
+    is_missing,
+    names_in,
+    paths,
+)
+from stemma.reading.printed import unprinted
 from stemma.rows import LETTERS
 
 _MEDIA = re.compile(r"<(image|video|audio)>")

@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import model_validator
 
 from data_builders.flow import Kind
-from data_builders.reading.columns import find_fault, names_in
 from stemma.errors import Problem, UserError
+from stemma.reading.columns import find_fault, names_in
 from stemma.recipe.sections import Section
 
 NEEDED: dict[Kind, tuple[tuple[str, ...], ...]] = {

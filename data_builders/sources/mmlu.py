@@ -17,8 +17,8 @@ from typing import Literal
 
 from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.reading.files import FileOptions, FileRow, RowForm, read_lines
-from data_builders.reading.tables import CsvForm
 from stemma.errors import Problem, UserError
+from stemma.reading.tables import CsvForm
 from stemma.rows import LETTERS
 
 # The authors' grouping (categories.py of hendrycks/test).

@@ -8,7 +8,7 @@ is a multiple-choice question by
     {source: table, path: physics.csv,
      columns: {question: Frage, choices: [A, B, C], answer: Loesung, subject: =physics}}
 
-A column is named as `data_builders/reading/columns.py` says: a path (`answers.text[0]`), a text
+A column is named as `stemma/reading/columns.py` says: a path (`answers.text[0]`), a text
 itself (`=physics`), or several joined (`"{instruction}\n\n{input}"`). Without `columns` the rows
 must be in one of the field's own forms, which `data_builders/reading/mapping.py` lists: OpenAI's
 `messages`, ShareGPT's `conversations`, Alpaca, prompts and completions; pairs as TRL,
@@ -29,10 +29,6 @@ from data_builders.reading.choices import (
     AnswerIs,
     bare_stem,
 )
-from data_builders.reading.columns import (
-    Cells,
-    is_missing,
-)
 from data_builders.reading.conversations import (
     NoConversation,
     Unusable,
@@ -52,9 +48,13 @@ from data_builders.reading.mapping import (
     form_of,
     ways,
 )
-from data_builders.reading.printed import Prints
-from data_builders.reading.tables import CsvForm
 from stemma.errors import Problem, Problems, UserError
+from stemma.reading.columns import (
+    Cells,
+    is_missing,
+)
+from stemma.reading.printed import Prints
+from stemma.reading.tables import CsvForm
 
 MARKED_WRONG = "its answer is marked as a bad one"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
@@ -25,6 +25,7 @@ from stemma.recipe.document import Document, override, read, shown
 from stemma.recipe.eval_tasks import TASK_OPTIONS, TaskOptions
 from stemma.recipe.lm_eval_tasks import look_up, place_of
 from stemma.recipe.models import Recipe
+from stemma.recipe.rag_sources import PASSAGE_SOURCES, PassageSource
 
 RECIPES = ROOT / "recipes"
 GIVEN = ("path", "overrides")
@@ -102,30 +103,37 @@ def _benchmark_problems(document: Document, recipe: Recipe) -> list[Problem]:
 
 def _explain(error: ValidationError, document: Document) -> Iterator[Problem]:
     for item in error.errors(include_url=False):
-        keys = _without_task(item["loc"])
+        keys = _without_kind(item["loc"])
         if item["type"].startswith("union_tag_"):
-            yield _no_task(document, keys, item["input"])
+            yield _no_kind(document, keys, item["input"])
         elif item["type"] == "extra_forbidden":
             yield _unknown(document, keys, section_model(document.values, keys[:-1]))
         else:
             yield _wrong_value(document, keys, item)
 
 
-def _without_task(keys: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A place without the task's name, which pydantic puts behind its number."""
-    return keys[:3] + keys[4:] if keys[:2] == ("eval", "tasks") else keys
+KINDS: dict[tuple[Any, ...], tuple[str, Collection[str]]] = {
+    ("eval", "tasks"): ("task", TASK_OPTIONS),
+    ("rag", "sources"): ("source", PASSAGE_SOURCES),
+}
+"""Lists whose entries are of several kinds: the key that names an entry's, and the kinds."""
 
 
-def _no_task(document: Document, keys: tuple[Any, ...], given: dict[str, Any]) -> Problem:
-    """The problem of an entry of `eval.tasks` whose name is none of a task, or missing."""
-    keys = (*keys, "task")
+def _without_kind(keys: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A place without the name of an entry's kind, which pydantic puts behind its number."""
+    return keys[:3] + keys[4:] if keys[:2] in KINDS else keys
+
+
+def _no_kind(document: Document, keys: tuple[Any, ...], given: Any) -> Problem:
+    """The problem of an entry whose kind is none there is, or missing."""
+    key, kinds = KINDS[keys[:2]]
+    keys = (*keys, key)
     name = ".".join(map(str, keys))
-    if "task" not in given:
+    if not isinstance(given, dict) or key not in given:
         return Problem(document.where(keys), f"missing key `{name}`")
-    task = given["task"]
-    expected = f"one of: {', '.join(TASK_OPTIONS)}"
-    hint = nearest(str(task), list(TASK_OPTIONS))
-    return Problem(document.where(keys), f"`{name}` is {task!r}", expected, hint)
+    expected = f"one of: {', '.join(kinds)}"
+    hint = nearest(str(given[key]), list(kinds))
+    return Problem(document.where(keys), f"`{name}` is {given[key]!r}", expected, hint)
 
 
 def section_model(values: Any, keys: Sequence[Any]) -> type[BaseModel]:
@@ -142,6 +150,8 @@ def section_model(values: Any, keys: Sequence[Any]) -> type[BaseModel]:
             model = _source_options(values)
         if issubclass(model, TaskOptions) and isinstance(values, dict):
             model = TASK_OPTIONS[values["task"]]
+        if issubclass(model, PassageSource) and isinstance(values, dict):
+            model = PASSAGE_SOURCES[values["source"]]
     return model
 
 
@@ -159,8 +169,9 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _unknown(document: Document, keys: tuple[Any, ...], model: type[BaseModel]) -> Problem:
+    given = GIVEN if model is Recipe else ()
     known = sorted(
-        (info.alias or name) for name, info in model.model_fields.items() if name not in GIVEN
+        (info.alias or name) for name, info in model.model_fields.items() if name not in given
     )
     key = str(keys[-1])
     section = ".".join(map(str, keys[:-1])) or "the recipe"

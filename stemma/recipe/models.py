@@ -16,6 +16,7 @@ from stemma.errors import Problem, UserError, nearest
 from stemma.recipe.data import DataSection, placeless
 from stemma.recipe.evaluation import EvalSection
 from stemma.recipe.prompts import PromptFiles
+from stemma.recipe.rag import RagSection
 from stemma.recipe.sections import (
     AXOLOTL_DEFAULTS,
     AnswerStage,
@@ -57,6 +58,8 @@ class Recipe(Section):
     """The data sets: sources, splits, filters and the generator."""
     exported_as: ExportSection | None = Field(default=None, alias="export")
     """The formats to make of the trained model: merged, bitsandbytes, GGUF."""
+    rag: RagSection | None = None
+    """A database of passages that questions are answered with; none by default."""
     evaluated_by: EvalSection | None = Field(default=None, alias="eval")
     """The variants to score and the tasks to score them on."""
     sweep: Sweep | None = None
@@ -228,6 +231,8 @@ class Recipe(Section):
         if stage == "base":
             base = _without_place(self.base.model_dump(mode="json")) if self.base else None
             return shared | {"base": base}
+        if stage == "rag":
+            return shared | {"rag": self.rag.content() if self.rag else None}
         shared |= self._start()
         if stage in TRAINING:
             section = self.stage(stage)
@@ -239,7 +244,7 @@ class Recipe(Section):
         exported = {"export": self.export.model_dump(mode="json", by_alias=True)}
         if stage == "export":
             return shared | exported
-        scored = {"eval": self.eval.content()}
+        scored = {"eval": self.eval.content()} | ({"rag": self.rag.put_in()} if self.rag else {})
         if stage == "eval":
             return shared | scored
         named = self.eval.model_dump(mode="json", include={"hub_benchmarks"})
@@ -262,6 +267,8 @@ class Recipe(Section):
             if self.base_folder and (self.base_folder / "tokenizer.json").is_file():
                 found["tokenizer"] = self.base_folder / "tokenizer.json"
             return found
+        if stage == "rag":
+            return self.rag.files(Path(self.data.root)) if self.rag else {}
         found = {"chat_template": self.template}
         if stage == "eval" and self.eval.benchmarks:
             from stemma.recipe.lm_eval_tasks import own_files, place_of
@@ -273,6 +280,7 @@ class Recipe(Section):
                 found["deepspeed"] = self.path.parent / deepspeed
         if stage == "eval":
             names = [judging.prompt for judging in self.eval.judge]
+            names += [self.rag.context.prompt] if self.rag else []
             found |= PromptFiles(self.path.parent).files(*names)
         return found
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from data_builders.reading.choices import AnswerIs, bare_stem, find_answer, read_choices
-from data_builders.reading.columns import NoText
+from stemma.reading.columns import NoText
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from data_builders.reading.conversations import describe
-from data_builders.reading.printed import unprinted
+from stemma.reading.printed import describe, unprinted
 
 _NAMED = re.compile(r"\{([^{}]+)\}")
 _STEP = re.compile(r"[^.\[\]]+|\[(\d+)\]")

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_builders.reading.json_rows import NumberedRow, not_utf8, read_json_rows, wrong_row
 from stemma.errors import Problem, UserError
 from stemma.jsonl import too_long
+from stemma.reading.json_rows import NumberedRow, not_utf8, read_json_rows, wrong_row
 
 if TYPE_CHECKING:
     import pyarrow

@@ -14,10 +14,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from data_builders.reading.json_rows import NumberedRow
-from data_builders.reading.tables import CSV, CsvForm, HubSet, read_hub, read_table
 from stemma import ROOT
 from stemma.errors import Problem, UserError
+from stemma.reading.json_rows import NumberedRow
+from stemma.reading.tables import CSV, CsvForm, HubSet, read_hub, read_table
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -225,7 +225,7 @@ def test_a_hub_data_set_is_loaded_by_its_loader(
 
 def test_an_offline_machine_is_told_to_put_a_file_there(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from data_builders.reading.tables import HubSet, read_hub\n"
+        "from pathlib import Path; from stemma.reading.tables import HubSet, read_hub\n"
         f"try: next(read_hub(HubSet('openai/gsm8k', {COMMIT!r}, 'main', 'train'), "
         "Path('gsm8k/train.jsonl')))\n"
         "except Exception as error: print(type(error).__name__, error)"

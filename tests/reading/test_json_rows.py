@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.reading.json_rows import NumberedRow, read_json_rows
 from stemma.errors import Problem
+from stemma.reading.json_rows import NumberedRow, read_json_rows
 
 ROWS = [{"q": "a", "n": [1]}, {"q": "b", "n": [2]}]
 SHAPE = "JSON Lines, an array of objects, or one object with the rows under `data`"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas
 import pytest
 
-from data_builders.reading.printed import LONGEST, Prints, path_into, read_printed, unprinted
+from stemma.reading.printed import LONGEST, Prints, path_into, read_printed, unprinted
 
 SQUAD = {"text": ["Ann", "Anna O'Neill"], "answer_start": [1, 7]}
 

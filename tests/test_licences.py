@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_builders.outputs.licences import UNSTATED, refusal
+from stemma.licences import UNSTATED, refusal
 
 
 @pytest.mark.parametrize(

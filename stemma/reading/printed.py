@@ -197,3 +197,15 @@ def _is_json(cell: str) -> bool:
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def describe(value: Any) -> str:
+    """A value in a few words: `a list of 3`, `an object of text, label`."""
+    if isinstance(value, dict):
+        names = ", ".join(map(str, list(value)[:5])) + (", …" if len(value) > 5 else "")
+        return f"an object of {names}" if value else "an empty object"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return f"the {type(value).__name__} {str(value)[:40]!r}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from data_builders.reading.columns import (
+from stemma.reading.columns import (
     Cells,
     NoColumn,
     NoText,

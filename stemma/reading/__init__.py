@@ -1,0 +1,2 @@
+"""Rows of tables in files, and values of their columns, as the stages `data` and `rag` read
+them."""

@@ -1,0 +1,190 @@
+"""The recipe's section `rag`: a database of passages, how it is searched, and how what is found
+comes before a question."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from stemma.recipe.data import placeless
+from stemma.recipe.rag_sources import AnyPassageSource
+from stemma.recipe.sections import Section
+from stemma.runs import files_under
+
+Mode = Literal["all", "paper", "train-only", "paper+distractors"]
+Arm = Literal["bm25", "dense", "hybrid"]
+PromptName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+MODES: dict[Mode, str] = {
+    "all": "every passage of the sources",
+    "paper": "the passages found for each question, test questions included: an upper bound",
+    "train-only": "the passages found for each training question; no test question chose any",
+    "paper+distractors": "as paper, with neighbours and random passages mixed in",
+}
+"""What each mode's database holds, in words that stand beside every result."""
+
+
+class Encoder(Section):
+    """The model that makes vectors of passages and questions: `model` or `static`."""
+
+    model: str | None = None
+    """A sentence encoder of BERT's kind: a name on the Hugging Face hub or a local folder. It
+    becomes an embedding GGUF, which runs without torch."""
+    static: str | None = None
+    """A static table of word vectors (model2vec's kind), by name or folder: far faster, less
+    exact; for more than a million passages."""
+    revision: str | None = None
+    """The commit of the hub's model, so that the weights are exactly these."""
+    pooling: Literal["mean", "cls", "last"] | None = None
+    """How token vectors become one; by default as the model's own files say."""
+    query_prefix: str = ""
+    """Put before a question, as the model was trained, e.g. `query: `."""
+    passage_prefix: str = ""
+    """Put before a passage, e.g. `passage: `."""
+
+    @model_validator(mode="after")
+    def _is_one_model(self) -> Encoder:
+        if (self.model is None) == (self.static is None):
+            raise ValueError("give either `model` (a sentence encoder) or `static` (a table)")
+        if self.static and self.pooling:
+            raise ValueError("pooling: a static table has the mean only")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The model's name on the hub, or its folder."""
+        return str(self.model or self.static)
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder that is named; None for a model of the hub."""
+        return Path(self.name) if Path(self.name).is_dir() else None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a folder is meant: one that is there, or a path."""
+        return self.folder is not None or self.name.startswith(("/", ".", "~"))
+
+    def content(self) -> dict[str, Any]:
+        """What decides its vectors, without a place."""
+        return self.model_dump(mode="json") | {
+            key: placeless(value)
+            for key, value in (("model", self.model), ("static", self.static))
+            if value is not None and self.is_local
+        }
+
+
+class Search(Section):
+    """How the database is searched. What is left out is fitted on validation questions."""
+
+    arm: Arm | None = None
+    """BM25 (words), dense (vectors) or hybrid (both, fused)."""
+    k: PositiveInt = 10
+    """Passages that a search returns."""
+    weight: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The share of the dense arm in a hybrid's score; 0 is BM25 alone."""
+    rrf_k: PositiveFloat | None = None
+    """The constant of reciprocal rank fusion: smaller trusts first ranks more."""
+    candidates: PositiveInt | None = None
+    """Passages of each arm that are fused."""
+    mmr: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Maximal marginal relevance: 1 is relevance alone, less prefers passages that differ."""
+    threshold: float | None = None
+    """The score below which nothing relevant was found: the model is then asked without
+    passages."""
+
+
+class Context(Section):
+    """How passages come before a question."""
+
+    passages: PositiveInt = 3
+    """Passages put before a question, at most."""
+    max_tokens: PositiveInt = 512
+    """Tokens of all of them, at most, by the model's own tokenizer."""
+    prompt: PromptName = "context"
+    """The text around them: `prompts/<name>.jinja` beside the recipe, or else the project's
+    own."""
+
+
+class RagSection(Section):
+    """A database of passages that questions are answered with."""
+
+    sources: list[AnyPassageSource] = Field(min_length=1)
+    """Where the passages come from; each entry names a `source` and its options."""
+    passage_words: PositiveInt = 100
+    """Words of a passage, at most; it ends with a sentence where there is one."""
+    overlap_words: NonNegativeInt = 0
+    """Words of the end of a passage with which the next begins, in whole sentences."""
+    mode: Mode = "all"
+    """What of the sources the database holds. `paper` keeps the passages found for each question
+    of `questions`; `train-only` those of training questions alone; `paper+distractors` mixes
+    others in; every result names it."""
+    questions: list[Literal["sft", "dpo", "mcq"]] | None = None
+    """The data sets whose questions choose passages, and are looked for in them; by default all
+    that the recipe builds but the corpus."""
+    documents_per_question: Annotated[int, Field(ge=1, le=100)] = 5
+    """Passages kept for each question, in every mode but `all`; the report planned 5 to 10."""
+    distractors: NonNegativeInt = 5
+    """Of `paper+distractors`: further passages for each question, half its next neighbours, half
+    drawn by the seed."""
+    max_bytes: PositiveInt = 5_000_000_000
+    """What the database may take on disk, all told. Passages that no longer fit are left out, and
+    counted."""
+    encoder: Encoder | None = None
+    """The model behind dense search; without one the database is searched by words (BM25)."""
+    search: Search = Search()
+    """How it is searched; what is left out is fitted on validation questions."""
+    context: Context = Context()
+    """How passages come before a question."""
+    exclude_contaminated: bool = False
+    """Whether passages that hold a question's options or answer word for word are kept out of
+    contexts. They are marked in any case."""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> RagSection:
+        if self.overlap_words >= self.passage_words:
+            raise ValueError("overlap_words: must be less than `passage_words`")
+        for name, count in Counter(source.called for source in self.sources).items():
+            if count > 1:
+                raise ValueError(f"sources: {count} are called `{name}`: give each a `name`")
+        if self.questions is not None and len(set(self.questions)) < len(self.questions):
+            raise ValueError("questions: a set stands there twice")
+        if self.context.passages > self.search.k:
+            raise ValueError(
+                f"context.passages: {self.context.passages}, but a search returns "
+                f"`search.k` = {self.search.k}"
+            )
+        arm = self.search.arm
+        if self.encoder is None and arm in ("dense", "hybrid"):
+            raise ValueError(f"search.arm: `{arm}` needs an `encoder`")
+        return self
+
+    def content(self) -> dict[str, Any]:
+        """The settings that decide what the database is, for the stage's key."""
+        read_by_others = {"context", "exclude_contaminated"}
+        found = self.model_dump(mode="json", exclude=read_by_others)
+        found["sources"] = [one | {"path": placeless(one["path"])} for one in found["sources"]]
+        if self.encoder:
+            found["encoder"] = self.encoder.content()
+        return found
+
+    def put_in(self) -> dict[str, Any]:
+        """The settings that decide what comes before a question, for the evaluation's key."""
+        return self.model_dump(mode="json", include={"context", "exclude_contaminated"})
+
+    def files(self, root: Path) -> dict[str, Path]:
+        """Every file that the database is made of, by the source that reads it and its name."""
+        found = {
+            f"rag.sources[{number}]: {name}": path
+            for number, source in enumerate(self.sources)
+            for name, path in source.named_files(root).items()
+        }
+        if self.encoder and (folder := self.encoder.folder):
+            found |= {
+                f"rag.encoder: {path.relative_to(folder).as_posix()}": path
+                for path in files_under(folder)
+            }
+        return found
