@@ -27,8 +27,8 @@ PROOF_TEXTS = 100
 FIRST_WORDS = 12
 """Words of the shorter texts of the proof: about a question's length."""
 READ_OTHERWISE = re.compile(r"\w{101,}|\[(SEP|CLS|MASK|PAD|UNK)\]")
-"""Text that llama.cpp reads otherwise: a word of more than 100 letters is one unknown token to BERT,
-and special tokens written out in a text are text to us."""
+"""Text that llama.cpp reads otherwise: a word of more than 100 letters is one unknown token to BERT
+alone, and special tokens written out in a text are text to us."""
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
 INSTRUCTION = "Represent this sentence for searching relevant passages: "
 FAMILIES = (

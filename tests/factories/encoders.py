@@ -144,7 +144,9 @@ def write_gguf(path: Path, pooling: int | None = 1, spoil: float | None = None) 
     writer.add_tokenizer_model("bert")
     writer.add_tokenizer_pre("jina-v2-en")
     writer.add_token_type_count(2)
-    marked = [one if one.startswith("[") else f"\u2581{one}" for one in tokens]
+    marked = [
+        one if one.startswith("[") and one.endswith("]") else f"\u2581{one}" for one in tokens
+    ]
     writer.add_token_list(
         [
             piece[2:] if piece.startswith("##") else mark
