@@ -83,7 +83,7 @@ def _row(fact: Fact, context: SourceContext, asked: str, meta: dict[str, str]) -
         messages = [message.model_dump() for message in answered(asked, fact.material)]
         return {"messages": messages, "meta": {"gold": fact.material, **meta}}
     choices = choices_of(fact, context.seed)
-    mcq = {
+    mcq: dict[str, Any] = {
         "question": asked,
         "choices": choices,
         "answer": LETTERS[choices.index(fact.material)],
