@@ -22,7 +22,7 @@ from eval.rows_to_score import RowsToScore, read_task
 from eval.statistics import wilson
 from eval.task import Metric
 from eval.tasks import TASKS
-from eval.verdicts import BASELINE
+from stemma.comparisons import BASELINE
 from stemma.recipe.eval_arms import split_arm
 from stemma.recipe.eval_tasks import McqTask
 from stemma.stages import Work

@@ -11,7 +11,7 @@ from eval.job import Cell, Job, Variant
 from eval.rows_to_score import test_files
 from eval.task import Task
 from eval.tasks import TASKS
-from eval.verdicts import BASELINE
+from stemma.comparisons import BASELINE
 from stemma.identity import model_digest
 from stemma.processes import cores
 from stemma.recipe.eval_arms import split_arm, with_arm

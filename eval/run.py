@@ -12,6 +12,7 @@ from typing import Any
 
 from eval.abstaining import abstention
 from eval.cells import jobs_of
+from eval.chance import at_chance
 from eval.further import Further
 from eval.harness.run import benchmark_scores
 from eval.job import Measured, Records, Samples
@@ -25,8 +26,9 @@ from eval.served import check_servers, server_facts
 from eval.task import TaskScores
 from eval.tasks import TASKS
 from eval.text.run import ready, text_metrics
-from eval.verdicts import BASELINE, differences, flips, verdicts
+from eval.verdicts import differences, flips, verdicts
 from eval.verdicts import write as write_verdicts
+from stemma.comparisons import BASELINE
 from stemma.errors import StageFailed
 from stemma.jsonl import write_json, write_jsonl
 from stemma.recipe.eval_arms import split_arm, with_arm
@@ -72,6 +74,10 @@ def run(work: Work) -> Result:
     outputs = {"results": "results.json"} | _write_samples(work.folder, scored)
     outputs |= write_verdicts(work.folder, judged, flips(scored, section.reference))
     facts = _facts(section.reference, scored) | server_facts(section)
+    if guessing := at_chance(scored, [*work.recipe.exported(), *section.servers]):
+        facts["at_chance"] = guessing
+        for line in guessing:
+            work.say(f"eval: warning: {line}")
     for found in (in_arms, *(figure(work, measured) for figure in FURTHER)):
         scores += found.scores
         facts |= found.facts

@@ -17,16 +17,13 @@ from pathlib import Path
 from eval.paired import bounds, counted
 from eval.statistics import holm, sign_flip_p
 from eval.task import TaskScores
-from stemma.comparisons import Comparison, FileVerdict, Flip, Verdict, Verdicts
+from stemma.comparisons import BASELINE, Comparison, FileVerdict, Flip, Verdict, Verdicts
 from stemma.jsonl import write_json, write_jsonl
 from stemma.plan.detectable import questions_needed
 from stemma.recipe.eval_arms import split_arm
 from stemma.recipe.evaluation import EvalSection, NonInferiority
 from stemma.rows import Score
 
-BASELINE = "merged"
-"""The variant others are compared with: what training made, before any format took something
-away."""
 WORSE = 0.05
 """Holm's p-value under which a variant counts as worse."""
 GRAVEST = ("inferior", "worse", "not shown", "non-inferior")

@@ -29,9 +29,9 @@ from report import (
     tables,
 )
 from report.entries import embedded as shown
-from report.outcomes import BASELINE
 from report.run_data import RunData
 from report.samples import SampleBook
+from stemma.comparisons import BASELINE
 from stemma.recipe.rag import MODES
 
 HTML = "page.html.jinja"

@@ -97,6 +97,12 @@ class RunData:
             return self.manifests[variant].outputs["merged"]
         return None if variant == "base" else self.manifests["export"].outputs[variant]
 
+    @property
+    def at_chance(self) -> list[str]:
+        """Sentences of variants that guess where merged does not; most evaluations have none."""
+        found: list[str] = self.manifests["eval"].facts.get("at_chance", [])
+        return found
+
     def chance(self, task: str) -> float | None:
         """The score of guessing: one half of the pairs; of multiple choice what was measured."""
         if task == "preference":

@@ -7,6 +7,10 @@ from typing import Literal
 
 from stemma.strict import Record
 
+BASELINE = "merged"
+"""The variant others are compared with: what training made, before any format took something
+away."""
+
 Verdict = Literal["non-inferior", "not shown", "worse", "inferior"]
 """What n questions show of a variant against merged; that there is no difference is never one.
 

@@ -65,7 +65,8 @@ class Contexts:
     """Maker of contexts for one model.
 
     `count` counts tokens of a text by the model's own tokenizer. The passages and the prompt's
-    words add `max_tokens` to a question at most. `controls` are the tokenizer's control tokens.
+    words add `max_tokens` to a question at most, as the recipe says under `key`. `controls` are the
+    tokenizer's control tokens.
     Raises UserError for a prompt file that does not hold question and passages as it must, and for
     a budget that its own words fill.
     """
@@ -76,12 +77,13 @@ class Contexts:
         count: Callable[[str], int],
         max_tokens: int,
         controls: Sequence[str] = (),
+        key: str = "rag.context.max_tokens",
     ) -> None:
         self._count = count
         self._max_tokens = max_tokens
         self._quoting = Quoting(controls)
         self._prompt = _Prompt(prompt_file)
-        self._demand_room(prompt_file.name)
+        self._demand_room(prompt_file.name, key)
 
     def put(self, question: str, hits: Sequence[Hit], room: int | None = None) -> InContext:
         """The question behind as many of the first passages as fit, whole, best first.
@@ -109,17 +111,18 @@ class Contexts:
     def _shown(self, number: int, passage: Passage) -> _Shown:
         place = ", ".join(filter(None, (passage.source, passage.place)))
         title = self._quoting.heading(passage.title)
-        heading = f"{title} ({self._quoting.heading(place)})" if place else title
+        place = self._quoting.heading(place)
+        heading = f"{title} ({place})" if title and place else title or place
         return _Shown(number, heading, self._quoting.lines(passage.text))
 
-    def _demand_room(self, name: str) -> None:
+    def _demand_room(self, name: str, key: str) -> None:
         passage = Passage("", "x", "x", "", "")
         text = self.text("q", [Hit(passage, 0.0, None, None)])
         own = self._count(text) - self._count("q")
         least = own + LEAST_TOKENS
         if self._max_tokens < least:
             found = f"{self._max_tokens} tokens, and the words of {name} alone take {own}"
-            raise UserError(Problem("rag.context.max_tokens", found, f"at least {least}"))
+            raise UserError(Problem(key, found, f"at least {least}"))
 
 
 @dataclass(frozen=True)
