@@ -171,8 +171,15 @@ def main() -> None:
     ]
     print("\n".join(markdown(("arm", "accuracy", "95%", "n"), table)))
     pairs = [
-        [one.variant, one.against, str(one.gained), str(one.lost), f"{one.difference:+.3f}"]
-        + [_bounds(one.low, one.high), f"{one.p_holm:.2g}"]
+        [
+            one.variant,
+            one.against,
+            str(one.gained),
+            str(one.lost),
+            f"{one.difference:+.3f}",
+            _bounds(one.low, one.high),
+            f"{one.p_holm:.2g}",
+        ]
         for one in compared_arms(scored)
     ]
     heads = ("arm", "against", "won", "lost", "difference", "95%", "p (Holm)")

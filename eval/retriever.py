@@ -12,9 +12,9 @@ from stemma.base_model.tokenizer import load_tokenizer
 from stemma.recipe.eval_arms import has_arms
 from stemma.recipe.prompts import PromptFiles
 from stemma.retrieval.context import Contexts
-from stemma.retrieval.database import FACTS, Database
+from stemma.retrieval.database import FACTS
 from stemma.retrieval.passages import Hit, Passage
-from stemma.retrieval.search import Searcher
+from stemma.retrieval.search import Searcher, open_searcher
 from stemma.retrieval.settings import Arm, SearchSettings
 from stemma.runs import digest_of
 from stemma.stages import Work
@@ -68,12 +68,11 @@ def retrieval_of(
     `count` counts tokens by the model's own tokenizer. Raises UserError for a database that cannot
     be opened.
     """
-    database = Database.open(folder)
-    search = _Search(Searcher(database, None, database.facts.search), with_contaminated)
+    search = _Search(open_searcher(folder), with_contaminated)
     return Retrieval(
         search=search,
         search_arms=search.arms,
-        database=database,
+        database=search.searcher.database,
         gold=GoldPassages(search.by_id),
         putter=Contexts(before.prompt, count, before.max_tokens, before.controls),
         passages=before.passages,
