@@ -36,4 +36,4 @@ def test_a_context_holds_the_answer_first_and_a_bare_question_names_its_passage(
     bare = next(iter(read(options(rows="questions"), context)))
     fact = entries(42)[0]
     assert bare.row["messages"][0]["content"] == fact.question
-    assert bare.row["meta"]["passage"] == fact.id
+    assert bare.row["meta"]["passage"] == f"encyclopaedia:{fact.id}#1"
