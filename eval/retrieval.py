@@ -187,7 +187,12 @@ def _kept_ranks(
 
 def _shown(hits: Sequence[Hit], gold: list[Passage], retrieval: Retrieval) -> dict[str, Any]:
     ranks: Ranks = ranked(hits, gold, retrieval.gold)
-    return {"ranks": ranks, "best": hits[0].score if hits else None}
+    return {"ranks": ranks, "best": _relevance(hits[0]) if hits else None}
+
+
+def _relevance(found: Hit | Used) -> float | None:
+    """What a search's threshold is compared with: the cosine, or without vectors the score."""
+    return found.score if found.cosine is None else found.cosine
 
 
 def _by_score(best: Sequence[float | None], wrong: Sequence[bool]) -> Answers:
@@ -224,7 +229,7 @@ def _risks(
             if not right:
                 continue
             contexts = [one for one in _contexts(arms, task) if one.id in right]
-            best = [one.passages[0].score if one.passages else None for one in contexts]
+            best = [_relevance(one.passages[0]) if one.passages else None for one in contexts]
             found = _by_score(best, [not right[one.id] for one in contexts])
             points += _points(variant, task, found)
             scores += [one.score(variant, task) for one in _area(found, work.recipe.seed)]

@@ -62,8 +62,8 @@ def entries(seed: int) -> list[Fact]:
 
 
 def other_facts(seed: int, series: str) -> Iterator[list[Fact]]:
-    """Facts of other names without end, two at a time, for training contexts: in each series others,
-    and the same name made of something else each time."""
+    """Facts of other names without end, two at a time, for training contexts: in each series
+    others, and the same name made of something else each time."""
     rng = random.Random(f"{seed}/{series}")
     names = _names(seed)[ENTRIES:]
     while True:

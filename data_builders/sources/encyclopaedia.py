@@ -31,6 +31,8 @@ from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
 from stemma.templates import answered
 
 FILES = {"data_builders/generated/encyclopaedia.py": Path(getfile(Fact))}
+PASSAGE = "encyclopaedia:{}#1"
+"""A passage's id, where the recipe's `rag` source is named `encyclopaedia`."""
 WORDS = 200
 """Words of a context, at most: its two sentences are never cut."""
 
@@ -56,7 +58,7 @@ class Options(SourceOptions):
 def read(options: Options, context: SourceContext) -> Iterator[Draft]:
     if options.rows == "questions":
         for fact in entries(context.seed):
-            row = _row(fact, context, fact.question, {"passage": fact.id})
+            row = _row(fact, context, fact.question, {"passage": PASSAGE.format(fact.id)})
             yield Draft(f"entry {fact.id}", fact.question, row)
         return
     prompt = PromptFiles(context.recipe_folder).path(options.prompt)
@@ -83,7 +85,7 @@ def _row(fact: Fact, context: SourceContext, asked: str, meta: dict[str, str]) -
         messages = [message.model_dump() for message in answered(asked, fact.material)]
         return {"messages": messages, "meta": {"gold": fact.material, **meta}}
     choices = choices_of(fact, context.seed)
-    mcq = {
+    mcq: dict[str, Any] = {
         "question": asked,
         "choices": choices,
         "answer": LETTERS[choices.index(fact.material)],
