@@ -188,7 +188,7 @@ def main() -> None:
         work = training_step() if given.child == TRAIN else written_token(Path(given.child))
         take_turns(work, given.seconds)
         return
-    from export.convert import convert
+    from stemma.gguf_converter import convert
     from tests.factories.models import make_gemma
 
     with tempfile.TemporaryDirectory() as folder:

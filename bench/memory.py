@@ -84,7 +84,7 @@ class Models:
 
 
 def make_models(folder: Path, vocabulary: int, sizes: dict[str, int], dtype: str) -> Models:
-    from export.convert import convert
+    from stemma.gguf_converter import convert
     from stemma.templates import Template
     from stemma.training.merge import merge_adapter
 

@@ -49,8 +49,8 @@ def real(
 
 
 def _bring_in(order: Import) -> str:
-    from export.convert import convert
     from stemma.from_gguf.import_model import import_model
+    from stemma.gguf_converter import convert
     from stemma.quiet import quieten
 
     quieten()

@@ -42,7 +42,7 @@ class Llama:
         self._prompt_batch = max(1, PROMPT_BATCH // smaller)
         self._scored_batch = max(1, SCORED_BATCH // smaller)
         self.context_tokens = context_tokens
-        self._model = _load(path)
+        self._model = load_model(path)
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
         self.trained_tokens = llama_cpp.llama_model_n_ctx_train(self._model)
         """Positions the model was made for; in a longer context what it says is noise."""
@@ -88,15 +88,7 @@ class Llama:
 
         `tokenizer.chat_template` is one.
         """
-        name = key.encode()
-        tiny = ctypes.create_string_buffer(1)
-        # Told of too little room, it answers how much the value needs.
-        length = llama_cpp.llama_model_meta_val_str(self._model, name, tiny, 1)
-        if length < 0:
-            return None
-        value = ctypes.create_string_buffer(length + 1)
-        llama_cpp.llama_model_meta_val_str(self._model, name, value, length + 1)
-        return value.value.decode("utf-8")
+        return metadata_of(self._model, key)
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids; special tokens in the text are recognised, none are added."""
@@ -253,14 +245,32 @@ def log_softmax(logits: Logits) -> Logits:
     return logits
 
 
-def _load(path: Path) -> int:
+def metadata_of(model: int, key: str) -> str | None:
+    """A value of a loaded model's GGUF header as text; None when there is no such key."""
+    name = key.encode()
+    tiny = ctypes.create_string_buffer(1)
+    # Told of too little room, it answers how much the value needs.
+    length = llama_cpp.llama_model_meta_val_str(model, name, tiny, 1)
+    if length < 0:
+        return None
+    value = ctypes.create_string_buffer(length + 1)
+    llama_cpp.llama_model_meta_val_str(model, name, value, length + 1)
+    return value.value.decode("utf-8")
+
+
+def load_model(path: Path, stage: str = "export") -> int:
+    """The address of a model that llama.cpp has loaded for the CPU; its taker frees it.
+
+    Raises UserError when there is no such file, or llama.cpp cannot load it; `stage` made it.
+    """
     if not path.is_file():
-        raise UserError(Problem(str(path), "no such file", "a GGUF file", "run the export stage"))
+        hint = f"run the {stage} stage"
+        raise UserError(Problem(str(path), "no such file", "a GGUF file", hint))
     llama_cpp.llama_backend_init()
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = 0
     model: int = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
-        hint = "the file may be cut off: delete it and run the export stage again"
+        hint = f"the file may be cut off: delete it and run the {stage} stage again"
         raise UserError(Problem(str(path), "llama.cpp cannot load it", "a whole GGUF file", hint))
     return model

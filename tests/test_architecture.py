@@ -192,7 +192,6 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
             "report",
         },  # starts the laptop side, shows rows, draws a comparison
         "cli_judge.py": {"eval"},  # a person as judge
-        "cli_models.py": {"export"},  # hands `import` the converter
         "cli_course.py": {"eval"},  # grades by the tasks and engines of the evaluation
         "stages.py": {"data_builders", "export", "rag", "eval", "report"},  # the stages' modules
         "recipe/load.py": {"data_builders"},  # the sources' options

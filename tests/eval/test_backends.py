@@ -33,7 +33,7 @@ def hf(tmp_path_factory: pytest.TempPathFactory) -> Backend:
 
 @pytest.fixture(scope="module")
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Backend:
-    from export.convert import convert
+    from stemma.gguf_converter import convert
 
     folder = tmp_path_factory.mktemp("gguf")
     make_gemma(folder / "model", hidden=32, layers=2)

@@ -122,7 +122,7 @@ def pairs() -> list[PreferenceRow]:
 
 def test_the_figures_of_real_models_are_those_of_their_whole_logits(tmp_path: Path) -> None:
     """Two models of 448 tokens, one in llama.cpp: all tokens are kept."""
-    from export.convert import convert
+    from stemma.gguf_converter import convert
 
     make_gemma(tmp_path / "one", hidden=32, seed=0)
     make_gemma(tmp_path / "other", hidden=32, seed=1)

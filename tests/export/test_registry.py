@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from export import FORMATS, budget_of
-from export.convert import FLOAT_TYPES
 from export.quantise import QUANTISED_TYPES
 from stemma.gate import Budget
+from stemma.gguf_converter import FLOAT_TYPES
 from stemma.recipe.sections import GGUF_TYPES, Gates
 
 

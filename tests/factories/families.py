@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from export.convert import LLAMA_CPP
+from stemma.gguf_converter import LLAMA_CPP
 from stemma.jsonl import write_json
 from tests.factories.models import VOCABULARY, make_gemma, write_tokenizer
 

@@ -63,7 +63,7 @@ def tiny_model() -> Path:
 @lru_cache
 def tiny_gguf() -> Path:
     """`tiny_model` as an F16 GGUF file, by the real converter (10 s, once a test run)."""
-    from export.convert import convert
+    from stemma.gguf_converter import convert
 
     path = _folder() / "tiny-F16.gguf"
     convert(tiny_model(), path, "F16", {"general.name": "tiny"})

@@ -74,8 +74,8 @@ def _bnb(folder: Path, kind: str) -> str:
 
 
 def _gguf(folder: Path, type_name: str) -> str:
-    from export.convert import FLOAT_TYPES, convert
     from export.quantise import quantise
+    from stemma.gguf_converter import FLOAT_TYPES, convert
 
     out = folder / f"small-{type_name}.gguf"
     if type_name in FLOAT_TYPES:

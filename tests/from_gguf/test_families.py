@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from export.convert import convert
 from stemma.cli import main
 from stemma.errors import GateFailed
 from stemma.from_gguf.conversations import TURNS
 from stemma.from_gguf.header import read_gguf
 from stemma.from_gguf.proof import prove
 from stemma.gate import demand, failed
+from stemma.gguf_converter import convert
 from stemma.jsonl import read_json, write_json
 from tests.factories.families import make_family
 

