@@ -15,11 +15,13 @@ from rag.corpus import Corpus
 from rag.cutting import CUTTER
 from rag.embedders import Opened, open_embedder
 from rag.fitting import Question as ForFitting
+from rag.licensing import licences, refused
 from rag.modes import Chosen, choose, describe
 from rag.publishing import BuildFacts
 from rag.questions import Question, evaluated, plain, read_questions
 from rag.settling import settle
 from rag.writer import Counts, DatabaseWriter
+from stemma.errors import UserError
 from stemma.gate import recorded
 from stemma.jsonl import write_json, write_jsonl
 from stemma.recipe.rag import RagSection
@@ -46,6 +48,8 @@ def run(work: Work) -> Result:
     """
     section = work.recipe.rag
     assert section is not None
+    if problems := list(refused(work.recipe)):
+        raise UserError(problems)
     corpus = Corpus(section, Path(work.recipe.data.root))
     questions = read_questions(work.recipe, work.run)
     if section.mode != "all":
@@ -54,7 +58,7 @@ def run(work: Work) -> Result:
     stream = _Stream(corpus, chosen, questions, work.say)
     sample = [one.text for one in islice(corpus.passages(), PROVEN_ON)] if section.encoder else []
     with open_embedder(section.encoder, work.folder, sample) as opened:
-        facts, counts = _write(work, stream, opened, corpus)
+        facts, counts = _write(work, stream, opened)
         embedder = opened.embedder if opened else None
         asked = list(stream.for_fitting(questions))
         folder = work.folder / DATABASE
@@ -73,9 +77,7 @@ def run(work: Work) -> Result:
     )
 
 
-def _write(
-    work: Work, stream: _Stream, opened: Opened | None, corpus: Corpus
-) -> tuple[DatabaseFacts, Counts]:
+def _write(work: Work, stream: _Stream, opened: Opened | None) -> tuple[DatabaseFacts, Counts]:
     section = work.recipe.rag
     assert section is not None
     embedder = opened.embedder if opened else None
@@ -84,7 +86,7 @@ def _write(
         counts = writer.add(stream.passages())
         writer.mark_contaminated(stream.marked)
         about = opened.embedder.facts if opened else {}
-        facts = writer.finish(BuildFacts(describe(section), corpus.licences(), about))
+        facts = writer.finish(BuildFacts(describe(section), licences(section), about))
     return facts, counts
 
 

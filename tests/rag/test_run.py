@@ -263,3 +263,16 @@ def test_an_encoder_goes_with_its_vectors_and_nothing_is_embedded_twice(tmp_path
     (tmp_path / "notes" / "iron-ore.md").write_text(text, encoding="utf-8")
     execute(recipe, run, "rag", lambda _: None)
     assert run.manifest("rag").counts["embedded"] == 1
+
+
+def test_a_public_release_refuses_text_that_may_not_be_passed_on(tmp_path: Path) -> None:
+    recipe = put(tmp_path)
+    run = Run(tmp_path / "runs" / NAME)
+    execute(recipe, run, "data", lambda _: None)
+    values = [f"data.root={tmp_path}", "data.release=public"]
+    values.append("data.mcq.sources=[{source: mcq_jsonl, path: mcq.jsonl, licence: MIT}]")
+    public = load(recipe.path, values)
+    execute(public, run, "data", lambda _: None)
+    with pytest.raises(UserError, match="a public release: its licence is not known") as caught:
+        execute(public, run, "rag", lambda _: None)
+    assert [problem.where for problem in caught.value.problems] == ["rag.sources[1]"]
