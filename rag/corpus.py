@@ -12,7 +12,6 @@ from rag.cutting import Sizes, cut
 from rag.documents import Skipped
 from rag.sources import Reader, readers
 from stemma.errors import Problem, UserError
-from stemma.licences import UNSTATED
 from stemma.recipe.rag import RagSection
 from stemma.retrieval.passages import Passage
 
@@ -80,10 +79,3 @@ class Corpus:
     def texts(self) -> Iterator[str]:
         """What is searched of every passage."""
         return (passage.searched for passage in self.passages())
-
-    def licences(self) -> dict[str, str]:
-        """By source: what the recipe says, or else what the source knows."""
-        return {
-            source.called: source.licence or self._readers[source.source].licence or UNSTATED
-            for source in self.section.sources
-        }
