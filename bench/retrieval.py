@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.publishing import BuildFacts
-from rag.writer import DatabaseWriter
+from rag.writer import EMBEDDED_AT_ONCE, DatabaseWriter
 from stemma.retrieval.database import Database
 from stemma.retrieval.embedding import LlamaEmbedder, Reading
 from stemma.retrieval.passages import Embedder, Passage
@@ -197,7 +197,12 @@ def _recall(database: Database) -> None:
         return
     drawn = Drawn()
     # As the writer asked for them.
-    whole = np.concatenate([drawn.passages(["x"] * 512) for _ in range(-(-database.count // 512))])
+    whole = np.concatenate(
+        [
+            drawn.passages(["x"] * EMBEDDED_AT_ONCE)
+            for _ in range(-(-database.count // EMBEDDED_AT_ONCE))
+        ]
+    )
     whole = whole[: database.count]
     asked = Drawn().passages(["x"] * 40) + 0.1 * whole[100:140]
     asked /= np.linalg.norm(asked, axis=1, keepdims=True)
