@@ -220,7 +220,11 @@ def test_the_light_core_imports_no_engine() -> None:
 
 
 def test_the_laptop_side_needs_no_training_engine() -> None:
-    paths = [path for path in SOURCES if path.parts[0] == "serve"]
+    paths = [
+        path
+        for path in SOURCES
+        if path.parts[0] == "serve" or path.parts[:2] == ("stemma", "retrieval")
+    ]
     assert [str(path) for path in paths if anywhere(path) & (ENGINES - {"llama_cpp"})] == []
 
 

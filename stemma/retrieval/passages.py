@@ -24,6 +24,12 @@ class Passage:
     place: str
     """Where it stands in its document: `page 3`, `Heat › Entropy`, or nothing."""
 
+    @property
+    def searched(self) -> str:
+        """The text that words and vectors are made of: a title often names what the text is about
+        and the text does not."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
 
 @dataclass(frozen=True)
 class Hit:

@@ -1,0 +1,1 @@
+"""Files of documents as text with places, a module each format."""

@@ -1,0 +1,34 @@
+"""Files that may be packed with gzip or bzip2, read as a stream."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from stemma.errors import Problem, UserError
+
+
+def open_packed(path: Path) -> BinaryIO:
+    """The file's content, unpacked where its name ends so. Raises UserError where there is none."""
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        hint = "paths of sources start at data.root (DATA=…)"
+        raise UserError(Problem(str(path), found, "a file", hint))
+    if path.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    return cast(BinaryIO, bz2.open(path, "rb") if path.suffix == ".bz2" else path.open("rb"))
+
+
+@contextmanager
+def packed_errors(path: Path) -> Iterator[None]:
+    """Turn what an unpacker says of a damaged or cut file into a UserError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        found = f"damaged or cut off: {error}"
+        raise UserError(Problem(str(path), found, "a whole file", "fetch it again")) from None

@@ -1,0 +1,64 @@
+"""The bytes of a database that is being written, and what still fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rag.store import Store
+from stemma.retrieval.dense import bytes_of
+from stemma.retrieval.lexical import BLOCK
+from stemma.retrieval.passages import Passage
+
+RESERVED_BYTES = 32_768
+"""For database.json."""
+ROW_BYTES = 110
+"""What SQLite takes for a passage beside its texts: number, digest, indexes, borders."""
+FILLED = 0.85
+"""How full SQLite's pages are, at least, with names in no order."""
+WORDS_SHARE = 0.7
+"""Bytes of lists of words by letters of text, before any block has been measured."""
+
+
+class Room:
+    """The limit of a database's bytes, beside its embedder's."""
+
+    def __init__(self, store: Store, max_bytes: int, dimensions: int) -> None:
+        self.max_bytes = max_bytes
+        self._store = store
+        self._dimensions = dimensions
+        self._words_share = WORDS_SHARE
+        self._is_full = False
+        self._waiting = sum(store.text_bytes_of(block) for block in store.unindexed())
+        """Letters whose lists of words are not written yet."""
+
+    def taken(self, count: int) -> int:
+        """Bytes that the database takes with `count` passages, as far as it is written."""
+        vectors = bytes_of(count, self._dimensions) if self._dimensions else 0
+        return self._store.size() + vectors + RESERVED_BYTES
+
+    def fitting(self, passages: Sequence[Passage], count: int) -> int:
+        """How many of `passages` there is room for behind `count`; from the first that does not
+        fit none ever, so that the order alone decides which are left out."""
+        if self._is_full:
+            return 0
+        used = self.taken(count) + self._waiting * self._words_share
+        row = ROW_BYTES + (2 * self._dimensions if self._dimensions else 0)
+        for place, passage in enumerate(passages):
+            letters = len(passage.searched.encode())
+            names = 2 * len(passage.id.encode()) + len(passage.place.encode())
+            used += (letters + names) / FILLED + row + letters * self._words_share
+            if used > self.max_bytes:
+                self._is_full = True
+                self._waiting += sum(len(one.searched) for one in passages[:place])
+                return place
+        self._waiting += sum(len(one.searched) for one in passages)
+        return len(passages)
+
+    def index(self, block: int) -> None:
+        """Write a block's lists of words, and learn how many bytes they take."""
+        letters = self._store.text_bytes_of(block)
+        before = self._store.size()
+        self._store.index(block)
+        if letters > BLOCK:  # of a few texts the pages' own size decides
+            self._words_share = 1.1 * (self._store.size() - before) / letters
+        self._waiting = max(0, self._waiting - letters)

@@ -1,0 +1,71 @@
+"""Words of a text as BM25 compares them: lower case, without accents and stop words, stemmed.
+
+Stems are English (Porter, 1980, by snowballstemmer). Words of other languages are kept as the
+stemmer leaves them; writing without blanks between words is one word up to the next mark.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STOP_WORDS = frozenset(
+    """a about above after again against all am an and any are aren as at be because been before
+    being below between both but by can cannot could couldn did didn do does doesn doing don down
+    during each few for from further had hadn has hasn have haven having he her here hers herself
+    him himself his how i if in into is isn it its itself just ll me more most mustn my myself no
+    nor not now of off on once only or other our ours ourselves out over own re s same shan she
+    should shouldn so some such t than that the their theirs them themselves then there these they
+    this those through to too under until up ve very was wasn we were weren what when where which
+    while who whom why will with won would wouldn you your yours yourself yourselves""".split()  # noqa: SIM905 (one word a line would fill pages)
+)
+"""Words too common to tell passages apart, as snowball lists them with what stands before and after
+an apostrophe."""
+LONGEST = 40
+"""Letters of a word that are compared: what is longer is no word of a language."""
+KEPT_STEMS = 1_000_000
+"""Stems kept in memory, about 100 bytes each; then the memory is emptied."""
+
+_WORD = re.compile(r"[^\W_]+")
+_LOCK = Lock()
+_stems: dict[str, str] = {}
+"""The stem of each word seen so far; of a stop word, nothing."""
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in their order, without stop words."""
+    if not text.isascii():
+        marked = unicodedata.normalize("NFKD", text)
+        text = "".join(letter for letter in marked if not unicodedata.combining(letter))
+    found = []
+    for word in _WORD.findall(text.lower()):
+        stem = _stems.get(word)
+        if stem is None:
+            stem = _remember(word)
+        if stem:
+            found.append(stem)
+    return found
+
+
+def _remember(word: str) -> str:
+    with _LOCK:  # the stemmer keeps the word it works on
+        stem = "" if word in STOP_WORDS else _stemmer()(word[:LONGEST])
+        if len(_stems) >= KEPT_STEMS:
+            _stems.clear()
+        _stems[word] = stem
+    return stem
+
+
+@cache
+def _stemmer() -> Callable[[str], str]:
+    import snowballstemmer
+
+    # `stemmer` hands out a C version where PyStemmer is installed; both are the same algorithm.
+    stem: Callable[[str], str] = snowballstemmer.stemmer("porter").stemWord
+    return stem
