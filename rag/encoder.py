@@ -18,6 +18,7 @@ from stemma.gate import Gate, HandOver
 from stemma.gguf_converter import convert
 from stemma.jsonl import read_json, read_object, write_json
 from stemma.processes import cores
+from stemma.recipe.rag import Encoder
 from stemma.retrieval.embedding import LlamaEmbedder, Pooling, Reading
 
 FILE = "encoder.gguf"
@@ -43,18 +44,6 @@ name, before a query, before a passage."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a recipe says of its sentence encoder. None: as the model's own files have it."""
-
-    model: str
-    """A name on the hub, or a local folder."""
-    revision: str | None = None
-    pooling: Pooling | None = None
-    query_prefix: str | None = None
-    passage_prefix: str | None = None
-
-
-@dataclass(frozen=True)
 class Original:
     """A sentence encoder as its authors publish it, and how it reads texts."""
 
@@ -63,29 +52,29 @@ class Original:
     reading: Reading
 
 
-def find_folder(asked: Asked, where: str) -> Path:
+def find_folder(asked: Encoder, where: str) -> Path:
     """The model's folder: the local one, or the hub's at its revision.
 
     Raises UserError, naming the recipe's key `where`, when it is not to be had.
     """
-    folder = Path(asked.model).expanduser()
+    folder = Path(asked.name).expanduser()
     if folder.is_dir():
         return folder
-    if asked.model.startswith((".", "/", "~")):
-        raise UserError(Problem(where, f"`{asked.model}`: no such folder", "a sentence encoder"))
+    if asked.name.startswith((".", "/", "~")):
+        raise UserError(Problem(where, f"`{asked.name}`: no such folder", "a sentence encoder"))
     from huggingface_hub import snapshot_download
 
     try:
         return Path(
-            snapshot_download(asked.model, revision=asked.revision, allow_patterns=[*HUB_FILES])
+            snapshot_download(asked.name, revision=asked.revision, allow_patterns=[*HUB_FILES])
         )
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        found = f"`{asked.model}`: {str(error).strip().splitlines()[0]}"
+        found = f"`{asked.name}`: {str(error).strip().splitlines()[0]}"
         expected = "a folder of a sentence encoder, or its name on the hub"
         raise UserError(Problem(where, found, expected, "check spelling and network")) from None
 
 
-def read_original(folder: Path, asked: Asked) -> Original:
+def read_original(folder: Path, asked: Encoder) -> Original:
     """The encoder in a folder, as sentence-transformers saves it or a bare transformers model.
 
     Raises UserError with all that makes it none, or none that llama.cpp can run.
@@ -145,10 +134,10 @@ def _own_pooling(folder: Path, place: str | None) -> Pooling | Problem:
     return names[modes[0]]
 
 
-def _reading(folder: Path, asked: Asked) -> Reading:
+def _reading(folder: Path, asked: Encoder) -> Reading:
     """Prefixes by the recipe, else the model's files, else its family; and its longest text."""
     prompts = _optional(folder, "config_sentence_transformers.json").get("prompts") or {}
-    query, passage = _of_family(asked.model)
+    query, passage = _of_family(asked.name)
     query = prompts.get("query", query)
     passage = prompts.get("document", prompts.get("passage", passage))
     return Reading(
@@ -221,7 +210,7 @@ def prove(embedder: LlamaEmbedder, original: Original, texts: Sequence[str]) -> 
     return step.at_least("smallest cosine to the original", smallest, MIN_COSINE, len(texts))
 
 
-def open_encoder(asked: Asked, out: Path, texts: Sequence[str]) -> tuple[LlamaEmbedder, Gate]:
+def open_encoder(asked: Encoder, out: Path, texts: Sequence[str]) -> tuple[LlamaEmbedder, Gate]:
     """The recipe's encoder, made at `out` unless it is there, opened, and its gate on `texts`.
 
     Raises UserError when it is not to be had, or not of a kind that llama.cpp runs.

@@ -40,10 +40,11 @@ class Encoder(Section):
     """The commit of the hub's model, so that the weights are exactly these."""
     pooling: Literal["mean", "cls", "last"] | None = None
     """How token vectors become one; by default as the model's own files say."""
-    query_prefix: str = ""
-    """Put before a question, as the model was trained, e.g. `query: `."""
-    passage_prefix: str = ""
-    """Put before a passage, e.g. `passage: `."""
+    query_prefix: str | None = None
+    """Put before a question, as the model was trained, e.g. `query: `; by default as the model's
+    own files say, or its family is known to want it (E5, BGE, Arctic, Nomic)."""
+    passage_prefix: str | None = None
+    """Put before a passage, e.g. `passage: `; by default as for `query_prefix`."""
 
     @model_validator(mode="after")
     def _is_one_model(self) -> Encoder:

@@ -10,7 +10,6 @@ import pytest
 from rag.encoder import (
     INSTRUCTION,
     MIN_COSINE,
-    Asked,
     find_folder,
     open_encoder,
     proof_texts,
@@ -18,6 +17,7 @@ from rag.encoder import (
 )
 from stemma.errors import UserError
 from stemma.jsonl import write_json
+from stemma.recipe.rag import Encoder
 from stemma.retrieval import minilm
 from stemma.retrieval.embedding import Reading
 from stemma.wheels import cache
@@ -34,7 +34,7 @@ def bare(folder: Path) -> Path:
 
 
 def original(folder: Path, **asked: str) -> tuple[str, Reading]:
-    found = read_original(folder, Asked(str(folder), **asked))  # type: ignore[arg-type]
+    found = read_original(folder, Encoder(model=str(folder), **asked))  # type: ignore[arg-type]
     return found.pooling, found.reading
 
 
@@ -74,7 +74,7 @@ def test_prefixes_of_known_families(tmp_path: Path, name: str, query: str, passa
 
 def test_what_cannot_be_an_embedding_gguf_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"rag.encoder.model: `\./none`: no such folder"):
-        find_folder(Asked("./none"), "rag.encoder.model")
+        find_folder(Encoder(model="./none"), "rag.encoder.model")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError) as failure:
         original(tmp_path / "empty")
@@ -110,12 +110,12 @@ def test_texts_of_the_proof_are_the_passages_own() -> None:
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
 def test_random_encoders_are_proven(tmp_path: Path, pooling: str) -> None:
     folder = make_encoder(tmp_path / "e5-small-tiny", pooling, max_seq_length=64)
-    embedder, gate = open_encoder(Asked(str(folder)), tmp_path / "out.gguf", TEXTS)
+    embedder, gate = open_encoder(Encoder(model=str(folder)), tmp_path / "out.gguf", TEXTS)
     assert (embedder.pooling, embedder.max_tokens, gate.passed) == (pooling, 64, True)
     assert embedder.facts["query_prefix"] == "query: "
     embedder.close()
     if pooling == "mean":  # the gate sees a wrong pooling
-        other = Asked(str(folder), pooling="cls")
+        other = Encoder(model=str(folder), pooling="cls")
         embedder, gate = open_encoder(other, tmp_path / "out.gguf", TEXTS)
         assert gate.passed is False
         embedder.close()
@@ -128,7 +128,7 @@ def test_minilm_is_proven_on_texts_of_its_own(tmp_path: Path) -> None:
     except UserError as error:
         pytest.skip(str(error.problems[0].found))
     passages = [f"{text} ({number})" for number in range(25) for text in TEXTS]
-    embedder, gate = open_encoder(Asked(str(folder)), tmp_path / "out.gguf", passages)
+    embedder, gate = open_encoder(Encoder(model=str(folder)), tmp_path / "out.gguf", passages)
     assert gate.n == 100
     assert gate.value is not None
     assert gate.value > 0.9999 > MIN_COSINE

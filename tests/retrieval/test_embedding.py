@@ -31,7 +31,7 @@ def test_vectors_have_length_one_and_do_not_depend_on_their_batch(embedder: Llam
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
     alone = np.concatenate([embedder.passages([text]) for text in TEXTS])
     assert np.allclose(together, np.tile(alone, (40, 1)), atol=1e-3)
-    assert np.abs(alone[0] - alone[1]).max() > 0.1, "different texts, different vectors"
+    assert np.abs(alone[0] - alone[1]).max() > 0.01, "different texts, different vectors"
     assert embedder.passages([]).shape == (0, 16)
 
 
