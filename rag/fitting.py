@@ -103,7 +103,9 @@ def ask(searcher: Searcher, questions: Sequence[Question], candidates: int) -> l
     """The candidates of every question by BM25, and by vectors where the database has any."""
     texts = [question.text for question in questions]
     lexical = searcher.search(texts, candidates, "bm25")
-    dense = searcher.search(texts, candidates, "dense") if searcher.embedder else [[] for _ in texts]
+    dense = (
+        searcher.search(texts, candidates, "dense") if searcher.embedder else [[] for _ in texts]
+    )
     return [
         Ranked(
             question.gold,
