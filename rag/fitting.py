@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stemma.retrieval.search import Searcher
 from stemma.retrieval.settings import Arm, SearchSettings
 from stemma.strict import Record
-from stemma.table import text_table
+from stemma.table import aligned
 
 WEIGHTS = tuple(round(0.1 * tenth, 1) for tenth in range(1, 10))
 RRF_KS = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
@@ -94,9 +94,10 @@ class Fitted(Record):
                 *(f"{value:.3f}" for value in (one.recall_1, one.recall_10, one.mrr_10)),
                 "chosen" if one == self.chosen else "",
             ]
-            for one in dict.fromkeys([*single, *usual, *best, self.chosen])
+            for one in dict.fromkeys([*single, *usual, *best])
         ]
-        return text_table(["arm", "recall@1", "recall@10", "MRR@10", f"n = {self.n}"], rows)
+        heads = ["arm", "recall@1", "recall@10", "MRR@10", f"n = {self.n}"]
+        return "\n".join(aligned(heads, rows))
 
 
 def ask(searcher: Searcher, questions: Sequence[Question], candidates: int) -> list[Ranked]:
