@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stemma.errors import Problem, UserError
 from stemma.processes import cores
-from stemma.retrieval.database import ENCODER, FACTS, Database
+from stemma.retrieval.database import ENCODER, FACTS, STATIC, Database
 from stemma.retrieval.fusion import best, fused, spread
 from stemma.retrieval.passages import Embedder, Hit
 from stemma.retrieval.settings import Arm, SearchSettings
@@ -227,9 +227,13 @@ def _embedder(folder: Path, model: dict[str, Any], threads: int) -> Embedder:
 
         read = {name: model[name] for name in Reading.model_fields if name in model}
         return LlamaEmbedder(folder / ENCODER, Reading.model_validate(read), threads)
+    if kind == "static":
+        from stemma.retrieval.static_table import StaticTable
+
+        return StaticTable(folder / STATIC)
     found = f"an embedder of the unknown kind `{kind}`"
     hint = "open it with the Stemma that built it"
-    raise UserError(Problem(str(folder / FACTS), found, "`gguf`", hint))
+    raise UserError(Problem(str(folder / FACTS), found, "`gguf` or `static`", hint))
 
 
 def _read(query: str) -> str:

@@ -1,0 +1,106 @@
+"""rag.fitting: what is chosen on questions of which everything is known by hand."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from rag.fitting import Ranked, _fused, _rank, fit
+from stemma.retrieval.fusion import fused
+from stemma.retrieval.settings import SearchSettings
+
+NONE: frozenset[str] = frozenset()
+
+
+def ranked(gold: str, bm25: str, cosine: str, best: float = 1.0) -> Ranked:
+    """Passages are letters; scores fall from `best` by rank."""
+    words, vectors = (
+        {name: best / (rank + 1) for rank, name in enumerate(ranking)} for ranking in (bm25, cosine)
+    )
+    return Ranked(frozenset(gold), words, vectors)
+
+
+def test_ranks_are_those_of_the_search() -> None:
+    drawn = random.Random(7)
+    for _ in range(50):
+        lexical, dense = (drawn.sample(range(30), 12) for _ in range(2))
+        one = Ranked(
+            frozenset({str(drawn.randrange(30))}),
+            dict.fromkeys(map(str, lexical), 1.0),
+            dict.fromkeys(map(str, dense), 1.0),
+        )
+        for weight, rrf_k in ((0.0, 60.0), (0.3, 1.0), (0.5, 60.0), (1.0, 60.0)):
+            ids, scores = _fused(one, weight, rrf_k)
+            expected = fused(lexical, dense, weight, rrf_k)
+            own = {name: score for name, score in zip(ids, scores, strict=True) if score > 0}
+            assert own == pytest.approx({str(number): score for number, score in expected})
+            places = [float(own[str(number)]) for number, _ in expected]
+            right = [
+                rank for rank, (number, _) in enumerate(expected, 1) if str(number) in one.gold
+            ]
+            rank = _rank(one, weight, rrf_k)
+            if not right:
+                assert rank == float("inf")
+            else:  # equal scores may stand in either order
+                assert places[int(rank) - 1] == pytest.approx(places[right[0] - 1])
+
+
+def test_the_better_arm_alone_is_chosen_where_fusion_adds_nothing() -> None:
+    questions = [ranked("a", "ab", "ba") for _ in range(4)]
+    fitted = fit(questions, SearchSettings(), NONE, k=1)
+    assert (fitted.settings.arm, fitted.chosen.recall_1) == ("bm25", 1.0)
+    turned = [ranked("a", "ba", "ab") for _ in range(4)]
+    assert fit(turned, SearchSettings(), NONE, k=1).settings.arm == "dense"
+
+
+def test_fusion_is_chosen_where_each_arm_knows_what_the_other_does_not() -> None:
+    # By words right at rank 1 and by vectors at 3, and the other way round.
+    questions = [ranked("a", "abc", "xya"), ranked("a", "xya", "abc")]
+    fitted = fit(questions, SearchSettings(), NONE, k=1)
+    figures = {(one.arm, one.weight, one.rrf_k): one for one in fitted.arms}
+    assert figures[("bm25", None, None)].mrr_10 == pytest.approx((1 + 1 / 3) / 2)
+    assert figures[("hybrid", 0.5, 60.0)].mrr_10 == 1.0  # 1/61 + 1/63 beats 1/61
+    assert fitted.settings.arm == "hybrid"
+    assert len(fitted.arms) == 2 + 9 * 6
+
+
+def test_what_the_recipe_gives_stays() -> None:
+    questions = [ranked("a", "ab", "ba")]
+    asked = SearchSettings(arm="hybrid", weight=0.3, rrf_k=7.0, threshold=0.4)
+    fitted = fit(questions, asked, frozenset({"arm", "weight", "rrf_k", "threshold"}), k=1)
+    assert fitted.settings == asked
+    assert len(fitted.arms) == 1
+
+
+def test_without_vectors_there_is_one_arm() -> None:
+    fitted = fit([ranked("a", "ab", "")], SearchSettings(), NONE, k=1)
+    assert [one.arm for one in fitted.arms] == ["bm25"]
+    assert fitted.settings.arm == "bm25"
+    with pytest.raises(ValueError, match="no validation questions"):
+        fit([], SearchSettings(), NONE, k=1)
+
+
+def test_the_threshold_keeps_what_is_found() -> None:
+    # Twenty found, of relevance 1 to 20; of those without an answer the next best has half as much.
+    questions = [ranked("a", "ab", "", float(number)) for number in range(1, 21)]
+    fitted = fit(questions, SearchSettings(), NONE, k=1)
+    assert fitted.settings.threshold == 2.0  # 19 of 20 are at least that
+    point = next(one for one in fitted.curve if one.threshold == 2.0)
+    assert (point.coverage, point.kept, point.risk) == (0.95, 0.95, 0.0)
+    assert point.refused == 3 / 20  # 0.5, 1 and 1.5
+    wrong = [ranked("z", "ab", "", 1.0) for _ in range(3)]
+    never = fit(wrong, SearchSettings(), NONE, k=1)
+    assert (never.settings.threshold, never.curve[0].risk, never.curve[0].kept) == (None, 1.0, None)
+
+
+def test_the_table_names_what_was_compared() -> None:
+    questions = [ranked("a", "abc", "xya"), ranked("a", "xya", "abc")]
+    lines = fit(questions, SearchSettings(), NONE, k=1).table().splitlines()
+    assert [line.split("  ")[0] for line in lines[:4]] == [
+        "arm",
+        "bm25",
+        "dense",
+        "hybrid, weight 0.5, k 60",
+    ]
+    assert sum("chosen" in line for line in lines) == 1
