@@ -191,6 +191,7 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
             "data_builders",
             "report",
         },  # starts the laptop side, shows rows, draws a comparison
+        "cli_search.py": {"serve"},  # shows what the laptop side finds
         "cli_judge.py": {"eval"},  # a person as judge
         "cli_course.py": {"eval"},  # grades by the tasks and engines of the evaluation
         "stages.py": {"data_builders", "export", "rag", "eval", "report"},  # the stages' modules
@@ -284,6 +285,7 @@ LAYERS = (
         "cli_options",
         "cli_models",
         "cli_judge",
+        "cli_search",
         "cli_stages",
         "cli_course",
         "cli_reference",
