@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemma.errors import Problem, UserError
-from stemma.retrieval.database import Database
+from stemma.processes import cores
+from stemma.retrieval.database import ENCODER, FACTS, Database
 from stemma.retrieval.fusion import best, fused, spread
 from stemma.retrieval.passages import Embedder, Hit
 from stemma.retrieval.settings import Arm, SearchSettings
@@ -56,6 +59,19 @@ class Searcher:
             expected = f"the one that made them ({made_by.digest[:12]}: {made_by.model})"
             raise UserError(Problem(str(database.folder), found, expected, hint))
         self._require(settings.arm)
+
+    def close(self) -> None:
+        """Close the database, and the embedder where it can be closed."""
+        self.database.close()
+        close = getattr(self.embedder, "close", None)
+        if close:
+            close()
+
+    def __enter__(self) -> Searcher:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def search(
         self,
@@ -109,7 +125,6 @@ class Searcher:
                 cosines = np.where(allowed, cosines, np.float32(-2))
             numbers = best(cosines, count, floor=-2)
             dense = {number: float(cosines[number]) for number in numbers}
-            self.database.vectors.check(list(dense.values()))
             lexical = {} if arm == "dense" else self._lexical(queries[place], count, allowed)
             yield lexical, dense, vectors[place]
 
@@ -182,6 +197,39 @@ class Searcher:
             [[len(one & other) / (len(one | other) or 1) for other in words] for one in words],
             dtype=np.float32,
         )
+
+
+def open_searcher(folder: Path, threads: int | None = None) -> Searcher:
+    """The database in `folder` with the embedder that lies in it, asked as its facts say.
+
+    `threads`: of the embedder; by default as many as there are cores. Raises UserError where the
+    database cannot be opened, or its embedder is not the one that made its vectors.
+    """
+    database = Database.open(folder)
+    embedder: Embedder | None = None
+    try:
+        if database.facts.embedder:
+            embedder = _embedder(folder, database.facts.embedder.model, threads or cores())
+        return Searcher(database, embedder, database.facts.search)
+    except BaseException:
+        database.close()
+        close = getattr(embedder, "close", None)
+        if close:
+            close()
+        raise
+
+
+def _embedder(folder: Path, model: dict[str, Any], threads: int) -> Embedder:
+    """The embedder that lies in a database."""
+    kind = model.get("kind")
+    if kind == "gguf":
+        from stemma.retrieval.embedding import LlamaEmbedder, Reading
+
+        read = {name: model[name] for name in Reading.model_fields if name in model}
+        return LlamaEmbedder(folder / ENCODER, Reading.model_validate(read), threads)
+    found = f"an embedder of the unknown kind `{kind}`"
+    hint = "open it with the Stemma that built it"
+    raise UserError(Problem(str(folder / FACTS), found, "`gguf`", hint))
 
 
 def _read(query: str) -> str:
