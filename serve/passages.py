@@ -14,9 +14,8 @@ from stemma.recipe.prompts import PromptFiles
 from stemma.recipe.rag import RagSection
 from stemma.retrieval.citations import citations, listed
 from stemma.retrieval.context import Contexts, InContext
-from stemma.retrieval.opening import open_searcher
 from stemma.retrieval.passages import Hit
-from stemma.retrieval.search import Searcher
+from stemma.retrieval.search import Searcher, open_searcher
 from stemma.runs import Run
 
 NOTHING_FOUND = "no passage is relevant enough: answered without"

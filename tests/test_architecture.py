@@ -229,6 +229,12 @@ def test_the_laptop_side_needs_no_training_engine() -> None:
     assert [str(path) for path in paths if anywhere(path) & (ENGINES - {"llama_cpp"})] == []
 
 
+def test_searching_needs_no_training_engine() -> None:
+    paths = [path for path in SOURCES if path.parts[:2] == ("stemma", "retrieval")]
+    assert paths
+    assert [str(path) for path in paths if anywhere(path) & (ENGINES - {"llama_cpp"})] == []
+
+
 def test_the_data_registry_imports_no_engine() -> None:
     paths = [path for path in SOURCES if path.parts[:2] == ("data_builders", "sources")]
     assert [
