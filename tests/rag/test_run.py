@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rag.forecast import forecast
 from stemma import ROOT
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts
@@ -214,3 +215,27 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with Database.open(run.output("rag", "database")) as database:
         assert database.count == counts["passages"]
     assert not list(run.folder("rag").glob(".database*"))
+
+
+def test_plan_states_bytes_before_the_build(tmp_path: Path) -> None:
+    recipe = put(tmp_path)
+    assert recipe.rag is not None
+    lines = forecast(recipe.rag, tmp_path)
+    built = build(tmp_path).manifest("rag").counts
+    assert lines[1].startswith("rag: facts: 200 passages, ")
+    assert "max_bytes is 5.00 GB" in lines[-1]
+    assert "left out" not in lines[-1]
+    said = float(lines[-1].split(" MB")[0].split()[-1]) * 1e6
+    assert 0.4 * built["bytes"] < said < 2 * built["bytes"]
+
+
+def test_plan_reckons_with_large_sources_and_says_what_has_no_room(tmp_path: Path) -> None:
+    recipe = put(tmp_path, "  max_bytes: 2_000_000\n", facts=20_000)
+    assert recipe.rag is not None
+    lines = forecast(recipe.rag, tmp_path)
+    assert lines[1].startswith("rag: facts: about ")
+    said = int(lines[1].split("about ")[1].split()[0].replace(",", ""))
+    assert 15_000 < said < 25_000
+    built = build(tmp_path, "  max_bytes: 2_000_000\n", facts=20_000).manifest("rag").counts
+    room = int(lines[-1].split(": about ")[1].split()[0].replace(",", ""))
+    assert 0.5 * built["passages"] < room < 1.5 * built["passages"]
