@@ -226,6 +226,10 @@ def test_rows_without_raft_keep_the_key_they_had(tmp_path: Path) -> None:
     del plain["sft"]["raft"]
     content = DataSection.model_validate(plain).content()
     assert "raft" not in content["sft"]
+    assert content["sft"]["sources"][0]["columns"]["support"] == "s"
+    plain["sft"]["sources"][0] |= {"columns": {"question": "q", "answer": "a"}}
+    content = DataSection.model_validate(plain).content()
+    assert "support" not in content["sft"]["sources"][0]["columns"]
     given = DataSection.model_validate(section(tmp_path))
     assert given.content()["sft"]["raft"]["oracle"] == 0.8
     assert "recipes/prompts/context.jinja" in given.files(tmp_path)
