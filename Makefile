@@ -20,7 +20,7 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 .PHONY: help setup doctor check show diff status preview plan rehearse schema
 .PHONY: real import
 .PHONY: data base sft dpo mcq export rag eval report all compare sweep demo
-.PHONY: chat course judge verify test test-slow lint format ci
+.PHONY: chat search course judge verify test test-slow lint format ci
 
 ##@ Start here
 demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, answers
@@ -109,6 +109,9 @@ sweep: setup           ## try the values of the recipe's `sweep` section; the be
 ##@ Use what came out
 chat: setup            ## ask the exported model on the CPU: QUESTION="…", or a prompt without it
 	@$(STEMMA) chat $(RECIPE) $(OVERRIDES) $(PLACE) $${QUESTION:+"$$QUESTION"}
+
+search: setup          ## what the recipe's passages hold on QUESTION="…", with each arm's scores
+	@$(STEMMA) search $(RECIPE) $(OVERRIDES) $(PLACE) "$$QUESTION"
 
 course: setup          ## grade it on a course's own files: MCQ=file PREFERENCE=file TO=folder
 	$(STEMMA) course $(RECIPE) $(if $(MCQ),'$(MCQ)') $(if $(PREFERENCE),'$(PREFERENCE)') $(if $(TO),--to '$(TO)') $(OVERRIDES) $(PLACE)

@@ -1,24 +1,31 @@
 """Chat with the shipped model in the terminal: one question, or a prompt that stays open.
 
 Everything the model needs is in the GGUF file itself, the chat template too. Decoding is greedy:
-what was evaluated is what answers.
+what was evaluated is what answers. A recipe with `rag` answers with passages: the last question
+alone carries them, and below the answer stands where they come from.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 
+from serve.passages import PassagesBefore, open_passages, sources_of
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.llama import Llama
 from stemma.processes import cores
 from stemma.recipe.models import Recipe
+from stemma.retrieval.context import InContext
+from stemma.retrieval.passages import Hit
 from stemma.rows import Message
 from stemma.runs import Run
 from stemma.templates import Template
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS = 512
+SPARE_TOKENS = 8
+"""Where passages and question meet, their tokens may be a few more than those of both alone."""
 UNFINISHED = "\ufffd"
 """The sign that a character decodes to until its last byte has come."""
 
@@ -26,27 +33,46 @@ UNFINISHED = "\ufffd"
 class Chat:
     """A conversation with one GGUF model; it forgets its oldest turns when the context is full."""
 
-    def __init__(self, llama: Llama) -> None:
+    def __init__(self, llama: Llama, passages: PassagesBefore | None = None) -> None:
         self._llama = llama
+        self._passages = passages
         self._template = template_of(llama)
         self._turns: list[Message] = []
+        self._asked: Message | None = None
+        """The last question as it is asked: with its passages."""
+        self.sources: list[str] = []
+        """Of the last answer: the passages it was given, the cited ones marked."""
 
     def answer(self, question: str) -> Iterator[str]:
         """The answer in pieces, as they come."""
         self._turns.append(self._user(question))
+        self.sources = []
         said = ""
         try:
+            found = self._put_passages(question)
             ids = self.prompt_ids()
             tokens = self._llama.stream(ids, min(ANSWER_TOKENS, self._longest - len(ids)))
             for piece in pieces(self._llama, tokens):
                 said += piece
                 yield piece
+            if found:
+                self.sources = sources_of(said, *found)
         finally:
+            self._asked = None
             # An unanswered question must not stay: the next prompt would hold two in a row.
             if said:
                 self._turns.append(Message(role="assistant", content=said))
             else:
                 self._turns.pop()
+
+    def _put_passages(self, question: str) -> tuple[InContext, list[Hit]] | None:
+        """Put passages before the last question, in the room that it leaves."""
+        if self._passages is None:
+            return None
+        alone = self._llama.tokenize(self._template.render(self._turns[-1:], ask=True))
+        found, hits = self._passages.put(question, self._room - len(alone) - SPARE_TOKENS)
+        self._asked = Message(role="user", content=found.text)
+        return found, hits
 
     def _user(self, question: str) -> Message:
         if not question.strip():
@@ -62,11 +88,11 @@ class Chat:
 
         Raises UserError if one question fills the context.
         """
-        room = max(self._longest - ANSWER_TOKENS, self._longest // 2)
-        while len(ids := self._ids()) > room:
+        while len(ids := self._ids()) > self._room:
             if len(self._turns) == 1:
                 found = f"{len(ids)} tokens"
-                raise UserError(Problem("the question", found, f"at most {room}", "shorten it"))
+                expected = f"at most {self._room}"
+                raise UserError(Problem("the question", found, expected, "shorten it"))
             del self._turns[:2]
         bos = self._llama.tokenize(self._template.first)
         if bos and (ids[:1] != bos or ids.count(bos[0]) != 1):
@@ -79,20 +105,31 @@ class Chat:
         """Tokens that a conversation may have: the context's, and those the model was made for."""
         return min(self._llama.context_tokens, self._llama.trained_tokens)
 
+    @property
+    def _room(self) -> int:
+        """Tokens that a prompt may have, so that there is room for an answer."""
+        return max(self._longest - ANSWER_TOKENS, self._longest // 2)
+
     def _ids(self) -> list[int]:
-        return self._llama.tokenize(self._template.render(self._turns, ask=True))
+        *before, last = self._turns
+        turns = [*before, self._asked or last]
+        return self._llama.tokenize(self._template.render(turns, ask=True))
 
 
-def main(recipe: Recipe, run: Run, question: str | None) -> None:
-    """Answer one question on stdout, or open a prompt until Ctrl-D."""
-    with open_shipped(recipe, run) as llama:
-        chat = Chat(llama)
+def main(recipe: Recipe, run: Run, question: str | None, closed_book: bool = False) -> None:
+    """Answer one question on stdout, or open a prompt until Ctrl-D; `closed_book`: without
+    passages."""
+    with (
+        open_shipped(recipe, run) as llama,
+        nullcontext() if closed_book else open_passages(recipe, run, llama) as passages,
+    ):
+        chat = Chat(llama, passages)
         if question is not None:
-            _print(chat.answer(question))
+            _print(chat, question)
             return
         for asked in _questions(llama.path.name):
             try:
-                _print(chat.answer(asked))
+                _print(chat, asked)
             except UserError as error:
                 print(error, file=sys.stderr)
 
@@ -155,7 +192,9 @@ def _questions(name: str) -> Iterator[str]:
             yield line
 
 
-def _print(answer: Iterable[str]) -> None:
-    for piece in answer:
+def _print(chat: Chat, question: str) -> None:
+    for piece in chat.answer(question):
         print(piece, end="", flush=True)
     print(flush=True)
+    if chat.sources:
+        print("\n" + "\n".join(chat.sources), flush=True)

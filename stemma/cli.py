@@ -32,6 +32,7 @@ from stemma.cli_options import (
     open_recipe,
     say,
 )
+from stemma.cli_search import search
 from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.processes import TELEMETRY_OFF, thread_waiting
@@ -182,6 +183,7 @@ app.command("import")(import_)
 app.command()(real)
 app.command()(course)
 app.command()(judge)
+app.command()(search)
 
 
 @app.command()
@@ -233,13 +235,16 @@ def chat(
     question: Annotated[
         str | None, typer.Argument(help="Answer this and end; without it a prompt opens.")
     ] = None,
+    closed_book: Annotated[
+        bool, typer.Option("--closed-book", help="Without passages, where the recipe has some.")
+    ] = False,
     set_: Set = None,
     runs: Runs = RUNS,
 ) -> None:
     """Talk to the shipped model on the CPU, without torch."""
     from serve import chat as laptop
 
-    laptop.main(*open_recipe(recipe, set_, runs), question)
+    laptop.main(*open_recipe(recipe, set_, runs), question, closed_book)
 
 
 @app.command()

@@ -191,6 +191,7 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
             "data_builders",
             "report",
         },  # starts the laptop side, shows rows, draws a comparison
+        "cli_search.py": {"serve"},  # shows what the laptop side finds
         "cli_judge.py": {"eval"},  # a person as judge
         "cli_course.py": {"eval"},  # grades by the tasks and engines of the evaluation
         "stages.py": {"data_builders", "export", "rag", "eval", "report"},  # the stages' modules
@@ -225,6 +226,12 @@ def test_the_laptop_side_needs_no_training_engine() -> None:
         for path in SOURCES
         if path.parts[0] == "serve" or path.parts[:2] == ("stemma", "retrieval")
     ]
+    assert [str(path) for path in paths if anywhere(path) & (ENGINES - {"llama_cpp"})] == []
+
+
+def test_searching_needs_no_training_engine() -> None:
+    paths = [path for path in SOURCES if path.parts[:2] == ("stemma", "retrieval")]
+    assert paths
     assert [str(path) for path in paths if anywhere(path) & (ENGINES - {"llama_cpp"})] == []
 
 
@@ -284,6 +291,7 @@ LAYERS = (
         "cli_options",
         "cli_models",
         "cli_judge",
+        "cli_search",
         "cli_stages",
         "cli_course",
         "cli_reference",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from data_builders.flow import Kind
 from stemma.errors import Problem, UserError
@@ -109,6 +109,13 @@ class Columns(Section):
     """Of a pair: the worse answer."""
     text: str | None = None
     """In a corpus: the text."""
+
+    @model_serializer(mode="wrap")
+    def _without_support(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The columns, `support` only where it is mapped: recipes without it have the keys they had
+        before there was one."""
+        found: dict[str, Any] = dump(self)
+        return found if self.support else {name: found[name] for name in found if name != "support"}
 
     @model_validator(mode="after")
     def _are_written_right(self) -> Columns:

@@ -68,6 +68,12 @@ def warnings(recipe: Recipe) -> list[str]:
                 f"{stage}: `deepspeed: {deepspeed}`: ZeRO-3 gathers all weights in every pass, for "
                 "models that do not fit; prefer deepspeed/zero1.json"
             )
+    raft = recipe.data.sft.raft if recipe.data.sft else None
+    if raft and recipe.rag and raft.prompt != recipe.rag.context.prompt:
+        found.append(
+            f"`data.sft.raft.prompt: {raft.prompt}`, but `rag.context.prompt: "
+            f"{recipe.rag.context.prompt}`: it is trained with other words than it is asked with"
+        )
     return found
 
 

@@ -40,12 +40,12 @@ def listed(used: Sequence[Hit], cited: Sequence[int] = ()) -> list[str]:
     """A line for each passage that stood in the context, those that were cited marked:
     `[1]* Entropy (heat, page 12)`."""
     return [
-        f"[{number}]{'*' if number in cited else ' '} {_origin(hit.passage)}"
+        f"[{number}]{'*' if number in cited else ' '} {origin(hit.passage)}"
         for number, hit in enumerate(used, 1)
     ]
 
 
-def _origin(passage: Passage) -> str:
+def origin(passage: Passage) -> str:
     """Title, source and place of a passage, on one line."""
     title = " ".join(passage.title.split()) or passage.id
     place = ", ".join(filter(None, (passage.source, passage.place)))

@@ -20,12 +20,14 @@ from data_builders.raft import (
 from data_builders.run import forecast, run
 from stemma.errors import UserError
 from stemma.jsonl import read_rows
+from stemma.recipe.check import warnings
 from stemma.recipe.data import DataSection
 from stemma.recipe.prompts import PromptFiles
 from stemma.recipe.raft import Raft
+from stemma.recipe.rag import RagSection
 from stemma.retrieval.context import Contexts
 from stemma.rows import McqRow, SftRow, Split
-from tests.data_builders.small_recipe import make_work, write_lines
+from tests.data_builders.small_recipe import make_recipe, make_work, write_lines
 
 PROMPT = PromptFiles().path("context")
 WORDS = ("newton", "joule", "watt", "pascal", "volt", "ohm", "tesla", "kelvin", "mole", "candela")
@@ -224,6 +226,10 @@ def test_rows_without_raft_keep_the_key_they_had(tmp_path: Path) -> None:
     del plain["sft"]["raft"]
     content = DataSection.model_validate(plain).content()
     assert "raft" not in content["sft"]
+    assert content["sft"]["sources"][0]["columns"]["support"] == "s"
+    plain["sft"]["sources"][0] |= {"columns": {"question": "q", "answer": "a"}}
+    content = DataSection.model_validate(plain).content()
+    assert "support" not in content["sft"]["sources"][0]["columns"]
     given = DataSection.model_validate(section(tmp_path))
     assert given.content()["sft"]["raft"]["oracle"] == 0.8
     assert "recipes/prompts/context.jinja" in given.files(tmp_path)
@@ -248,6 +254,15 @@ def test_only_conversations_are_asked_with_passages() -> None:
     pairs = {"dpo": {"sources": [{"source": "stem_exercises"}], "raft": {}}}
     with pytest.raises(ValidationError, match=r"dpo\.raft: it is for sft"):
         DataSection.model_validate(pairs)
+
+
+def test_training_on_another_prompt_than_is_asked_with_is_warned_of(tmp_path: Path) -> None:
+    rag = {"sources": [{"source": "documents", "path": "n.md", "licence": "CC0-1.0"}]}
+    recipe = make_recipe(section(tmp_path))
+    for prompt, told in (("context", 0), ("other", 1)):
+        asked_with = RagSection.model_validate(rag | {"context": {"prompt": prompt}})
+        found = warnings(recipe.model_copy(update={"rag": asked_with}))
+        assert sum("`rag.context.prompt: other`" in one for one in found) == told
 
 
 def test_a_budget_too_small_is_told_before_anything_is_written(tmp_path: Path) -> None:
