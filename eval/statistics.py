@@ -3,12 +3,14 @@ takes a seed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution."""
@@ -84,17 +86,19 @@ def sign_flip_p(changes: Mapping[str, int]) -> float:
     changes under every choice of signs is counted exactly, by convolution; p is the share of
     choices whose sum is as far from zero as the one found. With one row a group this is McNemar's
     exact test.
+
+    Changes of one size are one binomial, so time grows with the changes where each group has one
+    row, and with their square only where groups changed by different sizes.
     """
-    sizes = [abs(change) for change in changes.values() if change]
+    sizes = Counter(abs(change) for change in changes.values() if change)
     found = abs(sum(changes.values()))
-    middle = sum(sizes)
-    chances = np.ones(1)
-    for size in sizes:
-        wider = np.zeros(len(chances) + 2 * size)
-        wider[: len(chances)] += chances / 2
-        wider[2 * size :] += chances / 2
-        chances = wider
-    apart = np.abs(np.arange(-middle, middle + 1))
+    total = sum(size * count for size, count in sizes.items())
+    chances = np.ones(1)  # of the sum of the positive changes: 0, 1, …
+    for size, count in sizes.items():
+        alike = np.zeros(size * count + 1)
+        alike[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
+        chances = np.convolve(chances, alike)
+    apart = np.abs(2 * np.arange(total + 1) - total)
     return float(min(1.0, chances[apart >= found].sum()))
 
 

@@ -45,6 +45,11 @@ LATEX = {
 LONG = 24
 """Characters, above which a LaTeX column breaks its lines."""
 PARAGRAPH = "40mm"
+PARAGRAPH_POINTS = 114
+PAGE = 345
+"""Points of a line in LaTeX's own class `article`."""
+CHARACTER, BETWEEN = 5.5, 12
+"""Points of a character at 10 pt, on the large side, and of the space between two columns."""
 FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.])")
 """The beginning of a text that a spreadsheet would run as a formula."""
 
@@ -92,24 +97,54 @@ def _is_number(value: object) -> bool:
 
 def as_latex(table: Table, exact: bool = False) -> str:
     """A `longtable` with rules, to be given by \\input; needs the packages longtable and booktabs.
+    A table wider than a page is several, one behind the other, each with the first column.
 
     `exact` changes nothing: a paper prints rounded figures.
     """
     del exact
-    columns = "".join(_alignment(table, column) for column in range(len(table.heads)))
-    head = " & ".join(latex(str(name)) for name in table.heads) + r" \\"
+    parts = (_longtable(table, columns) for columns in _page_wide(table))
+    return "% \\usepackage{longtable,booktabs}\n" + "\n".join(parts)
+
+
+def _longtable(table: Table, columns: list[int]) -> str:
+    """Some columns of the table."""
+    heads = list(table.heads)
     lines = [
-        "% \\usepackage{longtable,booktabs}",
-        rf"\begin{{longtable}}{{{columns}}}",
+        rf"\begin{{longtable}}{{{''.join(_alignment(table, column) for column in columns)}}}",
         r"\toprule",
-        head,
+        " & ".join(latex(str(heads[column])) for column in columns) + r" \\",
         r"\midrule",
         r"\endhead",
-        *(" & ".join(latex(words(value)) for value in row) + r" \\" for row in table.rows),
+        *(
+            " & ".join(latex(words(row[column])) for column in columns) + r" \\"
+            for row in table.rows
+        ),
         r"\bottomrule",
         r"\end{longtable}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _page_wide(table: Table) -> list[list[int]]:
+    """The columns in parts that fit a page; the first column leads each."""
+    first, *others = (_points(table, column) for column in range(len(table.heads)))
+    parts: list[list[int]] = [[0]]
+    left = PAGE - first
+    for column, points in enumerate(others, start=1):
+        if points > left and len(parts[-1]) > 1:
+            parts.append([0])
+            left = PAGE - first
+        parts[-1].append(column)
+        left -= points
+    return parts
+
+
+def _points(table: Table, column: int) -> float:
+    """About how wide a column is printed."""
+    texts = [str(list(table.heads)[column]), *(words(row[column]) for row in table.rows)]
+    longest = max(map(len, texts)) * CHARACTER
+    is_paragraph = _alignment(table, column).startswith("p")
+    return (PARAGRAPH_POINTS if is_paragraph else longest) + BETWEEN
 
 
 def _alignment(table: Table, column: int) -> str:

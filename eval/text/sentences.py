@@ -16,6 +16,9 @@ SPLITTER = f"nupunkt {nupunkt.__version__}"
 
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 
+_RUN = re.compile(r"([^\w\s]{40})[^\w\s]+")
+"""Signs without a letter or blank between them, as damaged weights write without end: `nupunkt`'s
+time grows with the square of their number."""
 _ITEM = re.compile(r"\(?\d{1,3}[.)]")
 
 
@@ -28,7 +31,7 @@ def sentences(prose: str) -> list[str]:
 def _of_line(line: str) -> Iterator[str]:
     """Its sentences; the number of an item ("… 2. Cool it.") stays with what it counts."""
     number = ""
-    for part in map(str, nupunkt.sent_tokenize(line)):
+    for part in map(str, nupunkt.sent_tokenize(_RUN.sub(r"\1", line))):
         if _ITEM.fullmatch(part.strip()):
             number += part.strip() + " "
         else:

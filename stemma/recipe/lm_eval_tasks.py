@@ -16,6 +16,7 @@ from stemma.errors import Problem, UserError, nearest
 from stemma.recipe import task_files
 from stemma.recipe.evaluation import Benchmarks
 from stemma.recipe.task_files import Function, Index, TaskFile
+from stemma.recipe.task_forms import members
 
 if TYPE_CHECKING:
     from stemma.recipe.models import Recipe
@@ -128,8 +129,7 @@ def _members(
             listed = task_files.read(path).values.get("task")
         except UserError:  # told where the file is looked at
             continue
-        inner = listed if isinstance(listed, list) else []
-        waiting += [str(task["task"] if isinstance(task, dict) else task) for task in inner]
+        waiting += members(listed) if isinstance(listed, list) else []
 
 
 def _unknown(name: str, own: Index, where: str) -> Problem:

@@ -21,6 +21,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from stemma.errors import Problem, UserError
 from stemma.recipe.document import shown
+from stemma.recipe.task_forms import form_problems
 
 NAMED = re.compile(r'^"?(task|group|tag)"?:[ \t]*(.*)$', re.M)
 ITEM = re.compile(r'[ \t]*-[ \t]*"?([^"\n]+?)"?[ \t]*\n')
@@ -57,6 +58,8 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> TaskFile:
     if path in seen:
         raise UserError(Problem(shown(path), "it includes itself", "a chain of files that ends"))
     own = _parse(path)
+    if problems := list(form_problems(own.values, own.where)):
+        raise UserError(problems)
     included = own.values.pop("include", None) or []
     found = TaskFile(path, {}, {}, [])
     for name in [included] if isinstance(included, str) else included:
@@ -71,8 +74,7 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> TaskFile:
         found.files += inner.files
     found.values |= own.values
     found.lines |= own.lines
-    functions = {one.file for one in _functions(own.values)}
-    found.files += [path, *(path.parent / name for name in sorted(functions))]
+    found.files += [path, *own.files]
     return found
 
 
@@ -83,6 +85,10 @@ def _parse(path: Path) -> TaskFile:
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"))
         values = yaml.constructor.construct_document(node) if node is not None else None
+        functions = sorted({one.file for one in _functions(values)})
+    except RecursionError:
+        told = "it is nested without end, or too deep"
+        raise UserError(Problem(shown(path), told, "a task of lm-evaluation-harness")) from None
     except (YAMLError, UnicodeDecodeError, OSError, ValueError) as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         where = f"{shown(path)}:{mark.line + 1}" if mark else shown(path)
@@ -94,7 +100,7 @@ def _parse(path: Path) -> TaskFile:
             Problem(shown(path), "no mapping of keys", "a task of lm-evaluation-harness")
         )
     lines = {str(key.value): f"{shown(path)}:{key.start_mark.line + 1}" for key, _ in node.value}
-    return TaskFile(path, values, lines)
+    return TaskFile(path, values, lines, [path.parent / name for name in functions])
 
 
 def _function(_loader: Any, node: ScalarNode) -> Function:

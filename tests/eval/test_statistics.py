@@ -111,3 +111,10 @@ def test_bootstrap_is_plain_resampling_of_groups() -> None:
     means = [sums[draw].sum() / sizes[draw].sum() for draw in draws]
     expected = np.percentile(means, [2.5, 97.5])
     assert bootstrap_mean(values, groups, 11) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "gained"), [(10, 2), (999, 470), (40_000, 20_300)])
+def test_sign_flips_of_single_rows_are_the_binomial_test(rows: int, gained: int) -> None:
+    changes = {str(row): 1 if row < gained else -1 for row in range(rows)}
+    exact = binomtest(gained, rows, 0.5).pvalue
+    assert sign_flip_p(changes) == pytest.approx(exact, rel=1e-9)

@@ -88,6 +88,15 @@ def test_data_lies_beside_the_task_or_below_the_root_and_patterns_name_several(
             ("test_split: test", "test_split: test\nprocess_docs: !function rows.clean"),
             ["no such file:", "rows.py"],
         ),
+        (("task: sums", "include: 5\ntask: sums"), ["tasks/sums.yaml:1: `include: 5`"]),
+        (("path: json", "path: [json]"), ["tasks/sums.yaml:2: `dataset_path: ['json']`"]),
+        (("metric_list:", "metric_list: acc\nmetadata:"), ["`metric_list: acc`", "a list of"]),
+        (("task: sums", "task: sums\nmetadata: &a [*a]"), ["nested without end"]),
+        (("task: sums", "task: [sums, {group: x}]"), ["groups with their `task`"]),
+        (
+            ("test_split: test", "test_split: test\ngeneration_kwargs: {temperature: warm}"),
+            ["`generation_kwargs: {'temperature': 'warm'}`", "`temperature` a number"],
+        ),
         (
             ("test_split: test", "test_split: test\ngeneration_kwargs: {do_sample: true}"),
             ["`generation_kwargs.temperature: None`", "greedy"],
@@ -149,6 +158,14 @@ def test_groups_and_tags_of_ones_own_are_followed(place: Place) -> None:
     assert found.problems == []
     names = [path.name for path in found.files["both"]]
     assert names == ["group.yaml", "sums.yaml", "sums.jsonl", "more.yaml"]
+
+
+def test_groups_written_inside_a_group_are_followed(place: Place) -> None:
+    inner = "group: inner, task: [{group: innermost, task: [sums]}]"
+    write(place.folder, "group.yaml", f"group: outer\ntask:\n  - {{{inner}}}\n")
+    found = look_up(Benchmarks(tasks=["outer"]), place, "r.yml:9")
+    assert found.problems == []
+    assert [path.name for path in found.files["outer"]] == ["group.yaml", "sums.yaml", "sums.jsonl"]
 
 
 def test_own_files_are_what_the_stage_reads(place: Place) -> None:

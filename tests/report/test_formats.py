@@ -83,3 +83,12 @@ def test_a_latex_table_is_whole() -> None:
 def test_long_texts_break_their_lines_in_latex() -> None:
     table = Table(["Words", "n"], [["word " * 40, 1]])
     assert r"{p{40mm}r}" in as_latex(table)
+
+
+def test_a_table_wider_than_a_page_is_several_with_the_first_column_each() -> None:
+    heads = ["Variant", *(f"Figure number {number}" for number in range(12))]
+    text = as_latex(Table(heads, [["base", *range(12)]]))
+    parts = text.split(r"\begin{longtable}")[1:]
+    assert [part.count("Variant & ") for part in parts] == [1] * len(parts)
+    assert len(parts) == 4  # three columns of 94 or 100 points beside one of 50, of 345
+    assert sum(text.count(f"Figure number {number} ") for number in range(12)) == 12

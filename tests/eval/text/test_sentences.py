@@ -1,3 +1,5 @@
+from time import process_time
+
 import pytest
 
 from eval.text.sentences import SPLITTER, sentences, words
@@ -25,6 +27,13 @@ def test_sentences(prose: str, found: list[str]) -> None:
 def test_words_are_folded_and_numbers_kept_whole() -> None:
     found = words("The cell's Force: 3.5 N, ice-cold (Straße)!")
     assert found == ["the", "cell's", "force", "3.5", "n", "ice-cold", "strasse"]
+
+
+@pytest.mark.parametrize("sign", ["!", "![", ".["])
+def test_a_reply_of_signs_without_end_is_split_in_time(sign: str) -> None:
+    begin = process_time()
+    assert sentences("It falls. Why" + sign * 100_000)[:1] == ["It falls."]
+    assert process_time() - begin < 2  # 4 to 16 seconds, were all of them read
 
 
 def test_the_splitter_says_its_version() -> None:
