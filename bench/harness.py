@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.conditions import conditions, sentence
 from eval.harness.hf import HfEngine
-from eval.harness.job import BenchmarkJob, Wanted
+from eval.harness.job import BenchmarkJob, WantedBenchmark
 from eval.harness.lm import EngineLM
 from eval.harness.tasks import Tasks, leaves, load
 from eval.job import Variant
@@ -138,7 +138,7 @@ def _job(arguments: argparse.Namespace) -> BenchmarkJob:
         variant=variant,
         tokenizer=str(folder),
         settings=Benchmarks(tasks=["local_gsm8k"]),
-        wanted=[Wanted(name="local_gsm8k", key="", out="")],
+        wanted=[WantedBenchmark(name="local_gsm8k", key="", out="")],
         folders=[str(ROOT / "recipes" / "tasks")],
         root=str(arguments.data.absolute()),
         tables=tempfile.mkdtemp(prefix="stemma-bench-"),

@@ -37,6 +37,8 @@ class Question:
     explanation: str = ""
     subject: str = ""
     meta: dict[str, str | int | float | None] = field(default_factory=dict)
+    support: str = ""
+    """The passage that its answer stands in, where the source knows it."""
 
     @property
     def right(self) -> str:
@@ -63,7 +65,8 @@ def make_rows(
             "choices": question.choices,
             "answer": question.answer,
         }
-        row |= {"answer_as": answer_as, "subject": question.subject, "meta": question.meta}
+        meta = question.meta | ({"support": question.support} if question.support else {})
+        row |= {"answer_as": answer_as, "subject": question.subject, "meta": meta}
         if answer_as == "letter":
             yield entry.draft(question.stem, row)
         else:
@@ -77,6 +80,7 @@ def _explain_first(entry: FileRow[AnyForm], question: Question) -> Draft | Drop:
         return entry.drop(problem)
     answer = f"{question.explanation}\n\nAnswer: {question.answer}. {question.right}"
     meta = {**question.meta, "gold": question.right, "subject": question.subject}
+    meta |= {"support": question.support} if question.support else {}
     asked = f"{lettered(question.stem, question.choices)}\n\nExplain, then give the letter."
     row: dict[str, Any] = {"messages": conversation(asked, answer), "meta": meta}
     return entry.draft(question.stem, row)

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ from data_builders.generated.judging import judge_statistics
 from data_builders.outputs import figures
 from data_builders.outputs import files as outputs
 from data_builders.outputs.cards import card
+from data_builders.raft import Asking
 from data_builders.shortfalls import refuse_empty_sets, unfilled
-from data_builders.tokens import own_tokens, preflight, refuse_unfit_template
+from data_builders.tokens import contexts_of, own_tokens, preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
 from stemma.facts import DataCounts, DataFacts
 from stemma.files import write_text
@@ -40,6 +41,7 @@ def run(work: Work) -> Result:
     """Build, write, prove on tokens. A failed build leaves dropped.jsonl and what the gate found,
     but no manifest."""
     refuse_unfit_template(work.recipe, work.run)
+    in_context = _in_context(work)
     judged: list[dict[str, Any]] = []
     # Opened before anything is read: a missing key is told at once, not when large files have been
     # gone through.
@@ -52,13 +54,14 @@ def run(work: Work) -> Result:
         build = _start(work, drop)
         try:
             totals = _all_phases(build, generation)
+            raft = in_context(build)
             build.gate.prove_apart(build.rows)
         finally:
             build.gate.write(work.folder)
     files = _write_rows(work, build)
     refuse_empty_sets(build.sources, build.rows, build.account.dropped)
     counts = build.account.counts(build.rows)
-    facts = _facts(work, build, totals, judged)
+    facts = _facts(work, build, totals, judged) | ({"raft": raft} if raft else {})
     DataCounts.model_validate(counts)  # as plan and report read them
     DataFacts.model_validate(facts)
     write_json(
@@ -94,6 +97,7 @@ def forecast(work: Work) -> Forecast:
     build.rows = [row for row in build.rows if row.source not in asked]  # placeholders' rows
     build.mix()
     build.collect("derive")
+    _in_context(work)(build)
     return Forecast(spent, *_expected(build, asked), _in_split(build, "test"))
 
 
@@ -186,6 +190,26 @@ def _all_phases(build: Build, generation: JobRunner | None) -> dict[str, Any]:
     build.mix()
     build.collect("derive")
     return generation.totals() if generation else {}
+
+
+def _in_context(work: Work) -> Callable[[Build], dict[str, Any]]:
+    """What asks the rows of a build with passages (`data.sft.raft`), holds them against the
+    evaluation's questions again, and tells how many became what. Its prompt and budget are proven
+    before anything is read."""
+    settings = work.recipe.data.sft.raft if work.recipe.data.sft else None
+    if settings is None:
+        return lambda _build: {}
+    contexts, counted = contexts_of(work.recipe, work.run, settings)
+
+    def put(build: Build) -> dict[str, Any]:
+        asking = Asking(settings, contexts, build.seed, cache(build.gate.watch(build.rows)))
+        build.rows, counts = asking.put(build.rows)
+        build.decontaminate()
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+        work.say(f"sft: rows asked with passages: {told}")
+        return {"counts": counts, "tokens": counted}
+
+    return put
 
 
 def _write_rows(work: Work, build: Build) -> dict[str, str]:

@@ -8,7 +8,7 @@ A model made on the spot has no tokenizer yet when its data are built; there the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data_builders.filters.clean import special_tokens
@@ -16,6 +16,9 @@ from data_builders.flow import NO_TOKENS, Placed
 from stemma.base_model.files import TOKENIZER, added_first, tokenizer_folder
 from stemma.base_model.tokenizer import load_tokenizer
 from stemma.recipe.models import Recipe
+from stemma.recipe.prompts import PromptFiles
+from stemma.recipe.raft import Raft
+from stemma.retrieval.context import Contexts
 from stemma.runs import Run
 from stemma.templates import Template, read_special_tokens
 from stemma.training.rows import Sample, count, sample, tokenizing
@@ -23,6 +26,9 @@ from stemma.training.rows import Sample, count, sample, tokenizing
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+CHARACTERS_A_TOKEN = 3
+"""Fewer than English has by any tokenizer but the smallest: contexts turn out shorter, not longer,
+than their budget."""
 LATER = "no tokenizer yet: the same proof runs when training starts"
 
 
@@ -67,6 +73,30 @@ def _reading(recipe: Recipe, run: Run) -> tuple[Template, Tokenizer] | None:
     if folder is None:
         return None
     return Template.read(recipe.template, folder), load_tokenizer(folder / TOKENIZER)
+
+
+def contexts_of(recipe: Recipe, run: Run, settings: Raft) -> tuple[Contexts, str]:
+    """What puts passages before training rows' questions, and how it counts tokens: by the model's
+    own tokenizer, or for a model made on the spot by characters."""
+    prompt = PromptFiles(recipe.path.parent).path(settings.prompt)
+    folder = None if recipe.base else tokenizer_folder(recipe, run)
+    if folder is None:
+        counted = f"estimated: {CHARACTERS_A_TOKEN} characters a token"
+        own: list[str] = []
+        counting: Callable[[str], int] = _estimate
+    else:
+        counted = "by the model's own tokenizer"
+        own = read_special_tokens(folder / TOKENIZER)
+        counting = _counting(load_tokenizer(folder / TOKENIZER))
+    return Contexts(prompt, counting, settings.max_tokens, own, "data.sft.raft.max_tokens"), counted
+
+
+def _estimate(text: str) -> int:
+    return -(-len(text) // CHARACTERS_A_TOKEN)
+
+
+def _counting(tokenizer: Tokenizer) -> Callable[[str], int]:
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def own_tokens(recipe: Recipe, run: Run) -> re.Pattern[str]:

@@ -22,7 +22,8 @@ from eval.rows_to_score import RowsToScore, read_task
 from eval.statistics import wilson
 from eval.task import Metric
 from eval.tasks import TASKS
-from eval.verdicts import BASELINE
+from stemma.comparisons import BASELINE
+from stemma.recipe.eval_arms import split_arm
 from stemma.recipe.eval_tasks import McqTask
 from stemma.stages import Work
 
@@ -38,14 +39,14 @@ def abstention(work: Work, measured: Measured) -> Further:
         name: _answers(measured[name][TASK]) for name in section.variants if TASK in measured[name]
     }
     figures = {
-        name: metrics(one, None if name == BASELINE else found.get(BASELINE), work.recipe.seed)
-        for name, one in found.items()
+        name: metrics(one, _same_rows(found, name), work.recipe.seed) for name, one in found.items()
     }
     facts: dict[str, Any] = {}
     if section.abstention:
         fitted = _thresholds(work, section.abstention.risk)
         for name, one in found.items():
-            figures[name] += _tried(one, fitted[name], "threshold")
+            # None of an arm: its validation rows have no passages.
+            figures[name] += _tried(one, fitted.get(name), "threshold")
             if name != BASELINE and BASELINE in fitted:
                 figures[name] += _tried(one, fitted[BASELINE], "merged_threshold")
         facts = {"abstention": {"risk": section.abstention.risk, "thresholds": fitted}}
@@ -56,6 +57,13 @@ def abstention(work: Work, measured: Measured) -> Further:
     ]
     rows = [metric.score(name, TASK) for name, all_of in figures.items() for metric in all_of]
     return Further(rows, {"abstention": points}, facts)
+
+
+def _same_rows(found: dict[str, Answers], name: str) -> Answers | None:
+    """Merged's answers, for another variant on the same rows: an arm may leave some out."""
+    merged = found.get(BASELINE)
+    is_paired = merged is not None and name != BASELINE and not split_arm(name)[1]
+    return merged if is_paired else None
 
 
 def _answers(records: Records) -> Answers:
@@ -72,6 +80,7 @@ def _thresholds(work: Work, risk: float) -> dict[str, float | None]:
         _job(job.variant, work.run.root.parent / MEASURED, path)
         for job in tested
         if job.variant.name in work.recipe.eval.variants
+        and not split_arm(job.variant.name)[1]
         and any(cell.task == TASK for cell in job.cells)
     ]
     places = {cell.folder for job in tested for cell in job.cells}

@@ -11,9 +11,10 @@ from eval.job import Cell, Job, Variant
 from eval.rows_to_score import test_files
 from eval.task import Task
 from eval.tasks import TASKS
-from eval.verdicts import BASELINE
+from stemma.comparisons import BASELINE
 from stemma.identity import model_digest
 from stemma.processes import cores
+from stemma.recipe.eval_arms import split_arm, with_arm
 from stemma.recipe.eval_servers import NEED_LOG_PROBS
 from stemma.recipe.eval_tasks import EvalTask
 from stemma.runs import digest_json
@@ -25,43 +26,60 @@ MEASURED = "measured"
 """Beside the run folders: recipes that share weights and rows share what was measured."""
 
 
-def jobs_of(work: Work) -> list[Job]:
+def jobs_of(work: Work, in_context: Mapping[str, Path] | None = None) -> list[Job]:
     """The job of every variant. The reference of the rewards comes first; it and merged are
-    measured even where nobody asks for their scores."""
+    measured even where nobody asks for their scores.
+
+    `in_context`: files of the rows with passages, by `Cell.rows` (`eval.contexts`); an arm is
+    measured on those that are given.
+    """
     section = work.recipe.eval
-    files = test_files(work)
+    files = test_files(work) | dict(in_context or {})
     asked = {name: section.tasks_of(name) for name in section.variants}
     if needed := [options for options in section.tasks if TASKS[options.task].uses_merged]:
         asked = {BASELINE: asked.get(BASELINE, needed)} | asked
     if compared := [options for options in section.tasks if TASKS[options.task].uses_reference]:
-        asked = {section.reference: asked.get(section.reference, compared)} | asked
-    return [_job(work, name, tasks, files) for name, tasks in asked.items()]
+        # In every arm: a reward compares two models that read the same text.
+        arms = dict.fromkeys([None, *(split_arm(name)[1] for name in section.variants)])
+        names = [with_arm(section.reference, arm) for arm in arms]
+        asked = {name: asked.get(name, compared) for name in names} | asked
+    jobs = [_job(work, name, tasks, files) for name, tasks in asked.items()]
+    return [job for job in jobs if job.cells]
 
 
 def _job(work: Work, name: str, tasks: list[EvalTask], files: Mapping[str, Path]) -> Job:
     variant = variant_of(work, name)
     folder = work.run.root.parent / MEASURED
-    return Job(
-        variant=variant,
-        cells=[cell_of(variant, options, folder, files.get(options.task)) for options in tasks],
-    )
+    arm = split_arm(name)[1]
+    if arm is None:
+        cells = [cell_of(variant, options, folder, files.get(options.task)) for options in tasks]
+        return Job(variant=variant, cells=cells)
+    cells = [
+        cell_of(variant, options, folder, files[rows]).model_copy(
+            update={"arm": arm, "limit": None}  # the file holds the rows that count
+        )
+        for options in tasks
+        if (rows := with_arm(options.task, arm)) in files
+    ]
+    return Job(variant=variant, cells=cells)
 
 
 def variant_of(work: Work, name: str) -> Variant:
     """The variant's weights, and all else that decides what is measured on it. A server is asked
     what it holds."""
-    if name in work.recipe.eval.servers:
+    model = split_arm(name)[0]
+    if model in work.recipe.eval.servers:
         return _served(work, name)
-    exported = name in work.recipe.exported()
+    exported = model in work.recipe.exported()
     template = template_of(work)
-    weights = work.input("export", name) if exported else weights_of(work, name)
-    made_here = name != "base" or work.recipe.base
-    made_by = ("export" if exported else name) if made_here else None
+    weights = work.input("export", model) if exported else weights_of(work, model)
+    made_here = model != "base" or work.recipe.base
+    made_by = ("export" if exported else model) if made_here else None
     return Variant(
         name=name,
-        kind="gguf" if name.startswith("gguf-") else "hf",
+        kind="gguf" if model.startswith("gguf-") else "hf",
         weights=str(weights),
-        digest=_digest(work, weights, made_by, name if exported else "merged"),
+        digest=_digest(work, weights, made_by, model if exported else "merged"),
         made_by=made_by,
         template=template.text,
         bos=template.bos,
@@ -74,7 +92,7 @@ def _served(work: Work, name: str) -> Variant:
     """A variant behind a server, known by what the server says of its model."""
     from eval.servers.ready import description  # loads the network client
 
-    server = work.recipe.eval.servers[name]
+    server = work.recipe.eval.servers[split_arm(name)[0]]
     decides = server.model_dump(mode="json", include={"base_url", "model", "parameters"})
     template = template_of(work)
     return Variant(

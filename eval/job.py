@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from stemma.recipe.eval_arms import Arm, with_arm
 from stemma.recipe.eval_servers import EvalServer
 from stemma.recipe.eval_tasks import EvalTask
 from stemma.strict import Record
@@ -53,10 +54,17 @@ class Cell(Record):
     data: str | None
     """The file of test rows; None: the task needs none."""
     folder: str
+    arm: Arm | None = None
+    """What stands before the questions; its rows lie in a file of their own."""
 
     @property
     def task(self) -> str:
         return self.options.task
+
+    @property
+    def rows(self) -> str:
+        """The name of the rows it is measured on: `mcq`, or `mcq+retrieved`."""
+        return with_arm(self.task, self.arm)
 
 
 class Job(Record):

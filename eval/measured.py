@@ -1,4 +1,4 @@
-"""What was measured, kept sample by sample: `runs/measured/<task>-<key>/*.jsonl`.
+"""Findings of the measuring, kept sample by sample: `runs/measured/<task>-<key>/*.jsonl`.
 
 A folder holds the samples of one cell: `cell.json` says of what, and is there for people. Each
 process that measures appends to a file of its own, so several processes and machines may share the

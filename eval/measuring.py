@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.cells import decisive
-from eval.job import Cell, Job, Measured, Records, Variant
+from eval.job import Cell, Job, Measured, Records, Samples, Variant
 from eval.measured import Kept, describe, read_kept
 from eval.rows_to_score import RowsToScore
 from eval.tasks import TASKS
@@ -31,6 +31,7 @@ class Measuring:
 
     work: Work
     rows: Mapping[str, RowsToScore]
+    """By `Cell.rows`: of each task, and of each task in each arm."""
     logs: Path
     """The folder for each worker's job and log."""
 
@@ -40,22 +41,14 @@ class Measuring:
         What is kept is read, the rest measured. Raises StageFailed with what failed, of every
         variant: one that is broken does not keep the others from being measured.
         """
-        if self.work.force:
-            self._forget(jobs)
         measured: Measured = {}
         failures = []
+        renewed: set[str] = set()  # by folder: variants with the same weights share one
         for job in jobs:
             try:
-                found = {cell.task: self._kept(cell) for cell in job.cells}
-                if late := [cell for cell in job.cells if self._missing(cell, found[cell.task])]:
-                    self._run_worker(job, late, found)
-                    found |= {cell.task: self._kept(cell) for cell in late}
-                else:
-                    self.work.say(f"eval: {job.variant.name} was measured before, kept")
-                measured[job.variant.name] = {
-                    cell.task: self._ordered(job.variant, cell, found[cell.task])
-                    for cell in job.cells
-                }
+                if self.work.force:
+                    self._renew(job, renewed)
+                measured[job.variant.name] = self._samples(job)
             except StageFailed as error:
                 failures.append(str(error))
         if failures:
@@ -66,20 +59,44 @@ class Measuring:
         """The number of rows of a cell that would be measured."""
         return self._missing(cell, {} if self.work.force else self._kept(cell))
 
-    def _forget(self, jobs: Sequence[Job]) -> None:
-        """Remove what is kept: the user asked to have it measured again."""
-        for job in jobs:
-            for cell in job.cells:
-                remove(Path(cell.folder))
+    def _samples(self, job: Job) -> Samples:
+        """The samples of a job's cells: those that are kept, and the rest measured."""
+        found = {cell.task: self._kept(cell) for cell in job.cells}
+        if late := [cell for cell in job.cells if self._missing(cell, found[cell.task])]:
+            self._run_worker(job, late, found)
+            found |= {cell.task: self._kept(cell) for cell in late}
+        else:
+            self.work.say(f"eval: {job.variant.name} was measured before, kept")
+        return {cell.task: self._ordered(job.variant, cell, found[cell.task]) for cell in job.cells}
+
+    def _renew(self, job: Job, renewed: set[str]) -> None:
+        """Measure all of a job's cells in folders beside theirs, then put these in their place.
+
+        What was kept stays until the new is whole.
+        """
+        old = [cell for cell in job.cells if cell.folder not in renewed]
+        new = [cell.model_copy(update={"folder": f"{cell.folder}.new"}) for cell in old]
+        for cell in new:
+            remove(Path(cell.folder))  # of an earlier run that was killed
+        if new:
+            self._samples(job.model_copy(update={"cells": new}))
+        for before, after in zip(old, new, strict=True):
+            aside = Path(f"{before.folder}.old")
+            remove(aside)
+            if Path(before.folder).exists():
+                Path(before.folder).rename(aside)
+            Path(after.folder).rename(before.folder)
+            remove(aside)
+            renewed.add(before.folder)
 
     def _kept(self, cell: Cell) -> Kept:
         return read_kept(Path(cell.folder), TASKS[cell.task].sample.model_fields)
 
     def _missing(self, cell: Cell, kept: Kept) -> int:
-        return sum(digest not in kept for digest in self.rows[cell.task].digests.values())
+        return sum(digest not in kept for digest in self.rows[cell.rows].digests.values())
 
     def _ordered(self, variant: Variant, cell: Cell, kept: Kept) -> Records:
-        digests = self.rows[cell.task].digests
+        digests = self.rows[cell.rows].digests
         if lost := [row for row, digest in digests.items() if digest not in kept]:
             found = (
                 f"{len(lost)} rows of {cell.task} are not in {cell.folder}: {', '.join(lost[:5])}"
@@ -107,7 +124,7 @@ class Measuring:
 
     def _progress(self, cell: Cell, kept: Kept) -> str:
         missing = self._missing(cell, kept)
-        there = len(self.rows[cell.task].digests) - missing
+        there = len(self.rows[cell.rows].digests) - missing
         return f"{missing:,} rows" + (f" ({there:,} are kept)" if there else "")
 
     def _refuse_changed(self, job: Job, late: Sequence[Cell]) -> None:
@@ -122,7 +139,8 @@ class Measuring:
         expected: dict[Path, tuple[str, str]] = {}
         for cell in late:
             source = TASKS[cell.task].rows
-            if source and cell.data:
+            # Rows with passages are named by their content, and checked where they are read.
+            if source and cell.data and not cell.arm:
                 split = Path(cell.data).stem
                 expected[Path(cell.data)] = "data", data[f"{source.data_set}/{split}"].sha256
         # Of a model that was not made here the digest was taken just now.

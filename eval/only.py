@@ -2,21 +2,24 @@
 
 Several processes, on several machines over a shared folder, may each measure some cells at the same
 time. No score is made and no manifest written: a later `stemma eval` takes all that is kept, by
-content, and measures only what nobody has.
+content, and measures only what nobody has. Benchmarks are cells too: `base/lm_eval/sciq`.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from eval.cells import MEASURED, jobs_of
+from eval.harness.job import BenchmarkJob
+from eval.harness.run import benchmark_jobs, measure, missing_of
 from eval.job import Job
 from eval.measuring import Measuring
 from eval.rows_to_score import rows_of_tasks
 from stemma.errors import Problem, UserError, nearest
 from stemma.files import remove
+from stemma.recipe.eval_tasks import BENCHMARK
 from stemma.stages import Work
 from stemma.workplace import writable
 
@@ -26,21 +29,26 @@ def measure_only(work: Work, asked: Sequence[str], dry_run: bool = False) -> lis
 
     Raises UserError, or StageFailed with what failed.
     """
-    jobs = chosen(jobs_of(work), asked)
+    every, benchmarks = jobs_of(work), benchmark_jobs(work, work.recipe.eval.local)
+    refuse_unknown([*_cells(every), *_benchmark_cells(benchmarks)], asked)
+    jobs = chosen(every, asked)
+    benchmarks = chosen_benchmarks(benchmarks, asked)
     measured = work.run.root.parent / MEASURED
     # Not the stage's folder, which a whole evaluation may be working in.
     logs = measured / "jobs" / f"{platform.node()}-{os.getpid()}"
     measuring = Measuring(work, rows_of_tasks(work), logs)
     if dry_run:
-        return list(_planned(measuring, jobs))
+        return [*_planned(measuring, jobs), *_planned_benchmarks(work, benchmarks)]
     with writable(measured):
         found = measuring.measure(jobs)
+        measure(work, benchmarks, logs)
     remove(logs)  # a failure leaves them
-    return [
+    lines = [
         f"{variant}/{task}: {len(samples):,} samples are kept"
         for variant, tasks in found.items()
         for task, samples in tasks.items()
     ]
+    return [*lines, *(f"{'/'.join(cell)}: is kept" for cell in _benchmark_cells(benchmarks))]
 
 
 def _planned(measuring: Measuring, jobs: Sequence[Job]) -> Iterator[str]:
@@ -50,26 +58,62 @@ def _planned(measuring: Measuring, jobs: Sequence[Job]) -> Iterator[str]:
             yield f"{job.variant.name}/{cell.task}: {missing:,} samples would be measured"
 
 
-def chosen(jobs: Sequence[Job], asked: Sequence[str]) -> list[Job]:
-    """The jobs of the cells that `asked` names as VARIANT or VARIANT/TASK.
+def _planned_benchmarks(work: Work, jobs: Mapping[str, BenchmarkJob]) -> Iterator[str]:
+    for variant, job in jobs.items():
+        missing = missing_of(work, job)
+        for one in job.wanted:
+            what = "would be measured" if one.name in missing else "is kept"
+            yield f"{variant}/{BENCHMARK}{one.name}: {what}"
 
-    Raises UserError with all names that are no cell's.
-    """
-    cells = [(job.variant.name, cell.task) for job in jobs for cell in job.cells]
+
+def _cells(jobs: Sequence[Job]) -> list[tuple[str, str]]:
+    return [(job.variant.name, cell.task) for job in jobs for cell in job.cells]
+
+
+def _benchmark_cells(jobs: Mapping[str, BenchmarkJob]) -> list[tuple[str, str]]:
+    return [(name, BENCHMARK + one.name) for name, job in jobs.items() for one in job.wanted]
+
+
+def refuse_unknown(cells: Sequence[tuple[str, str]], asked: Sequence[str]) -> None:
+    """Raises UserError with all names that are no cell's: VARIANT, VARIANT/TASK, or
+    VARIANT/lm_eval/BENCHMARK."""
     known = list(dict.fromkeys(name for cell in cells for name in (cell[0], "/".join(cell))))
     if problems := [_unknown(name, known) for name in asked if name not in known]:
         raise UserError(problems)
 
-    def is_asked(variant: str, task: str) -> bool:
-        return variant in asked or f"{variant}/{task}" in asked
 
+def _is_asked(asked: Sequence[str], variant: str, task: str) -> bool:
+    return variant in asked or f"{variant}/{task}" in asked
+
+
+def chosen(jobs: Sequence[Job], asked: Sequence[str]) -> list[Job]:
+    """The jobs of the cells that `asked` names as VARIANT or VARIANT/TASK."""
     kept = [
         job.model_copy(
-            update={"cells": [cell for cell in job.cells if is_asked(job.variant.name, cell.task)]}
+            update={
+                "cells": [one for one in job.cells if _is_asked(asked, job.variant.name, one.task)]
+            }
         )
         for job in jobs
     ]
     return [job for job in kept if job.cells]
+
+
+def chosen_benchmarks(
+    jobs: Mapping[str, BenchmarkJob], asked: Sequence[str]
+) -> dict[str, BenchmarkJob]:
+    """The jobs of the benchmarks that `asked` names as VARIANT or VARIANT/lm_eval/BENCHMARK."""
+    kept = {
+        variant: job.model_copy(
+            update={
+                "wanted": [
+                    one for one in job.wanted if _is_asked(asked, variant, BENCHMARK + one.name)
+                ]
+            }
+        )
+        for variant, job in jobs.items()
+    }
+    return {variant: job for variant, job in kept.items() if job.wanted}
 
 
 def _unknown(name: str, known: Sequence[str]) -> Problem:

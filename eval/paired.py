@@ -8,21 +8,23 @@ the largest over the unknown share of gained questions, so it never promises mor
 however few questions there are. A bootstrap of n equal answers says "no difference"; this says how
 much n questions leave open.
 
-Time and memory: a p-value takes SHARES x n values, a bound about ten p-values. One comparison takes
-0.05 s of CPU for 150 questions, 0.4 for 2,000.
+Time and memory: a p-value takes at most SHARES x n values, from BANDED_FROM questions on about
+SHARES x 20 sqrt(n); a bound takes about ten p-values. One comparison, four bounds, takes 0.03 s of
+CPU for 150 questions, 0.15 for 2,000.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log
+from functools import lru_cache
+from math import ceil, floor, log, sqrt
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import gammaln, stdtrit
+from scipy.special import bdtrc, gammaln, stdtrit
 
 Values = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -35,6 +37,8 @@ RESOLUTION = 1e-5
 EXACT_UP_TO = 2000
 """Questions above which the score's normal distribution is taken: a p-value may there be a tenth of
 itself too small (0.050 for 0.055)."""
+BANDED_FROM = 500
+"""Questions from which on shares are taken in parts, each over the counts that come at all."""
 TINY = 1e-300
 
 
@@ -107,19 +111,32 @@ def _chances(n: int, least: Counts, shares: Values, difference: float) -> Values
     """For each share of changed questions, the chance of an outcome with `least` gained ones or
     more, where the true difference is `difference`."""
     # Kept off 0 and 1, where logarithms end.
-    share = np.clip(shares, 1e-300, 1 - 1e-15)[:, None]
+    share = np.clip(shares, 1e-300, 1 - 1e-15)
+    parts = np.array_split(share, max(1, round(sqrt(n) / 2))) if n >= BANDED_FROM else [share]
+    return np.concatenate([_chances_of_some(n, least, part, difference) for part in parts])
+
+
+def _chances_of_some(n: int, least: Counts, some: Values, difference: float) -> Values:
+    """The same for neighbouring shares, over the numbers of changed questions that come at all.
+
+    By Bernstein's inequality those left out have together a chance below 1e-20.
+    """
+    share = some[:, None]
     gain = np.clip((share + difference) / (2 * share), 1e-300, 1 - 1e-15)
-    changed = np.arange(n + 1)
+    spread = 9 * np.sqrt(n * some * (1 - some)) + 40
+    begin = max(0, floor(float((n * some - spread).min())))
+    end = min(n, ceil(float((n * some + spread).max())))
+    changed = np.arange(begin, end + 1)
     weights = _binomial(np.array(n), changed, share)
     # With one more changed question the tail from `least` on grows by the outcomes one short of it
     # that gain; where `least` rises too, it loses those that were just enough and gain nothing.
-    before, fewest = changed[:-1], least[:-1]
-    rises = np.diff(least) > 0
+    before, fewest = changed[:-1], least[begin:end]
+    rises = np.diff(least[begin : end + 1]) > 0
     outcomes = _binomial(before, np.where(rises, fewest, fewest - 1), gain)
     steps = outcomes * np.where(rises, gain - 1, gain)
-    tails = float(least[0] <= 0) + np.cumsum(steps, axis=1)
-    first = weights[:, 0] * float(least[0] <= 0)
-    found: Values = first + (weights[:, 1:] * tails).sum(axis=1)
+    first = bdtrc(float(least[begin] - 1), begin, gain)
+    tails = first + np.cumsum(steps, axis=1)
+    found: Values = weights[:, 0] * first[:, 0] + (weights[:, 1:] * tails).sum(axis=1)
     return found
 
 
@@ -128,10 +145,13 @@ def _binomial(n: Counts, count: Counts, share: Values) -> Values:
     possible = (count >= 0) & (count <= n)
     k = np.where(possible, count, 0)
     ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    chances = np.exp(ways + k * np.log(share) + (n - k) * np.log1p(-share))
-    return np.where(possible, chances, 0.0)
+    ways = np.where(possible, ways, -np.inf)
+    # Chances below 1e-300 are none: numbers that small are slow to compute with.
+    chances: Values = np.exp(ways + k * np.log(share) + (n - k) * np.log1p(-share))
+    return chances
 
 
+@lru_cache(maxsize=1024)  # variants that hardly differ have the same counts on many tasks
 def least_difference(found: Paired, level: float) -> float:
     """The lower confidence bound of the difference, one-sided at `level`: what `p_at_least` just
     rejects. -1 where n says nothing."""
@@ -139,7 +159,7 @@ def least_difference(found: Paired, level: float) -> float:
     def excess(difference: float) -> float:
         return log(max(p_at_least(found, difference), TINY)) - log(1 - level)
 
-    if excess(-1.0) >= 0:
+    if found.lost == found.n:
         return -1.0
     bound = float(brentq(excess, -1.0, found.difference, xtol=RESOLUTION / 2))
     return max(-1.0, bound - RESOLUTION)

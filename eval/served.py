@@ -6,6 +6,7 @@ from typing import Any
 
 from eval.cells import template_of
 from stemma.errors import StageFailed, UserError
+from stemma.recipe.eval_arms import split_arm
 from stemma.recipe.evaluation import EvalSection
 from stemma.stages import Work
 
@@ -16,7 +17,8 @@ def check_servers(work: Work) -> None:
     Raises UserError or StageFailed with what is wrong with all of them.
     """
     section = work.recipe.eval
-    served = [name for name in section.variants if name in section.servers]
+    named = dict.fromkeys(split_arm(name)[0] for name in section.variants)
+    served = [name for name in named if name in section.servers]
     if not served:
         return
     from eval.servers.ready import check  # loads the network client
@@ -39,7 +41,7 @@ def check_servers(work: Work) -> None:
 def server_facts(section: EvalSection) -> dict[str, Any]:
     """For the manifest: what is known of each served variant, and what was not measured on it."""
     found = {}
-    for name in section.variants:
+    for name in dict.fromkeys(split_arm(name)[0] for name in section.variants):
         if name not in section.servers:
             continue
         server = section.servers[name]

@@ -43,6 +43,9 @@ class Setting(Generic[Row]):
     """The test rows to measure: not always all, since what is kept is not measured again."""
     weights: Path
     load_seconds: float
+    """From the engine's import to the loaded model, once."""
+    loaded_again: list[float] = field(default_factory=list)
+    """Seconds of each further load, in a process of their own; none where no task asks for them."""
 
 
 @dataclass(frozen=True)

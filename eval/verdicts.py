@@ -17,15 +17,13 @@ from pathlib import Path
 from eval.paired import bounds, counted
 from eval.statistics import holm, sign_flip_p
 from eval.task import TaskScores
-from stemma.comparisons import Comparison, FileVerdict, Flip, Verdict, Verdicts
+from stemma.comparisons import BASELINE, Comparison, FileVerdict, Flip, Verdict, Verdicts
 from stemma.jsonl import write_json, write_jsonl
 from stemma.plan.detectable import questions_needed
+from stemma.recipe.eval_arms import split_arm
 from stemma.recipe.evaluation import EvalSection, NonInferiority
 from stemma.rows import Score
 
-BASELINE = "merged"
-"""The variant others are compared with: what training made, before any format took something
-away."""
 WORSE = 0.05
 """Holm's p-value under which a variant counts as worse."""
 GRAVEST = ("inferior", "worse", "not shown", "non-inferior")
@@ -81,10 +79,15 @@ def _compared(
 
 
 def _others(scored: Mapping[str, ScoredTasks], task: str, reference: str) -> list[str]:
-    """The variants that are compared with merged on a task."""
+    """The variants that are compared with merged on a task: not those asked with passages, whose
+    verdict would be on the passages (`eval.arms` compares them)."""
     # Rewards of the reference are all zero, so it is neither right nor wrong.
     left_out = {BASELINE, reference} if task == "preference" else {BASELINE}
-    return [name for name in scored if task in scored[name] and name not in left_out]
+    return [
+        name
+        for name in scored
+        if task in scored[name] and name not in left_out and not split_arm(name)[1]
+    ]
 
 
 def compare(

@@ -17,6 +17,7 @@ import numpy as np
 from eval.backends import open_backend
 from eval.backends.interface import Backend, ScoreRequest
 from eval.job import Cell, Job
+from eval.loading import loaded_again
 from eval.measured import keeping, read_kept
 from eval.rows_to_score import read_task
 from eval.task import Setting
@@ -37,6 +38,8 @@ def main(job_path: str) -> None:
     job = Job.model_validate(read_json(Path(job_path)))
     variant = job.variant
     template = Template(variant.template, variant.bos, variant.eos)
+    is_timed = any(TASKS[cell.task].measures_process for cell in job.cells)
+    again = loaded_again(Path(job_path), variant) if is_timed else []
     begin = perf_counter()
     backend = open_backend(
         variant.kind, variant.weights, template.stop(), variant.threads, SMALLER**variant.repeat
@@ -46,7 +49,7 @@ def main(job_path: str) -> None:
     # The process's peak memory is then that of loading and answering, not of scoring in batches.
     for cell in sorted(job.cells, key=lambda one: not TASKS[one.task].measures_process):
         setting: Setting[Any] = Setting(
-            template, cell.options, [], Path(variant.weights), load_seconds
+            template, cell.options, [], Path(variant.weights), load_seconds, again
         )
         try:
             measure(backend, cell, setting)

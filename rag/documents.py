@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff]")
@@ -65,12 +65,3 @@ def clean(text: str) -> str:
     and with ligatures as letters: what a search compares."""
     text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     return _SURROGATE.sub("\ufffd", text).translate(_TRANSLATED)
-
-
-def without_skipped(found: Iterable[Found], skipped: list[Skipped]) -> Iterator[Document]:
-    """The documents alone; what was skipped goes into the list."""
-    for one in found:
-        if isinstance(one, Skipped):
-            skipped.append(one)
-        else:
-            yield one

@@ -30,7 +30,9 @@ from stemma.retrieval.database import FACTS, PASSAGES, Database, DatabaseFacts
 from stemma.retrieval.passages import Embedder, Passage
 
 AT_ONCE = 512
-"""Passages of one transaction: what a kill may embed twice, at most."""
+"""Passages of one transaction."""
+EMBEDDED_AT_ONCE = 128
+"""The same with an embedder: what a kill may embed twice, at most."""
 
 
 @dataclass
@@ -140,8 +142,9 @@ class DatabaseWriter:
         an empty text, and for two texts of one id; what came before it is kept.
         """
         rest = iter(passages)
+        at_once = EMBEDDED_AT_ONCE if self.embedder else AT_ONCE
         with told(self.work):
-            while chunk := list(islice(rest, AT_ONCE)):
+            while chunk := list(islice(rest, at_once)):
                 self._add(chunk)
         return self.counts
 

@@ -11,7 +11,7 @@ from report.run_data import RunData, Table
 from stemma.rows import Score
 
 PLACES = 3
-SIGNED = "_minus_merged"
+SIGNED = tuple(f"_minus_{name}" for name in ("merged", *meanings.AGAINST))
 SPREAD = "_spread"
 """Behind the name of a metric that was measured twice: its spread is in the metric's own unit."""
 UNLIKE_SHARES = ("_bytes", "_seconds", "_per_second", "_p", "_p_holm")
@@ -19,7 +19,7 @@ UNLIKE_SHARES = ("_bytes", "_seconds", "_per_second", "_p", "_p_holm")
 
 
 @dataclass(frozen=True)
-class Cell:
+class FigureCell:
     """A figure as the page prints it; empty where it was not measured."""
 
     text: str = ""
@@ -36,7 +36,7 @@ class MetricRow:
     meaning: str
     n: int | None
     """The rows it is measured on; None where the variants' counts differ."""
-    cells: list[Cell]
+    cells: list[FigureCell]
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ def _place(evidence: RunData, variant: str) -> tuple[int, str]:
 def _row(task: str, metric: str, variants: list[str], scores: dict[str, Score]) -> MetricRow:
     counts = {score.n for score in scores.values()}
     n = counts.pop() if len(counts) == 1 else None
-    cells = [_cell(scores[name], n) if name in scores else Cell() for name in variants]
+    cells = [_cell(scores[name], n) if name in scores else FigureCell() for name in variants]
     return MetricRow(metric, meanings.of_metric(task, metric), n, cells)
 
 
-def _cell(score: Score, common: int | None) -> Cell:
-    return Cell(text_of(score), bounds_of(score), None if common else score.n)
+def _cell(score: Score, common: int | None) -> FigureCell:
+    return FigureCell(text_of(score), bounds_of(score), None if common else score.n)
 
 
 def text_of(score: Score) -> str:

@@ -19,6 +19,8 @@ TASKS = {
     "and with repetition.",
     "divergence": "The first tokens of held-out chosen answers: next-token probabilities against "
     "merged's. How far the weights moved before any answer changed.",
+    "retrieval": "The search alone, over questions whose own passage is known; a column is an arm "
+    "of the search.",
     "judge": "One rating for each variant, over all judgings of this evaluation.",
     "speed": "This machine, one answer at a time, in a process of its own. In brackets the "
     "quartiles of the repeats.",
@@ -68,7 +70,11 @@ METRICS = {
     ("text", "repeated_sentences"): "share of an answer's sentences that it said before",
     ("speed", "size_bytes"): "size of the files on disk",
     ("speed", "peak_memory_bytes"): "the most memory the process held",
-    ("speed", "load_seconds"): "seconds from the engine's import to the loaded model",
+    (
+        "speed",
+        "load_seconds",
+    ): "seconds to load the weights, without the engine: median of five",
+    ("speed", "first_load_seconds"): "seconds from the engine's import to the loaded model, once",
     ("speed", "prompt_tokens_per_second"): "tokens a second while reading a prompt",
     ("speed", "decode_tokens_per_second"): "tokens a second while writing",
 }
@@ -114,6 +120,31 @@ REPEATED = {
     "_spread": "largest less smallest of all measurements of the same weights",
     "_unsteady": "rows that did not come out the same each time",
 }
+RETRIEVAL = {
+    "recall_at_1": "share of a question's own passages that come first",
+    "recall_at_5": "share of a question's own passages among the first 5",
+    "recall_at_10": "share of a question's own passages among the first 10",
+    "mrr_at_10": "mean of 1 / rank of the first own passage; 0 below rank 10",
+    "ndcg_at_10": "gain of own passages, less the lower they stand, of the best there could be",
+    "cited": "share of replies that cite a passage they were given",
+    "deletion_fall": "nats that a reply falls by when the passage it cites, or the first, is out",
+    "deletion_fall_other": "the same when another passage is out: the control",
+    "deletion_fall_minus_other": "what the cited passage weighs beyond any passage",
+    "risk_area_by_score": "mean share wrong if only questions of the best search scores count",
+    "risk_area_best_by_score": "the same if every right answer had a better score",
+    "risk_at_25%_by_score": "share wrong among the quarter with the best search scores",
+    "risk_at_50%_by_score": "share wrong among the half with the best search scores",
+    "risk_at_75%_by_score": "share wrong among the three quarters with the best search scores",
+}
+"""Of questions asked with passages."""
+AGAINST = {
+    "closed_book": "the same weights asked closed-book",
+    "random": "the same weights asked with passages by chance",
+    "gold": "the same weights asked with the question's own passage",
+    "bm25": "the search by BM25",
+    "dense": "the search by vectors",
+    "hybrid": "the search by both",
+}
 MINUS_MERGED = "_minus_merged"
 P_VALUE = "_p"
 HOLM = "_p_holm"
@@ -133,6 +164,15 @@ def of_metric(task: str, metric: str) -> str:
     for ending, said in REPEATED.items():
         if metric.endswith(ending):
             return f"{said}: {metric.removesuffix(ending)}"
+    if metric in RETRIEVAL:
+        return RETRIEVAL[metric]
+    for other, words in AGAINST.items():
+        plain, marker, rest = metric.partition(f"_minus_{other}")
+        if marker:
+            told = f"{plain.replace('_', ' ')} less that of {words}, on the same rows"
+            return {"": told, HOLM: f"p-value of it, corrected by Holm: {words}"}.get(
+                rest, f"paired p-value of no difference to {words}"
+            )
     plain, marker, rest = metric.partition(MINUS_MERGED)
     if not marker:
         # A judging has whatever name its recipe gives.

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stemma.comparisons import BASELINE
+
 UNMEASURED, RIGHT, WRONG, UNDECIDED, TIED, UNJUDGED = range(6)
 """Codes of outcomes. UNJUDGED: a sample that says neither right nor wrong."""
 WORDS = ("not measured", "right", "wrong", "undecided", "tied", "")
 """Each code in words."""
-BASELINE = "merged"
-"""The variant that flips are counted against: what training made, before any format."""
 
 
 def outcome(record: Mapping[str, Any]) -> int:

@@ -23,14 +23,16 @@ from report import (
     planned,
     readable,
     reported,
+    retrieval,
     risk,
     subjects,
     tables,
 )
 from report.entries import embedded as shown
-from report.outcomes import BASELINE
 from report.run_data import RunData
 from report.samples import SampleBook
+from stemma.comparisons import BASELINE
+from stemma.recipe.rag import MODES
 
 HTML = "page.html.jinja"
 MARKDOWN = "report.md.jinja"
@@ -46,6 +48,10 @@ TABLES = (
     flip_table.verdict_table,
     formats_table.formats,
     judgings.judgings,
+    retrieval.arms,
+    retrieval.arm_differences,
+    retrieval.search_alone,
+    retrieval.faithfulness,
     subjects.subjects,
     gate_table.gates,
     gate_table.facts,
@@ -100,6 +106,8 @@ def render(evidence: RunData, template: str) -> str:
             variants=tables.variant_rows(evidence),
             verdict=tables.verdict,
             panels=curves.panels(evidence),
+            threshold_curves=retrieval.threshold_curves(evidence),
+            passages_mode=MODES[evidence.recipe.rag.mode] if evidence.recipe.rag else "",
             risk_curves=risk.risk_curves(evidence),
             histograms=histograms.histograms(evidence),
             tree=lineage.tree(evidence),

@@ -15,12 +15,14 @@ from stemma.rows import Score
 
 
 @dataclass(frozen=True)
-class Measure:
+class ReportedMeasure:
     """One line of the report's table."""
 
     name: str
     printed: str
     """The report's two figures."""
+    stands_for: str
+    """What the two figures are, as far as is known here."""
     task: str | None
     """None: whichever task has the metric, since a judging is named by whom it compares with."""
     metric: str
@@ -31,9 +33,11 @@ class Measure:
 
 
 MEASURES = (
-    Measure(
+    ReportedMeasure(
         name="Reward accuracy",
         printed="0.94 / 0.64",
+        stands_for="two shares of pairs whose chosen answer has the higher reward, quoted in its "
+        "order; what sets the two apart is not known here",
         task="preference",
         metric="reward_accuracy",
         lacked="the baseline of always picking the longer answer; pairs whose question trains",
@@ -43,17 +47,21 @@ MEASURES = (
             ("ties", "ties"),
         ),
     ),
-    Measure(
+    ReportedMeasure(
         name="Reward margin",
         printed="1.8 / 0.66",
+        stands_for="two mean differences between the rewards of chosen and rejected answers, "
+        "quoted in its order; what sets the two apart is not known here",
         task="preference",
         metric="reward_margin",
         lacked="β, which scales it; the two rewards that it is the difference of",
         controls=(("chosen", "chosen_reward"), ("rejected", "rejected_reward")),
     ),
-    Measure(
+    ReportedMeasure(
         name="Win rate",
         printed="67.3 % / 32.7 %",
+        stands_for="the wins of the two models compared, each divided by the pairs without a tie: "
+        "together 100 %",
         task=None,
         metric="win_rate_one_order",
         lacked="the other order, which shows a judge that prefers a place; the share of wins that "
@@ -69,9 +77,11 @@ MEASURES = (
             ("sign test p", "sign_test_p"),
         ),
     ),
-    Measure(
+    ReportedMeasure(
         name="Entity graph",
         printed="0.82 → 1.31",
+        stands_for="the mean entity graph of replies, of the one model and, behind the arrow, of "
+        "the other; which answers and which tagger is not known here",
         task="text",
         metric="entity_graph",
         lacked="the number of sentences: its maximum grows with them (harmonic number less one), "
@@ -100,11 +110,15 @@ def reported(evidence: RunData) -> Table:
 
 
 def lacked() -> Table:
-    """What each of the report's figures was given without."""
-    return Table(("Measure", "Given without"), [[one.name, one.lacked] for one in MEASURES])
+    """What each of the report's pairs of figures is, and what it was given without."""
+    heads = ("Measure", "Reference report", "What the two figures are", "Given without")
+    rows: list[list[object]] = [
+        [one.name, one.printed, one.stands_for, one.lacked] for one in MEASURES
+    ]
+    return Table(heads, rows)
 
 
-def _how(measure: Measure) -> str:
+def _how(measure: ReportedMeasure) -> str:
     keys = {None: "`eval.judge`", "text": "`eval.text`"}
     return f"not measured: {keys.get(measure.task, f'task `{measure.task}` of `eval`')}"
 
@@ -116,7 +130,7 @@ def variants_that_matter(evidence: RunData) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in recipe.eval.variants]
 
 
-def _rows(evidence: RunData, measure: Measure) -> list[list[object]]:
+def _rows(evidence: RunData, measure: ReportedMeasure) -> list[list[object]]:
     rows: list[list[object]] = []
     for score in _scores(evidence, measure):
         named = score.variant if measure.task else f"{score.variant} ({score.task})"
@@ -126,7 +140,7 @@ def _rows(evidence: RunData, measure: Measure) -> list[list[object]]:
     return rows
 
 
-def _scores(evidence: RunData, measure: Measure) -> list[Score]:
+def _scores(evidence: RunData, measure: ReportedMeasure) -> list[Score]:
     """Our figures of a line; rewards of the reference itself are no figures."""
     if measure.task is None:
         return [score for score in evidence.scores if score.metric == measure.metric]
@@ -137,7 +151,7 @@ def _scores(evidence: RunData, measure: Measure) -> list[Score]:
     return [score for score in found if score]
 
 
-def _controls(evidence: RunData, measure: Measure, score: Score) -> str:
+def _controls(evidence: RunData, measure: ReportedMeasure, score: Score) -> str:
     said = [f"β = {evidence.recipe.eval.beta:g}"] if measure.metric == "reward_margin" else []
     for words, metric in measure.controls:
         found = evidence.score(score.variant, score.task, metric)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from report.chart import Point, line_chart
-from report.outcomes import BASELINE
 from report.run_data import RunData
+from stemma.comparisons import BASELINE
 
 OWN, OTHER = "train", "eval"
 """The style sheet's colours of a variant's line and of merged's."""

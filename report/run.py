@@ -7,10 +7,10 @@ from report.files import table_files
 from report.hub import card_files
 from report.page import HTML, MARKDOWN, render
 from report.planned import RESIDENT
-from report.run_data import RunData
+from report.run_data import ArmData, RunData
 from report.samples import read_samples
 from stemma.chain import TRAINED, chain
-from stemma.comparisons import Verdicts
+from stemma.comparisons import ArmComparison, SharedRows, Verdicts
 from stemma.errors import UserError
 from stemma.facts import (
     DataCounts,
@@ -22,7 +22,7 @@ from stemma.facts import (
     training_facts,
 )
 from stemma.files import write_text
-from stemma.jsonl import read_dicts, read_json
+from stemma.jsonl import read_dicts, read_json, read_rows
 from stemma.plan.forecast import Hardware, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest
@@ -68,6 +68,7 @@ def gather(work: Work) -> RunData:
         abstention=read_dicts(work.input("eval", "abstention"))
         if "abstention" in manifests["eval"].outputs
         else [],
+        arms=arm_data(work, manifests["eval"]),
         samples=read_samples(work.recipe, work.run),
     )
 
@@ -77,6 +78,17 @@ def verdicts(work: Work, manifest: Manifest) -> Verdicts | None:
     if "verdicts" not in manifest.outputs:
         return None
     return parsed(Verdicts, read_json(work.input("eval", "verdicts")), work.run, "eval")
+
+
+def arm_data(work: Work, manifest: Manifest) -> ArmData | None:
+    """Variants asked with passages; None where there are none."""
+    if "arms" not in manifest.outputs:
+        return None
+    return ArmData(
+        compared=read_rows(work.input("eval", "arms"), ArmComparison),
+        shared=read_rows(work.input("eval", "arm_table"), SharedRows),
+        risk=read_dicts(work.input("eval", "retrieval_risk")),
+    )
 
 
 def planned(work: Work, manifests: dict[str, Manifest]) -> Plan | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from report.samples import SampleBook
-from stemma.comparisons import Comparison, Verdicts
+from stemma.comparisons import ArmComparison, Comparison, SharedRows, Verdicts
 from stemma.facts import DataCounts, DataFacts, ScoredCounts, SetStatistics, SplitCounts
 from stemma.plan.forecast import Plan
 from stemma.recipe.models import Recipe
@@ -36,6 +36,16 @@ class Table:
 
 
 @dataclass(frozen=True)
+class ArmData:
+    """What the evaluation found of variants that were asked with passages."""
+
+    compared: Sequence[ArmComparison]
+    shared: Sequence[SharedRows]
+    risk: Sequence[Record]
+    """Points of risk over coverage by the search's score, by variant and task."""
+
+
+@dataclass(frozen=True)
 class RunData:
     """A run, as the report sees it."""
 
@@ -60,6 +70,8 @@ class RunData:
     """Every variant held against merged; None of an evaluation that an earlier Stemma made."""
     abstention: Sequence[Record] = ()
     """Points of risk over coverage, by variant; empty where abstention was not measured."""
+    arms: ArmData | None = None
+    """Variants asked with passages; None where there are none."""
     samples: SampleBook | None = None
     """Single questions and answers; None where the page shows none."""
 
@@ -84,6 +96,12 @@ class RunData:
         if variant in self.manifests:
             return self.manifests[variant].outputs["merged"]
         return None if variant == "base" else self.manifests["export"].outputs[variant]
+
+    @property
+    def at_chance(self) -> list[str]:
+        """Sentences of variants that guess where merged does not; most evaluations have none."""
+        found: list[str] = self.manifests["eval"].facts.get("at_chance", [])
+        return found
 
     def chance(self, task: str) -> float | None:
         """The score of guessing: one half of the pairs; of multiple choice what was measured."""

@@ -7,6 +7,10 @@ from typing import Literal
 
 from stemma.strict import Record
 
+BASELINE = "merged"
+"""The variant others are compared with: what training made, before any format took something
+away."""
+
 Verdict = Literal["non-inferior", "not shown", "worse", "inferior"]
 """What n questions show of a variant against merged; that there is no difference is never one.
 
@@ -93,3 +97,53 @@ class Flip(Record):
     merged_right: bool
     flipped: list[str]
     """Variants that lost it (`merged_right`) or gained it."""
+
+
+class Share(Record):
+    """A share of right rows with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class SharedRows(Record):
+    """Every arm of one set of weights on the rows that all of them answered (`arm_table.jsonl`)."""
+
+    weights: str
+    task: str
+    metric: str
+    n: int
+    values: dict[str, Share]
+    """By arm; closed-book is the empty name."""
+
+
+class ArmComparison(Record):
+    """One set of weights asked with passages, against the same asked in another way, on the rows
+    that both answered (`arms.jsonl`)."""
+
+    variant: str
+    """E.g. `dpo+retrieved`."""
+    against: str
+    """E.g. `dpo`, which is asked closed-book, or `dpo+random`."""
+    task: str
+    metric: str
+    n: int
+    """Rows that both answered."""
+    questions: int
+    value: float
+    """The metric of `variant` over these rows."""
+    value_against: float
+    """The metric of `against` over the same."""
+    lost: int
+    """Rows that `against` alone got right."""
+    gained: int
+    """Rows that `variant` alone got right."""
+    difference: float
+    low: float
+    """Two-sided 95 % interval of the difference."""
+    high: float
+    p: float
+    """Exact two-sided p-value of no difference, paired by question."""
+    p_holm: float
+    """The same, corrected by Holm for all comparisons of the task and metric."""

@@ -81,6 +81,8 @@ class DataFacts(Record):
     balance: dict[str, Any]
     """Lengths of answers, and what judges decided."""
     decontamination: dict[str, Any]
+    raft: dict[str, Any] | None = None
+    """Rows of retrieval-aware training: how many became what. Only where a set asks for it."""
     unfilled: list[dict[str, Any]]
     """Sets with fewer rows than were asked for."""
     special_tokens: str

@@ -119,6 +119,15 @@ class Llama:
         text: bytes = llama_cpp.llama_vocab_get_text(self._vocabulary, int(number))
         return text.decode("utf-8")
 
+    def control_tokens(self) -> list[str]:
+        """The texts of all tokens that no text may say: they mark turns, or end answers."""
+        found = [
+            llama_cpp.llama_vocab_get_text(self._vocabulary, token).decode("utf-8")
+            for token in range(self.vocabulary_size)
+            if llama_cpp.llama_vocab_is_control(self._vocabulary, token) or self.is_end(token)
+        ]
+        return [text for text in found if text.strip()]
+
     def is_end(self, token: int) -> bool:
         """Whether llama.cpp ends an answer at this token."""
         return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 BEGUN = ".begun.json"
 """The key of the work that lies in a stage's folder without a manifest yet."""
 
+CHANGING = ("rag",)
+"""Stages that make the new work of the old themselves: a database takes the vectors of what it
+held."""
+
 Say = Callable[[str], None]
 Outcome = Literal["done", "up to date", "reused"]
 
@@ -159,7 +163,8 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Say, force: bool = False)
         (folder / MANIFEST).unlink(missing_ok=True)
         if not force and _adopt(run, stage, key, recipe):
             return "reused"
-        prepare(folder, key, force)
+        if force or stage not in CHANGING:
+            prepare(folder, key, force)
         start = _now()
         result = MODULES[stage]().run(Work(recipe, run, stage, say, force))
         manifest = Manifest(

@@ -151,7 +151,8 @@ class MappedRow:
         )
 
     def meta(self) -> dict[str, str]:
-        texts = {name: self.text(name) for name in ("subject", "gold")}
+        named = [name for name in ("subject", "gold", "support") if name in self.values]
+        texts = {name: self.text(name) for name in named}
         return {name: text for name, text in texts.items() if text}
 
     def question(self, answer_is: AnswerIs) -> Question:

@@ -24,7 +24,7 @@ NEEDED: dict[Kind, tuple[tuple[str, ...], ...]] = {
 """What must be mapped to fill a set: one of these. Pairs need `prompt` too, unless their answers
 are conversations."""
 READ: dict[Kind, tuple[str, ...]] = {
-    "sft": ("messages", "system", "history", "question", "answer", "gold", "subject"),
+    "sft": ("messages", "system", "history", "question", "answer", "gold", "subject", "support"),
     "dpo": ("system", "history", "prompt", "chosen", "rejected", "gold", "subject"),
     "mcq": ("question", "choices", "labels", "answer", "explanation", "subject"),
     "corpus": ("text",),
@@ -90,6 +90,9 @@ class Columns(Section):
     """The right answer, or in conversations what the assistant says."""
     gold: str | None = None
     """In conversations: the short right answer, to score with."""
+    support: str | None = None
+    """In conversations: the passage that the answer stands in, for retrieval-aware training and
+    the evaluation's arm `gold`."""
     choices: str | list[str] | None = None
     """One column with a list, or a column each."""
     labels: str | None = None

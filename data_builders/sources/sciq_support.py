@@ -43,7 +43,8 @@ class _Published(RowForm):
         choices = [self.correct_answer, self.distractor1, self.distractor2, self.distractor3]
         random.Random(f"{seed}/{self.question}").shuffle(choices)
         answer = LETTERS[choices.index(self.correct_answer)]
-        return Question(self.question, choices, answer, self.support.strip())
+        support = self.support.strip()
+        return Question(self.question, choices, answer, explanation=support, support=support)
 
 
 class _Prompted(RowForm):
@@ -60,7 +61,9 @@ class _Prompted(RowForm):
             return NONE_OF_THEM
         if len(choices) > len(LETTERS):
             return TOO_MANY
-        return Question(parsed[0], choices, LETTERS[choices.index(right.strip())], support.strip())
+        letter = LETTERS[choices.index(right.strip())]
+        told = support.strip()
+        return Question(parsed[0], choices, letter, explanation=told, support=told)
 
 
 def read(options: Options, context: SourceContext) -> Iterator[Draft | Drop]:

@@ -185,7 +185,8 @@ def _conversations(picked: MappedRow, options: Options) -> Iterator[Draft]:
     for ending in answered(turns, every=options.train_on == "all_answers"):
         meta = picked.meta()
         if len(ending) < len(turns):
-            meta.pop("gold", None)  # it is the last answer's
+            for name in ("gold", "support"):  # they are the last answer's
+                meta.pop(name, None)
         yield picked.entry.draft(
             asked, {"messages": [turn.message() for turn in ending], "meta": meta}
         )

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, GenerationConfig
 
+from eval.backends.attention import share_keys
 from eval.backends.interface import Backend, Ids, LogProbs, ScoreRequest
 from stemma import models
 from stemma.errors import StageFailed
@@ -45,6 +46,7 @@ class HuggingFace(Backend):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self._tokenizer: Any = AutoTokenizer.from_pretrained(weights)
         self._model: Any = models.load_as_stored(Path(weights), device)
+        share_keys(self._model)
         self._is_quantised = getattr(self._model, "is_quantized", False)
         self._stop = self.tokenize(stop)[0]
         padding = self._tokenizer.pad_token_id

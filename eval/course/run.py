@@ -22,6 +22,7 @@ from eval.course.grading import SEED, Graded, grade_pairs, grade_questions
 from eval.course.measuring import Asked, Rows, measure
 from eval.course.written import Config, Sizes, main_config, pair_metrics, question_metrics
 from eval.job import Records
+from stemma.comparisons import BASELINE
 from stemma.files import write_text
 from stemma.jsonl import write_json, write_jsonl
 from stemma.origin import git_commit, hardware, versions
@@ -32,7 +33,7 @@ from stemma.stages import Work
 from stemma.table import UNKNOWN, aligned
 from stemma.weights import weights_of
 
-POLICY = "merged"
+POLICY = BASELINE
 FOLDERS = {"mcq": "mcqa", "preference": "reward"}
 """The course's names of the two methods, by our task."""
 OPTIONS: dict[str, EvalTask] = {

@@ -1,4 +1,4 @@
-"""What a benchmark worker is told, and what it finds."""
+"""Jobs and findings of a benchmark worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMAT = 1
 """Version of what is found and how: raised when older findings shall not count."""
 
 
-class Wanted(Record):
+class WantedBenchmark(Record):
     """One benchmark that the recipe names, and where its findings go."""
 
     name: str
@@ -28,16 +28,18 @@ class BenchmarkJob(Record):
     tokenizer: str
     """The folder whose tokenizer says how a text begins: every variant has the same."""
     settings: Benchmarks
-    wanted: list[Wanted]
+    wanted: list[WantedBenchmark]
     folders: list[str]
     """Folders with task files: the harness's own that are needed, then the recipe's."""
     root: str
     """Where data files lie that do not lie beside their task file."""
     tables: str
     """Where the harness keeps what it has read of local files."""
+    hub: dict[str, str] = {}
+    """Data sets of the hub that are read, and their pinned revisions."""
 
 
-class Figure(Record):
+class HarnessFigure(Record):
     """One figure of a task as lm-evaluation-harness gives it."""
 
     metric: str
@@ -50,7 +52,7 @@ class Figure(Record):
 class TaskFindings(Record):
     """Figures of one task, or of a group over its tasks."""
 
-    figures: list[Figure]
+    figures: list[HarnessFigure]
     tasks: list[str]
     """The tasks of a group; of a task itself none."""
     facts: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What a transformers model knows of tokens it has read, kept to read on from it several times."""
+"""Keys and values of tokens that a transformers model has read, kept to read on from them."""
 
 from __future__ import annotations
 
@@ -49,6 +49,32 @@ def for_rows(cache: DynamicCache, rows: int) -> DynamicCache:
         for layer in cache.layers
     ]
     return found
+
+
+def joined(one: DynamicCache, other: DynamicCache, width: int) -> DynamicCache:
+    """The rows of both, each padded at its left to `width` tokens."""
+    found = DynamicCache()
+    found.layers = [
+        _layer(
+            DynamicLayer(),
+            torch.cat([_padded(a.keys, width), _padded(b.keys, width)]),
+            torch.cat([_padded(a.values, width), _padded(b.values, width)]),
+        )
+        for a, b in zip(one.layers, other.layers, strict=True)
+    ]
+    return found
+
+
+def drop_left(cache: DynamicCache, tokens: int) -> None:
+    """Forget the first tokens of every row."""
+    if tokens:
+        for layer in cache.layers:
+            layer.keys = layer.keys[..., tokens:, :]
+            layer.values = layer.values[..., tokens:, :]
+
+
+def _padded(states: Tensor, width: int) -> Tensor:
+    return torch.nn.functional.pad(states, (0, 0, width - states.shape[-2], 0))
 
 
 def _rows(states: Tensor, rows: int) -> Tensor:

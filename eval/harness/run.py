@@ -1,18 +1,19 @@
 """Benchmarks of every variant: what was measured before is kept by content, the rest is measured.
 
 Findings lie beside the run folders, one file a variant and benchmark. A further benchmark costs
-itself alone, and other recipes' equal weights cost nothing.
+itself alone, other recipes' equal weights cost nothing, and several processes may measure some
+(`--only`) at the same time.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eval.cells import variant_of
-from eval.harness.job import FORMAT, BenchmarkFindings, BenchmarkJob, Wanted
+from eval.harness.job import FORMAT, BenchmarkFindings, BenchmarkJob, WantedBenchmark
 from eval.harness.scores import scores_of
 from eval.task import TaskScores
 from stemma.errors import Problem, StageFailed, UserError
@@ -30,25 +31,11 @@ MEASURED = Path("measured", "lm_eval")
 def benchmark_scores(work: Work, variants: Sequence[str]) -> dict[str, dict[str, TaskScores]]:
     """Each variant's figures by benchmark, as `lm_eval/<task>`; empty where the recipe names none.
 
-    Raises UserError for a benchmark that cannot be measured, before anything is.
+    Raises UserError for a benchmark that cannot be measured, before anything is, and StageFailed as
+    `measure` does.
     """
-    section = work.recipe.eval.benchmarks
-    if section is None:
-        return {variant: {} for variant in variants}
-    where = f"{work.recipe.path.name}: eval.benchmarks"
-    found = look_up(section, place_of(work.recipe), where)
-    if found.problems:
-        raise UserError(found.problems)
-    jobs = {variant: make_job(work, variant, found) for variant in variants}
-    kept = {name: {} if work.force else _kept(job.wanted) for name, job in jobs.items()}
-    missing = {
-        name: [one for one in job.wanted if one.key not in kept[name]] for name, job in jobs.items()
-    }
-    if any(missing.values()):
-        _prepare(work, jobs[variants[0]], found)
-    for variant, job in jobs.items():
-        _measure(work, job.model_copy(update={"wanted": missing[variant]}))
-        kept[variant] |= _kept(missing[variant])
+    jobs = benchmark_jobs(work, variants)
+    kept = measure(work, jobs, work.folder / "jobs")
     scores = {
         variant: {
             name: of for one in job.wanted for name, of in scores_of(kept[variant][one.key]).items()
@@ -56,7 +43,52 @@ def benchmark_scores(work: Work, variants: Sequence[str]) -> dict[str, dict[str,
         for variant, job in jobs.items()
     }
     _tell_other_tokens(work, scores)
-    return scores
+    return {variant: scores.get(variant, {}) for variant in variants}
+
+
+def benchmark_jobs(work: Work, variants: Sequence[str]) -> dict[str, BenchmarkJob]:
+    """Each variant's job; none where the recipe names no benchmark. Raises UserError."""
+    section = work.recipe.eval.benchmarks
+    if section is None:
+        return {}
+    where = f"{work.recipe.path.name}: eval.benchmarks"
+    found = look_up(section, place_of(work.recipe), where)
+    if found.problems:
+        raise UserError(found.problems)
+    return {variant: make_job(work, variant, found) for variant in variants}
+
+
+def measure(
+    work: Work, jobs: Mapping[str, BenchmarkJob], logs: Path
+) -> dict[str, dict[str, BenchmarkFindings]]:
+    """Findings by variant and key: what is kept is read, the rest measured.
+
+    Raises StageFailed with what failed, of every variant: one that is broken does not keep the
+    others from being measured, and what was found of them is kept.
+    """
+    kept = {name: {} if work.force else _kept(job.wanted) for name, job in jobs.items()}
+    missing = {
+        name: [one for one in job.wanted if one.key not in kept[name]] for name, job in jobs.items()
+    }
+    if late := [job for name, job in jobs.items() if missing[name]]:
+        _prepare(work, late[0], logs)
+    failures = []
+    for variant, job in jobs.items():
+        try:
+            _measure(work, job.model_copy(update={"wanted": missing[variant]}), logs)
+        except StageFailed as error:
+            failures.append(str(error))
+        else:
+            kept[variant] |= _kept(missing[variant])
+    if failures:
+        raise StageFailed("\n".join(failures))
+    return kept
+
+
+def missing_of(work: Work, job: BenchmarkJob) -> set[str]:
+    """The names of a job's benchmarks that would be measured."""
+    kept = {} if work.force else _kept(job.wanted)
+    return {one.name for one in job.wanted if one.key not in kept}
 
 
 def make_job(work: Work, name: str, found: Found) -> BenchmarkJob:
@@ -83,21 +115,22 @@ def make_job(work: Work, name: str, found: Found) -> BenchmarkJob:
         folders=[*map(str, dict.fromkeys(found.folders)), str(place.folder.absolute())],
         root=str(place.root.absolute()),
         tables=str((folder / "tables").absolute()),
+        hub=found.hub,
     )
 
 
-def _wanted(name: str, decisive: dict[str, object], found: Found, folder: Path) -> Wanted:
+def _wanted(name: str, decisive: dict[str, object], found: Found, folder: Path) -> WantedBenchmark:
     files = [[path.name, digest_of(path)] for path in found.files[name]]
     key = digest_json(decisive | {"name": name, "files": files, "hub": found.hub})
-    return Wanted(name=name, key=key, out=str(folder / f"{key[:32]}.json"))
+    return WantedBenchmark(name=name, key=key, out=str(folder / f"{key[:32]}.json"))
 
 
-def _kept(wanted: Sequence[Wanted]) -> dict[str, BenchmarkFindings]:
+def _kept(wanted: Sequence[WantedBenchmark]) -> dict[str, BenchmarkFindings]:
     """What was measured before, by key: each file is read once, samples and all."""
     return {one.key: found for one in wanted if (found := _read(one))}
 
 
-def _read(one: Wanted) -> BenchmarkFindings | None:
+def _read(one: WantedBenchmark) -> BenchmarkFindings | None:
     out = Path(one.out)
     if not out.is_file():
         return None
@@ -105,16 +138,16 @@ def _read(one: Wanted) -> BenchmarkFindings | None:
     return kept if kept.key == one.key else None
 
 
-def _prepare(work: Work, job: BenchmarkJob, found: Found) -> None:
+def _prepare(work: Work, job: BenchmarkJob, logs: Path) -> None:
     """Fetch the pinned data of the hub where it is not here yet: what measures has no network."""
-    if not found.hub:
+    if not job.hub:
         return
-    path, offline = _write(work, job, "prepare"), child_environment()
+    path, offline = _write(logs, job, "prepare"), child_environment()
     command = [sys.executable, "-m", "eval.harness.worker", str(path), "--only-load"]
     log = path.with_suffix(".log")
     if run_logged(command, offline, log) == 0:
         return
-    named = ", ".join(f"{name}@{revision}" for name, revision in sorted(found.hub.items()))
+    named = ", ".join(f"{name}@{revision}" for name, revision in sorted(job.hub.items()))
     if os.environ.get("HF_HUB_OFFLINE") or os.environ.get("HF_DATASETS_OFFLINE"):
         expected = "data that was fetched before: HF_HUB_OFFLINE is set"
         problem = f"benchmark data is not on this machine: {named}"
@@ -125,7 +158,7 @@ def _prepare(work: Work, job: BenchmarkJob, found: Found) -> None:
         raise _failed("loading the benchmarks", log)
 
 
-def _measure(work: Work, job: BenchmarkJob) -> None:
+def _measure(work: Work, job: BenchmarkJob, logs: Path) -> None:
     if not job.wanted:
         return
     variant = job.variant
@@ -135,15 +168,15 @@ def _measure(work: Work, job: BenchmarkJob) -> None:
         raise UserError(Problem(variant.weights, found, expected))
     names = ", ".join(one.name for one in job.wanted)
     work.say(f"eval: measuring {variant.name} on {names}")
-    path = _write(work, job, variant.name)
+    path = _write(logs, job, variant.name)
     log = path.with_suffix(".log")
     environment = child_environment() | {"OMP_NUM_THREADS": str(variant.threads)}
     if run_logged([sys.executable, "-m", "eval.harness.worker", str(path)], environment, log):
         raise _failed(f"measuring {variant.name} on {names}", log)
 
 
-def _write(work: Work, job: BenchmarkJob, name: str) -> Path:
-    path = work.folder / "jobs" / f"lm_eval-{name}.json"
+def _write(logs: Path, job: BenchmarkJob, name: str) -> Path:
+    path = logs / f"lm_eval-{name}.json"
     write_json(path, job.model_dump())
     return path
 
@@ -155,7 +188,7 @@ def _failed(what: str, log: Path) -> StageFailed:
 
 def _tell_other_tokens(work: Work, scores: dict[str, dict[str, TaskScores]]) -> None:
     """Say and note which variants read a benchmark as other tokens than the first one does."""
-    first, *others = scores
+    first, *others = scores or [""]
     for variant in others:
         for name, found in scores[variant].items():
             same = scores[first][name].facts["tokens_digest"] == found.facts["tokens_digest"]

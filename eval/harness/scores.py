@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eval.harness.job import BenchmarkFindings, Figure, TaskFindings
+from eval.harness.job import BenchmarkFindings, HarnessFigure, TaskFindings
 from eval.statistics import Z, wilson
 from eval.task import Metric, TaskScores
 from stemma.recipe.eval_tasks import BENCHMARK
@@ -38,12 +38,12 @@ def _scores(findings: BenchmarkFindings, name: str, found: TaskFindings) -> Task
     return TaskScores(metrics, findings.samples.get(name, []), right, facts)
 
 
-def name_of(figure: Figure) -> str:
+def name_of(figure: HarnessFigure) -> str:
     """`acc`, or with its filter `exact_match:strict-match`."""
     return figure.metric if figure.filter == "none" else f"{figure.metric}:{figure.filter}"
 
 
-def _rows(findings: BenchmarkFindings, tasks: list[str], figure: Figure) -> Rows:
+def _rows(findings: BenchmarkFindings, tasks: list[str], figure: HarnessFigure) -> Rows:
     """The figure of every row, over all tasks of a group."""
     several = len(tasks) > 1
     return {
@@ -68,7 +68,7 @@ def _hits(rows: Rows, value: float) -> dict[str, bool] | None:
     return {row: bool(one) for row, one in rows.items()} if abs(share - value) < 1e-6 else None
 
 
-def _metric(name: str, figure: Figure, n: int, is_share: bool) -> Metric:
+def _metric(name: str, figure: HarnessFigure, n: int, is_share: bool) -> Metric:
     """Wilson's interval for a share; for other figures the harness's standard error, 1.96 times."""
     value = figure.value or 0.0
     if is_share:

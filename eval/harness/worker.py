@@ -16,7 +16,13 @@ from lm_eval.evaluator import evaluate
 from lm_eval.utils import handle_non_serializable, sanitize_list
 
 from eval.harness.engine import Continuation, Engine
-from eval.harness.job import BenchmarkFindings, BenchmarkJob, Figure, TaskFindings, Wanted
+from eval.harness.job import (
+    BenchmarkFindings,
+    BenchmarkJob,
+    HarnessFigure,
+    TaskFindings,
+    WantedBenchmark,
+)
 from eval.harness.lm import EngineLM
 from eval.harness.tasks import SEEDS, TaskDict, Tasks, groups, leaves, load
 from eval.job import Variant
@@ -88,7 +94,10 @@ def self_test(engine: Engine, template: Template, variant: str) -> None:
 
 
 def measure(
-    engine: Engine, template: Template, job: BenchmarkJob, benchmark: tuple[Wanted, TaskDict]
+    engine: Engine,
+    template: Template,
+    job: BenchmarkJob,
+    benchmark: tuple[WantedBenchmark, TaskDict],
 ) -> BenchmarkFindings:
     """All figures and samples of one benchmark."""
     one, tasks = benchmark
@@ -158,7 +167,7 @@ def _found(results: dict[str, Any], tasks: TaskDict) -> dict[str, TaskFindings]:
     }
 
 
-def _figures(values: dict[str, Any]) -> list[Figure]:
+def _figures(values: dict[str, Any]) -> list[HarnessFigure]:
     found = []
     for key, value in values.items():
         metric, comma, name = key.partition(",")
@@ -166,7 +175,7 @@ def _figures(values: dict[str, Any]) -> list[Figure]:
             continue
         stderr = values.get(f"{metric}_stderr,{name}")
         found.append(
-            Figure(metric=metric, filter=name, value=_number(value), stderr=_number(stderr))
+            HarnessFigure(metric=metric, filter=name, value=_number(value), stderr=_number(stderr))
         )
     return found
 

@@ -11,7 +11,7 @@ from stemma.runs import digest_json
 
 
 @dataclass(frozen=True)
-class Agreement:
+class JudgeAgreement:
     """Agreement on n pairs: its share, and what of it is more than chance."""
 
     n: int
@@ -25,7 +25,7 @@ def key_of_pair(one: PairVerdict) -> str:
     return digest_json([one.question, one.answers["reference"], one.answers["policy"]])
 
 
-def agreement(first: Sequence[PairVerdict], second: Sequence[PairVerdict]) -> Agreement | None:
+def agreement(first: Sequence[PairVerdict], second: Sequence[PairVerdict]) -> JudgeAgreement | None:
     """Their agreement on the pairs that both judged; None where there is none.
 
     Who disagrees with himself over the two orders is taken to see a tie; invalid pairs are left
@@ -46,11 +46,11 @@ def _category(one: PairVerdict) -> str | None:
     return "tie" if one.outcome == "disagreement" else one.outcome
 
 
-def kappa(pairs: Sequence[tuple[str, str]]) -> Agreement:
+def kappa(pairs: Sequence[tuple[str, str]]) -> JudgeAgreement:
     """Cohen's kappa of pairs of categories: (agreed - by chance) / (1 - by chance)."""
     n = len(pairs)
     agreed = sum(mine == theirs for mine, theirs in pairs) / n
     mine = Counter(one for one, _ in pairs)
     theirs = Counter(other for _, other in pairs)
     chance = sum(count * theirs[name] for name, count in mine.items()) / n**2
-    return Agreement(n, agreed, None if chance == 1 else (agreed - chance) / (1 - chance))
+    return JudgeAgreement(n, agreed, None if chance == 1 else (agreed - chance) / (1 - chance))

@@ -53,6 +53,8 @@ def make_pairs(
     asked = list(rows)
     policy = _by_id(generated[judging.policy])
     reference = _by_id(generated[judging.reference])
+    # An arm leaves out rows that have no passage of their own.
+    policy = {name: found for name, found in policy.items() if name in reference}
     _refuse_repeated(
         {
             "test rows of `sft`": [row.id for row in asked],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from eval.judge.agreement import Agreement, agreement
+from eval.judge.agreement import JudgeAgreement, agreement
 from eval.judge.bradley_terry import rate
 from eval.judge.page import PageServer
 from eval.judge.person import JOURNAL, Sitting, judged_pairs, read_journal
@@ -58,6 +58,6 @@ def summary(models: Sequence[PairVerdict], people: Sequence[PairVerdict], seed: 
     return [*lines, *aligned(heads, rows)]
 
 
-def _agreed(found: Agreement) -> str:
+def _agreed(found: JudgeAgreement) -> str:
     kappa = "kappa not defined" if found.kappa is None else f"kappa {found.kappa:.2f}"
     return f"{kappa}, agreed {found.agreed:.0%}, n = {found.n}"

@@ -31,6 +31,9 @@ from stemma.recipe.eval_tasks import GenerationTask
 from stemma.rows import SftRow
 from stemma.templates import rendered
 
+BARE = "asked"
+"""In `meta` of a row with passages before its question: the question alone."""
+
 
 class GenerationSample(MeasuredRow):
     """One reply beside the answer it should give."""
@@ -61,11 +64,16 @@ def measure(backend: Backend, setting: Setting[SftRow]) -> Iterator[GenerationSa
             source=row.source,
             gold=gold_of(row),
             ids_digest=ids_digest(prompts[place]),
-            choices=split_options(row.messages[-2].content)[1],
+            choices=split_options(bare_question(row))[1],
             reply=_text(backend, reply),
             tokens=len(reply),
             stopped=bool(reply) and backend.is_stop(reply[-1]),
         )
+
+
+def bare_question(row: SftRow) -> str:
+    """The user's turn without passages before it: what they list is no option."""
+    return str(row.meta.get(BARE, row.messages[-2].content))
 
 
 def gold_of(row: SftRow) -> str | None:

@@ -28,7 +28,7 @@ Counts = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Overlap:
+class TextOverlap:
     """A corpus score, the same on each resample, and that of each text alone."""
 
     value: float
@@ -40,14 +40,14 @@ class Overlap:
         """The 95 % percentile interval."""
         return _percentiles(self.resampled)
 
-    def minus(self, other: Overlap) -> tuple[float, float, float]:
+    def minus(self, other: TextOverlap) -> tuple[float, float, float]:
         """(difference, low, high) to another system on the same rows and resamples."""
         return (self.value - other.value, *_percentiles(self.resampled - other.resampled))
 
 
 def overlaps(
     systems: Mapping[str, Sequence[str]], references: Sequence[str], seed: int
-) -> dict[str, dict[str, Overlap]]:
+) -> dict[str, dict[str, TextOverlap]]:
     """BLEU and chrF++ of each system's texts, which stand row by row beside the references."""
     wanted = list(map(_one_line, references))
     metrics = {"bleu": _bleu(), "chrf": _chrf()}
@@ -82,7 +82,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _overlap(metric: Any, texts: list[str], references: list[str], seed: int) -> Overlap:
+def _overlap(metric: Any, texts: list[str], references: list[str], seed: int) -> TextOverlap:
     counts = _counts(metric, texts, references)
     draws = np.random.default_rng(seed)
     resampled = []
@@ -90,7 +90,7 @@ def _overlap(metric: Any, texts: list[str], references: list[str], seed: int) ->
         times = np.bincount(draws.integers(len(counts), size=len(counts)), minlength=len(counts))
         resampled.append(_score(metric, times @ counts))
     of_rows = [_score(metric, row) for row in counts]
-    return Overlap(_score(metric, counts.sum(axis=0)), of_rows, np.array(resampled))
+    return TextOverlap(_score(metric, counts.sum(axis=0)), of_rows, np.array(resampled))
 
 
 def _counts(metric: Any, texts: list[str], references: list[str]) -> Counts:

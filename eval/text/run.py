@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from eval.further import Further
-from eval.job import Measured
+from eval.job import Measured, Records
 from eval.text.scores import TextSetting, references, score_texts
 from eval.text.tagger import load_tagger
 from stemma.stages import Work
@@ -30,4 +32,17 @@ def text_metrics(work: Work, measured: Measured) -> Further:
         if REPLIES in measured[variant]
     }
     wanted = references(work.input("data", "sft/test"))
-    return score_texts(replies, wanted, setting)
+    found = [score_texts(alike, wanted, setting) for alike in on_the_same_rows(replies)]
+    return Further(
+        [score for one in found for score in one.scores],
+        {name: rows for one in found for name, rows in one.samples.items()},
+        found[0].facts if found else {},
+    )
+
+
+def on_the_same_rows(replies: Mapping[str, Records]) -> list[dict[str, Records]]:
+    """The variants grouped by the rows they answered: an arm may leave rows out."""
+    groups: dict[tuple[str, ...], dict[str, Records]] = {}
+    for variant, rows in replies.items():
+        groups.setdefault(tuple(str(row["id"]) for row in rows), {})[variant] = rows
+    return list(groups.values())

@@ -19,11 +19,11 @@ from eval.statistics import bootstrap_mean
 from eval.task import Metric
 from eval.text.cleaning import prose
 from eval.text.entity_graph import entity_graph, normalised, of_first
-from eval.text.overlap import Overlap, overlaps, signatures
+from eval.text.overlap import TextOverlap, overlaps, signatures
 from eval.text.repetition import distinct_2, repeated_sentences
 from eval.text.sentences import SPLITTER, sentences, words
 from eval.text.tagger import Tagger
-from eval.verdicts import BASELINE
+from stemma.comparisons import BASELINE
 from stemma.jsonl import read_rows
 from stemma.rows import SftRow
 
@@ -113,7 +113,7 @@ def means(found: Sequence[Mapping[str, Any]], ids: Sequence[str], seed: int) -> 
 
 
 def _overlap_metrics(
-    variant: str, overlap: Mapping[str, Mapping[str, Overlap]], n: int
+    variant: str, overlap: Mapping[str, Mapping[str, TextOverlap]], n: int
 ) -> list[Metric]:
     metrics = []
     for name, found in overlap[variant].items():

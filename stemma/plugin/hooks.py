@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from axolotl.integrations.base import BasePlugin, PluginManager
+from transformers import set_seed
 
 from stemma.plugin.cpu import (
     let_bfloat16_train_on_cpu,
@@ -54,6 +55,11 @@ class StemmaPlugin(BasePlugin):
             look_for_no_gpus()
             let_deepspeed_run_on_cpu(cfg)
             let_bfloat16_train_on_cpu(cfg)
+
+    def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
+        # Axolotl seeds when it loads the model, but counts a packed training's steps before, on
+        # orders it draws: their number, and with it the rates, would be others in each attempt.
+        set_seed(cfg.seed)
 
     def post_model_load(self, cfg: Any, model: Any) -> None:
         self.model = model

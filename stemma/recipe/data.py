@@ -17,6 +17,8 @@ from pydantic import (
 )
 
 from stemma.recipe.generator import OPERATIONAL, Generator
+from stemma.recipe.prompts import PromptFiles
+from stemma.recipe.raft import Raft
 from stemma.recipe.sections import Section
 from stemma.rows import Split
 
@@ -111,6 +113,9 @@ class DataSet(Section):
     expected_rows: PositiveInt | None = None
     """Training rows to expect: what `plan` goes by until the files are there. It decides nothing
     else."""
+    raft: Raft | None = None
+    """Retrieval-aware training (sft only): passages before the questions of training rows that
+    bring one."""
     permute: bool = False
     """Shuffle the choices of training questions (not where one refers to another, as `all of the
     above` does)."""
@@ -222,8 +227,10 @@ class DataSection(Section):
         return {**values, **shares}
 
     @model_validator(mode="after")
-    def _only_pairs_are_split_by_pair(self) -> DataSection:
+    def _settings_fit_their_sets(self) -> DataSection:
         for name, dataset in self.sets().items():
+            if dataset.raft and name != "sft":
+                raise ValueError(f"{name}.raft: it is for sft: its rows are conversations")
             if dataset.split == "pair" and name != "dpo":
                 rule = "`pair` is for dpo; other sets are split by `question`"
                 raise ValueError(f"{name}.split: {rule}")
@@ -244,11 +251,17 @@ class DataSection(Section):
             for number, source in enumerate(listed):
                 named = source.named_files(root) | source.own_files(recipe_folder)
                 found |= {f"data.{kind}[{number}]: {name}": path for name, path in named.items()}
+        if self.sft and self.sft.raft:
+            found |= PromptFiles(recipe_folder).files(self.sft.raft.prompt)
         return found
 
     def content(self) -> dict[str, Any]:
         """The settings that decide what the rows are, for the data stage's key."""
-        told: dict[str, Any] = {name: {"expected_rows"} for name in ("corpus", "sft", "dpo", "mcq")}
+        # A set without `raft` has the key it had before there was one.
+        told: dict[str, Any] = {
+            name: {"expected_rows"} | (set() if dataset.raft else {"raft"})
+            for name, dataset in self.sets().items()
+        }
         # `parts` has been given to the sets by now.
         exclude = told | {"root": True, "parts": True, "executor": True, "generator": OPERATIONAL}
         found: dict[str, Any] = _without_places(self.model_dump(mode="json", exclude=exclude))

@@ -18,6 +18,10 @@ class TaskOptions(Section):
     """The first n test rows (all by default)."""
 
 
+UNSET_TOKENS = 32
+"""Tokens of a multiple-choice reply where a recipe gives no number."""
+
+
 class McqTask(TaskOptions):
     """Choice of the right option of a multiple-choice question."""
 
@@ -25,7 +29,7 @@ class McqTask(TaskOptions):
     """Choice of the right option."""
     generate: bool = False
     """Whether the answer is also generated, as a user would see it, and its letter read."""
-    max_new_tokens: PositiveInt = 32
+    max_new_tokens: PositiveInt = UNSET_TOKENS
     """Tokens of a generated answer, at most."""
     permute: int | None = None
     """A seed: each question is asked again with its choices in other orders, drawn by it."""
@@ -36,6 +40,12 @@ class McqTask(TaskOptions):
     def _has_a_seed(self) -> McqTask:
         if self.permute is None and self.permutations > 1:
             raise ValueError("permutations: give `permute` too, the seed that draws them")
+        return self
+
+    @model_validator(mode="after")
+    def _is_heeded(self) -> McqTask:
+        if not self.generate and self.max_new_tokens != UNSET_TOKENS:
+            raise ValueError("max_new_tokens: no reply is written; give `generate: true` too")
         return self
 
 
@@ -80,8 +90,11 @@ EvalTask = Annotated[
     Field(discriminator="task"),
 ]
 """A task by its name."""
-FIGURED = ("text", "judge")
-"""Names in the results of what is figured of a task's samples: text metrics, ratings by judges."""
+FIGURED = ("text", "judge", "retrieval")
+"""Names in the results of what is figured beside the tasks: text metrics, ratings by judges, the
+search alone."""
+ARM_TASKS = ("mcq", "preference", "generation")
+"""Tasks whose questions can be asked with passages before them."""
 BENCHMARK = "lm_eval/"
 """Before a benchmark's name in the results."""
 TASK_OPTIONS: dict[str, type[TaskOptions]] = {

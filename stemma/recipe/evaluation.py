@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from stemma.recipe.eval_arms import answers_in_arms, split_arm
 from stemma.recipe.eval_servers import OPERATIONAL as SERVER_OPERATIONAL
 from stemma.recipe.eval_servers import EvalServer, server_problems
-from stemma.recipe.eval_tasks import BENCHMARK, FIGURED, TASK_OPTIONS, EvalTask
+from stemma.recipe.eval_tasks import ARM_TASKS, BENCHMARK, FIGURED, TASK_OPTIONS, EvalTask
 from stemma.recipe.generator import OPERATIONAL, JudgeGenerator
 from stemma.recipe.sections import Section, Start
 
@@ -128,7 +129,8 @@ class EvalSection(Section):
 
     variants: list[str] = Field(min_length=1)
     """What to score: `base`, a stage's name, `merged`, `bnb-nf4`, `gguf-Q4_K_M`, …, or one of
-    `servers`."""
+    `servers`; with an arm behind a plus, asked with passages: `dpo+retrieved` (what the search
+    finds), `dpo+random` (as many by chance), `dpo+gold` (the question's own)."""
     tasks: list[EvalTask] = Field(min_length=1)
     """What to score it on."""
     servers: dict[str, EvalServer] = {}
@@ -193,12 +195,37 @@ class EvalSection(Section):
     @property
     def local(self) -> list[str]:
         """The variants that no server holds."""
-        return [name for name in self.variants if name not in self.servers]
+        return [name for name in self.variants if not self.is_served(name)]
+
+    def is_served(self, variant: str) -> bool:
+        """Whether a server holds the variant, in whatever arm."""
+        return split_arm(variant)[0] in self.servers
+
+    @property
+    def closed_book(self) -> list[str]:
+        """The local variants that are asked without passages: benchmarks bring their own text."""
+        return [name for name in self.local if not split_arm(name)[1]]
 
     def tasks_of(self, variant: str) -> list[EvalTask]:
-        """The tasks that a variant is scored on: all, or those that its server is asked."""
-        server = self.servers.get(variant)
-        return [one for one in self.tasks if server is None or one.task in server.tasks]
+        """The tasks that a variant is scored on: all, those that its server is asked, or those
+        that can be asked with passages."""
+        weights, arm = split_arm(variant)
+        server = self.servers.get(weights)
+        return [
+            one
+            for one in self.tasks
+            if (server is None or one.task in server.tasks) and answers_in_arms(one.task, arm)
+        ]
+
+    @model_validator(mode="after")
+    def _arms_are_asked(self) -> EvalSection:
+        for name in self.variants:
+            if split_arm(name)[1] and not self.tasks_of(name):
+                raise ValueError(
+                    f"variants: `{name}` is asked with passages, and none of `tasks` can be: "
+                    f"{', '.join(ARM_TASKS)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _servers_are_asked(self) -> EvalSection:

@@ -27,6 +27,9 @@ OWN_KEYS = ("include", "group")
 SAMPLING = {"do_sample": True, "num_beams": None, "repetition_penalty": None}
 
 
+ABSENT = "no such benchmark file"
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a recipe's benchmarks lie."""
@@ -53,6 +56,8 @@ class Found:
     folders: list[Path] = field(default_factory=list)
     """Folders of the harness's own tasks that are needed."""
     problems: list[Problem] = field(default_factory=list)
+    absent: list[Problem] = field(default_factory=list)
+    """Those of them that are data files which are not there."""
     hub: dict[str, str] = field(default_factory=dict)
     """Data sets of the hub that are read, and their pinned revisions."""
 
@@ -161,7 +166,9 @@ def _look_at(path: Path, is_own: bool, benchmarks: Benchmarks, place: Place, int
     found.problems += _code_problems(task)
     paths, wrong = data_files(task.values, path.parent, place.root)
     files += [one for one in paths if one not in files]
-    found.problems += [Problem(task.where("dataset_kwargs"), *problem) for problem in wrong]
+    told = [Problem(task.where("dataset_kwargs"), *problem) for problem in wrong]
+    found.problems += told
+    found.absent += [one for one in told if one.found.startswith(ABSENT)]
     pinned = _hub_problems(task, benchmarks, found)
     # Where the harness's own task stands is of no use to whoever pins its data.
     found.problems += [one if is_own else replace(one, where=into.where) for one in pinned]
@@ -250,7 +257,7 @@ def data_files(
         if not matched:
             hint = "`DATA=` sets the folder: data.root"
             expected = f"a file beside {beside.name} or below {root}"
-            problems.append((f"no such benchmark file: {name}", expected, hint))
+            problems.append((f"{ABSENT}: {name}", expected, hint))
     if not paths and not problems:
         problems.append(("no `dataset_kwargs.data_files`", "the files of each split", ""))
     return paths, problems

@@ -25,6 +25,7 @@ from stemma.recipe.document import Document, override, read, shown
 from stemma.recipe.eval_tasks import TASK_OPTIONS, TaskOptions
 from stemma.recipe.lm_eval_tasks import look_up, place_of
 from stemma.recipe.models import Recipe
+from stemma.recipe.prompts import PROMPTS, PromptFiles
 from stemma.recipe.rag_sources import PASSAGE_SOURCES, PassageSource
 
 RECIPES = ROOT / "recipes"
@@ -82,7 +83,7 @@ def _validate(document: Document, overrides: Sequence[str]) -> tuple[Recipe | No
         recipe = Recipe.model_validate(document.values | given)
     except ValidationError as error:
         return None, [*problems, *_explain(error, document)]
-    problems += _data_problems(document, recipe)
+    problems += [*_data_problems(document, recipe), *_prompt_problems(document, recipe)]
     return recipe, [*problems, *_benchmark_problems(document, recipe)]
 
 
@@ -94,11 +95,28 @@ def _data_problems(document: Document, recipe: Recipe) -> Iterator[Problem]:
         yield Problem(place, f"`{problem.where}`: {problem.found}", problem.expected, problem.hint)
 
 
+def _prompt_problems(document: Document, recipe: Recipe) -> Iterator[Problem]:
+    """The judges' prompts that are not there."""
+    prompts = PromptFiles(recipe.path.parent)
+    for number, judging in enumerate([] if recipe.is_data_only else recipe.eval.judge):
+        if not (path := prompts.path(judging.prompt)).is_file():
+            here = f"neither beside the recipe nor in {PROMPTS}"
+            found = f"no such prompt: prompts/{path.name}, {here}"
+            known = sorted(one.stem for folder in prompts.folders for one in folder.glob("*.jinja"))
+            where = document.where(["eval", "judge", str(number), "prompt"])
+            expected = "a prompt like recipes/prompts/judge.jinja"
+            yield Problem(where, found, expected, nearest(judging.prompt, known))
+
+
 def _benchmark_problems(document: Document, recipe: Recipe) -> list[Problem]:
+    """What is wrong with the benchmarks, their data files included."""
     if recipe.is_data_only or recipe.eval.benchmarks is None:
         return []
     where = document.where(["eval", "benchmarks", "tasks"])
-    return look_up(recipe.eval.benchmarks, place_of(recipe), where).problems
+    found = look_up(recipe.eval.benchmarks, place_of(recipe), where)
+    # Where the data are not there either (no `DATA=`), stage `data` says so first.
+    has_data = all(path.is_file() for path in recipe.data.files(recipe.path.parent).values())
+    return [one for one in found.problems if has_data or one not in found.absent]
 
 
 def _explain(error: ValidationError, document: Document) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from stemma import ROOT
 from stemma.errors import Problem, UserError, nearest
 from stemma.recipe.data import DataSection, placeless
+from stemma.recipe.eval_arms import has_arms, split_arm
 from stemma.recipe.evaluation import EvalSection
 from stemma.recipe.prompts import PromptFiles
 from stemma.recipe.rag import RagSection
@@ -119,13 +120,16 @@ class Recipe(Section):
         if taken := [name for name in self.eval.servers if name in self.variants()]:
             raise ValueError(f"eval.servers: `{taken[0]}` is the name of weights of this recipe")
         known = [*self.variants(), *self.eval.servers]
-        unknown = [name for name in self.eval.variants if name not in known]
+        unknown = [name for name in self.eval.variants if split_arm(name)[0] not in known]
         if unknown:
             made = ", ".join(known)
             names = ", ".join(unknown)
             hint = nearest(unknown[0], known)
             found = f"eval.variants: unknown {names}; this recipe makes {made}"
             raise ValueError(f"{found}; {hint}" if hint else found)
+        if has_arms(self.eval.variants) and self.rag is None:
+            asked = next(name for name in self.eval.variants if split_arm(name)[1])
+            raise ValueError(f"eval.variants: `{asked}` needs passages: give a section `rag`")
         if self.export.ship not in self.exported():
             made = ", ".join(self.exported())
             raise ValueError(f"export.ship: `{self.export.ship}` is none of {made}")

@@ -17,6 +17,11 @@ class PromptFiles:
 
     recipe_folder: Path = PROMPTS.parent
 
+    @property
+    def folders(self) -> tuple[Path, Path]:
+        """Where prompts are looked for, in this order."""
+        return self.recipe_folder / "prompts", PROMPTS
+
     def path(self, name: str) -> Path:
         """The file of a prompt."""
         beside = self.recipe_folder / "prompts" / f"{name}.jinja"

@@ -148,6 +148,8 @@ def lacking(recipe: Recipe, environment: Mapping[str, str], has_weights: bool) -
 def _smaller(task: Mapping[str, Any], most: Mapping[str, int]) -> dict[str, Any]:
     """The task with each figure at most so large; a limit is set where it has none."""
     known = {key: value for key, value in most.items() if key in task or key == "limit"}
+    if task.get("generate") is False:  # no reply is written
+        known.pop("max_new_tokens", None)
     return {**task, **{key: min(task.get(key, value), value) for key, value in known.items()}}
 
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from stemma.retrieval.words import words_of
 
-BLOCK = 65_536
-"""Passages of a block: numbers within it fit 16 bits."""
+BLOCK = 32_768
+"""Passages of a block: as many as are indexed at once in 200 MB"""
 K1 = 1.2
 """BM25: how soon a further occurrence of a word counts no more."""
 B = 0.75
@@ -38,15 +38,28 @@ CREATE TABLE postings (
 """`lengths`: words of each passage, 16 bits each. `passages`: see `packed`."""
 
 
-def packed(numbers: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes:
-    """A word's list: steps from passage to passage, and how often each holds the word.
+def packed(
+    numbers: NDArray[np.int64], counts: NDArray[np.int64], begins: NDArray[np.int64]
+) -> list[bytes]:
+    """Lists of words: steps from passage to passage, and how often each holds the word.
 
-    `numbers`: ascending, within the block. The first byte says how many bytes a step takes.
+    `numbers`: within the block, ascending in each list; `begins`: where each list begins, none
+    empty. A list's first byte says how many bytes a step takes.
     """
+    if not len(begins):
+        return []
     steps = np.diff(numbers, prepend=0)
-    width = 1 if steps.max() < 256 else 2
-    times = np.minimum(counts, 255).astype(np.uint8)
-    return bytes([width]) + steps.astype(f"<u{width}").tobytes() + times.tobytes()
+    steps[begins] = numbers[begins]
+    is_narrow = np.maximum.reduceat(steps, begins) < 256
+    narrow, wide = steps.astype(np.uint8).tobytes(), steps.astype("<u2").tobytes()
+    times = np.minimum(counts, 255).astype(np.uint8).tobytes()
+    ends = np.append(begins[1:], len(numbers))
+    return [
+        b"\1" + narrow[begin:end] + times[begin:end]
+        if short
+        else b"\2" + wide[2 * begin : 2 * end] + times[begin:end]
+        for begin, end, short in zip(begins.tolist(), ends.tolist(), is_narrow, strict=True)
+    ]
 
 
 def unpacked(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -73,11 +86,8 @@ def index_block(texts: Sequence[str]) -> tuple[bytes, list[tuple[str, bytes]]]:
     # One number for word and passage: sorted, a word's passages stand together, ascending.
     pairs, counts = np.unique(np.concatenate(pieces), return_counts=True)
     ids, numbers = np.divmod(pairs, BLOCK)
-    borders = np.searchsorted(ids, np.arange(len(known) + 1))
-    lists = [
-        (word, packed(numbers[begin:end], counts[begin:end]))
-        for word, begin, end in zip(known, borders[:-1], borders[1:], strict=True)
-    ]
+    begins = np.searchsorted(ids, np.arange(len(known)))
+    lists = list(zip(known, packed(numbers, counts, begins), strict=True))
     stored = np.minimum(lengths, 65_535).astype("<u2").tobytes()
     return stored, sorted(lists)
 

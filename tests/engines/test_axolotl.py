@@ -81,6 +81,15 @@ def test_prepared_data_goes_by_path(folder: Path) -> bool:
     return key() == before
 
 
+@trap("stemma/plugin/hooks.py (load_datasets)")
+def test_steps_of_packed_rows_are_drawn(folder: Path) -> bool:
+    """In orders that nobody seeded: another number each time."""
+    os.environ.update(AXOLOTL_DO_NOT_TRACK="1", HF_HUB_OFFLINE="1")
+    from tests.factories.packing import counted_steps
+
+    return len({counted_steps() for _ in range(12)}) > 1
+
+
 @trap("stemma/plugin/cpu.py (let_deepspeed_run_on_cpu: gloo for one process)")
 def test_one_process_asks_for_nccl(folder: Path) -> bool:
     os.environ.update(ONE_RANK | {"MASTER_PORT": "0"})

@@ -18,9 +18,12 @@ import pytest
 from eval.cells import jobs_of
 from eval.job import Job
 from eval.measured import read_kept
+from eval.measuring import Measuring
+from eval.rows_to_score import rows_of_tasks
 from eval.run import run
 from eval.tasks import TASKS
 from stemma import ROOT
+from stemma.errors import StageFailed
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.stages import Work
 from tests.factories.run_to_score import make_recipe, make_work
@@ -89,6 +92,27 @@ def test_less_and_another_order_cost_nothing(work: Work) -> None:
     again = (work.folder / "samples/gguf-F16/mcq.jsonl").read_text()
     assert whole.startswith(again)
     assert len(again.splitlines()) == 5
+
+
+def test_what_was_kept_stays_until_a_forced_measurement_is_whole(work: Work) -> None:
+    asked = asking(work, ["gguf-F16"], MCQ | {"limit": 3})
+    run(asked)
+    [job] = jobs_of(asked)
+    [folder] = [Path(cell.folder) for cell in job.cells]
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    forced = replace(asked, force=True)
+    measuring = Measuring(forced, rows_of_tasks(forced), work.folder / "jobs")
+    broken = job.variant.model_copy(update={"weights": "/no/such.gguf", "made_by": None})
+    with pytest.raises(StageFailed, match="measuring gguf-F16 ended with code"):
+        measuring.measure([job.model_copy(update={"variant": broken})])
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    twice = job.variant.model_copy(update={"name": "again"})
+    found = measuring.measure([job, job.model_copy(update={"variant": twice})])
+    after = {path.name for path in folder.iterdir()}
+    assert after != before.keys(), "measured anew, once for both names"
+    assert len(after) == len(before) == 2
+    assert [row["id"] for row in found["again"]["mcq"]] == ["m0", "m1", "m2"]
+    assert [path.name for path in folder.parent.glob("mcq-*")] == [folder.name]
 
 
 def test_another_name_of_the_same_weights_costs_nothing(work: Work) -> None:

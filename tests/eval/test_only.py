@@ -43,7 +43,7 @@ def test_cells_are_named_by_variant_or_variant_and_task(work: Work) -> None:
 
 def test_every_unknown_name_is_told(work: Work) -> None:
     with pytest.raises(UserError) as caught:
-        cells(work, "gguf-F15", "gguf-F16/mqc", "gguf-F16")
+        measure_only(work, ["gguf-F15", "gguf-F16/mqc", "gguf-F16"])
     assert [problem.found for problem in caught.value.problems] == [
         "`gguf-F15` is no variant, and no variant's task, of this recipe",
         "`gguf-F16/mqc` is no variant, and no variant's task, of this recipe",

@@ -8,9 +8,19 @@ from math import comb, log, sqrt
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
-from eval.paired import Paired, bounds, counted, design_effect, least_difference, p_at_least, score
+from eval.paired import (
+    Paired,
+    _chances,
+    _least_gained,
+    bounds,
+    counted,
+    design_effect,
+    least_difference,
+    p_at_least,
+    score,
+)
 
 
 def z_of(n: int, lost: int, gained: int, difference: float) -> float:
@@ -73,6 +83,20 @@ def test_the_p_value_is_the_largest_over_all_shares_by_brute_force() -> None:
         )
         largest = max(largest, chance)
     assert p_at_least(found, difference) == pytest.approx(largest, rel=0.01)
+
+
+@pytest.mark.parametrize("difference", [-0.9, -0.05, -0.004, 0.02])
+def test_what_never_comes_is_left_out_and_changes_nothing(difference: float) -> None:
+    """Above BANDED_FROM questions: against scipy's own binomials over all outcomes."""
+    n = 700
+    least = _least_gained(n, z_of(n, 30, 25, difference), difference)
+    shares = abs(difference) + np.linspace(0, 1, 128) ** 2 * (1 - abs(difference))
+    found = _chances(n, least, shares, difference)
+    changed = np.arange(n + 1)
+    for place in range(0, 128, 9):
+        gain = np.clip((shares[place] + difference) / (2 * shares[place]), 0, 1)
+        chances = binom.pmf(changed, n, shares[place]) * binom.sf(least - 1, changed, gain)
+        assert found[place] == pytest.approx(chances.sum(), rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9])

@@ -10,6 +10,7 @@ def test_a_speed_is_the_median_between_its_quartiles() -> None:
         "id": "speed",
         "size_bytes": 10,
         "load_seconds": 0.5,
+        "loaded_again": [0.2, 0.1, 0.3, 0.9, 0.25],
         "peak_memory_bytes": 20,
         "prompt_tokens": 100,
         "decode_tokens": 60,
@@ -17,6 +18,9 @@ def test_a_speed_is_the_median_between_its_quartiles() -> None:
         "decode_seconds": [-1.0, 0.0, 3.0, 4.0, 5.0],
     }
     found = {metric.name: metric for metric in TASK.score_records([sample], [], 1, 0.1).metrics}
+    load = found["load_seconds"]
+    assert (load.value, load.n, load.low, load.high) == (0.25, 5, 0.2, 0.3)
+    assert (found["first_load_seconds"].value, found["first_load_seconds"].n) == (0.5, 1)
     first = found["first_token_seconds"]
     assert (first.value, first.n, first.low, first.high) == (4.0, 5, 2.0, 5.0)
     prompt, decode = found["prompt_tokens_per_second"], found["decode_tokens_per_second"]

@@ -1,8 +1,10 @@
-"""The plugin's last hook, which newer Axolotls call behind failures too."""
+"""The plugin's first hook, at which it seeds, and its last, which newer Axolotls call behind failures
+too."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +16,8 @@ from safetensors.torch import save_file
 
 from stemma.plugin.hooks import StemmaPlugin
 from stemma.training.completion import COMPLETED, FAILURE
+from tests.engines.bare import alone
+from tests.factories.packing import counted_steps
 
 
 def trained(output: Path) -> StemmaPlugin:
@@ -65,3 +69,35 @@ def test_a_training_that_never_came_to_its_end_says_so(tmp_path: Path) -> None:
     do_train(StemmaPlugin(), tmp_path, None)
     told = {"step": 0, "reason": "it did not come to the end of its steps"}
     assert json.loads((tmp_path / FAILURE).read_text()) == told
+
+
+def steps_counted(output: Path) -> tuple[set[int], set[int]]:
+    """Axolotl's numbers of steps when it is left alone, and with the plugin.
+
+    By its own order of things, with rows that are made here and nothing trained on them.
+    """
+    os.environ.update(AXOLOTL_DO_NOT_TRACK="1", HF_HUB_OFFLINE="1")
+    from axolotl.cli import train
+    from axolotl.cli.args import TrainerCliArgs
+    from axolotl.integrations.base import PluginManager
+
+    stages: Any = train
+    counted: list[int] = []
+    stages.load_datasets = lambda **_: counted.append(counted_steps())
+    stages.train = lambda **_: (None, None, None)
+    cfg = DictDefault(plugins=["stemma"], seed=42, output_dir=str(output))
+    PluginManager.get_instance().plugins["stemma"] = StemmaPlugin()
+    left_alone = set()
+    for drawn in range(6):
+        torch.manual_seed(drawn)
+        left_alone.add(counted_steps())
+        train.do_train(cfg, TrainerCliArgs())
+    return left_alone, set(counted)
+
+
+@pytest.mark.slow
+def test_a_packed_training_has_as_many_steps_each_time(tmp_path: Path) -> None:
+    """Whatever was drawn before Axolotl counts them."""
+    left_alone, seeded = alone(steps_counted, tmp_path)
+    assert len(left_alone) > 1
+    assert len(seeded) == 1

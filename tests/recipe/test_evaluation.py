@@ -9,8 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from stemma import ROOT
+from stemma.errors import UserError
 from stemma.recipe import document
+from stemma.recipe.eval_tasks import McqTask
 from stemma.recipe.evaluation import EvalSection
+from stemma.recipe.load import load
+from tests.conftest import Write
 from tests.factories.run_to_score import make_recipe
 
 JUDGE = {"policy": "dpo", "reference": "base", "generator": {"model": "m"}}
@@ -169,3 +173,36 @@ def test_what_the_pages_show_can_stand_in_a_recipe(page: str, tmp_path: Path) ->
         wanted = {judge[side] for judge in shown.get("judge", []) for side in SIDES}
         plain = {"variants": [*wanted, "merged"], "tasks": [{"task": "generation"}]}
         EvalSection.model_validate(plain | shown)
+
+
+def test_tokens_of_replies_that_nobody_writes_are_refused() -> None:
+    """They would do nothing but make what was measured stale."""
+    assert McqTask(task="mcq", generate=True, max_new_tokens=8).max_new_tokens == 8
+    with pytest.raises(ValidationError, match="no reply is written; give `generate: true` too"):
+        McqTask(task="mcq", max_new_tokens=8)
+
+
+def test_a_judges_prompt_that_is_not_there_is_told_by_check(write_recipe: Write) -> None:
+    """It was told by `eval`, after all trainings."""
+    judge = """eval:
+  judge:
+    - {policy: sft, reference: base, prompt: jugde, generator: {model: m}}
+"""
+    path = write_recipe(("eval:\n", judge))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace(
+            "  tasks:\n", "  tasks:\n  - {task: generation}\n"
+        ),
+        encoding="utf-8",
+    )
+    with pytest.raises(UserError) as caught:
+        load(path)
+    [problem] = caught.value.problems
+    line = path.read_text(encoding="utf-8").splitlines().index(judge.splitlines()[2]) + 1
+    assert problem.where.endswith(f"small.yml:{line}")
+    assert problem.found.startswith("no such prompt: prompts/jugde.jinja, neither beside")
+    assert problem.hint == "did you mean `judge`?"
+    beside = path.parent / "prompts" / "jugde.jinja"
+    beside.parent.mkdir()
+    beside.write_text("", encoding="utf-8")  # what it holds is looked at by `eval`
+    load(path)

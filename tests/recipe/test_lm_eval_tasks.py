@@ -224,3 +224,24 @@ def test_the_shipped_tasks_ask_every_row_of_the_real_data() -> None:
             assert 3 <= len(choices) <= 5, row
             assert 0 <= right < len(choices), row
             assert all(choice == choice.strip() and choice for choice in choices), row
+
+
+def test_absent_benchmark_data_are_told_where_the_recipes_own_data_lie(tmp_path: Path) -> None:
+    """On a machine without `DATA=` a recipe passes `check`; stage `data` tells what is missing."""
+    course = ROOT / "recipes" / "course.yml"
+    root = f"data.root={tmp_path}"
+    recipe = load(course, [root])
+    assert recipe.eval.benchmarks is not None
+    for path in recipe.data.files(course.parent).values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("", encoding="utf-8")
+    (tmp_path / "mmlu_stem_csv" / "x_test.csv").write_text("", encoding="utf-8")
+    load(course, [root])  # the benchmarks' questions are the recipe's own test rows
+    other = [root, 'eval.benchmarks={"tasks": ["local_mathqa", "local_gsm8k"]}']
+    load(course, other)
+    none = tmp_path / "none.jsonl"
+    gone = 'data.sft.sources=[{"source": "gsm8k", "path": "gsm8k/train.first3000.jsonl"}]'
+    (tmp_path / "gsm8k" / "test.jsonl").unlink()
+    with pytest.raises(UserError, match=r"no such benchmark file: gsm8k/test\.jsonl"):
+        load(course, [*other, gone])
+    load(course, [*other, gone, f'data.mcq.sources=[{{"source": "aqua", "path": "{none}"}}]'])

@@ -48,6 +48,20 @@ def test_every_recipe_can_be_shortened_and_stays_itself(name: str) -> None:
     assert all(judging.questions <= 4 for judging in recipe.eval.judge)
 
 
+def test_replies_are_judged_and_scored_as_text_in_a_rehearsal_too() -> None:
+    """gemma2b's entity graph and gemma2b-judged's win rate, in small and without a key."""
+    recipe, changes = rehearsed("gemma2b-judged")
+    [judging] = recipe.eval.judge
+    assert (judging.policy, judging.reference, judging.task) == ("dpo", "base", "judge-base")
+    assert (judging.questions, judging.generator.server) == (4, "scripted-expert")
+    assert recipe.eval.text is not None
+    assert recipe.eval.text.tagger == "light"
+    assert "the judge is the scripted expert on loopback" in changes.notes
+    assert load("gemma2b").eval.judge == [], "gemma2b's evaluation needs no key"
+    needed = lacking(load("gemma2b-judged"), {}, has_weights=True)
+    assert "the variable OPENAI_API_KEY, the judge's key" in needed
+
+
 def test_the_made_model_takes_the_base_models_place() -> None:
     recipe, _ = rehearsed("gemma2b")
     assert (recipe.base_model, recipe.base_revision, recipe.name) == (str(MODEL), None, "gemma2b")

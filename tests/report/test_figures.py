@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from report.figures import bounds_of, task_figures, text_of
-from report.reported import reported
+from report.reported import lacked, reported
 from report.run import gather, run
 from stemma.stages import Work
 from tests.factories.run_to_report import make_work, score
@@ -153,3 +153,12 @@ def test_what_was_not_measured_keeps_its_line(tmp_path: Path) -> None:
         "Entity graph",
     ]
     assert all(row[3] is None and "not measured" in str(row[6]) for row in table.rows)
+
+
+def test_what_the_reports_pairs_are_is_said_and_nothing_invented() -> None:
+    heads, rows = lacked().heads, {str(row[0]): row for row in lacked().rows}
+    meaning = heads.index("What the two figures are")
+    assert rows["Reward accuracy"][1] == "0.94 / 0.64"
+    assert "what sets the two apart is not known here" in str(rows["Reward accuracy"][meaning])
+    assert "each divided by the pairs without a tie" in str(rows["Win rate"][meaning])
+    assert all(str(row[meaning]) for row in rows.values())

@@ -65,3 +65,14 @@ def test_a_variant_that_scored_nothing_finite_is_told(tmp_path: Path, template: 
     page = render(gather(make_work(tmp_path, scores=scores)), template)
     assert "not finite" in page
     assert not re.search(r"[ >\[]nan\b", page)
+
+
+@pytest.mark.parametrize("template", [HTML, MARKDOWN])
+def test_a_variant_that_guesses_is_told_loudly(tmp_path: Path, template: str) -> None:
+    evidence = gather(make_work(tmp_path))
+    line = "gguf-Q8_0 scores like chance: mcq accuracy 0.270"
+    assert line not in render(evidence, template)
+    eval_ = evidence.manifests["eval"]
+    told = eval_.model_copy(update={"facts": eval_.facts | {"at_chance": [line]}})
+    page = render(replace(evidence, manifests=evidence.manifests | {"eval": told}), template)
+    assert page.count(f"<strong>{line}" if template == HTML else f"**{line}**") == 1

@@ -109,7 +109,7 @@ def test_float16_by_moving_bits_is_numpys_own_conversion(tmp_path: Path) -> None
     from stemma.retrieval.dense import header
 
     every = np.arange(65_536, dtype=np.uint16).view(np.float16)
-    every = every[np.isfinite(every)].reshape(-1, 64)
+    every = every[np.abs(every) < 1].reshape(-1, 64)
     path = tmp_path / "vectors.npy"
     path.write_bytes(header(*every.shape) + every.tobytes())
     vectors = DenseVectors(path, *every.shape)

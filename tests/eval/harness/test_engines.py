@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from eval.harness import start
+from eval.harness import known, start, writing
 from eval.harness.engine import Continuation, Writing, cut, has_stopped
 from eval.harness.gguf import GgufEngine
 from eval.harness.hf import HfEngine
 from stemma.errors import StageFailed
+from stemma.jsonl import read_json, write_json
+from tests.factories.families import make_family
 from tests.factories.models import make_gemma, tiny_gguf, tiny_model
 
 
@@ -107,6 +109,57 @@ def test_text_is_the_same_alone_and_in_a_batch_and_in_both_engines() -> None:
     same = [a == b for a, b in zip(together, gguf().write(wanted), strict=True)]
     assert sum(same) >= 0.75 * len(same)
     assert len({len(text) for text in together}) > 1
+
+
+def test_rows_that_have_ended_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty prompts with and without a shared beginning, in batches of five."""
+    rng = random.Random(3)
+    prompts = [list(one.context) for one in questions(40, 60)[::4]]
+    wanted = [Writing(prompt, rng.choice([2, 5, 20]), ()) for prompt in prompts]
+    alone = [hf().write([one])[0] for one in wanted]
+    steps = 0
+    forward = writing.Decoder._next
+
+    def counted(decoder: writing.Decoder, rows: Any, ids: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        assert len(ids) <= 5
+        return forward(decoder, rows, ids)
+
+    monkeypatch.setattr(writing, "MOST_ROWS", 5)
+    monkeypatch.setattr(writing.Decoder, "_next", counted)
+    assert hf().write(wanted) == alone
+    # Batches that each wait for their slowest row would take as many steps as those have tokens.
+    order = sorted(one.tokens for one in wanted)
+    assert steps < 1.6 * sum(order) / 5
+
+
+def test_a_window_that_slides_sees_what_it_sees_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Padding behind a shared beginning would shift the window: nothing is shared."""
+
+    folder = make_family(tmp_path / "gemma3", "gemma3_text")
+    config = read_json(folder / "config.json")
+    kinds = ["sliding_attention"] * config["num_hidden_layers"]
+    changed = {"sliding_window": 52, "layer_types": kinds}
+    write_json(folder / "config.json", config | changed)
+    engine = HfEngine(str(folder), "<eos>", 1)
+    assert engine._can_share  # which reads beginnings to find out
+
+    def shared(*_: Any) -> Any:
+        raise AssertionError("a beginning was read by itself")
+
+    monkeypatch.setattr(known, "read", shared)
+    behind_worked_examples = questions(12, 60)[4::8]
+    prompts = [list(one.context) for one in behind_worked_examples]
+    together = engine.write([Writing(prompt, 6, ()) for prompt in prompts])
+    for prompt, text in zip(prompts, together, strict=True):
+        with torch.inference_mode():
+            plainly = engine._model.generate(
+                torch.tensor([prompt]), max_new_tokens=6, do_sample=False, eos_token_id=1
+            )[0, len(prompt) :].tolist()
+        assert text == engine.detokenize(plainly[: plainly.index(1)] if 1 in plainly else plainly)
 
 
 def test_text_ends_before_a_stop_that_lies_across_tokens() -> None:

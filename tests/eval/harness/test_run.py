@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from eval.harness.run import benchmark_scores
+from eval.harness.run import benchmark_jobs, benchmark_scores, measure
+from eval.only import measure_only
 from eval.run import run
 from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json
@@ -107,6 +108,38 @@ def test_every_variant_is_measured_and_nothing_twice(tmp_path: Path) -> None:
     less = work.recipe.model_copy(deep=True)
     assert benchmark_scores(Work(less, work.run, "eval", said.append), ["merged"])["merged"]
     assert [line for line in said if "measuring" in line] == []
+
+
+@pytest.mark.slow
+def test_benchmarks_are_cells_and_a_broken_variant_stops_no_other(tmp_path: Path) -> None:
+    said: list[str] = []
+    work = make(tmp_path, ["sums", "written"], ["gguf-BF16", "gguf-F16"])
+    work = Work(work.recipe, work.run, "eval", said.append)
+    plan = ["gguf-F16/lm_eval/sums: would be measured"]
+    assert measure_only(work, ["gguf-F16/lm_eval/sums"], dry_run=True) == plan
+    assert measure_only(work, ["gguf-F16/lm_eval/sums"]) == ["gguf-F16/lm_eval/sums: is kept"]
+    assert said == ["eval: measuring gguf-F16 on sums"]
+    assert measure_only(work, ["gguf-F16"], dry_run=True)[1:] == [
+        "gguf-F16/lm_eval/sums: is kept",
+        "gguf-F16/lm_eval/written: would be measured",
+    ]
+    with pytest.raises(UserError, match="did you mean `gguf-F16/lm_eval/sums`"):
+        measure_only(work, ["gguf-F16/lm_eval/sum"])
+    said.clear()
+    jobs = benchmark_jobs(work, ["gguf-BF16", "gguf-F16"])
+    broken = jobs["gguf-BF16"]
+    bad = broken.variant.model_copy(update={"weights": str(tmp_path / "no"), "made_by": None})
+    mixed = jobs | {"gguf-BF16": broken.model_copy(update={"variant": bad})}
+    with pytest.raises(StageFailed, match="measuring gguf-BF16 on sums, written failed"):
+        measure(work, mixed, work.folder / "jobs")
+    assert said == [
+        "eval: measuring gguf-BF16 on sums, written",
+        "eval: measuring gguf-F16 on written",
+    ]
+    said.clear()
+    found = benchmark_scores(work, ["gguf-BF16", "gguf-F16"])
+    assert said == ["eval: measuring gguf-BF16 on sums, written"], "what is missing, and no more"
+    assert set(found["gguf-F16"]) == {"lm_eval/sums", "lm_eval/written"}
 
 
 def test_what_is_wrong_is_told_before_a_model_is_opened(tmp_path: Path) -> None:

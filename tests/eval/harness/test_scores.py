@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eval.harness.job import BenchmarkFindings, Figure, TaskFindings
+from eval.harness.job import BenchmarkFindings, HarnessFigure, TaskFindings
 from eval.harness.scores import scores_of
 from eval.statistics import wilson
 from eval.verdicts import compare
@@ -23,12 +23,14 @@ def findings(
     return BenchmarkFindings(key="k", tasks=tasks, samples=samples, facts={"lm_eval": "0.4.11"})
 
 
-def task(*figures: Figure, tasks: tuple[str, ...] = ()) -> TaskFindings:
+def task(*figures: HarnessFigure, tasks: tuple[str, ...] = ()) -> TaskFindings:
     return TaskFindings(figures=list(figures), tasks=list(tasks), facts={"version": "1.0"})
 
 
-def figure(metric: str, value: float | None, stderr: float | None, filter_: str = "none") -> Figure:
-    return Figure(metric=metric, filter=filter_, value=value, stderr=stderr)
+def figure(
+    metric: str, value: float | None, stderr: float | None, filter_: str = "none"
+) -> HarnessFigure:
+    return HarnessFigure(metric=metric, filter=filter_, value=value, stderr=stderr)
 
 
 def test_a_share_has_wilsons_interval_and_its_rows() -> None:

@@ -1,0 +1,216 @@
+"""The stage on real files: modes, marks, limits, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stemma import ROOT
+from stemma.errors import UserError
+from stemma.jsonl import read_dicts
+from stemma.recipe.load import load
+from stemma.recipe.models import Recipe
+from stemma.retrieval.database import Database
+from stemma.runs import Run
+from stemma.stages import execute
+
+NAME = "course"
+CHOICES = ["gravity", "friction", "magnetism", "pressure"]
+RECIPE = """\
+name: course
+data:
+  near_duplicates: null
+  mcq:
+    parts: {{validation: 0.2, test: 0.3}}
+    sources: [{{source: mcq_jsonl, path: mcq.jsonl}}]
+rag:
+  sources:
+  - {{source: documents, path: notes, licence: CC-BY-4.0}}
+  - {{source: table, name: facts, path: facts.csv, columns: {{text: fact, id: nr}}}}
+{more}"""
+TOPICS = [
+    f"{name} {kind}"
+    for name in ("iron", "gold", "neon", "zinc", "lead")
+    for kind in ("ore", "bar", "gas", "oil")
+]
+
+
+def question(topic: str) -> dict[str, str]:
+    options = "\n".join(
+        f"{letter}. {topic} {one}" for letter, one in zip("ABCD", CHOICES, strict=True)
+    )
+    return {
+        "question": f"Question: What holds {topic}?\n\nOptions:\n{options}",
+        "answer": "A",
+        "subject": "physics",
+    }
+
+
+def put(folder: Path, more: str = "", facts: int = 200) -> Recipe:
+    (folder / "notes").mkdir(parents=True, exist_ok=True)
+    rows = "".join(json.dumps(question(topic)) + "\n" for topic in TOPICS)
+    (folder / "mcq.jsonl").write_text(rows, encoding="utf-8")
+    for topic in TOPICS:
+        text = f"# {topic}\n\nThe {topic} is held by {topic} gravity and nothing else.\n"
+        (folder / "notes" / f"{topic.replace(' ', '-')}.md").write_text(text, encoding="utf-8")
+    leaked = "".join(f"{topic} {one}; " for topic in TOPICS for one in CHOICES)
+    (folder / "notes" / "exam.txt").write_text(f"Old exam: {leaked}\n", encoding="utf-8")
+    (folder / "notes" / "plot.png").write_bytes(b"\x89PNG")
+    filler = "".join(f'{number},"Filler number {number} on trees."\n' for number in range(facts))
+    (folder / "facts.csv").write_text("nr,fact\n" + filler, encoding="utf-8")
+    path = folder / f"{NAME}.yml"
+    path.write_text(RECIPE.format(more=more), encoding="utf-8")
+    return load(path, [f"data.root={folder}"])
+
+
+def build(folder: Path, more: str = "", facts: int = 200) -> Run:
+    recipe = put(folder, more, facts)
+    run = Run(folder / "runs" / NAME)
+    for stage in ("data", "rag"):
+        execute(recipe, run, stage, lambda _: None)
+    return run
+
+
+def test_all_is_in_it_and_everything_is_counted(tmp_path: Path) -> None:
+    run = build(tmp_path)
+    manifest = run.manifest("rag")
+    sources = manifest.counts["sources"]
+    notes = sources["documents"]
+    assert (notes["documents"], notes["skipped"]) == (22, {"not a document: .png": 1})
+    assert sources["facts"] == {"documents": 200, "skipped": {}, "passages": 200, "kept": 200}
+    assert manifest.counts["passages"] == notes["kept"] + 200
+    assert manifest.facts["licences"] == {"documents": "CC-BY-4.0", "facts": "not stated"}
+    assert read_dicts(run.output("rag", "skipped")) == [
+        {"where": "notes/plot.png", "reason": "not a document: .png"}
+    ]
+    with Database.open(run.output("rag", "database")) as database:
+        assert database.count == manifest.counts["passages"]
+        assert database.facts.mode == "all: every passage of the sources"
+        number = database.number_of("documents:notes/iron-ore.md#1")
+        assert number is not None
+        [found] = database.passages([number])
+    assert found.text == "iron ore\nThe iron ore is held by iron ore gravity and nothing else."
+    assert (found.title, found.source) == ("iron ore", "documents")
+
+
+def test_passages_that_give_questions_away_are_marked(tmp_path: Path) -> None:
+    run = build(tmp_path)
+    assert run.manifest("rag").counts["contaminated"] == {"options": 3}
+    with Database.open(run.output("rag", "database")) as database:
+        assert database.facts.contaminated == 3
+
+
+def test_a_mode_keeps_what_questions_find(tmp_path: Path) -> None:
+    mode = "  mode: {}\n  documents_per_question: 1\n"
+    paper = build(tmp_path / "paper", mode.format("paper")).manifest("rag")
+    assert paper.counts["questions_that_chose"] == len(TOPICS)
+    assert paper.counts["sources"]["facts"]["kept"] == 0
+    assert paper.facts["mode"].startswith("paper: the passages found for each question, test")
+    trained = build(tmp_path / "train", mode.format("train-only")).manifest("rag")
+    assert 0 < trained.counts["questions_that_chose"] < len(TOPICS)
+    assert trained.counts["passages"] < paper.counts["passages"]
+    mixed = build(tmp_path / "mixed", mode.format("paper+distractors")).manifest("rag")
+    assert mixed.counts["passages"] > paper.counts["passages"]
+
+
+def test_the_limit_is_kept_and_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    whole = build(tmp_path / "whole", facts=3000).manifest("rag")
+    limit = whole.counts["bytes"] // 2
+    cut = build(tmp_path / "cut", f"  max_bytes: {limit}\n", 3000).manifest("rag")
+    assert cut.outputs["database"].bytes <= limit
+    assert 0 < cut.counts["passages"] < whole.counts["passages"]
+    assert cut.counts["passages"] + cut.counts["left_out"] == whole.counts["passages"]
+
+
+def test_no_room_at_all_and_no_passages_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not one of"):
+        build(tmp_path / "small", "  max_bytes: 1000\n")
+    recipe = put(tmp_path / "empty")
+    shutil.rmtree(tmp_path / "empty" / "notes")
+    (tmp_path / "empty" / "notes").mkdir()
+    (tmp_path / "empty" / "notes" / "a.md").write_text("\n", encoding="utf-8")
+    (tmp_path / "empty" / "facts.csv").write_text("nr,fact\n1,\n", encoding="utf-8")
+    run = Run(tmp_path / "empty" / "runs" / NAME)
+    execute(recipe, run, "data", lambda _: None)
+    with pytest.raises(UserError) as caught:
+        execute(recipe, run, "rag", lambda _: None)
+    assert [problem.where for problem in caught.value.problems] == [
+        "rag.sources[0]",
+        "rag.sources[1]",
+    ]
+    assert "1 documents (1 no text in it)" in str(caught.value)
+    assert run.read_manifest("rag") is None
+
+
+def test_two_texts_of_one_id_are_an_error_that_names_it(tmp_path: Path) -> None:
+    recipe = put(tmp_path)
+    (tmp_path / "facts.csv").write_text("nr,fact\n1,One.\n1,Two.\n", encoding="utf-8")
+    run = Run(tmp_path / "runs" / NAME)
+    execute(recipe, run, "data", lambda _: None)
+    with pytest.raises(UserError, match="passage `facts:1` of facts: two texts of one id"):
+        execute(recipe, run, "rag", lambda _: None)
+
+
+def test_the_same_text_twice_is_kept_once(tmp_path: Path) -> None:
+    recipe = put(tmp_path)
+    (tmp_path / "facts.csv").write_text("nr,fact\n1,One.\n2,One.\n1,One.\n", encoding="utf-8")
+    run = Run(tmp_path / "runs" / NAME)
+    for stage in ("data", "rag"):
+        execute(recipe, run, stage, lambda _: None)
+    assert run.manifest("rag").counts["sources"]["facts"]["kept"] == 1
+    assert run.manifest("rag").counts["duplicates"] == 1
+
+
+def test_a_changed_document_makes_the_stage_stale_and_nothing_else(tmp_path: Path) -> None:
+    build(tmp_path)
+    recipe = load(tmp_path / f"{NAME}.yml", [f"data.root={tmp_path}"])
+    run = Run(tmp_path / "runs" / NAME)
+    assert execute(recipe, run, "rag", print) == "up to date"
+    (tmp_path / "notes" / "iron-ore.md").write_text("# iron ore\n\nIt rusts.\n", encoding="utf-8")
+    assert execute(recipe, run, "data", print) == "up to date"
+    assert execute(recipe, run, "rag", print) == "done"
+    with Database.open(run.output("rag", "database")) as database:
+        number = database.number_of("documents:notes/iron-ore.md#1")
+        assert number is not None
+        assert database.passages([number])[0].text == "iron ore\nIt rusts."
+
+
+def test_a_killed_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    recipe = put(tmp_path, facts=12_000)
+    run = Run(tmp_path / "runs" / NAME)
+    execute(recipe, run, "data", lambda _: None)
+    command = [
+        sys.executable,
+        "-m",
+        "stemma",
+        "rag",
+        str(recipe.path),
+        "--runs",
+        str(run.root.parent),
+    ]
+    command += ["--set", f"data.root={tmp_path}"]
+    child = subprocess.Popen(command, cwd=ROOT, env=os.environ, stderr=subprocess.DEVNULL)
+    growing = run.folder("rag") / ".database.building" / "passages.sqlite"
+    until = time.monotonic() + 60
+    while not (growing.is_file() and growing.stat().st_size > 400_000):
+        assert child.poll() is None, "the build ended before it could be killed"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert run.read_manifest("rag") is None
+    said: list[str] = []
+    assert execute(recipe, run, "rag", said.append) == "done"
+    counts = run.manifest("rag").counts
+    assert counts["sources"]["facts"]["kept"] == 12_000
+    with Database.open(run.output("rag", "database")) as database:
+        assert database.count == counts["passages"]
+    assert not list(run.folder("rag").glob(".database*"))
