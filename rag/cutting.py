@@ -54,7 +54,8 @@ def cut(document: Document, sizes: Sizes, source: str) -> Iterator[Passage]:
     Their ids are `source:document#number`, numbers from 1, without a number where the text is a
     passage already. `source` is what the recipe calls the source.
     """
-    name = f"{source}:{document.id}"
+    # Where several ids are listed, blanks stand between them.
+    name = f"{source}:{'%20'.join(document.id.split())}"
     found = Passage(name, clean(document.title).strip(), "", source, "")
     packed = _packed(_runs(document), sizes)
     held = list(islice(packed, 2))

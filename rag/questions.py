@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stemma.jsonl import stream_dicts, validated
@@ -24,6 +24,12 @@ class Question:
     """Whether it is a training question; those of validation and test are evaluated."""
     options: tuple[str, ...] = ()
     answer: str = ""
+    validates: bool = False
+    """Whether it is one of the validation questions, on which the search is fitted."""
+    passages: tuple[str, ...] = ()
+    """The ids of the passages that answer it, where its row says so (`meta.passage`)."""
+    support: str = ""
+    """The text that answers it, where its row says so (`meta.support`)."""
 
 
 def named_sets(recipe: Recipe) -> list[str]:
@@ -43,12 +49,20 @@ def read_questions(recipe: Recipe, run: Run) -> list[Question]:
                 continue
             path = run.output("data", f"{kind}/{split}")
             for number, value in enumerate(stream_dicts(path), start=1):
-                one = _question(kind, value, f"{path}:{number}", split == "train")
+                one = _question(kind, value, f"{path}:{number}", split)
                 found[one.text, one.options] = one
     return list(found.values())
 
 
-def _question(kind: str, value: dict[str, Any], where: str, trains: bool) -> Question:
+def _question(kind: str, value: dict[str, Any], where: str, split: str) -> Question:
+    one = _by_kind(kind, value, where, split == "train")
+    meta = value.get("meta", {})
+    passages = tuple(str(meta.get("passage") or "").split())
+    support = plain(str(meta.get("support") or ""))
+    return replace(one, validates=split == "validation", passages=passages, support=support)
+
+
+def _by_kind(kind: str, value: dict[str, Any], where: str, trains: bool) -> Question:
     if kind == "mcq":
         mcq = validated(value, where, McqRow)
         right = mcq.choices[LETTERS.index(mcq.answer)]
@@ -59,6 +73,11 @@ def _question(kind: str, value: dict[str, Any], where: str, trains: bool) -> Que
     row = validated(value, where, SftRow)
     asked = [turn.content for turn in row.messages if turn.role == "user"]
     return Question(asked[-1] if asked else "", trains, (), row.messages[-1].content)
+
+
+def plain(text: str) -> str:
+    """A text by which a passage is known again: without the line breaks of its layout."""
+    return " ".join(text.split())
 
 
 def evaluated(questions: Sequence[Question]) -> Iterator[Question]:

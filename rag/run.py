@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rag.contamination import Contamination
 from rag.corpus import Corpus
 from rag.cutting import CUTTER
+from rag.embedders import Opened, open_embedder
+from rag.fitting import Question as ForFitting
 from rag.modes import Chosen, choose, describe
 from rag.publishing import BuildFacts
-from rag.questions import Question, evaluated, read_questions
+from rag.questions import Question, evaluated, plain, read_questions
+from rag.settling import settle
 from rag.writer import Counts, DatabaseWriter
-from stemma.jsonl import write_jsonl
+from stemma.gate import recorded
+from stemma.jsonl import write_json, write_jsonl
 from stemma.recipe.rag import RagSection
 from stemma.retrieval.database import DatabaseFacts
 from stemma.retrieval.passages import Passage
+from stemma.retrieval.settings import SearchSettings
 from stemma.stages import Result, Say, Work
 
 DATABASE = "database"
 """The stage's output: a folder."""
 SKIPPED = "skipped.jsonl"
+FITTED = "fitted.json"
+"""All that was compared to settle how it is searched; only with validation questions."""
+PROVEN_ON = 1000
+"""Passages that the encoder's conversion is proven on, at most."""
 SAY_SECONDS = 15.0
 """Between two lines on how far a build is."""
 
@@ -41,34 +51,57 @@ def run(work: Work) -> Result:
     if section.mode != "all":
         work.say(f"looking for passages of {len(questions):,} questions, in two passes")
     chosen = choose(section, questions, corpus.texts, work.recipe.seed)
-    kinds: Counter[str] = Counter()
-    with DatabaseWriter(work.folder / DATABASE, None, section.max_bytes) as writer:
-        stream = _Stream(corpus, chosen, Contamination(evaluated(questions)), work.say)
-        counts = writer.add(stream.passages())
-        writer.mark_contaminated(stream.marked)
-        kinds = stream.kinds
-        facts = writer.finish(BuildFacts(describe(section), corpus.licences()))
+    stream = _Stream(corpus, chosen, questions, work.say)
+    sample = [one.text for one in islice(corpus.passages(), PROVEN_ON)] if section.encoder else []
+    with open_embedder(section.encoder, work.folder, sample) as opened:
+        facts, counts = _write(work, stream, opened, corpus)
+        embedder = opened.embedder if opened else None
+        asked = list(stream.for_fitting(questions))
+        folder = work.folder / DATABASE
+        settings, fitted = settle(folder, embedder, section.search, asked, section.context.passages)
+        gates = recorded(opened.gates) if opened else []
+    if fitted:
+        write_json(work.folder / FITTED, fitted.model_dump(mode="json"))
+        work.say(f"search fitted on {fitted.n:,} validation questions\n{fitted.table()}")
     write_jsonl(work.folder / SKIPPED, [asdict(one) for one in corpus.skipped])
     _say_result(work.say, facts, counts)
     return Result(
-        outputs={"database": DATABASE, "skipped": SKIPPED},
-        counts=_counts(corpus, chosen, counts, facts, questions) | {"contaminated": dict(kinds)},
-        facts=_facts(section, facts),
+        outputs={"database": DATABASE, "skipped": SKIPPED} | ({"fitted": FITTED} if fitted else {}),
+        counts=_counts(corpus, chosen, counts, facts, questions)
+        | {"contaminated": dict(stream.kinds)},
+        facts=_facts(section, facts, settings) | {"gates": gates},
     )
+
+
+def _write(
+    work: Work, stream: _Stream, opened: Opened | None, corpus: Corpus
+) -> tuple[DatabaseFacts, Counts]:
+    section = work.recipe.rag
+    assert section is not None
+    embedder = opened.embedder if opened else None
+    model = opened.model if opened else None
+    with DatabaseWriter(work.folder / DATABASE, embedder, section.max_bytes, model) as writer:
+        counts = writer.add(stream.passages())
+        writer.mark_contaminated(stream.marked)
+        about = opened.embedder.facts if opened else {}
+        facts = writer.finish(BuildFacts(describe(section), corpus.licences(), about))
+    return facts, counts
 
 
 class _Stream:
     """The chosen passages on their way, with the marks that they get."""
 
     def __init__(
-        self, corpus: Corpus, chosen: Chosen, contamination: Contamination, say: Say
+        self, corpus: Corpus, chosen: Chosen, questions: Sequence[Question], say: Say
     ) -> None:
         self.marked: list[str] = []
         """Ids of contaminated passages."""
         self.kinds: Counter[str] = Counter()
         self._corpus = corpus
         self._chosen = chosen
-        self._contamination = contamination
+        self._contamination = Contamination(evaluated(questions))
+        self._supports = dict.fromkeys(one.support for one in questions if one.validates)
+        """Texts that answer validation questions, and the ids of the passages that they are."""
         self._say = say
 
     def passages(self) -> Iterator[Passage]:
@@ -79,10 +112,20 @@ class _Stream:
             if kind := self._contamination.kind_of(passage.searched):
                 self.marked.append(passage.id)
                 self.kinds[kind] += 1
+            if (text := plain(passage.text)) in self._supports:
+                self._supports[text] = passage.id
             yield passage
             if time.monotonic() - said > SAY_SECONDS:
                 said = time.monotonic()
                 self._say(f"{place + 1:,} passages read")
+
+    def for_fitting(self, questions: Sequence[Question]) -> Iterator[ForFitting]:
+        """The validation questions whose passages are known."""
+        for one in questions:
+            own = self._supports.get(one.support)
+            known = frozenset([*one.passages, *([own] if own else [])])
+            if one.validates and known:
+                yield ForFitting(one.text, known)
 
 
 def _say_result(say: Say, facts: DatabaseFacts, counts: Counts) -> None:
@@ -126,11 +169,12 @@ def _counts(
     }
 
 
-def _facts(section: RagSection, facts: DatabaseFacts) -> dict[str, Any]:
+def _facts(section: RagSection, facts: DatabaseFacts, settings: SearchSettings) -> dict[str, Any]:
     return {
         "mode": facts.mode,
         "licences": facts.licences,
         "max_bytes": section.max_bytes,
         "cut_by": CUTTER,
-        "search": facts.search.model_dump(mode="json"),
+        "embedder": facts.embedder.model_dump(mode="json") if facts.embedder else None,
+        "search": settings.model_dump(mode="json"),
     }

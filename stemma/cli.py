@@ -146,17 +146,21 @@ def plan(
     from stemma.plan.forecast import plan as forecast
     from stemma.plan.judging import plan_judging
     from stemma.plan.text import written
+    from stemma.stages import forecast_passages
 
     opened, run = open_recipe(recipe, set_, runs)
     check_base_model(opened, run, ["plan"])
+    passages = forecast_passages(opened)
     if opened.is_data_only:
-        print("\n".join(forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))))
+        lines = forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))
+        print("\n".join([*lines, *passages]))
         return
     asked = Hardware(gpus, tflops)
     data = plan_data(opened, run, lambda text: say(f"[plan] {text}"))
     judging = plan_judging(opened, run)
     found = replace(forecast(opened, run, asked, data), judging=judging)
     print(written(opened, found, asked), end="")
+    print("\n".join(passages), end="\n" if passages else "")
 
 
 add_stage_verbs(app)

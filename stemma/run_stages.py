@@ -15,7 +15,7 @@ from stemma.plan.judging import judging_lines
 from stemma.quiet import quieten
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
-from stemma.stages import Say, Work, execute
+from stemma.stages import Say, Work, execute, forecast_passages
 from stemma.training.cluster import Cluster, read_cluster
 
 
@@ -70,7 +70,8 @@ def measure_cells(recipe: Recipe, run: Run, cells: Sequence[str], options: Optio
 def _preview(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) -> None:
     """Print what is up to date and what would run.
 
-    Of `data` and `eval` also what they would ask of a chat model, and what that costs.
+    Of `data` and `eval` also what they would ask of a chat model, and what that costs; of `rag` the
+    size of its database.
     """
     known = states(recipe, run)
     for stage in stages:
@@ -78,6 +79,9 @@ def _preview(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) 
         print(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
         if stage == "data" and not fresh:
             for line in forecast_lines(recipe, run, options.say):
+                print(f"        {line}")
+        if stage == "rag" and not fresh:
+            for line in forecast_passages(recipe):
                 print(f"        {line}")
         if stage == "eval" and not fresh:
             for line in judging_lines(recipe, run):

@@ -213,6 +213,16 @@ def forecast_judging(recipe: Recipe, run: Run) -> list[dict[str, Any]]:
     return forecast_judges(recipe, run)
 
 
+def forecast_passages(recipe: Recipe) -> list[str]:
+    """The size of the database of passages, in lines; none where the recipe has none.
+
+    Raises UserError for a source that is not there.
+    """
+    from rag.forecast import forecast as forecast_database
+
+    return forecast_database(recipe.rag, Path(recipe.data.root)) if recipe.rag else []
+
+
 def model_server(settings: Generator, seed: int) -> AbstractContextManager[ModelServer]:
     """The server that answers a generator's requests; the data stage has the scripted one.
 

@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from rag.forecast import forecast
 from stemma import ROOT
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
+from stemma.retrieval import minilm
 from stemma.retrieval.database import Database
 from stemma.runs import Run
 from stemma.stages import execute
+from stemma.wheels import cache
 
 NAME = "course"
 CHOICES = ["gravity", "friction", "magnetism", "pressure"]
@@ -214,3 +217,49 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with Database.open(run.output("rag", "database")) as database:
         assert database.count == counts["passages"]
     assert not list(run.folder("rag").glob(".database*"))
+
+
+def test_plan_states_bytes_before_the_build(tmp_path: Path) -> None:
+    recipe = put(tmp_path)
+    assert recipe.rag is not None
+    lines = forecast(recipe.rag, tmp_path)
+    built = build(tmp_path).manifest("rag").counts
+    assert lines[1].startswith("rag: facts: 200 passages, ")
+    assert "max_bytes is 5.00 GB" in lines[-1]
+    assert "left out" not in lines[-1]
+    said = float(lines[-1].split(" MB")[0].split()[-1]) * 1e6
+    assert 0.4 * built["bytes"] < said < 2 * built["bytes"]
+
+
+def test_plan_reckons_with_large_sources_and_says_what_has_no_room(tmp_path: Path) -> None:
+    recipe = put(tmp_path, "  max_bytes: 2_000_000\n", facts=20_000)
+    assert recipe.rag is not None
+    lines = forecast(recipe.rag, tmp_path)
+    assert lines[1].startswith("rag: facts: about ")
+    said = int(lines[1].split("about ")[1].split()[0].replace(",", ""))
+    assert 15_000 < said < 25_000
+    built = build(tmp_path, "  max_bytes: 2_000_000\n", facts=20_000).manifest("rag").counts
+    room = int(lines[-1].split(": about ")[1].split()[0].replace(",", ""))
+    assert 0.5 * built["passages"] < room < 1.5 * built["passages"]
+
+
+@pytest.mark.slow
+def test_an_encoder_goes_with_its_vectors_and_nothing_is_embedded_twice(tmp_path: Path) -> None:
+    try:
+        model = minilm.fetch(cache(os.environ))
+    except UserError as error:
+        pytest.skip(str(error))
+    run = build(tmp_path, f"  encoder: {{model: {model}}}\n")
+    manifest = run.manifest("rag")
+    assert manifest.counts["embedded"] == manifest.counts["passages"]
+    [gate] = manifest.facts["gates"]
+    assert gate["passed"]
+    assert gate["value"] > 0.999
+    with Database.open(run.output("rag", "database")) as database:
+        assert database.facts.embedder is not None
+        assert database.facts.search.arm == "hybrid"
+    recipe = load(tmp_path / f"{NAME}.yml", [f"data.root={tmp_path}"])
+    text = "# iron ore\n\nIt rusts.\n"
+    (tmp_path / "notes" / "iron-ore.md").write_text(text, encoding="utf-8")
+    execute(recipe, run, "rag", lambda _: None)
+    assert run.manifest("rag").counts["embedded"] == 1
