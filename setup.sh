@@ -178,7 +178,7 @@ install_all() {
     say "installing $torch"
     watched pip install --quiet --constraint constraints.txt "$torch"
     say "installing Axolotl, DeepSpeed and the rest (about 4 minutes)"
-    watched pip install --quiet --constraint constraints.txt "$(wheel_folder)"/*.whl --editable '.[data,train,export,eval,laptop,dev]'
+    watched pip install --quiet --constraint constraints.txt "$(wheel_folder)"/*.whl --editable '.[data,train,export,rag,eval,laptop,dev]'
 }
 
 is_ready && exit 0
