@@ -159,10 +159,11 @@ def latex(text: str) -> str:
     """A text that LaTeX prints as it stands, on one line.
 
     A bracket at a row's beginning would be taken for an argument of the line before, so each
-    stands in braces.
+    stands in braces. A path may break its line behind a slash, a name behind an underscore.
     """
     plain = "".join(LATEX.get(character, character) for character in visible(text))
-    return plain.replace("[", "{[}").replace("]", "{]}")
+    plain = plain.replace("[", "{[}").replace("]", "{]}")
+    return plain.replace("/", r"/\allowbreak{}").replace(r"\_", r"\_\allowbreak{}")
 
 
 FORMATS: dict[str, Callable[[Table, bool], str]] = {

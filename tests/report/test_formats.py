@@ -65,10 +65,14 @@ def test_what_is_not_finite_is_said_and_is_valid_json() -> None:
 
 def test_latex_escapes_what_means_something() -> None:
     assert latex(r"\a{b} 5% #1 x_y ~ ^ $ & <z>") == (
-        r"\textbackslash{}a\{b\} 5\% \#1 x\_y \textasciitilde{} \textasciicircum{} \$ \& "
+        r"\textbackslash{}a\{b\} 5\% \#1 x\_\allowbreak{}y \textasciitilde{} \textasciicircum{} \$ \& "
         r"\textless{}z\textgreater{}"
     )
     assert latex("Δ −0.1 [0–1]") == r"$\Delta$ $-$0.1 {[}0--1{]}"
+
+
+def test_a_path_may_break_its_line_in_latex() -> None:
+    assert latex("samples/base") == r"samples/\allowbreak{}base"
 
 
 def test_a_latex_table_is_whole() -> None:
