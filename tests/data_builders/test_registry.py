@@ -17,7 +17,7 @@ from tests.data_builders.small_recipe import make_recipe
 def test_every_file_of_sources_is_registered_and_complete() -> None:
     files = {path.stem for path in (ROOT / "data_builders" / "sources").glob("*.py")} - {"__init__"}
     assert set(SOURCES) == files
-    assert len(files) == 17
+    assert len(files) == 18
     for name, source in SOURCES.items():
         assert issubclass(source.options, SourceOptions)
         assert source.options.model_fields["source"].annotation.__args__ == (name,)
@@ -41,7 +41,7 @@ def test_a_source_in_a_set_it_cannot_make_is_named_with_what_fits(tmp_path: Path
     [problem] = find_problems(recipe.data)
     assert str(problem) == (
         "data.sft.sources[0]: source `mcq_jsonl` cannot make sft rows\n"
-        "  expected: one of aqua, argilla_math, epfl_preferences, gsm8k, mathqa, "
+        "  expected: one of aqua, argilla_math, encyclopaedia, epfl_preferences, gsm8k, mathqa, "
         "mmlu_explained, sciq_support, "
         "stem_exercises, table, theoremqa\n"
         "  hint: it makes mcq"
