@@ -89,6 +89,7 @@ def test_every_reading_source_that_has_real_files_is_counted() -> None:
     reading = {name for name, source in SOURCES.items() if source.phase == "read"}
     without = {
         "stem_exercises",
+        "encyclopaedia",
         "epfl_preferences",
         "argilla_math",
         "table",
