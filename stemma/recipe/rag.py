@@ -93,8 +93,11 @@ class Search(Section):
     """Passages of each arm that are fused."""
     mmr: Annotated[float, Field(ge=0, le=1)] | None = None
     """Maximal marginal relevance: 1 is relevance alone, less prefers passages that differ."""
+    relevance_weight: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The part of the best cosine in how relevant the first passages are; the rest is the share of
+    the question's words that one of them holds, rare words counting more."""
     threshold: float | None = None
-    """The score below which nothing relevant was found: the model is then asked without
+    """The relevance (0 to 1) below which nothing was found: the model is then asked without
     passages."""
 
 

@@ -19,6 +19,7 @@ from stemma.processes import cores
 from stemma.retrieval.database import ENCODER, FACTS, STATIC, Database
 from stemma.retrieval.fusion import best, fused, spread
 from stemma.retrieval.passages import Embedder, Hit
+from stemma.retrieval.relevance import FIRST, relevance, word_share
 from stemma.retrieval.settings import Arm, SearchSettings
 from stemma.retrieval.words import words_of
 
@@ -33,11 +34,6 @@ class _Found:
     ranking: list[tuple[int, float]]
     bm25: dict[int, float]
     cosine: dict[int, float]
-
-    def relevance(self, arm: Arm) -> float:
-        """What `SearchSettings.threshold` is compared with."""
-        scores = self.bm25 if arm == "bm25" else self.cosine
-        return max((scores[number] for number, _ in self.ranking if number in scores), default=0.0)
 
 
 class Searcher:
@@ -95,9 +91,10 @@ class Searcher:
             allowed = self.database.allowed(sources, with_contaminated)
             count = max(self.settings.candidates, k)
             candidates = self._candidates(queries, arm, count, allowed)
+            found = map(self._ranked, candidates, [arm] * len(queries))
             return [
-                self._hits(found, k, arm)
-                for found in map(self._ranked, candidates, [arm] * len(queries))
+                self._hits(one, k) if self._answers(one, query, arm) else []
+                for one, query in zip(found, queries, strict=True)
             ]
 
     def _require(self, arm: Arm) -> None:
@@ -164,11 +161,7 @@ class Searcher:
             dense |= dict(zip(missing, map(float, cosines), strict=True))
         return _Found(ranking, lexical, dense)
 
-    def _hits(self, found: _Found, k: int, arm: Arm) -> list[Hit]:
-        threshold = self.settings.threshold
-        own = arm == self.settings.arm
-        if threshold is not None and own and found.relevance(arm) < threshold:
-            return []
+    def _hits(self, found: _Found, k: int) -> list[Hit]:
         ranking = found.ranking
         if self.settings.mmr < 1 and len(ranking) > 1:
             ranking = self._spread(ranking[: max(self.settings.candidates, k)], k)
@@ -178,6 +171,17 @@ class Searcher:
             Hit(passage, score, found.bm25.get(number), found.cosine.get(number))
             for passage, (number, score) in zip(passages, ranking, strict=True)
         ]
+
+    def _answers(self, found: _Found, query: str, arm: Arm) -> bool:
+        """Whether the first passages are relevant enough."""
+        threshold = self.settings.threshold
+        if threshold is None or arm != self.settings.arm:
+            return True
+        weights = self.database.lexical.weights(query)
+        first = self.database.passages([number for number, _ in found.ranking[:FIRST]])
+        share = max((word_share(weights, one.searched) for one in first), default=0.0)
+        weight = 0.0 if arm == "bm25" else self.settings.relevance_weight
+        return relevance(max(found.cosine.values(), default=0.0), share, weight) >= threshold
 
     def _spread(self, ranking: list[tuple[int, float]], k: int) -> list[tuple[int, float]]:
         scores = np.array([score for _, score in ranking], dtype=np.float32)
