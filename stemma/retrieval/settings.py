@@ -23,6 +23,9 @@ class SearchSettings(StrictRecord):
     """The constant of reciprocal rank fusion: smaller trusts first ranks more."""
     candidates: PositiveInt = 100
     """Passages of each arm that are fused, and that MMR chooses from."""
+    rerank: PositiveInt = 50
+    """Passages of the dense arm that an encoder re-ranks, where the embedder is a static table with
+    one; all that the arm then finds."""
     mmr: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Maximal marginal relevance: 1 is relevance alone, less prefers passages that differ."""
     relevance_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
