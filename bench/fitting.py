@@ -126,7 +126,9 @@ def tried(fitted: Fitted, tests: dict[str, list[Ranked]], nowhere: list[Ranked])
             here, gone = (told(test, settings, gone) for gone in (False, True))
             shares = ((here >= level).mean(), (gone < level).mean(), (off < level).mean())
             figures = (*shares, auroc(here, gone), auroc(here, off))
-            rows.append([f"{weight}", name, len(test), *(f"{value:.3f}" for value in figures)])
+            rows.append(
+                [f"{weight:g}", name, str(len(test)), *(f"{value:.3f}" for value in figures)]
+            )
     heads = ["cosine's weight", "test", "n", "kept", "refused: passage out", "refused: elsewhere"]
     print("\n" + "\n".join(aligned([*heads, "AUROC: out", "AUROC: elsewhere"], rows)))
 
