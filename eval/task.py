@@ -4,13 +4,14 @@ uses."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from eval.backends.interface import Backend, Ids
 from eval.job import Records
+from eval.statistics import wilson
 from stemma.recipe.eval_tasks import EvalTask
 from stemma.rows import Score
 from stemma.strict import Record
@@ -57,6 +58,12 @@ class Metric:
     n: int
     low: float | None = None
     high: float | None = None
+
+    @classmethod
+    def share(cls, name: str, hits: Sequence[bool]) -> Metric:
+        """The share of hits among independent trials, with Wilson's interval."""
+        share = sum(hits) / len(hits)
+        return cls(name, share, len(hits), *wilson(share, len(hits)))
 
     def score(self, variant: str, task: str) -> Score:
         """The figure as a row of results.json, with the file of the samples it stands on."""
