@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from rag.binding import binding_of
 from rag.growing import Growing
 from rag.publishing import BuildFacts, Held, facts_of, put_in_place, put_model, restore
 from rag.refusals import acceptable, refuse_other, told
-from rag.store import binding_of, digest_of_text
+from rag.store import digest_of_text
 from rag.vector_file import Rows
 from stemma.errors import Problem, UserError
 from stemma.files import new_folder, remove
