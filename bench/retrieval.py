@@ -3,7 +3,8 @@
     python -m bench.retrieval build 100000 FOLDER      passages of made words, vectors drawn
     python -m bench.retrieval search FOLDER [ENCODER]  a fresh process; ENCODER: an embedding GGUF
 
-Words follow Zipf's law (300,000 of them, exponent 1.07, seed 42), 100 a passage; vectors are drawn
+Words follow Zipf's law (300,000 of them, exponent 1.07, seed 42), 100 a passage; the 120 most
+frequent are English stop words, so that a query of 7 words has 5 of them beside. Vectors are drawn
 (384 numbers, seed 42) and stand in for a model's, whose pace is measured by itself. With ENCODER
 each query is embedded by it, so that the times are whole.
 """
@@ -28,14 +29,16 @@ from stemma.retrieval.embedding import LlamaEmbedder, Reading
 from stemma.retrieval.passages import Embedder, Passage
 from stemma.retrieval.search import Searcher
 from stemma.retrieval.settings import SearchSettings
+from stemma.retrieval.words import STOP_WORDS
 
 SEED = 42
 WORDS = 300_000
 EXPONENT = 1.07
 PASSAGE_WORDS = 100
 QUERY_WORDS = 7
+QUERY_STOP_WORDS = 5
 COMMON = 120
-"""The most frequent words: what stop words are in English."""
+"""The most frequent words, which are stop words."""
 DIMENSIONS = 384
 QUERIES = 60
 WIKI_DPR = 21_015_324
@@ -56,6 +59,7 @@ class Made:
 
     def __init__(self) -> None:
         self.words = [word(number) for number in range(WORDS)]
+        self.words[:COMMON] = sorted(STOP_WORDS)[:COMMON]
         shares = 1 / (np.arange(WORDS) + 2.7) ** EXPONENT
         self.cumulative = np.cumsum(shares / shares.sum())
 
@@ -68,12 +72,14 @@ class Made:
                 yield Passage(f"made:{place}", f"About {self.words[row[-1]]}", text, "made", "")
 
     def queries(self, count: int) -> list[str]:
-        """Words of one passage each, as a question has them: the most frequent left out."""
+        """Words of one passage each, and stop words, as a question has them."""
         random = np.random.default_rng(SEED + 1)
         found = []
         for _ in range(count):
             drawn = np.searchsorted(self.cumulative, random.random(400))
-            found.append(" ".join(self.words[one] for one in drawn[drawn >= COMMON][:QUERY_WORDS]))
+            told = drawn[drawn >= COMMON][:QUERY_WORDS]
+            stop_words = list(dict.fromkeys(drawn[drawn < COMMON]))[:QUERY_STOP_WORDS]
+            found.append(" ".join(self.words[one] for one in [*stop_words, *told]))
         return found
 
 
