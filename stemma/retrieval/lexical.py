@@ -5,7 +5,7 @@ block anew and nothing else. SQLite's own FTS5 was measured first: its `bm25()` 
 passage that holds any word of the query, 170 ms for an ordinary question over 100,000 passages;
 this takes about 10 ns.
 
-Time of a query: linear in the passages that hold its words; stop words cost about 1 ns a passage.
+Time of a query: linear in the passages that hold its words; a stop word costs 4 ns a passage.
 Memory: 6 bytes for each passage of the database, and the lists of one word.
 """
 
@@ -151,13 +151,14 @@ class Lexical:
         last = np.partition(found, -count)[-count] if len(found) > count else 0
         # Sums of float32 are right to some 1e-6.
         near = np.flatnonzero(scores > max(0.0, 0.9999 * float(last) - most))
+        held = np.zeros(BLOCK, dtype=np.uint8)
         for word, weight in weights.items():
             for first, within, times in self._blocks(word):
+                held[:] = 0
+                held[within] = times
                 some = near[np.searchsorted(near, first) : np.searchsorted(near, first + BLOCK)]
-                places = np.searchsorted(within, some - first)
-                places[places == len(within)] = 0
-                holding = within[places] == some - first
-                numbers, counts = some[holding], times[places[holding]]
+                counts = held[some - first]
+                numbers, counts = some[counts > 0], counts[counts > 0]
                 scores[numbers] += self._parts(weight, counts, self.lengths[numbers])
 
     def _weight(self, holding: int) -> float:
