@@ -116,7 +116,7 @@ class Searcher:
         asked = range(len(queries))
         if arm == "bm25":
             for query in queries:
-                yield self._lexical(query, count, allowed), {}, None
+                yield self.database.lexical.best(query, count, allowed), {}, None
             return
         vectors = self._embedded(queries)
         assert self.database.vectors
@@ -125,7 +125,9 @@ class Searcher:
                 cosines = np.where(allowed, cosines, np.float32(-2))
             numbers = best(cosines, count, floor=-2)
             dense = {number: float(cosines[number]) for number in numbers}
-            lexical = {} if arm == "dense" else self._lexical(queries[place], count, allowed)
+            lexical = {}
+            if arm == "hybrid":
+                lexical = self.database.lexical.best(queries[place], count, allowed)
             yield lexical, dense, vectors[place]
 
     def _embedded(self, queries: Sequence[str]) -> NDArray[np.float32]:
@@ -136,14 +138,6 @@ class Searcher:
         if told:
             vectors[told] = self.embedder.queries([queries[place] for place in told])
         return vectors
-
-    def _lexical(
-        self, query: str, count: int, allowed: NDArray[np.bool_] | None
-    ) -> dict[int, float]:
-        scores = self.database.lexical.scores(query)
-        if allowed is not None:
-            scores *= allowed
-        return {number: float(scores[number]) for number in best(scores, count, floor=0.0)}
 
     def _ranked(
         self,
