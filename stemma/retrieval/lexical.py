@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemma.retrieval.fusion import best
-from stemma.retrieval.words import MARK, all_words_of
+from stemma.retrieval.words import MARK, all_words_of, words_of
 
 Scores = NDArray[np.float32]
 
