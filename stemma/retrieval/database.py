@@ -108,7 +108,7 @@ class Database:
         self._owners: NDArray[np.int32] | None = None
         try:
             with self._readable():
-                self.lexical = Lexical.open(connection)
+                self.lexical = Lexical(connection)
                 rows = connection.execute("SELECT number, name FROM sources")
                 self._sources: dict[int, str] = dict(rows.fetchall())
                 self.count = self._counted()

@@ -116,7 +116,7 @@ class Searcher:
         asked = range(len(queries))
         if arm == "bm25":
             for query in queries:
-                yield self._lexical(query, count, allowed), {}, None
+                yield self.database.lexical.best(query, count, allowed), {}, None
             return
         vectors = self._embedded(queries)
         assert self.database.vectors
@@ -124,7 +124,9 @@ class Searcher:
             if allowed is not None:
                 cosines = np.where(allowed, cosines, np.float32(-2))
             dense = self._dense(queries[place], cosines, count)
-            lexical = {} if arm == "dense" else self._lexical(queries[place], count, allowed)
+            lexical = {}
+            if arm == "hybrid":
+                lexical = self.database.lexical.best(queries[place], count, allowed)
             yield lexical, dense, vectors[place]
 
     def _dense(self, query: str, cosines: NDArray[np.float32], count: int) -> dict[int, float]:
@@ -146,14 +148,6 @@ class Searcher:
         if told:
             vectors[told] = self.embedder.queries([queries[place] for place in told])
         return vectors
-
-    def _lexical(
-        self, query: str, count: int, allowed: NDArray[np.bool_] | None
-    ) -> dict[int, float]:
-        scores = self.database.lexical.scores(query)
-        if allowed is not None:
-            scores *= allowed
-        return {number: float(scores[number]) for number in best(scores, count, floor=0.0)}
 
     def _ranked(
         self,

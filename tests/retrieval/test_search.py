@@ -161,6 +161,14 @@ def test_a_query_of_ten_thousand_words_is_answered(folder: Path) -> None:
     assert ids(hits) == ["iron"]
 
 
+def test_ten_thousand_queries_at_once_are_answered_in_their_order(folder: Path) -> None:
+    asked = ["rust", "tides", "chlorophyll", ""]
+    found = searcher(folder, arm="hybrid").search(asked * 2_500, k=1)
+    names = [one and one[0].passage.id for one in found]
+    assert names == names[:4] * 2_500
+    assert [names[0], names[3]] == ["iron", []]
+
+
 def test_another_embedder_than_the_vectors_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match=r"another embedding model than the vectors'"):
         Searcher(Database.open(folder), LetterEmbedder("other"), SearchSettings())
