@@ -101,8 +101,8 @@ def fit(ranked: Sequence[Ranked], asked: SearchSettings, given: frozenset[str], 
     # A threshold that is given is meant of the measure that stands beside it.
     is_given = bool(given & {"relevance_weight", "threshold"})
     measures = list(relevances(ranked, settings, is_given))
-    # Of equal ones the first, which is the simplest.
-    best = max(measures, key=lambda one: round(one.auroc, 3))
+    # Less than a hundredth is chance, with hundreds of questions: then the first, the simplest.
+    best = max(measures, key=lambda one: round(one.auroc, 2))
     settings = settings.model_copy(update={"relevance_weight": best.relevance_weight})
     points = curve(ranked, settings, k)
     if "threshold" not in given:
