@@ -61,7 +61,7 @@ class EmbedderFacts(StrictRecord):
 class DatabaseFacts(StrictRecord):
     """The file `database.json`."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     passages: int
     sources: dict[str, int]
     """Passages by source."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemma.retrieval.fusion import best
-from stemma.retrieval.words import MARK, all_words_of
+from stemma.retrieval.words import MARK, all_words_of, words_of
 
 Scores = NDArray[np.float32]
 
@@ -200,3 +200,12 @@ class Lexical:
         if not numbers:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint8)
         return np.concatenate(numbers), np.concatenate(counts)
+
+    def weights(self, query: str) -> dict[str, float]:
+        """The words of a query, each with how often it stands there × its weight in BM25."""
+        total = len(self.lengths)
+        found = {}
+        for word, times in Counter(words_of(query)).items():
+            holding = len(self._holding(word)[0])
+            found[word] = times * float(np.log1p((total - holding + 0.5) / (holding + 0.5)))
+        return found
