@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.statistics import RESAMPLES
+from eval.statistics import RESAMPLES, percentiles
 from eval.task import Metric
 
 Values = NDArray[np.float64]
@@ -100,13 +100,13 @@ def metrics(found: Answers, merged: Answers | None, seed: int) -> list[Metric]:
         areas.append(found.area(times))
         changes.append(areas[-1] - merged.area(times) if merged else 0.0)
     rows = [
-        Metric("risk_area", found.area(), n, *_middle(areas)),
+        Metric("risk_area", found.area(), n, *percentiles(areas)),
         Metric("risk_area_best", best_area(found.error, n), n),
         *(_at(found, coverage) for coverage in COVERAGES),
     ]
     if merged:
         change = found.area() - merged.area()
-        rows.append(Metric("risk_area_minus_merged", change, n, *_middle(changes)))
+        rows.append(Metric("risk_area_minus_merged", change, n, *percentiles(changes)))
     return rows
 
 
@@ -117,11 +117,6 @@ def curve(found: Answers) -> list[tuple[float, float]]:
     places = np.searchsorted(answered, np.linspace(1, len(found), min(POINTS, len(found))))
     distinct = sorted(set(places.tolist()))
     return [(float(answered[place] / len(found)), float(risk[place])) for place in distinct]
-
-
-def _middle(values: Sequence[float]) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _at(found: Answers, coverage: float) -> Metric:

@@ -30,6 +30,12 @@ def wilson(share: float, n: int) -> Interval:
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
+def percentiles(values: Sequence[float] | NDArray[np.float64]) -> Interval:
+    """The middle 95 % of resampled values."""
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
 def bootstrap_mean(values: Sequence[float], groups: Sequence[str], seed: int) -> Interval:
     """95 % percentile interval of the mean, resampling whole groups: the pairs of one question are
     not independent.
@@ -48,8 +54,7 @@ def bootstrap_mean(values: Sequence[float], groups: Sequence[str], seed: int) ->
             for begin in range(0, RESAMPLES, RESAMPLED_AT_ONCE)
         ]
     )
-    low, high = np.percentile(resampled[:, 0] / resampled[:, 1], [2.5, 97.5])
-    return float(low), float(high)
+    return percentiles(resampled[:, 0] / resampled[:, 1])
 
 
 @lru_cache(maxsize=2)

@@ -4,13 +4,14 @@ uses."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from eval.backends.interface import Backend, Ids
 from eval.job import Records
+from eval.statistics import wilson
 from stemma.recipe.eval_tasks import EvalTask
 from stemma.rows import Score
 from stemma.strict import Record
@@ -58,6 +59,12 @@ class Metric:
     low: float | None = None
     high: float | None = None
 
+    @classmethod
+    def share(cls, name: str, hits: Sequence[bool]) -> Metric:
+        """The share of hits among independent trials, with Wilson's interval."""
+        share = sum(hits) / len(hits)
+        return cls(name, share, len(hits), *wilson(share, len(hits)))
+
     def score(self, variant: str, task: str) -> Score:
         """The figure as a row of results.json, with the file of the samples it stands on."""
         return Score(
@@ -95,6 +102,8 @@ class ScoreContext(Generic[Found]):
     beta: float
     reference: list[Found]
     """The reference's samples of the same task; merged's where the task `uses_merged`."""
+    options: EvalTask | None = None
+    """The task's options in the recipe; None: as they are by default."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +142,17 @@ class Task(Generic[Row, Found]):
     """Figures are the process's own (its peak memory), so it is measured before the other tasks."""
 
     def score_records(
-        self, samples: Records, reference: Records, seed: int, beta: float
+        self,
+        samples: Records,
+        reference: Records,
+        seed: int,
+        beta: float,
+        options: EvalTask | None = None,
     ) -> TaskScores:
         """The figures of what a worker wrote down."""
         anchors = [self.sample.model_validate(record) for record in reference]
         found = [self.sample.model_validate(record) for record in samples]
-        return self.score(found, ScoreContext(seed, beta, anchors))
+        return self.score(found, ScoreContext(seed, beta, anchors, options))
 
 
 def ids_digest(*parts: Ids) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from report.questions import Question
+from report.questions import AskedQuestion
 from report.readable import words
 
 Record = Mapping[str, Any]
@@ -22,7 +22,7 @@ def is_benchmark(record: Record) -> bool:
     return {"doc_id", "arguments", "filtered_resps"} <= record.keys()
 
 
-def question_of(record: Record) -> Question:
+def question_of(record: Record) -> AskedQuestion:
     """The prompt and, of multiple choice, the choices; the target is the right answer."""
     prompts = list(dict.fromkeys(_texts(record["arguments"], 0)))
     choices = tuple(_texts(record["arguments"], 1))
@@ -31,7 +31,7 @@ def question_of(record: Record) -> Question:
         parts.append(("Choices", "\n".join(choice.strip() for choice in choices)))
     target = str(record.get("target", ""))
     is_number = target.isdecimal() and int(target) < len(choices) > 1
-    return Question(tuple(parts), choices[int(target)].strip() if is_number else target, "")
+    return AskedQuestion(tuple(parts), choices[int(target)].strip() if is_number else target, "")
 
 
 def _texts(arguments: Any, place: int) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from report.benchmarks import answer_of, is_benchmark
 from report.outcomes import WORDS, outcome
-from report.questions import Question
+from report.questions import AskedQuestion
 from report.readable import fixed, visible, words
 from stemma.rows import LETTERS
 
@@ -55,7 +55,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Reply:
+class GivenAnswer:
     """One variant's answer to one question, no longer than the page shows it."""
 
     text: str
@@ -67,15 +67,19 @@ class Reply:
     group: str
 
 
-def reply_of(task: str, record: Record, question: Question | None) -> Reply:
+def reply_of(task: str, record: Record, question: AskedQuestion | None) -> GivenAnswer:
     """What one sample says."""
     text, note = said(task, record, question)
     gold = record.get("gold", record.get("answer", record.get("target", "")))
     group = record.get("subject") or record.get("source") or ""
-    return Reply(cut(text), WORDS[outcome(record)], note, cut(words(gold)), visible(words(group)))
+    return GivenAnswer(
+        cut(text), WORDS[outcome(record)], note, cut(words(gold)), visible(words(group))
+    )
 
 
-def entry_of(task: str, row: str, question: Question | None, replies: Mapping[str, Reply]) -> Entry:
+def entry_of(
+    task: str, row: str, question: AskedQuestion | None, replies: Mapping[str, GivenAnswer]
+) -> Entry:
     """The entry of one row from each variant's reply to it."""
     answers: dict[tuple[str, str], dict[str, str]] = {}
     for variant, reply in replies.items():
@@ -91,7 +95,7 @@ def entry_of(task: str, row: str, question: Question | None, replies: Mapping[st
     )
 
 
-def said(task: str, record: Record, question: Question | None) -> tuple[str, str]:
+def said(task: str, record: Record, question: AskedQuestion | None) -> tuple[str, str]:
     """What the variant answered, in words, and a note of what else was measured."""
     if task == "mcq" and "picked" in record:
         return _picked(record, question)
@@ -109,7 +113,7 @@ def said(task: str, record: Record, question: Question | None) -> tuple[str, str
     return "\n".join(f"{name}: {words(value)}" for name, value in others.items()), ""
 
 
-def _picked(record: Record, question: Question | None) -> tuple[str, str]:
+def _picked(record: Record, question: AskedQuestion | None) -> tuple[str, str]:
     letter = str(record["picked"])
     place = LETTERS.find(letter)
     choices = question.choices if question else ()

@@ -19,7 +19,7 @@ DATA_SETS = {"mcq": "mcq", "preference": "dpo", "generation": "sft"}
 
 
 @dataclass(frozen=True)
-class Question:
+class AskedQuestion:
     """A test row in words."""
 
     parts: tuple[tuple[str, str], ...]
@@ -31,7 +31,7 @@ class Question:
     choices: tuple[str, ...] = ()
 
 
-def questions_of(run: Run, task: str, wanted: Collection[str]) -> dict[str, Question]:
+def questions_of(run: Run, task: str, wanted: Collection[str]) -> dict[str, AskedQuestion]:
     """The wanted questions by id; empty of a task that asks no rows of the data stage, and of a
     run whose data are gone."""
     if task not in DATA_SETS:
@@ -46,33 +46,33 @@ def questions_of(run: Run, task: str, wanted: Collection[str]) -> dict[str, Ques
     return {row["id"]: read(row, str(path)) for row in rows}
 
 
-def _mcq(record: dict[str, Any], where: str) -> Question:
+def _mcq(record: dict[str, Any], where: str) -> AskedQuestion:
     row = validated(record, where, McqRow)
     listed = "\n".join(
         f"{letter}. {choice}" for letter, choice in zip(LETTERS, row.choices, strict=False)
     )
     gold = f"{row.answer}. {row.choices[LETTERS.index(row.answer)]}"
     parts = (("Question", row.question), ("Choices", listed))
-    return Question(parts, gold, row.subject or row.source, tuple(row.choices))
+    return AskedQuestion(parts, gold, row.subject or row.source, tuple(row.choices))
 
 
-def _preference(record: dict[str, Any], where: str) -> Question:
+def _preference(record: dict[str, Any], where: str) -> AskedQuestion:
     row = validated(record, where, PreferenceRow)
     parts = (("Question", row.prompt), ("Chosen", row.chosen), ("Rejected", row.rejected))
-    return Question(parts, "the chosen answer", row.source)
+    return AskedQuestion(parts, "the chosen answer", row.source)
 
 
-def _generation(record: dict[str, Any], where: str) -> Question:
+def _generation(record: dict[str, Any], where: str) -> AskedQuestion:
     row = validated(record, where, SftRow)
     asked = "\n\n".join(message.content for message in row.messages[:-1])
     gold = row.meta.get("gold")
     subject = row.meta.get("subject")
-    return Question(
+    return AskedQuestion(
         (("Question", asked),), "" if gold is None else str(gold), str(subject or row.source)
     )
 
 
-READERS: dict[str, Callable[[dict[str, Any], str], Question]] = {
+READERS: dict[str, Callable[[dict[str, Any], str], AskedQuestion]] = {
     "mcq": _mcq,
     "preference": _preference,
     "generation": _generation,

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from report.benchmarks import is_benchmark, question_of
-from report.entries import Entry, Reply, entry_of, reply_of
+from report.entries import Entry, GivenAnswer, entry_of, reply_of
 from report.outcomes import UNJUDGED, Flips, TaskOutcomes, flips, outcome
-from report.questions import Question, questions_of
+from report.questions import AskedQuestion, questions_of
 from report.transcripts import is_judged, transcript
 from stemma.jsonl import stream_dicts
 from stemma.recipe.models import Recipe
@@ -155,13 +155,13 @@ def _first(rows: Iterable[str], count: int) -> list[str]:
 
 
 def _replies(
-    task: str, paths: dict[str, Path], questions: dict[str, Question], chosen: list[str]
-) -> dict[str, dict[str, Reply]]:
+    task: str, paths: dict[str, Path], questions: dict[str, AskedQuestion], chosen: list[str]
+) -> dict[str, dict[str, GivenAnswer]]:
     """The replies to the chosen rows, by id and variant: cut as they are read.
 
     A benchmark's question stands in its samples, and joins the others.
     """
-    found: dict[str, dict[str, Reply]] = {row: {} for row in chosen}
+    found: dict[str, dict[str, GivenAnswer]] = {row: {} for row in chosen}
     for variant, path in paths.items():
         for number, record in enumerate(stream_dicts(path)):
             row = row_id(record, number)

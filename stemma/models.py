@@ -5,7 +5,7 @@ layers run first, which gives hidden states (8 KB a token), and the model's own 
 for a few positions at a time.
 
 Peak memory, beside the weights: of `load_model` the largest tensor once or twice more, as stored;
-of `hidden_states` one batch's activations; of `Comparison` COMPARED rows of logits thrice in
+of `hidden_states` one batch's activations; of `LogitsCompared` COMPARED rows of logits thrice in
 float64; of the rest `TILE_LOGITS` values in the model's dtype and twice in float32.
 """
 
@@ -145,7 +145,7 @@ class Agreement:
     positions: int
 
 
-class Comparison:
+class LogitsCompared:
     """Two models' logits compared as they come, a few positions at a time.
 
     `tie_nats`: tokens that the one puts within so much of its likeliest count as its likeliest.
@@ -186,7 +186,7 @@ class Comparison:
 
 def compare(pairs: Iterable[tuple[Logits, Logits]]) -> Agreement:
     """The agreement of two models' logits, given position by position or text by text."""
-    comparison = Comparison()
+    comparison = LogitsCompared()
     for one, other in pairs:
         comparison.add(one, other)
         del one, other  # before the next are made

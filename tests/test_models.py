@@ -147,7 +147,7 @@ def test_nothing_compared_is_an_error() -> None:
 def test_tokens_that_are_nearly_equally_likely_may_count_as_one(
     tie_nats: float, top1: float
 ) -> None:
-    comparison = models.Comparison(tie_nats)
+    comparison = models.LogitsCompared(tie_nats)
     comparison.add(torch.tensor([[0.1, 0.0]]), torch.tensor([[0.0, 0.1]]))
     assert comparison.agreement().top1 == top1
 

@@ -29,7 +29,7 @@ WORTH: dict[Outcome, float] = {
 def figures(verdicts: Sequence[PairVerdict], seed: int) -> list[Metric]:
     """All figures that the verdicts allow; one that would stand on nothing is left out."""
     valid = [one for one in verdicts if one.outcome != "invalid"]
-    found = [*_outcomes(verdicts), _share_metric("identical", [one.identical for one in verdicts])]
+    found = [*_outcomes(verdicts), Metric.share("identical", [one.identical for one in verdicts])]
     if valid:
         found = [*_rates(valid, seed), *_length_figures(valid, seed), *found]
     return [*found, *_one_order(verdicts), *_judge_figures(verdicts, seed)]
@@ -109,7 +109,7 @@ def _outcomes(verdicts: Sequence[PairVerdict]) -> list[Metric]:
         "invalid": "invalid",
     }
     return [
-        _share_metric(name, [one.outcome == outcome for one in verdicts])
+        Metric.share(name, [one.outcome == outcome for one in verdicts])
         for name, outcome in names.items()
     ]
 
@@ -126,7 +126,7 @@ def _length_figures(valid: Sequence[PairVerdict], seed: int) -> list[Metric]:
         if characters and one.outcome in ("policy", "reference")
     ]
     if longer:
-        found.append(_share_metric("longer_wins", longer))
+        found.append(Metric.share("longer_wins", longer))
     if controlled := length_controlled(valid, seed):
         value, bounds = controlled.value, (controlled.low, controlled.high)
         found.append(Metric("win_rate_length_controlled", value, len(valid), *bounds))
@@ -147,7 +147,7 @@ def _judge_figures(verdicts: Sequence[PairVerdict], seed: int) -> list[Metric]:
     both = [one for one in verdicts if len(one.orders) > 1 and one.outcome != "invalid"]
     if both:
         agree = [one.outcome != "disagreement" for one in both]
-        found.append(_share_metric("consistency", agree))
+        found.append(Metric.share("consistency", agree))
     placed = [(name, order) for name, order in orders if order.place in ("first", "second")]
     if placed:
         found.append(
@@ -175,8 +175,3 @@ def _of_verdicts(
     """A share of verdicts; the two of a pair are not independent."""
     interval = share_interval(hits, [pair for pair, _ in verdicts], seed)
     return Metric(name, sum(hits) / len(hits), len(hits), *interval)
-
-
-def _share_metric(name: str, hits: Sequence[bool]) -> Metric:
-    share = sum(hits) / len(hits)
-    return Metric(name, share, len(hits), *wilson(share, len(hits)))

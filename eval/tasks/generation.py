@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eval.backends.interface import Backend, Ids
-from eval.statistics import wilson
 from eval.task import (
     MeasuredRow,
     Metric,
@@ -97,18 +96,16 @@ def score(rows: list[GenerationSample], _context: ScoreContext[GenerationSample]
     metrics = []
     if judged:
         undecided = [verdict == "undecided" for verdict in judged.values()]
-        metrics += [_share("accuracy", list(right.values())), _share("undecided", undecided)]
+        metrics += [
+            Metric.share("accuracy", list(right.values())),
+            Metric.share("undecided", undecided),
+        ]
     metrics += [
-        _share("stopped", [row.stopped for row in rows]),
+        Metric.share("stopped", [row.stopped for row in rows]),
         Metric("tokens", sum(row.tokens for row in rows) / len(rows), len(rows)),
     ]
     shown = [row.model_dump() | {"verdict": verdicts[row.id]} for row in rows]
     return TaskScores(metrics, shown, {"accuracy": right} if right else {})
-
-
-def _share(name: str, hits: list[bool]) -> Metric:
-    share = sum(hits) / len(hits)
-    return Metric(name, share, len(hits), *wilson(share, len(hits)))
 
 
 TASK = Task(RowSource("sft", read), GenerationSample, measure, score, reads=("max_new_tokens",))

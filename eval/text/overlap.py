@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from eval.statistics import percentiles
+
 RESAMPLES = 1000
 BLOCK = 500
 """Rows counted at once."""
@@ -38,11 +40,11 @@ class TextOverlap:
 
     def interval(self) -> tuple[float, float]:
         """The 95 % percentile interval."""
-        return _percentiles(self.resampled)
+        return percentiles(self.resampled)
 
     def minus(self, other: TextOverlap) -> tuple[float, float, float]:
         """(difference, low, high) to another system on the same rows and resamples."""
-        return (self.value - other.value, *_percentiles(self.resampled - other.resampled))
+        return (self.value - other.value, *percentiles(self.resampled - other.resampled))
 
 
 def overlaps(
@@ -106,8 +108,3 @@ def _counts(metric: Any, texts: list[str], references: list[str]) -> Counts:
 def _score(metric: Any, counts: Counts) -> float:
     """The second step: the score of a sum of counts."""
     return float(metric._compute_score_from_stats([int(count) for count in counts]).score)
-
-
-def _percentiles(values: Scores) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)

@@ -18,7 +18,7 @@ from stemma.from_gguf.header import GgufFile, Tensor, read_gguf
 from stemma.from_gguf.tokenizer_files import CONTROL, USER_DEFINED
 from stemma.gate import Budget, Gate, HandOver
 from stemma.llama import Llama, Logits
-from stemma.models import Comparison, load_model
+from stemma.models import LogitsCompared, load_model
 from stemma.usage import free_memory
 
 CONTEXT_TOKENS = 512
@@ -187,8 +187,8 @@ def _differing(source: GgufFile, tensor: Tensor, found: GgufFile, dtype: Dtype) 
 def same_answers(folder: Path, source: GgufFile, back: Path, texts: Sequence[str]) -> list[Gate]:
     """Next-token predictions of transformers in float32, of llama.cpp on the way back, and of the
     file itself."""
-    exact = Comparison(TIE_NATS)
-    file = Comparison(TIE_NATS)
+    exact = LogitsCompared(TIE_NATS)
+    file = LogitsCompared(TIE_NATS)
     for ours, theirs, whole in _predictions(folder, (back, source.path), texts):
         exact.add(ours, theirs)
         file.add(ours, whole)
@@ -201,7 +201,7 @@ def same_answers(folder: Path, source: GgufFile, back: Path, texts: Sequence[str
     ]
 
 
-def _drift_gates(against: str, found: Comparison, budget: Budget) -> list[Gate]:
+def _drift_gates(against: str, found: LogitsCompared, budget: Budget) -> list[Gate]:
     agreement = found.agreement()
     n = agreement.positions
     kl_name = f"mean KL from {against}, nats a token"

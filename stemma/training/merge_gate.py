@@ -50,7 +50,7 @@ def merge_gate(start: Path, adapter: Path, merged: Path, texts: Sequence[Sequenc
 
     The base and the merged model are loaded one after the other, in float32; what is kept of the
     first are hidden states of TEXT_TOKENS a text. Peak memory: one model in float32, the adapter,
-    one text's activations, two tiles of logits (`stemma.models`) and what `models.Comparison`
+    one text's activations, two tiles of logits (`stemma.models`) and what `models.LogitsCompared`
     takes. An adapter on the head keeps the base's head as well.
     """
     _demand_shapes(start, merged)
