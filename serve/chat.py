@@ -51,7 +51,7 @@ class Chat:
         try:
             found = self._put_passages(question)
             ids = self.prompt_ids()
-            tokens = self._llama.stream(ids, min(ANSWER_TOKENS, self._longest - len(ids)))
+            tokens = self._llama.stream(ids, min(ANSWER_TOKENS, longest_of(self._llama) - len(ids)))
             for piece in pieces(self._llama, tokens):
                 said += piece
                 yield piece
@@ -70,7 +70,7 @@ class Chat:
         if self._passages is None:
             return None
         alone = self._llama.tokenize(self._template.render(self._turns[-1:], ask=True))
-        found, hits = self._passages.put(question, self._room - len(alone) - SPARE_TOKENS)
+        found, hits = self._passages.put(question, room_of(self._llama) - len(alone) - SPARE_TOKENS)
         self._asked = Message(role="user", content=found.text)
         return found, hits
 
@@ -88,10 +88,11 @@ class Chat:
 
         Raises UserError if one question fills the context.
         """
-        while len(ids := self._ids()) > self._room:
+        room = room_of(self._llama)
+        while len(ids := self._ids()) > room:
             if len(self._turns) == 1:
                 found = f"{len(ids)} tokens"
-                expected = f"at most {self._room}"
+                expected = f"at most {room}"
                 raise UserError(Problem("the question", found, expected, "shorten it"))
             del self._turns[:2]
         bos = self._llama.tokenize(self._template.first)
@@ -99,16 +100,6 @@ class Chat:
             found = f"the prompt holds {ids.count(bos[0])} BOS tokens"
             raise StageFailed(f"{self._llama.path.name}: {found}, not one at its start")
         return ids
-
-    @property
-    def _longest(self) -> int:
-        """Tokens that a conversation may have: the context's, and those the model was made for."""
-        return min(self._llama.context_tokens, self._llama.trained_tokens)
-
-    @property
-    def _room(self) -> int:
-        """Tokens that a prompt may have, so that there is room for an answer."""
-        return max(self._longest - ANSWER_TOKENS, self._longest // 2)
 
     def _ids(self) -> list[int]:
         *before, last = self._turns
@@ -132,6 +123,16 @@ def main(recipe: Recipe, run: Run, question: str | None, closed_book: bool = Fal
                 _print(chat, asked)
             except UserError as error:
                 print(error, file=sys.stderr)
+
+
+def longest_of(llama: Llama) -> int:
+    """Tokens that a conversation may have: the context's, and those the model was made for."""
+    return min(llama.context_tokens, llama.trained_tokens)
+
+
+def room_of(llama: Llama) -> int:
+    """Tokens that a prompt may have, so that there is room for an answer."""
+    return max(longest_of(llama) - ANSWER_TOKENS, longest_of(llama) // 2)
 
 
 def open_shipped(recipe: Recipe, run: Run) -> Llama:

@@ -1,18 +1,35 @@
-"""The end of the demo: the shipped model answers drawn test questions and the README's example.
+"""The end of the demo: the shipped model answers drawn test questions and the README's examples.
 
 right      gold    answer           question
 yes        19      19               What is 12 + 7?
 no         newton  joule            Which unit measures force?
 undecided  newton  newton or joule  Which unit measures force?
 1 of 3 right, 1 undecided
+
+What is the Novo wall made of?
+silicon
+
+[1]  Novo wall (encyclopaedia)
+
+A recipe with `rag` answers as in chat: with the passages that the search finds, if any.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
-from serve.chat import ANSWER_TOKENS, open_shipped, pieces, template_of
+from serve.chat import (
+    ANSWER_TOKENS,
+    SPARE_TOKENS,
+    Chat,
+    open_shipped,
+    pieces,
+    room_of,
+    template_of,
+)
+from serve.passages import PassagesBefore, open_passages
 from stemma.answers import judge
 from stemma.answers.listed_options import split_options
 from stemma.errors import StageFailed
@@ -22,7 +39,6 @@ from stemma.recipe.models import Recipe
 from stemma.rows import Message, SftRow
 from stemma.runs import Run
 from stemma.table import aligned
-from stemma.templates import answered
 
 DRAWN = 8
 WIDTH = 60
@@ -41,27 +57,37 @@ class Example(NamedTuple):
 
 EXAMPLE = Example("tiny", "Which unit measures force?", "newton")
 """The question that README and `make help` suggest; the demo checks that the model is right."""
+READ = Example("tiny", "What is the Novo wall made of?", "silicon")
+"""A question that the model can answer only by reading the passage that is found for it."""
+EXAMPLES = (EXAMPLE, READ)
 
 
-def main(recipe: Recipe, run: Run, example: Example | None) -> None:
-    """Print drawn questions, the model's answers and the gold ones; then ask the example.
+def main(recipe: Recipe, run: Run, examples: Sequence[Example]) -> None:
+    """Print drawn questions, the model's answers and the gold ones; then ask the examples, and
+    show the passages that were found.
 
-    Raises StageFailed when the example is answered wrongly.
+    Raises StageFailed when an example is answered wrongly.
     """
     rows = known_rows(run)
     drawn = draw(rows, recipe.seed)
-    with open_shipped(recipe, run) as llama:
+    with open_shipped(recipe, run) as llama, open_passages(recipe, run, llama) as passages:
         known = f"{len(drawn)} of the {len(rows)} test questions with a known answer"
         print(f"{known}, drawn by seed {recipe.seed}:")
-        for line in written([(row, ask(llama, row.messages)) for row in drawn]):
+        for line in written([(row, ask(llama, row.messages, passages)) for row in drawn]):
             print(line)
-        if example is not None:
-            answer = ask(llama, answered(example.question, example.gold))
-            print(f"\n{example.question}\n{answer}", flush=True)
-            if judge(answer, example.gold) != "right":
-                found = f"{example.question!r} is answered {answer!r}"
-                right = f"right is {example.gold!r}"
-                raise StageFailed(f"the README's example: {found}, and {right}")
+        for example in examples:
+            _ask_example(Chat(llama, passages), example)
+
+
+def _ask_example(chat: Chat, example: Example) -> None:
+    answer = "".join(chat.answer(example.question))
+    print(f"\n{example.question}\n{answer}")
+    if chat.sources:
+        print("\n" + "\n".join(chat.sources), flush=True)
+    if judge(answer, example.gold) != "right":
+        found = f"{example.question!r} is answered {answer!r}"
+        right = f"right is {example.gold!r}"
+        raise StageFailed(f"the README's example: {found}, and {right}")
 
 
 def known_rows(run: Run) -> list[SftRow]:
@@ -77,9 +103,16 @@ def draw(rows: list[SftRow], seed: int, count: int = DRAWN) -> list[SftRow]:
     return Random(seed).sample(rows, min(count, len(rows)))
 
 
-def ask(llama: Llama, messages: list[Message]) -> str:
-    """The model's greedy answer to a conversation, whose last turn is left out."""
-    prompt, _ = template_of(llama).split(messages)
+def ask(llama: Llama, messages: list[Message], passages: PassagesBefore | None = None) -> str:
+    """The model's greedy answer to a conversation, whose last turn is left out; the question
+    before it is asked with the passages that are found."""
+    template = template_of(llama)
+    if passages is not None:
+        *before, asked, answer = messages
+        alone = len(llama.tokenize(template.split(messages)[0]))
+        found, _ = passages.put(asked.content, room_of(llama) - alone - SPARE_TOKENS)
+        messages = [*before, asked.model_copy(update={"content": found.text}), answer]
+    prompt, _ = template.split(messages)
     return "".join(pieces(llama, llama.stream(llama.tokenize(prompt), ANSWER_TOKENS)))
 
 

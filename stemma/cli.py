@@ -226,7 +226,7 @@ def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
     all_(recipe, set_, runs=runs)
     opened, run = open_recipe(recipe, set_, runs)
     as_shipped = opened.name == exam.EXAMPLE.recipe and not set_
-    exam.main(opened, run, exam.EXAMPLE if as_shipped else None)
+    exam.main(opened, run, exam.EXAMPLES if as_shipped else ())
 
 
 @app.command()

@@ -22,7 +22,7 @@ SMALL = {
     "dpo.num_epochs": "1",
     "eval.tasks": "[{task: mcq, limit: 8}, {task: preference, limit: 8}, {task: generation, limit: 8}]",
 }
-STAGES = ("data", "base", "sft", "dpo", "mcq", "export", "eval", "report")
+STAGES = ("data", "base", "sft", "dpo", "mcq", "export", "rag", "eval", "report")
 
 
 def command(verb: str, recipe: str, runs: Path, *more: str) -> list[str]:

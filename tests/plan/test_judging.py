@@ -76,9 +76,9 @@ def test_plan_and_dry_run_print_a_line_a_judge(
     main(["plan", "tiny", *runs])
     printed = capsys.readouterr().out
     assert "API: judge dpo against base by m: 200 requests at most" in printed
-    assert "in all: " in printed
-    assert "dollars" in printed.splitlines()[-1]
-    assert "0 dollars" not in printed.splitlines()[-1]
+    [whole] = [line for line in printed.splitlines() if line.startswith("in all: ")]
+    assert "dollars" in whole
+    assert "0 dollars" not in whole
     main(["eval", "tiny", "--dry-run", *runs])
     assert "judge dpo against base by m: 200 requests at most" in capsys.readouterr().out
 

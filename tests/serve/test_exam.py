@@ -9,14 +9,24 @@ import pytest
 from serve import exam
 from serve.chat import Chat, open_shipped
 from serve.exam import EXAMPLE, Example, ask, draw, known_rows, main, written
+from serve.passages import open_passages
 from stemma import ROOT
 from stemma.errors import StageFailed
+from stemma.recipe.rag import RagSection
 from stemma.rows import SftRow
 from stemma.runs import Run
 from stemma.stages import Work
 from stemma.templates import answered
 from tests.factories.manifests import write_manifest
+from tests.factories.retrieval import build
 from tests.factories.run_to_score import make_recipe, make_work
+
+RAG = RagSection.model_validate(
+    {
+        "sources": [{"source": "documents", "path": "notes.md", "licence": "CC0-1.0"}],
+        "context": {"max_tokens": 400, "passages": 2},
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +37,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exam, "ANSWER_TOKENS", 12)
+    monkeypatch.setattr("serve.chat.ANSWER_TOKENS", 12)
 
 
 def row(number: int, gold: str = "1") -> SftRow:
@@ -70,8 +81,7 @@ def test_the_table_shows_gold_and_answer_and_counts_the_right_ones() -> None:
     ]
 
 
-def test_the_answer_is_the_one_chat_gives(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve.chat.ANSWER_TOKENS", 12)
+def test_the_answer_is_the_one_chat_gives(work: Work) -> None:
     with open_shipped(work.recipe, work.run) as llama:
         said = "".join(Chat(llama).answer("What is 3 + 4?"))
         assert ask(llama, answered("What is 3 + 4?", "7")) == said
@@ -82,7 +92,7 @@ def test_the_exam_and_an_example_answered_rightly(
 ) -> None:
     with open_shipped(work.recipe, work.run) as llama:
         said = ask(llama, answered("What is 3 + 4?", "7"))
-    main(work.recipe, work.run, Example("small", "What is 3 + 4?", said))
+    main(work.recipe, work.run, [Example("small", "What is 3 + 4?", said)])
     head, table, *rows, count, empty, question, answer = capsys.readouterr().out.splitlines()
     assert head == "4 of the 4 test questions with a known answer, drawn by seed 42:"
     assert table.split() == ["right", "gold", "answer", "question"]
@@ -91,12 +101,43 @@ def test_the_exam_and_an_example_answered_rightly(
     assert (empty, question, answer) == ("", "What is 3 + 4?", said)
 
 
+def test_a_recipe_with_passages_is_asked_with_them_and_they_are_shown(
+    work: Work, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = work.run.folder("rag")
+    folder.mkdir()
+    build(folder / "database")
+    write_manifest(work.run, "rag", {"database": "database"})
+    recipe = work.recipe.model_copy(update={"rag": RAG})
+    question = "Why does iron rust?"
+    with (
+        open_shipped(recipe, work.run) as llama,
+        open_passages(recipe, work.run, llama) as passages,
+    ):
+        said = ask(llama, answered(question, "damp air"), passages)
+        assert said == "".join(Chat(llama, passages).answer(question))
+        asked: list[str] = []
+        stream = llama.stream
+        monkeypatch.setattr(
+            llama,
+            "stream",
+            lambda ids, most: asked.append(llama.detokenize(ids)) or stream(ids, most),
+        )
+        assert ask(llama, answered(question, "damp air"), passages) == said
+        assert "> Iron rusts in damp air; rust is a hydrated oxide." in asked[0]
+    main(recipe, work.run, [Example("small", question, said)])
+    shown = capsys.readouterr().out.split(question)[1].splitlines()
+    assert shown[1:3] == [said, ""]
+    assert shown[3].startswith("[1]")
+    assert "Iron (notes, page 3)" in shown[3]
+
+
 def test_an_example_answered_wrongly_stops_the_demo(work: Work) -> None:
     with pytest.raises(
         StageFailed,
         match=r"the README's example: 'What is 3 \+ 4\?' is answered .* right is 'zebra'",
     ):
-        main(work.recipe, work.run, Example("small", "What is 3 + 4?", "zebra"))
+        main(work.recipe, work.run, [Example("small", "What is 3 + 4?", "zebra")])
 
 
 @pytest.mark.parametrize("name", ["README.md", "Makefile"])

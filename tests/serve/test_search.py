@@ -73,8 +73,8 @@ def test_the_verb_searches_a_run_and_names_what_is_missing(
     assert "#1  Iron (notes, page 3)" in capsys.readouterr().out
     assert main([*arguments, "--arm", "dense"]) == 2
     assert "needs vectors" in capsys.readouterr().err
-    assert main(plain) == 2
-    assert "recipe `tiny` has no passages" in capsys.readouterr().err
+    assert main(["search", "smollm2", *plain[2:]]) == 2
+    assert "recipe `smollm2` has no passages" in capsys.readouterr().err
 
 
 def test_searching_loads_no_training_engine() -> None:
