@@ -179,7 +179,7 @@ class Lexical:
         return np.float32(weight * (K1 + 1)) * (occurrences / below)
 
     def _count(self, word: str) -> int:
-        """How many passages hold a stop word; kept, because all of its lists must be read."""
+        """How many passages hold a word; kept, because all of its lists must be read."""
         if word not in self._held:
             self._held[word] = sum(len(times) for _, _, times in self._blocks(word))
         return self._held[word]
@@ -204,8 +204,9 @@ class Lexical:
         return np.concatenate(numbers), np.concatenate(counts)
 
     def weights(self, query: str) -> dict[str, float]:
-        """The words of a query, each with how often it stands there × its weight in BM25."""
+        """The words of a query that are no stop words, each with how often it stands there × its
+        weight in BM25; one that no passage holds weighs most."""
         return {
-            word: times * self._weight(len(self._holding(word)[0]))
+            word: times * self._weight(self._count(word))
             for word, times in Counter(words_of(query)).items()
         }
