@@ -30,6 +30,8 @@ K1 = 1.2
 """BM25: how soon a further occurrence of a word counts no more."""
 B = 0.75
 """BM25: how far a passage's length counts against it."""
+KEPT_COUNTS = 100_000
+"""Words whose passages are counted once and remembered; then the memory is emptied."""
 
 SCHEMA = """
 CREATE TABLE blocks (block INTEGER PRIMARY KEY, lengths BLOB NOT NULL);
@@ -181,6 +183,8 @@ class Lexical:
     def _count(self, word: str) -> int:
         """How many passages hold a word; kept, because all of its lists must be read."""
         if word not in self._held:
+            if len(self._held) >= KEPT_COUNTS:
+                self._held.clear()
             self._held[word] = sum(len(times) for _, _, times in self._blocks(word))
         return self._held[word]
 
