@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, FiniteFloat, PositiveFloat, PositiveInt
 
 from stemma.strict import StrictRecord
 
@@ -25,6 +25,6 @@ class SearchSettings(StrictRecord):
     """Passages of each arm that are fused, and that MMR chooses from."""
     mmr: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Maximal marginal relevance: 1 is relevance alone, less prefers passages that differ."""
-    threshold: float | None = None
+    threshold: FiniteFloat | None = None
     """The relevance below which nothing was found, and the search answers with no hits: of the best
     hit, its cosine, or for the arm `bm25` its BM25 score. None: never."""
