@@ -172,8 +172,8 @@ class Database:
                 )
                 for number, name, title, text, source, place in rows:
                     found[number] = Passage(name, title, text, self._sources[source], place)
-        if missing := [number for number in numbers if int(number) not in found]:
-            raise IndexError(f"{self.folder}: no passage of number {missing[0]}")
+            if missing := [number for number in numbers if int(number) not in found]:
+                raise IndexError(f"{self.folder}: no passage of number {missing[0]}")
         return [found[int(number)] for number in numbers]
 
     def number_of(self, passage_id: str) -> int | None:
