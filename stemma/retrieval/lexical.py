@@ -143,7 +143,11 @@ class Lexical:
         So their lists, the longest of all, are unpacked but not computed with. Turtle and Flood,
         Query evaluation: strategies and optimizations (1995), call it max score.
         """
-        weights = {word: times * self._weight(self._count(word)) for word, times in words}
+        weights = {
+            word: times * self._weight(self._count(word))
+            for word, times in words
+            if self._count(word)
+        }
         most = sum(weights.values()) * (K1 + 1)
         found = scores[scores > 0]
         if not len(found) or not most:
@@ -163,8 +167,6 @@ class Lexical:
 
     def _weight(self, holding: int) -> float:
         """What a word counts that so many passages hold."""
-        if not holding:
-            return 0.0
         return math.log1p((len(self.lengths) - holding + 0.5) / (holding + 0.5))
 
     def _parts(
@@ -205,7 +207,6 @@ class Lexical:
         """The words of a query that are no stop words, each with how often it stands there × its
         weight in BM25; one that no passage holds weighs most."""
         return {
-            word: times * math.log1p((len(self.lengths) - held + 0.5) / (held + 0.5))
+            word: times * self._weight(self._count(word))
             for word, times in Counter(words_of(query)).items()
-            for held in (self._count(word),)
         }
