@@ -32,6 +32,8 @@ from stemma.strict import Record
 
 FOLDER = "contexts"
 """Below what is measured."""
+PIECES = 8
+"""Passages that a question's support may have been cut into."""
 ROWS, PUT = "rows.jsonl", "contexts.jsonl"
 
 
@@ -199,13 +201,12 @@ def _put(
 def drawn(retrieval: Retrieval, query: str, gold: Sequence[Passage]) -> list[Passage]:
     """As many passages as a search would give, by chance: of a question always the same, and never
     its own."""
-    own = {passage.id for passage in gold} | {passage.text for passage in gold}
     count = retrieval.database.count
     chance = random.Random(f"{retrieval.seed}/{query}")
-    # One more for each of its own that may be drawn.
-    numbers = chance.sample(range(count), min(count, retrieval.passages + len(gold)))
+    # More than are asked for, in the place of its own that may be drawn: a support may be cut.
+    numbers = chance.sample(range(count), min(count, retrieval.passages + len(gold) + PIECES))
     found = retrieval.database.passages(numbers)
-    others = [one for one in found if one.id not in own and one.text not in own]
+    others = [one for one in found if not retrieval.gold.is_own(one, list(gold))]
     return others[: retrieval.passages]
 
 

@@ -23,7 +23,7 @@ from eval.job import Job, Measured, Records
 from eval.measuring import Measuring
 from eval.questions_asked import bare_stem_of, user_turn
 from eval.rows_to_score import RowsToScore, read_task
-from eval.searched import DEPTH, TASK, Ranks, per_query, ranked, search_scores
+from eval.searched import DEPTH, TASK, Ranks, per_query, ranked, search_key, search_scores
 from eval.task import Metric, TaskScores
 from eval.tasks import TASKS
 from stemma.errors import Problem, UserError
@@ -171,9 +171,7 @@ def _kept_ranks(
 ) -> Records:
     """What each arm of the search ranks for each question, searched once."""
     golds = {query: [one.id for one in gold] for query, gold in questions.items()}
-    decides = {"questions": golds, "arms": retrieval.search_arms, "depth": DEPTH}
-    key = digest_json(decides | {"database": retrieval.decides.get("database")})
-    folder = work.run.root.parent / MEASURED / FOLDER / f"search-{key[:32]}"
+    folder = work.run.root.parent / MEASURED / FOLDER / f"search-{search_key(retrieval, questions)}"
     if not folder.is_dir():
         records: Records = [{"query": query, "gold": gold} for query, gold in golds.items()]
         for arm in retrieval.search_arms:

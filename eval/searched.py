@@ -13,10 +13,12 @@ from itertools import combinations
 
 import numpy as np
 
+from eval.contexts import Retrieval
 from eval.gold import GoldPassages
 from eval.statistics import bootstrap_mean, holm
 from stemma.retrieval.passages import Hit, Passage
 from stemma.rows import Score
+from stemma.runs import digest_json
 
 TASK = "retrieval"
 """The scores' task; their variant is the arm of the search."""
@@ -48,6 +50,15 @@ def ranked(hits: Sequence[Hit], gold: list[Passage], judge: GoldPassages) -> Ran
         if name not in found:
             found.append(name)
     return found
+
+
+def search_key(retrieval: Retrieval, questions: Mapping[str, list[Passage]]) -> str:
+    """The name of what was searched, by all that decides it: questions with their own passages,
+    the database, and whether contaminated passages are found."""
+    golds = {query: [[one.id, one.text] for one in gold] for query, gold in questions.items()}
+    read = {name: retrieval.decides.get(name) for name in ("database", "with_contaminated")}
+    decides = {"questions": golds, "arms": retrieval.search_arms, "depth": DEPTH}
+    return digest_json(decides | read)[:32]
 
 
 def per_query(ranks: Sequence[Ranks], gold: Sequence[Sequence[str]]) -> PerQuery:

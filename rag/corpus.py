@@ -15,7 +15,8 @@ from stemma.errors import Problem, UserError
 from stemma.recipe.rag import RagSection
 from stemma.retrieval.passages import Passage
 
-_NUMBER = re.compile(r"\d+")
+_NUMBER = re.compile(r"(?<![\w-])\d+\b")
+"""A number of its own: not that of `UTF-8`, nor a byte's."""
 SKIPPED_KEPT = 100_000
 """Skipped documents that are listed; all are counted."""
 

@@ -55,7 +55,7 @@ def cut(document: Document, sizes: Sizes, source: str) -> Iterator[Passage]:
     passage already. `source` is what the recipe calls the source.
     """
     # Where several ids are listed, blanks stand between them.
-    name = f"{source}:{'%20'.join(document.id.split())}"
+    name = f"{source}:{'%20'.join(clean(document.id).split())}"
     found = Passage(name, clean(document.title).strip(), "", source, "")
     packed = _packed(_runs(document), sizes)
     held = list(islice(packed, 2))
@@ -68,7 +68,7 @@ def cut(document: Document, sizes: Sizes, source: str) -> Iterator[Passage]:
 
 def _passage(found: Passage, units: list[_Unit]) -> Passage:
     text = units[0].text + "".join(unit.gap + unit.text for unit in units[1:])
-    place = _place(units[0].place, units[-1].place)
+    place = clean(_place(units[0].place, units[-1].place))
     # A page's first heading mostly is its title, which stands beside the place anyway.
     place = "" if place == found.title else place.removeprefix(f"{found.title} › ")
     return replace(found, text=text, place=place)

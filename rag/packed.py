@@ -29,6 +29,6 @@ def packed_errors(path: Path) -> Iterator[None]:
     """Turn what an unpacker says of a damaged or cut file into a UserError."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, OSError) as error:  # bz2 has no error of its own
         found = f"damaged or cut off: {error}"
         raise UserError(Problem(str(path), found, "a whole file", "fetch it again")) from None

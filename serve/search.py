@@ -14,6 +14,7 @@ from serve.passages import open_recipes_searcher
 from stemma.recipe.models import Recipe
 from stemma.retrieval.citations import origin
 from stemma.retrieval.passages import Hit
+from stemma.retrieval.quoting import drawn
 from stemma.retrieval.search import Searcher
 from stemma.retrieval.settings import Arm
 from stemma.runs import Run
@@ -106,5 +107,5 @@ def _figure(hit: Hit, found: Sequence[Hit]) -> str:
 
 
 def _begun(text: str) -> str:
-    line = " ".join(text.split())
+    line = drawn(" ".join(text.split()))
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"

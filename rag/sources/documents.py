@@ -62,6 +62,8 @@ def read(options: Documents, root: Path) -> Iterator[Found]:
             raise UserError(Problem(str(path), "no such file or folder", "documents", hint))
     for name, path in islice(named.items(), options.limit):
         yield _document(name, path)
+    for name in options.unreadable(root):
+        yield Skipped(name, "no file: a pipe, or a link that leads nowhere or to a folder above")
 
 
 def _document(name: str, path: Path) -> Found:

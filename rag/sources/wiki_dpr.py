@@ -44,7 +44,7 @@ def read(options: WikiDpr, root: Path) -> Iterator[Found]:
 def _read(name: str, path: Path) -> Iterator[Found]:
     csv.field_size_limit(LONGEST_CELL)
     with packed_errors(path), open_packed(path) as packed:
-        text = io.TextIOWrapper(packed, encoding="utf-8", errors="replace", newline="")
+        text = io.TextIOWrapper(packed, encoding="utf-8-sig", errors="replace", newline="")
         # Not strict: a lone quote within a text without quotes around it is a quote.
         lines = csv.reader(text, delimiter="\t")
         header = next(lines, None)
@@ -63,7 +63,10 @@ def _read(name: str, path: Path) -> Iterator[Found]:
 
 def _passage(values: list[str], where: str) -> Found:
     if len(values) != len(HEADER):
-        return Skipped(where, f"{len(values)} values, not 3")
+        broken = "; a quote that nothing closes?" if any("\n" in one for one in values) else ""
+        return Skipped(where, f"{len(values)} values, not 3{broken}")
+    if values == HEADER:
+        return Skipped(where, "the header again")
     number, text, title = values
     if not number.strip():
         return Skipped(where, "no id")

@@ -7,9 +7,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from stemma.recipe.data import placeless
+from stemma.recipe.folders import possible_path
 from stemma.recipe.rag_sources import AnyPassageSource
 from stemma.recipe.sections import Section
 from stemma.runs import files_under
@@ -34,10 +42,10 @@ class Encoder(Section):
     """Beside `static`: the sentence encoder that reads the first `rag.search.rerank` passages of
     the table's once more, and orders them; with the same keys, e.g. `{model: …}`."""
 
-    model: str | None = None
+    model: Annotated[str, AfterValidator(possible_path)] | None = None
     """A sentence encoder of BERT's kind: a name on the Hugging Face hub or a local folder. It
     becomes an embedding GGUF, which runs without torch."""
-    static: str | None = None
+    static: Annotated[str, AfterValidator(possible_path)] | None = None
     """A static table of word vectors (model2vec's kind), by name or folder: far faster, less
     exact; for more than a million passages."""
     revision: str | None = None
@@ -70,7 +78,8 @@ class Encoder(Section):
     @property
     def folder(self) -> Path | None:
         """The local folder that is named; None for a model of the hub."""
-        return Path(self.name) if Path(self.name).is_dir() else None
+        folder = Path(self.name).expanduser()
+        return folder if folder.is_dir() else None
 
     @property
     def is_local(self) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from glob import glob
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
+from stemma.recipe.folders import below, fitting, possible_path
 from stemma.recipe.sections import Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -21,7 +22,7 @@ class PassageSource(Section):
     name: Name | None = None
     """What its passages are told by in hits and filters; by default its kind. Two sources of one
     kind need one each."""
-    path: str
+    path: Annotated[str, AfterValidator(possible_path)]
     """The file, relative to `data.root`; a pattern such as `notes/*.pdf` names several."""
     licence: str | None = None
     """The licence of its text as an SPDX identifier, e.g. `CC-BY-4.0`, where the source does not
@@ -36,35 +37,43 @@ class PassageSource(Section):
 
     def files(self, root: Path) -> list[Path]:
         """Its files in the order they are read, those of folders among them included."""
+        inside = [path for one in self._named(root) for path in _files_of(one)]
+        return list(dict.fromkeys(inside)) or [root / self.path]
+
+    def _named(self, root: Path) -> list[Path]:
+        """What the path says itself: a file or folder, or all that its pattern fits."""
         exact = root / self.path
-        named = [exact]
-        if not exact.exists():
-            found = glob(self.path, root_dir=root, recursive=True)  # noqa: PTH207  # Path.glob refuses an absolute pattern
-            named = sorted(root / name for name in found)
-        inside = [below for path in named for below in _files_in(path)]
-        return inside or [exact]
+        if exact.exists():
+            return [exact]
+        return fitting(root, self.path)
+
+    def unreadable(self, root: Path) -> list[str]:
+        """Names below its folders that are no files: links that lead nowhere, pipes."""
+        folders = [one for one in self._named(root) if one.is_dir()]
+        others = [path for one in folders for path in below(one).others]
+        return list(self._by_name(others, root))
 
     def named_files(self, root: Path) -> dict[str, Path]:
         """Its files by names that hold no place, for the stage's key."""
-        found = self.files(root)
+        return self._by_name(self.files(root), root)
+
+    def _by_name(self, paths: list[Path], root: Path) -> dict[str, Path]:
         if not Path(self.path).is_absolute():
-            return {path.relative_to(root).as_posix(): path for path in found}
+            return {_as_text(path.relative_to(root)): path for path in paths}
         base = Path(self.path)
         if base.is_dir():
-            return {path.relative_to(base).as_posix(): path for path in found}
-        return {f"{number}/{path.name}": path for number, path in enumerate(found)}
+            return {_as_text(path.relative_to(base)): path for path in paths}
+        return {f"{number}/{_as_text(Path(path.name))}": path for number, path in enumerate(paths)}
 
 
-def _files_in(path: Path) -> list[Path]:
+def _files_of(path: Path) -> list[Path]:
     """A file itself; of a folder all files below it but hidden ones, by their names."""
-    if not path.is_dir():
-        return [path]
-    below = (found for found in path.rglob("*") if found.is_file())
-    return sorted(
-        found
-        for found in below
-        if not any(part.startswith(".") for part in found.relative_to(path).parts)
-    )
+    return below(path).files if path.is_dir() else [path]
+
+
+def _as_text(path: Path) -> str:
+    """A path as text; bytes of it that are not UTF-8 as `\\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class FromHub(PassageSource):

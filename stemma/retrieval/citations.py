@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stemma.retrieval.passages import Hit, Passage
+from stemma.retrieval.quoting import drawn
 
 _CITED = re.compile(r"\[(\d{1,4}(?:\s*[,;]\s*\d{1,4})*)\]")
 
@@ -46,7 +47,7 @@ def listed(used: Sequence[Hit], cited: Sequence[int] = ()) -> list[str]:
 
 
 def origin(passage: Passage) -> str:
-    """Title, source and place of a passage, on one line."""
+    """Title, source and place of a passage, on one line, without marks that a terminal obeys."""
     title = " ".join(passage.title.split()) or passage.id
     place = ", ".join(filter(None, (passage.source, passage.place)))
-    return f"{title} ({place})" if place else title
+    return drawn(f"{title} ({place})" if place else title)

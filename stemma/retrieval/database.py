@@ -107,7 +107,7 @@ class Database:
         self._connection = connection
         self._owners: NDArray[np.int32] | None = None
         try:
-            with self._readable():
+            with self.readable():
                 self.lexical = Lexical(connection)
                 rows = connection.execute("SELECT number, name FROM sources")
                 self._sources: dict[int, str] = dict(rows.fetchall())
@@ -161,7 +161,7 @@ class Database:
     def passages(self, numbers: Sequence[int]) -> list[Passage]:
         """The passages of these numbers (from 0), in this order."""
         found: dict[int, Passage] = {}
-        with self.lock, self._readable():
+        with self.lock, self.readable():
             for begin in range(0, len(numbers), AT_ONCE):
                 some = [int(number) for number in numbers[begin : begin + AT_ONCE]]
                 places = ",".join("?" * len(some))
@@ -172,13 +172,13 @@ class Database:
                 )
                 for number, name, title, text, source, place in rows:
                     found[number] = Passage(name, title, text, self._sources[source], place)
-        if missing := [number for number in numbers if int(number) not in found]:
-            raise IndexError(f"{self.folder}: no passage of number {missing[0]}")
+            if missing := [number for number in numbers if int(number) not in found]:
+                raise IndexError(f"{self.folder}: no passage of number {missing[0]}")
         return [found[int(number)] for number in numbers]
 
     def number_of(self, passage_id: str) -> int | None:
         """The number of a passage by its id; None: it is not here."""
-        with self.lock, self._readable():
+        with self.lock, self.readable():
             row = self._connection.execute(
                 "SELECT number FROM passages WHERE id = ?", (passage_id,)
             ).fetchone()
@@ -204,7 +204,7 @@ class Database:
     def _by_number(self) -> NDArray[np.int32]:
         """The number of each passage's source, from 1; negative for a contaminated one."""
         if self._owners is None:
-            with self.lock, self._readable():
+            with self.lock, self.readable():
                 rows = self._connection.execute(
                     "SELECT number, CASE contaminated WHEN 0 THEN source ELSE -source END "
                     "FROM passages INDEXED BY by_source"
@@ -227,10 +227,14 @@ class Database:
             raise UserError(problems)
 
     @contextmanager
-    def _readable(self) -> Iterator[None]:
-        """Tell a damaged file as such."""
+    def readable(self) -> Iterator[None]:
+        """Tell a damaged file as such. What it holds may be read and mean nothing: then all bytes
+        are compared, and an error of ours stays one."""
         try:
             yield
+        except (KeyError, IndexError, TypeError, ValueError):
+            self.verify()
+            raise
         except sqlite3.DatabaseError as error:
             path = str(self.folder / PASSAGES)
             raise UserError(

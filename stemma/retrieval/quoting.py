@@ -48,7 +48,7 @@ class Quoting:
     def plain(self, line: str) -> str:
         """One line of plain text: no control token, no invisible character, single blanks, and no
         number in square brackets, which would pass for a citation: `[3]` becomes `(3)`."""
-        line = _BLANKS.sub(" ", _drawn(line)).strip()
+        line = _BLANKS.sub(" ", drawn(line)).strip()
         return _NUMBER.sub(r"(\1)", self._without_controls(line))
 
     def heading(self, title: str) -> str:
@@ -73,7 +73,7 @@ def _broken(found: re.Match[str]) -> str:
     return "" if len(token) == 1 or token[1].isspace() else f"{token[0]} {token[1:]}"
 
 
-def _drawn(text: str) -> str:
+def drawn(text: str) -> str:
     """The text without characters that are drawn as nothing; those that end lines are blanks."""
     hidden = [sign for sign in set(text) if not _is_drawn(sign)]
     return text.translate({ord(sign): " " if sign.isspace() else None for sign in hidden})

@@ -90,7 +90,7 @@ class Searcher:
         if k < 1:
             raise UserError(Problem("k", str(k), "1 or more"))
         queries = [_read(query) for query in queries]
-        with self.database.lock:
+        with self.database.lock, self.database.readable():
             allowed = self.database.allowed(sources, with_contaminated)
             count = max(self.settings.candidates, k)
             candidates = self._candidates(queries, arm, count, allowed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, FiniteFloat, PositiveFloat, PositiveInt
 
 from stemma.strict import StrictRecord
 
@@ -32,6 +32,6 @@ class SearchSettings(StrictRecord):
     """The part of the best cosine in how relevant the first passages are; the rest is the share of
     the question's words that one of them holds, rare words counting more. The arm `bm25` has no
     cosines: there it is the share alone."""
-    threshold: float | None = None
+    threshold: FiniteFloat | None = None
     """The relevance (0 to 1) below which nothing was found, and the search answers with no hits.
     None: never."""

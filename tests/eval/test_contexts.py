@@ -177,3 +177,12 @@ def test_a_support_is_a_passage_of_its_own_and_found_by_its_words(tmp_path: Path
     assert gold.is_own(passage(f"Before. {support} Behind."), [own])
     assert not gold.is_own(passage("Plants take in"), [own]), "three words are of any place"
     assert not gold.is_own(passage("Plants take in helium and water, and give off oxygen"), [own])
+
+
+def test_pieces_of_a_questions_support_are_not_drawn_by_chance() -> None:
+    piece = "Heat flows from the hot to the cold body alone."
+    support = Passage("support of q", "", f"{piece} It never flows back by itself.", "toy", "")
+    entries = [Passage("piece", "", piece, "toy", ""), Passage("ice", "", "Ice.", "toy", "")]
+    made = retrieval(entries=entries)
+    for number in range(20):
+        assert [one.id for one in drawn(made, f"q{number}", [support])] == ["ice"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log2
 
 import pytest
 
 from eval.gold import GoldPassages
-from eval.searched import per_query, randomisation_p, ranked, search_scores
+from eval.searched import per_query, randomisation_p, ranked, search_key, search_scores
 from stemma.retrieval.passages import Hit, Passage
+from tests.eval.encyclopaedia import retrieval
 
 
 def hit(name: str, text: str = "") -> Hit:
@@ -59,3 +61,14 @@ def test_the_randomised_test_at_its_ends() -> None:
     # Of 2**5 changes of sign, two sum to 5 or -5.
     assert randomisation_p([1.0] * 5, 1) == pytest.approx(2 / 32, abs=0.01)
     assert randomisation_p([1.0] * 40, 1) == pytest.approx(1 / 10_001)
+
+
+def test_what_was_searched_is_named_by_all_that_decides_it() -> None:
+    gold = Passage("sum-1", "", "Two and two are four.", "toy", "")
+    decides = {"database": "x", "with_contaminated": True, "max_tokens": 9}
+    usual = search_key(retrieval(decides=decides), {"2 + 2?": [gold]})
+    for key, value in (("database", "y"), ("with_contaminated", False)):
+        other = retrieval(decides=decides | {key: value})
+        assert search_key(other, {"2 + 2?": [gold]}) != usual
+    assert search_key(retrieval(decides=decides), {"2 + 2?": [replace(gold, text="4.")]}) != usual
+    assert search_key(retrieval(decides=decides | {"max_tokens": 8}), {"2 + 2?": [gold]}) == usual

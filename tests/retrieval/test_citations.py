@@ -38,3 +38,9 @@ def test_passages_are_listed_with_title_source_and_place() -> None:
         "[1]  Entropy and heat (heat, page 12)",
         "[2]* p2 (wiki)",
     ]
+
+
+def test_a_listed_passage_steers_no_terminal() -> None:
+    steering = "\x1b]0;x\x07\x1b[2J\u202e"
+    hit = Hit(Passage("i", f"A{steering}", "t", "notes", f"page 3{steering}"), 1.0, None, None)
+    assert listed([hit]) == ["[1]  A]0;x[2J (notes, page 3]0;x[2J)"]

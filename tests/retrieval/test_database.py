@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import sqlite3
 from pathlib import Path
@@ -9,11 +10,11 @@ import numpy as np
 import pytest
 
 from stemma.errors import UserError
-from stemma.retrieval.database import Database, keep_settings
+from stemma.retrieval.database import PASSAGES, Database, keep_settings
 from stemma.retrieval.dense import HEADER, DenseVectors
 from stemma.retrieval.search import Searcher, open_searcher
 from stemma.retrieval.settings import SearchSettings
-from tests.factories.retrieval import FACTS, LetterEmbedder, build
+from tests.factories.retrieval import FACTS, LetterEmbedder, build, passage
 
 EMBEDDER = LetterEmbedder()
 
@@ -181,3 +182,27 @@ def test_the_passages_are_plain_sqlite(folder: Path) -> None:
     rows = connection.execute("SELECT id, text FROM passages ORDER BY number").fetchall()
     connection.close()
     assert rows == [(one.id, one.text) for one in FACTS]
+
+
+def test_bytes_that_mean_nothing_are_damage_and_no_traceback(tmp_path: Path) -> None:
+    many = [passage(f"p{number}", f"iron ore {number} in a mine") for number in range(60)]
+    build(tmp_path / "whole", many)
+    content = (tmp_path / "whole" / PASSAGES).read_bytes()
+    chance = random.Random(4)
+    told: list[str] = []
+    for number in range(60):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "whole", folder)
+        damaged = bytearray(content)
+        for _ in range(40):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        (folder / PASSAGES).write_bytes(damaged)
+        try:
+            with Database.open(folder) as database:
+                searcher = Searcher(database, None, SearchSettings())
+                searcher.search(["iron mine", "ore 7"], 5, with_contaminated=False)
+                database.passages(range(database.count))
+        except UserError as error:
+            told.append(str(error))
+    assert len(told) > 30
+    assert all(PASSAGES in one for one in told)

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,58 @@ def test_a_column_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path) -> N
 def test_a_limit_is_of_documents(tmp_path: Path) -> None:
     (tmp_path / "p.tsv").write_bytes(psgs([(str(number), "x", "X") for number in range(9)]))
     assert len(read(WikiDpr(source="wiki_dpr", path="p.tsv", limit=4), tmp_path)) == 4
+
+
+def test_links_are_followed_once_and_what_is_no_file_is_told(tmp_path: Path) -> None:
+    notes, other = tmp_path / "notes", tmp_path / "other"
+    notes.mkdir()
+    other.mkdir()
+    (notes / "a.md").write_text("Iron rusts.\n", encoding="utf-8")
+    (other / "b.md").write_text("Gold does not.\n", encoding="utf-8")
+    (notes / "linked").symlink_to(other)
+    (notes / "again").symlink_to(other)
+    (notes / "above").symlink_to(tmp_path)
+    (notes / "here").symlink_to(".")
+    (notes / "nowhere.md").symlink_to("no")
+    (notes / "circle").symlink_to("circle")
+    os.mkfifo(notes / "pipe.md")
+    found = read(Documents(source="documents", path="notes"), tmp_path)
+    assert [one.id for one in passages(found)] == ["s:notes/a.md#1", "s:notes/again/b.md#1"]
+    places = ("above", "circle", "nowhere.md", "pipe.md")
+    assert list(skipped(found)) == [f"notes/{name}" for name in places]
+    pattern = Documents(source="documents", path="notes/**/a.md")
+    assert [one.id for one in passages(read(pattern, tmp_path))] == ["s:notes/a.md#1"]
+
+
+def test_a_name_that_is_not_utf8_and_marks_for_a_terminal(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "notes")
+    (tmp_path / "notes").mkdir()
+    for name in (b"b\xff.md", b"c\x1b[2J.md"):
+        Path(os.fsdecode(folder + b"/" + name)).write_text(f"Text {name!r}.\n", encoding="utf-8")
+    found = passages(read(Documents(source="documents", path="notes"), tmp_path))
+    assert [one.id for one in found] == [r"s:notes/b\xff.md#1", "s:notes/c[2J.md#1"]
+
+
+@pytest.mark.parametrize("path", ["", " ", "a\0b", "x" * 256, "notes/" + "é" * 128])
+def test_a_path_that_no_file_can_have(path: str) -> None:
+    with pytest.raises(ValueError, match="path"):
+        Documents(source="documents", path=path)
+
+
+def test_a_damaged_bz2_is_told(tmp_path: Path) -> None:
+    (tmp_path / "p.tsv.bz2").write_bytes(b"no bzip2 at all")
+    with pytest.raises(UserError, match="damaged or cut off: Invalid data stream"):
+        read(WikiDpr(source="wiki_dpr", path="p.tsv.bz2"), tmp_path)
+
+
+def test_parts_put_together_with_their_marks_and_headers(tmp_path: Path) -> None:
+    part = "id\ttext\ttitle\n{}\t{}\tMetals\n"
+    whole = "\ufeff" + part.format(1, "Iron rusts.") + part.format(2, "Gold does not.")
+    lines = whole.encode() + b'4\t"Tin\tMetals\n'
+    (tmp_path / "p.tsv").write_bytes(lines)
+    found = read(WikiDpr(source="wiki_dpr", path="p.tsv"), tmp_path)
+    assert [one.id for one in passages(found)] == ["s:1", "s:2"]
+    assert skipped(found) == {
+        "p.tsv:3": "the header again",
+        "p.tsv:5": "2 values, not 3; a quote that nothing closes?",
+    }
