@@ -32,7 +32,7 @@ def counted(self, texts):
 LlamaEmbedder.passages = counted
 runpy.run_module("stemma", run_name="__main__")
 """
-"""The command itself; each text that the encoder is asked for is written down by its first word behind the title."""
+"""The command itself; each text that reaches the encoder: noted by its word after the title."""
 RECIPE = """\
 name: killed
 data:
