@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rag.distilling import distil, is_table
 from rag.encoder import find_folder, open_encoder, read_original
+from rag.made_of import keep_only
 from stemma.files import remove
 from stemma.gate import Gate, demand
 from stemma.recipe.rag import Encoder
@@ -61,7 +62,9 @@ def _gguf(asked: Encoder, folder: Path, texts: Sequence[str]) -> Opened:
 def _table(asked: Encoder, folder: Path, texts: Sequence[str]) -> Opened:
     model = find_folder(asked, "rag.encoder.static")
     if not is_table(model):
-        model = distil(model, read_original(model, asked).pooling, folder / TABLE)
+        pooling = read_original(model, asked).pooling
+        keep_only(folder / TABLE, model, pooling=pooling)
+        model = distil(model, pooling, folder / TABLE)
     if not asked.rerank:
         return Opened(StaticTable(model), model, ())
     encoder, gate = open_encoder(asked.rerank, folder / GGUF, texts)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rag.made_of import keep_only
 from rag.prefixes import compared_otherwise, reading
 from rag.proving import proof_texts, prove
 from stemma.errors import Problem, UserError
@@ -145,6 +146,7 @@ def open_encoder(asked: Encoder, out: Path, texts: Sequence[str]) -> tuple[Llama
     Raises UserError when it is not to be had, or not of a kind that llama.cpp runs.
     """
     original = read_original(find_folder(asked, "rag.encoder.model"), asked)
+    keep_only(out, original.folder, pooling=original.pooling)
     make_gguf(original, out)
     embedder = LlamaEmbedder(out, original.reading, cores())
     return embedder, prove(embedder, original.folder, original.pooling, proof_texts(texts))

@@ -27,12 +27,12 @@ log, sys.argv = sys.argv[1], ["stemma", *sys.argv[2:]]
 embed = LlamaEmbedder.passages
 def counted(self, texts):
     with open(log, "a") as stream:
-        stream.writelines(text.split()[0] + "\\n" for text in texts)
+        stream.writelines(text.split()[1] + "\\n" for text in texts)
     return embed(self, texts)
 LlamaEmbedder.passages = counted
 runpy.run_module("stemma", run_name="__main__")
 """
-"""The command itself; each text that the encoder is asked for is written down by its first word."""
+"""The command itself; each text that reaches the encoder: noted by its word after the title."""
 RECIPE = """\
 name: killed
 data:
