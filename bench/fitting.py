@@ -1,10 +1,12 @@
-"""Fusion fitted on SciQ's validation questions, and what it finds on others: all arms.
+"""Fusion and abstention fitted on SciQ's validation questions, and what they do on others.
 
     python -m bench.fitting DATA WORK [--static TABLE]
 
 DATA: the folder with `sciq/sft_sciq_with_support.first2000.jsonl`; WORK: a folder for the encoder
-and the database. Passages are the distinct supports; of their questions 300 (drawn by seed 0) are
-for fitting and 400 others for the test.
+and the database. Passages are the distinct supports, and those of `tests/rag/paraphrases.jsonl`.
+300 of the supports' questions (drawn by seed 0) are for fitting, 1,000 others for the test; beside
+them questions in other words than their passage, and `tests/rag/unanswerable.jsonl`: chit-chat,
+tasks, gibberish and other subjects.
 """
 
 from __future__ import annotations
@@ -15,9 +17,14 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.abstaining import auroc, relevance_of
 from rag.encoder import FILE, open_encoder
-from rag.fitting import WEIGHTS, Question, ask, fit
+from rag.fitting import Fitted, fit
 from rag.publishing import BuildFacts
+from rag.ranked import Question, Ranked, ask
 from rag.writer import DatabaseWriter
 from stemma.jsonl import read_dicts
 from stemma.recipe.rag import Encoder
@@ -28,10 +35,12 @@ from stemma.retrieval.passages import Passage
 from stemma.retrieval.search import Searcher
 from stemma.retrieval.settings import SearchSettings
 from stemma.retrieval.static_table import StaticTable
+from stemma.table import aligned
 from stemma.wheels import cache
 
-FOR_FITTING, FOR_TEST = 300, 400
+FOR_FITTING, FOR_TEST = 300, 1000
 MARK = "Explanation: "
+OWN = Path(__file__).parent.parent / "tests" / "rag"
 
 
 def read(data: Path) -> tuple[list[Passage], list[Question]]:
@@ -48,6 +57,13 @@ def read(data: Path) -> tuple[list[Passage], list[Question]]:
     return passages, questions
 
 
+def paraphrases() -> tuple[list[Passage], list[Question]]:
+    """Passages of our own, and questions that share no word with them."""
+    rows = read_dicts(OWN / "paraphrases.jsonl")
+    passages = [Passage(str(row["id"]), "", str(row["passage"]), "own", "") for row in rows]
+    return passages, [Question(str(row["question"]), frozenset({str(row["id"])})) for row in rows]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
@@ -56,6 +72,7 @@ def main() -> None:
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     passages, questions = read(asked.data)
+    passages += paraphrases()[0]
     embedder: LlamaEmbedder | StaticTable
     if asked.static:
         embedder = StaticTable(asked.static)
@@ -65,9 +82,10 @@ def main() -> None:
         print(gate)
     folder = asked.work / f"database-{embedder.facts['kind']}"
     start, cpu = time.perf_counter(), time.process_time()
+    licences = {"sciq": "CC BY-NC 3.0", "own": "Apache-2.0"}
     with DatabaseWriter(folder, embedder, 5_000_000_000) as writer:
         writer.add(passages)
-        writer.finish(BuildFacts("every passage", {"sciq": "CC BY-NC 3.0"}, embedder.facts))
+        writer.finish(BuildFacts("every passage", licences, embedder.facts))
     spent = f"{time.perf_counter() - start:.0f} s, {time.process_time() - cpu:.0f} s of CPU"
     print(f"{len(passages)} passages written and embedded in {spent}; {embedder.cut} cut")
     random.Random(0).shuffle(questions)
@@ -76,24 +94,47 @@ def main() -> None:
 
 
 def report(searcher: Searcher, questions: list[Question]) -> None:
-    """Print what is fitted, and what the same arms find on other questions."""
+    """Print what is fitted, and what the same does on other questions."""
     ranked = ask(searcher, questions[: FOR_FITTING + FOR_TEST], 100)
-    fitted = fit(ranked[:FOR_FITTING], SearchSettings(), frozenset(), k=3)
-    print(f"fitted:\n{fitted.table()}\n{fitted.settings}")
-    at = fitted.settings.threshold
-    print(next((point for point in fitted.curve if point.threshold == at), "no threshold"))
-    given = frozenset({"threshold"})
-    other = fit(ranked[FOR_FITTING:], SearchSettings(), given, k=3)
-    print(f"on other questions (what would be chosen there is marked):\n{other.table()}")
-    same = fitted.settings
-    if same.arm == "hybrid":
-        [there] = [
-            one
-            for one in other.arms
-            if (one.arm, one.weight, one.rrf_k) == (same.arm, same.weight, same.rrf_k)
-        ]
-        print(f"as fitted: {there}")
-    print(f"weights tried: 0, {', '.join(map(str, WEIGHTS))}, 1")
+    sciq, others = ranked[:FOR_FITTING], ranked[FOR_FITTING:]
+    reworded = ask(searcher, paraphrases()[1], 100)
+    asked = [str(row["question"]) for row in read_dicts(OWN / "unanswerable.jsonl")]
+    nowhere = ask(searcher, [Question(text, frozenset()) for text in asked], 100)
+    # Every second of the reworded ones, so often that they are as many as the others.
+    both = sciq + reworded[::2] * (len(sciq) // len(reworded[::2]))
+    for name, validation in (("SciQ", sciq), ("SciQ and reworded, equally many", both)):
+        fitted = fit(validation, SearchSettings(), frozenset(), k=3)
+        print(f"\n== fitted on {name}\n{fitted.table()}\n{fitted.settings}")
+        tried(fitted, {"SciQ": others, "reworded": reworded[1::2]}, nowhere)
+
+
+def tried(fitted: Fitted, tests: dict[str, list[Ranked]], nowhere: list[Ranked]) -> None:
+    """Print what the fitted settings do on test questions, beside all else that was compared."""
+    for name, test in tests.items():
+        same = fit(test, SearchSettings(), frozenset({"threshold"}), k=3)
+        own = (fitted.chosen.arm, fitted.chosen.weight, fitted.chosen.rrf_k)
+        [there] = [one for one in same.arms if (one.arm, one.weight, one.rrf_k) == own]
+        print(
+            f"\non {name}; chosen is what would be best here\n{same.arm_table()}\nas fitted {there}"
+        )
+    rows = []
+    for weight in dict.fromkeys((0.0, 1.0, 0.5, fitted.settings.relevance_weight)):
+        settings = fitted.settings.model_copy(update={"relevance_weight": weight})
+        level = next(x.threshold for x in fitted.relevances if x.relevance_weight == weight)
+        off = told(nowhere, settings, gone=False)
+        for name, test in tests.items():
+            here, gone = (told(test, settings, gone) for gone in (False, True))
+            shares = ((here >= level).mean(), (gone < level).mean(), (off < level).mean())
+            figures = (*shares, auroc(here, gone), auroc(here, off))
+            rows.append([f"{weight}", name, len(test), *(f"{value:.3f}" for value in figures)])
+    heads = ["cosine's weight", "test", "n", "kept", "refused: passage out", "refused: elsewhere"]
+    print("\n" + "\n".join(aligned([*heads, "AUROC: out", "AUROC: elsewhere"], rows)))
+
+
+def told(questions: list[Ranked], settings: SearchSettings, gone: bool) -> NDArray[np.float64]:
+    """The relevance of each question; `gone`: with its passages taken out."""
+    none: frozenset[str] = frozenset()
+    return np.array([relevance_of(one, settings, one.gold if gone else none) for one in questions])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
 """The database of passages at size: building, bytes, search, memory.
 
-    python -m bench.retrieval build 100000 FOLDER      passages of made words, vectors drawn
-    python -m bench.retrieval search FOLDER [ENCODER]  a fresh process; ENCODER: an embedding GGUF
+    python -m bench.retrieval build 100000 FOLDER bm25   passages of made words
+    python -m bench.retrieval build 100000 FOLDER both   and vectors, drawn
+    python -m bench.retrieval search FOLDER [ENCODER]    a fresh process; ENCODER: an embedding GGUF
 
-Words follow Zipf's law (300,000 of them, exponent 1.07, seed 42), 100 a passage; vectors are drawn
+A build that is stopped goes on where it was. Searches take one thread for numpy with
+OMP_NUM_THREADS=1, and as many as there are cores for the encoder.
+
+Words follow Zipf's law (300,000 of them, exponent 1.07, seed 42), 100 a passage; the 120 most
+frequent are English stop words, so that a query of 7 words has 5 of them beside. Vectors are drawn
 (384 numbers, seed 42) and stand in for a model's, whose pace is measured by itself. With ENCODER
 each query is embedded by it, so that the times are whole.
 """
@@ -23,19 +28,22 @@ from numpy.typing import NDArray
 
 from rag.publishing import BuildFacts
 from rag.writer import EMBEDDED_AT_ONCE, DatabaseWriter
+from stemma.processes import cores
 from stemma.retrieval.database import Database
 from stemma.retrieval.embedding import LlamaEmbedder, Reading
 from stemma.retrieval.passages import Embedder, Passage
 from stemma.retrieval.search import Searcher
 from stemma.retrieval.settings import SearchSettings
+from stemma.retrieval.words import STOP_WORDS
 
 SEED = 42
 WORDS = 300_000
 EXPONENT = 1.07
 PASSAGE_WORDS = 100
 QUERY_WORDS = 7
+QUERY_STOP_WORDS = 5
 COMMON = 120
-"""The most frequent words: what stop words are in English."""
+"""The most frequent words, which are stop words."""
 DIMENSIONS = 384
 QUERIES = 60
 WIKI_DPR = 21_015_324
@@ -56,6 +64,7 @@ class Made:
 
     def __init__(self) -> None:
         self.words = [word(number) for number in range(WORDS)]
+        self.words[:COMMON] = sorted(STOP_WORDS)[:COMMON]
         shares = 1 / (np.arange(WORDS) + 2.7) ** EXPONENT
         self.cumulative = np.cumsum(shares / shares.sum())
 
@@ -68,12 +77,14 @@ class Made:
                 yield Passage(f"made:{place}", f"About {self.words[row[-1]]}", text, "made", "")
 
     def queries(self, count: int) -> list[str]:
-        """Words of one passage each, as a question has them: the most frequent left out."""
+        """Words of one passage each, and stop words, as a question has them."""
         random = np.random.default_rng(SEED + 1)
         found = []
         for _ in range(count):
             drawn = np.searchsorted(self.cumulative, random.random(400))
-            found.append(" ".join(self.words[one] for one in drawn[drawn >= COMMON][:QUERY_WORDS]))
+            told = drawn[drawn >= COMMON][:QUERY_WORDS]
+            stop_words = list(dict.fromkeys(drawn[drawn < COMMON]))[:QUERY_STOP_WORDS]
+            found.append(" ".join(self.words[one] for one in [*stop_words, *told]))
         return found
 
 
@@ -105,53 +116,52 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def build(count: int, folder: Path) -> None:
+def build(count: int, folder: Path, name: str) -> None:
     made = Made()
-    for name, embedder in (("bm25", None), ("both", Drawn())):
-        drawn = 0.0
-        before = peak_bytes()
+    drawn = 0.0
+    before = peak_bytes()
 
-        def timed(count: int = count) -> Iterator[Passage]:
-            nonlocal drawn
-            passages = made.passages(count)
-            while True:
-                begin = time.process_time()
-                one = next(passages, None)
-                drawn += time.process_time() - begin
-                if one is None:
-                    return
-                yield one
+    def timed() -> Iterator[Passage]:
+        nonlocal drawn
+        passages = made.passages(count)
+        while True:
+            begin = time.process_time()
+            one = next(passages, None)
+            drawn += time.process_time() - begin
+            if one is None:
+                return
+            yield one
 
-        begin = time.perf_counter()
-        cpu = time.process_time()
-        limit = 400 * LIMIT_BYTES
-        with DatabaseWriter(folder / name, embedder, limit) as writer:
-            writer.add(timed())
-            facts = writer.finish(BuildFacts("made", {"made": "CC0-1.0"}))
-        seconds = time.perf_counter() - begin
-        sizes = {key: f"{one.bytes / count:,.0f}" for key, one in facts.files.items()}
-        print(
-            f"{name}: {count:,} passages in {seconds:.1f} s of wall clock; "
-            f"{time.process_time() - cpu - drawn:.1f} s of CPU (drawing apart, {drawn:.1f} s)"
-        )
-        print(f"  peak memory {peak_bytes() / 1e6:,.0f} MB, of which before {before / 1e6:,.0f}")
-        each = facts.bytes / count
-        print(
-            f"  bytes a passage {each:,.0f} ({sizes}); 5 GB hold {LIMIT_BYTES / each / 1e6:.2f} M;"
-            f" all {WIKI_DPR:,} of wiki_dpr take {WIKI_DPR * each / 1e9:.1f} GB"
-        )
+    begin = time.perf_counter()
+    cpu = time.process_time()
+    embedder = Drawn() if name == "both" else None
+    with DatabaseWriter(folder / name, embedder, 400 * LIMIT_BYTES) as writer:
+        writer.add(timed())
+        facts = writer.finish(BuildFacts("made", {"made": "CC0-1.0"}))
+    seconds = time.perf_counter() - begin
+    sizes = {key: f"{one.bytes / count:,.0f}" for key, one in facts.files.items()}
+    print(
+        f"{name}: {count:,} passages in {seconds:.1f} s of wall clock; "
+        f"{time.process_time() - cpu - drawn:.1f} s of CPU (drawing apart, {drawn:.1f} s)"
+    )
+    print(f"  peak memory {peak_bytes() / 1e6:,.0f} MB, of which before {before / 1e6:,.0f}")
+    each = facts.bytes / count
+    print(
+        f"  bytes a passage {each:,.0f} ({sizes}); 5 GB hold {LIMIT_BYTES / each / 1e6:.2f} M;"
+        f" all {WIKI_DPR:,} of wiki_dpr take {WIKI_DPR * each / 1e9:.1f} GB"
+    )
 
 
 def search(folder: Path, encoder: Path | None) -> None:
-    model = LlamaEmbedder(encoder, Reading(), 1) if encoder else None
+    model = LlamaEmbedder(encoder, Reading(), cores()) if encoder else None
     queries = Made().queries(QUERIES)
     base = resident_bytes()
-    for name in ("bm25", "both"):
+    for name in sorted(path.name for path in folder.iterdir() if path.name in ("bm25", "both")):
         begin = time.perf_counter()
         database = Database.open(folder / name)
         print(f"{name}: {database.count:,} passages opened in {time.perf_counter() - begin:.3f} s")
         searcher = Searcher(database, Drawn(model) if name == "both" else None, SearchSettings())
-        arms = ("dense", "hybrid") if name == "both" else ("bm25",)
+        arms = ("bm25", "dense", "hybrid") if name == "both" else ("bm25",)
         for arm in arms:
             times = _times(searcher, queries, arm)
             batch = time.perf_counter()
@@ -162,6 +172,7 @@ def search(folder: Path, encoder: Path | None) -> None:
                 f"  {arm} top-10: ms a query, first / median / 95 %: {told}; "
                 f"{1000 * batch:.1f} when {len(queries)} are asked together"
             )
+        _long_and_many(searcher, queries)
         if name == "both":
             _recall(database)
         print(
@@ -184,6 +195,19 @@ def _times(searcher: Searcher, queries: Sequence[str], arm: str) -> list[float]:
         searcher.search([query], 10, arm)  # type: ignore[arg-type]
         times.append(time.perf_counter() - begin)
     return times
+
+
+def _long_and_many(searcher: Searcher, queries: Sequence[str]) -> None:
+    """A query of 10,000 words, and 10,000 queries at once."""
+    words = " ".join(Made().words[:10_000])
+    begin = time.perf_counter()
+    searcher.search([words], 10, "bm25")
+    print(f"  bm25, a query of 10,000 words: {time.perf_counter() - begin:.2f} s")
+    if searcher.database.count <= 200_000:
+        many = [queries[number % len(queries)] for number in range(10_000)]
+        begin = time.perf_counter()
+        found = searcher.search(many, 10, "bm25")
+        print(f"  bm25, {len(found):,} queries at once: {time.perf_counter() - begin:.1f} s")
 
 
 def _middle(times: Sequence[float]) -> tuple[float, float]:
@@ -229,12 +253,13 @@ def main(argv: Sequence[str]) -> None:
     building = verbs.add_parser("build")
     building.add_argument("count", type=int)
     building.add_argument("folder", type=Path)
+    building.add_argument("name", choices=("bm25", "both"))
     searching = verbs.add_parser("search")
     searching.add_argument("folder", type=Path)
     searching.add_argument("encoder", type=Path, nargs="?")
     given = parser.parse_args(argv)
     if given.verb == "build":
-        build(given.count, given.folder)
+        build(given.count, given.folder, given.name)
     else:
         search(given.folder, given.encoder)
 

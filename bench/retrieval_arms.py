@@ -3,10 +3,12 @@
 Run `python -m bench.retrieval_arms FOLDER [questions] [passages]`; 200 questions and 1 passage by
 default. `STEMMA_DATA` names the folder with `sciq/sft_sciq_with_support.first2000.jsonl`.
 
-So small a model cannot point at letters: the choices' texts are scored behind the question.
-Closed-book, one passage drawn by chance, what BM25 found, and the question's own support, through
-the product's own database, search, prompt, task and statistics. Samples are kept in FOLDER: killed,
-it goes on where it stopped, and the same command again costs nothing.
+In three forms: cloze in the model's chat template (each option's text is scored behind the question
+alone), cloze as plain text (`Question: …`, `Answer:`), and with the options listed, their texts
+scored. Each closed-book, with a passage drawn by chance, with what BM25 found, and with the
+question's own support, through the product's own database, search, prompt, task and statistics.
+Samples are kept in FOLDER: killed, it goes on where it stopped, and the same command again costs
+nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from __future__ import annotations
 import os
 import random
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -38,8 +42,8 @@ from stemma import ROOT
 from stemma.from_gguf.smollm2 import GGUF_SHA256, cache, fetch
 from stemma.jsonl import write_jsonl
 from stemma.llama import Llama
-from stemma.recipe.eval_arms import ARMS, Arm, with_arm
-from stemma.recipe.eval_tasks import McqTask
+from stemma.recipe.eval_arms import ARMS, Arm, split_arm, with_arm
+from stemma.recipe.eval_tasks import Formulation, McqTask
 from stemma.retrieval.passages import Passage
 from stemma.rows import McqRow, Score
 from stemma.table import markdown
@@ -47,9 +51,43 @@ from stemma.templates import Template
 
 SEED = 42
 FILE = "sciq/sft_sciq_with_support.first2000.jsonl"
-TEMPLATE = ROOT / "recipes/templates/smollm2.jinja"
+TEMPLATES = ROOT / "recipes/templates"
 PROMPT = ROOT / "recipes/prompts/context.jinja"
 MAX_TOKENS = 512
+STOP = "<|im_end|>"
+
+Scored = dict[str, dict[str, dict[str, TaskScores]]]
+"""By form, variant and task."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to put the questions: the template's file, its first token, and the formulation."""
+
+    template: str
+    bos: str
+    formulation: Formulation
+
+    @property
+    def read(self) -> Template:
+        """The template with the model's tokens."""
+        return Template((TEMPLATES / self.template).read_text(encoding="utf-8"), self.bos, STOP)
+
+
+FORMS = {
+    "cloze, chat": Form("smollm2.jinja", "<|im_start|>", "cloze"),
+    "cloze, plain": Form("qa.jinja", "", "cloze"),
+    "listed, chat": Form("smollm2.jinja", "<|im_start|>", "multiple_choice"),
+}
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The questions, closed-book and in every arm, by `mcq`, `mcq+retrieved`, …"""
+
+    retrieval: Retrieval
+    rows: dict[str, RowsToScore]
+    files: dict[str, Path]
 
 
 def questions(root: Path) -> tuple[list[McqRow], list[Passage]]:
@@ -81,12 +119,32 @@ def database(folder: Path, passages: list[Passage]) -> Path:
     return place
 
 
-def measured(
-    folder: Path, rows: dict[str, RowsToScore], files: dict[str, Path], weights: Path
-) -> dict[str, dict[str, TaskScores]]:
-    """The scores of every arm; what is kept is not measured again."""
-    template = Template(TEMPLATE.read_text(encoding="utf-8"), "<|im_start|>", "<|im_end|>")
-    variant = Variant(
+def measured(folder: Path, arms: Arms, forms: Mapping[str, Form]) -> Scored:
+    """The scores of every form and arm; what is kept is not measured again."""
+    weights = fetch(cache(os.environ))
+    threads = int(os.environ.get("OMP_NUM_THREADS", "2"))
+    backend = open_backend("gguf", str(weights), STOP, threads)
+    task = TASKS["mcq"]
+    found: Scored = {}
+    for form, how in forms.items():
+        options = McqTask(task="mcq", formulation=how.formulation)
+        variant = variant_of(weights, how.read, threads)
+        for name, one in arms.rows.items():
+            cell = cell_of(variant, options, folder / "measured", arms.files[name])
+            begin = perf_counter()
+            measure(backend, cell, Setting(how.read, options, [], weights, 0.0))
+            seconds = perf_counter() - begin
+            print(f"{form}: {name}: {seconds:.0f} s", file=sys.stderr, flush=True)
+            kept = read_kept(Path(cell.folder), task.sample.model_fields)
+            samples = [kept[digest] for digest in one.digests.values()]
+            scores = task.score_records(samples, [], SEED, 0.1, options)
+            found.setdefault(form, {})[f"smollm2{name.removeprefix('mcq')}"] = {"mcq": scores}
+    return found
+
+
+def variant_of(weights: Path, template: Template, threads: int) -> Variant:
+    """The model as the evaluation knows it."""
+    return Variant(
         name="smollm2",
         kind="gguf",
         weights=str(weights),
@@ -95,38 +153,29 @@ def measured(
         template=template.text,
         bos=template.bos,
         eos=template.eos,
-        threads=int(os.environ.get("OMP_NUM_THREADS", "2")),
+        threads=threads,
     )
-    task = TASKS["mcq"]
-    backend = open_backend("gguf", str(weights), template.stop(), variant.threads)
-    options = McqTask(task="mcq")
-    found = {}
-    for name, one in rows.items():
-        cell = cell_of(variant, options, folder / "measured", files[name])
-        begin = perf_counter()
-        measure(backend, cell, Setting(template, options, [], weights, 0.0))
-        print(f"{name}: {perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
-        kept = read_kept(Path(cell.folder), task.sample.model_fields)
-        samples = [kept[digest] for digest in one.digests.values()]
-        found[f"smollm2{name.removeprefix('mcq')}"] = {
-            "mcq": task.score_records(samples, [], SEED, 0.1)
-        }
-    return found
 
 
-def arms_of(
-    retrieval: Retrieval, closed: RowsToScore, folder: Path
-) -> tuple[dict[str, RowsToScore], dict[str, Path]]:
-    """The rows of every arm, and their files."""
-    rows: dict[str, RowsToScore] = {"mcq": closed}
+def arms_of(folder: Path, count: int, most: int) -> Arms:
+    """So many questions in every arm, with at most so many passages before each."""
+    all_rows, passages = questions(Path(os.environ["STEMMA_DATA"]))
     files = {"mcq": folder / "questions.jsonl"}
-    arm: Arm
-    for arm in ARMS:
-        found = rows_in_context(retrieval, "mcq", arm, closed, folder / "measured")
-        assert found
-        name = with_arm("mcq", arm)
-        rows[name], files[name] = found.rows, found.path
-    return rows, files
+    write_jsonl(files["mcq"], random.Random(SEED).sample(all_rows, count))
+    rows = {"mcq": read_task(TASKS["mcq"], "mcq", files["mcq"], None)}
+    with Llama(fetch(cache(os.environ)), 512, 1) as counter:
+        retrieval = retrieval_of(
+            database(folder, passages),
+            Before(PROMPT, MAX_TOKENS, most, SEED),
+            lambda text: len(counter.tokenize(text)),
+        )
+        arm: Arm
+        for arm in ARMS:
+            found = rows_in_context(retrieval, "mcq", arm, rows["mcq"], folder / "measured")
+            assert found
+            name = with_arm("mcq", arm)
+            rows[name], files[name] = found.rows, found.path
+    return Arms(retrieval, rows, files)
 
 
 def searched_alone(retrieval: Retrieval, rows: list[McqRow]) -> list[Score]:
@@ -138,58 +187,43 @@ def searched_alone(retrieval: Retrieval, rows: list[McqRow]) -> list[Score]:
     return search_scores({"bm25": values}, [row.id for row in rows], SEED)
 
 
-def _bounds(low: float, high: float) -> str:
-    return f"[{low:+.3f}, {high:+.3f}]"
+def accuracies(scored: Scored) -> Iterator[list[str]]:
+    """Each form and metric: every arm on the rows that all have."""
+    for form, variants in scored.items():
+        for one in shared_rows(variants, SEED):
+            values = (one.values[arm] for arm in ("", *ARMS))
+            cells = [f"{of.value:.3f} [{of.low:.3f}, {of.high:.3f}]" for of in values]
+            yield [form, one.metric.replace("_", " "), str(one.n), *cells]
+
+
+def comparisons(scored: Scored) -> Iterator[list[str]]:
+    """Each form and metric: two arms on the same questions."""
+    for form, variants in scored.items():
+        for one in compared_arms(variants):
+            against = split_arm(one.against)[1] or "closed-book"
+            pair = f"{split_arm(one.variant)[1]} − {against}"
+            counts = [str(one.gained), str(one.lost)]
+            bounds = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+            yield [form, one.metric.replace("_", " "), pair, *counts, bounds, f"{one.p_holm:.2g}"]
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
     given = [int(value) for value in sys.argv[2:]]
     count, most = [*given, *(200, 1)[len(given) :]]
-    weights = fetch(cache(os.environ))
-    all_rows, passages = questions(Path(os.environ["STEMMA_DATA"]))
-    some = random.Random(SEED).sample(all_rows, count)
-    write_jsonl(folder / "questions.jsonl", some)
-    closed = read_task(TASKS["mcq"], "mcq", folder / "questions.jsonl", None)
-    with Llama(weights, 512, 1) as counter:
-        retrieval = retrieval_of(
-            database(folder, passages),
-            Before(PROMPT, MAX_TOKENS, most, SEED),
-            lambda text: len(counter.tokenize(text)),
-        )
-        rows, files = arms_of(retrieval, closed, folder)
-    scored = measured(folder, rows, files, weights)
-    [shared] = shared_rows(scored, SEED)
-    table = [
-        [
-            arm or "closed-book",
-            f"{one.value:.3f}",
-            f"[{one.low:.3f}, {one.high:.3f}]",
-            str(shared.n),
-        ]
-        for arm, one in shared.values.items()
-    ]
-    print("\n".join(markdown(("arm", "accuracy", "95%", "n"), table)))
-    pairs = [
-        [
-            one.variant,
-            one.against,
-            str(one.gained),
-            str(one.lost),
-            f"{one.difference:+.3f}",
-            _bounds(one.low, one.high),
-            f"{one.p_holm:.2g}",
-        ]
-        for one in compared_arms(scored)
-    ]
-    heads = ("arm", "against", "won", "lost", "difference", "95%", "p (Holm)")
-    print("\n".join(markdown(heads, pairs)))
+    arms = arms_of(folder, count, most)
+    scored = measured(folder, arms, FORMS)
+    heads = ("form", "metric", "n", "closed-book", *ARMS)
+    print("\n".join(markdown(heads, list(accuracies(scored)))))
+    heads = ("form", "metric", "pair", "won", "lost", "difference, 95 %", "p (Holm)")
+    print("\n".join(markdown(heads, list(comparisons(scored)))))
     searched = [
         [score.metric, f"{score.value:.3f}", f"[{score.low:.3f}, {score.high:.3f}]", str(score.n)]
-        for score in searched_alone(retrieval, closed.rows)
+        for score in searched_alone(arms.retrieval, arms.rows["mcq"].rows)
     ]
     print("\n".join(markdown(("BM25 alone", "value", "95%", "n"), searched)))
-    sizes = f"{len(passages):,} passages, {count} questions, {most} passages each, seed {SEED}"
+    held = arms.retrieval.database.count
+    sizes = f"{held:,} passages, {count} questions, {most} passages each, seed {SEED}"
     command = "python -m bench.retrieval_arms " + " ".join(sys.argv[1:])
     print(sentence(conditions(command, processor(), sizes)))
 

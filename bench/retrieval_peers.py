@@ -1,17 +1,21 @@
 """The search against peers, on the supports of SciQ's questions.
 
-    STEMMA_DATA=… python -m bench.retrieval_peers ours ENCODER FOLDER
+    export STEMMA_DATA=… OMP_NUM_THREADS=1
+    python -m bench.retrieval_peers ours ENCODER FOLDER
     PEERS/bin/python bench/retrieval_peers.py peers FOLDER
+    python -m bench.retrieval_peers paired FOLDER
 
 `ours` builds the database in FOLDER, asks each question, and writes texts, questions and vectors
 there; `peers` runs in an environment of its own (`pip install bm25s PyStemmer faiss-cpu tantivy`)
-on the very same. A question's gold passage is its own support; questions whose support is missing
-or shorter than 50 letters are left out.
+on the very same; `paired` compares recall at rank 1, question by question (McNemar's exact test).
+A question's gold passage is its own support; questions whose support is missing or shorter than 50
+letters are left out.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -22,14 +26,14 @@ from typing import Any
 import numpy as np
 
 SCIQ = "sciq/sft_sciq_with_support.first2000.jsonl"
-QUESTIONS = 400
 SHORTEST = 50
 K = 10
 TURNS = 5
+FIRST: dict[str, list[bool]] = {}
 
 
 def read_sciq(path: Path) -> tuple[list[str], list[tuple[str, int]]]:
-    """Supports, each once, and the first questions with their support's number."""
+    """Supports, each once, and the questions with their support's number."""
     texts: dict[str, int] = {}
     questions = []
     for line in path.read_text().splitlines():
@@ -39,13 +43,14 @@ def read_sciq(path: Path) -> tuple[list[str], list[tuple[str, int]]]:
             number = texts.setdefault(support, len(texts))
             asked = row["prompt"].removeprefix("Question: ").partition("\nOptions:")[0]
             questions.append((asked, number))
-    return list(texts), questions[:QUESTIONS]
+    return list(texts), questions
 
 
 def told(
     name: str, find: Callable[[str], Sequence[int]], questions: Sequence[Any], built: float
 ) -> None:
-    """Print recall at 1 and 10 and the median of milliseconds a query over TURNS turns."""
+    """Print recall at 1 and 10 and the median of milliseconds a query over TURNS turns; keep which
+    questions have their passage at rank 1."""
     found = [list(find(asked)) for asked, _ in questions]
     times = []
     for _ in range(TURNS):
@@ -58,6 +63,7 @@ def told(
         for some, (_, gold) in zip(found, questions, strict=True)
     ]
     first = sum(rank == 0 for rank in ranks) / len(ranks)
+    FIRST[name] = [rank == 0 for rank in ranks]
     ten = sum(rank < K for rank in ranks) / len(ranks)
     mrr = sum(1 / (rank + 1) for rank in ranks if rank < K) / len(ranks)
     print(
@@ -119,6 +125,7 @@ def ours(encoder: Path, folder: Path) -> None:
 
             name = f"Stemma {arm}" + (f", weight {weight}, k {rrf_k:g}" if arm == "hybrid" else "")
             told(name, find, questions, built["bm25" if arm == "bm25" else "both"])
+    (folder / "first.json").write_text(json.dumps(FIRST))
 
 
 def peers(folder: Path) -> None:
@@ -128,6 +135,20 @@ def peers(folder: Path) -> None:
     _bm25s(texts, questions)
     _tantivy(texts, questions)
     _faiss(np.load(folder / "passages.npy"), np.load(folder / "queries.npy"), questions)
+    (folder / "first-peers.json").write_text(json.dumps(FIRST))
+
+
+def paired(folder: Path) -> None:
+    """Questions that only one of two has at rank 1, and McNemar's exact p."""
+    own = json.loads((folder / "first.json").read_text())
+    others = json.loads((folder / "first-peers.json").read_text())
+    for name, found in others.items():
+        mine = own["Stemma dense" if name.startswith("faiss") else "Stemma bm25"]
+        won = sum(one and not other for one, other in zip(mine, found, strict=True))
+        lost = sum(other and not one for one, other in zip(mine, found, strict=True))
+        tail = sum(math.comb(won + lost, count) for count in range(min(won, lost) + 1))
+        p = min(1.0, 2 * tail / 2 ** (won + lost))
+        print(f"| {name} | {len(mine)} | {won} | {lost} | {p:.3f} |")
 
 
 def _fts5(texts: list[str], questions: list[Any]) -> None:
@@ -219,5 +240,7 @@ def _faiss(passages: np.ndarray, queries: np.ndarray, questions: list[Any]) -> N
 if __name__ == "__main__":
     if sys.argv[1] == "ours":
         ours(Path(sys.argv[2]), Path(sys.argv[3]))
+    elif sys.argv[1] == "paired":
+        paired(Path(sys.argv[2]))
     else:
         peers(Path(sys.argv[2]))

@@ -24,7 +24,7 @@ from eval.task import Metric
 from eval.tasks import TASKS
 from stemma.comparisons import BASELINE
 from stemma.recipe.eval_arms import split_arm
-from stemma.recipe.eval_tasks import McqTask
+from stemma.recipe.eval_tasks import Formulation, McqTask
 from stemma.stages import Work
 
 TASK: Literal["mcq"] = "mcq"
@@ -75,9 +75,10 @@ def _thresholds(work: Work, risk: float) -> dict[str, float | None]:
     none."""
     path = work.input("data", f"{TASK}/validation")
     rows: dict[str, RowsToScore] = {TASK: read_task(TASKS[TASK], TASK, path, None)}
+    [formulation] = [one.formulation for one in work.recipe.eval.tasks if one.task == TASK]
     tested = jobs_of(work)
     jobs = [
-        _job(job.variant, work.run.root.parent / MEASURED, path)
+        _job(job.variant, formulation, work.run.root.parent / MEASURED, path)
         for job in tested
         if job.variant.name in work.recipe.eval.variants
         and not split_arm(job.variant.name)[1]
@@ -96,10 +97,10 @@ def _thresholds(work: Work, risk: float) -> dict[str, float | None]:
     }
 
 
-def _job(variant: Variant, folder: Path, path: Path) -> Job:
-    """A variant's multiple choice on other rows: the letters alone, without the replies and further
+def _job(variant: Variant, formulation: Formulation, folder: Path, path: Path) -> Job:
+    """A variant's multiple choice on other rows: the choices alone, without the replies and further
     orders that the recipe may ask for of the test rows."""
-    cell = cell_of(variant, McqTask(task=TASK), folder, path)
+    cell = cell_of(variant, McqTask(task=TASK, formulation=formulation), folder, path)
     named = variant.model_copy(update={"name": f"{variant.name}.validation"})
     return Job(variant=named, cells=[cell])
 

@@ -16,6 +16,7 @@ from eval.statistics import bootstrap_mean, wilson
 from eval.task import MeasuredRow, Metric
 from stemma.answers.options import as_option, stated_choices
 from stemma.rows import LETTERS
+from stemma.shuffled_choices import name_others
 from stemma.strict import Record
 
 
@@ -45,6 +46,13 @@ class McqSample(MeasuredRow):
     def picked(self) -> str:
         """The likeliest letter; of several the first."""
         return likeliest(self.log_probs)
+
+    @cached_property
+    def picked_by_length(self) -> str:
+        """The letter of the highest log-probability a character of its choice; of several the
+        first."""
+        lengths = dict(zip(LETTERS, map(len, self.choices), strict=False))
+        return likeliest({name: value / lengths[name] for name, value in self.log_probs.items()})
 
     @property
     def tied(self) -> bool:
@@ -109,6 +117,20 @@ def by_group(
         low, high = wilson(share, n)
         found[name] = {"n": n, "accuracy": share, "low": low, "high": high}
     return found
+
+
+def by_length(rows: Sequence[McqSample]) -> tuple[Metric, dict[str, bool], dict[str, Any]]:
+    """Accuracy by the log-probability a character of each choice, which questions are right by it,
+    and how many have a choice that means others ("all of the above"), which nobody was shown.
+
+    lm-evaluation-harness's `acc_norm`: it divides by `len(choice)`.
+    """
+    n = len(rows)
+    right = {row.id: row.picked_by_length == row.answer for row in rows}
+    share = sum(right.values()) / n
+    metric = Metric("normalised_accuracy", share, n, *wilson(share, n))
+    others = sum(name_others(row.choices) for row in rows)
+    return metric, right, {"questions whose choices mean others": others}
 
 
 def generated(rows: Sequence[McqSample]) -> tuple[list[Metric], dict[str, Any]]:

@@ -32,6 +32,7 @@ from stemma.comparisons import BASELINE
 from stemma.errors import StageFailed
 from stemma.jsonl import write_json, write_jsonl
 from stemma.recipe.eval_arms import split_arm, with_arm
+from stemma.recipe.eval_tasks import EvalTask
 from stemma.rows import Score
 from stemma.stages import Result, Work
 
@@ -120,13 +121,15 @@ def _score(work: Work, name: str, samples: Samples, measured: Measured) -> Score
     section = work.recipe.eval
     reference = with_arm(section.reference, split_arm(name)[1])
     found: ScoredTasks = {}
+    options: dict[str, EvalTask] = {one.task: one for one in section.tasks}
     for task_name, rows in samples.items():
         task = TASKS[task_name]
         # Who is compared with is measured wherever a task of the recipe compares.
         anchors = measured.get(BASELINE if task.uses_merged else reference, {})
         compares = task.uses_merged or task.uses_reference
         anchor = anchors.get(task_name, rows) if compares else []
-        found[task_name] = task.score_records(rows, anchor, work.recipe.seed, section.beta)
+        seed, beta = work.recipe.seed, section.beta
+        found[task_name] = task.score_records(rows, anchor, seed, beta, options[task_name])
     return found
 
 

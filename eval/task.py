@@ -102,6 +102,8 @@ class ScoreContext(Generic[Found]):
     beta: float
     reference: list[Found]
     """The reference's samples of the same task; merged's where the task `uses_merged`."""
+    options: EvalTask | None = None
+    """The task's options in the recipe; None: as they are by default."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +142,17 @@ class Task(Generic[Row, Found]):
     """Figures are the process's own (its peak memory), so it is measured before the other tasks."""
 
     def score_records(
-        self, samples: Records, reference: Records, seed: int, beta: float
+        self,
+        samples: Records,
+        reference: Records,
+        seed: int,
+        beta: float,
+        options: EvalTask | None = None,
     ) -> TaskScores:
         """The figures of what a worker wrote down."""
         anchors = [self.sample.model_validate(record) for record in reference]
         found = [self.sample.model_validate(record) for record in samples]
-        return self.score(found, ScoreContext(seed, beta, anchors))
+        return self.score(found, ScoreContext(seed, beta, anchors, options))
 
 
 def ids_digest(*parts: Ids) -> str:

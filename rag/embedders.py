@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,20 +10,24 @@ from pathlib import Path
 
 from rag.distilling import distil, is_table
 from rag.encoder import find_folder, open_encoder, read_original
+from stemma.files import remove
 from stemma.gate import Gate, demand
 from stemma.recipe.rag import Encoder
 from stemma.retrieval.embedding import LlamaEmbedder
+from stemma.retrieval.reranking import RerankedTable
 from stemma.retrieval.static_table import StaticTable
 
 GGUF = "encoder.gguf"
 TABLE = "static"
+BOTH = "static-with-encoder"
+"""A static table's folder, and in it the encoder that re-ranks."""
 
 
 @dataclass(frozen=True)
 class Opened:
     """An embedder, its own file or folder, and the proof of its conversion."""
 
-    embedder: LlamaEmbedder | StaticTable
+    embedder: LlamaEmbedder | StaticTable | RerankedTable
     model: Path
     gates: tuple[Gate, ...]
 
@@ -39,7 +44,7 @@ def open_embedder(
     if asked is None:
         yield None
         return
-    opened = _gguf(asked, folder, texts) if asked.model else _table(asked, folder)
+    opened = _gguf(asked, folder, texts) if asked.model else _table(asked, folder, texts)
     try:
         if opened.gates:
             demand(opened.gates, "the encoder's GGUF is not the encoder")
@@ -53,8 +58,19 @@ def _gguf(asked: Encoder, folder: Path, texts: Sequence[str]) -> Opened:
     return Opened(embedder, folder / GGUF, (gate,))
 
 
-def _table(asked: Encoder, folder: Path) -> Opened:
+def _table(asked: Encoder, folder: Path, texts: Sequence[str]) -> Opened:
     model = find_folder(asked, "rag.encoder.static")
     if not is_table(model):
         model = distil(model, read_original(model, asked).pooling, folder / TABLE)
-    return Opened(StaticTable(model), model, ())
+    if not asked.rerank:
+        return Opened(StaticTable(model), model, ())
+    encoder, gate = open_encoder(asked.rerank, folder / GGUF, texts)
+    both = folder / BOTH
+    try:
+        remove(both)  # of a build with other models
+        shutil.copytree(model, both)
+        shutil.copyfile(folder / GGUF, both / GGUF)
+        return Opened(RerankedTable(StaticTable(both), encoder), both, (gate,))
+    except BaseException:
+        encoder.close()
+        raise

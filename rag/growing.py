@@ -37,6 +37,13 @@ class Growing:
         """By number, whether this writer was given the passage: 1, or else 0."""
         models = sum(size_of(work / name) for name in (ENCODER, STATIC) if (work / name).exists())
         self.room = Room(self.store, max_bytes - models, dimensions)
+        self._index_full()
+
+    def _index_full(self) -> None:
+        """Write the lists of full blocks that a kill left without."""
+        for block in self.store.unindexed():
+            if (block + 1) * BLOCK <= self.count:
+                self.room.index(block)
 
     def close(self) -> None:
         """Let go of the files as they are."""
@@ -62,19 +69,25 @@ class Growing:
 
         `vectors` makes those of some passages. Blocks that become full get their lists of words.
         """
+        was_full = self.room.is_full
         fitting = self.room.fitting(passages, self.count)
-        left = passages[:fitting]
-        while left:
-            block = self.count // BLOCK
-            some = left[: (block + 1) * BLOCK - self.count]
-            left = left[len(some) :]
-            if self._vectors:
-                self._vectors.write(self.count, vectors(some))
-            self.store.insert(self.count, some)
-            self.count += len(some)
-            self.seen += b"\1" * len(some)
-            if self.count % BLOCK == 0:
-                self.room.index(block)
+        some = passages[:fitting]
+        no_room = None
+        if self.room.is_full and not was_full:
+            no_room = (passages[fitting].id, self.room.max_bytes)
+        if not some and not no_room:
+            return 0
+        if some and self._vectors:
+            self._vectors.write(self.count, vectors(some))
+        # In one piece: an attempt that is killed has all of them or none, and the next one decides
+        # alike on what has room.
+        self.store.insert(self.count, some, no_room)
+        block = self.count // BLOCK
+        self.count += len(some)
+        self.seen += b"\1" * len(some)
+        self.room.wait(some)
+        if self.count // BLOCK > block:
+            self.room.index(block)
         return fitting
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -105,17 +118,21 @@ class Growing:
 
         The room is estimated before a passage is written, and measured here.
         """
-        deleted = 0
-        self.store.compact(self.room.taken(self.count) // 20)
-        while self.count and (excess := self.room.taken(self.count) - self.room.max_bytes) > 0:
-            each = self.room.taken(self.count) // self.count
-            less = min(self.count, excess // each + 1)
-            for _ in range(less):
-                self.delete([self.store.numbered(self.count - 1).id])
-            deleted += less
+        before = self.count
+        # What was cut once, in this attempt or another, leaves no free pages behind.
+        self.store.compact(1 if self.store.was_full() else self.room.taken(self.count) // 20)
+        while self.count and self.room.taken(self.count) > self.room.max_bytes:
+            if self.store.compact(1):
+                continue
+            taken = self.room.taken(self.count)
+            each = taken // self.count
+            less = min(self.count, (taken - self.room.max_bytes) // each + 1)
+            self.count -= less
+            del self.seen[self.count :]
+            self.store.cut(self.count, self.room.max_bytes)
             self.index()
             self.store.compact(1)
-        return deleted
+        return before - self.count
 
     def _apply_moves(self) -> None:
         """Write vectors to the numbers that SQLite says they have; twice does no harm."""

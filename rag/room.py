@@ -26,8 +26,12 @@ class Room:
         self.max_bytes = max_bytes
         self._store = store
         self._dimensions = dimensions
+        self.is_full = False
+        """Whether a passage had no room: none after it has."""
         self._words_share = WORDS_SHARE
-        self._is_full = False
+        last = store.last_indexed()
+        if last is not None:
+            self._learn(last)
         self._waiting = sum(store.text_bytes_of(block) for block in store.unindexed())
         """Letters whose lists of words are not written yet."""
 
@@ -39,7 +43,10 @@ class Room:
     def fitting(self, passages: Sequence[Passage], count: int) -> int:
         """How many of `passages` there is room for behind `count`; from the first that does not
         fit none ever, so that the order alone decides which are left out."""
-        if self._is_full:
+        if self.is_full or not passages:
+            return 0
+        if self._store.is_full(count, passages[0].id, self.max_bytes):
+            self.is_full = True
             return 0
         used = self.taken(count) + self._waiting * self._words_share
         row = ROW_BYTES + (2 * self._dimensions if self._dimensions else 0)
@@ -48,17 +55,23 @@ class Room:
             names = 2 * len(passage.id.encode()) + len(passage.place.encode())
             used += (letters + names) / FILLED + row + letters * self._words_share
             if used > self.max_bytes:
-                self._is_full = True
-                self._waiting += sum(len(one.searched) for one in passages[:place])
+                self.is_full = True
                 return place
-        self._waiting += sum(len(one.searched) for one in passages)
         return len(passages)
+
+    def wait(self, passages: Sequence[Passage]) -> None:
+        """Count passages whose lists of words are to come."""
+        self._waiting += sum(len(one.title) + len(one.text) for one in passages)
 
     def index(self, block: int) -> None:
         """Write a block's lists of words, and learn how many bytes they take."""
-        letters = self._store.text_bytes_of(block)
-        before = self._store.size()
         self._store.index(block)
+        self._learn(block)
+        self._waiting = max(0, self._waiting - self._store.text_bytes_of(block))
+
+    def _learn(self, block: int) -> None:
+        """Take what a block's lists take for the next: its content decides, not how it came to be,
+        so that a build that was killed leaves out what one that was not leaves out."""
+        letters = self._store.text_bytes_of(block)
         if letters > BLOCK:  # of a few texts the pages' own size decides
-            self._words_share = 1.1 * (self._store.size() - before) / letters
-        self._waiting = max(0, self._waiting - letters)
+            self._words_share = 1.1 * self._store.list_bytes_of(block) / letters

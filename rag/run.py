@@ -14,11 +14,11 @@ from rag.contamination import Contamination
 from rag.corpus import Corpus
 from rag.cutting import CUTTER
 from rag.embedders import Opened, open_embedder
-from rag.fitting import Question as ForFitting
 from rag.licensing import licences, refused
 from rag.modes import Chosen, choose, describe
 from rag.publishing import BuildFacts
 from rag.questions import Question, evaluated, plain, read_questions
+from rag.ranked import Question as ForFitting
 from rag.settling import settle
 from rag.writer import Counts, DatabaseWriter
 from stemma.errors import UserError

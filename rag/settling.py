@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rag.fitting import Fitted, Question, ask, fit
+from rag.fitting import Fitted, fit
+from rag.ranked import Question, ask
 from stemma.recipe.rag import Search
 from stemma.retrieval.database import Database, keep_settings
 from stemma.retrieval.passages import Embedder

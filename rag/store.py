@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from stemma.errors import Problem, UserError
+from rag.binding import one_writer
 from stemma.retrieval import lexical
 from stemma.retrieval.lexical import BLOCK
 from stemma.retrieval.passages import Passage
@@ -33,6 +33,14 @@ CREATE TABLE moved (number INTEGER PRIMARY KEY, vector BLOB NOT NULL);
 """`sources.number` is from 1. `moved`: vectors that belong to a passage's new number and may not
 stand there yet in the file of vectors."""
 CACHE_KIB = 65_536
+COUNTERS = (24, 40, 92)
+"""Places in SQLite's header that count changes and openings (file change counter, schema cookie,
+version-valid-for): without them a build that was killed and one that was not end as the same
+bytes."""
+FULL = "CREATE TABLE IF NOT EXISTS no_room (count INTEGER, id TEXT, max_bytes INTEGER)"
+"""The passage that had no room first, behind how many, within how many bytes; at most one row."""
+LIST_BYTES = 10
+"""What SQLite takes for a list of words beside word and list."""
 COLUMNS = "number, id, title, text, source, place"
 
 
@@ -61,13 +69,14 @@ class Store:
             for statement in (SCHEMA + lexical.SCHEMA).split(";"):
                 self._run(statement)
             self._run("INSERT INTO binding VALUES (?)", json.dumps(binding))
+        self._run(FULL)
         self._run("COMMIT")
         self.sources: dict[str, int] = dict(
             self._run("SELECT name, number FROM sources").fetchall()
         )
 
     def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        with _one_writer(self.path):
+        with one_writer(self.path):
             return self.connection.execute(statement, values)
 
     def close(self) -> None:
@@ -75,6 +84,12 @@ class Store:
         self._run("PRAGMA wal_checkpoint(TRUNCATE)")
         self._run("PRAGMA journal_mode = DELETE")
         self.connection.close()
+        with self.path.open("r+b") as stream:
+            for place in COUNTERS:
+                stream.seek(place)
+                stream.write((1).to_bytes(4, "big"))
+            stream.flush()
+            os.fsync(stream.fileno())
 
     def count(self) -> int:
         last = self._run("SELECT max(number) FROM passages").fetchone()[0]
@@ -105,8 +120,13 @@ class Store:
             for number, name, title, text, source, place in rows
         ]
 
-    def insert(self, first: int, passages: Sequence[Passage]) -> None:
-        """Append passages of one block under the numbers from `first` on; all or none."""
+    def insert(
+        self, first: int, passages: Sequence[Passage], no_room: tuple[str, int] | None = None
+    ) -> None:
+        """Append passages under the numbers from `first` on; all or none.
+
+        `no_room`: the id of the passage behind them that has none, and the limit of bytes.
+        """
         with self.connection:
             self._run("BEGIN IMMEDIATE")
             rows = [
@@ -117,7 +137,33 @@ class Store:
                 for number, one in enumerate(passages, start=first)
             ]
             self.connection.executemany("INSERT INTO passages VALUES (?,?,?,?,?,?,?,0)", rows)
-            self._forget(first // BLOCK)
+            for block in {number // BLOCK for number in range(first, first + len(rows))}:
+                self._forget(block)
+            if no_room:
+                self._note_full(first + len(rows), *no_room)
+
+    def _note_full(self, count: int, name: str, max_bytes: int) -> None:
+        self._run("DELETE FROM no_room")
+        self._run("INSERT INTO no_room VALUES (?, ?, ?)", count, name, max_bytes)
+
+    def is_full(self, count: int, name: str, max_bytes: int) -> bool:
+        """Whether this passage had no room behind as many others, in this attempt or another."""
+        return bool(self._run("SELECT * FROM no_room").fetchone() == (count, name, max_bytes))
+
+    def was_full(self) -> bool:
+        return self._run("SELECT 1 FROM no_room").fetchone() is not None
+
+    def cut(self, count: int, max_bytes: int) -> None:
+        """Delete all passages from the number `count` on: they have no room."""
+        name = self.numbered(count).id
+        with self.connection:
+            self._run("BEGIN IMMEDIATE")
+            last = self.count() - 1
+            self._run("DELETE FROM passages WHERE number >= ?", count)
+            self._run("DELETE FROM moved WHERE number >= ?", count)
+            for block in range(count // BLOCK, last // BLOCK + 1):
+                self._forget(block)
+            self._note_full(count, name, max_bytes)
 
     def _source(self, name: str) -> int:
         if name not in self.sources:
@@ -195,6 +241,19 @@ class Store:
         ).fetchone()
         return int(row[0] or 0)
 
+    def list_bytes_of(self, block: int) -> int:
+        """Bytes of a block's lists of words, without the room between them."""
+        row = self._run(
+            "SELECT sum(length(word) + length(passages)), count(*) FROM postings WHERE block = ?",
+            block,
+        ).fetchone()
+        return int(row[0] or 0) + LIST_BYTES * int(row[1])
+
+    def last_indexed(self) -> int | None:
+        """The last block whose lists of words are written."""
+        row = self._run("SELECT max(block) FROM blocks").fetchone()
+        return None if row[0] is None else int(row[0])
+
     def counts(self) -> tuple[dict[str, int], int]:
         """Passages by source, and contaminated ones."""
         rows = self._run(
@@ -204,38 +263,10 @@ class Store:
         marked = self._run("SELECT count(*) FROM passages WHERE contaminated").fetchone()[0]
         return dict(rows), int(marked)
 
-    def compact(self, at_least: int) -> None:
-        """Give free pages back, where there are as many bytes of them."""
+    def compact(self, at_least: int) -> bool:
+        """Give free pages back, where there are as many bytes of them; whether there were."""
         free = self._run("PRAGMA freelist_count").fetchone()[0]
-        if free * int(self._run("PRAGMA page_size").fetchone()[0]) >= at_least:
-            self._run("VACUUM")
-
-
-@contextmanager
-def _one_writer(path: Path) -> Iterator[None]:
-    """Tell a locked file as such. Raises UserError."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        found, hint = "another process writes this database", "wait for it, or end it"
-        raise UserError(Problem(str(path), found, "one writer at a time", hint)) from None
-
-
-def binding_of(path: Path) -> dict[str, Any] | None:
-    """What the file was made for; None where it cannot be read.
-
-    Raises UserError where another process writes it.
-    """
-    try:
-        connection = sqlite3.connect(path, timeout=0)
-        try:
-            with _one_writer(path):
-                row = connection.execute("SELECT value FROM binding").fetchone()
-        finally:
-            connection.close()
-        value = json.loads(row[0])
-    except (sqlite3.DatabaseError, TypeError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
+        if free * int(self._run("PRAGMA page_size").fetchone()[0]) < max(at_least, 1):
+            return False
+        self._run("VACUUM")
+        return True

@@ -19,10 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from rag.binding import binding_of
+from rag.earlier import Earlier
 from rag.growing import Growing
 from rag.publishing import BuildFacts, Held, facts_of, put_in_place, put_model, restore
 from rag.refusals import acceptable, refuse_other, told
-from rag.store import binding_of, digest_of_text
+from rag.store import digest_of_text
 from rag.vector_file import Rows
 from stemma.errors import Problem, UserError
 from stemma.files import new_folder, remove
@@ -74,7 +76,7 @@ class DatabaseWriter:
         self.counts = Counts()
         self.update = update
         self.work = folder.with_name(f".{folder.name}.{'changing' if update else 'building'}")
-        self._earlier: Database | None = None
+        self._earlier: Earlier | None = None
         with told(self.work):
             self._begin(model)
 
@@ -96,7 +98,7 @@ class DatabaseWriter:
         if self.update:
             self._growing.seen[:] = b"\1" * self._growing.count
         elif self.embedder:
-            self._earlier = self._finished()
+            self._earlier = Earlier.open(self.folder, self.embedder)
 
     def _copy(self, binding: dict[str, Any]) -> None:
         with Database.open(self.folder) as database:
@@ -109,18 +111,6 @@ class DatabaseWriter:
         if not self.work.exists():
             with new_folder(self.work) as part:
                 shutil.copytree(self.folder, part, dirs_exist_ok=True)
-
-    def _finished(self) -> Database | None:
-        """The database that was there before, for its vectors, if they are of this embedder."""
-        try:
-            found = Database.open(self.folder)
-        except UserError:
-            return None
-        made_by = found.facts.embedder
-        if made_by and self.embedder and made_by.digest == self.embedder.digest:
-            return found
-        found.close()
-        return None
 
     def __enter__(self) -> DatabaseWriter:
         return self
@@ -195,12 +185,12 @@ class DatabaseWriter:
     def _embedded(self, passages: Sequence[Passage], known: dict[str, Rows]) -> Rows:
         """Vectors, [passages, dimensions]: known ones, of the database before, or new ones."""
         assert self.embedder
+        if self._earlier:
+            known = self._earlier.vectors(passages) | known
         found = np.empty((len(passages), self.embedder.dimensions), dtype=np.float16)
         unknown = []
         for place, passage in enumerate(passages):
             vector = known.get(passage.searched)
-            if vector is None:
-                vector = self._from_before(passage)
             if vector is None:
                 unknown.append(place)
             else:
@@ -209,14 +199,6 @@ class DatabaseWriter:
             found[unknown] = self.embedder.passages([passages[one].searched for one in unknown])
             self.counts.embedded += len(unknown)
         return found
-
-    def _from_before(self, passage: Passage) -> Rows | None:
-        if not self._earlier or not self._earlier.vectors:
-            return None
-        number = self._earlier.number_of(passage.id)
-        if number is None or self._earlier.passages([number])[0].searched != passage.searched:
-            return None
-        return self._earlier.vectors.of([number])[0].astype(np.float16)
 
     def replace(self, passages: Iterable[Passage]) -> Counts:
         """Put passages in the place of those of the same ids.

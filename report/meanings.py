@@ -8,7 +8,8 @@ from __future__ import annotations
 from stemma.recipe.eval_tasks import BENCHMARK
 
 TASKS = {
-    "mcq": "Held-out multiple-choice questions. The model picks the letter it finds likeliest.",
+    "mcq": "Held-out multiple-choice questions. The model picks the option it finds likeliest: by "
+    "its letter or its text, or with `formulation: cloze` by its text without having seen any.",
     "preference": "Held-out pairs of a chosen and a rejected answer. A reward is β times the log-"
     "probability of the answer under the variant less that under the reference, over all its "
     "tokens.",
@@ -27,6 +28,7 @@ TASKS = {
 }
 METRICS = {
     ("mcq", "accuracy"): "share of questions answered right; more is better",
+    ("mcq", "normalised_accuracy"): "the same by log-probability a character of the option's text",
     ("mcq", "chance"): "what guessing would give",
     ("mcq", "majority_letter"): "what always saying the most frequent right letter would give",
     ("mcq", "longest_choice"): "what always picking the longest choice would give",

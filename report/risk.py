@@ -13,6 +13,7 @@ from markupsafe import Markup
 from report.chart import Point, line_chart
 from report.run_data import RunData
 from stemma.comparisons import BASELINE
+from stemma.recipe.eval_arms import split_arm
 
 OWN, OTHER = "train", "eval"
 """The style sheet's colours of a variant's line and of merged's."""
@@ -20,7 +21,7 @@ OWN, OTHER = "train", "eval"
 
 @dataclass(frozen=True)
 class RiskCurve:
-    """One variant's risk over coverage, beside merged's."""
+    """One variant's risk over coverage, beside merged's; an arm's beside closed-book."""
 
     variant: str
     lines: dict[str, list[Point]]
@@ -43,7 +44,13 @@ def risk_curves(evidence: RunData) -> list[RiskCurve]:
         if all(map(math.isfinite, point)):
             lines.setdefault(str(record["variant"]), []).append(point)
     return [
-        RiskCurve(name, {other: lines[other] for other in (name, BASELINE) if other in lines})
+        RiskCurve(name, {other: lines[other] for other in (name, _beside(name)) if other in lines})
         for name in evidence.recipe.eval.variants
         if name in lines
     ]
+
+
+def _beside(variant: str) -> str:
+    """What a variant is compared with: an arm with the same weights asked closed-book."""
+    weights, arm = split_arm(variant)
+    return weights if arm else BASELINE

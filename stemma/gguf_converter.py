@@ -6,6 +6,8 @@ The converter comes from the sdist of llama-cpp-python.
 from __future__ import annotations
 
 import json
+import shutil
+import struct
 from pathlib import Path
 
 from stemma import LLAMA_CPP
@@ -44,3 +46,26 @@ def convert(folder: Path, out: Path, dtype: str, about: dict[str, str]) -> None:
         f"converting to GGUF {dtype}",
     )
     header.unlink()
+
+
+GGUF_HEADER = struct.Struct("<4sIQQ")
+"""Magic, version, number of tensors, number of header values."""
+TEXT_TYPE = 8
+ALIGNMENT = 32
+"""Bytes to which a GGUF's tensors are aligned, where its header says nothing else."""
+
+
+def add_text(source: Path, out: Path, key: str, text: str) -> None:
+    """Copy a GGUF with one more header value, which it does not have yet; blanks fill it up.
+
+    The value comes first and fills whole alignments, so that all behind it is copied as it is.
+    Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+    """
+    name, value = key.encode(), text.encode()
+    head = struct.pack("<Q", len(name)) + name + struct.pack("<I", TEXT_TYPE)
+    value += b" " * (-(len(head) + 8 + len(value)) % ALIGNMENT)
+    with source.open("rb") as read, out.open("wb") as write:
+        magic, version, tensors, values = GGUF_HEADER.unpack(read.read(GGUF_HEADER.size))
+        write.write(GGUF_HEADER.pack(magic, version, tensors, values + 1))
+        write.write(head + struct.pack("<Q", len(value)) + value)
+        shutil.copyfileobj(read, write, 1 << 20)

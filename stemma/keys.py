@@ -12,6 +12,7 @@ from pathlib import Path
 from stemma.chain import TRAINED, upstream
 from stemma.errors import Problem, UserError
 from stemma.identity import model_digest
+from stemma.known_digests import digests_of
 from stemma.recipe.axolotl_keys import pinned
 from stemma.recipe.models import Recipe
 from stemma.runs import Run, digest_json, digest_of
@@ -49,10 +50,10 @@ def inputs_of(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
     if stage == "report":
         searches = sorted(run.folder("sweep").glob("*/sweep.json"))
         found |= {f"sweep/{path.parent.name}": digest_of(path) for path in searches}
-    return found | _files(recipe, stage) | _base_model(recipe, run, stage)
+    return found | _files(recipe, run, stage) | _base_model(recipe, run, stage)
 
 
-def _files(recipe: Recipe, stage: str) -> dict[str, str]:
+def _files(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
     files = recipe.files(stage)
     missing = sorted({str(path) for path in files.values() if not path.is_file()})
     if missing:
@@ -61,7 +62,7 @@ def _files(recipe: Recipe, stage: str) -> dict[str, str]:
         hint = "paths in `data` start at data.root (DATA=…)"
         raise UserError(Problem(where, found, "existing files", hint))
     # Several sources may read one file: it is hashed once.
-    digests = {path: digest_of(path) for path in set(files.values())}
+    digests = digests_of(set(files.values()), run.root.parent)
     return {name: digests[path] for name, path in files.items()}
 
 

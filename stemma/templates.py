@@ -204,3 +204,16 @@ def rendered_choices(row: McqRow, template: Template) -> Rendered:
     prompts, answers = zip(*(template.split(answered(prompt, one)) for one in said), strict=True)
     stop = template.stop() if by_letter else ""
     return Rendered(prompts[0], tuple(answer.removesuffix(stop) for answer in answers))
+
+
+def rendered_cloze(row: McqRow, template: Template) -> Rendered:
+    """A multiple-choice question without its options, and each choice's text as its answer.
+
+    Without the stop token, as lm-evaluation-harness scores choices: how likely an answer ends there
+    says more of its form than of its truth. Longer choices are so the less likely, which is why
+    accuracy by length stands beside.
+    """
+    said = [answered(row.question, choice) for choice in row.choices]
+    prompts, answers = zip(*map(template.split, said), strict=True)
+    stop = template.stop()
+    return Rendered(prompts[0], tuple(answer.removesuffix(stop) for answer in answers))

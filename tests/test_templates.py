@@ -18,6 +18,7 @@ from stemma.templates import (
     question,
     rendered,
     rendered_choices,
+    rendered_cloze,
     special_tokens,
 )
 
@@ -149,6 +150,13 @@ def test_a_choice_is_picked_by_its_letter_alone_or_by_its_whole_text() -> None:
         f"{ASKED}{EXPLAINED}\n\nAnswer:", letters
     )
     assert rendered_choices(mcq_row("text"), template).answers == (" newton<eos>", " joule<eos>")
+
+
+@pytest.mark.parametrize("answer_as", ["letter", "explained", "text"])
+def test_a_cloze_question_stands_alone_and_no_choice_brings_the_stop_token(answer_as: str) -> None:
+    """`qa.jinja` writes what lm-evaluation-harness does: `Answer:`, a blank, the choice."""
+    found = rendered_cloze(mcq_row(answer_as), Template.read(FOLDER / "qa.jinja"))
+    assert found == Rendered("<bos>Question: Force?\n\nAnswer:", (" newton", " joule"))
 
 
 def test_a_pair_of_several_turns_gives_two_whole_conversations() -> None:

@@ -18,13 +18,14 @@ from eval.servers.client import Asking
 from eval.servers.self_test import Form
 from eval.task import MeasuredRow
 from eval.tasks.generation import GenerationSample, gold_of
+from eval.tasks.mcq import FORMULATIONS
 from eval.tasks.preference import PreferenceSample
 from stemma.answers.listed_options import split_options
 from stemma.generator.requests import Completion
 from stemma.recipe.eval_tasks import EvalTask, GenerationTask, McqTask
 from stemma.rows import LETTERS, McqRow, PreferenceRow, SftRow, mcq_prompt
 from stemma.shuffled_choices import other_orders, reordered
-from stemma.templates import Template, question, rendered, rendered_choices
+from stemma.templates import Template, question, rendered
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ async def mcq(served: Served, row: McqRow) -> McqSample:
     if options.permute is not None:
         others = other_orders(row, options.permute, options.permutations)
     rows = [row, *(reordered(row, order) for order in others)]
-    texts = [rendered_choices(one, served.template) for one in rows]
+    texts = [FORMULATIONS[options.formulation](one, served.template) for one in rows]
     scored = await asyncio.gather(
         *(served.form.answers(served.asking.echo, text) for text in texts)
     )

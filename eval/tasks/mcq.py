@@ -6,6 +6,11 @@ it (`A` or ` A`), summed over its tokens: the letter alone, also where an explan
 (the right choice's explanation behind every letter would give the answer away), or, for rows
 answered by the choice's text, the text with the stop token (else 10 would beat 100).
 
+With `formulation: cloze` the question stands alone, and each option's text is scored as its answer
+(`stemma.templates.rendered_cloze`): what a model too small to pick among listed options can do.
+Texts of all lengths are compared there, so accuracy by log-probability a character stands beside
+(`normalised_accuracy`: lm-evaluation-harness's `acc_norm`).
+
 A question counts once, however many rows ask it: the row that is answered with the letter alone,
 where there is one.
 
@@ -17,13 +22,13 @@ order, and one more with its reply.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eval.backends.interface import Backend, Ids, LogProbs, ScoreRequest, requests_of
-from eval.letters import McqSample, Order, baselines, by_group, generated, permuted
+from eval.letters import McqSample, Order, baselines, by_group, by_length, generated, permuted
 from eval.statistics import wilson
 from eval.task import (
     Metric,
@@ -35,13 +40,18 @@ from eval.task import (
     ids_digest,
 )
 from stemma.jsonl import read_rows
-from stemma.recipe.eval_tasks import McqTask
+from stemma.recipe.eval_tasks import Formulation, McqTask
 from stemma.rows import LETTERS, McqRow
 from stemma.shuffled_choices import other_orders, reordered
-from stemma.templates import rendered_choices
+from stemma.templates import Rendered, Template, rendered_choices, rendered_cloze
 
 ANSWERED_AT_ONCE = 256
 """Questions that are answered before they are scored, where replies are asked for."""
+FORMULATIONS: dict[Formulation, Callable[[McqRow, Template], Rendered]] = {
+    "multiple_choice": rendered_choices,
+    "cloze": rendered_cloze,
+}
+"""How a question is put, as text."""
 
 
 def read(path: Path, limit: int | None) -> tuple[list[McqRow], int]:
@@ -108,7 +118,7 @@ def _questions(backend: Backend, setting: Setting[McqRow], options: McqTask) -> 
         if options.permute is not None:
             others = other_orders(row, options.permute, options.permutations)
         rows = [row, *(reordered(row, order) for order in others)]
-        texts = [rendered_choices(one, setting.template) for one in rows]
+        texts = [FORMULATIONS[options.formulation](one, setting.template) for one in rows]
         asked.append((row, [LETTERS[: len(row.choices)], *others], texts))
     requests = iter(requests_of(backend, [text for *_, texts in asked for text in texts]))
     return [
@@ -155,6 +165,12 @@ def score(rows: list[McqSample], context: ScoreContext[McqSample]) -> TaskScores
         *baselines(rows),
     ]
     facts = _facts(rows)
+    is_cloze = isinstance(context.options, McqTask) and context.options.formulation == "cloze"
+    if is_cloze:
+        found, is_right, counts = by_length(rows)
+        metrics.append(found)
+        right[found.name] = is_right
+        facts |= counts
     if all(row.reply is not None for row in rows):
         right["generated_accuracy"] = {row.id: row.said == row.answer for row in rows}
         more, counts = generated(rows)
@@ -164,7 +180,8 @@ def score(rows: list[McqSample], context: ScoreContext[McqSample]) -> TaskScores
         more, counts = permuted(rows, context.seed)
         metrics += more
         facts |= counts
-    return TaskScores(metrics, list(map(_shown, rows)), right, facts)
+    shown = [_shown(row, is_cloze) for row in rows]
+    return TaskScores(metrics, shown, right, facts)
 
 
 def _facts(rows: list[McqSample]) -> dict[str, Any]:
@@ -183,10 +200,12 @@ def _facts(rows: list[McqSample]) -> dict[str, Any]:
     }
 
 
-def _shown(row: McqSample) -> dict[str, Any]:
+def _shown(row: McqSample, is_cloze: bool) -> dict[str, Any]:
     """A sample as its file shows it."""
     found = row.model_dump()
     found |= {"picked": row.picked, "tied": row.tied, "right": row.picked == row.answer}
+    if is_cloze:
+        found |= {"formulation": "cloze", "picked_by_length": row.picked_by_length}
     if row.reply is not None:
         found |= {"said": row.said, "said_right": row.said == row.answer}
     return found
@@ -201,5 +220,5 @@ TASK = Task(
     McqSample,
     measure,
     score,
-    reads=("generate", "max_new_tokens", "permute", "permutations"),
+    reads=("formulation", "generate", "max_new_tokens", "permute", "permutations"),
 )

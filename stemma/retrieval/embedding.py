@@ -1,5 +1,8 @@
 """Vectors of texts by llama.cpp: a sentence encoder as GGUF file, on a CPU and without torch.
 
+Its tokenizer is its own, kept in the GGUF's header: llama.cpp's takes vowels off Korean and Hindi,
+and reads words of more than 100 letters, which are one unknown token to BERT.
+
 Time is linear in tokens. Memory beside the mapped file: one batch, and the vectors themselves.
 """
 
@@ -12,6 +15,7 @@ from typing import Any, Literal
 import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.llama import load_model, metadata_of
@@ -22,6 +26,10 @@ BATCH_TOKENS = 512
 """Tokens of several texts read at once; a longer text is read alone. Attention is computed over the
 whole batch and then masked: 2,048 tokens cost 1.4 times the time of 512."""
 BATCH_TEXTS = 64
+TOKEN_LETTERS = 200
+"""Letters of a token, at most: the beginning of a text in which `max_tokens` tokens lie."""
+TOKENIZER_KEY = "tokenizer.huggingface.json"
+"""The header's value that holds the model's tokenizer.json."""
 
 Pooling = Literal["mean", "cls", "last"]
 """How the vectors of a text's tokens become one: their mean, the first, or the last."""
@@ -62,11 +70,11 @@ class LlamaEmbedder:
         try:
             self.pooling = self._pooling()
             self.max_tokens = self._max_tokens()
+            self._tokenizer = self._own_tokenizer()
             self._open(max(BATCH_TOKENS, self.max_tokens), threads)
         except BaseException:
             self.close()
             raise
-        self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self.dimensions: int = llama_cpp.llama_model_n_embd_out(self._model)
         """Numbers in a vector."""
@@ -102,6 +110,18 @@ class LlamaEmbedder:
     def _max_tokens(self) -> int:
         trained: int = llama_cpp.llama_model_n_ctx_train(self._model)
         return min(trained, self.reading.max_tokens or trained)
+
+    def _own_tokenizer(self) -> Tokenizer:
+        text = metadata_of(self._model, TOKENIZER_KEY)
+        if text is None:
+            found = f"no tokenizer: its header has no {TOKENIZER_KEY}"
+            hint = "delete it and run the rag stage again"
+            raise UserError(Problem(str(self.path), found, "an encoder that Stemma made", hint))
+        tokenizer = Tokenizer.from_str(text)
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(self.max_tokens)
+        tokenizer.encode_special_tokens = True
+        return tokenizer
 
     def _open(self, room: int, threads: int) -> None:
         params = llama_cpp.llama_context_default_params()
@@ -151,19 +171,10 @@ class LlamaEmbedder:
 
         A text is data: special tokens written out in it are plain text.
         """
-        data = text.encode("utf-8", errors="replace")
-        ids = (llama_cpp.llama_token * (len(data) + 2))()
-        count = llama_cpp.llama_tokenize(
-            self._vocabulary, data, len(data), ids, len(ids), True, False
-        )
-        if count <= self.max_tokens:
-            return list(ids[: max(count, 0)])
-        self.cut += 1
-        ends = llama_cpp.llama_vocab_get_add_eos(self._vocabulary)
-        ends = ends or llama_cpp.llama_vocab_get_add_sep(self._vocabulary)
-        # The special token at a text's end stays at its end.
-        last = [ids[count - 1]] if ends else []
-        return list(ids[: self.max_tokens - len(last)]) + last
+        begin = text[: self.max_tokens * TOKEN_LETTERS]
+        found = self._tokenizer.encode(begin.encode("utf-8", "replace").decode("utf-8"))
+        self.cut += bool(found.overflowing) or len(begin) < len(text)
+        return list(found.ids)
 
     def _vectors(self, texts: Sequence[str], prefix: str) -> Vectors:
         found = np.empty((len(texts), self.dimensions), dtype=np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,14 @@ class Hit:
     """BM25's score, larger is better; None: not among its candidates."""
     cosine: float | None
     """Cosine of query and passage; None: not computed."""
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """An embedder that reads what its vectors have found once more."""
+
+    def cosines(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        """Cosines of the query with each passage, [passages]."""
 
 
 class Embedder(Protocol):

@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemma.errors import Problem, UserError
 from stemma.processes import cores
-from stemma.retrieval.database import ENCODER, FACTS, STATIC, Database
+from stemma.retrieval.database import COPY, ENCODER, FACTS, STATIC, Database
 from stemma.retrieval.fusion import best, fused, spread
-from stemma.retrieval.passages import Embedder, Hit
+from stemma.retrieval.passages import Embedder, Hit, Reranker
+from stemma.retrieval.relevance import FIRST, relevance, word_share
 from stemma.retrieval.settings import Arm, SearchSettings
 from stemma.retrieval.words import words_of
+
+if TYPE_CHECKING:
+    from stemma.retrieval.embedding import LlamaEmbedder
 
 QUERY_LETTERS = 100_000
 """Letters of a query that are read: more would be a document."""
@@ -33,11 +37,6 @@ class _Found:
     ranking: list[tuple[int, float]]
     bm25: dict[int, float]
     cosine: dict[int, float]
-
-    def relevance(self, arm: Arm) -> float:
-        """What `SearchSettings.threshold` is compared with."""
-        scores = self.bm25 if arm == "bm25" else self.cosine
-        return max((scores[number] for number, _ in self.ranking if number in scores), default=0.0)
 
 
 class Searcher:
@@ -95,9 +94,10 @@ class Searcher:
             allowed = self.database.allowed(sources, with_contaminated)
             count = max(self.settings.candidates, k)
             candidates = self._candidates(queries, arm, count, allowed)
+            found = map(self._ranked, candidates, [arm] * len(queries))
             return [
-                self._hits(found, k, arm)
-                for found in map(self._ranked, candidates, [arm] * len(queries))
+                self._hits(one, k) if self._answers(one, query, arm) else []
+                for one, query in zip(found, queries, strict=True)
             ]
 
     def _require(self, arm: Arm) -> None:
@@ -116,17 +116,29 @@ class Searcher:
         asked = range(len(queries))
         if arm == "bm25":
             for query in queries:
-                yield self._lexical(query, count, allowed), {}, None
+                yield self.database.lexical.best(query, count, allowed), {}, None
             return
         vectors = self._embedded(queries)
         assert self.database.vectors
         for place, cosines in zip(asked, self.database.vectors.cosines(vectors), strict=True):
             if allowed is not None:
                 cosines = np.where(allowed, cosines, np.float32(-2))
-            numbers = best(cosines, count, floor=-2)
-            dense = {number: float(cosines[number]) for number in numbers}
-            lexical = {} if arm == "dense" else self._lexical(queries[place], count, allowed)
+            dense = self._dense(queries[place], cosines, count)
+            lexical = {}
+            if arm == "hybrid":
+                lexical = self.database.lexical.best(queries[place], count, allowed)
             yield lexical, dense, vectors[place]
+
+    def _dense(self, query: str, cosines: NDArray[np.float32], count: int) -> dict[int, float]:
+        """The candidates by cosine, best first; re-ranked where the embedder can."""
+        reranks = isinstance(self.embedder, Reranker) and bool(query.strip())
+        numbers = best(cosines, self.settings.rerank if reranks else count, floor=-2)
+        if reranks and numbers:
+            assert isinstance(self.embedder, Reranker)
+            texts = [passage.searched for passage in self.database.passages(numbers)]
+            again = self.embedder.cosines(query, texts)
+            return {numbers[place]: float(again[place]) for place in best(again, len(again))}
+        return {number: float(cosines[number]) for number in numbers}
 
     def _embedded(self, queries: Sequence[str]) -> NDArray[np.float32]:
         assert self.embedder
@@ -136,14 +148,6 @@ class Searcher:
         if told:
             vectors[told] = self.embedder.queries([queries[place] for place in told])
         return vectors
-
-    def _lexical(
-        self, query: str, count: int, allowed: NDArray[np.bool_] | None
-    ) -> dict[int, float]:
-        scores = self.database.lexical.scores(query)
-        if allowed is not None:
-            scores *= allowed
-        return {number: float(scores[number]) for number in best(scores, count, floor=0.0)}
 
     def _ranked(
         self,
@@ -159,16 +163,14 @@ class Searcher:
             return _Found(list(dense.items()), {}, dense)
         ranking = fused(list(lexical), list(dense), self.settings.weight, self.settings.rrf_k)
         missing = [number for number, _ in ranking if number not in dense]
+        if isinstance(self.embedder, Reranker):
+            missing = []  # the table's cosines are of another scale
         if missing and vector is not None and self.database.vectors:
             cosines = self.database.vectors.of(missing) @ vector
             dense |= dict(zip(missing, map(float, cosines), strict=True))
         return _Found(ranking, lexical, dense)
 
-    def _hits(self, found: _Found, k: int, arm: Arm) -> list[Hit]:
-        threshold = self.settings.threshold
-        own = arm == self.settings.arm
-        if threshold is not None and own and found.relevance(arm) < threshold:
-            return []
+    def _hits(self, found: _Found, k: int) -> list[Hit]:
         ranking = found.ranking
         if self.settings.mmr < 1 and len(ranking) > 1:
             ranking = self._spread(ranking[: max(self.settings.candidates, k)], k)
@@ -178,6 +180,17 @@ class Searcher:
             Hit(passage, score, found.bm25.get(number), found.cosine.get(number))
             for passage, (number, score) in zip(passages, ranking, strict=True)
         ]
+
+    def _answers(self, found: _Found, query: str, arm: Arm) -> bool:
+        """Whether the first passages are relevant enough."""
+        threshold = self.settings.threshold
+        if threshold is None or arm != self.settings.arm:
+            return True
+        weights = self.database.lexical.weights(query)
+        first = self.database.passages([number for number, _ in found.ranking[:FIRST]])
+        share = max((word_share(weights, one.searched) for one in first), default=0.0)
+        weight = 0.0 if arm == "bm25" else self.settings.relevance_weight
+        return relevance(max(found.cosine.values(), default=0.0), share, weight) >= threshold
 
     def _spread(self, ranking: list[tuple[int, float]], k: int) -> list[tuple[int, float]]:
         scores = np.array([score for _, score in ranking], dtype=np.float32)
@@ -223,17 +236,31 @@ def _embedder(folder: Path, model: dict[str, Any], threads: int) -> Embedder:
     """The embedder that lies in a database."""
     kind = model.get("kind")
     if kind == "gguf":
-        from stemma.retrieval.embedding import LlamaEmbedder, Reading
-
-        read = {name: model[name] for name in Reading.model_fields if name in model}
-        return LlamaEmbedder(folder / ENCODER, Reading.model_validate(read), threads)
+        return _encoder(folder / ENCODER, model, threads)
     if kind == "static":
         from stemma.retrieval.static_table import StaticTable
 
-        return StaticTable(folder / STATIC)
+        table = StaticTable(folder / STATIC)
+        if "rerank" not in model:
+            return table
+        from stemma.retrieval.reranking import RerankedTable
+
+        return RerankedTable(table, _encoder(folder / STATIC / ENCODER, model["rerank"], threads))
     found = f"an embedder of the unknown kind `{kind}`"
     hint = "open it with the Stemma that built it"
     raise UserError(Problem(str(folder / FACTS), found, "`gguf` or `static`", hint))
+
+
+def _encoder(path: Path, facts: dict[str, Any], threads: int) -> LlamaEmbedder:
+    """Raises UserError where it is not the encoder of the facts."""
+    from stemma.retrieval.embedding import LlamaEmbedder, Reading
+
+    read = {name: facts[name] for name in Reading.model_fields if name in facts}
+    encoder = LlamaEmbedder(path, Reading.model_validate(read), threads)
+    if encoder.facts["weights_sha256"] != facts["weights_sha256"]:
+        encoder.close()
+        raise UserError(Problem(str(path), "another encoder", f"{facts['weights_sha256']}", COPY))
+    return encoder
 
 
 def _read(query: str) -> str:

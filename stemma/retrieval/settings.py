@@ -23,8 +23,15 @@ class SearchSettings(StrictRecord):
     """The constant of reciprocal rank fusion: smaller trusts first ranks more."""
     candidates: PositiveInt = 100
     """Passages of each arm that are fused, and that MMR chooses from."""
+    rerank: PositiveInt = 50
+    """Passages of the dense arm that an encoder re-ranks, where the embedder is a static table with
+    one; all that the arm then finds."""
     mmr: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Maximal marginal relevance: 1 is relevance alone, less prefers passages that differ."""
+    relevance_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The part of the best cosine in how relevant the first passages are; the rest is the share of
+    the question's words that one of them holds, rare words counting more. The arm `bm25` has no
+    cosines: there it is the share alone."""
     threshold: float | None = None
-    """The relevance below which nothing was found, and the search answers with no hits: of the best
-    hit, its cosine, or for the arm `bm25` its BM25 score. None: never."""
+    """The relevance (0 to 1) below which nothing was found, and the search answers with no hits.
+    None: never."""

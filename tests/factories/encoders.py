@@ -13,6 +13,7 @@ from typing import Any
 
 from stemma.gguf_converter import LLAMA_CPP
 from stemma.jsonl import write_json
+from stemma.retrieval.embedding import TOKENIZER_KEY
 
 FLAGS = {"mean": "mean_tokens", "cls": "cls_token", "last": "lasttoken", "max": "max_tokens"}
 TEXTS = [
@@ -95,14 +96,17 @@ def _piece(token: str, kind: int) -> str:
     return token[1:] if token.startswith("\u2581") else f"##{token}"
 
 
-def _write_tokenizer(folder: Path, tokens: tuple[str, ...]) -> None:
+def _tokenizer(tokens: tuple[str, ...]) -> str:
+    """BERT's tokenizer.json."""
     from tokenizers import BertWordPieceTokenizer
 
     ids = {token: number for number, token in enumerate(tokens)}
     made = BertWordPieceTokenizer(ids, lowercase=True)
-    (folder / "tokenizer.json").write_text(
-        json.dumps(json.loads(made.to_str()), ensure_ascii=False), encoding="utf-8"
-    )
+    return json.dumps(json.loads(made.to_str()), ensure_ascii=False)
+
+
+def _write_tokenizer(folder: Path, tokens: tuple[str, ...]) -> None:
+    (folder / "tokenizer.json").write_text(_tokenizer(tokens), encoding="utf-8")
     (folder / "vocab.txt").write_text("\n".join(tokens), encoding="utf-8")
     write_json(
         folder / "tokenizer_config.json",
@@ -118,7 +122,9 @@ def _write_tokenizer(folder: Path, tokens: tuple[str, ...]) -> None:
     )
 
 
-def write_gguf(path: Path, pooling: int | None = 1, spoil: float | None = None) -> Path:
+def write_gguf(
+    path: Path, pooling: int | None = 1, spoil: float | None = None, with_tokenizer: bool = True
+) -> Path:
     """Write a random encoder straight as a GGUF file, at once: 16 numbers a vector, 64 positions.
 
     `pooling`: llama.cpp's number of it. `spoil`: a value that one weight takes, as NaN.
@@ -157,6 +163,8 @@ def write_gguf(path: Path, pooling: int | None = 1, spoil: float | None = None) 
         getattr(writer, f"add_{name}_token_id")(number)
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(True)
+    if with_tokenizer:
+        writer.add_string(TOKENIZER_KEY, _tokenizer(tokens))
     random = np.random.default_rng(0)
     for name, shape in _shapes(len(tokens)).items():
         values = random.normal(0, 0.5, shape).astype(np.float32)

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rag.encoder import (
-    INSTRUCTION,
-    MIN_COSINE,
-    find_folder,
-    open_encoder,
-    proof_texts,
-    read_original,
-)
+from rag.encoder import find_folder, open_encoder, read_original
+from rag.proving import HARD_TEXTS, MIN_COSINE, proof_texts
 from stemma.errors import UserError
 from stemma.jsonl import write_json
 from stemma.recipe.rag import Encoder
@@ -50,28 +44,6 @@ def test_pooling_and_length_are_the_models_own(tmp_path: Path) -> None:
     assert original(folder)[0] == "mean"
 
 
-@pytest.mark.parametrize(
-    ("name", "query", "passage"),
-    [
-        ("e5-small-v2", "query: ", "passage: "),
-        ("multilingual-e5-base", "query: ", "passage: "),
-        ("bge-small-en-v1.5", INSTRUCTION, ""),
-        ("snowflake-arctic-embed-xs", INSTRUCTION, ""),
-        ("all-MiniLM-L6-v2", "", ""),
-    ],
-)
-def test_prefixes_of_known_families(tmp_path: Path, name: str, query: str, passage: str) -> None:
-    folder = bare(tmp_path / name)
-    found = original(folder, pooling="mean")[1]
-    assert (found.query_prefix, found.passage_prefix) == (query, passage)
-    found = original(folder, pooling="mean", query_prefix="", passage_prefix="p: ")[1]
-    assert (found.query_prefix, found.passage_prefix) == ("", "p: ")
-    prompts = {"prompts": {"query": "Q ", "document": "D "}}
-    write_json(folder / "config_sentence_transformers.json", prompts)
-    found = original(folder, pooling="mean")[1]
-    assert (found.query_prefix, found.passage_prefix) == ("Q ", "D ")
-
-
 def test_what_cannot_be_an_embedding_gguf_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"rag.encoder.model: `\./none`: no such folder"):
         find_folder(Encoder(model="./none"), "rag.encoder.model")
@@ -96,16 +68,17 @@ def test_what_cannot_be_an_embedding_gguf_is_told_at_once(tmp_path: Path) -> Non
         original(folder)
 
 
-def test_texts_of_the_proof_are_the_passages_own() -> None:
+def test_texts_of_the_proof_are_hard_ones_and_the_passages_own() -> None:
     passages = [f"{number} " + "word " * 30 for number in range(1000)]
     texts = proof_texts(passages)
     assert len(texts) == len(set(texts)) == 100
-    assert sum(text in passages for text in texts) == 50
-    assert {len(text.split()) for text in texts} == {12, 31}
-    few = proof_texts([" ".join(f"w{number}" for number in range(40))])
+    assert texts[: len(HARD_TEXTS)] == list(HARD_TEXTS)
+    own = texts[len(HARD_TEXTS) :]
+    assert sum(text in passages for text in own) == 37
+    assert {len(text.split()) for text in own} == {12, 31}
+    few = proof_texts([" ".join(f"w{number}" for number in range(40))])[len(HARD_TEXTS) :]
     assert [len(text.split()) for text in few] == [40, 12, 12, 12, 4]
-    assert proof_texts(["[SEP] x", "y" * 101]) == []
-    assert proof_texts([]) == []
+    assert proof_texts(["[SEP] x", "</s>", "<|endoftext|>"]) == list(HARD_TEXTS)
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from rag.fitting import Ranked, _fused, _rank, fit
+from rag.fitting import fit
+from rag.ranked import Ranked, fused_candidates, rank
 from stemma.retrieval.fusion import fused
 from stemma.retrieval.settings import SearchSettings
 
@@ -14,11 +15,11 @@ NONE: frozenset[str] = frozenset()
 
 
 def ranked(gold: str, bm25: str, cosine: str, best: float = 1.0) -> Ranked:
-    """Passages are letters; scores fall from `best` by rank."""
+    """Passages are letters; scores, and shares of words, fall from `best` by rank."""
     words, vectors = (
-        {name: best / (rank + 1) for rank, name in enumerate(ranking)} for ranking in (bm25, cosine)
+        {name: best / place for place, name in enumerate(ranking, 1)} for ranking in (bm25, cosine)
     )
-    return Ranked(frozenset(gold), words, vectors)
+    return Ranked(frozenset(gold), words, vectors, vectors | words)
 
 
 def test_ranks_are_those_of_the_search() -> None:
@@ -31,19 +32,19 @@ def test_ranks_are_those_of_the_search() -> None:
             dict.fromkeys(map(str, dense), 1.0),
         )
         for weight, rrf_k in ((0.0, 60.0), (0.3, 1.0), (0.5, 60.0), (1.0, 60.0)):
-            ids, scores = _fused(one, weight, rrf_k)
+            ids, scores = fused_candidates(one, weight, rrf_k)
             expected = fused(lexical, dense, weight, rrf_k)
             own = {name: score for name, score in zip(ids, scores, strict=True) if score > 0}
             assert own == pytest.approx({str(number): score for number, score in expected})
             places = [float(own[str(number)]) for number, _ in expected]
             right = [
-                rank for rank, (number, _) in enumerate(expected, 1) if str(number) in one.gold
+                place for place, (number, _) in enumerate(expected, 1) if str(number) in one.gold
             ]
-            rank = _rank(one, weight, rrf_k)
+            found = rank(one, weight, rrf_k)
             if not right:
-                assert rank == float("inf")
+                assert found == float("inf")
             else:  # equal scores may stand in either order
-                assert places[int(rank) - 1] == pytest.approx(places[right[0] - 1])
+                assert places[int(found) - 1] == pytest.approx(places[right[0] - 1])
 
 
 def test_the_better_arm_alone_is_chosen_where_fusion_adds_nothing() -> None:
@@ -81,17 +82,17 @@ def test_without_vectors_there_is_one_arm() -> None:
         fit([], SearchSettings(), NONE, k=1)
 
 
-def test_the_threshold_keeps_what_is_found() -> None:
-    # Twenty found, of relevance 1 to 20; of those without an answer the next best has half as much.
-    questions = [ranked("a", "ab", "", float(number)) for number in range(1, 21)]
+def test_a_hybrid_that_finds_less_than_an_arm_alone_is_out_of_the_question() -> None:
+    # BM25 finds 7 of 10 at rank 1 and 3 not at all. The vectors find these at rank 1, and have the
+    # others at 3: fusions have them all within 2, but fewer at rank 1.
+    questions = [ranked("a", "ab", "bca")] * 7 + [ranked("a", "xyz", "axy")] * 3
     fitted = fit(questions, SearchSettings(), NONE, k=1)
-    assert fitted.settings.threshold == 2.0  # 19 of 20 are at least that
-    point = next(one for one in fitted.curve if one.threshold == 2.0)
-    assert (point.coverage, point.kept, point.risk) == (0.95, 0.95, 0.0)
-    assert point.refused == 3 / 20  # 0.5, 1 and 1.5
-    wrong = [ranked("z", "ab", "", 1.0) for _ in range(3)]
-    never = fit(wrong, SearchSettings(), NONE, k=1)
-    assert (never.settings.threshold, never.curve[0].risk, never.curve[0].kept) == (None, 1.0, None)
+    best = max(one.mrr_10 for one in fitted.arms)
+    assert fitted.chosen.mrr_10 <= best
+    singles = [one for one in fitted.arms if one.arm != "hybrid"]
+    for name in ("mrr_10", "recall_1", "recall_10"):
+        found = getattr(fitted.chosen, name)
+        assert found >= max(getattr(one, name) for one in singles), name
 
 
 def test_the_table_names_what_was_compared() -> None:
@@ -103,4 +104,5 @@ def test_the_table_names_what_was_compared() -> None:
         "dense",
         "hybrid, weight 0.5, k 60",
     ]
-    assert sum("chosen" in line for line in lines) == 1
+    assert sum("chosen" in line for line in lines) == 2, "an arm, and a measure of relevance"
+    assert any(line.startswith("0.5 words + 0.5 cosine") for line in lines)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from rag.encoder import open_encoder
-from rag.fitting import Question, ask, fit
+from rag.fitting import fit
 from rag.publishing import BuildFacts
+from rag.ranked import Question, ask
 from rag.writer import DatabaseWriter
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts

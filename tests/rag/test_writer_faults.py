@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from rag.writer import EMBEDDED_AT_ONCE
+from rag.writer import EMBEDDED_AT_ONCE, DatabaseWriter
 from stemma import ROOT
 from stemma.retrieval.database import Database
-from stemma.runs import size_of
+from stemma.runs import digest_of, files_under, size_of
+from tests.factories.retrieval import LetterEmbedder, facts, passage
 
 BUILD = """
 import sys, time
@@ -47,6 +53,57 @@ def start(folder: Path, log: Path, count: int, pause: float = 0.0) -> subprocess
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def build_on(folder: Path, count: int) -> None:
+    """A build of `count` passages, with an embedder that takes its time."""
+    embedder = LetterEmbedder()
+    quick = embedder.passages
+
+    def slow(texts: Sequence[str]) -> NDArray[np.float32]:
+        time.sleep(0.01)
+        return quick(texts)
+
+    embedder.passages = slow  # type: ignore[method-assign]
+    given = (
+        passage(f"p{number}", f"own{number} words {number % 7} of them", source=f"s{number % 3}")
+        for number in range(count)
+    )
+    # Little room: the end deletes what is too much and lays the file out anew.
+    with DatabaseWriter(folder, embedder, 600_000) as writer:
+        writer.add(given)
+        writer.mark_contaminated(f"p{number}" for number in range(0, count, 9))
+        writer.finish(facts())
+
+
+def kill_after(seconds: float, folder: Path, count: int) -> bool:
+    """Whether a build in a process of its own was killed before it had ended."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    child = context.Process(target=build_on, args=(folder, count))
+    child.start()
+    child.join(seconds)
+    child.kill()
+    child.join()
+    return child.exitcode == -signal.SIGKILL
+
+
+def test_kills_at_any_moment_leave_the_same_bytes_in_the_end(tmp_path: Path) -> None:
+    count = 4500
+    begun = time.monotonic()
+    build_on(tmp_path / "calm", count)
+    whole = time.monotonic() - begun
+    calm = {path.name: digest_of(path) for path in files_under(tmp_path / "calm")}
+    with Database.open(tmp_path / "calm") as database:
+        assert 0 < database.facts.left_out < database.count
+    drawn = random.Random(3)
+    for work in ("a", "b"):
+        folder = tmp_path / work / "db"
+        kills = [kill_after(drawn.uniform(0, whole / 2), folder, count) for _ in range(6)]
+        assert kills.count(True) >= 3
+        build_on(folder, count)
+        assert {path.name: digest_of(path) for path in files_under(folder)} == calm
+        assert [path.name for path in folder.parent.iterdir()] == ["db"]
 
 
 @pytest.mark.slow

@@ -28,6 +28,13 @@ def test_each_variant_has_its_curve_beside_merged(tmp_path: Path) -> None:
     assert list(curves[1].lines) == ["gguf-Q4_K_M", "merged"]
     assert curves[1].lines["merged"][-1] == (1.0, 0.4)
     assert len(curves[0].lines["merged"]) == 4
+    asked = [point | {"variant": "gguf-Q4_K_M+gold"} for point in points[4:]]
+    section = evidence.recipe.eval.model_copy(
+        update={"variants": [*evidence.recipe.eval.variants, "gguf-Q4_K_M+gold"]}
+    )
+    recipe = evidence.recipe.model_copy(update={"evaluated_by": section})
+    *_, arm = risk_curves(replace(evidence, recipe=recipe, abstention=[*points, *asked]))
+    assert list(arm.lines) == ["gguf-Q4_K_M+gold", "gguf-Q4_K_M"], "the same weights closed-book"
     root = ElementTree.fromstring(curves[1].svg)
     assert "coverage" in [text.text for text in root.iter("text")]
     page = render(evidence, HTML)

@@ -72,6 +72,14 @@ def test_odd_texts_have_vectors_too(embedder: LlamaEmbedder, text: str) -> None:
     assert np.isfinite(embedder.passages([text])).all()
 
 
+def test_texts_are_read_as_the_models_own_tokenizer_reads_them(embedder: LlamaEmbedder) -> None:
+    # llama.cpp's own would take the vowels off, and split the word.
+    korean = [embedder.tokenize(text) for text in ("가", "거", "고")]
+    assert len({tuple(ids) for ids in korean}) == 3
+    assert embedder.tokenize("a" * 101) == [101, 100, 102], "one unknown word"
+    assert len(embedder.tokenize("a" * 100)) > 10
+
+
 def test_written_out_special_tokens_are_text(embedder: LlamaEmbedder) -> None:
     ids = embedder.tokenize("[SEP] x [MASK]")
     assert ids.count(102) == 1
@@ -98,6 +106,8 @@ def test_it_is_closed_once(file: Path) -> None:
 def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no sentence encoder: its header has bert.pooling_type"):
         LlamaEmbedder(write_gguf(tmp_path / "none.gguf", None), Reading(), 1)
+    with pytest.raises(UserError, match=r"no tokenizer: its header has no tokenizer\.huggingface"):
+        LlamaEmbedder(write_gguf(tmp_path / "bare.gguf", with_tokenizer=False), Reading(), 1)
     with pytest.raises(UserError, match=r"= 4(.|\n)*1 \(mean\), 2 \(cls\), 3 \(last\)"):
         LlamaEmbedder(write_gguf(tmp_path / "rank.gguf", 4), Reading(), 1)
 

@@ -91,12 +91,17 @@ def test_queries_asked_together_get_their_own_answers(folder: Path) -> None:
 
 
 def test_nothing_is_found_below_the_threshold(folder: Path) -> None:
-    ((hit,),) = searcher(folder).search(["rust"], k=1)
-    at = hit.score
-    assert searcher(folder, threshold=at - 0.01).search(["rust"], k=1) != [[]]
-    assert searcher(folder, threshold=at + 0.01).search(["rust"], k=1) == [[]]
+    # "rust" is held, a word that no passage holds is not, and weighs more.
+    for query, threshold, answers in (("rust", 1.0, True), ("rust zebra", 0.5, False)):
+        hits = searcher(folder, threshold=threshold).search([query], k=1)
+        assert bool(hits[0]) is answers
     # Another arm than the one the threshold was fitted for.
-    assert searcher(folder, threshold=at + 0.01).search(["rust"], k=1, arm="dense") != [[]]
+    assert searcher(folder, threshold=0.5).search(["rust zebra"], k=1, arm="dense") != [[]]
+    (hit,) = searcher(folder, arm="dense").search(["rust zebra"], k=1)[0]
+    assert hit.cosine is not None
+    for threshold, answers in ((hit.cosine - 0.001, True), (hit.cosine + 0.001, False)):
+        opened = searcher(folder, arm="dense", relevance_weight=1.0, threshold=threshold)
+        assert bool(opened.search(["rust zebra"], k=1)[0]) is answers
 
 
 def test_mmr_prefers_a_passage_that_differs(tmp_path: Path) -> None:
@@ -154,6 +159,14 @@ def test_a_query_of_ten_thousand_words_is_answered(folder: Path) -> None:
     words = " ".join(f"word{number}" for number in range(9_999)) + " rust"
     (hits,) = searcher(folder).search([words], k=3)
     assert ids(hits) == ["iron"]
+
+
+def test_ten_thousand_queries_at_once_are_answered_in_their_order(folder: Path) -> None:
+    asked = ["rust", "tides", "chlorophyll", ""]
+    found = searcher(folder, arm="hybrid").search(asked * 2_500, k=1)
+    names = [one and one[0].passage.id for one in found]
+    assert names == names[:4] * 2_500
+    assert [names[0], names[3]] == ["iron", []]
 
 
 def test_another_embedder_than_the_vectors_is_refused(folder: Path) -> None:

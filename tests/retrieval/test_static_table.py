@@ -8,27 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from stemma.errors import StageFailed, UserError
 from stemma.jsonl import write_json
 from stemma.retrieval.static_table import StaticTable
-
-WORDS = {"[UNK]": 0, "north": 1, "east": 2, "far": 3}
-ROWS = np.array([[9, 9], [0, 2], [2, 0], [1, 1]], dtype=np.float32)
-
-
-def write_table(folder: Path) -> Path:
-    """Write a table of three words on a plane, by hand."""
-    folder.mkdir()
-    tokenizer = Tokenizer(models.WordLevel(WORDS, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.save(str(folder / "tokenizer.json"))
-    save_file({"embeddings": ROWS}, folder / "model.safetensors")
-    config = {"model_type": "model2vec", "normalize": True, "hidden_dim": 2, "seq_length": 1000000}
-    write_json(folder / "config.json", config)
-    return folder
+from tests.factories.tables import ROWS, write_table
 
 
 def test_a_vector_is_the_mean_of_the_known_tokens(tmp_path: Path) -> None:

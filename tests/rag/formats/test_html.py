@@ -69,3 +69,42 @@ def test_a_page_too_large_to_hold_is_refused(
     monkeypatch.setattr(html, "LARGEST", 2**20)
     with pytest.raises(Unreadable, match="larger than 1 MiB"):
         read(tmp_path, "x" * (2**20 + 1))
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        # A page that is one form, as ASP.NET writes it.
+        ("<form><p>All of it. <label>Name</label><input value=x></p></form>", "All of it."),
+        # A frame that a script fills.
+        ("<main></main><div><p>Beside it.</p></div>", "Beside it."),
+        ("<p>10<sup>23</sup> m<sup>-2</sup> on the 1<sup>st</sup>", "10^23 m^-2 on the 1st"),
+        ("<p>said<sup>[4]</sup> H<sub>2</sub>O</p>", "said[4] H2O"),
+        ('<p class="content-anchor">Read.</p><p style="display: none">Not read.</p>', "Read."),
+        ("<p>E is <math><mi>m</mi><mo>·</mo><mi>c</mi></math>.</p>", "E is m · c."),
+    ],
+)
+def test_text_is_not_lost_and_means_what_it_meant(tmp_path: Path, page: str, text: str) -> None:
+    assert [part.text for part in read(tmp_path, page)[1]] == [text]
+
+
+def test_a_headings_own_class_is_no_link_sign(tmp_path: Path) -> None:
+    page = '<h2 class="anchor sticky">Heat<a class="hash-link" href="#h">#</a></h2><p>Text.</p>'
+    assert read(tmp_path, page)[1] == [Part("Heat\n\nText.", "Heat")]
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        # As Wikipedia and KaTeX write it: one of two forms is hidden.
+        '<span><span style="display: none;"><math alttext="{\\displaystyle E=mc^{2}}"><semantics>'
+        '<mi>E</mi><annotation encoding="application/x-tex">{\\displaystyle E=mc^{2}}</annotation>'
+        "</semantics></math></span><img src='https://e.org/x.svg'></span>",
+        '<span class="katex"><span class="katex-mathml"><math><semantics><mi>E</mi><annotation '
+        'encoding="application/x-tex">E=mc^{2}</annotation></semantics></math></span>'
+        '<span class="katex-html" aria-hidden="true">E=mc2</span></span>',
+        '<math alttext="E=mc^{2}"><mi>E</mi></math>',
+    ],
+)
+def test_a_formula_is_its_tex(tmp_path: Path, formula: str) -> None:
+    assert read(tmp_path, f"<p>So {formula}.</p>")[1] == [Part("So E=mc^{2}.")]
