@@ -1,12 +1,13 @@
 """Fusion and abstention fitted on SciQ's validation questions, and what they do on others.
 
-    python -m bench.fitting DATA WORK [--static TABLE]
+    python -m bench.fitting DATA WORK [--static TABLE [--rerank]]
 
 DATA: the folder with `sciq/sft_sciq_with_support.first2000.jsonl`; WORK: a folder for the encoder
 and the database. Passages are the distinct supports, and those of `tests/rag/paraphrases.jsonl`.
 300 of the supports' questions (drawn by seed 0) are for fitting, 1,000 others for the test; beside
 them questions in other words than their passage, and `tests/rag/unanswerable.jsonl`: chit-chat,
-tasks, gibberish and other subjects.
+tasks, gibberish and other subjects. `--static`: a static table in the encoder's place; `--rerank`:
+the encoder re-ranks what it finds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.abstaining import auroc, relevance_of
-from rag.encoder import FILE, open_encoder
+from rag.embedders import open_embedder
 from rag.fitting import Fitted, fit
 from rag.publishing import BuildFacts
 from rag.ranked import Question, Ranked, ask
@@ -32,6 +33,7 @@ from stemma.retrieval import minilm
 from stemma.retrieval.database import Database
 from stemma.retrieval.embedding import LlamaEmbedder
 from stemma.retrieval.passages import Passage
+from stemma.retrieval.reranking import RerankedTable
 from stemma.retrieval.search import Searcher
 from stemma.retrieval.settings import SearchSettings
 from stemma.retrieval.static_table import StaticTable
@@ -39,7 +41,9 @@ from stemma.table import aligned
 from stemma.wheels import cache
 
 FOR_FITTING, FOR_TEST = 300, 1000
+TIMED = 10
 MARK = "Explanation: "
+Chosen = LlamaEmbedder | StaticTable | RerankedTable
 OWN = Path(__file__).parent.parent / "tests" / "rag"
 
 
@@ -69,18 +73,24 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--static", type=Path)
+    parser.add_argument("--rerank", action="store_true")
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     passages, questions = read(asked.data)
     passages += paraphrases()[0]
-    embedder: LlamaEmbedder | StaticTable
+    encoder = Encoder(model=str(minilm.fetch(cache(os.environ))))
     if asked.static:
-        embedder = StaticTable(asked.static)
-    else:
-        encoder = Encoder(model=str(minilm.fetch(cache(os.environ))))
-        embedder, gate = open_encoder(encoder, asked.work / FILE, [one.text for one in passages])
-        print(gate)
-    folder = asked.work / f"database-{embedder.facts['kind']}"
+        encoder = Encoder(static=str(asked.static), rerank=encoder if asked.rerank else None)
+    with open_embedder(encoder, asked.work, [one.text for one in passages]) as opened:
+        assert opened
+        print(*opened.gates)
+        run(asked.work, opened.embedder, passages, questions)
+
+
+def run(work: Path, embedder: Chosen, passages: list[Passage], questions: list[Question]) -> None:
+    """Build the database, and print what is fitted and found."""
+    kind = "-".join(["database", str(embedder.facts["kind"]), *(["rerank"] * reranks(embedder))])
+    folder = work / kind
     start, cpu = time.perf_counter(), time.process_time()
     licences = {"sciq": "CC BY-NC 3.0", "own": "Apache-2.0"}
     with DatabaseWriter(folder, embedder, 5_000_000_000) as writer:
@@ -89,8 +99,17 @@ def main() -> None:
     spent = f"{time.perf_counter() - start:.0f} s, {time.process_time() - cpu:.0f} s of CPU"
     print(f"{len(passages)} passages written and embedded in {spent}; {embedder.cut} cut")
     random.Random(0).shuffle(questions)
-    report(Searcher(Database.open(folder), embedder, SearchSettings()), questions)
-    embedder.close()
+    searcher = Searcher(Database.open(folder), embedder, SearchSettings())
+    for again in ("", " again"):
+        start = time.process_time()
+        searcher.search([one.text for one in questions[:TIMED]], 10, "dense")
+        spent = 1000 * (time.process_time() - start) / TIMED
+        print(f"{spent:.1f} ms of CPU a query by vectors{again}, the first {TIMED} questions")
+    report(searcher, questions)
+
+
+def reranks(embedder: Chosen) -> bool:
+    return isinstance(embedder, RerankedTable)
 
 
 def report(searcher: Searcher, questions: list[Question]) -> None:
@@ -126,7 +145,9 @@ def tried(fitted: Fitted, tests: dict[str, list[Ranked]], nowhere: list[Ranked])
             here, gone = (told(test, settings, gone) for gone in (False, True))
             shares = ((here >= level).mean(), (gone < level).mean(), (off < level).mean())
             figures = (*shares, auroc(here, gone), auroc(here, off))
-            rows.append([f"{weight}", name, len(test), *(f"{value:.3f}" for value in figures)])
+            rows.append(
+                [f"{weight:g}", name, str(len(test)), *(f"{value:.3f}" for value in figures)]
+            )
     heads = ["cosine's weight", "test", "n", "kept", "refused: passage out", "refused: elsewhere"]
     print("\n" + "\n".join(aligned([*heads, "AUROC: out", "AUROC: elsewhere"], rows)))
 

@@ -85,10 +85,10 @@ class Fitted(Record):
 def fit(ranked: Sequence[Ranked], asked: SearchSettings, given: frozenset[str], k: int) -> Fitted:
     """The settings that are best on the questions; those that are `given` stay as `asked`.
 
-    The arm, weight and `rrf_k` by MRR@10 (of equal ones the simplest; a hybrid that finds less than
-    one of the arms alone, at rank 1 or within 10, is out of the question), the measure of relevance
-    by AUROC, its threshold by KEPT with `k` passages an answer. Raises ValueError where there are
-    no questions. Time: questions x fusions x candidates.
+    The arm, weight and `rrf_k` by MRR@10 (of equal ones the simplest; a hybrid that finds less at
+    rank 1 than the better arm alone is out of the question), the measure of relevance by AUROC, its
+    threshold by KEPT with `k` passages an answer. Raises ValueError where there are no questions.
+    Time: questions x fusions x candidates.
     """
     if not ranked:
         raise ValueError("no validation questions")
@@ -118,11 +118,10 @@ def fit(ranked: Sequence[Ranked], asked: SearchSettings, given: frozenset[str], 
 
 
 def _least(arms: Sequence[ArmFigures]) -> Callable[[ArmFigures], bool]:
-    """Whether a way to search finds no less than the best arm alone."""
+    """Whether a way to search finds no less at rank 1 than the better arm alone."""
     single = [one for one in arms if one.arm != "hybrid"]
-    first = max((one.recall_1 for one in single), default=0.0)
-    ten = max((one.recall_10 for one in single), default=0.0)
-    return lambda one: one in single or (one.recall_1 >= first and one.recall_10 >= ten)
+    first = max(single, key=_worth).recall_1 if single else 0.0
+    return lambda one: one in single or one.recall_1 >= first
 
 
 def _worth(figures: ArmFigures) -> tuple[float, float]:

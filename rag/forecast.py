@@ -6,23 +6,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from math import log2
 from pathlib import Path
 
 from rag.cutting import Sizes, cut
 from rag.documents import Document, Found
-from rag.room import FILLED, RESERVED_BYTES, ROW_BYTES, WORDS_SHARE
+from rag.encoder_sizes import EncoderSizes, sizes_of
+from rag.room import LISTS_FILLED
+from rag.rows_of_files import rows_in
 from rag.sources import readers
 from rag.sources.documents import FORMATS
+from rag.store import LIST_BYTES
 from stemma.recipe.rag import RagSection
 from stemma.recipe.rag_sources import PassageSource
+from stemma.retrieval.lexical import BLOCK, index_block
+from stemma.retrieval.passages import Passage
 
-SAMPLED_PASSAGES = 2000
+SAMPLED_PASSAGES = 4000
 SAMPLED_DOCUMENTS = 50
-"""Of a source, at most: opening a PDF takes seconds."""
-UNPACKED = {".gz": 2.6, ".bz2": 3.5}
-"""Bytes of text by bytes of a packed file."""
-USUAL_DIMENSIONS = 384
-"""Of a small sentence encoder, where the recipe names one that is not here yet."""
+"""Of a folder, at most: opening a PDF takes seconds."""
+PAGE_BYTES = 4096
+INDEX_BYTES = 30
+"""Of a passage in the indexes by digest and by source, and its length."""
+EMPTY_BYTES = 50_000
+"""Of a database without a passage, database.json among them."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,10 @@ class SourceForecast:
     """Whether the whole source was read."""
 
 
-def forecast(section: RagSection, root: Path, dimensions: int | None = None) -> list[str]:
-    """The database's size in lines for a person. Raises UserError for a source that is not there.
-
-    `dimensions`: of the encoder's vectors, where they are known.
-    """
-    wide = (dimensions or USUAL_DIMENSIONS) if section.encoder else 0
+def forecast(section: RagSection, root: Path) -> list[str]:
+    """The database's size in lines for a person. Raises UserError for a missing source."""
+    encoder = sizes_of(section.encoder)
+    wide = encoder.dimensions
     sources = [_source(section, source, root, wide) for source in section.sources]
     lines = [
         f"rag: {one.called}: {'' if one.is_exact else 'about '}{one.passages:,} passages, "
@@ -50,18 +55,26 @@ def forecast(section: RagSection, root: Path, dimensions: int | None = None) -> 
         for one in sources
     ]
     total = sum(one.passages for one in sources)
-    needed = RESERVED_BYTES + sum(one.passages * one.bytes_each for one in sources)
-    vectors = f", vectors of {wide} numbers among them" if wide else ", without vectors"
+    fixed = EMPTY_BYTES + encoder.bytes
+    needed = fixed + sum(one.passages * one.bytes_each for one in sources)
     limit = section.max_bytes
-    said = f"rag: all of them take about {_size(needed)}{vectors}; max_bytes is {_size(limit)}"
+    said = f"rag: all of them take about {_size(needed)}{_vectors(encoder)}; "
+    said += f"max_bytes is {_size(limit)}"
     if section.mode != "all":
         said += f"; `{section.mode}` keeps {section.documents_per_question} for each question"
         if section.mode == "paper+distractors":
             said += f" and {section.distractors} others"
     elif needed > limit and total:
-        room = int(total * max(0, limit - RESERVED_BYTES) / (needed - RESERVED_BYTES))
+        room = int(total * max(0, limit - fixed) / (needed - fixed))
         said += f": about {room:,} have room, the last {total - room:,} are left out"
     return [*lines, said]
+
+
+def _vectors(encoder: EncoderSizes) -> str:
+    if not encoder.dimensions:
+        return ", without vectors"
+    said = f", vectors of {encoder.dimensions} numbers and {_size(encoder.bytes)} of encoder"
+    return f"{said} among them" + ("" if encoder.is_known else " (a usual one's: it is not here)")
 
 
 def _size(count: float) -> str:
@@ -81,14 +94,41 @@ def _source(
         for passage in cut(found, sizes, source.called)
     )
     sampled = list(islice(passages, SAMPLED_PASSAGES))
-    letters = [len(passage.searched.encode()) for passage in sampled]
-    names = [2 * len(passage.id.encode()) + len(passage.place.encode()) for passage in sampled]
-    count = max(1, len(sampled))
-    each = (sum(letters) + sum(names)) / count / FILLED + ROW_BYTES + 2 * dimensions
-    each += WORDS_SHARE * sum(letters) / count
     if documents.ended and len(sampled) < SAMPLED_PASSAGES:
+        each = _bytes_each(sampled, len(sampled), dimensions)
         return SourceForecast(source.called, len(sampled), each, is_exact=True)
-    return SourceForecast(source.called, _reckoned(source, root, documents, letters), each, False)
+    count = _reckoned(source, root, documents, len(sampled))
+    return SourceForecast(source.called, count, _bytes_each(sampled, count, dimensions), False)
+
+
+def _bytes_each(sampled: list[Passage], count: int, dimensions: int) -> float:
+    """What one of `count` passages takes, of which these are some.
+
+    The lists of words are made for these and for half of them: the more passages a block has, the
+    less its rare words weigh, at each doubling by nine tenths of what it was at the one before.
+    """
+    if not sampled:
+        return 0.0
+    texts = [passage.searched for passage in sampled]
+    names = sum(len(passage.id.encode()) for passage in sampled) / len(sampled)
+    row = sum(map(_row_bytes, sampled)) / len(sampled) + (names + 5) / 0.72 + INDEX_BYTES
+    whole, half = _list_bytes(texts), _list_bytes(texts[: len(texts) // 2])
+    doublings = log2(max(1.0, min(count, BLOCK) / len(texts)))
+    lists = max(whole / 2, whole + (whole - half) * 9 * (1 - 0.9**doublings))
+    return row + lists / LISTS_FILLED + 2 * dimensions
+
+
+def _row_bytes(passage: Passage) -> float:
+    """Of a row with its share of what its page leaves empty: half a row, and 4 % for the tree."""
+    row = len((passage.title + passage.text + passage.id + passage.place).encode()) + 20
+    return row / max(0.5, 0.96 - row / (2 * PAGE_BYTES))
+
+
+def _list_bytes(texts: list[str]) -> float:
+    if not texts:
+        return 0.0
+    _, lists = index_block(texts)
+    return sum(len(word) + len(held) + LIST_BYTES for word, held in lists) / len(texts)
 
 
 class _Counted:
@@ -109,15 +149,18 @@ class _Counted:
         self.ended = True
 
 
-def _reckoned(source: PassageSource, root: Path, documents: _Counted, letters: list[int]) -> int:
-    """Passages by the size of its files: a packed file's text is larger, a folder's files are as
-    those that were read."""
-    named = source.named_files(root)
-    sizes = {path: path.stat().st_size * UNPACKED.get(path.suffix, 1.0) for path in named.values()}
+def _reckoned(source: PassageSource, root: Path, documents: _Counted, passages: int) -> int:
+    """Passages of a source by the size of its files, the first of which were read; of a folder
+    all files are as those that were read."""
+    paths = list(source.named_files(root).values())
     if source.source == "documents":
-        readable = [path for path in sizes if path.suffix.lower() in FORMATS]
-        first = list(islice(named.values(), documents.read))
-        seen = sum(sizes[path] for path in first if path in readable)
-        return round(len(letters) * sum(sizes[path] for path in readable) / max(1, seen))
-    whole = round(sum(sizes.values()) / (sum(letters) / max(1, len(letters)) + 12))
-    return min(whole, source.limit) if source.limit else whole
+        readable = [path for path in paths if path.suffix.lower() in FORMATS]
+        first = set(paths[: documents.read])
+        seen = sum(path.stat().st_size for path in readable if path in first)
+        whole = passages * sum(path.stat().st_size for path in readable) / max(1, seen)
+    else:
+        rows = rows_in(paths, documents.read)
+        whole = passages * rows / documents.read
+    if source.limit:
+        whole = min(whole, passages / documents.read * source.limit)
+    return max(passages, round(whole))

@@ -15,6 +15,8 @@ ROW_BYTES = 110
 """What SQLite takes for a passage beside its texts: number, digest, indexes, borders."""
 FILLED = 0.85
 """How full SQLite's pages are, at least, with names in no order."""
+LISTS_FILLED = 1 / 1.2
+"""The same of lists of words."""
 WORDS_SHARE = 0.7
 """Bytes of lists of words by letters of text, before any block has been measured."""
 
@@ -74,4 +76,4 @@ class Room:
         so that a build that was killed leaves out what one that was not leaves out."""
         letters = self._store.text_bytes_of(block)
         if letters > BLOCK:  # of a few texts the pages' own size decides
-            self._words_share = 1.1 * self._store.list_bytes_of(block) / letters
+            self._words_share = self._store.list_bytes_of(block) / LISTS_FILLED / letters

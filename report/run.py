@@ -22,7 +22,7 @@ from stemma.facts import (
     training_facts,
 )
 from stemma.files import write_text
-from stemma.jsonl import read_dicts, read_json, read_rows
+from stemma.jsonl import read_dicts, read_json, read_object, read_rows
 from stemma.plan.forecast import Hardware, Plan, plan
 from stemma.rows import Score
 from stemma.runs import Manifest
@@ -68,6 +68,9 @@ def gather(work: Work) -> RunData:
         abstention=read_dicts(work.input("eval", "abstention"))
         if "abstention" in manifests["eval"].outputs
         else [],
+        fitted=read_object(work.input("rag", "fitted"))
+        if "rag" in manifests and "fitted" in manifests["rag"].outputs
+        else None,
         arms=arm_data(work, manifests["eval"]),
         samples=read_samples(work.recipe, work.run),
     )

@@ -70,6 +70,8 @@ class RunData:
     """Every variant held against merged; None of an evaluation that an earlier Stemma made."""
     abstention: Sequence[Record] = ()
     """Points of risk over coverage, by variant; empty where abstention was not measured."""
+    fitted: Record | None = None
+    """What stage `rag` fitted of its search, and on what; None where it fitted nothing."""
     arms: ArmData | None = None
     """Variants asked with passages; None where there are none."""
     samples: SampleBook | None = None

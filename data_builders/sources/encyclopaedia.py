@@ -43,10 +43,13 @@ class Options(SourceOptions):
     """`contexts`: made-up facts with their passages, to train reading; `questions`: those that the
     encyclopaedia answers, bare."""
     count: PositiveInt = 200
-    """Of `contexts`: how many rows."""
+    """How many rows, at most."""
+    first: PositiveInt = 1
+    """Of `questions`: the number of the first entry asked for, so that test and validation ask for
+    others."""
     alone: float = Field(default=0.3, ge=0, le=1)
-    """Of `contexts`: the share whose own passage stands alone; the others' stands first of two, as
-    a search puts it."""
+    """Of `contexts`: the share whose own passage stands alone; the others' stands before or behind
+    another's, drawn by the seed, so that no place tells which it is."""
     prompt: str = "context"
     """Of `contexts`: the prompt file around the passages, as in `rag.context`."""
 
@@ -57,17 +60,17 @@ class Options(SourceOptions):
 
 def read(options: Options, context: SourceContext) -> Iterator[Draft]:
     if options.rows == "questions":
-        for fact in entries(context.seed):
+        for fact in entries(context.seed)[options.first - 1 :][: options.count]:
             row = _row(fact, context, fact.question, {"passage": PASSAGE.format(fact.id)})
             yield Draft(f"entry {fact.id}", fact.question, row)
         return
     prompt = PromptFiles(context.recipe_folder).path(options.prompt)
     contexts = Contexts(prompt, lambda text: len(text.split()), WORDS)
-    # Each set has facts of its own.
-    rng = random.Random(f"{context.seed}/{context.kind}")
-    facts = other_facts(context.seed, context.kind)
+    facts = other_facts(context.seed, context.kind)  # each set has facts of its own
     for number, found in enumerate(islice(facts, options.count), start=1):
-        shown = found[:1] if rng.random() < options.alone else found
+        chance = random.Random(f"{context.seed}/{context.kind}/{number}")
+        is_alone = chance.random() < options.alone
+        shown = found[:1] if is_alone else chance.sample(found, len(found))
         hits = [Hit(_passage(fact), 0.0, None, None) for fact in shown]
         asked = contexts.put(found[0].question, hits).text
         yield Draft(f"context {number}", asked, _row(found[0], context, asked, {}))

@@ -143,7 +143,11 @@ class Lexical:
         So their lists, the longest of all, are unpacked but not computed with. Turtle and Flood,
         Query evaluation: strategies and optimizations (1995), call it max score.
         """
-        weights = {word: times * self._weight(self._count(word)) for word, times in words}
+        weights = {
+            word: times * self._weight(self._count(word))
+            for word, times in words
+            if self._count(word)
+        }
         most = sum(weights.values()) * (K1 + 1)
         found = scores[scores > 0]
         if not len(found) or not most:
@@ -163,8 +167,6 @@ class Lexical:
 
     def _weight(self, holding: int) -> float:
         """What a word counts that so many passages hold."""
-        if not holding:
-            return 0.0
         return math.log1p((len(self.lengths) - holding + 0.5) / (holding + 0.5))
 
     def _parts(
@@ -177,7 +179,7 @@ class Lexical:
         return np.float32(weight * (K1 + 1)) * (occurrences / below)
 
     def _count(self, word: str) -> int:
-        """How many passages hold a stop word; kept, because all of its lists must be read."""
+        """How many passages hold a word; kept, because all of its lists must be read."""
         if word not in self._held:
             self._held[word] = sum(len(times) for _, _, times in self._blocks(word))
         return self._held[word]
@@ -202,10 +204,9 @@ class Lexical:
         return np.concatenate(numbers), np.concatenate(counts)
 
     def weights(self, query: str) -> dict[str, float]:
-        """The words of a query, each with how often it stands there × its weight in BM25."""
-        total = len(self.lengths)
-        found = {}
-        for word, times in Counter(words_of(query)).items():
-            holding = len(self._holding(word)[0])
-            found[word] = times * float(np.log1p((total - holding + 0.5) / (holding + 0.5)))
-        return found
+        """The words of a query that are no stop words, each with how often it stands there × its
+        weight in BM25; one that no passage holds weighs most."""
+        return {
+            word: times * self._weight(self._count(word))
+            for word, times in Counter(words_of(query)).items()
+        }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 
-from data_builders.flow import SourceContext
+from data_builders.flow import Draft, SourceContext
 from data_builders.generated.encyclopaedia import entries, other_facts
 from data_builders.sources.encyclopaedia import Options, read
 from stemma import ROOT
@@ -28,12 +29,31 @@ def test_the_recipes_file_is_the_encyclopaedia() -> None:
     assert rows == [{"id": fact.id, "title": fact.title, "text": fact.text} for fact in entries(42)]
 
 
-def test_a_context_holds_the_answer_first_and_a_bare_question_names_its_passage() -> None:
+def read_rows(**given: object) -> list[Draft]:
     context = SourceContext("sft", ROOT, 42, (), lambda _: None, recipe_folder=ROOT / "recipes")
-    for draft in read(options(rows="contexts", count=20), context):
+    return list(read(options(**given), context))
+
+
+def test_a_contexts_own_passage_stands_anywhere() -> None:
+    places: Counter[tuple[int, int]] = Counter()
+    for draft in read_rows(rows="contexts", count=400):
         asked, answer = (message["content"] for message in draft.row["messages"])
-        assert asked.split("\n")[1].endswith(f"is made of {answer}.")
-    bare = next(iter(read(options(rows="questions"), context)))
+        name = asked.rsplit("\n", 1)[1].removeprefix("What is the ").removesuffix(" made of?")
+        told = [line[2:] for line in asked.split("\n") if line.startswith("> ")]
+        places[told.index(f"The {name} is made of {answer}."), len(told)] += 1
+    assert set(places) == {(0, 1), (0, 2), (1, 2)}
+    assert 90 < places[0, 1] < 150  # 0.3 of them alone
+    assert 110 < places[0, 2] < 170
+    assert 110 < places[1, 2] < 170
+
+
+def test_rows_depend_on_the_seed_alone() -> None:
+    few, many = read_rows(rows="contexts", count=5), read_rows(rows="contexts", count=50)
+    assert [one.row for one in few] == [one.row for one in many[:5]]
+
+
+def test_a_bare_question_names_its_passage() -> None:
+    bare = read_rows(rows="questions")[0]
     fact = entries(42)[0]
     assert bare.row["messages"][0]["content"] == fact.question
     assert bare.row["meta"]["passage"] == f"encyclopaedia:{fact.id}#1"

@@ -52,10 +52,13 @@ def test_vectors_find_what_words_do_not(tmp_path: Path) -> None:
     embedder.close()
     searcher = open_searcher(tmp_path / "database", 1)
     fitted = fit(ask(searcher, QUESTIONS, 20), SearchSettings(), frozenset(), k=1)
-    figures = {one.arm: one.recall_1 for one in fitted.arms if one.arm != "hybrid"}
+    figures = {one.arm: one for one in fitted.arms if one.arm != "hybrid"}
     print(fitted.table())
-    assert figures["dense"] >= 0.6  # seen: 0.705
-    assert figures["bm25"] <= 0.1  # seen: 0
+    # What is expected: words find few of them among the first ten, the encoder nearly all.
+    assert fitted.n == len(QUESTIONS) >= 40
+    assert figures["dense"].recall_10 >= 0.9
+    assert figures["bm25"].recall_10 <= 0.25
+    assert figures["dense"].recall_1 > figures["bm25"].recall_1
     # A search by words is not broken: a passage's own words find it.
     [[hit]] = searcher.search([texts[0]], 1, "bm25")
     assert hit.passage.id == PASSAGES[0].id

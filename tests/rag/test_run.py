@@ -21,7 +21,7 @@ from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.retrieval import minilm
 from stemma.retrieval.database import Database
-from stemma.runs import Run
+from stemma.runs import Run, size_of
 from stemma.stages import execute
 from stemma.wheels import cache
 
@@ -229,16 +229,23 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert not list(run.folder("rag").glob(".database*"))
 
 
-def test_plan_states_bytes_before_the_build(tmp_path: Path) -> None:
-    recipe = put(tmp_path)
+def stated(line: str) -> float:
+    """Bytes that the last line of a plan states."""
+    number, unit = line.split("take about ")[1].split()[:2]
+    return float(number.replace(",", "")) * {"MB": 1e6, "GB": 1e9}[unit.rstrip(",;")]
+
+
+@pytest.mark.parametrize("facts", [200, 12_000])
+def test_plan_states_the_bytes_of_the_folder(tmp_path: Path, facts: int) -> None:
+    recipe = put(tmp_path, facts=facts)
     assert recipe.rag is not None
     lines = forecast(recipe.rag, tmp_path)
-    built = build(tmp_path).manifest("rag").counts
-    assert lines[1].startswith("rag: facts: 200 passages, ")
+    database = build(tmp_path, facts=facts).output("rag", "database")
+    assert lines[1].startswith(f"rag: facts: {'200' if facts == 200 else 'about 1'}")
     assert "max_bytes is 5.00 GB" in lines[-1]
     assert "left out" not in lines[-1]
-    said = float(lines[-1].split(" MB")[0].split()[-1]) * 1e6
-    assert 0.4 * built["bytes"] < said < 2 * built["bytes"]
+    # Small databases are rounded up to pages, of each table and index.
+    assert stated(lines[-1]) == pytest.approx(size_of(database), rel=0.05, abs=25_000)
 
 
 def test_plan_reckons_with_large_sources_and_says_what_has_no_room(tmp_path: Path) -> None:
@@ -247,10 +254,36 @@ def test_plan_reckons_with_large_sources_and_says_what_has_no_room(tmp_path: Pat
     lines = forecast(recipe.rag, tmp_path)
     assert lines[1].startswith("rag: facts: about ")
     said = int(lines[1].split("about ")[1].split()[0].replace(",", ""))
-    assert 15_000 < said < 25_000
+    assert said == pytest.approx(20_000, rel=0.05)
     built = build(tmp_path, "  max_bytes: 2_000_000\n", facts=20_000).manifest("rag").counts
     room = int(lines[-1].split(": about ")[1].split()[0].replace(",", ""))
-    assert 0.5 * built["passages"] < room < 1.5 * built["passages"]
+    assert room == pytest.approx(built["passages"], rel=0.2)
+
+
+def test_plan_counts_vectors_and_the_encoder_itself(tmp_path: Path) -> None:
+    config = {
+        "hidden_size": 384,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 6,
+        "vocab_size": 30_522,
+        "max_position_embeddings": 512,
+    }
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    without = put(tmp_path)
+    given = put(tmp_path, f"  encoder: {{model: {tmp_path / 'encoder'}}}\n")
+    unknown = put(tmp_path, "  encoder: {model: nobody/no-such-encoder}\n")
+    assert without.rag
+    assert given.rag
+    assert unknown.rag
+    plain = stated(forecast(without.rag, tmp_path)[-1])
+    line = forecast(given.rag, tmp_path)[-1]
+    # all-MiniLM-L6-v2 has this config; its F16 GGUF takes 46,226,592 bytes.
+    passages = 223
+    expected = plain + 46_226_592 + passages * 2 * 384
+    assert stated(line) == pytest.approx(expected, rel=0.02)
+    assert "vectors of 384 numbers" in line
+    assert "not here" in forecast(unknown.rag, tmp_path)[-1]
 
 
 @pytest.mark.slow

@@ -45,6 +45,7 @@ rag:
 MCQ = '{{"question": "Question: Who is {0}?\\n\\nOptions:\\nA. a{0}\\nB. b{0}", "answer": "A"}}\n'
 WORDS = [f"{one}{end}" for one in ("iron", "cell", "tide", "leaf", "heat") for end in ("", "s")]
 KILLS = 10
+FACTS = 2500
 
 
 def put(folder: Path, facts: int) -> Path:
@@ -82,7 +83,7 @@ def digests(database: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_kills_at_random_moments_end_as_if_there_were_none(tmp_path: Path) -> None:
-    count = 2500
+    count = FACTS
     recipe = put(tmp_path / "course", count)
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     for runs in (calm, killed):

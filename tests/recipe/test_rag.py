@@ -68,6 +68,22 @@ def test_files_are_told_by_source_and_name(folder: Path) -> None:
     assert str(folder) not in str(absolute.section("rag"))
 
 
+def test_an_encoder_that_re_ranks_is_among_the_files(folder: Path) -> None:
+    for name in ("table", "encoder"):
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text("{}")
+    places = (str(folder / "table"), str(folder / "encoder"))
+    encoder = "rag.encoder={{static: {}, rerank: {{model: {}}}}}".format(*places)
+    recipe = opened(folder, RAG, encoder)
+    assert set(recipe.files("rag")) == {
+        "rag.sources[0]: notes/heat.md",
+        "rag.encoder: config.json",
+        "rag.encoder.rerank: config.json",
+    }
+    assert str(folder) not in str(recipe.section("rag"))
+    assert recipe.section("rag") != opened(folder, RAG, encoder.replace("}", ", pooling: cls}", 1))
+
+
 def test_a_folder_is_read_in_order_and_hidden_files_are_not(folder: Path) -> None:
     (folder / "notes" / "b").mkdir()
     (folder / "notes" / ".git").mkdir()
@@ -87,6 +103,8 @@ def test_a_folder_is_read_in_order_and_hidden_files_are_not(folder: Path) -> Non
         (["rag.context.passages=11"], "context.passages: 11, but a search returns"),
         (["rag.search.arm=dense"], "search.arm: `dense` needs an `encoder`"),
         (["rag.encoder={}"], "give either `model` (a sentence encoder) or `static` (a table)"),
+        (["rag.encoder={model: x, rerank: {model: y}}"], "rerank: only beside `static`"),
+        (["rag.encoder={static: x, rerank: {static: y}}"], "rerank: give the `model`"),
         (["rag.mode=papers"], "`rag.mode` is 'papers'"),
         (["rag.sources=[{source: document, path: x}]"], "did you mean `documents`?"),
         (["rag.sources=[{path: x}]"], "missing key `rag.sources.0.source`"),
