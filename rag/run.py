@@ -67,6 +67,8 @@ def run(work: Work) -> Result:
     if fitted:
         write_json(work.folder / FITTED, fitted.model_dump(mode="json"))
         work.say(f"search fitted on {fitted.n:,} validation questions\n{fitted.table()}")
+    else:
+        work.say(_unfitted(settings))
     write_jsonl(work.folder / SKIPPED, [asdict(one) for one in corpus.skipped])
     _say_result(work.say, facts, counts)
     return Result(
@@ -128,6 +130,16 @@ class _Stream:
             known = frozenset([*one.passages, *([own] if own else [])])
             if one.validates and known:
                 yield ForFitting(one.text, known)
+
+
+def _unfitted(settings: SearchSettings) -> str:
+    """How is searched where there was nothing to fit on."""
+    abstains = "" if settings.threshold is not None else " and never abstains"
+    return (
+        "search not fitted: no validation question names a passage (`passage` or `support` in its "
+        f"meta) that is in the database; it goes by {settings.arm}{abstains}, unless rag.search "
+        "says more"
+    )
 
 
 def _say_result(say: Say, facts: DatabaseFacts, counts: Counts) -> None:

@@ -8,8 +8,8 @@ from report.subjects import GROUPINGS
 from stemma.chain import TRAINED
 from stemma.gate import Gate, read_gates
 
-GATED = (*TRAINED, "export")
-"""The stages that hand weights on."""
+GATED = (*TRAINED, "export", "rag")
+"""The stages that hand weights on, the encoder's too."""
 SIGNS = {"at most": "≤", "at least": "≥", "exactly": "="}
 SHOWN = {"bytes", "trainable", "steps"}
 """Facts of these stages that other tables show."""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 
-from serve.passages import PassagesBefore, open_passages, sources_of
+from serve.passages import PassagesBefore, is_follow_up, open_passages, sources_of
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.llama import Llama
 from stemma.processes import cores
@@ -40,6 +40,8 @@ class Chat:
         self._turns: list[Message] = []
         self._asked: Message | None = None
         """The last question as it is asked: with its passages."""
+        self._subject = ""
+        """The last question that stood alone: a follow-up is searched with it."""
         self.sources: list[str] = []
         """Of the last answer: the passages it was given, the cited ones marked."""
 
@@ -70,7 +72,11 @@ class Chat:
         if self._passages is None:
             return None
         alone = self._llama.tokenize(self._template.render(self._turns[-1:], ask=True))
-        found, hits = self._passages.put(question, room_of(self._llama) - len(alone) - SPARE_TOKENS)
+        if not is_follow_up(question):
+            self._subject = ""
+        room = room_of(self._llama) - len(alone) - SPARE_TOKENS
+        found, hits = self._passages.put(question, room, self._subject)
+        self._subject = self._subject or question
         self._asked = Message(role="user", content=found.text)
         return found, hits
 

@@ -1,7 +1,7 @@
 """A search as a reader sees it: each hit with what every arm makes of it.
 
 score   BM25       cosine    passage
-0.0328  12.310 #1  0.612 #2  Force (physics, page 3)
+0.0328  12.310 #1  0.612 #2  Force (physics:force.pdf#9, page 3)
     The newton is the unit of force …
 """
 

@@ -58,6 +58,12 @@ def test_recipe_agrees_with_the_schema(path: Path) -> None:
     )
 
 
+def test_retrieval_of_smollm2_takes_over_what_its_course_has_trained() -> None:
+    course, rag = (load(ROOT / f"recipes/smollm2-{name}.yml") for name in ("course", "rag"))
+    for stage in ("data", *course.training_stages()):
+        assert rag.section(stage) == course.section(stage)
+
+
 def test_schema_finds_what_an_editor_should_underline() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
     wrong = {

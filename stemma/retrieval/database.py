@@ -38,6 +38,9 @@ STATIC = "static"
 AT_ONCE = 500
 """Passages read by one statement."""
 AGAIN = "build it again: python -m stemma rag RECIPE"
+ANEW = f"{AGAIN} --force"
+VERSION: Literal[2] = 2
+"""Of the folder's form: that of another one is not read."""
 COPY = "copy the database again, or build it anew"
 
 
@@ -61,7 +64,7 @@ class EmbedderFacts(StrictRecord):
 class DatabaseFacts(StrictRecord):
     """The file `database.json`."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[2] = VERSION
     passages: int
     sources: dict[str, int]
     """Passages by source."""
@@ -87,7 +90,11 @@ def read_facts(folder: Path) -> DatabaseFacts:
     if not path.is_file():
         what = "a database that is not finished" if (folder / PASSAGES).exists() else "no database"
         raise UserError(Problem(str(folder), f"{what}: no {FACTS}", "a built database", AGAIN))
-    return validated(read_object(path), str(path), DatabaseFacts)
+    value = read_object(path)
+    if (version := value.get("schema_version")) != VERSION:
+        found = f"a database of schema_version {version}, by another Stemma"
+        raise UserError(Problem(str(folder), found, f"schema_version {VERSION}", ANEW))
+    return validated(value, str(path), DatabaseFacts)
 
 
 def keep_settings(folder: Path, settings: SearchSettings) -> None:

@@ -1,14 +1,17 @@
 """Words of a text as BM25 compares them: lower case, without accents, stemmed.
 
 Stems are English (Porter, 1980, by snowballstemmer). Words of other languages are kept as the
-stemmer leaves them; writing without blanks between words is one word up to the next mark.
+stemmer leaves them. Chinese and Japanese, written without blanks, are compared by single signs and
+by pairs of neighbours, as most search engines do.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -34,7 +37,11 @@ LONGEST = 40
 KEPT_STEMS = 1_000_000
 """Stems kept in memory, about 100 bytes each; then the memory is emptied."""
 
-_WORD = re.compile(r"[^\W_]+")
+_SIGN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Kana and Chinese signs."""
+_WORD = re.compile(rf"[^\W_{_SIGN}]+|[{_SIGN}]+")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_SIGNS = re.compile(rf"[{_SIGN}]+")
 _LOCK = Lock()
 _stems: dict[str, str] = {}
 """The stem of each word seen so far; a stop word with its mark."""
@@ -51,12 +58,25 @@ def all_words_of(text: str) -> list[str]:
         marked = unicodedata.normalize("NFKD", text)
         text = "".join(letter for letter in marked if not unicodedata.combining(letter))
     found = []
-    for word in _WORD.findall(text.lower()):
+    for word in _words(text.lower()):
         stem = _stems.get(word)
         if stem is None:
             stem = _remember(word)
         found.append(stem)
     return found
+
+
+def _words(text: str) -> Iterator[str]:
+    """Words as they are written; of writing without blanks its signs, and each with the next."""
+    if text.isascii():
+        yield from _ASCII_WORD.findall(text)
+        return
+    for word in _WORD.findall(text):
+        if _SIGNS.fullmatch(word):
+            yield from word
+            yield from map("".join, pairwise(word))
+        else:
+            yield word
 
 
 def _remember(word: str) -> str:

@@ -104,6 +104,16 @@ def test_all_is_in_it_and_everything_is_counted(tmp_path: Path) -> None:
     assert (found.title, found.source) == ("iron ore", "documents")
 
 
+def test_what_nothing_could_be_fitted_on_is_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    recipe = put(tmp_path)
+    for stage in ("data", "rag"):
+        execute(recipe, Run(tmp_path / "runs" / NAME), stage, said.append)
+    [told] = [line for line in said if line.startswith("search not fitted")]
+    assert "no validation question names a passage" in told
+    assert "by bm25 and never abstains" in told
+
+
 def test_passages_that_give_questions_away_are_marked(tmp_path: Path) -> None:
     run = build(tmp_path)
     assert run.manifest("rag").counts["contaminated"] == {"options": 3}

@@ -7,7 +7,7 @@ import pytest
 from report.gate_table import facts, gates, limit_words
 from report.page import HTML, MARKDOWN, render
 from report.run import gather
-from stemma.gate import Gate, HandOver
+from stemma.gate import Gate, HandOver, recorded
 from stemma.training.gates import facts_of, packed_batch
 from tests.factories.run_to_report import make_work
 
@@ -27,6 +27,16 @@ def test_gates_of_training_and_export_in_chain_order(tmp_path: Path) -> None:
     assert rows[1] == ["sft", "adapter", "trained weights", 15_360, "= 15,360", 1_815_360, True]
     assert rows[5] == ["dpo", "reference", "first-step log p of chosen", 0.004, "≤ 0.0121", 8, True]
     assert rows[-2] == ["export", "gguf-Q4_K_M", "mean KL to merged", 0.0123, "≤ 0.200", 640, True]
+
+
+def test_the_encoders_gate_stands_behind_those_of_export(tmp_path: Path) -> None:
+    evidence = gather(make_work(tmp_path))
+    gate = HandOver("encoder", "GGUF").at_least("smallest cosine to the original", 1.0, 0.999, 100)
+    found = evidence.manifests["export"].model_copy(update={"facts": {"gates": recorded([gate])}})
+    evidence.manifests["rag"] = found
+    name = "smallest cosine to the original"
+    assert gates(evidence).rows[-1] == ["rag", "encoder", name, 1.0, "≥ 0.999", 100, True]
+    assert not [row for row in facts(evidence).rows if row[0] == "rag"]
 
 
 def test_a_check_that_could_not_be_made_says_why(tmp_path: Path) -> None:

@@ -30,13 +30,13 @@ def test_without_passages_nothing_is_cited() -> None:
     assert citations("Newton [1].", 0) == Citations([], [1])
 
 
-def test_passages_are_listed_with_title_source_and_place() -> None:
-    one = Passage("p1", "Entropy\nand heat", "…", "heat", "page 12")
-    other = Passage("p2", "", "…", "wiki", "")
+def test_passages_are_listed_with_title_id_and_place() -> None:
+    one = Passage("heat:notes.pdf#3", "Entropy\nand heat", "…", "heat", "page 12")
+    other = Passage("wiki:2", "", "…", "wiki", "")
     hits = [Hit(passage, 1.0, None, None) for passage in (one, other)]
     assert listed(hits, cited=[2]) == [
-        "[1]  Entropy and heat (heat, page 12)",
-        "[2]* p2 (wiki)",
+        "[1]  Entropy and heat (heat:notes.pdf#3, page 12)",
+        "[2]* wiki:2",
     ]
 
 

@@ -39,7 +39,7 @@ def test_a_half_built_one_is_told(folder: Path) -> None:
 def test_one_of_another_version_is_told(folder: Path) -> None:
     facts = json.loads((folder / "database.json").read_text())
     (folder / "database.json").write_text(json.dumps(facts | {"schema_version": 1}))
-    with pytest.raises(UserError, match="schema_version"):
+    with pytest.raises(UserError, match=r"schema_version 1, by another(?s:.*)--force"):
         Database.open(folder)
 
 

@@ -126,3 +126,17 @@ def test_stop_words_alone_find_nothing() -> None:
 
 def test_an_empty_database_has_no_scores() -> None:
     assert opened([]).best("the moon", 3) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("熵", ["熵"]),
+        ("熵是量度", ["熵", "是", "量", "度", "熵是", "是量", "量度"]),
+        ("DNA是酸。RNA", ["dna", "是", "酸", "是酸", "rna"]),
+        ("カ_タ Größe", ["カ", "タ", "große"]),
+    ],
+)
+def test_writing_without_blanks_is_compared_by_signs_and_pairs(text: str, words: list[str]) -> None:
+    found = words_of(text)
+    assert found == words

@@ -8,7 +8,14 @@ import pytest
 
 from serve import chat as chat_module
 from serve.chat import CONTEXT_TOKENS, Chat, main
-from serve.passages import NO_ROOM, NOTHING_FOUND, PassagesBefore, open_passages, sources_of
+from serve.passages import (
+    NO_ROOM,
+    NOTHING_FOUND,
+    PassagesBefore,
+    is_follow_up,
+    open_passages,
+    sources_of,
+)
 from stemma.errors import UserError
 from stemma.llama import Llama
 from stemma.recipe.rag import RagSection
@@ -82,7 +89,7 @@ def test_a_question_is_asked_with_the_passages_that_are_found(
     assert "> Iron rusts in damp air; rust is a hydrated oxide." in seen[0]
     assert seen[0].count("Why does iron rust?") == 1
     assert chat.sources[0].startswith("[1]")
-    assert "Iron (notes, page 3)" in chat.sources[0]
+    assert "Iron (iron, page 3)" in chat.sources[0]
 
 
 def test_options_of_a_question_are_not_searched_with(passages: PassagesBefore) -> None:
@@ -104,6 +111,43 @@ def test_only_the_last_question_carries_passages(
     assert "Iron rusts in damp air" not in seen[1]
     assert "The Moon moves the tides" in seen[1]
     assert all("> " not in turn.content for turn in chat._turns)
+
+
+@pytest.mark.parametrize(
+    ("question", "follows"),
+    [
+        ("Why?", True),
+        ("And in plants?", True),
+        ("Can you explain it more simply?", True),
+        ("What happens if it gets colder?", True),
+        ("What happens if water gets colder?", False),
+        ("Give an example.", True),
+        ("What moves the tides?", False),
+        ("What is entropy?", False),
+        ("Was ist Entropie?", False),
+        ("Which force moves the tides of the oceans?", False),
+    ],
+)
+def test_short_questions_that_refer_back_or_name_no_subject_are_follow_ups(
+    question: str, follows: bool
+) -> None:
+    assert is_follow_up(question) is follows
+
+
+def test_a_follow_up_is_searched_with_the_question_it_follows(
+    llama: Llama, passages: PassagesBefore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_module, "ANSWER_TOKENS", 4)
+    seen = prompts(llama, monkeypatch)
+    chat = Chat(llama, passages)
+    list(chat.answer("Why does iron rust in damp air?"))
+    for question in ("And why?", "Who discovered that?"):
+        list(chat.answer(question))
+        asked = seen[-1].rpartition("Iron rusts in damp air")[2]
+        assert asked.count(question) == 1
+        assert "Why does iron rust" not in asked, "only the search knows of it"
+    list(chat.answer("Which force moves the tides of the oceans?"))
+    assert "Iron rusts in damp air" not in seen[-1]
 
 
 def test_nothing_relevant_is_asked_without_and_told(
@@ -149,13 +193,13 @@ def test_chat_prints_the_answer_and_below_it_its_sources(
     recipe = work.recipe.model_copy(update={"rag": RAG})
     main(recipe, work.run, "Why does iron rust?")
     out, err = capsys.readouterr()
-    assert "Iron (notes, page 3)" in out.split("\n\n")[-1]
+    assert "Iron (iron, page 3)" in out.split("\n\n")[-1]
     assert err == ""
     main(recipe, work.run, "Why does iron rust?", closed_book=True)
     closed, _ = capsys.readouterr()
     main(work.recipe, work.run, "Why does iron rust?")
     assert capsys.readouterr().out == closed
-    assert "Iron (notes" not in closed
+    assert "Iron (iron" not in closed
 
 
 def test_a_database_that_is_not_there_names_its_command(work: Work, tmp_path: Path) -> None:
@@ -168,8 +212,8 @@ def test_citations_are_marked_and_those_of_nothing_told() -> None:
     hits = [Hit(one, 1.0, 1.0, None) for one in FACTS[:2]]
     found = InContext("…", hits, 10, cut=False)
     assert sources_of("It rusts [2]. See [5].", found, hits) == [
-        "[1]  Copper (notes)",
-        "[2]* Iron (notes, page 3)",
+        "[1]  Copper (copper)",
+        "[2]* Iron (iron, page 3)",
         "[5]  no passage of this number was given",
     ]
     none = InContext("q", [], 0, cut=False)

@@ -31,7 +31,7 @@ def test_each_hit_stands_with_its_score_and_where_it_is_from(tmp_path: Path) -> 
     told, head, first, text, *_ = searched(tmp_path / "db", "Why does iron rust?")
     assert told == "5 passages (every passage of the sources); searched by bm25"
     assert head.split() == ["BM25", "passage"]
-    assert re.fullmatch(r"\d+\.\d{3} #1 +Iron \(notes, page 3\)", first)
+    assert re.fullmatch(r"\d+\.\d{3} #1 +Iron \(iron, page 3\)", first)
     assert text == "    Iron rusts in damp air; rust is a hydrated oxide."
 
 
@@ -49,7 +49,7 @@ def test_a_threshold_is_told_and_hits_are_shown_all_the_same(tmp_path: Path) -> 
     assert found[1] == (
         "nothing is as relevant as the threshold 99: a question is answered without passages"
     )
-    assert "Moon (sky)" in found[3]
+    assert "Moon (moon)" in found[3]
 
 
 @pytest.mark.parametrize("query", ["zebra", "", "   ", '"*:^ NEAR( OR', "\0\ud800"])
@@ -70,7 +70,7 @@ def test_the_verb_searches_a_run_and_names_what_is_missing(
     build(folder / "database")
     write_manifest(Run(tmp_path / "tiny"), "rag", {"database": "database"})
     assert main(arguments) == 0
-    assert "#1  Iron (notes, page 3)" in capsys.readouterr().out
+    assert "#1  Iron (iron, page 3)" in capsys.readouterr().out
     assert main([*arguments, "--arm", "dense"]) == 2
     assert "needs vectors" in capsys.readouterr().err
     assert main(["search", "smollm2", *plain[2:]]) == 2

@@ -204,6 +204,20 @@ def test_a_table_by_its_columns(tmp_path: Path) -> None:
     assert [one.id for one in passages(read(rows, tmp_path))] == ["s:2", "s:4"]
 
 
+def test_a_table_gives_what_stands_behind_a_mark_alone(tmp_path: Path) -> None:
+    lines = (
+        {"t": "ice\nWhy: Ice floats. Why: not"},
+        {"t": "no mark"},
+        {"t": "steam\nWhy: "},
+    )
+    (tmp_path / "f.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    columns = PassageColumns(text="t")
+    options = PassageTable(source="table", path="f.jsonl", columns=columns, after="Why:")
+    found = read(options, tmp_path)
+    assert [(one.id, one.text) for one in passages(found)] == [("s:1", "Ice floats. Why: not")]
+    assert set(skipped(found).values()) == {"nothing in `t` behind `Why:`"}
+
+
 def test_a_column_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "facts.jsonl").write_text('{"facts": "x"}\n', encoding="utf-8")
     options = PassageTable(source="table", path="facts.jsonl", columns=PassageColumns(text="fact"))
