@@ -121,6 +121,7 @@ def make_arms(root: Path) -> Work:
     return Work(recipe, work.run, "eval", say=lambda _: None)
 
 
+@pytest.mark.slow
 def test_every_engine_and_arm_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eval.run, "open_retrieval", lambda _: retrieval())
     work = make_arms(tmp_path)
