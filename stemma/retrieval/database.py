@@ -242,6 +242,8 @@ class Database:
         except (KeyError, IndexError, TypeError, ValueError):
             self.verify()
             raise
+        except sqlite3.ProgrammingError:  # ours, e.g. a closed database
+            raise
         except sqlite3.DatabaseError as error:
             path = str(self.folder / PASSAGES)
             raise UserError(

@@ -129,7 +129,7 @@ def test_a_recipe_with_passages_is_asked_with_them_and_they_are_shown(
     shown = capsys.readouterr().out.split(question)[1].splitlines()
     assert shown[1:3] == [said, ""]
     assert shown[3].startswith("[1]")
-    assert "Iron (notes, page 3)" in shown[3]
+    assert "Iron (iron, page 3)" in shown[3]
 
 
 def test_an_example_answered_wrongly_stops_the_demo(work: Work) -> None:
