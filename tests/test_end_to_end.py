@@ -19,11 +19,17 @@ from stemma.retrieval import minilm
 from stemma.runs import Run
 from stemma.wheels import cache
 
+QUESTIONS = "{source: encyclopaedia, rows: questions, count: 48, use: test}"
 SMALL = {
     "base.max_steps": "40",
     "train.max_steps": "12",
     "train.save_steps": "4",
     "dpo.num_epochs": "1",
+    # The encyclopaedia first: a limit takes the first rows, and the arm `gold` needs some of these.
+    "data.sft.sources.0": QUESTIONS,
+    "data.sft.sources.2": "{source: stem_exercises}",
+    "data.mcq.sources.0": QUESTIONS,
+    "data.mcq.sources.2": "{source: stem_exercises, answer_as: text}",
     "eval.tasks": "[{task: mcq, limit: 8}, {task: preference, limit: 8}, {task: generation, limit: 8}]",
 }
 ENCODER = {

@@ -129,8 +129,10 @@ def test_no_row_with_a_passage_of_its_own_is_an_error(
 ) -> None:
     monkeypatch.setattr(eval.run, "open_retrieval", lambda _: retrieval([]))
     work = make(tmp_path, VARIANTS, TASKS[:1])
-    with pytest.raises(UserError, match=r"no question can be asked as `\+gold`"):
+    with pytest.raises(UserError, match=r"no question can be asked as `\+gold`") as caught:
         run(work)
+    assert "raise a task's `limit`" in caught.value.problems[0].hint
+    assert "make data FORCE=1" in caught.value.problems[0].hint
 
 
 def test_arms_are_cells_that_may_be_measured_alone(
