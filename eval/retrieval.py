@@ -93,7 +93,9 @@ def arm_rows(work: Work, rows: Mapping[str, RowsToScore], retrieval: Retrieval |
 def _no_row(arm: Arm) -> Problem:
     expected = '`meta["passage"]` (an id of the database) or `meta["support"]` in some test rows'
     found = f"no test row names a passage of its own, so no question can be asked as `+{arm}`"
-    return Problem("eval.variants", found, expected, "leave the arm `gold` out")
+    hint = f"leave the arm `{arm}` out, or raise a task's `limit`; rows that an earlier version "
+    hint += "built hold no support: `make data FORCE=1`"
+    return Problem("eval.variants", found, expected, hint)
 
 
 def arm_figures(

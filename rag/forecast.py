@@ -44,8 +44,18 @@ class SourceForecast:
     """Whether the whole source was read."""
 
 
-def forecast(section: RagSection, root: Path) -> list[str]:
-    """The database's size in lines for a person. Raises UserError for a missing source."""
+@dataclass(frozen=True)
+class DatabaseForecast:
+    """What a database will take."""
+
+    lines: list[str]
+    """For a person."""
+    bytes: int
+    """Of the whole folder, at most."""
+
+
+def forecast(section: RagSection, root: Path) -> DatabaseForecast:
+    """The database's size before it is built. Raises UserError for a missing source."""
     encoder = sizes_of(section.encoder)
     wide = encoder.dimensions
     sources = [_source(section, source, root, wide) for source in section.sources]
@@ -67,7 +77,7 @@ def forecast(section: RagSection, root: Path) -> list[str]:
     elif needed > limit and total:
         room = int(total * max(0, limit - fixed) / (needed - fixed))
         said += f": about {room:,} have room, the last {total - room:,} are left out"
-    return [*lines, said]
+    return DatabaseForecast([*lines, said], round(min(needed, max(limit, fixed))))
 
 
 def _vectors(encoder: EncoderSizes) -> str:

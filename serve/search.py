@@ -77,6 +77,8 @@ def _told(searcher: Searcher) -> str:
     how = f"{settings.arm}"
     if settings.arm == "hybrid":
         how += f", {settings.weight:g} of it dense, k = {settings.rrf_k:g}"
+    if settings.threshold is None:
+        how += "; no threshold was fitted or given, so every question gets passages"
     return f"{facts.passages:,} passages ({facts.mode}); searched by {how}"
 
 

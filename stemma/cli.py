@@ -151,7 +151,7 @@ def plan(
 
     opened, run = open_recipe(recipe, set_, runs)
     check_base_model(opened, run, ["plan"])
-    passages = forecast_passages(opened)
+    passages, database = forecast_passages(opened)
     if opened.is_data_only:
         lines = forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))
         print("\n".join([*lines, *passages]))
@@ -159,9 +159,9 @@ def plan(
     asked = Hardware(gpus, tflops)
     data = plan_data(opened, run, lambda text: say(f"[plan] {text}"))
     judging = plan_judging(opened, run)
-    found = replace(forecast(opened, run, asked, data), judging=judging)
+    found = forecast(opened, run, asked, data)
+    found = replace(found, judging=judging, passages=passages, database=database)
     print(written(opened, found, asked), end="")
-    print("\n".join(passages), end="\n" if passages else "")
 
 
 add_stage_verbs(app)

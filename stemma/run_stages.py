@@ -81,7 +81,7 @@ def _preview(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) 
             for line in forecast_lines(recipe, run, options.say):
                 print(f"        {line}")
         if stage == "rag" and not fresh:
-            for line in forecast_passages(recipe):
+            for line in forecast_passages(recipe)[0]:
                 print(f"        {line}")
         if stage == "eval" and not fresh:
             for line in judging_lines(recipe, run):

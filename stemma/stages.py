@@ -213,14 +213,17 @@ def forecast_judging(recipe: Recipe, run: Run) -> list[dict[str, Any]]:
     return forecast_judges(recipe, run)
 
 
-def forecast_passages(recipe: Recipe) -> list[str]:
-    """The size of the database of passages, in lines; none where the recipe has none.
+def forecast_passages(recipe: Recipe) -> tuple[list[str], int]:
+    """The size of the database of passages, in lines and in bytes; none where the recipe has none.
 
     Raises UserError for a source that is not there.
     """
     from rag.forecast import forecast as forecast_database
 
-    return forecast_database(recipe.rag, Path(recipe.data.root)) if recipe.rag else []
+    if recipe.rag is None:
+        return [], 0
+    found = forecast_database(recipe.rag, Path(recipe.data.root))
+    return found.lines, found.bytes
 
 
 def model_server(settings: Generator, seed: int) -> AbstractContextManager[ModelServer]:

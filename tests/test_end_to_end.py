@@ -13,15 +13,31 @@ from pathlib import Path
 import pytest
 
 from stemma import ROOT
+from stemma.errors import UserError
+from stemma.jsonl import read_dicts, read_json
+from stemma.retrieval import minilm
 from stemma.runs import Run
+from stemma.wheels import cache
 
+QUESTIONS = "{source: encyclopaedia, rows: questions, count: 48, use: test}"
 SMALL = {
     "base.max_steps": "40",
     "train.max_steps": "12",
     "train.save_steps": "4",
     "dpo.num_epochs": "1",
+    # The encyclopaedia first: a limit takes the first rows, and the arm `gold` needs some of these.
+    "data.sft.sources.0": QUESTIONS,
+    "data.sft.sources.2": "{source: stem_exercises}",
+    "data.mcq.sources.0": QUESTIONS,
+    "data.mcq.sources.2": "{source: stem_exercises, answer_as: text}",
     "eval.tasks": "[{task: mcq, limit: 8}, {task: preference, limit: 8}, {task: generation, limit: 8}]",
 }
+ENCODER = {
+    "rag.encoder": f"{{model: 'pip:{minilm.WHEEL.requirement}'}}",
+    "rag.search": "{arm: hybrid, k: 10}",
+    "rag.context": "{passages: 2, max_tokens: 128, prompt: facts}",
+}
+"""A sentence encoder in tiny's retrieval, which searches by words alone."""
 STAGES = ("data", "base", "sft", "dpo", "mcq", "export", "rag", "eval", "report")
 
 
@@ -63,9 +79,15 @@ def digests(run: Run, stage: str) -> dict[str, str]:
     return {name: output.sha256 for name, output in run.manifest(stage).outputs.items()}
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where both tests' runs lie: the second goes on with what the first has trained."""
+    return tmp_path_factory.mktemp("chain") / "runs"
+
+
 @pytest.mark.slow
-def test_the_chain_survives_kills_and_shares_its_stages(tmp_path: Path) -> None:
-    runs, again = tmp_path / "runs", tmp_path / "again"
+def test_the_chain_survives_kills_and_shares_its_stages(runs: Path) -> None:
+    again = runs.parent / "again"
     run = Run(runs / "tiny")
     stemma("data", "tiny", runs)
     stemma("base", "tiny", runs)
@@ -98,3 +120,55 @@ def test_the_chain_survives_kills_and_shares_its_stages(tmp_path: Path) -> None:
     assert {shared["data"], shared["base"]} == {"reused"}
     assert "sft" not in shared
     assert shared["report"].startswith("done")
+
+
+@pytest.mark.slow
+def test_a_trained_model_reads_what_a_sentence_encoder_finds(runs: Path) -> None:
+    try:
+        minilm.fetch(cache(os.environ))
+    except UserError as error:
+        pytest.skip(f"no all-MiniLM-L6-v2: {error}")
+    stemma("all", "tiny", runs)
+    given = [part for key, value in ENCODER.items() for part in ("--set", f"{key}={value}")]
+    told = stemma("all", "tiny", runs, *given)
+    assert {stage: said for stage, said in told.items() if not said.startswith("done")} == (
+        dict.fromkeys(STAGES[:6], "up to date")
+    )
+    run = Run(runs / "tiny")
+    manifest = run.manifest("rag")
+    assert manifest.counts["embedded"] == manifest.counts["passages"] > 0
+    assert [gate["passed"] for gate in manifest.facts["gates"]] == [True]
+
+    scores = {
+        (score["variant"], score["task"], score["metric"]): score
+        for score in read_json(run.output("eval", "results"))
+    }
+    searched = read_dicts(run.output("eval", "searched"))
+    for arm in ("bm25", "dense", "hybrid"):
+        places = [places_of(row["gold"], row[arm]["ranks"]) for row in searched]
+        by_hand = {
+            "recall_at_1": [1.0 in found for found in places],
+            "mrr_at_10": [max((1 / place for place in found), default=0.0) for found in places],
+        }
+        for metric, values in by_hand.items():
+            score = scores[arm, "retrieval", metric]
+            assert score["n"] == len(searched) > 0
+            assert score["value"] == pytest.approx(sum(values) / len(values))
+
+    for task in ("mcq", "generation"):
+        name = "gguf-Q4_K_M+retrieved"
+        samples = read_dicts(run.output("eval", f"samples/{name}/{task}"))
+        assert scores[name, task, "accuracy"]["n"] == len(samples) == 8
+        contexts = read_dicts(run.output("eval", f"contexts/{task}+retrieved"))
+        assert [row["id"] for row in contexts] == [row["id"] for row in samples]
+        asked = [row for row in contexts if row["passages"]]
+        assert asked
+        assert all(one["cosine"] is not None for row in asked for one in row["passages"])
+    page = run.output("report", "html").read_text(encoding="utf-8")
+    assert "gguf-Q4_K_M+retrieved" in page
+    assert "hybrid" in page
+
+
+def places_of(gold: list[str], ranks: list[str]) -> list[float]:
+    """The places, from 1, at which a question's own passages were found."""
+    return [float(place) for place, name in enumerate(ranks, 1) if name in gold]

@@ -95,11 +95,16 @@ class Plan:
     detectable: Sequence[Detectable] = ()
     judging: Sequence[JudgePlan] = ()
     """The judges of the evaluation, with what they cost."""
+    passages: Sequence[str] = ()
+    """What the database of passages will hold, in lines."""
+    database: int = 0
+    """Its bytes."""
 
     @property
     def disk(self) -> int:
-        """Bytes of all stages and formats."""
-        return sum(stage.disk for stage in self.stages) + sum(self.exports.values()) + self.source
+        """Bytes of all stages and formats, and of the database of passages."""
+        made = sum(self.exports.values()) + self.source + self.database
+        return sum(stage.disk for stage in self.stages) + made
 
     @property
     def source(self) -> int:

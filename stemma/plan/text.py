@@ -62,13 +62,16 @@ def _other_lines(plan: Plan, unit: str) -> list[str]:
     disk = [*((stage.stage, stage.disk) for stage in plan.stages), *plan.exports.items()]
     if plan.source:
         disk.append(("F16 to quantise from", plan.source))
+    if plan.database:
+        disk.append(("rag", plan.database))
     lines = [
         f"{unit} on disk: {' · '.join(f'{name} {_size(count, unit)}' for name, count in disk)}"
     ]
     if plan.data.uncounted:
         lines.append(f"data: not counted, {plan.data.uncounted}")
     lines.append(f"API: {dollars(plan.data.dollars)}; {plan.data.basis}")
-    return [*lines, *(f"API: {one.title}: {one.basis}" for one in plan.judging)]
+    asked = (f"API: {one.title}: {one.basis}" for one in plan.judging)
+    return [*lines, *asked, *plan.passages]
 
 
 def _detectable_lines(recipe: Recipe, plan: Plan) -> list[str]:

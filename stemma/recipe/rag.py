@@ -26,6 +26,9 @@ Mode = Literal["all", "paper", "train-only", "paper+distractors"]
 Arm = Literal["bm25", "dense", "hybrid"]
 PromptName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
+PACKAGE = "pip:"
+"""Before the name of a Python package that carries an encoder."""
+
 MODES: dict[Mode, str] = {
     "all": "every passage of the sources",
     "paper": "the passages found for each question, test questions included: an upper bound",
@@ -81,6 +84,11 @@ class Encoder(Section):
         """The local folder that is named; None for a model of the hub."""
         folder = Path(self.name).expanduser()
         return folder if folder.is_dir() else None
+
+    @property
+    def is_packaged(self) -> bool:
+        """Whether a Python package carries it."""
+        return self.name.startswith(PACKAGE)
 
     @property
     def is_local(self) -> bool:

