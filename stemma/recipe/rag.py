@@ -26,6 +26,8 @@ Mode = Literal["all", "paper", "train-only", "paper+distractors"]
 Arm = Literal["bm25", "dense", "hybrid"]
 PromptName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
+DATABASE_FORM: Literal[3] = 3
+"""Of a database's folder: one of another form is not read, and made anew by `rag`."""
 MODES: dict[Mode, str] = {
     "all": "every passage of the sources",
     "paper": "the passages found for each question, test questions included: an upper bound",
@@ -191,6 +193,7 @@ class RagSection(Section):
         """The settings that decide what the database is, for the stage's key."""
         read_by_others = {"context", "exclude_contaminated"}
         found = self.model_dump(mode="json", exclude=read_by_others)
+        found["form"] = DATABASE_FORM
         found["sources"] = [one | {"path": placeless(one["path"])} for one in found["sources"]]
         if self.encoder:
             found["encoder"] = self.encoder.content()
