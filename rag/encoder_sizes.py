@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rag.distilling import DIMENSIONS, is_table
 from stemma.jsonl import read_object
-from stemma.recipe.rag import Encoder
+from stemma.recipe.rag import PACKAGED, Encoder
+from stemma.retrieval import minilm
 from stemma.runs import size_of
+from stemma.wheels import cache
 
 TOKEN_BYTES = 24
 """Of a token in a GGUF's vocabulary: its text, score and kind."""
@@ -31,9 +34,17 @@ USUAL = EncoderSizes(384, 67_000_000, is_known=False)
 
 
 def sizes_of(asked: Encoder | None) -> EncoderSizes:
-    """By the model's own config.json: in its folder, or where the hub's client keeps it."""
+    """By the model's own config.json: in its folder, or where downloads are kept. Of a table with
+    an encoder that re-ranks, both count."""
     if asked is None:
         return NONE
+    found = _sizes_of(asked)
+    again = sizes_of(asked.rerank)
+    is_known = found.is_known and again.is_known
+    return EncoderSizes(found.dimensions, found.bytes + again.bytes, is_known)
+
+
+def _sizes_of(asked: Encoder) -> EncoderSizes:
     folder = asked.folder or _kept(asked)
     if folder is None or not (folder / "config.json").is_file():
         return USUAL
@@ -50,9 +61,14 @@ def sizes_of(asked: Encoder | None) -> EncoderSizes:
 
 
 def _kept(asked: Encoder) -> Path | None:
+    if asked.name == PACKAGED:
+        return cache(os.environ) / minilm.NAME
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(asked.name, "config.json", revision=asked.revision)
+    try:
+        found = try_to_load_from_cache(asked.name, "config.json", revision=asked.revision)
+    except ValueError:  # no name that the hub could have
+        return None
     return Path(found).parent if isinstance(found, str) else None
 
 

@@ -10,13 +10,16 @@ import pytest
 from stemma import ROOT
 from stemma.chain import chain, upstream
 from stemma.errors import UserError
+from stemma.keys import inputs_of
 from stemma.recipe.check import warnings
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.recipe.rag import PACKAGED
 from stemma.recipe.rag_sources import PASSAGE_SOURCES, Documents
 from stemma.retrieval import minilm
+from stemma.runs import Run
 from tests.conftest import SMALL
+from tests.factories.manifests import write_manifest
 
 RAG = """
 rag:
@@ -90,6 +93,13 @@ def test_an_encoder_that_re_ranks_is_among_the_files(folder: Path) -> None:
 def test_a_folder_without_a_model_is_told_before_all_of_it_is_read(folder: Path) -> None:
     recipe = opened(folder, RAG, f"rag.encoder={{model: {folder}}}")
     assert recipe.files("rag")["rag.encoder: config.json"] == folder / "config.json"
+
+
+def test_the_base_model_is_no_input(folder: Path) -> None:
+    recipe = opened(folder, RAG, "base=null", "base_model=./gone")
+    run = Run(folder / "runs" / "small")
+    write_manifest(run, "data", {})
+    assert list(inputs_of(recipe, run, "rag")) == ["rag.sources[0]: notes/heat.md"]
 
 
 def test_the_whole_disk_is_not_read_by_a_link_either(folder: Path) -> None:
