@@ -266,9 +266,8 @@ class Database:
             raise
         except sqlite3.DatabaseError as error:
             path = str(self.folder / PASSAGES)
-            raise UserError(
-                Problem(path, f"damaged: {error}", "a whole SQLite file", COPY)
-            ) from None
+            problem = Problem(path, f"damaged: {error}", "a whole SQLite file", COPY)
+            raise UserError(problem) from None
 
 
 def _was_replaced(folder: Path, facts: DatabaseFacts) -> bool:
