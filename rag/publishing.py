@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from stemma.files import remove
-from stemma.jsonl import write_json
 from stemma.retrieval.database import (
     ENCODER,
-    FACTS,
     PASSAGES,
     STATIC,
     VECTORS,
     DatabaseFacts,
     EmbedderFacts,
     FileFacts,
+    write_facts,
 )
 from stemma.retrieval.passages import Embedder
 from stemma.retrieval.settings import SearchSettings
+from stemma.retrieval.stamps import stamp_of
 from stemma.runs import digest_of, size_of
 
 
@@ -62,6 +62,7 @@ def facts_of(
             digest=embedder.digest, dimensions=embedder.dimensions, model=build.model
         )
     return DatabaseFacts(
+        stamp=stamp_of(work / PASSAGES),
         passages=held.passages,
         sources=held.sources,
         licences=build.licences,
@@ -90,7 +91,7 @@ def put_model(work: Path, model: Path) -> None:
 
 def put_in_place(work: Path, folder: Path, facts: DatabaseFacts) -> None:
     """Write the facts into `work`, and rename it to `folder`."""
-    write_json(work / FACTS, facts.model_dump(mode="json"))
+    write_facts(work, facts)
     _sync(work)
     aside = _aside(folder)
     remove(aside)

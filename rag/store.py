@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rag.binding import one_writer
 from stemma.retrieval import lexical
 from stemma.retrieval.lexical import BLOCK
 from stemma.retrieval.passages import Passage
+from stemma.retrieval.stamps import stamp_passages
 
 SCHEMA = """
 CREATE TABLE binding (value TEXT NOT NULL);
@@ -79,8 +79,8 @@ class Store:
         with one_writer(self.path):
             return self.connection.execute(statement, values)
 
-    def close(self) -> None:
-        """Leave one file, without a journal beside it."""
+    def close(self) -> str:
+        """Leave one file, without a journal beside it; returns its stamp."""
         self._run("PRAGMA wal_checkpoint(TRUNCATE)")
         self._run("PRAGMA journal_mode = DELETE")
         self.connection.close()
@@ -88,8 +88,7 @@ class Store:
             for place in COUNTERS:
                 stream.seek(place)
                 stream.write((1).to_bytes(4, "big"))
-            stream.flush()
-            os.fsync(stream.fileno())
+        return stamp_passages(self.path)
 
     def count(self) -> int:
         last = self._run("SELECT max(number) FROM passages").fetchone()[0]

@@ -37,10 +37,10 @@ class VectorFile:
             offset += count
         os.fsync(self._file)
 
-    def finish(self, rows: int) -> None:
+    def finish(self, rows: int, stamp: str) -> None:
         """Cut the file to its rows and write the header."""
         os.ftruncate(self._file, self._offset(rows))
-        os.pwrite(self._file, header(rows, self.dimensions), 0)
+        os.pwrite(self._file, header(rows, self.dimensions, stamp), 0)
         os.fsync(self._file)
 
     def close(self) -> None:

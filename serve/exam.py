@@ -9,7 +9,7 @@ undecided  newton  newton or joule  Which unit measures force?
 What is the Novo wall made of?
 silicon
 
-[1]  Novo wall (encyclopaedia)
+[1]  Novo wall (encyclopaedia:novo-wall#1)
 
 A recipe with `rag` answers as in chat: with the passages that the search finds, if any.
 """

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from io import TextIOWrapper
 from typing import Annotated
 
 import click
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     os.environ.update(thread_waiting(os.environ) | TELEMETRY_OFF)  # before an engine is loaded
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal may not have every letter
+            stream.reconfigure(errors="replace")
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:

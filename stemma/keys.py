@@ -71,7 +71,7 @@ def _base_model(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
 
     A hub model is known by its name and revision, which stand in the recipe's section.
     """
-    if stage in ("data", "base") or not recipe.is_base_local:
+    if stage in ("data", "base", "rag") or not recipe.is_base_local:
         return {}
     folder = Path(str(recipe.base_model))
     if not folder.is_dir():

@@ -61,6 +61,12 @@ def warnings(recipe: Recipe) -> list[str]:
         found.append(
             f"`base_model: {name}` without `base_revision`: the weights may change on the hub"
         )
+    encoder = recipe.rag.encoder if recipe.rag else None
+    for one in (encoder, encoder.rerank if encoder else None):
+        if one and one.is_of_hub and not one.revision:
+            found.append(
+                f"`rag.encoder`: `{one.name}` without `revision`: the weights may change on the hub"
+            )
     for stage in recipe.training_stages():
         deepspeed = recipe.axolotl(stage)["deepspeed"]
         if zero_stage(recipe.path.parent / deepspeed) == 3:

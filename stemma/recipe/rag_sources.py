@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from stemma.recipe.folders import below, fitting, possible_path
 from stemma.recipe.sections import Section
@@ -27,7 +27,7 @@ class PassageSource(Section):
     licence: str | None = None
     """The licence of its text as an SPDX identifier, e.g. `CC-BY-4.0`, where the source does not
     know it. It is recorded with the database; an unknown one may not be passed on."""
-    limit: PositiveInt | None = None
+    limit: Annotated[int, Field(ge=1, le=10**12)] | None = None
     """Read no more than this many documents."""
 
     @property

@@ -5,8 +5,7 @@
     encoder.gguf      the embedder itself, or the folder `static`
     database.json     what all this is; written last
 
-A reader keeps the files that it opened: a new build, put in their place meanwhile, is another
-database to it.
+A reader keeps the files it opened: a new build in their place is another database to it.
 """
 
 from __future__ import annotations
@@ -23,11 +22,13 @@ from numpy.typing import NDArray
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_object, validated, write_json
+from stemma.recipe.rag import DATABASE_FORM
 from stemma.retrieval.dense import DenseVectors
 from stemma.retrieval.lexical import Lexical
 from stemma.retrieval.passages import Passage
 from stemma.retrieval.settings import SearchSettings
-from stemma.runs import digest_of, size_of
+from stemma.retrieval.stamps import stamp_of
+from stemma.runs import digest_json, digest_of, size_of
 from stemma.strict import StrictRecord
 
 PASSAGES = "passages.sqlite"
@@ -38,10 +39,7 @@ STATIC = "static"
 AT_ONCE = 500
 """Passages read by one statement."""
 AGAIN = "build it again: python -m stemma rag RECIPE"
-ANEW = f"{AGAIN} --force"
-VERSION: Literal[2] = 2
-"""Of the folder's form: that of another one is not read."""
-COPY = "copy the database again, or build it anew"
+COPY = f"copy the database again, or {AGAIN} --force"
 
 
 class FileFacts(StrictRecord):
@@ -64,7 +62,9 @@ class EmbedderFacts(StrictRecord):
 class DatabaseFacts(StrictRecord):
     """The file `database.json`."""
 
-    schema_version: Literal[2] = VERSION
+    schema_version: Literal[3] = DATABASE_FORM
+    stamp: str
+    """`stamps`: the files have the same."""
     passages: int
     sources: dict[str, int]
     """Passages by source."""
@@ -91,16 +91,25 @@ def read_facts(folder: Path) -> DatabaseFacts:
         what = "a database that is not finished" if (folder / PASSAGES).exists() else "no database"
         raise UserError(Problem(str(folder), f"{what}: no {FACTS}", "a built database", AGAIN))
     value = read_object(path)
-    if (version := value.get("schema_version")) != VERSION:
+    if (version := value.get("schema_version")) != DATABASE_FORM:
         found = f"a database of schema_version {version}, by another Stemma"
-        raise UserError(Problem(str(folder), found, f"schema_version {VERSION}", ANEW))
+        raise UserError(Problem(str(folder), found, f"schema_version {DATABASE_FORM}", AGAIN))
+    if value.pop("digest", None) != digest_json(value):
+        found = "facts that were changed, or damaged"
+        hint = f"settings belong into the recipe; {COPY}"
+        raise UserError(Problem(str(path), found, "the file as the build wrote it", hint))
     return validated(value, str(path), DatabaseFacts)
+
+
+def write_facts(folder: Path, facts: DatabaseFacts) -> None:
+    """Write a database's facts, with a digest of themselves."""
+    value = facts.model_dump(mode="json")
+    write_json(folder / FACTS, value | {"digest": digest_json(value)})
 
 
 def keep_settings(folder: Path, settings: SearchSettings) -> None:
     """Write how a finished database is to be searched into its facts."""
-    facts = read_facts(folder).model_copy(update={"search": settings})
-    write_json(folder / FACTS, facts.model_dump(mode="json"))
+    write_facts(folder, read_facts(folder).model_copy(update={"search": settings}))
 
 
 class Database:
@@ -121,7 +130,8 @@ class Database:
                 self.count = self._counted()
             if facts.embedder:
                 path = folder / VECTORS
-                self.vectors = DenseVectors(path, self.count, facts.embedder.dimensions)
+                dimensions = facts.embedder.dimensions
+                self.vectors = DenseVectors(path, self.count, dimensions, facts.stamp)
         except BaseException:
             connection.close()
             raise
@@ -130,20 +140,30 @@ class Database:
     def open(cls, folder: Path) -> Database:
         """The finished database in `folder`.
 
-        Sizes of all files are compared with the facts; `verify` reads every byte. Raises UserError
-        where it is half-built, damaged or of another version.
+        Sizes of all files, and the stamps of passages and vectors, are compared with the facts;
+        `verify` reads every byte. Raises UserError where it is half-built, damaged or of another
+        version.
         """
         facts = read_facts(folder)
-        _check_sizes(folder, facts)
+        try:
+            database = cls._opened(folder, facts)
+        except UserError:
+            if not _was_replaced(folder, facts):
+                raise
+            return cls.open(folder)
+        if _was_replaced(folder, facts):
+            database.close()
+            return cls.open(folder)
+        return database
+
+    @classmethod
+    def _opened(cls, folder: Path, facts: DatabaseFacts) -> Database:
+        _check_files(folder, facts)
         path = folder / PASSAGES
         # Nothing else writes this very file: no locks, and folders that cannot be written to.
         place = f"file:{_quoted(path)}?mode=ro&immutable=1"
         connection = sqlite3.connect(place, uri=True, check_same_thread=False)
-        database = cls(folder, facts, connection)
-        if read_facts(folder).files != facts.files:  # a new build came between
-            database.close()
-            return cls.open(folder)
-        return database
+        return cls(folder, facts, connection)
 
     def _counted(self) -> int:
         last = self._connection.execute("SELECT max(number) FROM passages").fetchone()[0]
@@ -246,12 +266,16 @@ class Database:
             raise
         except sqlite3.DatabaseError as error:
             path = str(self.folder / PASSAGES)
-            raise UserError(
-                Problem(path, f"damaged: {error}", "a whole SQLite file", COPY)
-            ) from None
+            problem = Problem(path, f"damaged: {error}", "a whole SQLite file", COPY)
+            raise UserError(problem) from None
 
 
-def _check_sizes(folder: Path, facts: DatabaseFacts) -> None:
+def _was_replaced(folder: Path, facts: DatabaseFacts) -> bool:
+    """Whether a new build came between."""
+    return read_facts(folder).files != facts.files
+
+
+def _check_files(folder: Path, facts: DatabaseFacts) -> None:
     problems = []
     for name, one in facts.files.items():
         path = folder / name
@@ -260,6 +284,10 @@ def _check_sizes(folder: Path, facts: DatabaseFacts) -> None:
         elif (size := size_of(path)) != one.bytes:
             found = f"damaged: {size:,} bytes"
             problems.append(Problem(str(path), found, f"{one.bytes:,} bytes", COPY))
+    passages = folder / PASSAGES
+    if not problems and (stamp := stamp_of(passages)) != facts.stamp:
+        found = f"damaged, or of another build: its stamp is {stamp}"
+        problems.append(Problem(str(passages), found, f"{facts.stamp}, as {FACTS} says", COPY))
     if problems:
         raise UserError(problems)
 

@@ -34,9 +34,10 @@ SIGN_AND_VALUE = np.int32(-0x70000001)  # 0x8fffffff
 Vectors = NDArray[np.float32]
 
 
-def header(rows: int, dimensions: int) -> bytes:
-    """The first HEADER bytes of an .npy file of float16."""
+def header(rows: int, dimensions: int, stamp: str = "") -> bytes:
+    """The first HEADER bytes of an .npy file of float16; the stamp is a comment to its readers."""
     shape = f"{{'descr': '<f2', 'fortran_order': False, 'shape': ({rows}, {dimensions}), }}"
+    shape += f"  # {stamp}" if stamp else ""
     text = shape.ljust(HEADER - 11) + "\n"
     return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.encode("ascii")
 
@@ -49,10 +50,10 @@ def bytes_of(rows: int, dimensions: int) -> int:
 class DenseVectors:
     """The vectors of a database, opened for searching.
 
-    Raises UserError where the file is not what `rows` and `dimensions` promise.
+    Raises UserError where the file is not what `rows`, `dimensions` and `stamp` promise.
     """
 
-    def __init__(self, path: Path, rows: int, dimensions: int) -> None:
+    def __init__(self, path: Path, rows: int, dimensions: int, stamp: str = "") -> None:
         self.path = path
         self.rows = rows
         self.dimensions = dimensions
@@ -60,9 +61,9 @@ class DenseVectors:
         self._kept: Vectors | None = None
         found = os.pread(self._file, HEADER, 0)
         size = os.fstat(self._file).st_size
-        if found != header(rows, dimensions) or size != bytes_of(rows, dimensions):
+        if found != header(rows, dimensions, stamp) or size != bytes_of(rows, dimensions):
             self.close()
-            found_text = f"damaged vectors: {size:,} bytes, or another header"
+            found_text = f"damaged vectors, or those of another build: {size:,} bytes"
             expected = f"{rows:,} × {dimensions} of float16: {bytes_of(rows, dimensions):,} bytes"
             hint = "copy the database again, or build it anew"
             raise UserError(Problem(str(path), found_text, expected, hint))

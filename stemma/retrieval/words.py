@@ -1,8 +1,9 @@
 """Words of a text as BM25 compares them: lower case, without accents, stemmed.
 
 Stems are English (Porter, 1980, by snowballstemmer). Words of other languages are kept as the
-stemmer leaves them. Chinese and Japanese, written without blanks, are compared by single signs and
-by pairs of neighbours, as most search engines do.
+stemmer leaves them. Writing without blanks (Chinese, Japanese, Thai, Lao, Khmer, Burmese) is
+compared by single signs and by pairs of neighbours, as most search engines do; Korean too, whose
+nouns have their particles attached.
 """
 
 from __future__ import annotations
@@ -37,8 +38,11 @@ LONGEST = 40
 KEPT_STEMS = 1_000_000
 """Stems kept in memory, about 100 bytes each; then the memory is emptied."""
 
-_SIGN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Kana and Chinese signs."""
+_SIGN = (
+    r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    r"\uac00-\ud7a3\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+)
+"""Kana and Chinese signs; Korean syllables; Thai and Lao, Burmese, Khmer."""
 _WORD = re.compile(rf"[^\W_{_SIGN}]+|[{_SIGN}]+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _SIGNS = re.compile(rf"[{_SIGN}]+")
@@ -56,7 +60,8 @@ def all_words_of(text: str) -> list[str]:
     """The words of a text in their order; a stop word begins with MARK."""
     if not text.isascii():
         marked = unicodedata.normalize("NFKD", text)
-        text = "".join(letter for letter in marked if not unicodedata.combining(letter))
+        bare = "".join(letter for letter in marked if not unicodedata.combining(letter))
+        text = unicodedata.normalize("NFC", bare)  # Korean letters are syllables again
     found = []
     for word in _words(text.lower()):
         stem = _stems.get(word)

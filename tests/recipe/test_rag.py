@@ -10,10 +10,16 @@ import pytest
 from stemma import ROOT
 from stemma.chain import chain, upstream
 from stemma.errors import UserError
+from stemma.keys import inputs_of
+from stemma.recipe.check import warnings
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
+from stemma.recipe.rag import PACKAGED
 from stemma.recipe.rag_sources import PASSAGE_SOURCES, Documents
+from stemma.retrieval import minilm
+from stemma.runs import Run
 from tests.conftest import SMALL
+from tests.factories.manifests import write_manifest
 
 RAG = """
 rag:
@@ -84,6 +90,35 @@ def test_an_encoder_that_re_ranks_is_among_the_files(folder: Path) -> None:
     assert recipe.section("rag") != opened(folder, RAG, encoder.replace("}", ", pooling: cls}", 1))
 
 
+def test_a_folder_without_a_model_is_told_before_all_of_it_is_read(folder: Path) -> None:
+    recipe = opened(folder, RAG, f"rag.encoder={{model: {folder}}}")
+    assert recipe.files("rag")["rag.encoder: config.json"] == folder / "config.json"
+
+
+def test_the_base_model_is_no_input(folder: Path) -> None:
+    recipe = opened(folder, RAG, "base=null", "base_model=./gone")
+    run = Run(folder / "runs" / "small")
+    write_manifest(run, "data", {})
+    assert list(inputs_of(recipe, run, "rag")) == ["rag.sources[0]: notes/heat.md"]
+
+
+def test_the_whole_disk_is_not_read_by_a_link_either(folder: Path) -> None:
+    (folder / "disk").symlink_to("/")
+    with pytest.raises(UserError, match="the whole disk, which is not read"):
+        opened(folder, RAG.replace("notes", "disk")).files("rag")
+
+
+def test_the_packaged_encoder_is_the_one_that_is_fetched() -> None:
+    assert f"pip:{minilm.WHEEL.requirement}" == PACKAGED
+
+
+def test_an_encoder_of_the_hub_without_a_revision_is_told(folder: Path) -> None:
+    recipe = opened(folder, RAG, "rag.encoder={static: a/table, rerank: {model: a/b}}")
+    told = [line for line in warnings(recipe) if "rag.encoder" in line]
+    assert [line.split("`")[3] for line in told] == ["a/table", "a/b"]
+    assert not any("rag" in line for line in warnings(opened(folder)))
+
+
 def test_a_folder_is_read_in_order_and_hidden_files_are_not(folder: Path) -> None:
     (folder / "notes" / "b").mkdir()
     (folder / "notes" / ".git").mkdir()
@@ -112,6 +147,25 @@ def test_a_folder_is_read_in_order_and_hidden_files_are_not(folder: Path) -> Non
         (["rag.sources=[{source: documents}]"], "missing key `rag.sources.0.path`"),
         (["rag.sources=[{source: wiki_dpr, path: x, hub: a/b}]"], "`revision` is missing"),
         (["rag.max_bytes=0"], "`rag.max_bytes` is 0"),
+        *(
+            ([f"rag.{key}={10**30}"], f"`rag.{key}` is {10**30}")
+            for key in (
+                *("search.k", "search.candidates", "search.rerank", "context.passages"),
+                *("context.max_tokens", "passage_words", "distractors", "max_bytes"),
+            )
+        ),
+        (["rag.search.rrf_k=1.0e+30"], "`rag.search.rrf_k` is 1e+30"),
+        (["rag.search.threshold=7"], "`rag.search.threshold` is 7"),
+        ([f"rag.sources=[{{source: documents, path: x, limit: {10**30}}}]"], "limit` is 1"),
+        *(
+            ([f"rag.sources=[{{source: documents, path: '{path}'}}]"], "is the whole disk")
+            for path in ("/", "//", "/.", "/..", "/**", "/*")
+        ),
+        (["rag.encoder={model: /}"], "is the whole disk"),
+        (["rag.encoder={static: /}"], "is the whole disk"),
+        (["rag.encoder={model: a/b, revision: ''}"], "`rag.encoder.revision` is ''"),
+        (["rag.encoder={model: ./a, revision: main}"], "revision: `./a` is no model of the hub"),
+        (["rag.encoder={model: 'pip:other==1'}"], "the one package with an encoder is `pip:gt"),
         (
             ["rag.sources=[{source: documents, path: x}, {source: documents, path: y}]"],
             "2 are called `documents`: give each a `name`",

@@ -39,7 +39,37 @@ def test_a_half_built_one_is_told(folder: Path) -> None:
 def test_one_of_another_version_is_told(folder: Path) -> None:
     facts = json.loads((folder / "database.json").read_text())
     (folder / "database.json").write_text(json.dumps(facts | {"schema_version": 1}))
-    with pytest.raises(UserError, match=r"schema_version 1, by another(?s:.*)--force"):
+    with pytest.raises(UserError, match=r"schema_version 1, by another(?s:.*)stemma rag RECIPE"):
+        Database.open(folder)
+
+
+@pytest.mark.parametrize("name", ["passages.sqlite", "vectors.npy", "database.json"])
+def test_a_file_of_another_build_is_told(folder: Path, name: str) -> None:
+    """Of the same size, passages and embedder; in another order."""
+    other = folder.with_name("other")
+    build(other, [*FACTS[:3], FACTS[4], FACTS[3]], EMBEDDER)
+    assert (other / name).stat().st_size == (folder / name).stat().st_size
+    shutil.copyfile(other / name, folder / name)
+    with pytest.raises(UserError, match="of another build"):
+        Database.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mode", "paper"),
+        ("licences", {"notes": "MIT"}),
+        ("sources", {}),
+        ("contaminated", 5),
+        ("files", {}),
+        ("stamp", "0" * 16),
+    ],
+)
+def test_changed_facts_are_told(folder: Path, name: str, value: object) -> None:
+    facts = json.loads((folder / "database.json").read_text())
+    assert facts[name] != value
+    (folder / "database.json").write_text(json.dumps(facts | {name: value}))
+    with pytest.raises(UserError, match="facts that were changed"):
         Database.open(folder)
 
 
@@ -71,8 +101,12 @@ def test_damage_of_the_same_size_is_found_by_verify(folder: Path) -> None:
 
 
 def test_a_sqlite_file_of_noise_is_told(folder: Path) -> None:
-    size = (folder / "passages.sqlite").stat().st_size
-    (folder / "passages.sqlite").write_bytes(np.random.default_rng(1).bytes(size))
+    data = (folder / "passages.sqlite").read_bytes()
+    noise = np.random.default_rng(1).bytes(len(data))
+    (folder / "passages.sqlite").write_bytes(noise)
+    with pytest.raises(UserError, match=r"passages.sqlite: damaged, or of another build"):
+        Database.open(folder)
+    (folder / "passages.sqlite").write_bytes(noise[:60] + data[60:72] + noise[72:])
     with pytest.raises(UserError, match=r"passages.sqlite: damaged: file is not a database"):
         Database.open(folder)
 

@@ -135,8 +135,31 @@ def test_an_empty_database_has_no_scores() -> None:
         ("熵是量度", ["熵", "是", "量", "度", "熵是", "是量", "量度"]),
         ("DNA是酸。RNA", ["dna", "是", "酸", "是酸", "rna"]),
         ("カ_タ Größe", ["カ", "タ", "große"]),
+        ("서울은 IS", ["서", "울", "은", "서울", "울은", "'is"]),
     ],
 )
 def test_writing_without_blanks_is_compared_by_signs_and_pairs(text: str, words: list[str]) -> None:
-    found = words_of(text)
+    found = all_words_of(text)
     assert found == words
+
+
+@pytest.mark.parametrize(
+    ("passages", "queries"),
+    [
+        (
+            ["서울은 대한민국의 수도이다.", "부산은 항구 도시이다.", "제주는 화산섬이다."],
+            ["서울", "부산", "제주"],
+        ),
+        (["ประเทศไทยมีอากาศร้อน", "แมวกินปลา", "น้ำไหลลง"], ["อากาศ", "ปลา", "น้ำ"]),
+        (["ទឹកហូរ", "ឆ្មាស៊ីត្រី"], ["ទឹក", "ត្រី"]),
+        (["ရေစီး", "ကြောင်ငါးစား"], ["ရေ", "ငါး"]),
+        (["Κύμα και φως", "Ήχος στον αέρα"], ["φως", "ηχος"]),
+        (["الأرض تدور", "الماء يجري"], ["الأرض", "الماء"]),
+        (["गर्मी बहती है", "पानी गिरता है"], ["गर्मी", "पानी"]),
+    ],
+)
+def test_nouns_are_found_in_many_languages(passages: list[str], queries: list[str]) -> None:
+    """Haystack's default finds none of ten Korean nouns in a passage (its issue 12836)."""
+    lexical = opened(passages)
+    first = [next(iter(lexical.best(query, 3)), None) for query in queries]
+    assert first == list(range(len(queries)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from stemma.retrieval.search import Searcher
 from stemma.retrieval.settings import SearchSettings
 from stemma.runs import Run
 from tests.factories.manifests import write_manifest
-from tests.factories.retrieval import LetterEmbedder, build
+from tests.factories.retrieval import LetterEmbedder, build, passage
 
 
 def searched(folder: Path, query: str, arm: str = "", **settings: object) -> list[str]:
@@ -78,6 +79,23 @@ def test_the_verb_searches_a_run_and_names_what_is_missing(
     assert "needs vectors" in capsys.readouterr().err
     assert main(["search", "smollm2", *plain[2:]]) == 2
     assert "recipe `smollm2` has no passages" in capsys.readouterr().err
+
+
+def test_a_terminal_without_every_letter_is_written_to(tmp_path: Path) -> None:
+    """Passages hold letters that Latin-1 does not have."""
+    long = passage("long", "Rust “flakes” off. " * 20, "Größe…")
+    build(tmp_path / "tiny" / "rag" / "database", [long])
+    write_manifest(Run(tmp_path / "tiny"), "rag", {"database": "database"})
+    rag = "rag={sources: [{source: documents, path: notes.md, licence: CC0-1.0}]}"
+    command = [sys.executable, "-m", "stemma", "search", "tiny", "rust", "--set", rag]
+    found = subprocess.run(
+        [*command, "--runs", str(tmp_path)],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    assert "Größe? (long)" in found.stdout.decode("latin-1")
 
 
 def test_searching_loads_no_training_engine() -> None:
