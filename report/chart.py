@@ -21,6 +21,8 @@ MARK_UP_TO = 15
 """Lines of so few points show each."""
 SMOOTH_ABOVE = 60
 """Lines of more points are drawn with their running mean."""
+LEAST_ABOVE = 0.1
+"""What an axis with a floor shows above it, where all values lie on it."""
 NAME_CHARACTERS = 40
 """Of a bar's name: 6 units a character leave a number of ten digits its place."""
 Point = tuple[float, float]
@@ -108,8 +110,9 @@ def line_chart(
     lines: dict[str, list[Point]],
     colours: Mapping[str, str] | None = None,
     unit: str = "step",
+    floor: float | None = None,
 ) -> Markup:
-    """Lines over steps, or over what `unit` names.
+    """Lines over steps, or over what `unit` names; `floor`: where the y axis begins.
 
     A long one is drawn faint, with its running mean on top; one of few points shows them.
 
@@ -117,7 +120,9 @@ def line_chart(
     """
     steps, values = zip(*(point for points in lines.values() for point in points), strict=True)
     last = max(*steps, 1)
-    frame = Frame(300, 200, last, ticks(0, last), ticks(min(values), max(values)))
+    low = min(values) if floor is None else floor
+    high = max(values) if floor is None else max(*values, floor + LEAST_ABOVE)
+    frame = Frame(300, 200, last, ticks(0, last), ticks(low, high))
     parts = []
     for name, points in lines.items():
         css = colours[name] if colours else name

@@ -33,7 +33,7 @@ class RiskCurve:
     @property
     def svg(self) -> Markup:
         title = f"{self.variant}: risk against coverage"
-        return line_chart(title, self.lines, self.colours, unit="coverage")
+        return line_chart(title, self.lines, self.colours, unit="coverage", floor=0.0)
 
 
 def risk_curves(evidence: RunData) -> list[RiskCurve]:

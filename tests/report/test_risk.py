@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 from report.page import HTML, render
-from report.risk import risk_curves
+from report.readable import MINUS
+from report.risk import RiskCurve, risk_curves
 from report.run import gather
 from stemma.jsonl import write_jsonl
 from tests.factories.run_to_report import make_work
@@ -40,3 +42,10 @@ def test_each_variant_has_its_curve_beside_merged(tmp_path: Path) -> None:
     page = render(evidence, HTML)
     assert 'id="abstention"' in page
     assert 'id="abstention"' not in render(replace(evidence, abstention=[]), HTML)
+
+
+def test_a_risk_has_an_axis_from_0_also_where_nothing_is_wrong() -> None:
+    drawn = str(RiskCurve("merged", {"merged": [(0.5, 0.0), (1.0, 0.0)]}).svg)
+    shown = re.findall(r'class="tick"[^>]*>([^<]+)<', drawn)
+    assert MINUS not in "".join(shown)
+    assert {"0", "0.1"} <= set(shown)
