@@ -18,7 +18,7 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 
 # `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
 .PHONY: help setup doctor check show diff status preview plan rehearse schema
-.PHONY: real import
+.PHONY: real import new
 .PHONY: data base sft dpo mcq export rag eval report all compare sweep demo
 .PHONY: chat search course judge verify test test-slow lint format ci
 
@@ -39,6 +39,10 @@ setup:                 ## make the environment (.venv); does nothing when it is 
 
 doctor: setup          ## what this machine offers: GPU, engines, compiler, disk, key
 	$(STEMMA) doctor
+
+##@ Your own data
+new: setup             ## a recipe for your own files, and a tiny one to try: NAME=physics FROM="a.csv b.csv" LIKE=gemma2b
+	$(STEMMA) new $(if $(NAME),'$(NAME)') $(foreach file,$(FROM),'$(file)') $(if $(LIKE),--like '$(LIKE)') $(if $(FORCE),--force)
 
 ##@ A real model
 real: setup            ## SmolLM2 135M, brought in from a GGUF, through the whole chain; DATA=folder of real data sets

@@ -21,6 +21,7 @@ from stemma import ROOT
 from stemma.cli_course import course
 from stemma.cli_judge import judge
 from stemma.cli_models import import_, real
+from stemma.cli_new import new
 from stemma.cli_options import (
     RUNS,
     DryRun,
@@ -184,6 +185,7 @@ def all_(
 
 
 app.command("import")(import_)
+app.command()(new)
 app.command()(real)
 app.command()(course)
 app.command()(judge)

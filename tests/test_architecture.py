@@ -191,6 +191,7 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
             "data_builders",
             "report",
         },  # starts the laptop side, shows rows, draws a comparison
+        "cli_new.py": {"data_builders"},  # looks at files as the sources read them
         "cli_search.py": {"serve"},  # shows what the laptop side finds
         "cli_judge.py": {"eval"},  # a person as judge
         "cli_course.py": {"eval"},  # grades by the tasks and engines of the evaluation
@@ -294,6 +295,7 @@ LAYERS = (
         "cli_search",
         "cli_stages",
         "cli_course",
+        "cli_new",
         "cli_reference",
         "run_stages",
         "show",

@@ -62,6 +62,8 @@ def test_every_named_recipe_exists() -> None:
         | quoted(r"extends: ([\w.-]+)")
     )
     assert "tiny" in named
+    made = quoted(r"make new NAME=([\w.-]+)")
+    named -= made | {f"{name}-tiny" for name in made}
     assert named - {path.stem for path in (ROOT / "recipes").glob("*.yml")} == set()
 
 

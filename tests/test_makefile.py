@@ -79,7 +79,7 @@ def test_preview_shows_all_sources_unless_one_is_named() -> None:
 
 EVERY = ["RECIPE=tiny", "SET=seed=7", "DATA=d", "RUNS=r", "FORCE=1", "WITH=course", "SOURCE=s"]
 EVERY += ["TFLOPS=5", "GPUS=2", "LAYERS=2", "GGUF=m.gguf", "TO=m", "QUESTION=q"]
-EVERY += ["MCQ=m.jsonl", "PREFERENCE=p.jsonl", "BY=me"]
+EVERY += ["MCQ=m.jsonl", "PREFERENCE=p.jsonl", "BY=me", "NAME=n", "FROM=a.csv b.csv", "LIKE=tiny"]
 VERBS = typer.main.get_command(app)
 
 
@@ -91,7 +91,13 @@ def test_a_target_gives_its_verb_no_option_that_it_does_not_know(target: str) ->
 
 @pytest.mark.parametrize(
     ("target", "lacking"),
-    [("diff", "--with"), ("compare", "--with"), ("import", "FILE.gguf"), ("course", "FILE...")],
+    [
+        ("diff", "--with"),
+        ("compare", "--with"),
+        ("import", "FILE.gguf"),
+        ("course", "FILE..."),
+        ("new", "NAME"),
+    ],
 )
 def test_a_variable_that_was_forgotten_is_named(target: str, lacking: str) -> None:
     verb, *words = command(target)

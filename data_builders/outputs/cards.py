@@ -73,7 +73,7 @@ def _front_matter(
     return {
         "pretty_name": recipe.name,
         "license": sorted(known) or ["other"],
-        "language": ["en"],
+        "language": [recipe.data.language],
         "task_categories": sorted({TASKS[kind] for kind in sizes}),
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "n>1M")],
         "configs": [

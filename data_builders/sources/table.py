@@ -21,7 +21,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import (
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from data_builders.flow import DataSource, Draft, Drop, Kind, SourceContext
 from data_builders.questions import ChoiceOptions, make_rows
@@ -72,6 +77,24 @@ class Options(ChoiceOptions):
     """The names of a CSV file's columns, where it has no header line."""
     delimiter: Literal[",", ";", "\t", "|"] = ","
     """What stands between the cells of a CSV file."""
+    encoding: str = "utf-8"
+    """How a CSV file's text is encoded, e.g. `cp1252` as Excel writes it in western Europe."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_of_text(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError:
+            expected = "a name that Python knows, e.g. utf-8, utf-16, cp1252"
+            raise ValueError(f"encoding: no text encoding `{value}`; {expected}") from None
+        return value
+
+    @model_serializer(mode="wrap")
+    def _without_utf8(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The options, `encoding` only where it is another: recipes without it keep their keys."""
+        found: dict[str, Any] = dump(self)
+        return {name: found[name] for name in found if (name, found[name]) != ("encoding", "utf-8")}
 
     @model_validator(mode="after")
     def _fills_a_set(self) -> Options:
@@ -114,7 +137,7 @@ class _Reading:
     prints: Prints = field(default_factory=Prints)
 
     def items(self) -> Iterator[Draft | Drop]:
-        form = CsvForm(tuple(self.options.header), self.options.delimiter)
+        form = CsvForm(tuple(self.options.header), self.options.delimiter, self.options.encoding)
         try:
             for entry in read_lines(self.options, self.context, TableRow, csv=form):
                 try:

@@ -12,7 +12,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ class CsvForm:
     columns: tuple[str, ...] = ()
     """Their names, where the file has no header line."""
     delimiter: str = ","
+    encoding: str = "utf-8"
 
 
 CSV = CsvForm()
@@ -69,7 +70,7 @@ def read_table(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
     if suffix == ".parquet":
         return _read_parquet(path)
     if suffix in (".csv", ".tsv"):
-        rows = _read_csv(path, CsvForm(form.columns, "\t") if suffix == ".tsv" else form)
+        rows = _read_csv(path, replace(form, delimiter="\t") if suffix == ".tsv" else form)
     else:
         rows = read_json_rows(path)
     return _decoded(rows, path)
@@ -140,7 +141,8 @@ def _hub_errors(wanted: HubSet, local: Path) -> Iterator[None]:
 def _read_csv(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
     """Blank lines are no rows. A value may span lines: a row stands where it begins."""
     csv.field_size_limit(LONGEST_CELL)  # the module's own 128 KiB refuse a long text
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
+    with path.open(encoding=encoding, newline="") as stream:
         lines = csv.reader(stream, delimiter=form.delimiter, strict=True)
         at = 0
         try:

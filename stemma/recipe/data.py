@@ -184,6 +184,8 @@ class DataSection(Section):
     release: Literal["private", "public"] = "private"
     """`public` refuses sources that may not be passed on: unlicensed, non-commercial,
     no-derivatives."""
+    language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = "en"
+    """The language of the texts (ISO 639), for the data set card."""
     generator: Generator | None = None
     """The chat model that writes and judges answers, for sources that ask one."""
     near_duplicates: NearDuplicates | None = NearDuplicates()
@@ -263,6 +265,7 @@ class DataSection(Section):
             for name, dataset in self.sets().items()
         }
         # `parts` has been given to the sets by now.
+        told |= {"language": True} if self.language == "en" else {}
         exclude = told | {"root": True, "parts": True, "executor": True, "generator": OPERATIONAL}
         found: dict[str, Any] = _without_places(self.model_dump(mode="json", exclude=exclude))
         return found

@@ -1,0 +1,122 @@
+"""A data file as it is found: its encoding, delimiter, columns and rows.
+
+Nothing is asked that can be seen. What `Seen` says is how the source `table` reads the file later.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from stemma.errors import Problem, UserError
+from stemma.reading.tables import FORMATS, CsvForm, read_table
+
+SAMPLED_ROWS = 1000
+"""Rows that the guesses are made of."""
+SAMPLED_BYTES = 1 << 20
+DELIMITERS = (",", ";", "\t", "|")
+WESTERN = "cp1252"
+"""Windows' code page of western Europe: what Excel writes as plain `CSV` there."""
+WESTERN_SIGNS = frozenset("äöüÄÖÜßéèêëàâîïôùûçÉÈÀÇñÑáíóúÁÍÓÚãõåÅæÆøØœ«»„“”‘’–—…€°µ²³½±×÷§ª¡¿·")
+"""Signs of that page that texts really hold: others mean that another page was guessed wrong."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file and the first of its rows."""
+
+    path: Path
+    form: CsvForm
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+    """At most `SAMPLED_ROWS`; at least one."""
+
+    @property
+    def is_csv(self) -> bool:
+        return self.path.suffix.lower() in (".csv", ".tsv")
+
+    def values(self, column: str) -> list[str]:
+        """The filled cells of a column, as text."""
+        cells = (row.get(column) for row in self.rows)
+        return [text for cell in cells if cell is not None and (text := str(cell).strip())]
+
+
+def look(path: Path) -> Seen:
+    """The file as it is found. Raises UserError for what is no table of rows."""
+    if path.suffix.lower() not in FORMATS:
+        found = "a folder" if path.is_dir() else f"a file of type {path.suffix or 'none'!r}"
+        hint = "save a table as CSV UTF-8"
+        raise UserError(Problem(str(path), found, f"one of {', '.join(FORMATS)}", hint))
+    form = _form(path) if path.is_file() and _is_csv(path) else CsvForm()
+    rows = tuple(islice(_rows(path, form), SAMPLED_ROWS))
+    if not rows:
+        raise UserError(Problem(str(path), "no rows in it", "a header line and at least one row"))
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    return Seen(path, form, columns, rows)
+
+
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() in (".csv", ".tsv")
+
+
+def _rows(path: Path, form: CsvForm) -> Iterator[dict[str, Any]]:
+    for _, row in read_table(path, form):
+        if isinstance(row, Problem):
+            raise UserError(row)
+        yield row
+
+
+def _form(path: Path) -> CsvForm:
+    with path.open("rb") as stream:
+        begin = stream.read(SAMPLED_BYTES)
+    encoding = find_encoding(begin)
+    text = begin.decode(encoding, errors="replace")
+    return CsvForm(delimiter=find_delimiter(text), encoding=encoding)
+
+
+def find_encoding(data: bytes) -> str:
+    """The encoding of a text's first bytes; `utf-8` wherever they are UTF-8."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data)  # may be cut within a sign
+        return "utf-8"
+    except UnicodeDecodeError:
+        pass
+    western = data.decode(WESTERN, errors="replace")
+    if all(sign.isascii() or sign in WESTERN_SIGNS for sign in western):
+        return WESTERN
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data).best()
+    return best.encoding if best else WESTERN
+
+
+def find_delimiter(text: str) -> str:
+    """The delimiter that cuts most of the first lines into the same number of cells, above one;
+    a comma where none does."""
+    return max(DELIMITERS, key=lambda delimiter: _agreement(text, delimiter))
+
+
+def _agreement(text: str, delimiter: str) -> tuple[float, int]:
+    """(share of rows that have as many cells as the first, their number), (0, 0) for one cell."""
+    rows = list(islice(_cells(text, delimiter), 100))
+    if not rows or len(rows[0]) < 2:
+        return 0.0, 0
+    width = len(rows[0])
+    return sum(len(row) == width for row in rows) / len(rows), width
+
+
+def _cells(text: str, delimiter: str) -> Iterator[Sequence[str]]:
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+            if row:
+                yield row
+    except csv.Error:  # the rows before it are enough to tell
+        return

@@ -1,0 +1,193 @@
+"""The first recipe of somebody's own files, written beside the others; and the words about it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_builders import SOURCES
+from data_builders.flow import Drop, Kind, SourceContext
+from data_builders.new_recipe.amounts import fitted
+from data_builders.new_recipe.guess import Guess, guess
+from data_builders.new_recipe.language import find_language
+from data_builders.new_recipe.look import Seen, look
+from data_builders.new_recipe.write import WHAT, Found, recipe_text, tiny_text
+from stemma.errors import Problem, Problems, UserError
+from stemma.files import write_text
+from stemma.recipe.load import RECIPES, load
+
+FEWEST_ROWS = 10
+"""Of a set: fewer can neither train nor test anything."""
+SEQUENCE_TOKENS = (256, 512, 1024, 2048)
+CHARACTERS_A_TOKEN = 2
+"""At least, of texts with formulas: what a row may take is not underestimated."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+
+@dataclass(frozen=True)
+class Order:
+    """The wish for a recipe."""
+
+    name: str
+    files: Sequence[Path]
+    like: str
+    """The recipe whose model and template it takes."""
+    folder: Path = RECIPES
+    force: bool = False
+    """Whether recipes of these names are replaced."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The rows of one file, as the source `table` reads them."""
+
+    guess: Guess
+    kept: int
+    dropped: Mapping[str, int]
+    longest_characters: int
+
+
+def make_recipe(order: Order) -> Iterator[str]:
+    """Write the recipe and its tiny twin; the lines that say what was found.
+
+    Raises UserError with all that is wrong; then nothing is written.
+    """
+    targets = [order.folder / f"{name}.yml" for name in (order.name, f"{order.name}-tiny")]
+    _refuse(order, targets)
+    counted = [_count(one) for one in _guesses(order.files)]
+    found = _found(order, counted)
+    for path, text in zip(targets, (recipe_text(found), tiny_text(found)), strict=True):
+        write_text(path, text)
+    for path in targets:
+        load(str(path))  # ours to get right
+    yield from _seen_lines(counted, found)
+    yield f"wrote {targets[0]} (with {found.model}) and {targets[1]} (a small one, to try)"
+
+
+def _refuse(order: Order, targets: Sequence[Path]) -> None:
+    problems = Problems()
+    if not _NAME.fullmatch(order.name):
+        expected = "small letters, digits, dots and dashes"
+        problems.add([Problem("NAME", f"`{order.name}`", expected, "NAME=physics")])
+    if not order.files:
+        problems.add([Problem("FROM", "no files", "at least one table", 'FROM="my.csv"')])
+    for path in targets:
+        if path.exists() and not order.force:
+            problems.add([Problem(str(path), "is there already", "a new name", "or FORCE=1")])
+    if problems:
+        raise UserError(problems.listed())
+
+
+def _guesses(files: Sequence[Path]) -> list[Guess]:
+    problems = Problems()
+    found: list[Guess] = []
+    for path in files:
+        try:
+            seen = look(path)
+        except UserError as error:
+            problems.add(error.problems)
+            continue
+        found += (guesses := guess(seen))
+        if not guesses:
+            problems.add([_unrecognised(seen)])
+    if problems:
+        raise UserError(problems.listed())
+    return found
+
+
+def _unrecognised(seen: Seen) -> Problem:
+    expected = "question and answer; question, choices and answer; or question, chosen, rejected"
+    hint = (
+        "rename them in the header line, or write the source `table` with `columns` by hand "
+        "(docs/data-sources.md)"
+    )
+    return Problem(str(seen.path), f"columns {', '.join(seen.columns)}", expected, hint)
+
+
+def _count(one: Guess) -> Counted:
+    values: dict[str, Any] = {"source": "table", "path": one.seen.path.name}
+    if one.columns:
+        values |= {"columns": dict(one.columns)}
+    if one.kind == "mcq":
+        values |= {"answer_is": one.answer_is}
+    if one.seen.is_csv:
+        form = one.seen.form
+        values |= {"delimiter": form.delimiter, "encoding": form.encoding}
+    source = SOURCES["table"]
+    options = source.options.model_validate(values)
+    context = SourceContext(one.kind, one.seen.path.parent, 42, (), lambda _text: None)
+    kept = longest = 0
+    dropped: Counter[str] = Counter()
+    for item in source.read(options, context):
+        if isinstance(item, Drop):
+            dropped[item.reason] += 1
+        else:
+            kept += 1
+            longest = max(longest, sum(map(len, _texts(item.row))))
+    return Counted(one, kept, dropped, longest)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts(inner) if name != "meta" else ()
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _found(order: Order, counted: Sequence[Counted]) -> Found:
+    rows: Counter[Kind] = Counter()
+    for one in counted:
+        rows[one.guess.kind] += one.kept
+    few = [kind for kind, count in rows.items() if count < FEWEST_ROWS]
+    if few:
+        problems = [
+            Problem(f"the {WHAT[kind]}", f"{rows[kind]} usable rows", f"at least {FEWEST_ROWS}")
+            for kind in few
+        ]
+        raise UserError(problems)
+    like = load(order.like)
+    root = Path(os.path.commonpath([one.guess.seen.path.parent.absolute() for one in counted]))
+    needed = max(one.longest_characters for one in counted) // CHARACTERS_A_TOKEN
+    return Found(
+        name=order.name,
+        root=_shown(root),
+        like=order.like,
+        model=str(like.base_model),
+        revision=like.base_revision,
+        template=like.chat_template,
+        language=find_language([one.guess.seen for one in counted]),
+        sequence_tokens=next((n for n in SEQUENCE_TOKENS if n >= needed), SEQUENCE_TOKENS[-1]),
+        guesses=[one.guess for one in counted],
+        paths={
+            str(one.guess.seen.path): one.guess.seen.path.absolute().relative_to(root).as_posix()
+            for one in counted
+        },
+        amounts={kind: fitted(count) for kind, count in rows.items()},
+    )
+
+
+def _shown(root: Path) -> str:
+    here = Path.cwd()
+    return root.relative_to(here).as_posix() if root.is_relative_to(here) else str(root)
+
+
+def _seen_lines(counted: Sequence[Counted], found: Found) -> Iterator[str]:
+    for one in counted:
+        seen = one.guess.seen
+        form = f"{seen.form.encoding}, cells between {seen.form.delimiter!r}" if seen.is_csv else ""
+        read = f" ({form})" if form else ""
+        yield f"{seen.path}{read}: {one.kept} {WHAT[one.guess.kind]}"
+        for name, column in one.guess.columns.items():
+            yield f"  {name:<12} {column if isinstance(column, str) else ', '.join(column)}"
+        for reason, count in one.dropped.items():
+            yield f"  {count} rows not usable: {reason}"
+    yield f"language: {found.language}"
