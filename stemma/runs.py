@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from stemma.digests import digest_of, size_of
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
+from stemma.known_digests import differing
 from stemma.strict import Record
 
 MANIFEST = "manifest.json"
-PIECE = 2**18
-"""Bytes hashed at once."""
 
 
 class Output(Record):
@@ -92,72 +90,53 @@ class Run:
     def output(self, stage: str, name: str) -> Path:
         """The path of a named output.
 
-        Raises UserError when the stage is not done, or the output is not there or not as large as
-        it was: a damaged or another file is not what the manifest speaks of.
+        Raises UserError when the stage is not done, or the output is not there or not as it was, to
+        the byte: a damaged or another file is not what the manifest speaks of.
         """
         outputs = self.manifest(stage).outputs
-        path = self.folder(stage) / (outputs[name].path if name in outputs else name)
+        if name not in outputs:
+            path = self.folder(stage) / name
+            raise UserError(self._problem(stage, path, f"stage `{stage}` has no output `{name}`"))
+        if problems := self.damage(stage, [name]):
+            raise UserError(problems)
+        return self.folder(stage) / outputs[name].path
+
+    def damage(
+        self, stage: str, names: Iterable[str] | None = None, anew: bool = False
+    ) -> list[Problem]:
+        """What is not as the stage wrote it: of all its outputs, or of those named.
+
+        Digests are compared; of a large file that has not changed since, the one that is
+        remembered, unless all are to be read `anew`. Raises UserError when the stage is not done.
+        """
+        outputs = self.manifest(stage).outputs
+        found: dict[Path, Problem] = {}
+        wanted: dict[Path, str] = {}
+        for name in outputs if names is None else names:
+            path = self.folder(stage) / outputs[name].path
+            if not path.exists():
+                missing = f"stage `{stage}` has no output `{name}`"
+                found[path] = self._problem(stage, path, missing)
+            elif (there := size_of(path)) != outputs[name].bytes:
+                expected = f"{outputs[name].bytes:,}, as stage `{stage}` wrote it"
+                found[path] = self._problem(stage, path, f"{there:,} bytes", expected)
+            else:
+                wanted[path] = outputs[name].sha256
+        for path in differing(wanted, self.root.parent, anew):
+            expected = f"the content that stage `{stage}` wrote (sha256 {wanted[path][:12]}…)"
+            found[path] = self._problem(stage, path, "other content of the same size", expected)
+        in_order = (self.folder(stage) / output.path for output in outputs.values())
+        return [found[path] for path in in_order if path in found]
+
+    def _problem(
+        self, stage: str, path: Path, found: str, expected: str = "a file or folder"
+    ) -> Problem:
         again = f"run `make {stage} RECIPE={self.root.name}`"
         hint = f"the recipe or the folder changed since: {again}"
-        if name not in outputs or not path.exists():
-            found = f"stage `{stage}` has no output `{name}`"
-            raise UserError(Problem(str(path), found, "a file or folder", hint))
-        there = size_of(path)
-        if there != outputs[name].bytes:
-            expected = f"{outputs[name].bytes:,}, as stage `{stage}` wrote it"
-            raise UserError(Problem(str(path), f"{there:,} bytes", expected, hint))
-        return path
+        return Problem(str(path), found, expected, hint)
 
 
 def describe(folder: Path, relative: str) -> Output:
     """Size and digest of a produced file or folder."""
     path = folder / relative
     return Output(path=relative, bytes=size_of(path), sha256=digest_of(path))
-
-
-def files_under(path: Path) -> list[Path]:
-    """The file itself, or all files of a folder and those below it, sorted."""
-    if path.is_file():
-        return [path]
-    return sorted(inner for inner in path.rglob("*") if inner.is_file())
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
-    return sum(file.stat().st_size for file in files_under(path))
-
-
-def digests_of_weights(folder: Path) -> dict[str, str]:
-    """sha256 of each weights file of a model folder, by the file's name.
-
-    Gigabytes are read once in a process, though several places ask.
-    """
-    found = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        stat = path.stat()
-        found[path.name] = _digest_once(path, stat.st_size, stat.st_mtime_ns)
-    return found
-
-
-@cache
-def _digest_once(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001
-    """The digest; an overwritten file has another size or time, hence another entry."""
-    return digest_of(path)
-
-
-def digest_of(path: Path) -> str:
-    """sha256 of a file; of a folder, sha256 over its relative names and file digests."""
-    if path.is_file():
-        digest = hashlib.sha256()
-        with path.open("rb", buffering=0) as stream:
-            while piece := stream.read(PIECE):
-                digest.update(piece)
-        return digest.hexdigest()
-    names = [(str(file.relative_to(path)), digest_of(file)) for file in files_under(path)]
-    return digest_json(names)
-
-
-def digest_json(value: Any) -> str:
-    """sha256 of a value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()

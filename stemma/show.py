@@ -9,8 +9,9 @@ from typing import Any
 
 from stemma.base_model.files import lacks_padding, template_of, tokenizer_folder
 from stemma.chain import chain
+from stemma.digests import digest_of
 from stemma.recipe.models import Recipe
-from stemma.runs import Run, digest_of
+from stemma.runs import Run
 from stemma.training.axolotl import Paths, render
 from stemma.weights import attention_of
 from stemma.yaml_text import to_yaml
