@@ -29,11 +29,11 @@ def judgings(evidence: RunData) -> Table:
         cost = evidence.score(score.variant, score.task, "cost_usd")
         who = _judge(evidence, score.variant, score.task)
         empty = [_text(evidence, score.variant, score.task, EMPTY)] if is_empty else []
-        ends = [p.value if p else None, cost.value if cost else None, *empty]
+        ends: list[object] = [p.value if p else None, cost.value if cost else None, *empty]
         rows.append([score.variant, score.task, who, score.n, *shares, *rates, *ends])
     heads = ("Policy", "Judging", "Judge", "Pairs", *map(str.capitalize, SHARES), *RATES)
-    ends = ["Sign test p", "Dollars", *(["Judge's empty replies"] if is_empty else [])]
-    return Table((*heads, *ends), rows)
+    last = ["Sign test p", "Dollars", *(["Judge's empty replies"] if is_empty else [])]
+    return Table((*heads, *last), rows)
 
 
 def _text(evidence: RunData, variant: str, task: str, metric: str) -> str | None:

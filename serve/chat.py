@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 
+from serve.checked import checked
 from serve.passages import PassagesBefore, is_follow_up, open_passages, sources_of
 from stemma.answers import is_empty
 from stemma.errors import Problem, StageFailed, UserError
@@ -157,7 +158,7 @@ def open_shipped(recipe: Recipe, run: Run) -> Llama:
         found = f"no `{ship}` among what was exported"
         hint = f"run `make export RECIPE={recipe.name}`"
         raise UserError(Problem(str(run.folder("export")), found, f"`{ship}`", hint))
-    return Llama(run.output("export", ship), CONTEXT_TOKENS, cores())
+    return Llama(checked(run, "export", ship), CONTEXT_TOKENS, cores())
 
 
 def template_of(llama: Llama) -> Template:
