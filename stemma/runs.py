@@ -140,7 +140,7 @@ class Run:
         """The outputs, all or those named, that are not as the manifest says.
 
         Digests are compared; of a large file that has not changed since, the one that is
-        remembered, unless all are to be read `anew`.
+        remembered, unless all are to be read `anew`. Raises UserError where one cannot be read.
         """
         stage = manifest.stage
         outputs = manifest.outputs
@@ -156,7 +156,15 @@ class Run:
                 found[path] = self._problem(stage, path, f"{there:,} bytes", expected)
             else:
                 wanted[path] = outputs[name].sha256
-        for path in differing(wanted, self.root.parent, anew):
+        try:
+            others = differing(wanted, self.root.parent, anew)
+        except PermissionError:
+            raise
+        except OSError as error:  # it went away meanwhile, or the disk fails
+            where = Path(error.filename or self.folder(stage))
+            cannot = f"cannot be read: {error.strerror}"
+            raise UserError(self._problem(stage, where, cannot, "a readable file")) from None
+        for path in others:
             expected = f"the content that stage `{stage}` wrote (sha256 {wanted[path][:12]}…)"
             found[path] = self._problem(stage, path, "other content of the same size", expected)
         in_order = (self.folder(stage) / output.path for output in outputs.values())

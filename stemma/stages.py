@@ -148,10 +148,8 @@ MODULES: dict[str, Callable[[], StageModule]] = {
 
 
 def execute(recipe: Recipe, run: Run, stage: str, say: Say, force: bool = False) -> Outcome:
-    """Bring one stage up to date.
-
-    Raises UserError, StageFailed or GateFailed; a failed stage leaves no manifest.
-    """
+    """Bring one stage up to date. One that fails leaves no manifest, and raises UserError,
+    StageFailed or GateFailed."""
     _refuse_unknown(recipe, stage)
     inputs = _whole_inputs(recipe, run, stage)
     key = key_with(recipe, stage, inputs)
