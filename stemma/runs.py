@@ -1,21 +1,27 @@
-"""The run folder and its manifests: each stage's files, what made them, and if they are whole."""
+"""The run folder and its manifests: each stage's files, what made them, and if they are whole.
+
+A manifest carries a digest of itself, and digests of all that its stage wrote: what was edited or
+damaged since, or copied in from elsewhere, is refused. It is no signature: who edits a file and
+writes all digests anew is believed.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from stemma.digests import digest_of, size_of
+from stemma.digests import digest_json, digest_of, size_of
 from stemma.errors import Problem, UserError
-from stemma.jsonl import read_json
+from stemma.jsonl import read_object, write_json
 from stemma.known_digests import differing
 from stemma.strict import Record
 
 MANIFEST = "manifest.json"
+DIGEST = "digest"
+"""In a manifest's file: sha256 over all the rest of it."""
 
 
 class Output(Record):
@@ -59,21 +65,40 @@ class Run:
     def folder(self, stage: str) -> Path:
         return self.root / stage
 
-    def read_manifest(self, stage: str) -> Manifest | None:
+    def read_manifest(self, stage: str, unsealed: bool = False) -> Manifest | None:
         """The stage's manifest, or None when the stage is not done.
 
-        Raises UserError when it was damaged.
+        Raises UserError when it was damaged or edited, or is another stage's. `unsealed`: one that
+        carries no digest of itself is taken, too.
         """
         path = self.folder(stage) / MANIFEST
         if not path.is_file():
             return None
+        again = f"`make {stage} RECIPE={self.root.name} FORCE=1`"
         try:
-            return Manifest.model_validate(read_json(path))
-        except (ValidationError, UserError):
+            value = read_object(path)
+            digest = value.pop(DIGEST, None)
+            manifest = Manifest.model_validate(value)
+            is_whole = digest == digest_json(value)
+        except (ValueError, UserError):  # a ValidationError is a ValueError
             found = "not a manifest of this version"
-            hint = f"run `make {stage} RECIPE={self.root.name} FORCE=1`"
             expected = "the file as Stemma wrote it"
-            raise UserError(Problem(str(path), found, expected, hint)) from None
+            raise UserError(Problem(str(path), found, expected, f"run {again}")) from None
+        expected = f"the file as stage `{stage}` wrote it"
+        if digest is None and not unsealed:
+            found = "no digest of itself: an older Stemma wrote it, or it was edited"
+            seal = f"`make verify RECIPE={self.root.name} SEAL=1` checks its outputs and adds one"
+            raise UserError(Problem(str(path), found, expected, f"{seal}; or run {again}"))
+        if not (is_whole or digest is None) or manifest.stage != stage:
+            of_other = f"the manifest of stage `{manifest.stage}`"
+            found = (
+                of_other
+                if manifest.stage != stage
+                else "edited or damaged: its digest is of other content"
+            )
+            hint = f"put back the file as it was, or run {again}"
+            raise UserError(Problem(str(path), found, expected, hint))
+        return manifest
 
     def manifest(self, stage: str) -> Manifest:
         """The stage's manifest. Raises UserError naming the command that makes it."""
@@ -93,23 +118,32 @@ class Run:
         Raises UserError when the stage is not done, or the output is not there or not as it was, to
         the byte: a damaged or another file is not what the manifest speaks of.
         """
-        outputs = self.manifest(stage).outputs
+        manifest = self.manifest(stage)
+        outputs = manifest.outputs
         if name not in outputs:
             path = self.folder(stage) / name
             raise UserError(self._problem(stage, path, f"stage `{stage}` has no output `{name}`"))
-        if problems := self.damage(stage, [name]):
+        if problems := self.damage_of(manifest, [name]):
             raise UserError(problems)
         return self.folder(stage) / outputs[name].path
 
-    def damage(
-        self, stage: str, names: Iterable[str] | None = None, anew: bool = False
+    def damage(self, stage: str) -> list[Problem]:
+        """Every output of a finished stage that is not as it was written.
+
+        Raises UserError when the stage is not done.
+        """
+        return self.damage_of(self.manifest(stage))
+
+    def damage_of(
+        self, manifest: Manifest, names: Iterable[str] | None = None, anew: bool = False
     ) -> list[Problem]:
-        """What is not as the stage wrote it: of all its outputs, or of those named.
+        """The outputs, all or those named, that are not as the manifest says.
 
         Digests are compared; of a large file that has not changed since, the one that is
-        remembered, unless all are to be read `anew`. Raises UserError when the stage is not done.
+        remembered, unless all are to be read `anew`. Raises UserError where one cannot be read.
         """
-        outputs = self.manifest(stage).outputs
+        stage = manifest.stage
+        outputs = manifest.outputs
         found: dict[Path, Problem] = {}
         wanted: dict[Path, str] = {}
         for name in outputs if names is None else names:
@@ -122,7 +156,15 @@ class Run:
                 found[path] = self._problem(stage, path, f"{there:,} bytes", expected)
             else:
                 wanted[path] = outputs[name].sha256
-        for path in differing(wanted, self.root.parent, anew):
+        try:
+            others = differing(wanted, self.root.parent, anew)
+        except PermissionError:
+            raise
+        except OSError as error:  # it went away meanwhile, or the disk fails
+            where = Path(error.filename or self.folder(stage))
+            cannot = f"cannot be read: {error.strerror}"
+            raise UserError(self._problem(stage, where, cannot, "a readable file")) from None
+        for path in others:
             expected = f"the content that stage `{stage}` wrote (sha256 {wanted[path][:12]}…)"
             found[path] = self._problem(stage, path, "other content of the same size", expected)
         in_order = (self.folder(stage) / output.path for output in outputs.values())
@@ -134,6 +176,14 @@ class Run:
         again = f"run `make {stage} RECIPE={self.root.name}`"
         hint = f"the recipe or the folder changed since: {again}"
         return Problem(str(path), found, expected, hint)
+
+
+def write_manifest(run: Run, manifest: Manifest) -> None:
+    """Finish a stage: its manifest, with a digest of itself."""
+    # As it will be read: JSON has no other keys than text.
+    value = json.loads(json.dumps(manifest.model_dump(mode="json")))
+    path = run.folder(manifest.stage) / MANIFEST
+    write_json(path, value | {DIGEST: digest_json(value)})
 
 
 def describe(folder: Path, relative: str) -> Output:
