@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma.errors import Problem, UserError
-from stemma.jsonl import parse_object, too_long
+from stemma.jsonl import keys_once, parse_object, unreadable
 
 NumberedRow = tuple[str, dict[str, Any] | Problem]
 """Where in its file a row stands (`:12` for a line, ` row 12`, or both), and the row."""
@@ -26,7 +26,7 @@ WRAPPERS = ("data", "rows", "examples", "instances", "records", "samples")
 SPLITS = frozenset({"train", "training", "validation", "valid", "val", "dev", "test", "eval"})
 
 _CHUNK = 1 << 20
-_DECODE = json.JSONDecoder().raw_decode
+_DECODE = json.JSONDecoder(object_pairs_hook=keys_once).raw_decode
 _FIRST = re.compile(r"\s*\[\s*")
 _NEXT = re.compile(r"\s*,\s*")
 _EMPTY = re.compile(r"\s*\[\s*\]\s*")
@@ -175,7 +175,7 @@ def _read_array(path: Path) -> Iterator[NumberedRow]:
                 return
             except ValueError as error:
                 line += text.count("\n", at, _behind(mark, text, at))
-                yield wrong_row(path, f":{line}", too_long(error), "an array of objects")
+                yield wrong_row(path, f":{line}", unreadable(error), "an array of objects")
                 return
             passed = text.count("\n", at, begin)
             line += passed

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemma.errors import Problem, UserError
-from stemma.jsonl import too_long
+from stemma.jsonl import unreadable
+from stemma.plain_files import plain_file
 from stemma.reading.json_rows import NumberedRow, not_utf8, read_json_rows, wrong_row
 
 if TYPE_CHECKING:
@@ -56,11 +57,7 @@ class HubSet:
 
 def read_table(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
     """Every row of a file, in its order."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise UserError(
-            Problem(str(path), found, "a data file", "check `path` in the recipe, and DATA=")
-        )
+    plain_file(path, "a data file", "check `path` in the recipe, and DATA=")
     suffix = path.suffix.lower()  # Windows writes DATA.CSV
     if suffix not in FORMATS:
         raise UserError(
@@ -229,4 +226,4 @@ def _decoded(rows: Iterator[NumberedRow], path: Path) -> Iterator[NumberedRow]:
             where = f":{line}"
             yield where, not_utf8(f"{path}{where}", error)
     except ValueError as error:
-        yield "", Problem(str(path), too_long(error), "rows of a data set")
+        yield "", Problem(str(path), unreadable(error), "rows of a data set")
