@@ -36,7 +36,7 @@ from stemma.cli_search import search
 from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.processes import TELEMETRY_OFF, thread_waiting
-from stemma.streams import refusal, secure
+from stemma.streams import lost, secure
 
 app = typer.Typer(
     name="stemma",
@@ -56,10 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.path.insert(0, str(ROOT))
     os.environ.update(thread_waiting(os.environ) | TELEMETRY_OFF)  # before an engine is loaded
     secure()
-    code = _run(arguments)
-    if lost := refusal():
-        say(f"failed: stdout cannot be written: {lost}; what was to be printed there is lost")
-    return code or int(bool(lost))
+    return _run(arguments) or lost(say)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -12,6 +12,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -67,13 +68,17 @@ def secure() -> None:
             stream.reconfigure(errors="replace")
 
 
-def refusal() -> str:
-    """Why the result did not reach its reader; "" where it did, and where nobody listens."""
+def lost(say: Callable[[str], None]) -> int:
+    """The exit code 1 where the result did not reach its reader, and why; 0 where it did, and where
+    nobody listens."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if not isinstance(raw, Output):
-        return ""
+        return 0
     sys.stdout.flush()
-    return str(raw.lost.strerror) if raw.lost and raw.lost.errno not in GONE else ""
+    if raw.lost is None or raw.lost.errno in GONE:
+        return 0
+    say(f"failed: stdout cannot be written: {raw.lost.strerror}; what was to stand there is lost")
+    return 1
 
 
 def _open_closed() -> None:

@@ -25,6 +25,8 @@ WRAPPERS = ("data", "rows", "examples", "instances", "records", "samples")
 """Keys under which a file's one object may hold its rows."""
 SPLITS = frozenset({"train", "training", "validation", "valid", "val", "dev", "test", "eval"})
 
+SAVE_AGAIN = "save it again as UTF-8 (in Excel: CSV UTF-8)"
+
 _CHUNK = 1 << 20
 _DECODE = json.JSONDecoder(object_pairs_hook=keys_once).raw_decode
 _FIRST = re.compile(r"\s*\[\s*")
@@ -54,7 +56,7 @@ def wrong_row(path: Path, where: str, found: str, expected: str, hint: str = "")
 
 def not_utf8(where: str, error: UnicodeDecodeError) -> Problem:
     found = f"not UTF-8: byte 0x{error.object[error.start]:02x}"
-    return Problem(where, found, "text in UTF-8", "save it again as UTF-8 (in Excel: CSV UTF-8)")
+    return Problem(where, found, "text in UTF-8", SAVE_AGAIN)
 
 
 def _is_object(line: str | bytes) -> bool:
@@ -77,6 +79,12 @@ def _read_objects(path: Path) -> Iterator[NumberedRow]:
             where = f":{text[: error.pos].rstrip().count(chr(10)) + 1}"
             yield where, Problem(f"{path}{where}", f"not valid JSON ({error.msg})", _ROWS)
         return
+    except (ValueError, RecursionError):
+        lines = [line for line in text.split("\n") if line.strip()]
+        if len(lines) == 1 or any(map(_is_object, lines)):
+            yield from _read_lines(path)
+            return
+        raise
     if len(found) > 1:
         yield from ((f":{line}", row) for line, row in found)
         return

@@ -8,6 +8,7 @@ once.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,13 @@ from typing import TYPE_CHECKING, Any
 from stemma.errors import Problem, UserError
 from stemma.jsonl import unreadable
 from stemma.plain_files import plain_file
-from stemma.reading.json_rows import NumberedRow, not_utf8, read_json_rows, wrong_row
+from stemma.reading.json_rows import (
+    SAVE_AGAIN,
+    NumberedRow,
+    not_utf8,
+    read_json_rows,
+    wrong_row,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -65,6 +72,10 @@ def read_table(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
         )
     if suffix == ".parquet":
         return _read_parquet(path)
+    with path.open("rb") as stream:
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            found = "text in UTF-16 or UTF-32"
+            return iter([wrong_row(path, "", found, "text in UTF-8", SAVE_AGAIN)])
     if suffix in (".csv", ".tsv"):
         rows = _read_csv(path, CsvForm(form.columns, "\t") if suffix == ".tsv" else form)
     else:
@@ -168,21 +179,20 @@ def _read_parquet(path: Path) -> Iterator[NumberedRow]:
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            if len(set(columns)) < len(columns):
+                found = f"columns {', '.join(columns)}"
+                yield wrong_row(path, "", found, "a name of its own for each")
+                return
             rows = (
                 row for batch in file.iter_batches(batch_size=1000) for row in batch.to_pylist()
             )
             for number, row in enumerate(rows, start=1):
                 yield f" row {number}", _as_written(row, file.schema_arrow)
-    except (pyarrow.ArrowException, OSError) as error:
-        yield (
-            "",
-            Problem(
-                str(path),
-                f"not readable as Parquet: {error}",
-                "a whole Parquet file",
-                "fetch it again",
-            ),
-        )
+    # Beside pyarrow's own: text that is no UTF-8, dates that Python does not have.
+    except (pyarrow.ArrowException, OSError, ValueError, ArithmeticError, MemoryError) as error:
+        found = f"not readable as Parquet: {error}"
+        yield wrong_row(path, "", found, "a whole Parquet file", "fetch it again")
 
 
 def _as_written(row: dict[str, Any], schema: Iterable[pyarrow.Field]) -> dict[str, Any]:
