@@ -21,6 +21,7 @@ from stemma.retrieval.passages import Hit
 from stemma.rows import Message
 from stemma.runs import Run
 from stemma.templates import Template
+from stemma.visible import tell
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS = 512
@@ -128,7 +129,7 @@ def main(recipe: Recipe, run: Run, question: str | None, closed_book: bool = Fal
             try:
                 _print(chat, asked)
             except UserError as error:
-                print(error, file=sys.stderr)
+                tell(error, file=sys.stderr)
 
 
 def longest_of(llama: Llama) -> int:
@@ -189,7 +190,7 @@ def pieces(llama: Llama, tokens: Iterable[int]) -> Iterator[str]:
 
 
 def _questions(name: str) -> Iterator[str]:
-    print(f"{name}: ask a question; Ctrl-D ends.", file=sys.stderr)
+    tell(f"{name}: ask a question; Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
             line = input("> " if sys.stdout.isatty() else "")
@@ -201,7 +202,7 @@ def _questions(name: str) -> Iterator[str]:
 
 def _print(chat: Chat, question: str) -> None:
     for piece in chat.answer(question):
-        print(piece, end="", flush=True)
-    print(flush=True)
+        tell(piece, end="")
+    tell()
     if chat.sources:
-        print("\n" + "\n".join(chat.sources), flush=True)
+        tell("\n" + "\n".join(chat.sources))

@@ -37,6 +37,7 @@ from stemma.cli_search import search
 from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.processes import TELEMETRY_OFF, thread_waiting
+from stemma.visible import tell
 
 app = typer.Typer(
     name="stemma",
@@ -92,7 +93,7 @@ def check(recipes: Names = None, set_: Set = None) -> None:
         try:
             recipe, run = open_recipe(name, set_, RUNS)
             check_base_model(recipe, run, recipe.training_stages())
-            print(f"{recipe.name}: ok")
+            tell(f"{recipe.name}: ok")
         except UserError as error:
             problems += error.problems
     if problems:
@@ -104,7 +105,7 @@ def show(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     """Print the resolved recipe, then each Axolotl file it renders to."""
     from stemma.show import resolved
 
-    print(resolved(*open_recipe(recipe, set_, runs)), end="")
+    tell(resolved(*open_recipe(recipe, set_, runs)), end="")
 
 
 @app.command()
@@ -114,7 +115,7 @@ def diff(recipe: Name, with_: With, set_: Set = None) -> None:
 
     other, _ = open_recipe(with_, None, RUNS)
     this, _ = open_recipe(recipe, set_, RUNS)
-    print(difference(other, this), end="")
+    tell(difference(other, this), end="")
 
 
 @app.command()
@@ -122,7 +123,7 @@ def compare(recipe: Name, with_: With, runs: Runs = RUNS) -> None:
     """Draw the preference training of two recipes side by side; prints the page's path."""
     from report.compare import compare as drawn
 
-    print(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
+    tell(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
 
 
 @app.command()
@@ -131,7 +132,7 @@ def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     from stemma.freshness import states
 
     for stage, state in states(*open_recipe(recipe, set_, runs)).items():
-        print(f"{stage:<7} {state}")
+        tell(f"{stage:<7} {state}")
 
 
 @app.command()
@@ -158,14 +159,14 @@ def plan(
     passages, database = forecast_passages(opened)
     if opened.is_data_only:
         lines = forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))
-        print("\n".join([*lines, *passages]))
+        tell("\n".join([*lines, *passages]))
         return
     asked = Hardware(gpus, tflops)
     data = plan_data(opened, run, lambda text: say(f"[plan] {text}"))
     judging = plan_judging(opened, run)
     found = forecast(opened, run, asked, data)
     found = replace(found, judging=judging, passages=passages, database=database)
-    print(written(opened, found, asked), end="")
+    tell(written(opened, found, asked), end="")
 
 
 add_stage_verbs(app)
@@ -203,7 +204,7 @@ def rehearse(
     from stemma.rehearsal.fitting import Request
     from stemma.rehearsal.run import rehearse as rehearsed
 
-    print(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
+    tell(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
 
 
 @app.command()
@@ -219,7 +220,7 @@ def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUN
         found = "a sweep over several machines"
         raise UserError(Problem("NNODES", found, "one machine", "unset NNODES"))
     opened, run = open_recipe(recipe, set_, runs)
-    print(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
+    tell(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
 
 
 @app.command()
@@ -265,7 +266,7 @@ def preview(
     from data_builders import preview as rows_of
 
     for line in rows_of.preview(*open_recipe(recipe, set_, runs), source, rows):
-        print(line)
+        tell(line)
 
 
 @app.command()
@@ -274,7 +275,7 @@ def verify(recipe: Name, runs: Runs = RUNS) -> None:
     from stemma.show import damaged
 
     opened, run = open_recipe(recipe, None, runs)
-    found = damaged(opened, run, lambda line: print(line, flush=True))
+    found = damaged(opened, run, tell)
     if found:
         names = ", ".join(found)
         raise StageFailed(f"not as they were made: {names}; run these stages again with --force")
@@ -288,7 +289,7 @@ def doctor(runs: Runs = RUNS) -> None:
     failing = 0
     for finding in examine(runs):
         hint = f"  hint: {finding.hint}" if finding.hint else ""
-        print(f"{finding.mark:<4} {finding.what:<20} {finding.found}{hint}", flush=True)
+        tell(f"{finding.mark:<4} {finding.what:<20} {finding.found}{hint}")
         failing += finding.mark == "FAIL"
     if failing:
         raise StageFailed(f"{failing} of the checks above must be put right first")
