@@ -16,6 +16,8 @@ from stemma import ROOT
 
 MARK = "STEMMA_FAULT"
 """The variable that all processes of one attempt inherit: by it survivors are found."""
+HEARS_CTRL_C = ("env", "--default-signal=INT")
+"""A shell's background jobs inherit that it is ignored."""
 GONE_SECONDS = 30
 LONGEST_SECONDS = 900
 
@@ -71,7 +73,7 @@ def start(words: Sequence[str], log: Path) -> Attempt:
     variables = os.environ | {"OMP_NUM_THREADS": "1", MARK: mark}
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
-            words,
+            [*HEARS_CTRL_C, *words],
             cwd=ROOT,
             env=variables,
             text=True,
