@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,11 +14,14 @@ import pytest
 
 from stemma import ROOT
 from stemma.files import write_text
-from stemma.origin import git_commit
+from stemma.origin import versions
+from stemma.processes import cores
 from tests.faults.rows import ROWS, Row, row_of
 
 PAGE = ROOT / "docs" / "reliability.md"
 NOT_RUN = "not run yet"
+MACHINE = "Last run with"
+"""The line on the software and the machine, which is read back like a row."""
 HEAD = """\
 # What a run survives
 
@@ -42,6 +44,7 @@ def render(seen: dict[str, str]) -> str:
         lines = [f"## {group}\n", "| row | promise | seen | test |", "|---|---|---|---|"]
         lines += [line(row, seen) for row in ROWS if row.group == group]
         parts.append("\n".join(lines) + "\n")
+    parts.append(f"{MACHINE}: {seen.get(MACHINE, NOT_RUN)}.\n")
     return "\n".join(parts)
 
 
@@ -53,6 +56,7 @@ def line(row: Row, seen: dict[str, str]) -> str:
 def read(text: str) -> dict[str, str]:
     """What was seen by the rows of a page."""
     found = re.findall(r"^\| (.+?) \| .+? \| (.+?) \| `tests/.+?` \|$", text, re.MULTILINE)
+    found += re.findall(rf"^({MACHINE}): (.+)\.$", text, re.MULTILINE)
     return {name: said for name, said in found if said != NOT_RUN}
 
 
@@ -114,14 +118,12 @@ def pytest_sessionfinish() -> None:
         return
     page = Path(os.environ["FAULTS_PAGE"])
     known = read(page.read_text(encoding="utf-8")) if page.is_file() else {}
-    write_text(page, render(known | dict(stamped(SEEN.words.items()))))
+    today = datetime.now(timezone.utc).date().isoformat()
+    fresh = {name: f"{today}: {said}" for name, said in SEEN.words.items()}
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    write_text(page, render(known | fresh | {MACHINE: f"{made}, on {cores()} cores"}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for name, words in SEEN.words.items():
         terminalreporter.write_line(f"{name}: {words}")
-
-
-def stamped(words: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    today = datetime.now(timezone.utc).date().isoformat()
-    return ((name, f"{today}, {git_commit()[:7]}: {said}") for name, said in words)

@@ -22,11 +22,16 @@ READS: dict[str, tuple[str, ...]] = {
     "export": ("data/sft/test", "data/dpo/test", "data/mcq/test", "base/merged", "mcq/adapter"),
     "rag": ("data/sft/test", "data/mcq/test"),
     "eval": (
-        "data/mcq/test", "data/dpo/test", "data/sft/test",
-        "base/merged", "dpo/merged", "export/gguf-Q4_K_M", "rag/database",
+        "data/mcq/test",
+        "data/dpo/test",
+        "data/sft/test",
+        "base/merged",
+        "dpo/merged",
+        "export/gguf-Q4_K_M",
+        "rag/database",
     ),
     "report": ("data/statistics", "sft/history", "rag/fitted", "eval/results", "eval/verdicts"),
-}  # fmt: skip
+}
 """What each stage reads of the stages before it, as `stage/output`."""
 KINDS = ("flipped", "truncated", "missing")
 
