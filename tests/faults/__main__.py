@@ -29,7 +29,7 @@ def main() -> int:
     # A fixed order: what is done in peace once serves all trials of a stage.
     tests = dict.fromkeys(row.test.partition("[")[0] for row in ROWS)
     chosen = ["-k", given.rows] if given.rows else []
-    return pytest.main(["-p", "tests.faults.page", "-m", "faults or slow", *chosen, *tests])
+    return pytest.main(["-p", "tests.faults.page", "-m", "not gpu", *chosen, *tests])
 
 
 def arguments() -> argparse.Namespace:

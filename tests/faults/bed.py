@@ -52,8 +52,8 @@ SETTINGS: dict[str, dict[str, str]] = {
     "report": {},
 }
 """By stage, what makes it small enough to be done many times."""
-CLOCKED = {"history", "html", "markdown", "results"}
-"""Outputs that hold seconds: they are there again, but not byte by byte."""
+VARYING = {"history", "html", "markdown", "results", "axolotl"}
+"""Outputs that hold seconds or paths: they are there again, but not byte by byte."""
 
 
 def copied(stage: str, to: Path) -> Path:
@@ -78,9 +78,9 @@ def bytes_of(folder: Path) -> int:
 
 
 def digests(runs: Path, stage: str) -> dict[str, str]:
-    """The digest of each output as it lies there, of those that hold seconds its name alone."""
+    """The digest of each output as it lies there, of those that vary its name alone."""
     found = Run(runs / "tiny").manifest(stage).outputs
-    return {name: "" if name in CLOCKED else output.sha256 for name, output in found.items()}
+    return {name: "" if name in VARYING else output.sha256 for name, output in found.items()}
 
 
 @cache

@@ -28,7 +28,7 @@ HEAD = """\
 Stemma's stages may be stopped, starved and damaged at any moment. Each row is a promise, the test that shows it, and what that test saw when it last ran. `make faults` runs them all on the demo's finished run (`make demo` first; it takes an hour or two), and writes this page; `make faults QUICK=1` runs a few in minutes, as CI does, and prints them only. `ROWS="sft and kill"` chooses rows as pytest's `-k` does, `RUNS=folder` another finished demo.
 
 - **Moments** are drawn by a seed (`FAULTS_SEED`, 15) over the seconds that the same stage took in peace just before; each row is stopped twice (`FAULTS_KILLS`) before it may end. kill -9 and SIGTERM go to Stemma alone, Ctrl-C to its whole group, as from a terminal. Survivors are looked for among all processes by a variable they inherit.
-- **The same outputs** means the same sha256 of every output in the manifest, weights included (float32, one thread a process, on one machine). Outputs that hold seconds ({clocked}) are there again, and not compared.
+- **The same outputs** means the same sha256 of every output in the manifest, weights included (float32, one thread a process, on one machine). Outputs that hold seconds or paths ({varying}) are there again, and not compared.
 - **Sizes** are the demo's with six steps a training, two formats and eight rows a task.
 - **Disks** are small file systems in a mount namespace; **no network** is a network namespace with loopback alone, whose kernel counts every attempt to reach an address without a route, by any process.
 - What is not promised: that a disk keeps what it said it wrote (a power cut between `fsync` and the platter), equal weights on another machine, on GPUs or with other threads.
@@ -37,9 +37,9 @@ Stemma's stages may be stopped, starved and damaged at any moment. Each row is a
 
 def render(seen: dict[str, str]) -> str:
     """The whole page; `seen` by a row's name."""
-    from tests.faults.bed import CLOCKED
+    from tests.faults.bed import VARYING
 
-    parts = [HEAD.replace("{clocked}", ", ".join(f"`{name}`" for name in sorted(CLOCKED)))]
+    parts = [HEAD.replace("{varying}", ", ".join(f"`{name}`" for name in sorted(VARYING)))]
     for group in dict.fromkeys(row.group for row in ROWS):
         lines = [f"## {group}\n", "| row | promise | seen | test |", "|---|---|---|---|"]
         lines += [line(row, seen) for row in ROWS if row.group == group]

@@ -29,7 +29,7 @@ FILLED = (
     "one clear error (exit 2), no manifest; with room again the same command ends with 0 and the "
     "same outputs"
 )
-HURT = "exit 2 naming the file, its stage and the command; nothing is done with it"
+HURT = "exit 2 naming every such file, its stage and the command; nothing is done with it"
 QUICK_KILLS = {
     ("data", "kill -9"),
     ("sft", "kill -9"),
@@ -157,6 +157,24 @@ ROWS: tuple[Row, ...] = (
         )
         for stage in HURT_STAGES
         for kind, words in HURT_KINDS.items()
+    ),
+    Row(
+        DAMAGE,
+        "a manifest edited, or of another stage",
+        "exit 2 naming it and what to do",
+        "tests/test_damage.py::test_an_edited_manifest_is_told",
+    ),
+    Row(
+        DAMAGE,
+        "an input that changes while a stage reads it",
+        "the stage does not count as done, and says what changed",
+        "tests/test_damage.py::test_an_input_that_changes_while_a_stage_runs_is_told",
+    ),
+    Row(
+        DAMAGE,
+        "a stage's own outputs damaged",
+        "it is made anew, of nothing that is damaged",
+        "tests/test_damage.py::test_a_damaged_stage_is_made_anew_of_nothing_damaged",
     ),
     _own(
         NETWORK,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stemma.chain import TRAINED
 from stemma.runs import Run, files_under
 from tests.faults.bed import SEED, SETTINGS, assert_whole, calm, copied
 from tests.faults.commands import command, start
@@ -63,20 +64,19 @@ def test_damage_between_two_stages_is_told(
 ) -> None:
     runs = copied(stage, tmp_path / "runs")
     draw = random.Random(f"{SEED} {stage} {kind}")
-    for read in READS[stage]:
-        place_of, file = file_of(runs, read)
-        held = hurt(file, kind, draw)
-        attempt = start(command(stage, runs, SETTINGS[stage]), tmp_path / "hurt.log")
-        assert attempt.finish() == 2, f"{read}: {attempt.said[-3000:]}"
+    places = {read: file_of(runs, read) for read in READS[stage]}
+    held = {file: hurt(file, kind, draw) for _, file in places.values()}
+    attempt = start(command(stage, runs, SETTINGS[stage]), tmp_path / "hurt.log")
+    assert attempt.finish() == 2, attempt.said[-3000:]
+    for read, (place_of, _) in places.items():
         assert str(place_of) in attempt.said, f"{read}: {attempt.said}"
         assert f"make {read.partition('/')[0]} RECIPE=tiny" in attempt.said, attempt.said
-        assert "Traceback" not in attempt.said
-        assert Run(runs / "tiny").read_manifest(stage) is None
-        file.write_bytes(held)
-    told = (
-        f"{len(READS[stage])} of {len(READS[stage])} files (seed {SEED}): exit 2, told, no manifest"
-    )
-    if kind == "flipped":  # the other two need no proof of their own
+    assert "Traceback" not in attempt.said
+    assert Run(runs / "tiny").read_manifest(stage) is None
+    for file, content in held.items():
+        file.write_bytes(content)
+    told = f"{len(places)} files at once (seed {SEED}): exit 2, all told, no manifest"
+    if kind == "flipped" and stage not in TRAINED:  # a training more would show no more
         attempt = start(command(stage, runs, SETTINGS[stage]), tmp_path / "whole.log")
         assert attempt.finish() == 0, attempt.said[-3000:]
         assert_whole(runs, stage, calm(stage, place))

@@ -53,7 +53,7 @@ def test_a_stopped_stage_ends_as_in_peace(
     seen(
         f"stopped after {', '.join(moments)} s of {wanted.seconds:.1f} (seed {SEED}); nobody left, "
         f"then exit 0 and {same} of {len(wanted.digests)} outputs equal by digest"
-        + (", the others hold seconds" if same < len(wanted.digests) else "")
+        + (", the others hold seconds or paths" if same < len(wanted.digests) else "")
     )
 
 
