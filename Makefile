@@ -119,8 +119,8 @@ course: setup          ## grade it on a course's own files: MCQ=file PREFERENCE=
 judge: setup           ## judge answers yourself, blind, on a local page; BY=name
 	@$(STEMMA) judge $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(BY),--by "$(BY)")
 
-verify: setup          ## hash every output again and compare with the manifests
-	$(STEMMA) verify $(RECIPE) $(PLACE)
+verify: setup          ## hash every output again and compare with the manifests; SEAL=1 for an earlier Stemma's
+	$(STEMMA) verify $(RECIPE) $(PLACE) $(if $(SEAL),--seal)
 
 ##@ Work on Stemma
 lint: setup            ## ruff: rules and formatting

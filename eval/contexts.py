@@ -22,12 +22,12 @@ from eval.gold import GoldPassages
 from eval.questions_asked import bare_stem_of, in_context, user_turn
 from eval.rows_to_score import RowsToScore, read_task
 from eval.tasks import TASKS
+from stemma.digests import digest_json
 from stemma.errors import Problem, UserError
 from stemma.files import new_folder
 from stemma.jsonl import read_dicts, write_jsonl
 from stemma.recipe.eval_arms import Arm, with_arm
 from stemma.retrieval.passages import Hit, Passage
-from stemma.runs import digest_json
 from stemma.strict import Record
 
 FOLDER = "contexts"

@@ -17,11 +17,11 @@ from eval.job import Cell, Job, Measured, Records, Samples, Variant
 from eval.measured import Kept, describe, read_kept
 from eval.rows_to_score import RowsToScore
 from eval.tasks import TASKS
+from stemma.digests import digest_of
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.files import remove
 from stemma.jsonl import write_json
 from stemma.processes import child_environment, last_lines, run_logged
-from stemma.runs import digest_of
 from stemma.stages import Work
 
 

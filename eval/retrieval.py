@@ -26,13 +26,13 @@ from eval.rows_to_score import RowsToScore, read_task
 from eval.searched import DEPTH, TASK, Ranks, per_query, ranked, search_key, search_scores
 from eval.task import Metric, TaskScores
 from eval.tasks import TASKS
+from stemma.digests import digest_json
 from stemma.errors import Problem, UserError
 from stemma.files import new_folder
 from stemma.jsonl import read_dicts, write_jsonl
 from stemma.recipe.eval_arms import Arm, answers_in_arms, has_arms, split_arm, with_arm
 from stemma.recipe.eval_tasks import PreferenceTask
 from stemma.retrieval.passages import Hit, Passage
-from stemma.runs import digest_json
 from stemma.stages import Work
 
 REPLIES = "generation"

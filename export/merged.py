@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 from export.conversations import TriedConversations
+from stemma.digests import digests_of_weights
 from stemma.files import publish
 from stemma.gate import Gate, read_gates
 from stemma.jsonl import read_json
-from stemma.runs import digests_of_weights
 from stemma.stages import Work
 from stemma.templates import Template
 from stemma.training.merge import MergeParts, write_merged

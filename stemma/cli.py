@@ -28,6 +28,7 @@ from stemma.cli_options import (
     Name,
     Names,
     Runs,
+    Seal,
     Set,
     With,
     open_recipe,
@@ -269,12 +270,12 @@ def preview(
 
 
 @app.command()
-def verify(recipe: Name, runs: Runs = RUNS) -> None:
+def verify(recipe: Name, seal: Seal = False, runs: Runs = RUNS) -> None:
     """Hash all outputs of a run again and compare with its manifests."""
     from stemma.show import damaged
 
     opened, run = open_recipe(recipe, None, runs)
-    found = damaged(opened, run, lambda line: print(line, flush=True))
+    found = damaged(opened, run, lambda line: print(line, flush=True), seal)
     if found:
         names = ", ".join(found)
         raise StageFailed(f"not as they were made: {names}; run these stages again with --force")

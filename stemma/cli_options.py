@@ -34,6 +34,9 @@ Only = Annotated[
         show_default=False,
     ),
 ]
+Seal = Annotated[
+    bool, typer.Option("--seal", help="Give manifests of an earlier Stemma a digest of themselves.")
+]
 Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where all runs lie.")]
 RUNS = Path("runs")
 With = Annotated[str, typer.Option("--with", metavar="RECIPE")]

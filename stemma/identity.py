@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from stemma.digests import digest_json
 from stemma.known_digests import digests_of
-from stemma.runs import digest_json
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 PROVENANCE = "provenance.json"

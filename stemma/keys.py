@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.chain import TRAINED, upstream
+from stemma.digests import digest_json, digest_of
 from stemma.errors import Problem, UserError
 from stemma.identity import model_digest
 from stemma.known_digests import digests_of
 from stemma.recipe.axolotl_keys import pinned
 from stemma.recipe.models import Recipe
-from stemma.runs import Run, digest_json, digest_of
+from stemma.runs import Run
 
 
 def key_of(recipe: Recipe, run: Run, stage: str) -> str:

@@ -30,7 +30,7 @@ ROOMS = (
 )
 """Folders of `stemma`. What lies beside them serves several."""
 LIGHT = {
-    *("files", "workplace", "processes", "chain", "freshness", "origin"),
+    *("files", "workplace", "processes", "chain", "freshness", "adoption", "digests", "origin"),
     *("show", "doctor", "cli", "table"),
     *(
         "errors",
@@ -280,7 +280,7 @@ def test_test_modules_never_import_test_modules() -> None:
 
 LAYERS = (
     ("core",),
-    ("stages", "keys", "chain", "freshness", "recipe"),
+    ("stages", "adoption", "keys", "chain", "freshness", "recipe"),
     ("models", "tensors", "weights", "base_model", "generator", "answers", "retrieval"),
     ("training",),
     ("plan", "from_gguf", "plugin"),

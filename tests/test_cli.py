@@ -175,7 +175,7 @@ def test_dry_run_says_what_would_run(tiny_stages: None, capsys: Say) -> None:
     assert capsys.readouterr().out.splitlines() == [
         "data    up to date",
         "base    up to date",
-        "sft     would run (stale: its settings, inputs or outputs changed)",
+        "sft     would run (stale: its settings or inputs changed)",
         "dpo     would run (stale: waits for sft)",
         "export  would run (stale: waits for sft, dpo)",
         "eval    would run (stale: waits for sft, dpo, export)",
@@ -236,7 +236,7 @@ def test_one_stage_on_a_stale_upstream_says_so(tiny_stages: None, capsys: Say) -
     assert main(["dpo", "small", "--set", "sft.learning_rate=1e-5"]) == 0
     said = capsys.readouterr().err
     assert (
-        "warning: `sft` is stale: its settings, inputs or outputs changed; `make all "
+        "warning: `sft` is stale: its settings or inputs changed; `make all "
         "RECIPE=small` brings" in said
     )
     assert main(["dpo", "small"]) == 0

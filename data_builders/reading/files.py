@@ -13,12 +13,12 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import AliasChoices, Field, model_validator
 
 from data_builders.flow import Draft, Drop, SourceContext
+from stemma.digests import files_under
 from stemma.errors import Problem, Problems, UserError
 from stemma.jsonl import validated
 from stemma.reading.json_rows import NumberedRow
 from stemma.reading.tables import CSV, CsvForm, HubSet, read_hub, read_table
 from stemma.recipe.data import SourceOptions
-from stemma.runs import files_under
 from stemma.strict import StrictRecord
 
 

@@ -20,10 +20,10 @@ from eval.rows_to_score import DIGITS
 from eval.task import Setting
 from eval.tasks import TASKS
 from eval.worker import WINDOW, self_test
+from stemma.digests import digest_json, digest_of
 from stemma.errors import Problem, UserError
 from stemma.recipe.eval_tasks import EvalTask
 from stemma.rows import McqRow, PreferenceRow
-from stemma.runs import digest_json, digest_of
 from stemma.stages import Work
 from stemma.templates import Template
 

@@ -16,11 +16,11 @@ from eval.cells import variant_of
 from eval.harness.job import FORMAT, BenchmarkFindings, BenchmarkJob, WantedBenchmark
 from eval.harness.scores import scores_of
 from eval.task import TaskScores
+from stemma.digests import digest_json, digest_of
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json
 from stemma.processes import child_environment, last_lines, run_logged
 from stemma.recipe.lm_eval_tasks import Found, look_up, place_of
-from stemma.runs import digest_json, digest_of
 from stemma.stages import Work
 from stemma.weights import weights_of
 

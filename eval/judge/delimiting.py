@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from jinja2 import TemplateError
 
+from stemma.digests import digest_json
 from stemma.errors import Problem
 from stemma.generator.prompts import Prompts
-from stemma.runs import digest_json
 
 FENCE_DIGITS = 16
 KEPT = frozenset("\n\t\u200c\u200d\u200e\u200f\u061c")

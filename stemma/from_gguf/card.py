@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from stemma import __version__
+from stemma.digests import digest_of
 from stemma.from_gguf import Import
 from stemma.from_gguf.header import GgufFile
 from stemma.gate import Gate, recorded
 from stemma.identity import PROVENANCE
 from stemma.jsonl import write_json
-from stemma.runs import digest_of
 
 CARD = """\
 ---

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stemma.digests import digest_json
 from stemma.errors import Problem, UserError
 from stemma.generator.prices import Mode
 from stemma.generator.requests import ChatRequest, Completion, TokenUsage
-from stemma.runs import digest_json
 
 LEDGER = "ledger.sqlite"
 """Beside the run folders: an answer that was paid for outlives the run it was made for."""

@@ -19,9 +19,9 @@ from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from stemma.digests import digests_of_weights
 from stemma.files import publish
 from stemma.plugin.batches import by_tokens
-from stemma.runs import digests_of_weights
 
 TOKENS = {"cpu": 4096, "cuda": 65536}
 """Padded tokens in one batch, by device."""

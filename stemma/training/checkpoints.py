@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stemma.digests import digest_json, digest_of, digests_of_weights
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
 from stemma.keys import axolotl_version
-from stemma.runs import digest_json, digest_of, digests_of_weights
 from stemma.strict import Record
 
 SEAL = "sealed.json"

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from stemma.digests import digest_json
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.files import write_text
 from stemma.jsonl import read_dicts, read_json, write_json
@@ -24,7 +25,7 @@ from stemma.keys import key_of
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.recipe.sections import Sweep
-from stemma.runs import Run, digest_json
+from stemma.runs import Run
 from stemma.stages import Work, prepare
 from stemma.table import markdown
 from stemma.training.handover import trim, write_history

@@ -20,10 +20,11 @@ from data_builders.scripted.faults import Faults
 from data_builders.scripted.server import serve
 from data_builders.split import question_key
 from stemma import ROOT
+from stemma.digests import digest_of, files_under
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts, read_json, read_rows
 from stemma.rows import Dropped, McqRow, PreferenceRow, SftRow
-from stemma.runs import Run, digest_of, files_under
+from stemma.runs import Run
 from stemma.stages import Work
 from tests.data_builders.small_recipe import make_recipe, make_work, write_lines
 from tests.factories.models import tiny_model
