@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from stemma.chain import TRAINED
-from stemma.runs import Run, files_under
+from stemma.digests import files_under
+from stemma.runs import Run
 from tests.faults.bed import SEED, SETTINGS, assert_whole, calm, copied
 from tests.faults.commands import command, start
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from stemma.chain import STAGES, upstream
+from stemma.digests import digest_of
 from stemma.recipe.load import load
-from stemma.runs import Run, digest_of
+from stemma.runs import Run
 from tests.faults.bed import RUNS, SEED, SETTINGS, assert_whole, calm, copied
 from tests.faults.commands import Attempt, command, start
 from tests.faults.rows import WAYS
