@@ -47,7 +47,7 @@ def test_a_full_disk_is_told_and_the_stage_goes_on_later(
     assert str(there / "tiny" / stage / "manifest.json") not in manifests
     assert_whole(back, stage, wanted)
     seen(
-        f"{free / 1e6:.1f} MB free of {wanted.grown_bytes / 1e6:.1f} needed (seed {SEED}): exit 2, "
+        f"{free / 1e3:,.0f} kB free of {wanted.grown_bytes / 1e3:,.0f} needed (seed {SEED}): exit 2, "
         "told without a traceback, no manifest; with room again exit 0 and the same outputs"
     )
 
