@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 
+from serve.checked import checked
 from serve.passages import PassagesBefore, is_follow_up, open_passages, sources_of
+from stemma.answers import is_empty
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.llama import Llama
 from stemma.processes import cores
@@ -26,6 +28,10 @@ CONTEXT_TOKENS = 2048
 ANSWER_TOKENS = 512
 SPARE_TOKENS = 8
 """Where passages and question meet, their tokens may be a few more than those of both alone."""
+EMPTY = """\
+the answer is empty: the model ended it at once, or wrote nothing that can be seen
+  hint: ask in other words; a model that says nothing to anything was trained on another template, \
+or too little: the report counts its empty answers"""
 UNFINISHED = "\ufffd"
 """The sign that a character decodes to until its last byte has come."""
 
@@ -152,7 +158,7 @@ def open_shipped(recipe: Recipe, run: Run) -> Llama:
         found = f"no `{ship}` among what was exported"
         hint = f"run `make export RECIPE={recipe.name}`"
         raise UserError(Problem(str(run.folder("export")), found, f"`{ship}`", hint))
-    return Llama(run.output("export", ship), CONTEXT_TOKENS, cores())
+    return Llama(checked(run, "export", ship), CONTEXT_TOKENS, cores())
 
 
 def template_of(llama: Llama) -> Template:
@@ -200,8 +206,12 @@ def _questions(name: str) -> Iterator[str]:
 
 
 def _print(chat: Chat, question: str) -> None:
+    said = ""
     for piece in chat.answer(question):
+        said += piece
         print(piece, end="", flush=True)
     print(flush=True)
+    if is_empty(said):
+        print(EMPTY, file=sys.stderr)
     if chat.sources:
         print("\n" + "\n".join(chat.sources), flush=True)

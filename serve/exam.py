@@ -30,7 +30,7 @@ from serve.chat import (
     template_of,
 )
 from serve.passages import PassagesBefore, open_passages
-from stemma.answers import judge
+from stemma.answers import is_empty, judge
 from stemma.answers.listed_options import split_options
 from stemma.errors import StageFailed
 from stemma.jsonl import read_rows
@@ -130,6 +130,8 @@ def written(answers: list[tuple[SftRow, str]]) -> list[str]:
     count = f"{verdicts.count('right')} of {len(verdicts)} right"
     if undecided:
         count += f", {undecided} undecided"
+    if empty := sum(is_empty(reply) for _, reply in answers):
+        count += f", {empty} empty"
     return [*aligned(HEADS, rows), count]
 
 

@@ -44,7 +44,7 @@ def digests_of(paths: Iterable[Path], runs: Path, anew: bool = False) -> dict[Pa
     fresh: Known = {}
     found: dict[Path, str] = {}
     for path in paths:
-        stamp = _stamp(path)
+        stamp = stamp_of(path)
         if stamp[0] < REMEMBERED_BYTES:
             found[path] = digest_of(path)
             continue
@@ -56,13 +56,22 @@ def digests_of(paths: Iterable[Path], runs: Path, anew: bool = False) -> dict[Pa
             continue
         is_settled = time.time_ns() - max(stamp[2:]) > SETTLED_NS
         found[path] = digest_of(path)
-        if is_settled and _stamp(path) == stamp:
+        if is_settled and stamp_of(path) == stamp:
             fresh[name] = (stamp, found[path])
     if fresh and runs.is_dir():
         # Runs may be read-only: then it is hashed again the next time.
         with suppress(OSError):
             _write(runs / KEPT, fresh)
     return found
+
+
+def bytes_to_read(paths: Iterable[Path], runs: Path) -> int:
+    """The bytes that `digests_of` would read, of what is not remembered."""
+    known = _read(runs / KEPT)
+    stamps = {str(path.parent.resolve() / path.name): stamp_of(path) for path in paths}
+    return sum(
+        stamp[0] for name, stamp in stamps.items() if name not in known or known[name][0] != stamp
+    )
 
 
 def differing(wanted: Mapping[Path, str], runs: Path, anew: bool = False) -> list[Path]:
@@ -76,7 +85,8 @@ def differing(wanted: Mapping[Path, str], runs: Path, anew: bool = False) -> lis
     return [path for path, sha256 in wanted.items() if now[path] != sha256]
 
 
-def _stamp(path: Path) -> Stamp:
+def stamp_of(path: Path) -> Stamp:
+    """What tells that a file was changed, without reading it."""
     stat = path.stat()  # of a link: its target
     return stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
 

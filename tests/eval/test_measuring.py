@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,12 +19,12 @@ import pytest
 from eval.cells import jobs_of
 from eval.job import Job
 from eval.measured import read_kept
-from eval.measuring import Measuring
+from eval.measuring import Measuring, stamps_of
 from eval.rows_to_score import rows_of_tasks
 from eval.run import run
 from eval.tasks import TASKS
 from stemma import ROOT
-from stemma.errors import StageFailed
+from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.stages import Work
 from tests.factories.run_to_score import make_recipe, make_work
@@ -122,6 +123,39 @@ def test_another_name_of_the_same_weights_costs_nothing(work: Work) -> None:
     assert said == ["eval: measuring merged: mcq 3 rows", "eval: dpo was measured before, kept"]
     one, other = (work.folder / f"samples/{name}/mcq.jsonl" for name in ("merged", "dpo"))
     assert one.read_text() == other.read_text()
+
+
+def test_kept_samples_that_were_edited_are_told_and_measured_again(work: Work) -> None:
+    asked = asking(work, ["gguf-F16"], MCQ | {"limit": 4})
+    run(asked)
+    first = (work.folder / "results.json").read_bytes()
+    [path] = (work.run.root.parent / "measured").glob("mcq-*/*.jsonl")
+    path.write_text(
+        re.sub(r'"A": -[0-9.]+', '"A": -0.0001', path.read_text(encoding="utf-8"), count=2),
+        encoding="utf-8",
+    )
+    said: list[str] = []
+    run(replace(asked, say=said.append))
+    assert said == [
+        f"eval: 2 samples kept in {path.parent} are not as they were written: they do not count",
+        "eval: measuring gguf-F16: mcq 2 rows (2 are kept)",
+    ]
+    assert (work.folder / "results.json").read_bytes() == first
+    run(replace(asked, say=said.append))
+    assert said[2:] == ["eval: gguf-F16 was measured before, kept"]
+
+
+def test_weights_that_change_before_they_are_measured_are_refused(work: Work) -> None:
+    """After the stage has looked at its inputs."""
+    asked = asking(work, ["gguf-F16", "merged"], MCQ)
+    jobs = jobs_of(asked)
+    weights = asked.input("export", "gguf-F16")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    base = jobs[1].variant.model_copy(update={"made_by": None, "digest": "0123"})
+    with pytest.raises(UserError, match=r"its sha256 is another(.|\n)*`make export RECIPE=small"):
+        stamps_of(asked, jobs[0].variant)
+    with pytest.raises(UserError, match="its files changed since the evaluation began"):
+        stamps_of(asked, base)
 
 
 def test_findings_of_the_older_form_are_left_alone(work: Work) -> None:

@@ -101,6 +101,17 @@ def test_an_empty_question_is_refused(llama: Llama) -> None:
         list(Chat(llama).answer("  "))
 
 
+def test_an_empty_answer_is_told_and_what_it_may_mean(
+    work: Work, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Llama, "stream", lambda *_: iter([]))
+    main(work.recipe, work.run, "What is 3 + 4?")
+    out, err = capsys.readouterr()
+    assert out == "\n"
+    assert err.startswith("the answer is empty: the model ended it at once, or wrote nothing")
+    assert "hint: ask in other words; a model that says nothing to anything was trained on" in err
+
+
 def test_characters_spelt_in_bytes_come_whole(llama: Llama) -> None:
     text = "x = 中 and ∑ é."
     ids = llama.tokenize(f" {text} ")
