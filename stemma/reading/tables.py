@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemma.credentials import hub_words
 from stemma.errors import Problem, UserError
 from stemma.jsonl import too_long
 from stemma.reading.json_rows import NumberedRow, not_utf8, read_json_rows, wrong_row
@@ -131,7 +132,7 @@ def _hub_errors(wanted: HubSet, local: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        found = f"cannot be loaded: {type(error).__name__}: {str(error).strip()[:300]}"
+        found = f"cannot be loaded: {type(error).__name__}: {hub_words(error)[:300]}"
         expected = f"its split {wanted.split!r} at {wanted.revision}"
         hint = f"put the file at {local}: it is read first"
         raise UserError(Problem(wanted.name, found, expected, hint)) from None

@@ -61,6 +61,10 @@ def warnings(recipe: Recipe) -> list[str]:
         found.append(
             f"`base_model: {name}` without `base_revision`: the weights may change on the hub"
         )
+    if recipe.allow_insecure:
+        found.append("`allow_insecure: true`: prompts and keys may travel unencrypted")
+    if recipe.allow_private:
+        found.append("`allow_private: true`: addresses may lead to this machine's own secrets")
     encoder = recipe.rag.encoder if recipe.rag else None
     for one in (encoder, encoder.rerank if encoder else None):
         if one and one.is_of_hub and not one.revision:

@@ -14,6 +14,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from stemma.errors import Problem, UserError, nearest
 from stemma.recipe.axolotl_keys import Keys
+from stemma.recipe.secrets import HIDDEN, names_secret, secrets_in
 
 
 @dataclass
@@ -140,7 +141,6 @@ def override(document: Document, text: str) -> None:
 
     A wrong key is found later, like one in the file.
     """
-    place = f"--set {text}"
     name, equals, value = text.partition("=")
     keys = tuple(name.strip().split("."))
     try:
@@ -148,6 +148,8 @@ def override(document: Document, text: str) -> None:
     except (YAMLError, ValueError):
         parsed = None
         equals = ""
+    is_secret = names_secret(text.replace(".", " ")) or next(secrets_in(parsed, keys), None)
+    place = f"--set {name if equals else ''}={HIDDEN}" if is_secret else f"--set {text}"
     if not equals or not all(keys):
         expected = "section.key=value, the value in YAML"
         hint = "e.g. --set dpo.learning_rate=1e-4"

@@ -27,6 +27,7 @@ from stemma.recipe.lm_eval_tasks import look_up, place_of
 from stemma.recipe.models import Recipe
 from stemma.recipe.prompts import PROMPTS, PromptFiles
 from stemma.recipe.rag_sources import PASSAGE_SOURCES, PassageSource
+from stemma.recipe.safety import hidden, with_safety
 
 RECIPES = ROOT / "recipes"
 GIVEN = ("path", "overrides")
@@ -35,7 +36,10 @@ GIVEN = ("path", "overrides")
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The checked recipe, with `overrides` as `key=value`. Raises UserError with all problems."""
-    document = read(find(str(name_or_path)))
+    try:
+        document = read(find(str(name_or_path)))
+    except UserError as error:
+        raise UserError(hidden(error.problems)) from None
     for text in overrides:
         override(document, text)
     recipe, problems = _validate(document, overrides)
@@ -44,6 +48,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         *problems,
         *check.problems(document.values, document.where, document.path.parent),
     ]
+    problems = with_safety(document, recipe, problems)
     if recipe is None or problems:
         raise UserError(sorted(dict.fromkeys(problems), key=_place))
     return recipe

@@ -65,10 +65,13 @@ class Recipe(Section):
     """The variants to score and the tasks to score them on."""
     sweep: Sweep | None = None
     """A search over settings of one training stage, for `make sweep`; outside the chain."""
+    allow_insecure: bool = False
+    """Whether addresses of other machines may be unencrypted, `http://`: keys go there readable."""
+    allow_private: bool = False
+    """Whether addresses may be link-local, of a cloud's credentials, or of files (`file:`)."""
 
     path: Path = Field(default=Path(), exclude=True)
-    """The file it was read from; relative paths in it (templates, DeepSpeed files) start at its
-    folder."""
+    """The file it was read from; relative paths in it start at its folder."""
     overrides: list[str] = Field(default=[], exclude=True)
     """What the command line changed, as `key=value`."""
 
