@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from stemma.errors import Problem, UserError
+from stemma.plain_files import plain_file
 
 
 def open_packed(path: Path) -> BinaryIO:
     """The file's content, unpacked where its name ends so. Raises UserError where there is none."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        hint = "paths of sources start at data.root (DATA=…)"
-        raise UserError(Problem(str(path), found, "a file", hint))
+    plain_file(path, "a file", "paths of sources start at data.root (DATA=…)")
     if path.suffix == ".gz":
         return cast(BinaryIO, gzip.open(path, "rb"))
     return cast(BinaryIO, bz2.open(path, "rb") if path.suffix == ".bz2" else path.open("rb"))

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from io import TextIOWrapper
 from typing import Annotated
 
 import click
@@ -38,6 +37,7 @@ from stemma.cli_search import search
 from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.processes import TELEMETRY_OFF, thread_waiting
+from stemma.streams import lost, secure
 
 app = typer.Typer(
     name="stemma",
@@ -56,9 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     os.environ.update(thread_waiting(os.environ) | TELEMETRY_OFF)  # before an engine is loaded
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal may not have every letter
-            stream.reconfigure(errors="replace")
+    secure()
+    return _run(arguments) or lost(say)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """The exit code of a verb; whatever a user can put right is told."""
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.plain_files import plain_file
 
 PROMPT_BATCH = 512
 """Tokens decoded at once."""
@@ -272,9 +273,7 @@ def load_model(path: Path, stage: str = "export") -> int:
 
     Raises UserError when there is no such file, or llama.cpp cannot load it; `stage` made it.
     """
-    if not path.is_file():
-        hint = f"run the {stage} stage"
-        raise UserError(Problem(str(path), "no such file", "a GGUF file", hint))
+    plain_file(path, "a GGUF file", f"run the {stage} stage")
     llama_cpp.llama_backend_init()
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = 0

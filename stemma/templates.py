@@ -14,6 +14,7 @@ from jinja2 import TemplateError
 from stemma.chat_jinja import DatedTemplate, environment
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json, read_object
+from stemma.plain_files import plain_file
 from stemma.rows import (
     LETTERS,
     CorpusRow,
@@ -39,10 +40,7 @@ class Template:
     @classmethod
     def read(cls, path: Path, model: Path | None = None) -> Template:
         """The template in `path` with the special tokens of a model's folder, or else Gemma's."""
-        if not path.is_file():
-            raise UserError(
-                Problem(str(path), "no such chat template", "a Jinja file", "see recipes/templates")
-            )
+        plain_file(path, "a chat template", "see recipes/templates")
         text = path.read_text(encoding="utf-8")
         return cls(text) if model is None else cls(text, *special_tokens(model))
 

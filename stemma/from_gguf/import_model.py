@@ -21,6 +21,7 @@ from stemma.from_gguf.tokenizer_files import tokenizer_problems
 from stemma.gate import demand
 from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
+from stemma.plain_files import not_plain
 from stemma.workplace import empty, locked, why_unwritable
 
 SPARE_BYTES = 64 * 2**20
@@ -111,11 +112,9 @@ def _accept(order: Import, gguf: GgufFile) -> str:
 
 
 def _read_template(path: Path, problems: list[Problem]) -> str:
-    if path.is_file():
+    if not (found := not_plain(path)):
         return path.read_text(encoding="utf-8")
-    problems.append(
-        Problem(str(path), "no such file", "a Jinja chat template", "see recipes/templates")
-    )
+    problems.append(Problem(str(path), found, "a Jinja chat template", "see recipes/templates"))
     return ""
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stemma.errors import Problem, UserError, nearest
+from stemma.errors import Problem, nearest
+from stemma.plain_files import not_plain
 from stemma.recipe.axolotl_keys import OWN_KEYS, Keys, Where, key_problems
 from stemma.recipe.models import TRAINING, Recipe
 from stemma.recipe.sections import Sweep
@@ -154,10 +155,10 @@ def _lora_problems(
 
 def _deepspeed_problems(name: str, place: str, folder: Path) -> Iterator[Problem]:
     path = folder / name
-    if not path.is_file():
+    if lacks := not_plain(path):
         others = sorted(path.parent.glob("*.json"))
         hint = nearest(name, [str(Path(name).parent / other.name) for other in others])
-        yield Problem(place, f"no such file: {path}", "a file beside the recipe", hint)
+        yield Problem(place, f"{lacks}: {path}", "a file beside the recipe", hint)
         return
     try:
         zero_stage(path)
@@ -252,6 +253,12 @@ def _template_problems(path: Path, place: str) -> Iterator[Problem]:
     from stemma.chat_jinja import DatedTemplate, unequal_names
     from stemma.templates import Template, probe
 
+    if lacks := not_plain(path):
+        known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
+        hint = nearest(f"templates/{path.name}", known)
+        found = f"{lacks.replace('no such file', 'no such chat template')}: {path}"
+        yield Problem(place, found, "a Jinja file beside the recipe", hint)
+        return
     example = "see recipes/templates/qa.jinja"
     try:
         template = Template.read(path)
@@ -269,10 +276,5 @@ def _template_problems(path: Path, place: str) -> Iterator[Problem]:
             "strftime_now out"
         )
         yield Problem(place, f"{path}: {error}", "the same text every day", hint)
-    except UserError:
-        known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
-        hint = nearest(f"templates/{path.name}", known)
-        found = f"no such chat template: {path}"
-        yield Problem(place, found, "a Jinja file beside the recipe", hint)
     except (TemplateError, ValueError, LookupError, TypeError, ArithmeticError) as error:
         yield Problem(place, f"{path} does not render: {error}", "a Jinja chat template", example)

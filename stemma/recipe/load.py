@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from stemma import ROOT
 from stemma.errors import Problem, UserError, nearest
+from stemma.plain_files import not_plain
 from stemma.recipe import check
 from stemma.recipe.axolotl_keys import axolotl_fields
 from stemma.recipe.data import SourceOptions
@@ -65,9 +66,10 @@ def find(name_or_path: str) -> Path:
     else:
         path = RECIPES / f"{name_or_path}.yml"
         known = names()
-    if path.is_file():
+    lacks = not_plain(path)
+    if not lacks:
         return path
-    found = f"unknown recipe `{name_or_path}`"
+    found = f"unknown recipe `{name_or_path}`" if lacks == "no such file" else lacks
     expected = f"one of: {', '.join(known) or 'none'}"
     raise UserError(Problem(shown(path), found, expected, nearest(name_or_path, known)))
 

@@ -22,6 +22,7 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from stemma.errors import Problem, UserError
+from stemma.plain_files import plain_file
 from stemma.retrieval.passages import Hit, Passage
 from stemma.retrieval.quoting import Quoting
 
@@ -192,6 +193,7 @@ class _Prompt:
         environment = ImmutableSandboxedEnvironment(
             undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
+        plain_file(path, "a prompt for passages", _HINT)
         try:
             self._template = environment.from_string(path.read_text(encoding="utf-8"))
             problem = self._problem()
