@@ -23,6 +23,7 @@ from stemma.retrieval.passages import Hit
 from stemma.rows import Message
 from stemma.runs import Run
 from stemma.templates import Template
+from stemma.visible import tell
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS = 512
@@ -134,7 +135,7 @@ def main(recipe: Recipe, run: Run, question: str | None, closed_book: bool = Fal
             try:
                 _print(chat, asked)
             except UserError as error:
-                print(error, file=sys.stderr)
+                tell(error, file=sys.stderr)
 
 
 def longest_of(llama: Llama) -> int:
@@ -195,7 +196,7 @@ def pieces(llama: Llama, tokens: Iterable[int]) -> Iterator[str]:
 
 
 def _questions(name: str) -> Iterator[str]:
-    print(f"{name}: ask a question; Ctrl-D ends.", file=sys.stderr)
+    tell(f"{name}: ask a question; Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
             line = input("> " if sys.stdout.isatty() else "")
@@ -209,9 +210,9 @@ def _print(chat: Chat, question: str) -> None:
     said = ""
     for piece in chat.answer(question):
         said += piece
-        print(piece, end="", flush=True)
-    print(flush=True)
+        tell(piece, end="")
+    tell()
     if is_empty(said):
-        print(EMPTY, file=sys.stderr)
+        tell(EMPTY, file=sys.stderr)
     if chat.sources:
-        print("\n" + "\n".join(chat.sources), flush=True)
+        tell("\n" + "\n".join(chat.sources))

@@ -38,6 +38,7 @@ from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.processes import TELEMETRY_OFF, thread_waiting
 from stemma.streams import lost, secure
+from stemma.visible import tell
 
 app = typer.Typer(
     name="stemma",
@@ -96,7 +97,7 @@ def check(recipes: Names = None, set_: Set = None) -> None:
         try:
             recipe, run = open_recipe(name, set_, RUNS)
             check_base_model(recipe, run, recipe.training_stages())
-            print(f"{recipe.name}: ok")
+            tell(f"{recipe.name}: ok")
         except UserError as error:
             problems += error.problems
     if problems:
@@ -108,7 +109,7 @@ def show(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     """Print the resolved recipe, then each Axolotl file it renders to."""
     from stemma.show import resolved
 
-    print(resolved(*open_recipe(recipe, set_, runs)), end="")
+    tell(resolved(*open_recipe(recipe, set_, runs)), end="")
 
 
 @app.command()
@@ -118,7 +119,7 @@ def diff(recipe: Name, with_: With, set_: Set = None) -> None:
 
     other, _ = open_recipe(with_, None, RUNS)
     this, _ = open_recipe(recipe, set_, RUNS)
-    print(difference(other, this), end="")
+    tell(difference(other, this), end="")
 
 
 @app.command()
@@ -126,7 +127,7 @@ def compare(recipe: Name, with_: With, runs: Runs = RUNS) -> None:
     """Draw the preference training of two recipes side by side; prints the page's path."""
     from report.compare import compare as drawn
 
-    print(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
+    tell(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
 
 
 @app.command()
@@ -135,7 +136,7 @@ def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     from stemma.freshness import states
 
     for stage, state in states(*open_recipe(recipe, set_, runs)).items():
-        print(f"{stage:<7} {state}")
+        tell(f"{stage:<7} {state}")
 
 
 @app.command()
@@ -162,14 +163,14 @@ def plan(
     passages, database = forecast_passages(opened)
     if opened.is_data_only:
         lines = forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))
-        print("\n".join([*lines, *passages]))
+        tell("\n".join([*lines, *passages]))
         return
     asked = Hardware(gpus, tflops)
     data = plan_data(opened, run, lambda text: say(f"[plan] {text}"))
     judging = plan_judging(opened, run)
     found = forecast(opened, run, asked, data)
     found = replace(found, judging=judging, passages=passages, database=database)
-    print(written(opened, found, asked), end="")
+    tell(written(opened, found, asked), end="")
 
 
 add_stage_verbs(app)
@@ -207,7 +208,7 @@ def rehearse(
     from stemma.rehearsal.fitting import Request
     from stemma.rehearsal.run import rehearse as rehearsed
 
-    print(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
+    tell(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
 
 
 @app.command()
@@ -223,7 +224,7 @@ def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUN
         found = "a sweep over several machines"
         raise UserError(Problem("NNODES", found, "one machine", "unset NNODES"))
     opened, run = open_recipe(recipe, set_, runs)
-    print(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
+    tell(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
 
 
 @app.command()
@@ -269,7 +270,7 @@ def preview(
     from data_builders import preview as rows_of
 
     for line in rows_of.preview(*open_recipe(recipe, set_, runs), source, rows):
-        print(line)
+        tell(line)
 
 
 @app.command()
@@ -278,7 +279,7 @@ def verify(recipe: Name, seal: Seal = False, runs: Runs = RUNS) -> None:
     from stemma.show import damaged
 
     opened, run = open_recipe(recipe, None, runs)
-    found = damaged(opened, run, lambda line: print(line, flush=True), seal)
+    found = damaged(opened, run, tell, seal)
     if found:
         names = ", ".join(found)
         raise StageFailed(f"not as they were made: {names}; run these stages again with --force")
@@ -292,7 +293,7 @@ def doctor(runs: Runs = RUNS) -> None:
     failing = 0
     for finding in examine(runs):
         hint = f"  hint: {finding.hint}" if finding.hint else ""
-        print(f"{finding.mark:<4} {finding.what:<20} {finding.found}{hint}", flush=True)
+        tell(f"{finding.mark:<4} {finding.what:<20} {finding.found}{hint}")
         failing += finding.mark == "FAIL"
     if failing:
         raise StageFailed(f"{failing} of the checks above must be put right first")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stemma.visible import tell
+
 if TYPE_CHECKING:
     from stemma.recipe.models import Recipe
     from stemma.runs import Run
@@ -44,7 +46,7 @@ With = Annotated[str, typer.Option("--with", metavar="RECIPE")]
 
 def say(text: str) -> None:
     """Print progress or an error: to stderr, as stdout holds the result."""
-    print(text, file=sys.stderr, flush=True)
+    tell(text, file=sys.stderr)
 
 
 def open_recipe(name: str, overrides: list[str] | None, runs: Path) -> tuple[Recipe, Run]:

@@ -24,12 +24,18 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.found}"]
+        # A name may hold line ends: what it says must not pass for a line of Stemma's own.
+        lines = [f"{self.where.replace(chr(10), '␊')}: {_continued(self.found)}"]
         if self.expected:
-            lines.append(f"  expected: {self.expected}")
+            lines.append(f"  expected: {_continued(self.expected)}")
         if self.hint:
-            lines.append(f"  hint: {self.hint}")
+            lines.append(f"  hint: {_continued(self.hint)}")
         return "\n".join(lines)
+
+
+def _continued(text: str) -> str:
+    """A text whose further lines stand deeper than any first one."""
+    return text.replace("\n", "\n    ")
 
 
 @dataclass

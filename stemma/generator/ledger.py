@@ -27,6 +27,7 @@ from stemma.generator.requests import ChatRequest, Completion, TokenUsage
 
 LEDGER = "ledger.sqlite"
 """Beside the run folders: an answer that was paid for outlives the run it was made for."""
+STAYS = "free some space there, and leave the ledger where it is: it holds what was paid for"
 VERSION = 1
 APPLICATION = 0x57E33A
 """Written into the file's header, so that no other program's database is taken for a ledger."""
@@ -230,6 +231,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
             return _create(connection)
         _check(connection, path)
+    except sqlite3.OperationalError as error:  # the disk's, not the file's: full, read-only
+        connection.close()
+        found, expected = f"cannot be written: {error}", "a writable folder with free space"
+        raise UserError(Problem(str(path), found, expected, STAYS)) from None
     except sqlite3.DatabaseError as error:
         connection.close()
         raise _unusable(path, f"cannot be read ({error})") from None

@@ -89,7 +89,7 @@ def test_text_from_a_run_cannot_break_the_page(tmp_path: Path) -> None:
     change_manifest(work.run, "export", facts=facts)
     run(work)
     assert "&lt;b&gt;|x" in (work.folder / "index.html").read_text(encoding="utf-8")
-    assert "<b>\\|x" in (work.folder / "report.md").read_text(encoding="utf-8")
+    assert "&lt;b>\\|x" in (work.folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_missing_stage_is_named_with_its_command(tmp_path: Path) -> None:
