@@ -20,7 +20,7 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 .PHONY: help setup doctor check show diff status preview plan rehearse schema
 .PHONY: real import
 .PHONY: data base sft dpo mcq export rag eval report all compare sweep demo
-.PHONY: chat search course judge verify test test-slow lint format ci
+.PHONY: chat search course judge verify test test-slow faults lint format ci
 
 ##@ Start here
 demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, answers
@@ -133,6 +133,9 @@ format: setup          ## ruff: repair what can be repaired
 
 test-slow: setup       ## the slow tests: real engines, kills, end to end
 	$(PYTHON_HERE) -m pytest -m slow
+
+faults: setup          ## kills, full disks, damage, no network, on the demo's run: docs/reliability.md; QUICK=1 ROWS="sft and kill"
+	$(PYTHON_HERE) -m tests.faults $(if $(RUNS),--runs '$(RUNS)') $(if $(QUICK),--quick) $(if $(ROWS),--rows '$(ROWS)')
 
 schema: setup          ## write what is generated: recipes/schema.json (for editors) and docs/reference
 	$(STEMMA).recipe.schema

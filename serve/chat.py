@@ -213,6 +213,6 @@ def _print(chat: Chat, question: str) -> None:
         tell(piece, end="")
     tell()
     if is_empty(said):
-        print(EMPTY, file=sys.stderr)
+        tell(EMPTY, file=sys.stderr)
     if chat.sources:
         tell("\n" + "\n".join(chat.sources))

@@ -13,6 +13,7 @@ from pathlib import Path
 from stemma.digests import files_under
 from stemma.known_digests import bytes_to_read
 from stemma.runs import Run
+from stemma.visible import tell
 
 TOLD_BYTES = 3 * 10**8
 """Of files that are to be read, at least, before somebody who waits is told: a second's work."""
@@ -29,5 +30,5 @@ def checked(run: Run, stage: str, name: str) -> Path:
         to_read = bytes_to_read(files_under(path), run.root.parent)
         if to_read >= TOLD_BYTES:
             size = f"{to_read / 1e9:.1f} GB"
-            print(f"checking {path.name} against its manifest, once: {size} …", file=sys.stderr)
+            tell(f"checking {path.name} against its manifest, once: {size} …", file=sys.stderr)
     return run.output(stage, name)
