@@ -27,16 +27,6 @@ from stemma.retrieval.context import Contexts
 from stemma.templates import Template
 
 Write = Callable[..., Path]
-KINDS = {
-    "a folder": lambda path: path.mkdir(),
-    "a named pipe": os.mkfifo,
-    "a socket": lambda path: _listen(path),
-    "a device": lambda path: path.symlink_to("/dev/zero"),
-    "a link that leads nowhere (gone)": lambda path: path.symlink_to("gone"),
-    "a link in a circle": lambda path: path.symlink_to(path.name),
-    "a file of the kernel's, which no disk holds": lambda path: path.symlink_to("/proc/self/mem"),
-    "no such file": lambda _path: None,
-}
 
 
 def _listen(path: Path) -> None:
@@ -45,6 +35,18 @@ def _listen(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as one:
         one.bind(path.name)
     os.chdir(before)
+
+
+KINDS = {
+    "a folder": lambda path: path.mkdir(),
+    "a named pipe": os.mkfifo,
+    "a socket": _listen,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link that leads nowhere (gone)": lambda path: path.symlink_to("gone"),
+    "a link in a circle": lambda path: path.symlink_to(path.name),
+    "a file of the kernel's, which no disk holds": lambda path: path.symlink_to("/proc/self/mem"),
+    "no such file": lambda _path: None,
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -103,7 +105,7 @@ BORDERS: dict[str, Callable[[Path], object]] = {
     "rows.jsonl": lambda path: list(read_table(path, CSV)),
     "rows.csv": lambda path: list(read_table(path, CSV)),
     "rows.parquet": lambda path: list(read_table(path, CSV)),
-    "course.jsonl": lambda path: read_questions(path),
+    "course.jsonl": read_questions,
     "wiki.tsv.gz": open_packed,
     "state.json": read_json,
     "kept.jsonl": read_dicts,
