@@ -21,6 +21,7 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 .PHONY: real import
 .PHONY: data base sft dpo mcq export rag eval report all compare sweep demo
 .PHONY: chat search course judge verify test test-slow faults lint format ci
+.PHONY: locked licences audit
 
 ##@ Start here
 demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, answers
@@ -139,6 +140,15 @@ faults: setup          ## kills, full disks, damage, no network, on the demo's r
 
 schema: setup          ## write what is generated: recipes/schema.json (for editors) and docs/reference
 	$(STEMMA).recipe.schema
+
+locked: setup          ## write the sha256 of every package's file for this platform (docs/supply-chain.md)
+	$(STEMMA).locked
+
+licences: setup        ## the licence of every installed package; fails where one is not known
+	@$(STEMMA).package_licences
+
+audit: setup           ## known vulnerabilities of every installed package, by pip-audit; asks pypi.org
+	.ci/audit
 
 ci:                    ## what CI runs: setup, test, demo
 	.ci/run

@@ -31,7 +31,7 @@ ROOMS = (
 """Folders of `stemma`. What lies beside them serves several."""
 LIGHT = {
     *("files", "workplace", "processes", "chain", "freshness", "adoption", "digests", "origin"),
-    *("show", "doctor", "cli", "table"),
+    *("show", "doctor", "cli", "table", "visible"),
     *(
         "errors",
         "jsonl",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from serve.chat import _print
 from stemma import ROOT
+from stemma.errors import Problem
 from stemma.visible import visible
 
 CHILDREN = {
@@ -114,22 +117,45 @@ def test_an_unknown_verb_or_option_reaches_no_terminal() -> None:
         assert "[31m" in said
 
 
-def test_previewed_rows_reach_no_terminal(tmp_path: Path) -> None:
-    import json
+class Answering:
+    """A chat whose model writes what a terminal obeys, a piece a token."""
 
+    sources = ("[1] \u202etitle\x9b",)
+
+    def answer(self, question: str) -> list[str]:
+        return ["\x1b", "]0;ow", "ned", "\x07", " [red]", "ok[/red]\u202e"]
+
+
+def test_an_answer_in_pieces_reaches_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    _print(Answering(), "q")  # type: ignore[arg-type]
+    said = capsys.readouterr().out
+    assert said == "␛]0;owned␇ [red]ok[/red]⟨U+202E⟩\n\n[1] ⟨U+202E⟩title⟨U+009B⟩\n"
+
+
+def test_an_error_from_a_server_or_a_name_with_lines_is_one_error() -> None:
+    told = str(Problem("a\n  hint: run this", "x\ny: ok", hint="one\ntwo"))
+    assert told.splitlines() == [
+        "a␊  hint: run this: x",
+        "    y: ok",
+        "  hint: one",
+        "    two",
+    ]
+
+
+def test_previewed_rows_reach_no_terminal(tmp_path: Path) -> None:
     rows = [
         {"question": f"q{n} {HOSTILE} [red]x[/red]", "answer": f"{HOSTILE} a{n}"} for n in range(3)
     ]
-    data = tmp_path / f"rows{chr(0x202E)}.jsonl"
+    data = tmp_path / "rows\u202e.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    name = json.dumps(data.name)
     path = tmp_path / "rows.yml"
     path.write_text(
-        f"name: rows\nbase_model: {tmp_path}\ndata:\n  root: {json.dumps(str(tmp_path))}\n"
-        f"  sft: {{sources: [{{source: table, path: {name}, licence: MIT,"
+        f"name: rows\ndata:\n  root: {json.dumps(str(tmp_path))}\n"
+        f"  sft: {{sources: [{{source: table, path: {json.dumps(data.name)}, licence: MIT,"
         " columns: {question: question, answer: answer}}]}\n",
         encoding="utf-8",
     )
-    said = stemma("preview", str(path), cwd=ROOT)
+    said = stemma("preview", str(path))
     assert not OBEYED.search(said)
-    assert "Traceback" not in said
+    assert "table rows⟨U+202E⟩.jsonl" in said
+    assert "⟨U+202E⟩⟨U+2066⟩⟨U+FEFF⟩⟨U+2028⟩⟨U+E0041⟩ [red]x[/red]" in said

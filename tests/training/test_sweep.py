@@ -165,7 +165,7 @@ def test_finished_trials_are_not_trained_again(write_recipe: Write, run: Run) ->
     assert lines[2:] == [
         f"| {name} | 0.01 | 0.8 | 4 | best |",
         "",
-        "--set 'sft.learning_rate=0.01'",
+        "    --set 'sft.learning_rate=0.01'",
     ]
 
 
