@@ -16,15 +16,19 @@ from stemma.errors import Problem, UserError, nearest
 from stemma.recipe.data import DataSection, placeless
 from stemma.recipe.eval_arms import has_arms, split_arm
 from stemma.recipe.evaluation import EvalSection
+from stemma.recipe.folders import PathText
 from stemma.recipe.prompts import PromptFiles
 from stemma.recipe.rag import RagSection
 from stemma.recipe.sections import (
     AXOLOTL_DEFAULTS,
+    NEEDED,
     AnswerStage,
     BaseModelSection,
     ExportSection,
     PreferenceStage,
+    Revision,
     Section,
+    Seed,
     Sweep,
     TrainingStage,
 )
@@ -37,15 +41,15 @@ class Recipe(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     """The recipe's name, as its file is called without `.yml`; the run lies in `runs/<name>/`."""
-    seed: int = 42
+    seed: Seed = 42
     """The source of every random choice: splits, samples, shuffles, new weights, order of rows."""
-    base_model: str | None = None
+    base_model: PathText | None = None
     """The model to train: a name on the Hugging Face hub or a local folder; or give `base`."""
-    base_revision: str | None = None
+    base_revision: Revision | None = None
     """The commit of the hub's model, so that the weights are exactly these."""
     base: BaseModelSection | None = None
     """A small base model made on the spot, in place of `base_model`."""
-    chat_template: str = ""
+    chat_template: PathText = ""
     """The Jinja chat template for training, evaluation, export and chat, beside the recipe."""
     train: dict[str, Any] = {}
     """Axolotl keys that `sft`, `dpo` and `mcq` share; a stage's own keys go before these."""
@@ -225,7 +229,9 @@ class Recipe(Section):
 
     def training_settings(self, stage: str) -> dict[str, Any]:
         """The Axolotl keys a stage trains with: Stemma's defaults under the user's."""
-        return AXOLOTL_DEFAULTS | self.axolotl(stage)
+        keys = self.axolotl(stage).items()
+        given = {key: value for key, value in keys if value is not None or key not in NEEDED}
+        return AXOLOTL_DEFAULTS | given
 
     def section(self, stage: str) -> dict[str, Any]:
         """All recipe settings the stage's work depends on: the recipe's part of its freshness key.

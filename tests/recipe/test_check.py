@@ -12,7 +12,7 @@ import pytest
 
 from eval.tasks import TASKS
 from stemma.errors import UserError
-from stemma.recipe import check, sections
+from stemma.recipe import check, made_model
 from stemma.recipe.axolotl_keys import OWNED, PINNED, axolotl_fields
 from stemma.recipe.load import load
 from stemma.recipe.schema import installed_axolotl, parse_type
@@ -68,7 +68,7 @@ def test_keys_of_a_gemma_are_transformers() -> None:
 
     own = {field.name for field in dataclasses.fields(GemmaConfig)}
     shared = {field.name for field in dataclasses.fields(PreTrainedConfig)}
-    named = {*sections.GEMMA_SIZES, *sections.GEMMA_SETTINGS, *sections.MADE_BY_THE_TOKENIZER}
+    named = {*made_model.GEMMA_SIZES, *made_model.GEMMA_SETTINGS, *made_model.MADE_BY_THE_TOKENIZER}
     assert named >= own - shared
     assert named <= own
 
