@@ -20,6 +20,8 @@ SHORTEST = 7
 """Characters of a key that can be told from other words."""
 FRAGMENT = 12
 """Characters of a key in a row that are taken out, too."""
+PROBE = 6
+"""Twelve characters in a row hold six that begin at a multiple of six."""
 WORDS = re.compile(r"[a-z]+(?:[-_.][a-z]+)*|[A-Z]+(?:[-_.][A-Z]+)*")
 """What stands in for a key at servers that ask for none, e.g. `no-key-needed`; it may stand in any
 answer."""
@@ -33,15 +35,22 @@ class Credentials:
     """What is sent in confidence, and must not be kept when it comes back."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        found = dict.fromkeys(form for secret in secrets for form in _forms(secret))
-        self._forms = sorted((form.lower() for form in found), key=len, reverse=True)
-        self._data = [form.encode() for form in self._forms]
+        given = list(secrets)
+        whole = {form.lower() for secret in given for form in _forms(secret)}
+        parts = {part.lower() for secret in given for part in _parts(secret, FRAGMENT, 1)}
+        self._forms = sorted(whole | parts, key=len, reverse=True)
+        # Few and short: whatever is to be taken out holds one of them.
+        probes = {part.lower() for secret in given for part in _parts(secret, PROBE, PROBE)}
+        self._probes = sorted(whole | probes)
+        self._data = [probe.encode() for probe in self._probes]
 
     def taken_out(self, text: str) -> str:
         """The text without any of them."""
         lowered = text.lower()
         if len(lowered) != len(text):  # a letter that grows, as `İ` does
             lowered = "".join(one if len(one) == 1 else "\0" for one in map(str.lower, text))
+        if not any(probe in lowered for probe in self._probes):
+            return text
         covered = [
             (start, start + len(form)) for form in self._forms for start in _starts(form, lowered)
         ]
@@ -64,7 +73,7 @@ class Credentials:
     def out_of_body(self, body: bytes) -> bytes:
         """A reply's body without any of them: JSON, JSON Lines or text; unchanged where none is."""
         lowered = body.lower()
-        if not (ESCAPED.search(body) or any(form in lowered for form in self._data)):
+        if not (ESCAPED.search(body) or any(probe in lowered for probe in self._data)):
             return body
         text = body.decode("utf-8", "replace")
         try:
@@ -113,9 +122,15 @@ def _forms(secret: str) -> Iterator[str]:
         yield f"Bearer {secret}"
         yield from _base64_forms(b"Bearer " + data)
         return
-    yield from (secret[start : start + FRAGMENT] for start in range(len(secret) - FRAGMENT + 1))
     yield from (secret, quote(secret, safe=""), quote_plus(secret), data.hex())
     yield from _base64_forms(data)
+
+
+def _parts(secret: str, length: int, step: int) -> Iterator[str]:
+    """The parts of a key that give it away as well."""
+    if not is_word(secret):
+        for start in range(0, len(secret) - length + 1, step):
+            yield secret[start : start + length]
 
 
 def is_word(secret: str) -> bool:

@@ -12,6 +12,8 @@ import httpx2
 
 from stemma.credentials import Credentials
 
+PACKING = {"content-encoding", "content-length", "transfer-encoding"}
+
 
 class DiscreetClient(httpx2.AsyncClient):
     """An HTTP client that takes the credentials in use out of every reply before it is read."""
@@ -29,12 +31,12 @@ class DiscreetClient(httpx2.AsyncClient):
         finally:
             await came.aclose()
         taken_out = self._credentials.taken_out
-        headers = [
-            (taken_out(name), taken_out(value))
-            for name, value in came.headers.multi_items()
-            # The body is unpacked by now.
-            if name not in ("content-encoding", "content-length", "transfer-encoding")
-        ]
+        headers = came.headers.multi_items()
+        # The body is unpacked by now.
+        headers = [one for one in headers if one[0] not in PACKING]
+        said = "\n".join(map("\n".join, headers))
+        if taken_out(said) != said:
+            headers = [(taken_out(name), taken_out(value)) for name, value in headers]
         return httpx2.Response(
             came.status_code,
             headers=headers,

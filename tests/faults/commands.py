@@ -19,7 +19,7 @@ MARK = "STEMMA_FAULT"
 HEARS_CTRL_C = ("env", "--default-signal=INT")
 """A shell's background jobs inherit that it is ignored."""
 GONE_SECONDS = 30
-LONGEST_SECONDS = 900
+LONGEST_SECONDS = 3600
 
 
 def command(verb: str, runs: Path, settings: dict[str, str], *more: str) -> list[str]:
