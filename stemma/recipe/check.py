@@ -259,7 +259,7 @@ def _template_problems(path: Path, place: str) -> Iterator[Problem]:
             "strftime_now out"
         )
         yield Problem(place, f"{path}: {error}", "the same text every day", hint)
-    except UserError:
+    except (UserError, OSError):
         known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
         hint = nearest(f"templates/{path.name}", known)
         found = f"no such chat template: {path}"
