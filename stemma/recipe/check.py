@@ -243,9 +243,8 @@ def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
 
 
 def _template_problems(path: Path, place: str) -> Iterator[Problem]:
-    from jinja2 import TemplateError
-
     from stemma.chat_jinja import DatedTemplate, unequal_names
+    from stemma.metered_jinja import TemplateFault
     from stemma.templates import Template, probe
 
     example = "see recipes/templates/qa.jinja"
@@ -264,11 +263,12 @@ def _template_problems(path: Path, place: str) -> Iterator[Problem]:
             "fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}, or take "
             "strftime_now out"
         )
-        yield Problem(place, f"{path}: {error}", "the same text every day", hint)
+        yield Problem(place, f"{path}: {error.reason}", "the same text every day", hint)
+    except TemplateFault as error:
+        found = f"{error.where} does not render: {error.reason}"
+        yield Problem(place, found, "a Jinja chat template", example)
     except UserError:
         known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
         hint = nearest(f"templates/{path.name}", known)
         found = f"no such chat template: {path}"
         yield Problem(place, found, "a Jinja file beside the recipe", hint)
-    except (TemplateError, ValueError, LookupError, TypeError, ArithmeticError) as error:
-        yield Problem(place, f"{path} does not render: {error}", "a Jinja chat template", example)
