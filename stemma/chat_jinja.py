@@ -33,6 +33,12 @@ llama.cpp knows the first and the last token.
 class DatedTemplate(TemplateFault):
     """A template that writes today's date: the text that trained is not the one that is served."""
 
+    expected = "the same text every day"
+    hint = (
+        "fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}, or take "
+        "strftime_now out"
+    )
+
 
 class _Dated(Exception):
     pass

@@ -93,9 +93,7 @@ def _sum(meter: Meter, value: Any, *given: Any, **named: Any) -> None:
         meter.steps(_size(value) * (nodes + more) // 8)
 
 
-def _join(
-    meter: Meter, value: Any, between: Any = "", attribute: Any = None, **named: Any
-) -> None:
+def _join(meter: Meter, value: Any, between: Any = "", attribute: Any = None, **named: Any) -> None:
     _each(meter, value, attribute)
     _, characters, _ = meter.weigh(value)
     _, more, _ = meter.weigh(between)
@@ -257,9 +255,7 @@ def _metered(function: Callable[..., Any], price: Price) -> Callable[..., Any]:
         values = [meter.settled(one) for one in given]
         price(meter, *values, **named)
         # An iterator stays one: it has no length.
-        own = [
-            one if one is asked else iter(one) for one, asked in zip(values, given, strict=True)
-        ]
+        own = [one if one is asked else iter(one) for one, asked in zip(values, given, strict=True)]
         front = () if passed is None else (first,)
         return meter.made(function(*front, *own, **named))
 

@@ -156,8 +156,9 @@ class Meter:
         """A value as it is put into the text."""
         if type(value) is str:
             self.text(len(value))
+        elif type(value) is int:
             return value
-        if isinstance(value, Markup):
+        elif isinstance(value, Markup):
             self.text(len(value))
         elif isinstance(value, dict | list | tuple | set | Namespace | VIEWS):
             _, characters, _ = self.weigh(value)

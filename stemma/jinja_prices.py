@@ -125,7 +125,10 @@ def converted(meter: Meter, value: Any) -> None:
 
 def method(meter: Meter, owner: Any, name: str, given: Sequence[Any]) -> None:
     """A call of a method of a text, list, dict or loop. Raises SecurityError for others."""
-    if not any(isinstance(owner, kind) and name in known for kind, known in METHODS.items()):
+    known = METHODS.get(type(owner)) or next(
+        (names for kind, names in METHODS.items() if isinstance(owner, kind)), ()
+    )
+    if name not in known:
         found = f"`{name}` of {type(owner).__name__} is not allowed in a template"
         raise SecurityError(found)
     if isinstance(owner, str):

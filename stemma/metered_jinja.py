@@ -28,17 +28,17 @@ from jinja2.utils import Namespace
 from stemma import jinja_prices as prices
 from stemma.errors import Problem, UserError
 from stemma.jinja_filters import FILTERS, TESTS, within
-from stemma.jinja_meter import MADE_A_STEP, POWER, Meter, Runaway, keyed
+from stemma.jinja_meter import CHARACTERS, MADE_A_STEP, POWER, STEPS, Meter, Runaway, keyed
 
 LONGEST = 1_000_000
 """Characters of a template. The longest of well-known models have 20,000."""
-TOKENS = 50_000
+TOKENS = 20_000
 """Of Jinja in a template: names, signs, texts between tags."""
 SAID = 300
 """Characters of a template's own words that are told, at most."""
 PRICES: dict[type[nodes.Node], int] = {
-    nodes.Call: 6,
-    nodes.CallBlock: 6,
+    nodes.Call: 10,
+    nodes.CallBlock: 10,
     nodes.Filter: 5,
     nodes.FilterBlock: 5,
     nodes.Test: 3,
@@ -48,6 +48,7 @@ PRICES: dict[type[nodes.Node], int] = {
     nodes.Concat: 2,
     nodes.Compare: 2,
     nodes.For: 4,
+    nodes.Output: 2,
     nodes.Macro: 4,
 }
 """Steps of a node where it is not one, by how long it takes."""
@@ -65,14 +66,20 @@ CALLABLE = (FunctionType, Macro, BlockReference, LoopContext, Undefined)
 class TemplateFault(UserError):
     """A template that does not compile or render: where, why."""
 
-    def __init__(self, where: str, reason: str, expected: str = "", hint: str = "") -> None:
+    expected = "a Jinja template that renders"
+    hint = "see recipes/templates and recipes/prompts"
+
+    def __init__(self, where: str, reason: str) -> None:
         self.where = where
         self.reason = reason
-        super().__init__(Problem(where, reason, expected, hint))
+        super().__init__(Problem(where, reason, self.expected, self.hint))
 
 
 class RunawayTemplate(TemplateFault):
     """A template that asks for more than a rendering may take."""
+
+    expected = f"a text in at most {STEPS:,} steps and {CHARACTERS:,} characters"
+    hint = "look for loops in loops, and for texts or lists that double"
 
 
 class _CountedTokens(Extension):

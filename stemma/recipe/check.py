@@ -259,14 +259,10 @@ def _template_problems(path: Path, place: str) -> Iterator[Problem]:
             yield Problem(place, found, "bos_token and eos_token only", "write the token itself")
         probe(template)
     except DatedTemplate as error:
-        hint = (
-            "fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}, or take "
-            "strftime_now out"
-        )
-        yield Problem(place, f"{path}: {error.reason}", "the same text every day", hint)
+        yield Problem(place, f"{path}: {error.reason}", error.expected, error.hint)
     except TemplateFault as error:
         found = f"{error.where} does not render: {error.reason}"
-        yield Problem(place, found, "a Jinja chat template", example)
+        yield Problem(place, found, error.expected, example)
     except UserError:
         known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
         hint = nearest(f"templates/{path.name}", known)
