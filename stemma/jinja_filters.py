@@ -12,7 +12,6 @@ from functools import wraps
 from typing import Any
 
 from jinja2.environment import Environment
-from jinja2.exceptions import FilterArgumentError
 from jinja2.filters import FILTERS as JINJAS_FILTERS
 from jinja2.runtime import LoopContext
 from jinja2.tests import TESTS as JINJAS_TESTS
@@ -93,7 +92,7 @@ def _sum(meter: Meter, value: Any, *given: Any, **named: Any) -> None:
         meter.steps(_size(value) * (nodes + more) // 8)
 
 
-def _join(meter: Meter, value: Any, between: Any = "", attribute: Any = None, **named: Any) -> None:
+def _join(meter: Meter, value: Any, between: Any = "", attribute: Any = None) -> None:
     _each(meter, value, attribute)
     _, characters, _ = meter.weigh(value)
     _, more, _ = meter.weigh(between)
@@ -107,14 +106,14 @@ def _center(meter: Meter, value: Any, width: Any = 80) -> None:
     meter.fits(width if isinstance(width, int) else 0)
 
 
-def _replace(meter: Meter, value: Any, old: Any, new: Any, count: Any = None) -> None:
+def _replace(meter: Meter, value: Any, old: Any, new: Any, *_given: Any, **_named: Any) -> None:
     _deep(meter, value)
     text, old, new = str(value), str(old), str(new)
     meter.read(len(text) * min(len(text), max(1, len(old))))
     meter.fits(HTML * replaced(text, old, new) if text is not value else replaced(text, old, new))
 
 
-def _indent(meter: Meter, value: Any, width: Any = 4, *given: Any, **named: Any) -> None:
+def _indent(meter: Meter, value: Any, width: Any = 4, *_given: Any, **_named: Any) -> None:
     _deep(meter, value)
     wide = len(width) if isinstance(width, str) else width
     if isinstance(value, str) and isinstance(wide, int):
@@ -122,16 +121,16 @@ def _indent(meter: Meter, value: Any, width: Any = 4, *given: Any, **named: Any)
         meter.steps(line_ends(value))
 
 
-def _batch(meter: Meter, value: Any, count: Any, fill_with: Any = None) -> None:
+def _batch(meter: Meter, value: Any, linecount: Any, fill_with: Any = None) -> None:
     """A batch may be filled up."""
     _each(meter, value)
-    if isinstance(count, int):
-        meter.steps(max(0, count) if fill_with is not None else 0)
+    if isinstance(linecount, int):
+        meter.steps(max(0, linecount) if fill_with is not None else 0)
 
 
-def _slice(meter: Meter, value: Any, count: Any, fill_with: Any = None) -> None:
+def _slice(meter: Meter, value: Any, slices: Any, *_given: Any, **_named: Any) -> None:
     _each(meter, value)
-    meter.steps(max(0, count) if isinstance(count, int) else 0)
+    meter.steps(max(0, slices) if isinstance(slices, int) else 0)
 
 
 def _format(meter: Meter, text: Any, *given: Any, **named: Any) -> None:
@@ -139,12 +138,12 @@ def _format(meter: Meter, text: Any, *given: Any, **named: Any) -> None:
     operate(meter, "%", str(text), named or given)
 
 
-def _round(meter: Meter, value: Any, precision: Any = 0, method: Any = "common") -> None:
+def _round(_meter: Meter, _value: Any, precision: Any = 0, *_given: Any, **_named: Any) -> None:
     if isinstance(precision, int | float) and abs(precision) > PRECISION:
         raise Runaway(f"it rounds to {precision:.0f} digits")
 
 
-def _number(meter: Meter, value: Any, *given: Any, **named: Any) -> None:
+def _number(_meter: Meter, value: Any, *_given: Any, **_named: Any) -> None:
     """A number of thousands of digits is none that a template needs."""
     if isinstance(value, str) and len(value) > PRECISION:
         raise Runaway(f"it reads a number of {len(value):,} characters")
@@ -156,7 +155,7 @@ def _url(meter: Meter, value: Any) -> None:
     meter.fits(2 * HTML * characters)
 
 
-def _whole(meter: Meter, value: Any, *given: Any) -> None:
+def _whole(_meter: Meter, value: Any, *_given: Any) -> None:
     """Of a text `%` would make a text."""
     if not isinstance(value, int | float):
         raise TypeError(f"{type(value).__name__} is no number")
@@ -249,7 +248,8 @@ def _metered(function: Callable[..., Any], price: Price) -> Callable[..., Any]:
 
     @wraps(function)
     def filtered(first: Any, *given: Any, **named: Any) -> Any:
-        meter = (first if isinstance(first, Environment) else first.environment).meter
+        environment: Any = first if isinstance(first, Environment) else first.environment
+        meter: Meter = environment.meter
         if given and isinstance(given[0], LoopContext):
             raise TypeError("`loop` is no list")
         values = [meter.settled(one) for one in given]

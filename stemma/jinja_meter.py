@@ -30,7 +30,7 @@ ESCAPED = 10
 """Characters that one character may become where a list is written."""
 DEEPEST = 200
 """Lists in lists."""
-VIEWS = type({}.keys()) | type({}.values()) | type({}.items())
+VIEWS: Any = type({}.keys()) | type({}.values()) | type({}.items())
 
 Weight = tuple[int, int, int]
 """Of a value: how many values it holds, how many characters, how deep they lie."""

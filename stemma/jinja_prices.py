@@ -6,14 +6,13 @@ is refused: `encode` of a text, for one, makes bytes, which have methods of thei
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from jinja2.exceptions import SecurityError
-from jinja2.sandbox import SandboxedEnvironment
 from jinja2.runtime import LoopContext
+from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from stemma.jinja_meter import ESCAPED, POWER, Meter, Runaway, bounded, keyed
@@ -35,7 +34,7 @@ MAKING = {
     *("partition", "removeprefix", "removesuffix", "replace", "rjust", "rpartition", "rsplit"),
     *("rstrip", "split", "splitlines", "strip", "swapcase", "title", "upper", "zfill"),
 }
-AT_AN_END = {"endswith", "removeprefix", "removesuffix", "startswith"}
+NOT_SEARCHED = {"endswith", "join", "removeprefix", "removesuffix", "splitlines", "startswith"}
 METHODS: dict[type, set[str]] = {
     str: READING | MAKING,
     dict: {"copy", "get", "items", "keys", "values"},
@@ -160,7 +159,7 @@ def _text_method(meter: Meter, text: str, name: str, given: Sequence[Any]) -> No
     characters = sum(meter.weigh(one)[1] for one in given)
     escaped = HTML if isinstance(text, Markup) else 1
     # A text is found in another in time of both lengths, where both are chosen for it.
-    searched = 1 if name in AT_AN_END else min(size, max(1, characters))
+    searched = 1 if name in NOT_SEARCHED else min(size, max(1, characters))
     meter.read(size * searched)
     if name in READING:
         return

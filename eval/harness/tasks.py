@@ -88,8 +88,12 @@ def fill_in(template: str, row: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=1000)
 def _compiled(template: str) -> MeteredTemplate:
-    layout = {"trim_blocks": False, "lstrip_blocks": False, "keep_trailing_newline": True}
-    environment = MeteredEnvironment(undefined=StrictUndefined, **layout)
+    environment = MeteredEnvironment(
+        undefined=StrictUndefined,
+        trim_blocks=False,
+        lstrip_blocks=False,
+        keep_trailing_newline=True,
+    )
     environment.filters["regex_replace"] = pass_environment(_replaced)
     return MeteredTemplate(environment, template, f"the task's template {template[:60]!r}")
 
