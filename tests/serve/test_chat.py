@@ -138,18 +138,17 @@ def test_the_laptop_side_imports_no_training_engine() -> None:
     ],
 )
 def test_a_files_template_that_is_broken_or_hostile(
-    template: str, found: str, tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+    template: str, found: str, tmp_path: Path
 ) -> None:
     path = write_gguf(tmp_path / "x.gguf", {"tokenizer.chat_template": template})
-    monkeypatch.setattr(chat_module, "open_shipped", lambda *_: Llama(path, 64, 1))
-    with pytest.raises(UserError) as told:
-        main(work.recipe, work.run, "What is 3 + 4?")
+    with Llama(path, 64, 1) as opened, pytest.raises(UserError) as told:
+        list(Chat(opened).answer("What is 3 + 4?"))
     assert str(told.value).startswith(f"x.gguf: tokenizer.chat_template{found}")
 
 
 def test_a_files_header_that_is_no_utf_8(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "x.gguf", {"tokenizer.chat_template": "{{ 1 }}#marker"})
-    path.write_bytes(path.read_bytes().replace(b"#marker", b"\xff\xfemark"))
+    path.write_bytes(path.read_bytes().replace(b"#marker", b"\xff\xfemarkr"))
     with Llama(path, 64, 1) as opened, pytest.raises(UserError) as told:
         chat_module.template_of(opened)
     assert str(told.value).startswith("the GGUF file: `tokenizer.chat_template` of its header: ")
