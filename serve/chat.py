@@ -165,12 +165,13 @@ def open_shipped(recipe: Recipe, run: Run) -> Llama:
 def template_of(llama: Llama) -> Template:
     """The chat template the file carries, with the file's own tokens.
 
-    Raises StageFailed when the two do not fit.
+    Raises StageFailed when the two do not fit, TemplateFault when it does not render.
     """
     text = llama.metadata("tokenizer.chat_template")
     if text is None:
         raise StageFailed(f"{llama.path.name} carries no chat template")
-    template = Template(text, llama.token("bos"), llama.token("eos"))
+    where = f"{llama.path.name}: tokenizer.chat_template"
+    template = Template(text, llama.token("bos"), llama.token("eos"), where)
     if llama.metadata("tokenizer.ggml.add_bos_token") == "true" and not template.first:
         found = f"its template does not begin with its BOS token {template.bos}"
         raise StageFailed(f"{llama.path.name}: {found}")

@@ -242,9 +242,8 @@ def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
 
 
 def _template_problems(path: Path, place: str) -> Iterator[Problem]:
-    from jinja2 import TemplateError
-
     from stemma.chat_jinja import DatedTemplate, unequal_names
+    from stemma.metered_jinja import TemplateFault
     from stemma.templates import Template, probe
 
     if lacks := not_plain(path):
@@ -265,10 +264,7 @@ def _template_problems(path: Path, place: str) -> Iterator[Problem]:
             yield Problem(place, found, "bos_token and eos_token only", "write the token itself")
         probe(template)
     except DatedTemplate as error:
-        hint = (
-            "fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}, or take "
-            "strftime_now out"
-        )
-        yield Problem(place, f"{path}: {error}", "the same text every day", hint)
-    except (TemplateError, ValueError, LookupError, TypeError, ArithmeticError) as error:
-        yield Problem(place, f"{path} does not render: {error}", "a Jinja chat template", example)
+        yield Problem(place, f"{path}: {error.reason}", error.expected, error.hint)
+    except TemplateFault as error:
+        found = f"{error.where} does not render: {error.reason}"
+        yield Problem(place, found, error.expected, example)
