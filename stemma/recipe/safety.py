@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stemma.errors import Problem, UserError
+from stemma.errors import PROBLEMS_SHOWN, Problem, UserError
 from stemma.recipe import task_files
 from stemma.recipe.addresses import address_problems
 from stemma.recipe.document import Document, shown
@@ -28,7 +29,7 @@ from stemma.recipe.secrets import (
 )
 
 SETTING = "--set "
-MOST_BYTES = 4 << 20
+MOST_BYTES = 1 << 18
 """Of a file that is looked through; templates and settings are smaller."""
 LOOKED_THROUGH = {".jinja", ".yaml", ".yml", ".py"}
 
@@ -87,7 +88,7 @@ def _held(place: str, found: str) -> Problem:
 
 def _lines(text: str) -> Iterator[tuple[int, str, str]]:
     """The line, kind and words of all that looks like a key."""
-    for kind, found in shapes_in(text):
+    for kind, found in islice(shapes_in(text), PROBLEMS_SHOWN):
         yield text[: text.index(found)].count("\n") + 1, kind, found
 
 
@@ -142,15 +143,15 @@ def _in_text(path: Path, text: str) -> Iterator[Problem]:
 
 def _in_json(path: Path) -> Iterator[Problem]:
     text = _read(path)
-    values = None
-    with suppress(ValueError, RecursionError):
-        values = json.loads(text)
-    for secret in secrets_in(values):
+    secrets: list[Secret] = []
+    with suppress(ValueError, RecursionError):  # told by the check of DeepSpeed files
+        secrets = list(secrets_in(json.loads(text)))
+    for secret in secrets:
         line = 1
         if match := re.search(rf'"{re.escape(secret.keys[-1])}"\s*:', text):
             line = text[: match.start()].count("\n") + 1
         yield _file_problem(secret, f"{shown(path)}:{line}")
-    if values is None:
+    if not secrets:
         yield from _in_text(path, text)
 
 

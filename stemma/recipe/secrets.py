@@ -41,7 +41,7 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("an xAI or Perplexity key", r"\b(?:xai|pplx)-[A-Za-z0-9]{20,}"),
     ("a Stripe key (`sk_live_…`)", r"(?<![A-Za-z0-9])[rs]k_(?:live|test)_[A-Za-z0-9]{10,}"),
     ("a package registry's token", r"(?<![A-Za-z0-9])(?:npm_[A-Za-z0-9]{30,}|pypi-AgE[\w-]{20,})"),
-    ("a JSON Web Token", r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?"),
+    ("a JSON Web Token", r"(?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?"),
     (
         "an authorization (`Bearer …`)",
         r"(?i:\bbearer)[ \t]+(?=[\w.~+/-]*\d|[\w.~+/-]{20})[\w.~+/-]{8,}=*",
@@ -50,11 +50,11 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("an address with user and password", r"(?<![:\w])//[^\s/?#@:\"'<>]+:[^\s/?#@\"'<>]+@"),
     (
         "an address with user and password",
-        r"\b[A-Za-z][\w+.-]*://[^\s/?#@:\"'<>]*:[^\s/?#@\"'<>]+@",
+        r"\b[A-Za-z][\w+.-]{0,30}://[^\s/?#@:\"'<>]*:[^\s/?#@\"'<>]+@",
     ),
     (
         "an address with a key in its query",
-        r"(?i)://[^\s\"'<>]*[?&;#](?:[\w-]*(?:key|token|secret|password|passwd|signature)|pwd|auth"
+        r"(?i)://[^\s\"'<>?#]{0,200}[?#](?:[^\s\"'<>]{0,200}[?&;#])?(?:[\w-]{0,40}(?:key|token|secret|password|passwd|signature)|pwd|auth"
         r"|sig)=[^&#\s\"'<>]+",
     ),
 )
@@ -135,7 +135,7 @@ def is_secret_name(name: str) -> bool:
 
 def names_secret(text: str) -> bool:
     """Whether a text gives a value to a key whose name is a secret's: `password: …`, `token=…`."""
-    return any(map(is_secret_name, re.findall(r"[\w-]+(?=[\"']?\s*[:=])", text)))
+    return any(map(is_secret_name, re.findall(r"(?<![\w-])[\w-]{1,100}(?=[\"']?\s*[:=])", text)))
 
 
 def is_variable(value: Any) -> bool:

@@ -77,6 +77,14 @@ def test_a_key_in_a_deepspeed_file_is_refused_with_its_line(
     assert problem.startswith(f"recipes/deepspeed/zero1.json:{line}: {found}")
 
 
+def test_a_deepspeed_file_of_brackets_is_told_by_its_own_check(write_recipe: Write) -> None:
+    path = write_recipe().parent / "deepspeed/zero1.json"
+    path.write_text("[" * 5000 + "1" + "]" * 5000, encoding="utf-8")
+    with pytest.raises((UserError, RecursionError)) as caught:
+        load("small")
+    assert "secret" not in str(caught.value)
+
+
 def test_a_key_in_a_judges_prompt_is_refused(write_recipe: Write) -> None:
     path = write_recipe(
         (
