@@ -34,7 +34,8 @@ HEAD = ["what", "MB before it", "first, s", "again, s", "the stage took, s", "sh
 def main(runs: Path, name: str) -> None:
     recipe = load(name)
     run = Run(runs / recipe.name)
-    rows = [_row(recipe, run, stage) for stage in chain(recipe) if upstream(recipe, stage)]
+    stages = [stage for stage in chain(recipe) if upstream(recipe, stage)]
+    rows = [_row(recipe, run, stage) for stage in stages if run.read_manifest(stage)]
     (runs / KEPT).unlink(missing_ok=True)
     status = [seconds(lambda: states(recipe, run)) for _ in range(2)]
     rows.append(["`status`", "–", *_rounded(status), "–", "–"])

@@ -278,7 +278,9 @@ def verify(recipe: Name, seal: Seal = False, runs: Runs = RUNS) -> None:
     found = damaged(opened, run, lambda line: print(line, flush=True), seal)
     if found:
         names = ", ".join(found)
-        raise StageFailed(f"not as they were made: {names}; run these stages again with --force")
+        raise StageFailed(
+            f"not as they were made: {names}; put them back, or run these stages again"
+        )
 
 
 @app.command()

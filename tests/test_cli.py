@@ -266,7 +266,8 @@ def test_verify_finds_a_changed_byte(tiny_stages: None, tmp_path: Path, capsys: 
     said = capsys.readouterr()
     assert "sft     text               DAMAGED" in said.out
     assert (
-        said.err == "failed: not as they were made: sft/text; run these stages again with --force\n"
+        said.err
+        == "failed: not as they were made: sft/text; put them back, or run these stages again\n"
     )
 
 

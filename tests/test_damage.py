@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from stemma import known_digests
-from stemma.chain import chain
+from stemma import ROOT, known_digests
+from stemma.chain import chain, upstream
 from stemma.cli import main
+from stemma.digests import files_under
 from stemma.errors import UserError
 from stemma.files import publish
 from stemma.freshness import states
@@ -419,3 +421,32 @@ def test_sealing_takes_no_edited_manifest(recipe: Recipe, done: Run, capsys: Say
     assert verify(capsys, "--seal")[0] == 1
     assert read_json(path)["seed"] == 7
     assert "edited or damaged" in manifest_told(done)
+
+
+# --- the demo
+
+
+@pytest.mark.slow
+def test_a_flipped_byte_between_any_two_stages_of_the_demo_is_told(tmp_path: Path) -> None:
+    demo = ROOT / "runs" / "tiny"
+    if not (demo / "report" / MANIFEST).is_file():
+        pytest.skip("no finished demo in runs/tiny: `make demo`")
+    run = Run(tmp_path / "runs" / "tiny")
+    shutil.copytree(demo, run.root)
+    recipe = load("tiny")
+    flipped = 0
+    for stage in chain(recipe)[:-1]:
+        readers = [name for name in chain(recipe) if stage in upstream(recipe, name)]
+        for output in run.manifest(stage).outputs.values():
+            file = files_under(run.folder(stage) / output.path)[-1]
+            if not (content := file.read_bytes()):
+                continue
+            file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+            for reader in {readers[0], readers[-1]}:
+                message = refused(recipe, run, reader)
+                assert f"{run.folder(stage) / output.path}: other content of the same" in message
+                assert f"run `make {stage} RECIPE=tiny`" in message
+            file.write_bytes(content)
+            flipped += 1
+    assert flipped > 50
+    assert all(state.is_fresh for state in states(recipe, run).values())
