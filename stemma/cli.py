@@ -61,7 +61,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    """The exit code of a verb; whatever a user can put right is told."""
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:
@@ -73,8 +72,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EIO):
             raise
-        found = f"cannot be read or written ({error.strerror})"
-        say(str(Problem(str(error.filename or "a file"), found, hint="give yourself the right to")))
+        where = str(error.filename or error.strerror)
+        say(str(Problem(where, "cannot be read or written", hint="give yourself the right to")))
         return 2
     except click.ClickException as error:
         error.show()
