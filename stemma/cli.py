@@ -7,6 +7,7 @@ fix it, 130 interrupted. Heavy imports stay inside the verbs: `--help` must answ
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -64,7 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    """The exit code of a verb; whatever a user can put right is told."""
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:
@@ -73,9 +73,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except StageFailed as error:
         say(f"failed: {error}")
         return 1
-    except PermissionError as error:
-        found = "cannot be read or written"
-        say(str(Problem(str(error.filename), found, hint="give yourself the right to")))
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EIO):
+            raise
+        where = str(error.filename or error.strerror)
+        say(str(Problem(where, "cannot be read or written", hint="give yourself the right to")))
         return 2
     except click.ClickException as error:
         error.show()

@@ -293,6 +293,20 @@ def test_a_file_without_the_right_to_read_it(
     assert capsys.readouterr().err.startswith("secret.jsonl: cannot be read or written\n")
 
 
+def test_a_file_that_breaks_off_is_told(
+    tiny_stages: None, monkeypatch: pytest.MonkeyPatch, capsys: Say
+) -> None:
+    """As `/proc/self/mem` does, and a disk that fails."""
+
+    def fail(work: Work) -> Result:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setitem(MODULES, "data", lambda: SimpleNamespace(run=fail))
+    assert main(["data", "small"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Input/output error: cannot be read or written\n")
+
+
 @pytest.mark.slow
 def test_doctor_really_looks_and_never_shows_a_key(
     monkeypatch: pytest.MonkeyPatch, capsys: Say
