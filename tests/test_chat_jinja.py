@@ -86,7 +86,8 @@ def test_rendered_as_transformers_does(name: str, ask: bool) -> None:
 def test_what_a_template_refuses_it_refuses_in_its_own_words() -> None:
     with pytest.raises(TemplateFault) as told:
         Template("{{ raise_exception('System role not supported') }}").render([])
-    assert str(told.value) == "the chat template:1: System role not supported"
+    assert told.value.reason == "System role not supported"
+    assert str(told.value).startswith("the chat template:1: System role not supported\n")
 
 
 def told(write_recipe: Write, text: str) -> list[str]:
