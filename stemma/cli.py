@@ -24,11 +24,13 @@ from stemma.cli_options import (
     RUNS,
     DryRun,
     Force,
+    Gpus,
     Name,
     Names,
     Runs,
     Seal,
     Set,
+    Tflops,
     With,
     open_recipe,
     say,
@@ -142,10 +144,8 @@ def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
 @app.command()
 def plan(
     recipe: Name,
-    tflops: Annotated[
-        float | None, typer.Option(min=0.001, help="What one GPU does a second, for the floor.")
-    ] = None,
-    gpus: Annotated[int, typer.Option(min=1, envvar="GPUS", help="Training processes.")] = 1,
+    tflops: Tflops = None,
+    gpus: Gpus = 1,
     set_: Set = None,
     runs: Runs = RUNS,
 ) -> None:

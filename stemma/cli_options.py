@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stemma.errors import Problem, UserError
 from stemma.visible import tell
 
 if TYPE_CHECKING:
@@ -41,6 +43,25 @@ Seal = Annotated[
 ]
 Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where all runs lie.")]
 RUNS = Path("runs")
+
+
+def _number(value: float | None) -> float | None:
+    """The value, where it is a number: no comparison with bounds finds `nan`."""
+    if value is not None and isnan(value):
+        raise UserError(Problem("--tflops", "nan", "a number"))
+    return value
+
+
+Tflops = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        max=1e6,
+        callback=_number,
+        help="What one GPU does a second, for the floor.",
+    ),
+]
+Gpus = Annotated[int, typer.Option(min=1, max=100_000, envvar="GPUS", help="Training processes.")]
 With = Annotated[str, typer.Option("--with", metavar="RECIPE")]
 
 

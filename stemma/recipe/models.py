@@ -20,8 +20,6 @@ from stemma.recipe.folders import PathText
 from stemma.recipe.prompts import PromptFiles
 from stemma.recipe.rag import RagSection
 from stemma.recipe.sections import (
-    AXOLOTL_DEFAULTS,
-    NEEDED,
     AnswerStage,
     BaseModelSection,
     ExportSection,
@@ -31,6 +29,7 @@ from stemma.recipe.sections import (
     Seed,
     Sweep,
     TrainingStage,
+    with_defaults,
 )
 
 TRAINING = ("sft", "dpo", "mcq")
@@ -229,9 +228,7 @@ class Recipe(Section):
 
     def training_settings(self, stage: str) -> dict[str, Any]:
         """The Axolotl keys a stage trains with: Stemma's defaults under the user's."""
-        keys = self.axolotl(stage).items()
-        given = {key: value for key, value in keys if value is not None or key not in NEEDED}
-        return AXOLOTL_DEFAULTS | given
+        return with_defaults(self.axolotl(stage))
 
     def section(self, stage: str) -> dict[str, Any]:
         """All recipe settings the stage's work depends on: the recipe's part of its freshness key.

@@ -34,9 +34,11 @@ WIDEST = 63
 
 PLAIN = ("str", "int", "float", "bool", "null", "map", "seq")
 KEYS = ("str", "int")
-CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Characters that no text of a recipe needs: a terminal obeys some of them, and halves of UTF-16
-pairs cannot be written at all."""
+CONTROLS = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Characters that no text of a recipe needs: a terminal obeys some of them, others turn round what
+stands beside them, and halves of UTF-16 pairs cannot be written at all."""
 
 Place = Sequence[object]
 

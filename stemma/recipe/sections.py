@@ -58,6 +58,12 @@ NEEDED = (
 """Axolotl's keys that every forecast computes with: null stands for what they are by default."""
 
 
+def with_defaults(keys: dict[str, Any]) -> dict[str, Any]:
+    """The Axolotl keys a stage trains with."""
+    given = {key: value for key, value in keys.items() if value is not None or key not in NEEDED}
+    return AXOLOTL_DEFAULTS | given
+
+
 class Section(StrictRecord):
     """A section of the recipe. An unknown key or a wrong type is an error."""
 

@@ -43,6 +43,6 @@ def deepspeed_problems(name: str, place: str, folder: Path) -> Iterator[Problem]
         return
     try:
         zero_stage(path)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         found = f"{path} is no DeepSpeed configuration: {brief(error)}"
         yield Problem(place, found, "JSON with zero_optimization.stage: 0, 1, 2 or 3")

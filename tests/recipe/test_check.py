@@ -53,7 +53,7 @@ def test_misspelt_axolotl_keys_in_every_section(write_recipe: Write) -> None:
         ("a: 1", "unknown key `a`, known are hidden_size, intermediate_size, "),
         ("vocab_size: 5", "`vocab_size` comes from `base.tokenizer`"),
         ("head_dim: 0", "`head_dim` is 0, expected a whole number of at least 1"),
-        ("head_dim: 1.5, a: 1", "at least 1; unknown key `a`"),
+        ("head_dim: 1.5, a: 1", "at most 4,096; unknown key `a`"),
     ],
 )
 def test_a_model_made_on_the_spot_is_a_gemma(write_recipe: Write, model: str, told: str) -> None:

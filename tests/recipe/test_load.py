@@ -271,6 +271,7 @@ def test_the_name_must_be_the_files(write_recipe: Write) -> None:
         ("seed: " + "9" * 5000, "recipes/small.yml:1: `seed` is a number of 5,000 digits"),
         ("seed: 0x" + "f" * 16, "recipes/small.yml:1: `seed` is a number of 64 bits"),
         ('a: "\\ud800"', "recipes/small.yml:1: `a` holds the character U+D800"),
+        ('a: "\\u202e"', "recipes/small.yml:1: `a` holds the character U+202E"),
         ('a: ["\\0"]', "recipes/small.yml:1: `a.0` holds the character U+0000"),
         ("a: " + "x" * 20_001, "recipes/small.yml:1: `a` is a text of 20,001 characters"),
         ("a: 1\n" * 5_001, "recipes/small.yml: more than 5,000 lines or values"),
