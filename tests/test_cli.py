@@ -416,3 +416,18 @@ def test_a_course_s_file_that_cannot_be_graded_is_the_users(tmp_path: Path, caps
     assert "m.jsonl:1: no question with its options" in err
     assert "gone.jsonl: no such file" in err
     assert "Traceback" not in err
+
+
+def test_ctrl_c_while_it_is_loaded_ends_with_a_word_too(tmp_path: Path) -> None:
+    """A module that is loaded first stands for any: the signal comes in the middle of it."""
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "stemma", "check"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "interrupted; the same command resumes where it stopped\n"

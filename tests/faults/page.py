@@ -27,7 +27,7 @@ HEAD = """\
 
 Stemma's stages may be stopped, starved and damaged at any moment. Each row is a promise, the test that shows it, and what that test saw when it last ran. `make faults` runs them all on the demo's finished run (`make demo` first; it takes an hour or two), and writes this page; `make faults QUICK=1` runs a few in minutes, as CI does, and prints them only. `ROWS="sft and kill"` chooses rows as pytest's `-k` does, `RUNS=folder` another finished demo.
 
-- **Moments** are drawn by a seed (`FAULTS_SEED`, 15) over the seconds that the same stage took in peace just before; each row is stopped twice (`FAULTS_KILLS`) before it may end. kill -9 and SIGTERM go to Stemma alone, Ctrl-C to its whole group, as from a terminal. Survivors are looked for among all processes by a variable they inherit.
+- **Moments** are drawn by a seed (`FAULTS_SEED`, 15) over the seconds that the same stage took in peace just before; each row is stopped twice (`FAULTS_KILLS`; what stands below with one moment was stopped once, on a machine busy with much else) before it may end. kill -9 and SIGTERM go to Stemma alone, Ctrl-C to its whole group, as from a terminal. Survivors are looked for among all processes by a variable they inherit.
 - **The same outputs** means the same sha256 of every output in the manifest, weights included (float32, one thread a process, on one machine). Outputs that hold seconds or paths ({varying}) are there again, and not compared.
 - **Sizes** are the demo's with six steps a training, two formats and eight rows a task.
 - **Disks** are small file systems in a mount namespace; **no network** is a network namespace with loopback alone, whose kernel counts every attempt to reach an address without a route, by any process.

@@ -34,8 +34,7 @@ QUICK_KILLS = {
     ("data", "kill -9"),
     ("sft", "kill -9"),
     ("rag", "Ctrl-C"),
-    ("eval", "Ctrl-C"),
-    ("report", "SIGTERM"),
+    ("report", "kill -9"),
 }
 QUICK_HURT = {
     ("export", "truncated"),
@@ -191,9 +190,9 @@ ROWS: tuple[Row, ...] = (
     ),
     _own(
         NETWORK,
-        "`export`, `rag`, `report` alone",
+        "`rag` and `report` alone",
         "the same",
-        "test_network.py::test_the_stages_behind_training_need_no_network",
+        "test_network.py::test_stages_behind_training_need_no_network",
         True,
     ),
     Row(

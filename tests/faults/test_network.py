@@ -68,11 +68,11 @@ def test_the_whole_chain_needs_no_network_and_tries_none(
     seen("`all` from nothing and `chat` exit 0; attempts to reach the outside (telemetry): 0")
 
 
-def test_the_stages_behind_training_need_no_network(
+def test_stages_behind_training_need_no_network(
     tmp_path: Path, seen: Callable[[str], None]
 ) -> None:
     told = []
-    for stage in ("export", "rag", "report"):
+    for stage in ("rag", "report"):
         runs, given = copied(stage, tmp_path / stage), where(tmp_path)
         done = inside("-rnm", NO_ROUTE, command(stage, runs, SETTINGS[stage]), **given)
         skip_where_refused(done.returncode, done.stderr)
