@@ -11,7 +11,6 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import click
@@ -25,17 +24,16 @@ from stemma.cli_options import (
     RUNS,
     DryRun,
     Force,
-    Gpus,
     Name,
     Names,
     Runs,
     Seal,
     Set,
-    Tflops,
     With,
     open_recipe,
     say,
 )
+from stemma.cli_plan import plan
 from stemma.cli_search import search
 from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
@@ -143,38 +141,6 @@ def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
         tell(f"{stage:<7} {state}")
 
 
-@app.command()
-def plan(
-    recipe: Name,
-    tflops: Tflops = None,
-    gpus: Gpus = 1,
-    set_: Set = None,
-    runs: Runs = RUNS,
-) -> None:
-    """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars before anything runs."""
-    from stemma.base_model.folder import check_base_model
-    from stemma.plan.data_rows import forecast_lines, plan_data
-    from stemma.plan.forecast import Hardware
-    from stemma.plan.forecast import plan as forecast
-    from stemma.plan.judging import plan_judging
-    from stemma.plan.text import written
-    from stemma.stages import forecast_passages
-
-    opened, run = open_recipe(recipe, set_, runs)
-    check_base_model(opened, run, ["plan"])
-    passages, database = forecast_passages(opened)
-    if opened.is_data_only:
-        lines = forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))
-        tell("\n".join([*lines, *passages]))
-        return
-    asked = Hardware(gpus, tflops)
-    data = plan_data(opened, run, lambda text: say(f"[plan] {text}"))
-    judging = plan_judging(opened, run)
-    found = forecast(opened, run, asked, data)
-    found = replace(found, judging=judging, passages=passages, database=database)
-    tell(written(opened, found, asked), end="")
-
-
 add_stage_verbs(app)
 
 
@@ -195,6 +161,7 @@ app.command()(real)
 app.command()(course)
 app.command()(judge)
 app.command()(search)
+app.command()(plan)
 
 
 @app.command()

@@ -13,10 +13,7 @@ import os
 import select
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any, TextIO
 
 GONE = (errno.EPIPE, errno.ECONNRESET)
 """The reader has read what it wanted: no failure."""
@@ -30,7 +27,7 @@ class Output(io.RawIOBase):
         self.lost: OSError | None = None
         """Why nothing more is passed on."""
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: Any, /) -> int:
         view = memoryview(data).cast("B")
         while self.lost is None:
             try:

@@ -23,6 +23,7 @@ CHILDREN = {
     "rag/formats/pdf.py",
     "data_builders/scripted/server.py",
     "data_builders/outputs/files.py",
+    "stemma/plugin/limits.py",
 }
 """Where `print` stays: `tell` itself, protocols between processes, and rows written into files."""
 OBEYED = re.compile(

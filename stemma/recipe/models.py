@@ -130,9 +130,8 @@ class Recipe(Section):
         if unknown:
             made = ", ".join(known)
             names = ", ".join(unknown)
-            hint = nearest(unknown[0], known)
-            found = f"eval.variants: unknown {names}; this recipe makes {made}"
-            raise ValueError(f"{found}; {hint}" if hint else found)
+            hint = f"; {hint}" if (hint := nearest(unknown[0], known)) else ""
+            raise ValueError(f"eval.variants: unknown {names}; this recipe makes {made}{hint}")
         if has_arms(self.eval.variants) and self.rag is None:
             asked = next(name for name in self.eval.variants if split_arm(name)[1])
             raise ValueError(f"eval.variants: `{asked}` needs passages: give a section `rag`")
@@ -218,10 +217,7 @@ class Recipe(Section):
         return self.path.parent / self.chat_template
 
     def axolotl(self, stage: str) -> dict[str, Any]:
-        """The user's Axolotl keys of a training stage: `train`, overlaid by the stage's own.
-
-        `base` has its own only.
-        """
+        """The user's Axolotl keys of a stage: `train` and over it its own; `base` has its own."""
         if stage == "base":
             return self.base.axolotl if self.base else {}
         return {**self.train, **self.stage(stage).axolotl}
