@@ -294,6 +294,7 @@ LAYERS = (
         "cli_search",
         "cli_stages",
         "cli_course",
+        "cli_plan",
         "cli_reference",
         "run_stages",
         "show",

@@ -18,9 +18,8 @@ from report.compare import compare
 from report.hub import card_files
 from report.run import gather, run
 from stemma.from_gguf.card import _card as imported_card
-from stemma.jsonl import write_json
 from stemma.markdown import escaped, one_line, table
-from stemma.runs import MANIFEST
+from stemma.runs import MANIFEST, Manifest, write_manifest
 from stemma.training.sweep import _write as write_sweep
 from stemma.training.sweep_results import Results, Trial
 from tests.data_builders.small_recipe import make_recipe as make_data_recipe
@@ -138,7 +137,7 @@ def report_page(root: Path) -> str:
             counts = next(iter(value["counts"]["sources"].values()))
             counts["dropped"] = {HOSTILE: 1}
             value["counts"]["sources"][HOSTILE] = counts
-        write_json(stage / MANIFEST, value)
+        write_manifest(work.run, Manifest.model_validate(value))
     run(work)
     return (work.folder / "report.md").read_text(encoding="utf-8")
 

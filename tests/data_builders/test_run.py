@@ -157,11 +157,11 @@ def test_a_training_file_that_holds_a_test_question_fails_the_build_with_a_table
         run(work)
     assert str(caught.value) == (
         "data.decontaminate: 2 training rows overlap with evaluation questions\n"
-        "training source                    evaluation set                  rule           "
+        "    training source                    evaluation set                  rule           "
         "   rows  questions\n"
-        "dpo: preference_jsonl pairs.jsonl  mcq test: mcq_jsonl test.jsonl  stem           "
+        "    dpo: preference_jsonl pairs.jsonl  mcq test: mcq_jsonl test.jsonl  stem           "
         "   1     1\n"
-        "mcq: mcq_jsonl train.jsonl         mcq test: mcq_jsonl test.jsonl  stem and "
+        "    mcq: mcq_jsonl train.jsonl         mcq test: mcq_jsonl test.jsonl  stem and "
         "options  1     1\n"
         "  expected: at most 0 (data.decontaminate.limit)\n"
         "  hint: decontamination.json in the data stage's folder lists the rows; `mode: "
