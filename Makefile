@@ -20,7 +20,8 @@ OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 .PHONY: help setup doctor check show diff status preview plan rehearse schema
 .PHONY: real import new
 .PHONY: data base sft dpo mcq export rag eval report all compare sweep demo
-.PHONY: chat search course judge verify test test-slow lint format ci
+.PHONY: chat search course judge verify test test-slow faults lint format ci
+.PHONY: locked licences audit
 
 ##@ Start here
 demo: setup            ## the whole chain on the tiny recipe: data, training, export, scores, report, answers
@@ -123,8 +124,8 @@ course: setup          ## grade it on a course's own files: MCQ=file PREFERENCE=
 judge: setup           ## judge answers yourself, blind, on a local page; BY=name
 	@$(STEMMA) judge $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(BY),--by "$(BY)")
 
-verify: setup          ## hash every output again and compare with the manifests
-	$(STEMMA) verify $(RECIPE) $(PLACE)
+verify: setup          ## hash every output again and compare with the manifests; SEAL=1 for an earlier Stemma's
+	$(STEMMA) verify $(RECIPE) $(PLACE) $(if $(SEAL),--seal)
 
 ##@ Work on Stemma
 lint: setup            ## ruff: rules and formatting
@@ -138,8 +139,20 @@ format: setup          ## ruff: repair what can be repaired
 test-slow: setup       ## the slow tests: real engines, kills, end to end
 	$(PYTHON_HERE) -m pytest -m slow
 
+faults: setup          ## kills, full disks, damage, no network, on the demo's run: docs/reliability.md; QUICK=1 ROWS="sft and kill"
+	$(PYTHON_HERE) -m tests.faults $(if $(RUNS),--runs '$(RUNS)') $(if $(QUICK),--quick) $(if $(ROWS),--rows '$(ROWS)')
+
 schema: setup          ## write what is generated: recipes/schema.json (for editors) and docs/reference
 	$(STEMMA).recipe.schema
+
+locked: setup          ## write the sha256 of every package's file for this platform (docs/supply-chain.md)
+	$(STEMMA).locked
+
+licences: setup        ## the licence of every installed package; fails where one is not known
+	@$(STEMMA).package_licences
+
+audit: setup           ## known vulnerabilities of every installed package, by pip-audit; asks pypi.org
+	.ci/audit
 
 ci:                    ## what CI runs: setup, test, demo
 	.ci/run

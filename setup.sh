@@ -5,6 +5,7 @@
 #
 # Settings:  PYTHON        the Python 3.12 to use                    (default: the first that runs, on PATH, of pyenv, of uv)
 #            STEMMA_CACHE  where the sdist and built wheel are kept  (default ~/.cache/stemma; may be emptied at any time)
+#            STEMMA_LOCKED the file of sha256 sums to install by   (default locked-<system>-<machine>.txt; empty: versions alone)
 #            CMAKE_ARGS    build flags of llama.cpp, e.g. -DGGML_CUDA=on
 #
 # Safe to interrupt: an unfinished .venv is made anew by the next call; downloads and the built wheel are kept.
@@ -24,8 +25,11 @@ sdist=llama_cpp_python-$llama.tar.gz
 sdist_sha256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 sources=.cache/llama_cpp_python-$llama
 
+locked=${STEMMA_LOCKED-locked-$(uname -s)-$(uname -m).txt}    # there is none for every system
+
 command -v sha256sum >/dev/null || sha256sum() { shasum -a 256 "$@"; }    # older macOS
-key=$(cat setup.sh constraints.txt pyproject.toml | sha256sum | cut -d' ' -f1)
+if [[ ! -f $locked ]]; then locked=; fi
+key=$(cat setup.sh constraints.txt pyproject.toml ${locked:+"$locked"} | sha256sum | cut -d' ' -f1)
 stamp=.venv/.ready
 unfinished=.venv/.unfinished
 
@@ -174,11 +178,27 @@ build_wheel() {
     mv "$partial" "$folder"
 }
 
+# Each file must have the sha256 that stands here. torch is not among them: its builds differ by machine.
+install_locked() {
+    local before=$remedy
+    remedy="does the index serve other files than PyPI? STEMMA_LOCKED= ./setup.sh installs by version alone. Else: $remedy"
+    say "installing Axolotl, DeepSpeed and the rest by $locked (about 4 minutes)"
+    watched pip install --quiet --no-deps --require-hashes --requirement "$locked"
+    remedy=$before
+}
+
 install_all() {
+    local isolation=()
+    if [[ -n $locked ]]; then
+        install_locked
+        isolation=(--no-build-isolation)    # setuptools is here, and was locked
+    fi
     say "installing $torch"
     watched pip install --quiet --constraint constraints.txt "$torch"
-    say "installing Axolotl, DeepSpeed and the rest (about 4 minutes)"
-    watched pip install --quiet --constraint constraints.txt "$(wheel_folder)"/*.whl --editable '.[data,train,export,rag,eval,laptop,dev]'
+    if [[ -n $locked ]]; then say "installing Stemma and llama.cpp"; else
+        say "installing Axolotl, DeepSpeed and the rest (about 4 minutes)"
+    fi
+    watched pip install --quiet --constraint constraints.txt ${isolation[@]+"${isolation[@]}"} "$(wheel_folder)"/*.whl --editable '.[data,train,export,rag,eval,laptop,dev]'
 }
 
 is_ready && exit 0

@@ -21,6 +21,7 @@ from data_builders.filters.signs import KEPT, meant
 from data_builders.flow import CleanRow, Placed
 from stemma.answers.listed_options import split_options
 from stemma.errors import Problem, UserError
+from stemma.plain_files import plain_file
 from stemma.recipe.data import Parts
 from stemma.rows import McqRow, PreferenceRow, Split
 
@@ -145,6 +146,7 @@ def id_of(placed: Placed) -> str:
 def read_frozen(path: Path) -> frozenset[str]:
     """The ids of a file, one a line, e.g. `q-0d5f3a1b2c4e`. Raises UserError naming every line that
     is none."""
+    plain_file(path, "a file of question ids", "see data.frozen_test")
     try:
         lines = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:

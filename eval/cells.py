@@ -12,12 +12,12 @@ from eval.rows_to_score import test_files
 from eval.task import Task
 from eval.tasks import TASKS
 from stemma.comparisons import BASELINE
+from stemma.digests import digest_json
 from stemma.identity import model_digest
 from stemma.processes import cores
 from stemma.recipe.eval_arms import split_arm, with_arm
 from stemma.recipe.eval_servers import NEED_LOG_PROBS
 from stemma.recipe.eval_tasks import EvalTask
-from stemma.runs import digest_json
 from stemma.stages import Work
 from stemma.templates import Template
 from stemma.weights import weights_of

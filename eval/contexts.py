@@ -21,13 +21,12 @@ from typing import Any, Protocol
 from eval.gold import GoldPassages
 from eval.questions_asked import bare_stem_of, in_context, user_turn
 from eval.rows_to_score import RowsToScore, read_task
+from eval.sealed import is_whole, sealing
 from eval.tasks import TASKS
-from stemma.errors import Problem, UserError
-from stemma.files import new_folder
+from stemma.digests import digest_json
 from stemma.jsonl import read_dicts, write_jsonl
 from stemma.recipe.eval_arms import Arm, with_arm
 from stemma.retrieval.passages import Hit, Passage
-from stemma.runs import digest_json
 from stemma.strict import Record
 
 FOLDER = "contexts"
@@ -146,19 +145,15 @@ def rows_in_context(
     }
     key = digest_json(decides | dict(retrieval.decides))
     folder = measured / FOLDER / f"{with_arm(task, arm)}-{key[:32]}"
-    if not folder.is_dir():
+    if not is_whole(folder):
         made = list(_made(retrieval, arm, rows.rows))
-        with new_folder(folder) as part:
+        with sealing(folder) as part:
             write_jsonl(part / ROWS, [row for row, _ in made])
             write_jsonl(part / PUT, [context for _, context in made])
     contexts = [RowContext.model_validate(record) for record in read_dicts(folder / PUT)]
     if not contexts:
         return None
     found = read_task(TASKS[task], task, folder / ROWS, None)
-    if len(found.rows) != len(contexts):
-        expected = f"{len(contexts)} rows, one for each line of {PUT}"
-        hint = f"remove {folder}: it is made again"
-        raise UserError(Problem(str(folder / ROWS), f"{len(found.rows)} rows", expected, hint))
     return RowsInContext(folder / ROWS, found, contexts, len(rows.rows) - len(contexts))
 
 

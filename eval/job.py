@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from eval.unchanged import Stamps
 from stemma.recipe.eval_arms import Arm, with_arm
 from stemma.recipe.eval_servers import EvalServer
 from stemma.recipe.eval_tasks import EvalTask
@@ -72,3 +73,5 @@ class Job(Record):
 
     variant: Variant
     cells: list[Cell]
+    stamps: Stamps = {}
+    """Of the weights' files, as they were before they were hashed; none of a server."""

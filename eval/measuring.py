@@ -14,14 +14,16 @@ from pathlib import Path
 
 from eval.cells import decisive
 from eval.job import Cell, Job, Measured, Records, Samples, Variant
-from eval.measured import Kept, describe, read_kept
+from eval.measured import RENEWED, Kept, count_altered, describe, read_kept
 from eval.rows_to_score import RowsToScore
 from eval.tasks import TASKS
+from eval.unchanged import Stamps, stamps_of_weights
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.files import remove
+from stemma.identity import model_digest
 from stemma.jsonl import write_json
+from stemma.known_digests import differing
 from stemma.processes import child_environment, last_lines, run_logged
-from stemma.runs import digest_of
 from stemma.stages import Work
 
 
@@ -63,6 +65,7 @@ class Measuring:
         """The samples of a job's cells: those that are kept, and the rest measured."""
         found = {cell.task: self._kept(cell) for cell in job.cells}
         if late := [cell for cell in job.cells if self._missing(cell, found[cell.task])]:
+            self._tell_altered(late)
             self._run_worker(job, late, found)
             found |= {cell.task: self._kept(cell) for cell in late}
         else:
@@ -75,7 +78,7 @@ class Measuring:
         What was kept stays until the new is whole.
         """
         old = [cell for cell in job.cells if cell.folder not in renewed]
-        new = [cell.model_copy(update={"folder": f"{cell.folder}.new"}) for cell in old]
+        new = [cell.model_copy(update={"folder": f"{cell.folder}{RENEWED}"}) for cell in old]
         for cell in new:
             remove(Path(cell.folder))  # of an earlier run that was killed
         if new:
@@ -95,24 +98,31 @@ class Measuring:
     def _missing(self, cell: Cell, kept: Kept) -> int:
         return sum(digest not in kept for digest in self.rows[cell.rows].digests.values())
 
+    def _tell_altered(self, late: Sequence[Cell]) -> None:
+        for cell in late:
+            if count := count_altered(Path(cell.folder)):
+                found = f"{count:,} samples kept in {cell.folder} are not as they were written"
+                self.work.say(f"eval: {found}: they do not count")
+
     def _ordered(self, variant: Variant, cell: Cell, kept: Kept) -> Records:
         digests = self.rows[cell.rows].digests
         if lost := [row for row, digest in digests.items() if digest not in kept]:
             found = (
-                f"{len(lost)} rows of {cell.task} are not in {cell.folder}: {', '.join(lost[:5])}"
+                f"{len(lost)} rows of {cell.task} are not in {cell.folder}: {', '.join(lost[:5])} "
+                "(were the test rows changed meanwhile?)"
             )
             raise StageFailed(f"eval: {variant.name} was measured, but {found}")
         return [kept[digest] for digest in digests.values()]
 
     def _run_worker(self, job: Job, late: list[Cell], found: Mapping[str, Kept]) -> None:
-        self._refuse_changed(job, late)
+        stamps = self._stamps(job, late)
         for cell in late:
             describe(Path(cell.folder), decisive(job.variant, cell.options))
         told = ", ".join(f"{cell.task} {self._progress(cell, found[cell.task])}" for cell in late)
         self.work.say(f"eval: measuring {job.variant.name}: {told}")
         job_path = self.logs / f"{job.variant.name}.json"
         log_path = job_path.with_suffix(".log")
-        write_json(job_path, job.model_copy(update={"cells": late}).model_dump())
+        write_json(job_path, job.model_copy(update={"cells": late, "stamps": stamps}).model_dump())
         worker = "eval.servers.worker" if job.variant.server else "eval.worker"
         command = [sys.executable, "-m", worker, str(job_path)]
         environment = child_environment() | {"OMP_NUM_THREADS": str(job.variant.threads)}
@@ -127,32 +137,44 @@ class Measuring:
         there = len(self.rows[cell.rows].digests) - missing
         return f"{missing:,} rows" + (f" ({there:,} are kept)" if there else "")
 
-    def _refuse_changed(self, job: Job, late: Sequence[Cell]) -> None:
-        """Raises UserError where weights or test rows are not those their manifest speaks of.
+    def _stamps(self, job: Job, late: Sequence[Cell]) -> Stamps:
+        """The stamps of the job's weights, whose content is what their samples are kept under.
 
-        Samples are kept by the manifests' digests, for other recipes too: what has changed since
-        would be taken for what was made.
+        Raises UserError where weights or test rows are not those their manifest speaks of.
         """
         variant = job.variant
         data = self.work.run.manifest("data").outputs
-        # By path: several tasks may read one file.
-        expected: dict[Path, tuple[str, str]] = {}
-        for cell in late:
-            source = TASKS[cell.task].rows
+        rows = {
+            Path(cell.data): data[f"{source.data_set}/{Path(cell.data).stem}"].sha256
+            for cell in late
             # Rows with passages are named by their content, and checked where they are read.
-            if source and cell.data and not cell.arm:
-                split = Path(cell.data).stem
-                expected[Path(cell.data)] = "data", data[f"{source.data_set}/{split}"].sha256
-        # Of a model that was not made here the digest was taken just now.
-        if variant.made_by:
-            expected[Path(variant.weights)] = variant.made_by, variant.digest
-        problems = [
-            _changed(path, stage, self.work.recipe.name)
-            for path, (stage, digest) in expected.items()
-            if digest_of(path) != digest
-        ]
+            if (source := TASKS[cell.task].rows) and cell.data and not cell.arm
+        }
+        changed = differing(rows, self.work.run.root.parent)
+        problems = [_changed(path, "data", self.work.recipe.name) for path in changed]
+        try:
+            stamps = stamps_of(self.work, variant)
+        except UserError as error:
+            problems += error.problems
         if problems:
             raise UserError(problems)
+        return stamps
+
+
+def stamps_of(work: Work, variant: Variant) -> Stamps:
+    """The stamps of a variant's weights, taken before their content is compared with the digest
+    that samples are kept under; none of a server. Raises UserError where it is another."""
+    if variant.kind == "server":
+        return {}
+    weights, runs = Path(variant.weights), work.run.root.parent
+    stamps = stamps_of_weights(weights, made_here=variant.made_by is not None)
+    if variant.made_by is None:
+        if model_digest(weights, runs) != variant.digest:
+            found = "its files changed since the evaluation began"
+            raise UserError(Problem(str(weights), found, "a model that stays as it is"))
+    elif differing({weights: variant.digest}, runs):
+        raise UserError(_changed(weights, variant.made_by, work.recipe.name))
+    return stamps
 
 
 def _changed(path: Path, stage: str, recipe: str) -> Problem:

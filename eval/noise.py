@@ -16,9 +16,9 @@ from eval.measuring import Measuring
 from eval.task import TaskScores
 from eval.tasks import TASKS
 from stemma.comparisons import Verdicts
+from stemma.digests import digest_json
 from stemma.recipe.evaluation import EvalSection
 from stemma.rows import Score
-from stemma.runs import digest_json
 
 ScoredTasks = Mapping[str, TaskScores]
 """One variant's figures, by task."""

@@ -23,16 +23,16 @@ from eval.job import Job, Measured, Records
 from eval.measuring import Measuring
 from eval.questions_asked import bare_stem_of, user_turn
 from eval.rows_to_score import RowsToScore, read_task
+from eval.sealed import is_whole, sealing
 from eval.searched import DEPTH, TASK, Ranks, per_query, ranked, search_key, search_scores
 from eval.task import Metric, TaskScores
 from eval.tasks import TASKS
+from stemma.digests import digest_json
 from stemma.errors import Problem, UserError
-from stemma.files import new_folder
 from stemma.jsonl import read_dicts, write_jsonl
 from stemma.recipe.eval_arms import Arm, answers_in_arms, has_arms, split_arm, with_arm
 from stemma.recipe.eval_tasks import PreferenceTask
 from stemma.retrieval.passages import Hit, Passage
-from stemma.runs import digest_json
 from stemma.stages import Work
 
 REPLIES = "generation"
@@ -174,13 +174,13 @@ def _kept_ranks(
     """What each arm of the search ranks for each question, searched once."""
     golds = {query: [one.id for one in gold] for query, gold in questions.items()}
     folder = work.run.root.parent / MEASURED / FOLDER / f"search-{search_key(retrieval, questions)}"
-    if not folder.is_dir():
+    if not is_whole(folder):
         records: Records = [{"query": query, "gold": gold} for query, gold in golds.items()]
         for arm in retrieval.search_arms:
             hits = retrieval.search(list(golds), DEPTH, arm)
             for record, found in zip(records, hits, strict=True):
                 record[arm] = _shown(found, questions[record["query"]], retrieval)
-        with new_folder(folder) as part:
+        with sealing(folder) as part:
             write_jsonl(part / "searched.jsonl", records)
     return read_dicts(folder / "searched.jsonl")
 
@@ -273,8 +273,8 @@ def _falls(work: Work, name: str, replies: Records, arms: ArmRows) -> Records:
     measured = work.run.root.parent / MEASURED
     digest = digest_json([row.model_dump() for row in compared])[:32]
     path = measured / FOLDER / f"deletion-{digest}" / "rows.jsonl"
-    if not path.is_file():
-        with new_folder(path.parent) as part:
+    if not is_whole(path.parent):
+        with sealing(path.parent) as part:
             write_jsonl(part / path.name, compared)
     return falls(found, _measured(work, name, path))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from eval.contexts import Retrieval
 from eval.gold import GoldPassages
 from stemma.base_model.tokenizer import load_tokenizer
+from stemma.digests import digest_of
 from stemma.recipe.eval_arms import has_arms
 from stemma.recipe.prompts import PromptFiles
 from stemma.retrieval.context import Contexts
@@ -16,7 +17,6 @@ from stemma.retrieval.database import FACTS
 from stemma.retrieval.passages import Hit, Passage
 from stemma.retrieval.search import Searcher, open_searcher
 from stemma.retrieval.settings import Arm, SearchSettings
-from stemma.runs import digest_of
 from stemma.stages import Work
 from stemma.templates import read_special_tokens
 from stemma.weights import weights_of

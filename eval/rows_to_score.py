@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from eval.task import Task
 from eval.tasks import TASKS
+from stemma.digests import digest_json
 from stemma.errors import Problem, UserError
-from stemma.runs import digest_json
 
 if TYPE_CHECKING:
     from stemma.stages import Work

@@ -16,9 +16,9 @@ import numpy as np
 from eval.contexts import Retrieval
 from eval.gold import GoldPassages
 from eval.statistics import bootstrap_mean, holm
+from stemma.digests import digest_json
 from stemma.retrieval.passages import Hit, Passage
 from stemma.rows import Score
-from stemma.runs import digest_json
 
 TASK = "retrieval"
 """The scores' task; their variant is the arm of the search."""

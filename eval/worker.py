@@ -22,6 +22,7 @@ from eval.measured import keeping, read_kept
 from eval.rows_to_score import read_task
 from eval.task import Setting
 from eval.tasks import TASKS
+from eval.unchanged import Stamps
 from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_json
 from stemma.templates import Template, answered
@@ -52,15 +53,18 @@ def main(job_path: str) -> None:
             template, cell.options, [], Path(variant.weights), load_seconds, again
         )
         try:
-            measure(backend, cell, setting)
+            measure(backend, cell, setting, job.stamps)
         except StageFailed as error:
             raise StageFailed(f"eval: {variant.name}/{cell.task}: {error}") from None
 
 
-def measure(backend: Backend, cell: Cell, setting: Setting[Any]) -> None:
+def measure(
+    backend: Backend, cell: Cell, setting: Setting[Any], stamps: Stamps | None = None
+) -> None:
     """Measure what is not kept of a cell, and keep it.
 
-    Raises StageFailed for damaged weights; what was found before is kept, and the error is not.
+    Raises StageFailed for weights that are damaged, or no longer have these stamps; what was found
+    before is kept, and the error is not.
     """
     task = TASKS[cell.task]
     folder = Path(cell.folder)
@@ -68,7 +72,7 @@ def measure(backend: Backend, cell: Cell, setting: Setting[Any]) -> None:
     kept = read_kept(folder, task.sample.model_fields)
     missing = [row for row in rows.rows if rows.digests[row.id] not in kept]
     windows = _windows(missing) if task.rows else [[]]
-    with keeping(folder) as keeper:
+    with keeping(folder, stamps) as keeper:
         for window in windows:
             for sample in task.measure(backend, replace(setting, rows=window)):
                 keeper.keep(rows.digests[sample.id], sample.model_dump(mode="json"))

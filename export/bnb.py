@@ -14,7 +14,7 @@ from typing import Any
 from export.hf_folder import weights_digest
 from stemma.errors import Problem, UserError
 from stemma.templates import Template
-from stemma.training.merge import copy_tokenizer
+from stemma.training.merge import copy_tokenizer, leave_out_code
 
 DIGEST = "weights.sha256"
 MULTIPLE = 32
@@ -34,6 +34,7 @@ def quantise_folder(merged: Path, out: Path, kind: str, template: Template) -> N
     del model
     gc.collect()
     copy_tokenizer(merged, out, template)
+    leave_out_code(out)
     (out / DIGEST).write_text(digest + "\n", encoding="utf-8")
 
 

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 
 from export.conversations import TriedConversations
+from stemma.digests import digests_of_weights
 from stemma.files import publish
 from stemma.gate import Gate, read_gates
 from stemma.jsonl import read_json
-from stemma.runs import digests_of_weights
 from stemma.stages import Work
 from stemma.templates import Template
-from stemma.training.merge import MergeParts, write_merged
+from stemma.training.merge import MergeParts, leave_out_code, write_merged
 from stemma.weights import weights_of
 
 
@@ -76,6 +76,7 @@ def _take_over(source: Path, out: Path) -> None:
                 (out / file.name).hardlink_to(file)
                 continue
         shutil.copyfile(file, out / file.name)
+    leave_out_code(out)
 
 
 def _write(work: Work, out: Path) -> None:

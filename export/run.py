@@ -10,12 +10,12 @@ from export.conversations import read_trial
 from export.merged import make_merged, merged_gates
 from export.proof import prove
 from export.quantise import quantise
+from stemma.digests import size_of
 from stemma.files import publish, remove_parts
 from stemma.gate import Gate, demand, failed, recorded
 from stemma.gguf_converter import FLOAT_TYPES, convert
 from stemma.jsonl import write_json
 from stemma.processes import cores
-from stemma.runs import size_of
 from stemma.stages import Result, Work
 from stemma.templates import Template
 

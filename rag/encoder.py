@@ -11,6 +11,7 @@ from pathlib import Path
 from rag.made_of import keep_only
 from rag.prefixes import compared_otherwise, reading
 from rag.proving import proof_texts, prove
+from stemma.credentials import hub_words
 from stemma.errors import Problem, UserError
 from stemma.files import publish
 from stemma.gate import Gate
@@ -54,7 +55,7 @@ def find_folder(asked: Encoder, where: str) -> Path:
             snapshot_download(asked.name, revision=asked.revision, allow_patterns=[*HUB_FILES])
         )
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        found = f"`{asked.name}`: {str(error).strip().splitlines()[0]}"
+        found = f"`{asked.name}`: {hub_words(error).splitlines()[0]}"
         expected = "a folder of a sentence encoder, or its name on the hub"
         raise UserError(Problem(where, found, expected, "check spelling and network")) from None
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rag.distilling import DIMENSIONS, is_table
+from stemma.digests import size_of
 from stemma.jsonl import read_object
 from stemma.recipe.rag import Encoder
 from stemma.retrieval import minilm
-from stemma.runs import size_of
 from stemma.wheels import cache
 
 TOKEN_BYTES = 24

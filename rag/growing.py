@@ -11,10 +11,10 @@ import numpy as np
 from rag.room import Room
 from rag.store import Store
 from rag.vector_file import Rows, VectorFile
+from stemma.digests import size_of
 from stemma.retrieval.database import ENCODER, PASSAGES, STATIC, VECTORS
 from stemma.retrieval.lexical import BLOCK
 from stemma.retrieval.passages import Passage
-from stemma.runs import size_of
 
 
 class Growing:

@@ -10,10 +10,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from stemma.digests import digest_of, size_of
 from stemma.errors import Problem, UserError
 from stemma.files import remove
 from stemma.jsonl import read_json, write_json
-from stemma.runs import digest_of, size_of
 
 FORM = 2
 """Of the models that are made here: 2 since a GGUF has its tokenizer in its header."""

@@ -11,17 +11,28 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from stemma.errors import Problem, UserError
+from stemma.plain_files import plain_file
+
+LONGEST_LINE = 1 << 27
+"""Bytes of a line behind which the file is not what its name says."""
 
 
 def open_packed(path: Path) -> BinaryIO:
     """The file's content, unpacked where its name ends so. Raises UserError where there is none."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        hint = "paths of sources start at data.root (DATA=…)"
-        raise UserError(Problem(str(path), found, "a file", hint))
+    plain_file(path, "a file", "paths of sources start at data.root (DATA=…)")
     if path.suffix == ".gz":
         return cast(BinaryIO, gzip.open(path, "rb"))
     return cast(BinaryIO, bz2.open(path, "rb") if path.suffix == ".bz2" else path.open("rb"))
+
+
+def lines_of(stream: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The lines of a file. Raises UserError for one that fills the memory: a few kilobytes of gzip
+    can be gigabytes without a line's end."""
+    while line := stream.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            found = f"a line of more than {LONGEST_LINE // 2**20} MiB"
+            raise UserError(Problem(str(path), found, "a row a line"))
+        yield line
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stemma.digests import digest_of, size_of
 from stemma.files import remove
 from stemma.retrieval.database import (
     ENCODER,
@@ -22,7 +23,6 @@ from stemma.retrieval.database import (
 from stemma.retrieval.passages import Embedder
 from stemma.retrieval.settings import SearchSettings
 from stemma.retrieval.stamps import stamp_of
-from stemma.runs import digest_of, size_of
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,12 @@ RATIO_BYTES = 2**24
 def rows_in(paths: list[Path], read: int) -> float:
     """About the rows of files of one form, where the first `read` of them are looked at."""
     if paths and paths[0].suffix == ".parquet":
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
 
-        return float(sum(parquet.read_metadata(path).num_rows for path in paths))
+        # A damaged file is told when it is read.
+        with suppress(ArrowException, OSError):
+            return float(sum(parquet.read_metadata(path).num_rows for path in paths))
+        return float(read)
     # A header is read as one row more.
     return max(1, read) * sum(map(_unpacked_bytes, paths)) / _bytes_of_rows(paths, read + 1)
 

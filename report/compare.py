@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from report.chart import Point, line_chart
 from report.curves import MEASURES, points
-from report.page import environment
+from report.page import own_texts, template
 from report.run_data import Record
 from stemma.errors import Problem, UserError
 from stemma.files import write_text
@@ -58,9 +58,10 @@ def compare(one: tuple[Recipe, Run], other: tuple[Recipe, Run]) -> Path:
     starts = {recipe.name: recipe.stage("dpo").start_from for recipe, _ in (one, other)}
     pages = {"compare.html.jinja": "index.html", "compare.md.jinja": "compare.md"}
     for name, file in pages.items():
-        template = environment().get_template(name)
-        text = template.render(figures=drawn, starts=starts, css=_css(histories))
-        write_text(folder / file, text)
+        made = template(name).render(
+            **own_texts(), figures=drawn, starts=starts, css=_css(histories)
+        )
+        write_text(folder / file, made)
     return folder / "index.html"
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from report.benchmarks import answer_of, is_benchmark
 from report.outcomes import WORDS, outcome
 from report.questions import AskedQuestion
-from report.readable import fixed, visible, words
+from report.readable import fixed, words
 from stemma.rows import LETTERS
+from stemma.visible import visible
 
 TEXT_CHARACTERS = 2_000
 """The length at which a text on the page is cut; the files hold it whole."""

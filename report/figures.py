@@ -12,6 +12,8 @@ from stemma.rows import Score
 
 PLACES = 3
 SIGNED = tuple(f"_minus_{name}" for name in ("merged", *meanings.AGAINST))
+EMPTY = ("empty", "empty_replies")
+"""Counts of replies that say nothing: a row of the page only where some variant has one."""
 SPREAD = "_spread"
 """Behind the name of a metric that was measured twice: its spread is in the metric's own unit."""
 UNLIKE_SHARES = ("_bytes", "_seconds", "_per_second", "_p", "_p_holm")
@@ -59,7 +61,11 @@ def task_figures(evidence: RunData) -> list[TaskFigures]:
     for task, metrics in sorted(by_task.items(), key=lambda item: _task_place(evidence, item[0])):
         named = {name for scores in metrics.values() for name in scores}
         variants = sorted(named, key=lambda name: _place(evidence, name))
-        rows = [_row(task, metric, variants, scores) for metric, scores in metrics.items()]
+        rows = [
+            _row(task, metric, variants, scores)
+            for metric, scores in metrics.items()
+            if metric.removesuffix(SPREAD) not in EMPTY or any(one.value for one in scores.values())
+        ]
         found.append(TaskFigures(task, meanings.of_task(task), variants, rows))
     return found
 
@@ -110,7 +116,8 @@ def _written(metric: str, value: float) -> str:
 
 def _is_plain(metric: str, value: float) -> bool:
     """Whether a figure is written with a fixed number of places: shares, rewards, their changes."""
-    if metric.removesuffix(SPREAD).endswith(UNLIKE_SHARES) or not math.isfinite(value):
+    metric = metric.removesuffix(SPREAD)
+    if metric.endswith(UNLIKE_SHARES) or metric in EMPTY or not math.isfinite(value):
         return False
     return abs(value) < 100 and not (value == int(value) and abs(value) > 1)
 

@@ -13,8 +13,9 @@ import math
 import re
 from collections.abc import Callable
 
-from report.readable import visible, words
+from report.readable import words
 from report.run_data import Table
+from stemma.visible import visible
 
 LATEX = {
     "\\": r"\textbackslash{}",

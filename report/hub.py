@@ -14,8 +14,8 @@ from typing import Any
 
 from report import meanings
 from report.figures import bounds_of, text_of
-from report.readable import visible
 from report.run_data import RunData
+from stemma.markdown import escaped, table
 from stemma.recipe.eval_tasks import BENCHMARK
 from stemma.rows import Score
 from stemma.yaml_text import to_yaml
@@ -57,7 +57,7 @@ def shown_scores(evidence: RunData, variant: str) -> list[Score]:
 def card(evidence: RunData, variant: str, scores: list[Score]) -> str:
     """README.md: the front matter that the hub reads, and the same scores for people."""
     rows = [
-        f"| {score.task} | {score.metric} | {text_of(score)} | {bounds_of(score)} | {score.n:,} |"
+        (score.task, score.metric, text_of(score), bounds_of(score), f"{score.n:,}")
         for score in scores
     ]
     name = f"{evidence.recipe.name}-{variant}"
@@ -65,14 +65,12 @@ def card(evidence: RunData, variant: str, scores: list[Score]) -> str:
         "---",
         to_yaml(front_matter(evidence, variant, scores)).rstrip(),
         "---",
-        f"# {name}",
+        f"# {escaped(name)}",
         "",
         "Measured by Stemma on held-out rows, in this very format. In brackets 95% intervals; n is "
         "the number of rows.",
         "",
-        "| Task | Metric | Value | Interval | n |",
-        "|---|---|---|---|---|",
-        *(visible(row) for row in rows),
+        *table(("Task", "Metric", "Value", "Interval", "n"), rows),
     ]
     return "\n".join(lines) + "\n"
 

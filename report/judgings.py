@@ -12,11 +12,14 @@ RATES = {
     "At equal length": "win_rate_length_controlled",
 }
 SHARES = ("won", "lost", "tied", "disagreed", "invalid")
+EMPTY = "empty_replies"
 
 
 def judgings(evidence: RunData) -> Table:
-    """The win rates, a line for each judging; of rates with their interval and n."""
+    """The win rates, a line for each judging; of rates with their interval and n. The judge's
+    empty replies have a column where there are any."""
     rows: list[list[object]] = []
+    is_empty = any(score.metric == EMPTY and score.value for score in evidence.scores)
     for score in evidence.scores:
         if score.metric != "won":
             continue
@@ -25,10 +28,12 @@ def judgings(evidence: RunData) -> Table:
         p = evidence.score(score.variant, score.task, "sign_test_p")
         cost = evidence.score(score.variant, score.task, "cost_usd")
         who = _judge(evidence, score.variant, score.task)
-        ends = [p.value if p else None, cost.value if cost else None]
+        empty = [_text(evidence, score.variant, score.task, EMPTY)] if is_empty else []
+        ends: list[object] = [p.value if p else None, cost.value if cost else None, *empty]
         rows.append([score.variant, score.task, who, score.n, *shares, *rates, *ends])
     heads = ("Policy", "Judging", "Judge", "Pairs", *map(str.capitalize, SHARES), *RATES)
-    return Table((*heads, "Sign test p", "Dollars"), rows)
+    last = ["Sign test p", "Dollars", *(["Judge's empty replies"] if is_empty else [])]
+    return Table((*heads, *last), rows)
 
 
 def _text(evidence: RunData, variant: str, task: str, metric: str) -> str | None:

@@ -53,6 +53,7 @@ METRICS = {
     ("generation", "undecided"): "share of answers of which the rule cannot say",
     ("generation", "stopped"): "share of answers that ended by themselves",
     ("generation", "tokens"): "mean length of an answer, in tokens",
+    ("generation", "empty"): "answers without a character that can be seen, of n",
     ("mcq", "risk_area"): "mean share wrong if only the surest are answered, over all coverages; "
     "less is better",
     ("mcq", "risk_area_best"): "the same if every right answer were surer than every wrong one",
@@ -98,6 +99,7 @@ JUDGE = {
     "consistency": "share of pairs judged alike in both orders",
     "first_wins": "share of verdicts for the answer that was shown first",
     "invalid_verdicts": "share of verdicts that could not be had",
+    "empty_replies": "replies of the judge without a character that can be seen, of n",
     "gold_agreement": "share of verdicts for the right answer where the other is wrong",
     "bradley_terry": "log-odds rating over all judgings, mean 0; one more wins 73 % of the pairs",
     "cost_usd": "dollars of the judging, whenever they were paid",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from report import (
@@ -33,7 +31,10 @@ from report.entries import embedded as shown
 from report.run_data import RunData
 from report.samples import SampleBook
 from stemma.comparisons import BASELINE
+from stemma.markdown import escaped
+from stemma.page_policy import page_policy
 from stemma.recipe.rag import MODES
+from stemma.visible import visible
 
 HTML = "page.html.jinja"
 MARKDOWN = "report.md.jinja"
@@ -66,58 +67,76 @@ TABLES = (
 """Tables that the templates name, each by its function."""
 
 
-def environment() -> Environment:
-    """The templates of this folder, escaped where they are HTML."""
+FILTERS = (
+    readable.fixed,
+    readable.number,
+    readable.percent,
+    readable.size,
+    readable.words,
+)
+
+
+def template(name: str) -> Template:
+    """A template of this folder. Whatever it puts in is a text of its page and nothing else: in
+    HTML no tag, in Markdown no mark, in both nothing that hides; but for what is `Markup`."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=select_autoescape(enabled_extensions=("html.jinja",)),
+        autoescape=True,
+        finalize=_markdown if name.endswith(".md.jinja") else _html,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (
-        readable.fixed,
-        readable.number,
-        readable.percent,
-        readable.size,
-        readable.visible,
-        readable.words,
+    made.filters |= {function.__name__: function for function in FILTERS}
+    return made.get_template(name)
+
+
+def _html(value: object) -> object:
+    return value if hasattr(value, "__html__") else visible(str(value))
+
+
+def _markdown(value: object) -> object:
+    if hasattr(value, "__html__"):
+        return value
+    text = str(value)
+    before, behind = (" " if sign.isspace() else "" for sign in (text[:1], text[-1:]))
+    return Markup(f"{before}{escaped(text)}{behind}" if text.strip() else text)
+
+
+def own_texts(script: str = "") -> dict[str, str]:
+    """The style sheet and a script of this folder, and the policy that lets a page have no
+    other."""
+    style, code = (
+        (Path(__file__).parent / name).read_text(encoding="utf-8") if name else ""
+        for name in ("style.css", script)
     )
-    for function in filters:
-        made.filters[function.__name__] = function
-    return made
+    return {"style": Markup(style), "script": Markup(code), "policy": page_policy(style, code)}
 
 
-def render(evidence: RunData, template: str) -> str:
+def render(evidence: RunData, name: str) -> str:
     """One of the two pages."""
-    script, digest = script_and_digest()
-    return (
-        environment()
-        .get_template(template)
-        .render(
-            script=script,
-            script_digest=digest,
-            samples=evidence.samples,
-            sample_data=embedded(evidence.samples),
-            trades=front.trades(evidence),
-            task_figures=figures.task_figures(evidence),
-            evidence=evidence,
-            recipe=evidence.recipe,
-            ship=evidence.recipe.export.ship,
-            date=readable.day(evidence.manifests["eval"].end),
-            columns=tables.columns(evidence),
-            variants=tables.variant_rows(evidence),
-            verdict=tables.verdict,
-            panels=curves.panels(evidence),
-            threshold_curves=retrieval.threshold_curves(evidence) + fitted.fitted_curves(evidence),
-            fitted_threshold=fitted.threshold(evidence),
-            passages_mode=MODES[evidence.recipe.rag.mode] if evidence.recipe.rag else "",
-            risk_curves=risk.risk_curves(evidence),
-            histograms=histograms.histograms(evidence),
-            tree=lineage.tree(evidence),
-            tables={table.__name__: table(evidence) for table in TABLES}
-            | {"lacked": reported.lacked()},
-        )
+    return template(name).render(
+        **own_texts("page.js"),
+        samples=evidence.samples,
+        sample_data=embedded(evidence.samples),
+        trades=front.trades(evidence),
+        task_figures=figures.task_figures(evidence),
+        evidence=evidence,
+        recipe=evidence.recipe,
+        ship=evidence.recipe.export.ship,
+        date=readable.day(evidence.manifests["eval"].end),
+        columns=tables.columns(evidence),
+        variants=tables.variant_rows(evidence),
+        verdict=tables.verdict,
+        panels=curves.panels(evidence),
+        threshold_curves=retrieval.threshold_curves(evidence) + fitted.fitted_curves(evidence),
+        fitted_threshold=fitted.threshold(evidence),
+        passages_mode=MODES[evidence.recipe.rag.mode] if evidence.recipe.rag else "",
+        risk_curves=risk.risk_curves(evidence),
+        histograms=histograms.histograms(evidence),
+        tree=lineage.tree(evidence),
+        tables={table.__name__: table(evidence) for table in TABLES}
+        | {"lacked": reported.lacked()},
     )
 
 
@@ -139,10 +158,3 @@ def embedded(samples: SampleBook | None) -> Markup | None:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
-
-
-def script_and_digest() -> tuple[Markup, str]:
-    """The page's own script, and its digest: the page's policy lets no other script run."""
-    text = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
-    digest = hashlib.sha256(text.encode()).digest()
-    return Markup(text), base64.b64encode(digest).decode()

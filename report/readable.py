@@ -4,8 +4,9 @@ never 0."""
 from __future__ import annotations
 
 import math
-import unicodedata
 from datetime import datetime
+
+from stemma.visible import visible
 
 MISSING = "–"
 MINUS = "−"
@@ -87,29 +88,3 @@ def words(value: object) -> str:
 def spoken(name: str) -> str:
     """An identifier as words: `max_kl` → `max kl`; names such as `gguf-Q4_K_M` stay."""
     return name.replace("_", " ") if name.islower() else name
-
-
-def visible(text: str) -> str:
-    """A text from a model or a file, without characters that hide or reorder what is read.
-
-    Control characters become their pictures (␀), marks of direction and other invisible format
-    characters their numbers (⟨U+202E⟩); lines and tabs stay. Half a surrogate pair, which no file
-    can hold, becomes the replacement character.
-    """
-    return "".join(map(_seen, text)) if any(map(_is_hidden, text)) else text
-
-
-def _is_hidden(character: str) -> bool:
-    # Joiners shape letters of some scripts and emoji: they hide nothing.
-    if character in "\n\t\u200c\u200d":
-        return False
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs")
-
-
-def _seen(character: str) -> str:
-    if not _is_hidden(character):
-        return character
-    code = ord(character)
-    if unicodedata.category(character) == "Cs":
-        return "\ufffd"
-    return chr(0x2400 + code) if code < 32 else f"⟨U+{code:04X}⟩"

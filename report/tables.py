@@ -26,13 +26,22 @@ class Column:
     write: Callable[[float], str] | None = None
     beside: str = ""
     """Another share of the same rows, told in the note: what could not be decided."""
+    counted: str = ""
+    """A count of rows, told in the note where there are any."""
 
 
 COLUMNS = (
     Column("MCQ accuracy", "mcq", "accuracy", places=2),
     Column("Reward accuracy", "preference", "reward_accuracy", places=2),
     Column("Reward margin", "preference", "reward_margin", places=3),
-    Column("Generated answers right", "generation", "accuracy", places=2, beside="undecided"),
+    Column(
+        "Generated answers right",
+        "generation",
+        "accuracy",
+        places=2,
+        beside="undecided",
+        counted="empty",
+    ),
     Column("Size", "speed", "size_bytes", write=size),
     Column("Prompt tok/s", "speed", "prompt_tokens_per_second", write=number),
     Column("Decode tok/s", "speed", "decode_tokens_per_second", write=number),
@@ -123,6 +132,8 @@ def _figure(evidence: RunData, variant: str, column: Column) -> Figure:
     note = f"{interval(score.low, score.high, column.places)} n = {score.n:,}".strip()
     if column.beside and (beside := evidence.score(variant, column.task, column.beside)):
         note += f", {column.beside} {fixed(beside.value, column.places)}"
+    if column.counted and (count := evidence.score(variant, column.task, column.counted)):
+        note += f", {count.value:,.0f} of {count.n:,} {column.counted}" if count.value else ""
     return Figure(
         column.title,
         fixed(score.value, column.places),

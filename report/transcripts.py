@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from report.entries import Answer, Entry, cut
-from report.readable import visible
+from stemma.visible import visible
 
 MARKS = {"1": "reference", "2": "policy", "3": "tie"}
 """The side that each verdict names as the better one."""

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 
+from serve.checked import checked
 from serve.passages import PassagesBefore, is_follow_up, open_passages, sources_of
+from stemma.answers import is_empty
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.llama import Llama
 from stemma.processes import cores
@@ -21,11 +23,16 @@ from stemma.retrieval.passages import Hit
 from stemma.rows import Message
 from stemma.runs import Run
 from stemma.templates import Template
+from stemma.visible import tell
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS = 512
 SPARE_TOKENS = 8
 """Where passages and question meet, their tokens may be a few more than those of both alone."""
+EMPTY = """\
+the answer is empty: the model ended it at once, or wrote nothing that can be seen
+  hint: ask in other words; a model that says nothing to anything was trained on another template, \
+or too little: the report counts its empty answers"""
 UNFINISHED = "\ufffd"
 """The sign that a character decodes to until its last byte has come."""
 
@@ -128,7 +135,7 @@ def main(recipe: Recipe, run: Run, question: str | None, closed_book: bool = Fal
             try:
                 _print(chat, asked)
             except UserError as error:
-                print(error, file=sys.stderr)
+                tell(error, file=sys.stderr)
 
 
 def longest_of(llama: Llama) -> int:
@@ -152,18 +159,19 @@ def open_shipped(recipe: Recipe, run: Run) -> Llama:
         found = f"no `{ship}` among what was exported"
         hint = f"run `make export RECIPE={recipe.name}`"
         raise UserError(Problem(str(run.folder("export")), found, f"`{ship}`", hint))
-    return Llama(run.output("export", ship), CONTEXT_TOKENS, cores())
+    return Llama(checked(run, "export", ship), CONTEXT_TOKENS, cores())
 
 
 def template_of(llama: Llama) -> Template:
     """The chat template the file carries, with the file's own tokens.
 
-    Raises StageFailed when the two do not fit.
+    Raises StageFailed when the two do not fit, TemplateFault when it does not render.
     """
     text = llama.metadata("tokenizer.chat_template")
     if text is None:
         raise StageFailed(f"{llama.path.name} carries no chat template")
-    template = Template(text, llama.token("bos"), llama.token("eos"))
+    where = f"{llama.path.name}: tokenizer.chat_template"
+    template = Template(text, llama.token("bos"), llama.token("eos"), where)
     if llama.metadata("tokenizer.ggml.add_bos_token") == "true" and not template.first:
         found = f"its template does not begin with its BOS token {template.bos}"
         raise StageFailed(f"{llama.path.name}: {found}")
@@ -189,7 +197,7 @@ def pieces(llama: Llama, tokens: Iterable[int]) -> Iterator[str]:
 
 
 def _questions(name: str) -> Iterator[str]:
-    print(f"{name}: ask a question; Ctrl-D ends.", file=sys.stderr)
+    tell(f"{name}: ask a question; Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
             line = input("> " if sys.stdout.isatty() else "")
@@ -200,8 +208,12 @@ def _questions(name: str) -> Iterator[str]:
 
 
 def _print(chat: Chat, question: str) -> None:
+    said = ""
     for piece in chat.answer(question):
-        print(piece, end="", flush=True)
-    print(flush=True)
+        said += piece
+        tell(piece, end="")
+    tell()
+    if is_empty(said):
+        tell(EMPTY, file=sys.stderr)
     if chat.sources:
-        print("\n" + "\n".join(chat.sources), flush=True)
+        tell("\n" + "\n".join(chat.sources))

@@ -30,7 +30,7 @@ from serve.chat import (
     template_of,
 )
 from serve.passages import PassagesBefore, open_passages
-from stemma.answers import judge
+from stemma.answers import is_empty, judge
 from stemma.answers.listed_options import split_options
 from stemma.errors import StageFailed
 from stemma.jsonl import read_rows
@@ -39,6 +39,7 @@ from stemma.recipe.models import Recipe
 from stemma.rows import Message, SftRow
 from stemma.runs import Run
 from stemma.table import aligned
+from stemma.visible import tell
 
 DRAWN = 8
 WIDTH = 60
@@ -72,18 +73,18 @@ def main(recipe: Recipe, run: Run, examples: Sequence[Example]) -> None:
     drawn = draw(rows, recipe.seed)
     with open_shipped(recipe, run) as llama, open_passages(recipe, run, llama) as passages:
         known = f"{len(drawn)} of the {len(rows)} test questions with a known answer"
-        print(f"{known}, drawn by seed {recipe.seed}:")
+        tell(f"{known}, drawn by seed {recipe.seed}:")
         for line in written([(row, ask(llama, row.messages, passages)) for row in drawn]):
-            print(line)
+            tell(line)
         for example in examples:
             _ask_example(Chat(llama, passages), example)
 
 
 def _ask_example(chat: Chat, example: Example) -> None:
     answer = "".join(chat.answer(example.question))
-    print(f"\n{example.question}\n{answer}")
+    tell(f"\n{example.question}\n{answer}")
     if chat.sources:
-        print("\n" + "\n".join(chat.sources), flush=True)
+        tell("\n" + "\n".join(chat.sources))
     if judge(answer, example.gold) != "right":
         found = f"{example.question!r} is answered {answer!r}"
         right = f"right is {example.gold!r}"
@@ -130,6 +131,8 @@ def written(answers: list[tuple[SftRow, str]]) -> list[str]:
     count = f"{verdicts.count('right')} of {len(verdicts)} right"
     if undecided:
         count += f", {undecided} undecided"
+    if empty := sum(is_empty(reply) for _, reply in answers):
+        count += f", {empty} empty"
     return [*aligned(HEADS, rows), count]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from serve.checked import checked
 from stemma.answers.listed_options import split_options
 from stemma.errors import Problem, UserError
 from stemma.llama import Llama
@@ -74,7 +75,7 @@ def open_recipes_searcher(recipe: Recipe, run: Run) -> Iterator[tuple[RagSection
     if recipe.rag is None:
         found = f"recipe `{recipe.name}` has no passages"
         raise UserError(Problem(recipe.path.name, found, "a section `rag`"))
-    with open_searcher(run.output("rag", "database")) as searcher:
+    with open_searcher(checked(run, "rag", "database")) as searcher:
         yield recipe.rag, searcher
 
 

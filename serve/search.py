@@ -19,6 +19,7 @@ from stemma.retrieval.search import Searcher
 from stemma.retrieval.settings import Arm
 from stemma.runs import Run
 from stemma.table import aligned
+from stemma.visible import tell
 
 SHOWN_CHARACTERS = 160
 """Characters of a passage that are shown."""
@@ -33,7 +34,7 @@ def main(recipe: Recipe, run: Run, query: str, arm: Arm | None) -> None:
     with open_recipes_searcher(recipe, run) as (section, searcher):
         only = SearchFor(query, arm or searcher.settings.arm, not section.exclude_contaminated)
         for line in lines(searcher, only, section.search.k):
-            print(line)
+            tell(line)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,11 @@
 
 import sys
 
-from stemma.cli import main
+try:
+    from stemma.cli import main
 
-sys.exit(main())
+    code = main()
+except KeyboardInterrupt:  # Ctrl-C while it is still being loaded: nothing has begun
+    sys.stderr.write("interrupted; the same command resumes where it stopped\n")
+    code = 130
+sys.exit(code)

@@ -6,13 +6,17 @@ training must have seen the same text.
 
 from __future__ import annotations
 
-import json
-from typing import Any, NoReturn
+from datetime import datetime
+from typing import ClassVar, NoReturn
 
-from jinja2 import Environment, TemplateError, meta, nodes
+from jinja2 import TemplateError, meta, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from stemma.metered_jinja import MeteredEnvironment, TemplateFault
+
+LONGEST_DATE = 50
+"""Characters of a date's pattern."""
 
 GIVEN = {"messages", "bos_token", "eos_token", "add_generation_prompt", "tools", "documents"}
 """Variables that every reader fills in."""
@@ -26,8 +30,18 @@ llama.cpp knows the first and the last token.
 """
 
 
-class DatedTemplate(TemplateError):
+class DatedTemplate(TemplateFault):
     """A template that writes today's date: the text that trained is not the one that is served."""
+
+    expected = "the same text every day"
+    hint = (
+        "fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}, or take "
+        "strftime_now out"
+    )
+
+
+class _Dated(Exception):
+    pass
 
 
 class GenerationBlock(Extension):
@@ -42,19 +56,20 @@ class GenerationBlock(Extension):
         """Between the marks variables are a scope of their own, as in transformers."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return [nodes.CallBlock(self.call_method("_as_it_is"), [], [], body).set_lineno(line)]
-
-    def _as_it_is(self, caller: Any) -> str:
-        return str(caller())
+        return [nodes.Scope(body, lineno=line)]
 
 
-def environment() -> Environment:
-    """The sandbox with transformers' whitespace, tags, filter and functions."""
-    made = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols]
-    )
-    made.filters["tojson"] = _to_json
-    made.globals |= {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
+class ChatEnvironment(MeteredEnvironment):
+    """transformers' whitespace, tags, filter and functions."""
+
+    faults: ClassVar = MeteredEnvironment.faults | {_Dated: DatedTemplate}
+
+
+def environment(dated: bool = False) -> ChatEnvironment:
+    """A sandbox for a chat template; `dated` lets it write the date of the day."""
+    made = ChatEnvironment([GenerationBlock, loopcontrols])
+    made.globals["raise_exception"] = _raise_exception
+    made.globals["strftime_now"] = _today if dated else _strftime_now
     return made
 
 
@@ -63,22 +78,16 @@ def unequal_names(text: str) -> list[str]:
     return sorted(meta.find_undeclared_variables(environment().parse(text)) & UNEQUAL)
 
 
-def _to_json(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """Jinja's own escapes HTML."""
-    given: dict[str, Any] = {"indent": indent, "separators": separators, "sort_keys": sort_keys}
-    return json.dumps(value, ensure_ascii=ensure_ascii, **given)
-
-
 def _raise_exception(message: str) -> NoReturn:
     raise TemplateError(message)
 
 
 def _strftime_now(pattern: str) -> NoReturn:
-    found = f"it writes today's date (strftime_now({pattern!r}))"
-    raise DatedTemplate(f"{found}: what trains is then not what is served")
+    found = f"it writes today's date (strftime_now({str(pattern)[:20]!r}))"
+    raise _Dated(f"{found}: what trains is then not what is served")
+
+
+def _today(pattern: str) -> str:
+    if len(pattern) > LONGEST_DATE:
+        raise ValueError("a date needs no pattern as long as this")
+    return datetime.now().astimezone().strftime(pattern)

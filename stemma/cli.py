@@ -7,11 +7,10 @@ fix it, 130 interrupted. Heavy imports stay inside the verbs: `--help` must answ
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from io import TextIOWrapper
 from typing import Annotated
 
 import click
@@ -29,15 +28,19 @@ from stemma.cli_options import (
     Name,
     Names,
     Runs,
+    Seal,
     Set,
     With,
     open_recipe,
     say,
 )
+from stemma.cli_plan import plan
 from stemma.cli_search import search
 from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.processes import TELEMETRY_OFF, thread_waiting
+from stemma.streams import lost, secure
+from stemma.visible import tell
 
 app = typer.Typer(
     name="stemma",
@@ -56,9 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     os.environ.update(thread_waiting(os.environ) | TELEMETRY_OFF)  # before an engine is loaded
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a terminal may not have every letter
-            stream.reconfigure(errors="replace")
+    secure()
+    return _run(arguments) or lost(say)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:
@@ -67,9 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StageFailed as error:
         say(f"failed: {error}")
         return 1
-    except PermissionError as error:
-        found = "cannot be read or written"
-        say(str(Problem(str(error.filename), found, hint="give yourself the right to")))
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EIO):
+            raise
+        where = str(error.filename or error.strerror)
+        say(str(Problem(where, "cannot be read or written", hint="give yourself the right to")))
         return 2
     except click.ClickException as error:
         error.show()
@@ -93,7 +100,7 @@ def check(recipes: Names = None, set_: Set = None) -> None:
         try:
             recipe, run = open_recipe(name, set_, RUNS)
             check_base_model(recipe, run, recipe.training_stages())
-            print(f"{recipe.name}: ok")
+            tell(f"{recipe.name}: ok")
         except UserError as error:
             problems += error.problems
     if problems:
@@ -105,7 +112,7 @@ def show(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     """Print the resolved recipe, then each Axolotl file it renders to."""
     from stemma.show import resolved
 
-    print(resolved(*open_recipe(recipe, set_, runs)), end="")
+    tell(resolved(*open_recipe(recipe, set_, runs)), end="")
 
 
 @app.command()
@@ -115,7 +122,7 @@ def diff(recipe: Name, with_: With, set_: Set = None) -> None:
 
     other, _ = open_recipe(with_, None, RUNS)
     this, _ = open_recipe(recipe, set_, RUNS)
-    print(difference(other, this), end="")
+    tell(difference(other, this), end="")
 
 
 @app.command()
@@ -123,7 +130,7 @@ def compare(recipe: Name, with_: With, runs: Runs = RUNS) -> None:
     """Draw the preference training of two recipes side by side; prints the page's path."""
     from report.compare import compare as drawn
 
-    print(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
+    tell(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
 
 
 @app.command()
@@ -132,41 +139,7 @@ def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
     from stemma.freshness import states
 
     for stage, state in states(*open_recipe(recipe, set_, runs)).items():
-        print(f"{stage:<7} {state}")
-
-
-@app.command()
-def plan(
-    recipe: Name,
-    tflops: Annotated[
-        float | None, typer.Option(min=0.001, help="What one GPU does a second, for the floor.")
-    ] = None,
-    gpus: Annotated[int, typer.Option(min=1, envvar="GPUS", help="Training processes.")] = 1,
-    set_: Set = None,
-    runs: Runs = RUNS,
-) -> None:
-    """Forecast rows, steps, tokens, FLOPs, memory, disk and API dollars before anything runs."""
-    from stemma.base_model.folder import check_base_model
-    from stemma.plan.data_rows import forecast_lines, plan_data
-    from stemma.plan.forecast import Hardware
-    from stemma.plan.forecast import plan as forecast
-    from stemma.plan.judging import plan_judging
-    from stemma.plan.text import written
-    from stemma.stages import forecast_passages
-
-    opened, run = open_recipe(recipe, set_, runs)
-    check_base_model(opened, run, ["plan"])
-    passages, database = forecast_passages(opened)
-    if opened.is_data_only:
-        lines = forecast_lines(opened, run, lambda text: say(f"[plan] {text}"))
-        print("\n".join([*lines, *passages]))
-        return
-    asked = Hardware(gpus, tflops)
-    data = plan_data(opened, run, lambda text: say(f"[plan] {text}"))
-    judging = plan_judging(opened, run)
-    found = forecast(opened, run, asked, data)
-    found = replace(found, judging=judging, passages=passages, database=database)
-    print(written(opened, found, asked), end="")
+        tell(f"{stage:<7} {state}")
 
 
 add_stage_verbs(app)
@@ -190,6 +163,7 @@ app.command()(real)
 app.command()(course)
 app.command()(judge)
 app.command()(search)
+app.command()(plan)
 
 
 @app.command()
@@ -205,7 +179,7 @@ def rehearse(
     from stemma.rehearsal.fitting import Request
     from stemma.rehearsal.run import rehearse as rehearsed
 
-    print(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
+    tell(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
 
 
 @app.command()
@@ -221,7 +195,7 @@ def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUN
         found = "a sweep over several machines"
         raise UserError(Problem("NNODES", found, "one machine", "unset NNODES"))
     opened, run = open_recipe(recipe, set_, runs)
-    print(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
+    tell(written(search(opened, run, lambda text: say(f"[sweep] {text}"), force)))
 
 
 @app.command()
@@ -267,19 +241,21 @@ def preview(
     from data_builders import preview as rows_of
 
     for line in rows_of.preview(*open_recipe(recipe, set_, runs), source, rows):
-        print(line)
+        tell(line)
 
 
 @app.command()
-def verify(recipe: Name, runs: Runs = RUNS) -> None:
+def verify(recipe: Name, seal: Seal = False, runs: Runs = RUNS) -> None:
     """Hash all outputs of a run again and compare with its manifests."""
     from stemma.show import damaged
 
     opened, run = open_recipe(recipe, None, runs)
-    found = damaged(opened, run, lambda line: print(line, flush=True))
+    found = damaged(opened, run, tell, seal)
     if found:
         names = ", ".join(found)
-        raise StageFailed(f"not as they were made: {names}; run these stages again with --force")
+        raise StageFailed(
+            f"not as they were made: {names}; put them back, or run these stages again"
+        )
 
 
 @app.command()
@@ -290,7 +266,7 @@ def doctor(runs: Runs = RUNS) -> None:
     failing = 0
     for finding in examine(runs):
         hint = f"  hint: {finding.hint}" if finding.hint else ""
-        print(f"{finding.mark:<4} {finding.what:<20} {finding.found}{hint}", flush=True)
+        tell(f"{finding.mark:<4} {finding.what:<20} {finding.found}{hint}")
         failing += finding.mark == "FAIL"
     if failing:
         raise StageFailed(f"{failing} of the checks above must be put right first")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stemma.cli_options import RUNS, Name, Runs, Set, open_recipe, say
+from stemma.visible import tell
 
 Files = Annotated[
     list[Path],
@@ -38,5 +39,5 @@ def course(recipe: Name, files: Files, to: To = None, set_: Set = None, runs: Ru
     warn_of_stale_upstream(opened, run, "eval", say)
     folder = to or run.root / "course"
     scores = grade(Work(opened, run, "eval", say), files, folder)
-    print("\n".join(table(scores)))
-    print(folder / "scores.json")
+    tell("\n".join(table(scores)))
+    tell(folder / "scores.json")

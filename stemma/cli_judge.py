@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stemma.cli_options import RUNS, Name, Runs, Set, open_recipe, say
+from stemma.visible import tell
 
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who judges.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")]
@@ -20,4 +21,4 @@ def judge(recipe: Name, by: By = None, port: Port = 0, set_: Set = None, runs: R
     opened, run = open_recipe(recipe, set_, runs)
     person = by or getpass.getuser()
     for line in sit(run, person, port, opened.seed, lambda text: say(f"[judge] {text}")):
-        print(line)
+        tell(line)

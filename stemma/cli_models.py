@@ -10,6 +10,7 @@ import typer
 
 from stemma.cli_options import RUNS, Runs, Set, say
 from stemma.from_gguf import Dtype, Import
+from stemma.visible import tell
 
 Source = Annotated[Path, typer.Argument(metavar="FILE.gguf", help="The GGUF file.")]
 Target = Annotated[Path, typer.Argument(metavar="FOLDER", help="The model folder to make.")]
@@ -26,7 +27,7 @@ def import_(
     licence: Licence = None,
 ) -> None:
     """Make a base model of a GGUF file: a Hugging Face folder, proven to be the same model."""
-    print(f"{target}: {_bring_in(Import(source, target, dtype, template, licence))}", flush=True)
+    tell(f"{target}: {_bring_in(Import(source, target, dtype, template, licence))}")
 
 
 def real(
@@ -41,7 +42,7 @@ def real(
     from stemma.from_gguf import smollm2
 
     order = Import(smollm2.fetch(smollm2.cache(os.environ)), smollm2.FOLDER, smollm2.DTYPE)
-    print(f"import  {_bring_in(order)}", flush=True)
+    tell(f"import  {_bring_in(order)}")
     if data is None:
         demo("smollm2", set_, runs)
     else:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stemma.cli_options import say
+from stemma.visible import tell
 
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="The recipe's name, e.g. `physics`.")]
 Files = Annotated[
@@ -23,5 +24,5 @@ def new(name: NewName, files: Files, like: Like = "qwen2.5-0.5b", force: Replace
     from data_builders.new_recipe.run import Order, make_recipe
 
     for line in make_recipe(Order(name, files, like, force=force)):
-        print(line)
+        tell(line)
     say(f"next: stemma preview {name}-tiny; stemma all {name}-tiny; stemma rehearse {name}")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from stemma.errors import Problem, UserError
+from stemma.visible import tell
 
 if TYPE_CHECKING:
     from stemma.recipe.models import Recipe
@@ -34,14 +38,36 @@ Only = Annotated[
         show_default=False,
     ),
 ]
+Seal = Annotated[
+    bool, typer.Option("--seal", help="Give manifests of an earlier Stemma a digest of themselves.")
+]
 Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where all runs lie.")]
 RUNS = Path("runs")
+
+
+def _number(value: float | None) -> float | None:
+    """The value, where it is a number: no comparison with bounds finds `nan`."""
+    if value is not None and isnan(value):
+        raise UserError(Problem("--tflops", "nan", "a number"))
+    return value
+
+
+Tflops = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        max=1e6,
+        callback=_number,
+        help="What one GPU does a second, for the floor.",
+    ),
+]
+Gpus = Annotated[int, typer.Option(min=1, max=100_000, envvar="GPUS", help="Training processes.")]
 With = Annotated[str, typer.Option("--with", metavar="RECIPE")]
 
 
 def say(text: str) -> None:
     """Print progress or an error: to stderr, as stdout holds the result."""
-    print(text, file=sys.stderr, flush=True)
+    tell(text, file=sys.stderr)
 
 
 def open_recipe(name: str, overrides: list[str] | None, runs: Path) -> tuple[Recipe, Run]:

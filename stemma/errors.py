@@ -10,6 +10,8 @@ PROBLEMS_SHOWN = 20
 COUNTED = 10_000
 """Problems of one file after which counting ends: a wrong file of a million rows is not read to its
 end."""
+SHOWN = 200
+"""Characters of a wrong value that are shown, at most."""
 PLACES = 3
 """Places of one problem that are named, at most."""
 
@@ -24,12 +26,18 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.found}"]
+        # A name may hold line ends: what it says must not pass for a line of Stemma's own.
+        lines = [f"{self.where.replace(chr(10), '␊')}: {_continued(self.found)}"]
         if self.expected:
-            lines.append(f"  expected: {self.expected}")
+            lines.append(f"  expected: {_continued(self.expected)}")
         if self.hint:
-            lines.append(f"  hint: {self.hint}")
+            lines.append(f"  hint: {_continued(self.hint)}")
         return "\n".join(lines)
+
+
+def _continued(text: str) -> str:
+    """A text whose further lines stand deeper than any first one."""
+    return text.replace("\n", "\n    ")
 
 
 @dataclass
@@ -69,6 +77,12 @@ def _more(others: list[str]) -> str:
     return (
         f" ({f'{COUNTED:,} or more' if count >= COUNTED else f'{count:,}'} times: also at {named})"
     )
+
+
+def brief(value: object) -> str:
+    """A value as a message shows it: only its beginning where it is long."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

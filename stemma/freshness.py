@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from stemma.chain import TRAINED, chain, upstream
-from stemma.errors import UserError
+from stemma.errors import Problem, UserError
 from stemma.keys import axolotl_version, key_of
 from stemma.recipe.models import Recipe
-from stemma.runs import MANIFEST, Run, size_of
+from stemma.runs import MANIFEST, Run
 
-CHANGED = "its settings, inputs or outputs changed"
+CHANGED = "its settings or inputs changed"
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,28 @@ def _state(recipe: Recipe, run: Run, stage: str, known: dict[str, State]) -> Sta
     if not (run.folder(stage) / MANIFEST).is_file():
         return State("not done")
     late = tuple(name for name in upstream(recipe, stage) if not known[name].is_fresh)
-    if late:
-        return State("stale", f"waits for {', '.join(late)}", late)
+    reasons = [f"waits for {', '.join(late)}"] if late else []
     try:
-        if is_fresh(recipe, run, stage):
-            return State("up to date")
-        return State("stale", of_another_axolotl(run, stage) or CHANGED)
+        if not late and run.manifest(stage).key != key_of(recipe, run, stage):
+            reasons.append(of_another_axolotl(run, stage) or CHANGED)
+        reasons += [_in_words(run, problem) for problem in run.damage(stage)]
     except UserError as error:
-        return State("stale", error.problems[0].found)
+        reasons.append(error.problems[0].found)
+    return State("stale", "; ".join(reasons), late) if reasons else State("up to date")
+
+
+def _in_words(run: Run, damage: Problem) -> str:
+    return f"{Path(damage.where).relative_to(run.root)} is damaged ({damage.found})"
+
+
+def refuse_damaged_inputs(recipe: Recipe, run: Run, stage: str) -> None:
+    """Raises UserError with every output of the stages before that is not as it was written.
+
+    One that is gone is told by who asks for it: it cannot be taken for anything else.
+    """
+    found = [problem for name in upstream(recipe, stage) for problem in run.damage(name)]
+    if damaged := [problem for problem in found if Path(problem.where).exists()]:
+        raise UserError(damaged)
 
 
 def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
@@ -69,14 +84,10 @@ def is_fresh(recipe: Recipe, run: Run, stage: str) -> bool:
 def holds(run: Run, stage: str, key: str) -> bool:
     """Whether the run holds the finished work of this key.
 
-    Sizes are compared, not digests: to hash gigabytes again is what `stemma verify` is for.
+    Content is compared, by sha256; gigabytes are not read again while their files' times stand.
     """
     manifest = run.read_manifest(stage)
-    if manifest is None or manifest.key != key:
-        return False
-    folder = run.folder(stage)
-    paths = {folder / output.path: output.bytes for output in manifest.outputs.values()}
-    return all(path.exists() and size_of(path) == count for path, count in paths.items())
+    return manifest is not None and manifest.key == key and not run.damage(stage)
 
 
 def of_another_axolotl(run: Run, stage: str) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from stemma.digests import digest_json
 from stemma.known_digests import digests_of
-from stemma.runs import digest_json
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 PROVENANCE = "provenance.json"
@@ -15,11 +15,12 @@ PROVENANCE = "provenance.json"
 
 def model_digest(folder: Path, runs: Path) -> str:
     """The digest of a model's files and their names. `runs` is where the run folders lie."""
-    digests = digests_of(sorted(_files(folder)), runs)
+    digests = digests_of(sorted(model_files(folder)), runs)
     return digest_json({path.name: digest for path, digest in digests.items()})
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def model_files(folder: Path) -> Iterator[Path]:
+    """The files of a folder that are the model: weights, config and tokenizer."""
     for pattern in MODEL_FILES:
         for path in folder.glob(pattern):
             if path.is_file() and path.name != PROVENANCE:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stemma.errors import Problem, Problems, UserError
 from stemma.files import atomic, write_text
+from stemma.plain_files import plain_file
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -58,6 +60,7 @@ def stream_dicts(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises UserError at the first malformed line.
     """
+    plain_file(path, "a JSONL file")
     # "\n" alone ends a line: U+2028 and form feeds are legal inside a JSON string.
     with path.open(encoding="utf-8", newline="\n") as stream:
         for number, text in enumerate(stream, start=1):
@@ -92,9 +95,7 @@ def _each(path: Path, parse: Callable[[str, str], Value]) -> list[Value]:
 
 
 def _lines(path: Path) -> list[str]:
-    if not path.is_file():
-        hint = "check the path in the recipe"
-        raise UserError(Problem(str(path), "no such file", "a JSONL file", hint))
+    plain_file(path, "a JSONL file", "check the path in the recipe")
     # Not splitlines(): U+2028 and form feeds are legal inside a JSON string.
     return _text(path).split("\n")
 
@@ -104,6 +105,7 @@ def _text(path: Path) -> str:
 
     Raises UserError naming the line that is not UTF-8.
     """
+    plain_file(path, "a file in UTF-8")
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -114,20 +116,35 @@ def _text(path: Path) -> str:
         raise UserError(Problem(f"{path}:{line}", found, "text in UTF-8")) from None
 
 
-def too_long(error: ValueError) -> str:
-    """What was found where Python refuses a whole number for its length."""
+class Twice(ValueError):
+    """A key that an object of JSON has twice: two readers take two values of it."""
+
+
+def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON (`object_pairs_hook`). Raises Twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        times = Counter(key for key, _ in pairs)
+        raise Twice(next(key for key, count in times.items() if count > 1))
+    return found
+
+
+def unreadable(error: ValueError) -> str:
+    """What was found where JSON's syntax is right and Python refuses a value all the same."""
+    if isinstance(error, Twice):
+        return f"the key `{str(error)[:60]}` twice in one object"
     return f"a number too long to read ({str(error).partition(';')[0]})"
 
 
-def _parse(text: str, where: str) -> Any:
+def _parse(text: str, where: str, is_row: bool = False) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=keys_once if is_row else None)
     except json.JSONDecodeError as error:
         found = f"not valid JSON ({error.msg} at column {error.colno}): {text[:60]!r}"
         hint = "repair or delete this line"
         raise UserError(Problem(where, found, "one JSON value", hint)) from None
     except ValueError as error:  # Python reads no whole number of more than 4,300 digits
-        raise UserError(Problem(where, too_long(error), "one JSON value")) from None
+        raise UserError(Problem(where, unreadable(error), "one JSON value")) from None
     except RecursionError:
         found = "brackets nested too deep to read"
         raise UserError(Problem(where, found, "one JSON value")) from None
@@ -135,7 +152,7 @@ def _parse(text: str, where: str) -> Any:
 
 def parse_object(text: str, where: str) -> dict[str, Any]:
     """A line of a JSONL file. Raises UserError where it is not one JSON object."""
-    value = _parse(text, where)
+    value = _parse(text, where, is_row=True)
     if not isinstance(value, dict):
         raise UserError(Problem(where, f"a JSON {type(value).__name__}", "one JSON object a line"))
     return value

@@ -10,12 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.chain import TRAINED, upstream
+from stemma.digests import digest_json, digest_of
 from stemma.errors import Problem, UserError
 from stemma.identity import model_digest
 from stemma.known_digests import digests_of
+from stemma.plain_files import not_plain
 from stemma.recipe.axolotl_keys import pinned
 from stemma.recipe.models import Recipe
-from stemma.runs import Run, digest_json, digest_of
+from stemma.runs import Run
 
 
 def key_of(recipe: Recipe, run: Run, stage: str) -> str:
@@ -55,12 +57,15 @@ def inputs_of(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
 
 def _files(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
     files = recipe.files(stage)
-    missing = sorted({str(path) for path in files.values() if not path.is_file()})
-    if missing:
+    wrong: dict[str, list[str]] = {}
+    for path in sorted(set(files.values())):
+        if found := not_plain(path):
+            wrong.setdefault(found, []).append(str(path))
+    if wrong:
         where = f"{recipe.path.name} ({stage})"
-        found = f"no such file: {', '.join(missing)}"
         hint = "paths in `data` start at data.root (DATA=…)"
-        raise UserError(Problem(where, found, "existing files", hint))
+        told = [f"{found}: {', '.join(paths)}" for found, paths in wrong.items()]
+        raise UserError(Problem(where, one, "existing files", hint) for one in told)
     # Several sources may read one file: it is hashed once.
     digests = digests_of(set(files.values()), run.root.parent)
     return {name: digests[path] for name, path in files.items()}

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.plain_files import plain_file
 
 PROMPT_BATCH = 512
 """Tokens decoded at once."""
@@ -117,12 +118,12 @@ class Llama:
         if number is None:
             return ""
         text: bytes = llama_cpp.llama_vocab_get_text(self._vocabulary, int(number))
-        return text.decode("utf-8")
+        return _decoded(text, f"the {name} token")
 
     def control_tokens(self) -> list[str]:
         """The texts of all tokens that no text may say: they mark turns, or end answers."""
         found = [
-            llama_cpp.llama_vocab_get_text(self._vocabulary, token).decode("utf-8")
+            llama_cpp.llama_vocab_get_text(self._vocabulary, token).decode("utf-8", "replace")
             for token in range(self.vocabulary_size)
             if llama_cpp.llama_vocab_is_control(self._vocabulary, token) or self.is_end(token)
         ]
@@ -264,7 +265,16 @@ def metadata_of(model: int, key: str) -> str | None:
         return None
     value = ctypes.create_string_buffer(length + 1)
     llama_cpp.llama_model_meta_val_str(model, name, value, length + 1)
-    return value.value.decode("utf-8")
+    return _decoded(value.value, key)
+
+
+def _decoded(text: bytes, name: str) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"`{name}` of its header: {error}"
+        hint = "the file is damaged, or no llama.cpp wrote it"
+        raise UserError(Problem("the GGUF file", found, "UTF-8", hint)) from None
 
 
 def load_model(path: Path, stage: str = "export") -> int:
@@ -272,9 +282,7 @@ def load_model(path: Path, stage: str = "export") -> int:
 
     Raises UserError when there is no such file, or llama.cpp cannot load it; `stage` made it.
     """
-    if not path.is_file():
-        hint = f"run the {stage} stage"
-        raise UserError(Problem(str(path), "no such file", "a GGUF file", hint))
+    plain_file(path, "a GGUF file", f"run the {stage} stage")
     llama_cpp.llama_backend_init()
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = 0

@@ -17,6 +17,7 @@ from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.stages import Say, Work, execute, forecast_passages
 from stemma.training.cluster import Cluster, read_cluster
+from stemma.visible import tell
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options
         start = time.monotonic()
         outcome = execute(recipe, run, stage, options.about(stage), options.force)
         took = f" in {time.monotonic() - start:.0f} s" if outcome == "done" else ""
-        print(f"{stage:<7} {outcome}{took}", flush=True)
+        tell(f"{stage:<7} {outcome}{took}")
 
 
 def measure_cells(recipe: Recipe, run: Run, cells: Sequence[str], options: Options) -> None:
@@ -64,7 +65,7 @@ def measure_cells(recipe: Recipe, run: Run, cells: Sequence[str], options: Optio
     warn_of_stale_upstream(recipe, run, "eval", options.say)
     work = Work(recipe, run, "eval", options.about("eval"), options.force)
     for line in measure_only(work, cells, options.dry_run):
-        print(line, flush=True)
+        tell(line)
 
 
 def _preview(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) -> None:
@@ -76,16 +77,16 @@ def _preview(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) 
     known = states(recipe, run)
     for stage in stages:
         fresh = known[stage].is_fresh and not options.force
-        print(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
+        tell(f"{stage:<7} {'up to date' if fresh else f'would run ({known[stage]})'}")
         if stage == "data" and not fresh:
             for line in forecast_lines(recipe, run, options.say):
-                print(f"        {line}")
+                tell(f"        {line}")
         if stage == "rag" and not fresh:
             for line in forecast_passages(recipe)[0]:
-                print(f"        {line}")
+                tell(f"        {line}")
         if stage == "eval" and not fresh:
             for line in judging_lines(recipe, run):
-                print(f"        {line}")
+                tell(f"        {line}")
 
 
 def _work_for_machine_0(
@@ -99,7 +100,7 @@ def _work_for_machine_0(
         if stage in joined_stages(stages):
             node = WorkerNode(recipe, run, cluster, options.about(stage), options.force)
             outcome = node.join(stage)
-        print(f"{stage:<7} {outcome}", flush=True)
+        tell(f"{stage:<7} {outcome}")
 
 
 def warn_of_stale_upstream(recipe: Recipe, run: Run, stage: str, say: Say) -> None:

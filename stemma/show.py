@@ -9,8 +9,9 @@ from typing import Any
 
 from stemma.base_model.files import lacks_padding, template_of, tokenizer_folder
 from stemma.chain import chain
+from stemma.errors import UserError
 from stemma.recipe.models import Recipe
-from stemma.runs import Run, digest_of
+from stemma.runs import MANIFEST, Run, write_manifest
 from stemma.training.axolotl import Paths, render
 from stemma.weights import attention_of
 from stemma.yaml_text import to_yaml
@@ -53,18 +54,31 @@ def difference(old: Recipe, new: Recipe) -> str:
     return "".join(difflib.unified_diff(before, after, old.name, new.name, n=2))
 
 
-def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None]) -> list[str]:
-    """Outputs that are missing or no longer hash to what the manifests say, as `stage/name`."""
+def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None], seal: bool) -> list[str]:
+    """Manifests and outputs that are missing or not as they were written, as `stage/name`.
+
+    Every file is read. `seal`: a manifest that carries no digest of itself, as those of earlier
+    Stemmas, gets one where its outputs are whole.
+    """
     found: list[str] = []
     for stage in chain(recipe):
-        manifest = run.read_manifest(stage)
+        try:
+            manifest = run.read_manifest(stage, unsealed=seal)
+        except UserError as error:
+            tell(f"{stage:<7} {MANIFEST:<18} DAMAGED: {error.problems[0].found}")
+            tell(f"{'':<26} hint: {error.problems[0].hint}")
+            found.append(f"{stage}/{MANIFEST}")
+            continue
         if manifest is None:
             tell(f"{stage:<7} not done")
             continue
+        damage = {problem.where: problem.found for problem in run.damage_of(manifest, anew=True)}
         for name, output in manifest.outputs.items():
-            path = run.folder(stage) / output.path
-            whole = path.exists() and digest_of(path) == output.sha256
-            tell(f"{stage:<7} {name:<18} {'ok' if whole else 'DAMAGED'}")
-            if not whole:
+            lost = damage.get(str(run.folder(stage) / output.path))
+            tell(f"{stage:<7} {name:<18} {f'DAMAGED: {lost}' if lost else 'ok'}")
+            if lost:
                 found.append(f"{stage}/{name}")
+        if seal and not damage:
+            write_manifest(run, manifest)
+            tell(f"{stage:<7} {MANIFEST:<18} carries a digest of itself")
     return found

@@ -6,21 +6,22 @@ a killed attempt at the same work left there, removes anything else, and writes 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from stemma.adoption import adopt
 from stemma.chain import chain
 from stemma.errors import Problem, UserError
-from stemma.freshness import holds, of_another_axolotl
+from stemma.files import remove
+from stemma.freshness import holds, of_another_axolotl, refuse_damaged_inputs
 from stemma.jsonl import write_json
 from stemma.keys import axolotl_version, inputs_of, key_with
 from stemma.origin import git_commit, hardware, versions
 from stemma.recipe.models import Recipe
-from stemma.runs import MANIFEST, Manifest, Run, describe
+from stemma.runs import MANIFEST, Manifest, Run, describe, write_manifest
 from stemma.workplace import empty, locked, writable
 
 if TYPE_CHECKING:
@@ -147,26 +148,25 @@ MODULES: dict[str, Callable[[], StageModule]] = {
 
 
 def execute(recipe: Recipe, run: Run, stage: str, say: Say, force: bool = False) -> Outcome:
-    """Bring one stage up to date.
-
-    Raises UserError, StageFailed or GateFailed; a failed stage leaves no manifest.
-    """
+    """Bring one stage up to date. One that fails leaves no manifest, and raises UserError,
+    StageFailed or GateFailed."""
     _refuse_unknown(recipe, stage)
-    inputs = inputs_of(recipe, run, stage)
+    inputs = _whole_inputs(recipe, run, stage)
     key = key_with(recipe, stage, inputs)
     folder = run.folder(stage)
     with writable(folder), locked(folder):
         if not force and holds(run, stage, key):
             return "up to date"
-        if made := of_another_axolotl(run, stage):
-            say(f"{stage}: {made}, anew with {axolotl_version()}")
+        if not force:
+            _give_up_old(run, stage, key, say)
         (folder / MANIFEST).unlink(missing_ok=True)
-        if not force and _adopt(run, stage, key, recipe):
+        if not force and adopt(run, stage, key, recipe):
             return "reused"
         if force or stage not in CHANGING:
             prepare(folder, key, force)
         start = _now()
         result = MODULES[stage]().run(Work(recipe, run, stage, say, force))
+        _refuse_changed(stage, inputs, _whole_inputs(recipe, run, stage))
         manifest = Manifest(
             stage=stage,
             recipe=recipe.name,
@@ -184,8 +184,39 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Say, force: bool = False)
             start=start,
             end=_now(),
         )
-        write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+        write_manifest(run, manifest)
         return "done"
+
+
+def _whole_inputs(recipe: Recipe, run: Run, stage: str) -> dict[str, str]:
+    """Digests of all a stage reads. Raises UserError where that is not as its stages wrote it."""
+    refuse_damaged_inputs(recipe, run, stage)
+    return inputs_of(recipe, run, stage)
+
+
+def _refuse_changed(stage: str, before: dict[str, str], after: dict[str, str]) -> None:
+    changed = sorted(name for name, _ in before.items() ^ after.items())
+    if changed:
+        found = f"changed while stage `{stage}` read it"
+        hint = f"put it back and run `make {stage}` again: what is finished of it is kept"
+        raise UserError(
+            Problem(name, found, "the same content as at its start", hint)
+            for name in dict.fromkeys(changed)
+        )
+
+
+def _give_up_old(run: Run, stage: str, key: str, say: Say) -> None:
+    """Tell why what the stage once made is made anew, and remove what of it is damaged: the new
+    work, which takes over what is there, may not take over that."""
+    earlier = run.read_manifest(stage)
+    if earlier is None:
+        return
+    if made := of_another_axolotl(run, stage):
+        say(f"{stage}: {made}, anew with {axolotl_version()}")
+    if earlier.key == key or stage in CHANGING:
+        for problem in run.damage(stage):
+            say(f"{problem.where}: {problem.found}; it is made anew")
+            remove(Path(problem.where))
 
 
 def _refuse_unknown(recipe: Recipe, stage: str) -> None:
@@ -241,34 +272,6 @@ def server_identity(settings: Generator, seed: int) -> str | None:
     from data_builders.generated.model_server import identity_of
 
     return identity_of(settings, seed)
-
-
-def _adopt(run: Run, stage: str, key: str, recipe: Recipe) -> bool:
-    """Take over the same work from another recipe's run; whether there was one.
-
-    Ablations share what comes before their difference: `tiny-base-dpo` takes `tiny`'s data and
-    base.
-    """
-    for manifest_path in sorted(run.root.parent.glob(f"*/{stage}/{MANIFEST}")):
-        donor = Run(manifest_path.parent.parent)
-        if donor.root == run.root or not _is_donor(donor, stage, key):
-            continue
-        folder = run.folder(stage)
-        empty(folder)
-        left_out = shutil.ignore_patterns(MANIFEST, ".*")
-        shutil.copytree(donor.folder(stage), folder, dirs_exist_ok=True, ignore=left_out)
-        taken_over = {"recipe": recipe.name, "reused_from": donor.root.name}
-        manifest = donor.manifest(stage).model_copy(update=taken_over)
-        write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
-        return True
-    return False
-
-
-def _is_donor(run: Run, stage: str, key: str) -> bool:
-    try:
-        return holds(run, stage, key)
-    except UserError:  # its manifest is damaged: that run's trouble, not ours
-        return False
 
 
 def prepare(folder: Path, key: str, force: bool) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import TemplateError
-
 from stemma.chat_jinja import DatedTemplate, environment
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json, read_object
+from stemma.metered_jinja import MeteredTemplate, RunawayTemplate, TemplateFault, read_template
+from stemma.plain_files import plain_file
 from stemma.rows import (
     LETTERS,
     CorpusRow,
@@ -28,29 +28,32 @@ from stemma.rows import (
 
 
 class Template:
-    """A Jinja chat template and the tokens it writes; a sandbox renders it, as in transformers."""
+    """A Jinja chat template and the tokens it writes; a sandbox renders it, as in transformers.
 
-    def __init__(self, text: str, bos: str = "<bos>", eos: str = "<eos>") -> None:
+    `where` names the file that holds it. What it cannot render raises TemplateFault.
+    """
+
+    def __init__(
+        self, text: str, bos: str = "<bos>", eos: str = "<eos>", where: str = "the chat template"
+    ) -> None:
         self.text = text
         self.bos = bos
         self.eos = eos
-        self._compiled = environment().from_string(text)
+        self.where = where
+        self._compiled = MeteredTemplate(environment(), text, where)
 
     @classmethod
     def read(cls, path: Path, model: Path | None = None) -> Template:
         """The template in `path` with the special tokens of a model's folder, or else Gemma's."""
-        if not path.is_file():
-            raise UserError(
-                Problem(str(path), "no such chat template", "a Jinja file", "see recipes/templates")
-            )
-        text = path.read_text(encoding="utf-8")
-        return cls(text) if model is None else cls(text, *special_tokens(model))
+        plain_file(path, "a chat template", "see recipes/templates")
+        tokens = ("<bos>", "<eos>") if model is None else special_tokens(model)
+        return cls(read_template(path), *tokens, where=str(path))
 
     @classmethod
     def unfilled(cls, path: Path) -> Template:
         """The template in `path` for a model that is not on this machine: its tokens' names stand
         in their place."""
-        return cls(cls.read(path).text, "{bos_token}", "{eos_token}")
+        return cls(cls.read(path).text, "{bos_token}", "{eos_token}", str(path))
 
     @property
     def carried(self) -> str:
@@ -81,9 +84,8 @@ class Template:
         prompt = self.render(messages[:-1], ask=True)
         whole = self.render(messages)
         if not whole.startswith(prompt):
-            raise ValueError(
-                "the template renders an answered conversation differently from the question alone"
-            )
+            found = "it renders an answered conversation differently from the question alone"
+            raise TemplateFault(self.where, found)
         return prompt, whole[len(prompt) :].rstrip()
 
     @property
@@ -104,21 +106,23 @@ class Template:
         """The token that ends an answer, e.g. `<eos>` or `<end_of_turn>`."""
         marker = "STEMMA"
         _, answer = self.split(answered("q", marker))
+        if marker not in answer:
+            raise TemplateFault(self.where, "it leaves an answer out")
         return answer.split(marker)[1]
 
 
 def probe(template: Template) -> None:
     """Render what training may ask for: several turns, and a system's. Raises DatedTemplate where a
-    template writes the date of the day, which may be only there. What else a template refuses it
-    refuses with its reason, when asked."""
+    template writes the date of the day, which may be only there, and RunawayTemplate. What else a
+    template refuses it refuses with its reason, when asked."""
     talk = [*answered("q", "a"), *answered("q", "a")]
     for messages in (talk, [Message(role="system", content="s"), *talk]):
         for asked in (messages, messages[:-1]):
             try:
                 template.render(asked, ask=asked is not messages)
-            except DatedTemplate:
+            except (DatedTemplate, RunawayTemplate):
                 raise
-            except (TemplateError, TypeError, ValueError):
+            except TemplateFault:
                 continue
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.base_model.folder import refuse_unfit
+from stemma.credentials import hub_words
 from stemma.errors import Problem, UserError
 from stemma.identity import MODEL_FILES
 from stemma.jsonl import read_json
@@ -47,7 +48,7 @@ def _fetch(work: Work) -> Path:
             snapshot_download(name, revision=work.recipe.base_revision, allow_patterns=MODEL_FILES)
         )
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        reason = str(error).strip().splitlines()[0]
+        reason = hub_words(error).splitlines()[0]
         expected = "a folder with config.json, or the name of a model on the hub"
         hint = "check the spelling and the network; gated models need `huggingface-cli login`"
         raise UserError(

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stemma.digests import digest_of
 from stemma.errors import Problem, UserError
 from stemma.processes import run_program
-from stemma.runs import digest_of
 
 
 @dataclass(frozen=True)

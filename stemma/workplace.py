@@ -16,15 +16,19 @@ from stemma.errors import Problem, UserError
 from stemma.files import remove
 
 LOCK = ".lock"
+PAID = "ledger.sqlite"
+"""The ledger of paid replies, beside the run folders: other runs would pay again."""
 
 UNWRITABLE = (
     *(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)),
     "file write failed",
+    "database or disk is full",
+    "attempt to write a readonly database",
 )
 """Words of errors that mean a full or read-only disk.
 
-Not only by OSError: safetensors and torch raise errors of their own, and of a child process only
-the end of its log arrives.
+Not only by OSError: safetensors, torch and SQLite raise errors of their own, and of a child process
+only the end of its log arrives.
 """
 
 
@@ -55,6 +59,11 @@ def _cannot_write(folder: Path, error: Exception, reason: str) -> UserError:
     named = error.filename if isinstance(error, OSError) else None
     expected = "a writable folder with free space"
     hint = "free some space, or pass --runs FOLDER"
+    if any((parent / PAID).exists() for parent in [folder, *folder.parents][:4]):
+        hint = (
+            f"free some space, and leave the runs where they are: {PAID} beside them holds what "
+            "was paid for"
+        )
     return UserError(Problem(str(named or folder), f"cannot write: {reason}", expected, hint))
 
 

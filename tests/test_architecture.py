@@ -30,8 +30,8 @@ ROOMS = (
 )
 """Folders of `stemma`. What lies beside them serves several."""
 LIGHT = {
-    *("files", "workplace", "processes", "chain", "freshness", "origin"),
-    *("show", "doctor", "cli", "table"),
+    *("files", "workplace", "processes", "chain", "freshness", "adoption", "digests", "origin"),
+    *("show", "doctor", "cli", "table", "visible"),
     *(
         "errors",
         "jsonl",
@@ -281,7 +281,7 @@ def test_test_modules_never_import_test_modules() -> None:
 
 LAYERS = (
     ("core",),
-    ("stages", "keys", "chain", "freshness", "recipe"),
+    ("stages", "adoption", "keys", "chain", "freshness", "recipe"),
     ("models", "tensors", "weights", "base_model", "generator", "answers", "retrieval"),
     ("training",),
     ("plan", "from_gguf", "plugin"),
@@ -296,6 +296,7 @@ LAYERS = (
         "cli_stages",
         "cli_course",
         "cli_new",
+        "cli_plan",
         "cli_reference",
         "run_stages",
         "show",

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import TemplateError
 
 from stemma import ROOT
 from stemma.chat_jinja import DatedTemplate, unequal_names
 from stemma.errors import UserError
+from stemma.metered_jinja import TemplateFault
 from stemma.recipe.load import load
 from stemma.rows import Message
 from stemma.templates import Template
@@ -84,8 +84,10 @@ def test_rendered_as_transformers_does(name: str, ask: bool) -> None:
 
 
 def test_what_a_template_refuses_it_refuses_in_its_own_words() -> None:
-    with pytest.raises(TemplateError, match=r"^System role not supported$"):
+    with pytest.raises(TemplateFault) as told:
         Template("{{ raise_exception('System role not supported') }}").render([])
+    assert told.value.reason == "System role not supported"
+    assert str(told.value).startswith("the chat template:1: System role not supported\n")
 
 
 def told(write_recipe: Write, text: str) -> list[str]:

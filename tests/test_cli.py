@@ -175,7 +175,7 @@ def test_dry_run_says_what_would_run(tiny_stages: None, capsys: Say) -> None:
     assert capsys.readouterr().out.splitlines() == [
         "data    up to date",
         "base    up to date",
-        "sft     would run (stale: its settings, inputs or outputs changed)",
+        "sft     would run (stale: its settings or inputs changed)",
         "dpo     would run (stale: waits for sft)",
         "export  would run (stale: waits for sft, dpo)",
         "eval    would run (stale: waits for sft, dpo, export)",
@@ -236,7 +236,7 @@ def test_one_stage_on_a_stale_upstream_says_so(tiny_stages: None, capsys: Say) -
     assert main(["dpo", "small", "--set", "sft.learning_rate=1e-5"]) == 0
     said = capsys.readouterr().err
     assert (
-        "warning: `sft` is stale: its settings, inputs or outputs changed; `make all "
+        "warning: `sft` is stale: its settings or inputs changed; `make all "
         "RECIPE=small` brings" in said
     )
     assert main(["dpo", "small"]) == 0
@@ -266,7 +266,8 @@ def test_verify_finds_a_changed_byte(tiny_stages: None, tmp_path: Path, capsys: 
     said = capsys.readouterr()
     assert "sft     text               DAMAGED" in said.out
     assert (
-        said.err == "failed: not as they were made: sft/text; run these stages again with --force\n"
+        said.err
+        == "failed: not as they were made: sft/text; put them back, or run these stages again\n"
     )
 
 
@@ -290,6 +291,20 @@ def test_a_file_without_the_right_to_read_it(
     monkeypatch.setitem(MODULES, "data", lambda: SimpleNamespace(run=refuse))
     assert main(["data", "small"]) == 2
     assert capsys.readouterr().err.startswith("secret.jsonl: cannot be read or written\n")
+
+
+def test_a_file_that_breaks_off_is_told(
+    tiny_stages: None, monkeypatch: pytest.MonkeyPatch, capsys: Say
+) -> None:
+    """As `/proc/self/mem` does, and a disk that fails."""
+
+    def fail(work: Work) -> Result:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setitem(MODULES, "data", lambda: SimpleNamespace(run=fail))
+    assert main(["data", "small"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Input/output error: cannot be read or written\n")
 
 
 @pytest.mark.slow
@@ -401,3 +416,18 @@ def test_a_course_s_file_that_cannot_be_graded_is_the_users(tmp_path: Path, caps
     assert "m.jsonl:1: no question with its options" in err
     assert "gone.jsonl: no such file" in err
     assert "Traceback" not in err
+
+
+def test_ctrl_c_while_it_is_loaded_ends_with_a_word_too(tmp_path: Path) -> None:
+    """A module that is loaded first stands for any: the signal comes in the middle of it."""
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "stemma", "check"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "interrupted; the same command resumes where it stopped\n"

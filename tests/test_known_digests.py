@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from stemma import known_digests
-from stemma.known_digests import KEPT, REMEMBERED_BYTES, digests_of
+from stemma.digests import digest_json
+from stemma.jsonl import read_json
+from stemma.known_digests import KEPT, REMEMBERED_BYTES, differing, digests_of
 
 LARGE = b"a" * REMEMBERED_BYTES
 
@@ -134,3 +136,61 @@ def test_without_a_folder_of_runs_nothing_is_made(tmp_path: Path) -> None:
     path = put(tmp_path / "passages.tsv")
     assert digests_of([path], tmp_path / "runs")[path] == sha256(LARGE)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("settled")
+def test_an_edited_digest_is_not_believed(tmp_path: Path, runs: Path) -> None:
+    path = put(tmp_path / "weights")
+    digests_of([path], runs)
+    text = (runs / KEPT).read_text()
+    (runs / KEPT).write_text(text.replace(sha256(LARGE), "0" * 64))
+    assert digests_of([path], runs)[path] == sha256(LARGE)
+    assert (runs / KEPT).read_text() == text
+
+
+@pytest.mark.usefixtures("settled")
+def test_an_unreadable_file_of_digests_is_none(tmp_path: Path, runs: Path) -> None:
+    path = put(tmp_path / "weights")
+    (runs / KEPT).mkdir()
+    assert digests_of([path], runs)[path] == sha256(LARGE)
+
+
+@pytest.mark.usefixtures("settled")
+def test_files_that_are_gone_are_forgotten(tmp_path: Path, runs: Path) -> None:
+    first, second = put(tmp_path / "first"), put(tmp_path / "second")
+    digests_of([first], runs)
+    first.unlink()
+    digests_of([second], runs)
+    assert list(read_json(runs / KEPT)["files"]) == [str(second)]
+
+
+@pytest.mark.usefixtures("settled")
+def test_read_anew_what_left_no_trace_is_found_and_remembered(
+    tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path / "weights")
+    digests_of([path], runs)
+    # A rotten disk: other bytes, and no time of change says so.
+    digest = sha256(b"rotten")
+    monkeypatch.setattr(known_digests, "digest_of", lambda _path: digest)
+    assert digests_of([path], runs)[path] == sha256(LARGE)
+    assert differing({path: sha256(LARGE)}, runs) == []
+    assert differing({path: sha256(LARGE)}, runs, anew=True) == [path]
+    assert differing({path: sha256(LARGE)}, runs) == [path]
+
+
+@pytest.mark.usefixtures("settled")
+def test_several_who_write_at_once_leave_a_whole_file(tmp_path: Path, runs: Path) -> None:
+    paths = [put(tmp_path / f"{number}.bin") for number in range(4)]
+    children = []
+    for path in paths:
+        if not (child := os.fork()):
+            digests_of([path], runs)
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    kept = read_json(runs / KEPT)
+    assert kept["digest"] == digest_json(kept["files"])
+    assert set(kept["files"]) <= {str(path) for path in paths}
+    assert kept["files"]
+    assert [path.name for path in runs.iterdir()] == [KEPT]

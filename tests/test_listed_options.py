@@ -50,3 +50,17 @@ def test_a_stem_may_go_on_in_its_options() -> None:
 )
 def test_what_is_no_list_of_options_stays(question: str) -> None:
     assert split_options(question) == (question, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" * 200_000 + "x",
+        "Options\n" + " " * 200_000,
+        "A) x\nB) y\n" * 20_000,
+        "choices\n" * 30_000,
+    ],
+)
+def test_a_text_of_any_shape_is_read_in_a_moment(text: str) -> None:
+    """By patterns without a limit, each took from minutes to days."""
+    assert split_options(text) == (text, ())

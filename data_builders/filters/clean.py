@@ -30,9 +30,12 @@ _CONTROL_TOKEN = re.compile(
     r"<(?:(?:bos|eos|pad|unk|(?:start|end)_of_(?:turn|image)|unused\d+|/s)>|\|[A-Za-z0-9_]+\|>|｜[^｜\s]+｜>|</?SYS>>)"
     r"|\[/?(?:INST|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT)\]"
 )
+LONGEST = 2_000_000
+"""Characters of a text that may train: half a million tokens, more than any model here reads. Only
+a corpus is cut into sequences."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _BLANK = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
-_LINE_END = re.compile(r"[ \t]+(?=\n)")
+_LINE_END = re.compile(r"(?<![ \t])[ \t]++(?=\n)")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
 # What programs write where there is no value. "None" is left out: it answers questions.
 _PLACEHOLDERS = frozenset(
@@ -74,6 +77,8 @@ def finish(
     kind: Kind, source: str, draft: Draft, special: re.Pattern[str] = NO_TOKENS
 ) -> Row | str:
     """The row of a draft, repaired and with its id, or the reason why it is refused."""
+    if kind != "corpus" and any(len(text) > LONGEST for text in _texts(draft.row)):
+        return f"text of more than {LONGEST:,} characters"
     row = map_texts(draft.row, repair)
     if kind == "mcq":
         row["choices"] = without_empty_end(row["choices"])

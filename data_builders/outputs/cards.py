@@ -11,6 +11,7 @@ from data_builders.account import SetSource
 from data_builders.filters.gate import tell_leak
 from data_builders.flow import splits_of
 from stemma.licences import UNSTATED, refusal
+from stemma.markdown import escaped, table
 from stemma.recipe.models import Recipe
 from stemma.yaml_text import to_yaml
 
@@ -40,10 +41,11 @@ def card(
             ("source", "licence", "read", "kept", "dropped"), _sources(sources, counts["sources"])
         ),
         "Licences": "\n".join(
-            f"- {name}: {rows:,} rows{_condition(name)}" for name, rows in facts["licences"].items()
+            f"- {escaped(name)}: {rows:,} rows{_condition(name)}"
+            for name, rows in facts["licences"].items()
         ),
         "Generated rows": "\n".join(_generated(recipe, facts["generator"])),
-        "Balance": "\n".join(f"- {name}: {value}" for name, value in _leaves(facts["balance"])),
+        "Balance": "\n".join(_leaf_lines(facts["balance"])),
         "Before you use it": "\n".join(f"- {line}" for line in _cautions(recipe, facts)),
     }
     body = "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items() if text)
@@ -113,9 +115,9 @@ def _condition(licence: str) -> str:
 
 def _generated(recipe: Recipe, totals: Mapping[str, Any]) -> Iterator[str]:
     if totals and recipe.data.generator:
-        yield f"- model: {recipe.data.generator.model}"
+        yield f"- model: {escaped(recipe.data.generator.model)}"
         lasting = {name: value for name, value in totals.items() if name not in OF_THIS_RUN}
-        yield from (f"- {name}: {value}" for name, value in _leaves(lasting))
+        yield from _leaf_lines(lasting)
 
 
 def _cautions(recipe: Recipe, facts: Mapping[str, Any]) -> Iterator[str]:
@@ -128,7 +130,7 @@ def _cautions(recipe: Recipe, facts: Mapping[str, Any]) -> Iterator[str]:
     found = facts["decontamination"]
     settings = recipe.data.decontaminate
     if settings:
-        asked = ", ".join(found["questions"]) or "none"
+        asked = escaped(", ".join(found["questions"]) or "none")
         yield (
             f"Training rows were held against these evaluation sets: {asked}. Rows that "
             f"overlap: {found['rows']:,}."
@@ -142,10 +144,15 @@ def _cautions(recipe: Recipe, facts: Mapping[str, Any]) -> Iterator[str]:
         )
     for one in facts["unfilled"]:
         yield (
-            f"{one['of']} ({one['part']}): {one['asked']:,} rows were asked for, there were "
-            f"{one['kept']:,}."
+            f"{escaped(one['of'])} ({escaped(one['part'])}): {one['asked']:,} rows were asked for, "
+            f"there were {one['kept']:,}."
         )
     yield "Cite the sources above, not this collection alone."
+
+
+def _leaf_lines(value: Mapping[str, Any]) -> Iterator[str]:
+    for name, figure in _leaves(value):
+        yield f"- {escaped(name)}: {escaped(figure)}"
 
 
 def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -166,5 +173,4 @@ def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+    return "\n".join(table(heads, rows))

@@ -13,11 +13,11 @@ from typing import Any
 from data_builders.account import SetSource
 from data_builders.flow import Placed, splits_of
 from data_builders.split import id_of
+from stemma.digests import digest_of
 from stemma.files import part_of, write_text
 from stemma.jsonl import write_jsonl
 from stemma.licences import UNSTATED
 from stemma.rows import Dropped
-from stemma.runs import digest_of
 
 DROPPED = "dropped.jsonl"
 

@@ -13,12 +13,13 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import AliasChoices, Field, model_validator
 
 from data_builders.flow import Draft, Drop, SourceContext
+from stemma.digests import files_under
 from stemma.errors import Problem, Problems, UserError
 from stemma.jsonl import validated
 from stemma.reading.json_rows import NumberedRow
 from stemma.reading.tables import CSV, CsvForm, HubSet, read_hub, read_table
 from stemma.recipe.data import SourceOptions
-from stemma.runs import files_under
+from stemma.recipe.folders import PathText
 from stemma.strict import StrictRecord
 
 
@@ -26,9 +27,9 @@ class FileOptions(SourceOptions):
     """Options of a source that reads files. Local files first; where there is none, a pinned data
     set of the hub."""
 
-    path: str
+    path: PathText
     """Relative to `data.root`; a pattern such as `mmlu/test/*_test.csv` names several files."""
-    hub: str | None = None
+    hub: PathText | None = None
     """A data set on the Hugging Face hub, e.g. `openai/gsm8k`, for where `path` is no file."""
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
     """The commit of the hub's data set (40 hexadecimal digits): the exact rows."""

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from stemma.runs import digest_json
+from stemma.digests import digest_json
 
 Json = dict[str, Any]
 WriteAnswer = Callable[[Json], str]

@@ -17,14 +17,15 @@ from collections.abc import Iterator
 from inspect import getfile
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from data_builders.flow import DataSource, Draft, Kind, SourceContext, plain
 from data_builders.generated.encyclopaedia import Fact, choices_of, entries, other_facts
 from stemma.recipe.data import SourceOptions
 from stemma.recipe.prompts import PromptFiles
+from stemma.recipe.sections import Count
 from stemma.retrieval.context import Contexts
 from stemma.retrieval.passages import Hit, Passage
 from stemma.rows import LETTERS, McqRow, mcq_answer, mcq_prompt
@@ -42,15 +43,15 @@ class Options(SourceOptions):
     rows: Literal["contexts", "questions"]
     """`contexts`: made-up facts with their passages, to train reading; `questions`: those that the
     encyclopaedia answers, bare."""
-    count: PositiveInt = 200
+    count: Count = 200
     """How many rows, at most."""
-    first: PositiveInt = 1
+    first: Count = 1
     """Of `questions`: the number of the first entry asked for, so that test and validation ask for
     others."""
     alone: float = Field(default=0.3, ge=0, le=1)
     """Of `contexts`: the share whose own passage stands alone; the others' stands before or behind
     another's, drawn by the seed, so that no place tells which it is."""
-    prompt: str = "context"
+    prompt: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "context"
     """Of `contexts`: the prompt file around the passages, as in `rag.context`."""
 
     def own_files(self, recipe_folder: Path) -> dict[str, Path]:

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from data_builders.flow import DataSource, Draft, Drop, SourceContext, conversation
 from data_builders.reading.files import FileOptions, FileRow, RowForm, read_lines
@@ -39,7 +39,7 @@ class Options(FileOptions):
     source: Literal["epfl_preferences"]
     agreement: Annotated[float, Field(gt=0.5, le=1)] = 2 / 3
     """In mcq: the share of the answers that must state the same letter,"""
-    votes: PositiveInt = 2
+    votes: Annotated[int, Field(ge=1, le=10**6)] = 2
     """and how many answers that must be at least."""
 
 

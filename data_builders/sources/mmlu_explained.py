@@ -18,9 +18,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field
 
 from data_builders.flow import (
     DataSource,
@@ -49,7 +49,7 @@ CONTRADICTS = "explanation contradicts the answer"
 
 class Options(mmlu.Questions):
     source: Literal["mmlu_explained"]
-    chats: PositiveInt = 2
+    chats: Annotated[int, Field(ge=1, le=100)] = 2
     """How many chats may try to explain an answer without contradicting it."""
 
     def own_files(self, recipe_folder: Path) -> dict[str, Path]:

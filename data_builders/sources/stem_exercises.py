@@ -17,9 +17,9 @@ import random
 from collections.abc import Iterator
 from inspect import getfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field
 
 from data_builders.flow import DataSource, Draft, Kind, SourceContext, plain
 from data_builders.generated.exercises import Exercise, exercises
@@ -34,7 +34,7 @@ EXERCISE_FILES = {"data_builders/exercises.py": Path(getfile(Exercise))}
 
 class Options(SourceOptions):
     source: Literal["stem_exercises"]
-    orders: PositiveInt = 1
+    orders: Annotated[int, Field(ge=1, le=1000)] = 1
     """In a corpus: in how many option orders each question is written as multiple choice."""
     pairs: Literal[1, 2, 3] = 1
     """In a preference set: against how many of its wrong answers each right one is put."""

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from stemma.errors import Problem, Problems, UserError
 from stemma.jsonl import parse_object, validated
 from stemma.mcq_layout import parse_mcq
+from stemma.plain_files import plain_file
 from stemma.rows import LETTERS, McqRow, PreferenceRow
 from stemma.strict import StrictRecord
 
@@ -207,8 +208,7 @@ def _question(line: _QuestionLine, number: int, where: str) -> McqRow:
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
     """(number, object) of every line that is not blank; what is none is a Problem in its place."""
-    if not path.is_file():
-        raise UserError(Problem(str(path), "no such file", "a JSON Lines file"))
+    plain_file(path, "a JSON Lines file")
     # Bytes: U+2028 and lone carriage returns are legal inside a JSON string.
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):

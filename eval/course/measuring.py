@@ -16,14 +16,15 @@ from eval.backends import open_backend
 from eval.cells import MEASURED, cell_of, decisive, variant_of
 from eval.job import Cell, Records, Variant
 from eval.measured import describe, keeping, read_kept
+from eval.measuring import stamps_of
 from eval.rows_to_score import DIGITS
 from eval.task import Setting
 from eval.tasks import TASKS
+from eval.unchanged import Stamps
 from eval.worker import WINDOW, self_test
-from stemma.errors import Problem, UserError
+from stemma.digests import digest_json
 from stemma.recipe.eval_tasks import EvalTask
 from stemma.rows import McqRow, PreferenceRow
-from stemma.runs import digest_json, digest_of
 from stemma.stages import Work
 from stemma.templates import Template
 
@@ -54,8 +55,7 @@ def measure(
     if late:
         told = ", ".join(f"{task} {len(rows):,} rows" for task, rows in late.items())
         work.say(f"course: measuring {name}: {told}")
-        _refuse_changed(work, variant)
-        _measure(variant, cells, late)
+        _measure(variant, cells, late, stamps_of(work, variant))
         kept = {task: _kept(cell) for task, cell in cells.items()}
     else:
         work.say(f"course: {name} was measured before, kept")
@@ -84,7 +84,9 @@ def _kept(cell: Cell) -> dict[str, dict[str, Any]]:
     return read_kept(Path(cell.folder), TASKS[cell.task].sample.model_fields)
 
 
-def _measure(variant: Variant, cells: Mapping[str, Cell], late: Mapping[str, list[Any]]) -> None:
+def _measure(
+    variant: Variant, cells: Mapping[str, Cell], late: Mapping[str, list[Any]], stamps: Stamps
+) -> None:
     template = Template(variant.template, variant.bos, variant.eos)
     begin = perf_counter()
     backend = open_backend(variant.kind, variant.weights, template.stop(), variant.threads)
@@ -95,7 +97,7 @@ def _measure(variant: Variant, cells: Mapping[str, Cell], late: Mapping[str, lis
         folder = Path(cell.folder)
         describe(folder, decisive(variant, cell.options))
         digests = {row.id: content(row) for row in rows}
-        with keeping(folder) as keeper:
+        with keeping(folder, stamps) as keeper:
             for at in range(0, len(rows), WINDOW):
                 some = rows[at : at + WINDOW]
                 weights = Path(variant.weights)
@@ -105,12 +107,3 @@ def _measure(variant: Variant, cells: Mapping[str, Cell], late: Mapping[str, lis
     # The next variant is loaded when this one is gone.
     del backend
     gc.collect()
-
-
-def _refuse_changed(work: Work, variant: Variant) -> None:
-    """Raises UserError for weights that are not those their manifest speaks of: what is kept is
-    kept under the manifest's digest."""
-    if variant.made_by and digest_of(Path(variant.weights)) != variant.digest:
-        again = f"`make {variant.made_by} RECIPE={work.recipe.name} FORCE=1` makes it anew"
-        expected = f"the one in the manifest of stage `{variant.made_by}`"
-        raise UserError(Problem(variant.weights, "its sha256 is another", expected, again))

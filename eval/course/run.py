@@ -23,12 +23,12 @@ from eval.course.measuring import Asked, Rows, measure
 from eval.course.written import Config, Sizes, main_config, pair_metrics, question_metrics
 from eval.job import Records
 from stemma.comparisons import BASELINE
+from stemma.digests import digest_of, size_of
 from stemma.files import write_text
 from stemma.jsonl import write_json, write_jsonl
 from stemma.origin import git_commit, hardware, versions
 from stemma.recipe.eval_tasks import EvalTask, McqTask, PreferenceTask
 from stemma.rows import Score
-from stemma.runs import digest_of, size_of
 from stemma.stages import Work
 from stemma.table import UNKNOWN, aligned
 from stemma.weights import weights_of

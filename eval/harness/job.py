@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from eval.job import Variant
+from eval.unchanged import Stamps
+from stemma.digests import digest_json
+from stemma.errors import UserError
+from stemma.jsonl import read_json, write_json
 from stemma.recipe.evaluation import Benchmarks
 from stemma.strict import Record
 
@@ -35,6 +40,8 @@ class BenchmarkJob(Record):
     """Where data files lie that do not lie beside their task file."""
     tables: str
     """Where the harness keeps what it has read of local files."""
+    stamps: Stamps = {}
+    """Of the weights' files and the tasks', as they were before they were hashed."""
     hub: dict[str, str] = {}
     """Data sets of the hub that are read, and their pinned revisions."""
 
@@ -66,3 +73,21 @@ class BenchmarkFindings(Record):
     samples: dict[str, list[dict[str, Any]]]
     """By task, in the shape of lm-evaluation-harness's own samples files."""
     facts: dict[str, Any]
+
+
+def write_findings(path: Path, findings: dict[str, Any]) -> None:
+    """Keep findings, as JSON has them, with a digest of themselves."""
+    write_json(path, {"sha256": digest_json(findings), "findings": findings})
+
+
+def read_findings(path: Path) -> BenchmarkFindings | None:
+    """What was kept; None where it is not as it was written."""
+    try:
+        kept = read_json(path)
+    except UserError:
+        return None
+    if not isinstance(kept, dict) or kept.keys() != {"sha256", "findings"}:
+        return None
+    if kept["sha256"] != digest_json(kept["findings"]):
+        return None
+    return BenchmarkFindings.model_validate(kept["findings"])

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import random
 import traceback
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import StrictUndefined
+from jinja2.utils import pass_environment
+from lm_eval import utils as harness
 from lm_eval.api.group import ConfigurableGroup
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
@@ -19,6 +23,7 @@ from lm_eval.tasks import TaskManager, get_task_dict
 
 from eval.harness.job import BenchmarkJob
 from stemma.errors import StageFailed
+from stemma.metered_jinja import MeteredEnvironment, MeteredTemplate
 from stemma.recipe.lm_eval_tasks import LOCAL, resolved
 
 SEEDS = {"random": DEFAULT_RANDOM_SEED, "worked examples": DEFAULT_OTHER_SEED}
@@ -54,8 +59,10 @@ class Tasks(TaskManager):
 def load(manager: Tasks, name: str, shots: int | None) -> TaskDict:
     """One benchmark ready to be asked. Raises StageFailed where its file or data does not fit.
 
-    A task that says it has no worked examples keeps none, as the harness has it.
+    A task that says it has no worked examples keeps none, as the harness has it. Templates of task
+    files render in our sandbox.
     """
+    harness.apply_template = fill_in
     try:
         found: TaskDict = get_task_dict([name], manager)
     except Exception as error:
@@ -71,6 +78,29 @@ def load(manager: Tasks, name: str, shots: int | None) -> TaskDict:
     random.seed(SEEDS["random"])
     np.random.seed(SEEDS["worked examples"])
     return found
+
+
+def fill_in(template: str, row: dict[str, Any]) -> str:
+    """A task file's template with a row's values, as the harness renders it. Raises TemplateFault
+    where it does not render."""
+    return _compiled(template).render(**row)
+
+
+@lru_cache(maxsize=1000)
+def _compiled(template: str) -> MeteredTemplate:
+    environment = MeteredEnvironment(
+        undefined=StrictUndefined,
+        trim_blocks=False,
+        lstrip_blocks=False,
+        keep_trailing_newline=True,
+    )
+    environment.filters["regex_replace"] = pass_environment(_replaced)
+    return MeteredTemplate(environment, template, f"the task's template {template[:60]!r}")
+
+
+def _replaced(environment: MeteredEnvironment, text: str, *given: Any, **named: Any) -> str:
+    environment.meter.text(16 * len(text))
+    return str(environment.meter.made(harness.regex_replace(text, *given, **named)))
 
 
 def leaves(tasks: TaskDict) -> dict[str, ConfigurableTask]:

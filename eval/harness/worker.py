@@ -22,12 +22,14 @@ from eval.harness.job import (
     HarnessFigure,
     TaskFindings,
     WantedBenchmark,
+    write_findings,
 )
 from eval.harness.lm import EngineLM
 from eval.harness.tasks import SEEDS, TaskDict, Tasks, groups, leaves, load
 from eval.job import Variant
+from eval.unchanged import refuse_changed
 from stemma.errors import StageFailed, UserError
-from stemma.jsonl import read_json, write_json
+from stemma.jsonl import read_json
 from stemma.templates import Template, answered
 
 RESAMPLES = 1000
@@ -51,7 +53,8 @@ def main(job_path: str, only_load: bool = False) -> None:
         findings = measure(engine, template, job, (one, tasks[one.name]))
         text = json.dumps(findings.model_dump(), default=handle_non_serializable)
         # NaN is no JSON.
-        write_json(Path(one.out), json.loads(text, parse_constant=lambda _: None))
+        refuse_changed(job.stamps)
+        write_findings(Path(one.out), json.loads(text, parse_constant=lambda _: None))
 
 
 def open_engine(variant: Variant, tokenizer: Path, stop: str) -> Engine:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eval.judge.verdicts import PairVerdict
-from stemma.runs import digest_json
+from stemma.digests import digest_json
 
 
 @dataclass(frozen=True)

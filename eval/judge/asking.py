@@ -24,11 +24,11 @@ from eval.judge.verdicts import (
     mark_of,
 )
 from eval.judge.watch import JudgeWatch
+from stemma.digests import digest_json
 from stemma.generator.jobs import Ask, Job, Reply, Writer
 from stemma.generator.prompts import Prompts
 from stemma.recipe.evaluation import Judging
 from stemma.recipe.generator import Generator
-from stemma.runs import digest_json
 from stemma.strict import StrictRecord
 
 ORDERS: tuple[Side, ...] = ("reference", "policy")

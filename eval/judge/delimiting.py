@@ -11,11 +11,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from jinja2 import TemplateError
-
+from stemma.digests import digest_json
 from stemma.errors import Problem
 from stemma.generator.prompts import Prompts
-from stemma.runs import digest_json
+from stemma.metered_jinja import TemplateFault
 
 FENCE_DIGITS = 16
 KEPT = frozenset("\n\t\u200c\u200d\u200e\u200f\u061c")
@@ -64,8 +63,8 @@ def prompt_problems(prompts: Prompts, name: str) -> list[Problem]:
     expected = "a prompt like recipes/prompts/judge.jinja"
     try:
         chat = prompts.render(name, fence=fence, **values)
-    except (OSError, TemplateError, ValueError, TypeError) as error:
-        return [Problem(str(path), f"cannot be filled in: {error}", expected)]
+    except TemplateFault as error:
+        return [Problem(error.where, f"cannot be filled in: {error.reason}", expected)]
     if not chat or chat[-1].role != "user":
         return [Problem(str(path), "has no block `user`", expected)]
     whole = "\n".join(message.content for message in chat)

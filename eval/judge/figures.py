@@ -14,6 +14,7 @@ from eval.judge.length_control import RateAtEqualLength, rate_at_equal_length
 from eval.judge.verdicts import OrderVerdict, Outcome, PairVerdict
 from eval.statistics import RESAMPLES, Interval, bootstrap_mean, share_interval, wilson
 from eval.task import Metric
+from stemma.generator.requests import EMPTY
 
 INDICATIVE_BELOW = 200
 """Questions, below which the rate at equal length is indicative only."""
@@ -156,6 +157,8 @@ def _judge_figures(verdicts: Sequence[PairVerdict], seed: int) -> list[Metric]:
     if orders:
         invalid = [order.verdict is None for _, order in orders]
         found.append(_of_verdicts("invalid_verdicts", orders, invalid, seed))
+        empty = sum(order.problem == EMPTY for _, order in orders)
+        found.append(Metric("empty_replies", empty, len(orders)))
     known = [(one, order) for one in verdicts if one.gold_side for order in one.orders]
     known = [(one, order) for one, order in known if order.verdict is not None]
     if known:

@@ -10,17 +10,17 @@ It listens on loopback alone, and answers no request that another site's page co
 from __future__ import annotations
 
 import json
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 from eval.judge.person import Sitting
+from stemma.page_policy import page_policy
+from stemma.visible import visible
 
 PAGE = Path(__file__).with_name("page.html")
 DONE = "All pairs are judged. Thank you. You may close this page and end the server (Ctrl-C)."
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
-)
 MOST_BYTES = 4096
 """Of a request's body: a verdict is short."""
 OWN_NAMES = ("127.0.0.1", "localhost")
@@ -50,7 +50,7 @@ class PageHandler(BaseHTTPRequestHandler):
         if not self._is_own():
             return
         if self.path == "/":
-            self._send(200, "text/html; charset=utf-8", PAGE.read_bytes())
+            self._send(200, "text/html; charset=utf-8", page().encode())
         elif self.path == "/pair":
             self._send_json(200, as_json(self.server.sitting))
         else:
@@ -92,13 +92,30 @@ class PageHandler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", f"{policy()}; frame-ancestors 'none'")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Prints nothing: the terminal is for the result."""
+
+
+@cache
+def policy() -> str:
+    """The page's policy: its own style and script, and requests to its own server."""
+    html = PAGE.read_text(encoding="utf-8")
+    style, script = (
+        html.split(f"<{name}>")[1].split(f"</{name}>")[0] for name in ("style", "script")
+    )
+    return page_policy(style, script, "connect-src 'self'")
+
+
+def page() -> str:
+    """The page, with its policy."""
+    return PAGE.read_text(encoding="utf-8").replace("{policy}", policy())
 
 
 def as_json(sitting: Sitting) -> dict[str, Any]:
@@ -108,9 +125,9 @@ def as_json(sitting: Sitting) -> dict[str, Any]:
         return {"done": DONE}
     return {
         "key": pair.key,
-        "question": pair.question,
-        "answer_1": pair.answers[0],
-        "answer_2": pair.answers[1],
+        "question": visible(pair.question),
+        "answer_1": visible(pair.answers[0]),
+        "answer_2": visible(pair.answers[1]),
         "judged": pair.judged,
         "total": pair.total,
     }

@@ -214,5 +214,14 @@ def told(judging: Judging, metrics: Sequence[Metric]) -> str:
     who = f"{judging.policy} against {judging.reference}"
     rate = next((metric for metric in metrics if metric.name == "win_rate"), None)
     if rate is None or rate.low is None or rate.high is None:
-        return f"{who}: no pair was decided the same way in both orders"
-    return f"{who}: win rate {rate.value:.3f} [{rate.low:.3f} to {rate.high:.3f}], n = {rate.n}"
+        return f"{who}: no pair was decided the same way in both orders{_empty(metrics)}"
+    bounds = f"[{rate.low:.3f} to {rate.high:.3f}]"
+    return f"{who}: win rate {rate.value:.3f} {bounds}, n = {rate.n}{_empty(metrics)}"
+
+
+def _empty(metrics: Sequence[Metric]) -> str:
+    """The judge's empty replies, in words; nothing where there are none."""
+    count = next((one for one in metrics if one.name == "empty_replies"), None)
+    if count is None or not count.value:
+        return ""
+    return f"; {count.value:.0f} of the judge's {count.n} replies are empty"

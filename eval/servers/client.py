@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, ClassVar
 
 from eval.servers.echo import Echo, read_echo
+from stemma.digests import digest_json
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.generator.accounting import Accounting
 from stemma.generator.client import (
@@ -31,7 +32,6 @@ from stemma.generator.sending import DirectSender
 from stemma.recipe.eval_servers import EvalServer
 from stemma.recipe.generator import Generator
 from stemma.rows import Message
-from stemma.runs import digest_json
 
 PAUSES = (0.25, 0.5)
 """Seconds before a first request is asked again."""

@@ -23,7 +23,7 @@ from eval.task import (
     TaskScores,
     ids_digest,
 )
-from stemma.answers import judge
+from stemma.answers import is_empty, judge
 from stemma.answers.listed_options import split_options
 from stemma.jsonl import read_rows
 from stemma.recipe.eval_tasks import GenerationTask
@@ -85,8 +85,8 @@ def _text(backend: Backend, reply: Ids) -> str:
 
 
 def score(rows: list[GenerationSample], _context: ScoreContext[GenerationSample]) -> TaskScores:
-    """Shares of right and undecided replies among rows with a gold answer; share of stopped ones
-    and mean length of all."""
+    """Shares of right and undecided replies among rows with a gold answer; share of stopped ones,
+    mean length and the number of empty ones of all."""
     verdicts = {
         row.id: None if row.gold is None else judge(row.reply, row.gold, row.choices)
         for row in rows
@@ -103,6 +103,7 @@ def score(rows: list[GenerationSample], _context: ScoreContext[GenerationSample]
     metrics += [
         Metric.share("stopped", [row.stopped for row in rows]),
         Metric("tokens", sum(row.tokens for row in rows) / len(rows), len(rows)),
+        Metric("empty", sum(is_empty(row.reply) for row in rows), len(rows)),
     ]
     shown = [row.model_dump() | {"verdict": verdicts[row.id]} for row in rows]
     return TaskScores(metrics, shown, {"accuracy": right} if right else {})

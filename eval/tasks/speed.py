@@ -17,8 +17,8 @@ from time import perf_counter
 
 from eval.backends.interface import Backend, Ids
 from eval.task import MeasuredRow, Metric, ScoreContext, Setting, Task, TaskScores
+from stemma.digests import size_of
 from stemma.recipe.eval_tasks import SpeedTask
-from stemma.runs import size_of
 from stemma.templates import Template, question
 
 REPEATS = 5

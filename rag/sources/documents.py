@@ -19,6 +19,7 @@ from rag.formats.pdf import read_pdf
 from rag.formats.plain import Unreadable, read_lines, text_parts
 from rag.sources import Reader
 from stemma.errors import Problem, UserError
+from stemma.plain_files import not_plain
 from stemma.recipe.rag_sources import Documents
 
 LINES_FOR_A_TITLE = 200
@@ -67,6 +68,8 @@ def read(options: Documents, root: Path) -> Iterator[Found]:
 
 
 def _document(name: str, path: Path) -> Found:
+    if found := not_plain(path):
+        return Skipped(name, found)
     reader = FORMATS.get(path.suffix.lower())
     if reader is None:
         return Skipped(name, f"not a document: {path.suffix or 'a file without an ending'}")

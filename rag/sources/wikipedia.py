@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from rag.documents import Document, Found, Part, Skipped
-from rag.packed import open_packed, packed_errors
+from rag.packed import lines_of, open_packed, packed_errors
 from rag.sources import Reader
 from stemma.recipe.rag_sources import Wikipedia
 
@@ -26,7 +26,7 @@ def read(options: Wikipedia, root: Path) -> Iterator[Found]:
 
 def _read(name: str, path: Path) -> Iterator[Found]:
     with packed_errors(path), open_packed(path) as stream:
-        for number, line in enumerate(stream, start=1):
+        for number, line in enumerate(lines_of(stream, path), start=1):
             if line.strip():
                 yield _article(line, f"{name}:{number}")
 

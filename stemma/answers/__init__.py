@@ -28,6 +28,13 @@ from stemma.answers.quantities import Quantity, compare, is_one, quantity, state
 from stemma.answers.texts import judge_text
 
 Verdict = Literal["right", "wrong", "undecided"]
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Zs")
+"""Unicode's categories of characters that leave no mark: controls, joiners, blanks."""
+
+
+def is_empty(reply: str) -> bool:
+    """Whether a reply holds no character that can be seen."""
+    return all(unicodedata.category(character) in _UNSEEN for character in reply)
 
 
 def judge(reply: str, gold: str, choices: Sequence[str] = ()) -> Verdict:

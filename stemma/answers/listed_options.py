@@ -15,21 +15,28 @@ from collections.abc import Callable
 from functools import cache
 from string import ascii_uppercase
 
+_GAP = r"\s{0,100}"
+"""Blanks and line ends between two parts. Without a limit a million of them take a day: each is
+where a match may begin, and none where it ends."""
 _HEAD = re.compile(
-    r"(?:\n\s*|(?<=[?.:!])\s+)(?:(?:the )?answer )?(?:options|choices)\s*:\s*(?=\(?[A1][.):])",
+    rf"(?:\n{_GAP}|(?<=[?.:!])\s{_GAP})(?:(?:the )?answer )?(?:options|choices)"
+    rf"{_GAP}:{_GAP}(?=\(?[A1][.):])",
     re.IGNORECASE,
 )
-_LINE_LABEL = re.compile(r"^\s*\(?(?:[A-Z]|\d\d?)[.):]\s*", re.MULTILINE)
-_BLANK_LINE = re.compile(r"\n\s*\n(?!\s*\(?(?:[A-Z]|\d\d?)[.):])")
+_NAMED = re.compile("options|choices", re.IGNORECASE)
+_LINE_LABEL = re.compile(rf"^{_GAP}\(?(?:[A-Z]|\d\d?)[.):]\s*", re.MULTILINE)
+_BLANK_LINE = re.compile(rf"\n{_GAP}\n(?!{_GAP}\(?(?:[A-Z]|\d\d?)[.):])")
 """Behind the last option: the instruction ("Explain, then give the letter.")."""
-_ANSWER = re.compile(r"\s*\bAnswer\s*:\s*$")
+_ANSWER = re.compile(rf"{_GAP}\bAnswer{_GAP}:{_GAP}$")
 _NEXT_SENTENCE = re.compile(r"[.;]\s+[A-Z]")
 _LEAST = 3
+_TRIED = 20
+"""Of the places where a list may begin, so many from the last on are followed."""
 
 
 def split_options(question: str) -> tuple[str, tuple[str, ...]]:
     """(the stem, the options without their letters: none where it lists none)."""
-    if head := _HEAD.search(question):
+    if _NAMED.search(question) and (head := _HEAD.search(question)):
         listed = _BLANK_LINE.split(question[head.end() :].lstrip())[0]
         choices = tuple(map(str.strip, _LINE_LABEL.split(listed)[1:]))
         if len(choices) < 2:
@@ -52,7 +59,7 @@ def _in_order(
     text: str, label: Callable[[str], re.Pattern[str]], least: int
 ) -> tuple[int, tuple[str, ...]]:
     """(the place of the first, the texts) of options labelled A, B, C … from the last A on."""
-    for first in reversed(list(label("A").finditer(text))):
+    for first in list(label("A").finditer(text))[: -_TRIED - 1 : -1]:
         found = [first]
         while len(found) < len(ascii_uppercase) and (
             more := label(ascii_uppercase[len(found)]).search(text, found[-1].end())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json, read_object
+from stemma.plain_files import plain_file
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from stemma.shapes import GEMMA, PUBLISHED, Shapes, parse
@@ -97,9 +98,8 @@ def read_shapes(recipe: Recipe, run: Run) -> Shapes:
     path = cached_file(name, "config.json", recipe.base_revision)
     if Path(name).is_dir():
         path = Path(name) / "config.json"
-    if path is not None and not path.is_file():
-        raise UserError(Problem(str(path), "no such file", "the config.json of a model's folder"))
     if path is not None:
+        plain_file(path, "the config.json of a model's folder")
         return parse(read_object(path), str(path))
     if name in PUBLISHED:
         return parse(PUBLISHED[name], "published shapes")

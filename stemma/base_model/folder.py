@@ -26,6 +26,7 @@ from stemma.base_model.vocabulary import (
 )
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_object
+from stemma.plain_files import not_plain
 from stemma.targets import target_problems
 from stemma.templates import Template
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 ADAPTER = "adapter_config.json"
+SUFFIXES = (".json", ".safetensors", ".jinja", ".model")
 
 
 def refuse_unfit(folder: Path, weightless: bool = False) -> None:
@@ -107,6 +109,10 @@ def _stage_problems(recipe: Recipe, run: Run) -> list[Problem]:
 
 def problems_of(folder: Path, weightless: bool = False) -> tuple[Problem, ...]:
     """Everything wrong with the model in `folder`. Files that did not change are read once."""
+    named = [path for path in sorted(folder.iterdir()) if path.suffix in SUFFIXES]
+    odd = [Problem(str(one), found, "a model's file") for one in named if (found := not_plain(one))]
+    if odd:
+        return tuple(odd)
     stats = ((path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file())
     state = tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
     return _problems_of_state(folder, weightless, state)

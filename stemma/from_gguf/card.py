@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from stemma import __version__
+from stemma.digests import digest_of
 from stemma.from_gguf import Import
 from stemma.from_gguf.header import GgufFile
 from stemma.gate import Gate, recorded
 from stemma.identity import PROVENANCE
 from stemma.jsonl import write_json
-from stemma.runs import digest_of
+from stemma.markdown import escaped, row
+from stemma.yaml_text import to_yaml
 
 CARD = """\
 ---
@@ -30,7 +32,7 @@ dequantised from {kinds} and rounded to {dtype}; what quantising lost stays lost
 
 | | |
 |---|---|
-| file | `{file}`, {size:,} bytes, sha256 `{sha256}` |
+| file | {file}, {size:,} bytes, sha256 `{sha256}` |
 {header}
 | stored as | {stored} |
 | weights | {weights:,} |
@@ -84,26 +86,26 @@ def _card(origin: dict[str, Any], checks: Sequence[Gate]) -> str:
     """The model card."""
     header = origin["header"]
     named = {k.removeprefix("general."): v for k, v in header.items() if k != "general.license"}
-    front = [
-        f"license: {origin['licence'].lower()}",
-        "library_name: transformers",
-        "tags: [dequantised-from-gguf]",
-    ]
+    front = {
+        "license": origin["licence"].lower(),
+        "library_name": "transformers",
+        "tags": ["dequantised-from-gguf"],
+    }
     return CARD.format(
-        front="\n".join(front),
-        name=folder_title(header),
-        file=origin["file"],
+        front=to_yaml(front).rstrip(),
+        name=escaped(folder_title(header)),
+        file=escaped(origin["file"]),
         size=origin["bytes"],
         sha256=origin["sha256"],
         kinds=" and ".join(origin["stored_as"]),
         dtype=origin["dtype"],
-        header="\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in named.items()),
+        header="\n".join(row([key.replace("_", " "), value]) for key, value in named.items()),
         stored=", ".join(f"{count} tensors {kind}" for kind, count in origin["stored_as"].items()),
         weights=origin["weights"],
         date=origin["date"],
         stemma=origin["stemma"],
         llama=origin["llama-cpp-python"],
-        checks="\n".join(f"- {line}" for line in [*checks, origin["left_out"]] if line),
+        checks="\n".join(f"- {escaped(line)}" for line in [*checks, origin["left_out"]] if line),
     )
 
 

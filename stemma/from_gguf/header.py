@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from stemma import ROOT
 from stemma.errors import Problem, UserError
+from stemma.plain_files import plain_file
 
 GGUF_PY = ROOT / ".cache" / "llama_cpp_python-0.3.36" / "vendor" / "llama.cpp" / "gguf-py"
 MAGIC = b"GGUF"
@@ -114,9 +115,7 @@ def read_gguf(path: Path) -> GgufFile:
 
 def _check_start(path: Path) -> None:
     """The first eight bytes: whether this is a GGUF file at all, and one of this byte order."""
-    if not path.is_file():
-        hint = "give the path of a .gguf file"
-        raise UserError(Problem(str(path), "no such file", "a GGUF file", hint))
+    plain_file(path, "a GGUF file", "give the path of a .gguf file")
     with path.open("rb") as stream:
         start = stream.read(8)
     if start[:4] != MAGIC:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stemma.base_model.tokenizer import converter_knows
+from stemma.digests import digest_of
 from stemma.errors import Problem, UserError
 from stemma.files import part_of
 from stemma.from_gguf import BYTES, Convert, Import, Say
@@ -20,7 +21,7 @@ from stemma.from_gguf.tokenizer_files import tokenizer_problems
 from stemma.gate import demand
 from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
-from stemma.runs import digest_of
+from stemma.plain_files import not_plain
 from stemma.workplace import empty, locked, why_unwritable
 
 SPARE_BYTES = 64 * 2**20
@@ -111,11 +112,9 @@ def _accept(order: Import, gguf: GgufFile) -> str:
 
 
 def _read_template(path: Path, problems: list[Problem]) -> str:
-    if path.is_file():
+    if not (found := not_plain(path)):
         return path.read_text(encoding="utf-8")
-    problems.append(
-        Problem(str(path), "no such file", "a Jinja chat template", "see recipes/templates")
-    )
+    problems.append(Problem(str(path), found, "a Jinja chat template", "see recipes/templates"))
     return ""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from stemma.chat_jinja import environment
 from stemma.errors import Problem, UserError
 from stemma.from_gguf import Dtype
 from stemma.from_gguf.architectures import ROPE_FACTORS, architecture_of
@@ -18,7 +19,9 @@ from stemma.from_gguf.header import GgufFile, Tensor, read_gguf
 from stemma.from_gguf.tokenizer_files import CONTROL, USER_DEFINED
 from stemma.gate import Budget, Gate, HandOver
 from stemma.llama import Llama, Logits
+from stemma.metered_jinja import MeteredTemplate, TemplateFault, read_template
 from stemma.models import LogitsCompared, load_model
+from stemma.templates import special_tokens
 from stemma.usage import free_memory
 
 CONTEXT_TOKENS = 512
@@ -80,31 +83,29 @@ def conversations(folder: Path) -> list[str]:
 
     Raises UserError when it cannot render them.
     """
-    from jinja2 import TemplateError
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    first, last = special_tokens(folder)
+    where = "the chat template"
     try:
+        text = read_template(folder / "chat_template.jinja")
+        template = MeteredTemplate(environment(dated=True), text, where)
         return [
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
-                tokenize=False,
+            template.render(
+                messages=[
+                    {"role": "user", "content": question},
+                    {"role": "assistant", "content": answer},
+                ],
+                bos_token=first,
+                eos_token=last,
+                add_generation_prompt=False,
+                tools=None,
+                documents=None,
             )
             for question, answer in TURNS
         ]
-    except (
-        TemplateError,
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except TemplateFault as error:
         hint = "give another one with --template, e.g. recipes/templates/chatml.jinja"
-        where = "the chat template"
         expected = "one that renders a question and its answer"
-        found = f"{type(error).__name__}: {error}"
-        raise UserError(Problem(where, found, expected, hint)) from None
+        raise UserError(Problem(error.where, error.reason, expected, hint)) from None
 
 
 def same_tokens(folder: Path, source: Path, texts: Sequence[str]) -> Gate:

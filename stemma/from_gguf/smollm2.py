@@ -11,8 +11,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from stemma.digests import digest_of
 from stemma.from_gguf import Dtype
-from stemma.runs import digest_of
 from stemma.wheels import Wheel, demand_digest
 from stemma.wheels import cache as cache
 

@@ -3,7 +3,7 @@
 The one file that knows the `openai` package, which hands everything through unchecked, retries what
 costs money, and follows redirects to any host with the prompt in hand. So here it does neither, and
 its exceptions become three kinds of our own: `RetryableError` (ask again), `UserError` (the
-settings), `StageFailed` (the server). No text of the server that could quote the key is passed on.
+settings), `StageFailed` (the server). The key is taken out of all that the server says.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
 from openai.types import Batch
 from pydantic import BaseModel
 
+from stemma.credentials import Credentials, of_proxies
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.generator.discreet import DiscreetClient
 from stemma.generator.requests import (
     PROMPT_ERRORS,
     ChatRequest,
@@ -30,6 +33,7 @@ from stemma.generator.requests import (
     read_completion,
     refused_completion,
 )
+from stemma.recipe.addresses import is_this_machine
 from stemma.recipe.generator import Generator
 
 OPENAI = "https://api.openai.com/v1"
@@ -104,16 +108,18 @@ async def connect(
     settings: Generator, server: ModelServer, kind: type[ChatClient] | None = None
 ) -> AsyncIterator[ChatClient]:
     """A connection to the server, for one event loop; `kind` of client speaks over it."""
-    http = openai.DefaultAsyncHttpx2Client(
+    base_url = server.base_url or OPENAI
+    http = DiscreetClient(
+        Credentials([server.api_key, *of_proxies()]),
         follow_redirects=False,
-        # No proxy stands between us and the scripted server on loopback.
-        trust_env=settings.server == "openai",
+        # What is asked of this machine goes through no proxy: it would see the key.
+        trust_env=not is_this_machine(urlsplit(base_url).hostname or ""),
         timeout=settings.timeout_seconds,
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=settings.concurrency),
     )
     async with openai.AsyncOpenAI(
         api_key=server.api_key,
-        base_url=server.base_url or OPENAI,
+        base_url=base_url,
         max_retries=0,
         timeout=settings.timeout_seconds,
         http_client=http,
@@ -170,8 +176,6 @@ class ChatClient:
             if is_optional and isinstance(error.__context__, openai.NotFoundError):
                 return None, {}
             raise
-        if self._key in reply.text and len(self._key) > KEY_FRAGMENT:
-            return None, reply.headers
         try:
             return json.loads(reply.content), reply.headers
         except (ValueError, RecursionError):

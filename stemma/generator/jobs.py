@@ -16,7 +16,7 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from stemma.runs import digest_json
+from stemma.digests import digest_json
 
 
 @dataclass(frozen=True)

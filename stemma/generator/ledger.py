@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stemma.digests import digest_json
 from stemma.errors import Problem, UserError
 from stemma.generator.prices import Mode
 from stemma.generator.requests import ChatRequest, Completion, TokenUsage
-from stemma.runs import digest_json
 
 LEDGER = "ledger.sqlite"
 """Beside the run folders: an answer that was paid for outlives the run it was made for."""
+STAYS = "free some space there, and leave the ledger where it is: it holds what was paid for"
 VERSION = 1
 APPLICATION = 0x57E33A
 """Written into the file's header, so that no other program's database is taken for a ledger."""
@@ -172,7 +173,8 @@ class Ledger:
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # on a full disk SQLite has done it already
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
@@ -222,7 +224,10 @@ def peek_ledger(path: Path) -> Ledger:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise _unwritable(path, error) from None
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         # A commit is on the disk before anybody uses the reply.
@@ -230,6 +235,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
             return _create(connection)
         _check(connection, path)
+    except sqlite3.OperationalError as error:  # the disk's, not the file's: full, read-only
+        connection.close()
+        raise _unwritable(path, error) from None
     except sqlite3.DatabaseError as error:
         connection.close()
         raise _unusable(path, f"cannot be read ({error})") from None
@@ -257,6 +265,11 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (state,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if state != "ok":
         raise _unusable(path, f"damaged ({state})")
+
+
+def _unwritable(path: Path, error: sqlite3.OperationalError) -> UserError:
+    found, expected = f"cannot be written: {error}", "a writable folder with free space"
+    return UserError(Problem(str(path), found, expected, STAYS))
 
 
 def _unusable(path: Path, found: str) -> UserError:

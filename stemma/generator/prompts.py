@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from jinja2 import StrictUndefined, Template
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import StrictUndefined
 
 from stemma.generator.jobs import ChatMessage
+from stemma.metered_jinja import MeteredEnvironment, MeteredTemplate
 from stemma.recipe.prompts import PromptFiles
 
 ROLES: tuple[Literal["system", "user"], ...] = ("system", "user")
@@ -24,19 +24,10 @@ class Prompts(PromptFiles):
 
     def render(self, name: str, **values: str) -> tuple[ChatMessage, ...]:
         """The chat that a prompt opens. Every value it names must be given."""
-        template = _load(self.path(name))
-        context = template.new_context(values)
-        texts = {
-            role: "".join(template.blocks[role](context))
-            for role in ROLES
-            if role in template.blocks
-        }
-        return tuple(ChatMessage(role, text.strip()) for role, text in texts.items())
+        texts = _load(self.path(name)).render_blocks(ROLES, **values)
+        return tuple(ChatMessage(role, texts[role].strip()) for role in ROLES if role in texts)
 
 
 @cache
-def _load(path: Path) -> Template:
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(path.read_text(encoding="utf-8"))
+def _load(path: Path) -> MeteredTemplate:
+    return MeteredTemplate.read(MeteredEnvironment(undefined=StrictUndefined), path)

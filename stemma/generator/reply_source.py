@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from stemma.digests import digest_json
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.generator.accounting import Accounting
 from stemma.generator.client import response_format
@@ -17,7 +18,6 @@ from stemma.generator.ledger import LedgerEntry
 from stemma.generator.replies import parse
 from stemma.generator.requests import INVALID_JSON, ChatRequest, Completion, output_limit
 from stemma.recipe.generator import Generator
-from stemma.runs import digest_json
 
 RESERVED = {"messages", "model", "n", "response_format", "seed", "stream"}
 """Request parameters that the recipe may not set, but for `seed: null`, which some servers need."""

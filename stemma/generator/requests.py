@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from stemma.answers import is_empty
 from stemma.generator.refusals import is_refusal
 
 REFUSED = "reply refused"
@@ -70,7 +71,7 @@ class Completion:
             return REFUSED
         if self.finish_reason == "length":
             return CUT_OFF
-        if not (self.text or "").strip():
+        if is_empty(self.text or ""):
             return EMPTY
         if is_refusal(self.text or ""):
             return REFUSED

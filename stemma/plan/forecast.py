@@ -28,9 +28,9 @@ from stemma.plan.detectable import Detectable, detectable
 from stemma.plan.judging import JudgePlan
 from stemma.plan.peaks import PROCESS, peaks, training_bytes
 from stemma.plan.settings import FP32, CostSettings, Logits
-from stemma.recipe.check import zero_stage
 from stemma.recipe.models import Recipe
 from stemma.recipe.sections import DpoTrainer
+from stemma.recipe.zero_files import zero_stage
 from stemma.runs import Run
 from stemma.shapes import Shapes
 from stemma.targets import LINEARS, Targets

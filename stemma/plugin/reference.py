@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
+from stemma.digests import digests_of_weights
 from stemma.files import publish
 from stemma.plugin.batches import by_tokens
-from stemma.runs import digests_of_weights
 
 TOKENS = {"cpu": 4096, "cuda": 65536}
 """Padded tokens in one batch, by device."""
@@ -63,15 +64,30 @@ def add_reference(
     """
     path = cache.path(dataset) if accelerator.is_main_process else Path()
     # Rank 0 decides for all: on several machines the others may not see its files.
-    [known] = broadcast_object_list([load_file(path)["logps"] if path.is_file() else None])
+    [known] = broadcast_object_list([_read(path) if path.is_file() else None])
     if known is None:
         known = _compute(lengths, accelerator, score)
         if accelerator.is_main_process:
             path.parent.mkdir(parents=True, exist_ok=True)
-            publish(path, partial(save_file, {"logps": known}))
+            path.unlink(missing_ok=True)  # a damaged one
+            publish(path, partial(save_file, {"logps": known}, metadata=_digest(known)))
     for name, values in zip(("chosen", "rejected"), known.tolist(), strict=True):
         dataset = dataset.add_column(f"ref_{name}_logps", values)
     return dataset
+
+
+def _read(path: Path) -> Tensor | None:
+    """What is kept; None where it is damaged, or carries no digest to tell."""
+    try:
+        with safe_open(path, "pt") as kept:
+            known: Tensor = kept.get_tensor("logps")
+            return known if kept.metadata() == _digest(known) else None
+    except SafetensorError:
+        return None
+
+
+def _digest(known: Tensor) -> dict[str, str]:
+    return {"sha256": hashlib.sha256(known.contiguous().numpy().tobytes()).hexdigest()}
 
 
 def _compute(lengths: Sequence[int], accelerator: Accelerator, score: Score) -> Tensor:

@@ -24,8 +24,8 @@ from stemma.training.checkpoints import (
     Seal,
     binding_of,
     checkpoints,
+    contents,
     set_aside_unusable,
-    sizes,
 )
 from stemma.training.completion import COMPLETED
 
@@ -105,7 +105,7 @@ class SealCheckpoints(TrainerCallback):
             rotate_checkpoints(args.output_dir, self.keep, state.best_model_checkpoint)
 
     def _seal(self, folder: Path, step: int) -> None:
-        files = sizes(folder)
+        files = contents(folder)
         for name in files:
             _to_disk(folder / name)
         seal = Seal(step=step, processes=world_size(), binding=self.binding, files=files)

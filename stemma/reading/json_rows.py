@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma.errors import Problem, UserError
-from stemma.jsonl import parse_object, too_long
+from stemma.jsonl import keys_once, parse_object, unreadable
 
 NumberedRow = tuple[str, dict[str, Any] | Problem]
 """Where in its file a row stands (`:12` for a line, ` row 12`, or both), and the row."""
@@ -25,8 +25,10 @@ WRAPPERS = ("data", "rows", "examples", "instances", "records", "samples")
 """Keys under which a file's one object may hold its rows."""
 SPLITS = frozenset({"train", "training", "validation", "valid", "val", "dev", "test", "eval"})
 
+SAVE_AGAIN = "save it again as UTF-8 (in Excel: CSV UTF-8)"
+
 _CHUNK = 1 << 20
-_DECODE = json.JSONDecoder().raw_decode
+_DECODE = json.JSONDecoder(object_pairs_hook=keys_once).raw_decode
 _FIRST = re.compile(r"\s*\[\s*")
 _NEXT = re.compile(r"\s*,\s*")
 _EMPTY = re.compile(r"\s*\[\s*\]\s*")
@@ -54,7 +56,7 @@ def wrong_row(path: Path, where: str, found: str, expected: str, hint: str = "")
 
 def not_utf8(where: str, error: UnicodeDecodeError) -> Problem:
     found = f"not UTF-8: byte 0x{error.object[error.start]:02x}"
-    return Problem(where, found, "text in UTF-8", "save it again as UTF-8 (in Excel: CSV UTF-8)")
+    return Problem(where, found, "text in UTF-8", SAVE_AGAIN)
 
 
 def _is_object(line: str | bytes) -> bool:
@@ -77,6 +79,12 @@ def _read_objects(path: Path) -> Iterator[NumberedRow]:
             where = f":{text[: error.pos].rstrip().count(chr(10)) + 1}"
             yield where, Problem(f"{path}{where}", f"not valid JSON ({error.msg})", _ROWS)
         return
+    except (ValueError, RecursionError):
+        lines = [line for line in text.split("\n") if line.strip()]
+        if len(lines) == 1 or any(map(_is_object, lines)):
+            yield from _read_lines(path)
+            return
+        raise
     if len(found) > 1:
         yield from ((f":{line}", row) for line, row in found)
         return
@@ -175,7 +183,7 @@ def _read_array(path: Path) -> Iterator[NumberedRow]:
                 return
             except ValueError as error:
                 line += text.count("\n", at, _behind(mark, text, at))
-                yield wrong_row(path, f":{line}", too_long(error), "an array of objects")
+                yield wrong_row(path, f":{line}", unreadable(error), "an array of objects")
                 return
             passed = text.count("\n", at, begin)
             line += passed

@@ -8,6 +8,7 @@ once.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Iterable, Iterator
@@ -16,9 +17,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemma.credentials import hub_words
 from stemma.errors import Problem, UserError
-from stemma.jsonl import too_long
-from stemma.reading.json_rows import NumberedRow, not_utf8, read_json_rows, wrong_row
+from stemma.jsonl import unreadable
+from stemma.plain_files import plain_file
+from stemma.reading.json_rows import (
+    SAVE_AGAIN,
+    NumberedRow,
+    not_utf8,
+    read_json_rows,
+    wrong_row,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -57,11 +66,7 @@ class HubSet:
 
 def read_table(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
     """Every row of a file, in its order."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise UserError(
-            Problem(str(path), found, "a data file", "check `path` in the recipe, and DATA=")
-        )
+    plain_file(path, "a data file", "check `path` in the recipe, and DATA=")
     suffix = path.suffix.lower()  # Windows writes DATA.CSV
     if suffix not in FORMATS:
         raise UserError(
@@ -69,6 +74,10 @@ def read_table(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
         )
     if suffix == ".parquet":
         return _read_parquet(path)
+    with path.open("rb") as stream:
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            found = "text in UTF-16 or UTF-32"
+            return iter([wrong_row(path, "", found, "text in UTF-8", SAVE_AGAIN)])
     if suffix in (".csv", ".tsv"):
         rows = _read_csv(path, replace(form, delimiter="\t") if suffix == ".tsv" else form)
     else:
@@ -132,7 +141,7 @@ def _hub_errors(wanted: HubSet, local: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        found = f"cannot be loaded: {type(error).__name__}: {str(error).strip()[:300]}"
+        found = f"cannot be loaded: {type(error).__name__}: {hub_words(error)[:300]}"
         expected = f"its split {wanted.split!r} at {wanted.revision}"
         hint = f"put the file at {local}: it is read first"
         raise UserError(Problem(wanted.name, found, expected, hint)) from None
@@ -173,21 +182,20 @@ def _read_parquet(path: Path) -> Iterator[NumberedRow]:
 
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
+            columns = file.schema_arrow.names
+            if len(set(columns)) < len(columns):
+                found = f"columns {', '.join(columns)}"
+                yield wrong_row(path, "", found, "a name of its own for each")
+                return
             rows = (
                 row for batch in file.iter_batches(batch_size=1000) for row in batch.to_pylist()
             )
             for number, row in enumerate(rows, start=1):
                 yield f" row {number}", _as_written(row, file.schema_arrow)
-    except (pyarrow.ArrowException, OSError) as error:
-        yield (
-            "",
-            Problem(
-                str(path),
-                f"not readable as Parquet: {error}",
-                "a whole Parquet file",
-                "fetch it again",
-            ),
-        )
+    # Beside pyarrow's own: text that is no UTF-8, dates that Python does not have.
+    except (pyarrow.ArrowException, OSError, ValueError, ArithmeticError, MemoryError) as error:
+        found = f"not readable as Parquet: {error}"
+        yield wrong_row(path, "", found, "a whole Parquet file", "fetch it again")
 
 
 def _as_written(row: dict[str, Any], schema: Iterable[pyarrow.Field]) -> dict[str, Any]:
@@ -231,4 +239,4 @@ def _decoded(rows: Iterator[NumberedRow], path: Path) -> Iterator[NumberedRow]:
             where = f":{line}"
             yield where, not_utf8(f"{path}{where}", error)
     except ValueError as error:
-        yield "", Problem(str(path), too_long(error), "rows of a data set")
+        yield "", Problem(str(path), unreadable(error), "rows of a data set")

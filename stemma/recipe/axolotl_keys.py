@@ -12,11 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stemma.errors import Problem, nearest
+from stemma.errors import Problem, brief, nearest
 from stemma.recipe.models import TRAINING
-from stemma.recipe.ranges import expected_of
+from stemma.recipe.ranges import expected_of, name_hint
 from stemma.recipe.sections import AnswerStage, BaseModelSection, PreferenceStage
 from stemma.recipe.unheeded import GONE, LIES_UNDER_DPO, REFUSED
+from stemma.shapes import NORMS
+from stemma.targets import LINEARS
 
 Keys = tuple[str, ...]
 Where = Callable[[Sequence[object]], str]
@@ -65,9 +67,55 @@ OWNED = {
     "merge_lora": "`export.merge`",
     "export": "the recipe's own section `export`, outside the training stages",
     "trust_remote_code": "nothing: always off",
+    **dict.fromkeys(
+        ("local_rank", "world_size", "ddp"), "nothing: the launcher gives each process its own"
+    ),
+    **dict.fromkeys(
+        ("device", "device_map"), "nothing: each process trains on the device it is given"
+    ),
+    **dict.fromkeys(
+        ("hub_model_id", "hub_revision", "hub_strategy", "push_dataset_to_hub"),
+        "nothing: a recipe publishes nothing; push what you have looked at, e.g. by `hf upload`",
+    ),
+    "hf_use_auth_token": "the environment variable HF_TOKEN",
+    "batch_size": "`micro_batch_size` and `gradient_accumulation_steps`",
+    **dict.fromkeys(
+        ("dataset_shard_idx", "dataset_shard_num"),
+        "`sample` or `limit` of a source: rows left out are counted there",
+    ),
+    **dict.fromkeys(
+        (
+            "axolotl_config_path",
+            "is_falcon_derived_model",
+            "is_llama_derived_model",
+            "is_mistral_derived_model",
+            "is_preprocess",
+            "is_qwen_derived_model",
+            "total_num_tokens",
+            "total_supervised_tokens",
+        ),
+        "nothing: Axolotl finds it out itself",
+    ),
     "comet_api_key": "the environment variable COMET_API_KEY: recipes are copied into outputs",
 }
 """Axolotl keys that Stemma sets itself, and where to set what they mean."""
+
+OTHER_MODULES = (
+    "dense",
+    "dense_4h_to_h",
+    "dense_h_to_4h",
+    "embed_tokens",
+    "gate_up_proj",
+    "k_norm",
+    "lm_head",
+    "norm",
+    "out_proj",
+    "q_norm",
+    "w1",
+    "w2",
+    "w3",
+)
+"""Modules of transformers' decoders beside those that `stemma/shapes.py` and PEFT's table name."""
 
 TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
@@ -86,12 +134,12 @@ def pinned() -> dict[str, Any]:
     return found
 
 
-def axolotl_fields() -> dict[str, dict[str, list[Any]]]:
+def axolotl_fields() -> dict[str, dict[str, Any]]:
     """Every key of the pinned Axolotl: {name: {types: JSON types, values: literals it also takes}}.
 
-    A key without types takes any value.
+    A key without types takes its values only, or any. Some have `bounds` for numbers.
     """
-    fields: dict[str, dict[str, list[Any]]] = pinned()["fields"]
+    fields: dict[str, dict[str, Any]] = pinned()["fields"]
     return fields
 
 
@@ -118,9 +166,20 @@ def key_problems(section: str, key: str, value: Any, where: Where) -> Iterator[P
         hint = "an adapter belongs into `train`"
         yield Problem(place, "`adapter` in base", "training of the whole model", hint)
     elif not _fits(value, fields[key]):
-        yield Problem(place, f"`{section}.{key}` is {value!r}", _expected(fields[key]))
-    elif in_range := expected_of(key, value):
-        yield Problem(place, f"`{section}.{key}` is {value}", in_range)
+        found = f"`{section}.{key}` is {brief(value)}"
+        hint = name_hint(value, fields[key]["values"])
+        yield Problem(place, found, _expected(fields[key]), hint)
+    elif in_range := expected_of(key, value, fields[key].get("bounds")):
+        yield Problem(place, f"`{section}.{key}` is {brief(value)}", in_range)
+
+
+def unknown_modules(names: Any) -> list[str]:
+    """Those of a list of modules that no decoder has, whichever it is; PEFT would say so when the
+    model is loaded, or pass over them."""
+    known = {*pinned()["modules"], *LINEARS, *NORMS, *OTHER_MODULES}
+    listed = names if isinstance(names, list) else []
+    texts = [name for name in listed if isinstance(name, str)]
+    return [name for name in texts if name.rpartition(".")[2] not in known]
 
 
 def refusal(key: str) -> str | None:
@@ -131,7 +190,7 @@ def refusal(key: str) -> str | None:
     return next(refused, None)
 
 
-def _fits(value: Any, field: dict[str, list[Any]]) -> bool:
+def _fits(value: Any, field: dict[str, Any]) -> bool:
     if value is None or not (field["types"] or field["values"]) or value in field["values"]:
         return True
     if isinstance(value, bool):
@@ -139,5 +198,7 @@ def _fits(value: Any, field: dict[str, list[Any]]) -> bool:
     return any(isinstance(value, TYPES[name]) for name in field["types"])
 
 
-def _expected(field: dict[str, list[Any]]) -> str:
+def _expected(field: dict[str, Any]) -> str:
+    if not field["types"]:
+        return f"one of: {', '.join(map(str, field['values']))}"
     return " or ".join([*field["types"], *(repr(value) for value in field["values"])])

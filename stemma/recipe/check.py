@@ -6,7 +6,6 @@ with reasons. Reads the templates and DeepSpeed files that the recipe names, and
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +14,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stemma.errors import Problem, UserError, nearest
-from stemma.recipe.axolotl_keys import OWN_KEYS, Keys, Where, key_problems
+from stemma.errors import Problem, nearest
+from stemma.plain_files import not_plain
+from stemma.recipe.axolotl_keys import OWN_KEYS, Keys, Where, key_problems, unknown_modules
+from stemma.recipe.folders import is_possible
 from stemma.recipe.models import TRAINING, Recipe
-from stemma.recipe.sections import Sweep
+from stemma.recipe.plain_yaml import readable
+from stemma.recipe.ranges import either_problems
+from stemma.recipe.sections import AXOLOTL_DEFAULTS, Sweep
 from stemma.recipe.unheeded import LIES_UNDER_DPO, NEEDS_STOCK, SMOOTHED
-from stemma.targets import setting_problems
+from stemma.recipe.zero_files import deepspeed_problems, zero_stage
+from stemma.targets import LINEARS, setting_problems
 
 READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
 SCORES = {"generation": "sft", "preference": "dpo", "mcq": "mcq", "divergence": "dpo"}
@@ -37,8 +41,8 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
     for name, section in sections.items():
         for key, value in section.items():
             found += key_problems(name, str(key), value, where)
-    if isinstance(deepspeed := sections.get("base", {}).get("deepspeed"), str):
-        found += _deepspeed_problems(deepspeed, where(("base", "deepspeed")), folder)
+    if "base" in sections:
+        found += _base_problems(sections["base"], where, folder)
     shared = sections.get("train", {})
     stages = {
         name: _stage_of(shared, sections[name], name, where)
@@ -48,8 +52,9 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
     for stage in stages.values():
         found += _stage_problems(stage, folder)
     found += [*_data_problems(values, where), *_sweep_problems(values, stages, where, folder)]
-    if isinstance(values.get("chat_template"), str):
-        found += _template_problems(folder / values["chat_template"], where(("chat_template",)))
+    template = values.get("chat_template")
+    if isinstance(template, str) and is_possible(template):
+        found += _template_problems(folder / template, where(("chat_template",)))
     return found
 
 
@@ -61,6 +66,10 @@ def warnings(recipe: Recipe) -> list[str]:
         found.append(
             f"`base_model: {name}` without `base_revision`: the weights may change on the hub"
         )
+    if recipe.allow_insecure:
+        found.append("`allow_insecure: true`: prompts and keys may travel unencrypted")
+    if recipe.allow_private:
+        found.append("`allow_private: true`: addresses may lead to this machine's own secrets")
     encoder = recipe.rag.encoder if recipe.rag else None
     for one in (encoder, encoder.rerank if encoder else None):
         if one and one.is_of_hub and not one.revision:
@@ -81,17 +90,6 @@ def warnings(recipe: Recipe) -> list[str]:
             f"{recipe.rag.context.prompt}`: it is trained with other words than it is asked with"
         )
     return found
-
-
-def zero_stage(path: Path) -> int:
-    """The ZeRO stage (0 to 3) of a DeepSpeed file.
-
-    Raises ValueError, KeyError or TypeError for a file that names none.
-    """
-    stage = json.loads(path.read_text(encoding="utf-8"))["zero_optimization"]["stage"]
-    if type(stage) is not int or stage not in range(4):
-        raise ValueError(f"the stage is {stage!r}")
-    return stage
 
 
 def _not_finite(value: Any, keys: Keys, where: Where) -> Iterator[Problem]:
@@ -122,8 +120,18 @@ def _stage_of(shared: dict[str, Any], own: dict[str, Any], name: str, where: Whe
     return _Stage(name, shared | own, {**places, "": where((name,))})
 
 
+def _base_problems(own: dict[str, Any], where: Where, folder: Path) -> Iterator[Problem]:
+    """Everything wrong with the settings of a model made on the spot taken together."""
+    if isinstance(deepspeed := own.get("deepspeed"), str):
+        yield from deepspeed_problems(deepspeed, where(("base", "deepspeed")), folder)
+    for key, found, hint in either_problems(AXOLOTL_DEFAULTS | own):
+        yield Problem(where(("base", key)), f"base: {found}", hint=hint)
+
+
 def _stage_problems(stage: _Stage, folder: Path) -> Iterator[Problem]:
     """Everything wrong with the settings of a LoRA stage taken together."""
+    for key, found, hint in either_problems(AXOLOTL_DEFAULTS | stage.settings):
+        yield Problem(stage.places[key], f"{stage.name}: {found}", hint=hint)
     yield from _lora_problems(stage.name, stage.settings, stage.places, folder)
     if stage.name == "dpo":
         yield from _dpo_problems(stage.settings, stage.places)
@@ -137,29 +145,20 @@ def _lora_problems(
         place = places["adapter" if adapter else ""]
         hint = "set `train.adapter: lora`"
         yield Problem(place, f"{stage}: `adapter` is {adapter!r}", "lora or qlora", hint)
+    for key in ("lora_target_modules", "lora_modules_to_save"):
+        for name in unknown_modules(settings.get(key)):
+            hint = nearest(name, LINEARS)
+            found = f"`{key}`: no model has a module `{readable(name)}`"
+            yield Problem(places[key], found, f"some of {', '.join(LINEARS)}", hint)
     for key, found, hint in setting_problems(settings):
         yield Problem(places[key], f"{stage}: {found}", hint=hint)
     deepspeed = settings.get("deepspeed")
     if isinstance(deepspeed, str):
-        yield from _deepspeed_problems(deepspeed, places["deepspeed"], folder)
-    else:
-        place = places["deepspeed" if deepspeed else ""]
+        yield from deepspeed_problems(deepspeed, places["deepspeed"], folder)
+    elif deepspeed is None:
+        place = places[""]
         hint = "set `train.deepspeed: deepspeed/zero1.json`"
         yield Problem(place, f"{stage}: no `deepspeed` file", "a DeepSpeed JSON file", hint)
-
-
-def _deepspeed_problems(name: str, place: str, folder: Path) -> Iterator[Problem]:
-    path = folder / name
-    if not path.is_file():
-        others = sorted(path.parent.glob("*.json"))
-        hint = nearest(name, [str(Path(name).parent / other.name) for other in others])
-        yield Problem(place, f"no such file: {path}", "a file beside the recipe", hint)
-        return
-    try:
-        zero_stage(path)
-    except (ValueError, KeyError, TypeError) as error:
-        found = f"{path} is no DeepSpeed configuration: {error!r}"
-        yield Problem(place, found, "JSON with zero_optimization.stage: 0, 1, 2 or 3")
 
 
 def _dpo_problems(settings: dict[str, Any], places: dict[str, str]) -> Iterator[Problem]:
@@ -243,11 +242,16 @@ def _data_problems(values: dict[str, Any], where: Where) -> Iterator[Problem]:
 
 
 def _template_problems(path: Path, place: str) -> Iterator[Problem]:
-    from jinja2 import TemplateError
-
     from stemma.chat_jinja import DatedTemplate, unequal_names
+    from stemma.metered_jinja import TemplateFault
     from stemma.templates import Template, probe
 
+    if lacks := not_plain(path):
+        known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
+        hint = nearest(f"templates/{path.name}", known)
+        found = f"{lacks.replace('no such file', 'no such chat template')}: {path}"
+        yield Problem(place, found, "a Jinja file beside the recipe", hint)
+        return
     example = "see recipes/templates/qa.jinja"
     try:
         template = Template.read(path)
@@ -260,15 +264,7 @@ def _template_problems(path: Path, place: str) -> Iterator[Problem]:
             yield Problem(place, found, "bos_token and eos_token only", "write the token itself")
         probe(template)
     except DatedTemplate as error:
-        hint = (
-            "fix the date in its first line, e.g. {% set date_string = '26 Jul 2024' %}, or take "
-            "strftime_now out"
-        )
-        yield Problem(place, f"{path}: {error}", "the same text every day", hint)
-    except UserError:
-        known = [f"templates/{other.name}" for other in sorted(path.parent.glob("*.jinja"))]
-        hint = nearest(f"templates/{path.name}", known)
-        found = f"no such chat template: {path}"
-        yield Problem(place, found, "a Jinja file beside the recipe", hint)
-    except (TemplateError, ValueError, LookupError, TypeError, ArithmeticError) as error:
-        yield Problem(place, f"{path} does not render: {error}", "a Jinja chat template", example)
+        yield Problem(place, f"{path}: {error.reason}", error.expected, error.hint)
+    except TemplateFault as error:
+        found = f"{error.where} does not render: {error.reason}"
+        yield Problem(place, found, error.expected, example)

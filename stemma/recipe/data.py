@@ -8,22 +8,20 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     SerializeAsAny,
     ValidationError,
     model_validator,
 )
 
+from stemma.recipe.folders import PathText
 from stemma.recipe.generator import OPERATIONAL, Generator
 from stemma.recipe.prompts import PromptFiles
 from stemma.recipe.raft import Raft
-from stemma.recipe.sections import Section
+from stemma.recipe.sections import Count, Section
 from stemma.rows import Split
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Amount = PositiveInt | Annotated[float, Field(gt=0, lt=1)]
+Amount = Count | Annotated[float, Field(gt=0, lt=1)]
 """A number of rows, or a share of them."""
 PerSplit = Annotated[
     dict[Split, Amount],
@@ -42,16 +40,16 @@ class SourceOptions(Section):
     """The source's name: a module of `data_builders/sources`."""
     use: Split | Literal["split"] = "split"
     """Which split all rows go to; `split` divides them by question over all three."""
-    limit: PositiveInt | None = None
+    limit: Count | None = None
     """Read no more than this many rows."""
-    min_words: PositiveInt | None = None
+    min_words: Count | None = None
     """Drop a row with an answer of fewer words."""
     max_per_question: PerSplit = {}
     """Keep at most so many rows of a question, drawn by the seed; the set's other sources count
     too."""
     sample: PerSplit = {}
     """Of what is left, keep so many rows (or this share of them), drawn by the seed."""
-    weight: PositiveFloat | None = None
+    weight: Annotated[float, Field(gt=0, le=10**9)] | None = None
     """This source's share of its set's `total`."""
     licence: str | None = None
     """The data's licence as an SPDX identifier, where the source does not know it, e.g.
@@ -93,6 +91,13 @@ class Parts(Section):
     test: Fraction = 0.1
     """Share of the questions held out to score models on."""
 
+    @model_validator(mode="after")
+    def _are_of_one_whole(self) -> Parts:
+        if round(self.validation + self.test, 9) > 1:
+            held = f"validation {self.validation:g} and test {self.test:g}"
+            raise ValueError(f"{held} are more than all questions: together at most 1")
+        return self
+
 
 class DataSet(Section):
     """One data set: its sources, and how their questions are split and mixed."""
@@ -108,9 +113,9 @@ class DataSet(Section):
     """Which pairs to drop: those that say the opposite of each other, or any whose answer is chosen
     here and rejected there. Multiple-choice questions that disagree on the right answer always
     go."""
-    total: PositiveInt | None = None
+    total: Count | None = None
     """Training rows in all, mixed from the sources by their `weight`."""
-    expected_rows: PositiveInt | None = None
+    expected_rows: Count | None = None
     """Training rows to expect: what `plan` goes by until the files are there. It decides nothing
     else."""
     raft: Raft | None = None
@@ -138,7 +143,7 @@ class NearDuplicates(Section):
 
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
     """Jaccard similarity of word shingles, estimated by MinHash."""
-    permutations: PositiveInt = 64
+    permutations: Annotated[int, Field(ge=1, le=4096)] = 64
     """Hash functions of MinHash: more estimate the similarity better and take longer."""
 
 
@@ -150,9 +155,9 @@ class Decontaminate(Section):
     """Benchmarks that are not part of the recipe's sets but will be scored."""
     mode: Literal["fail", "drop"] = "fail"
     """Stop the build where rows overlap, or drop these rows and count them."""
-    limit: NonNegativeInt = 0
+    limit: Annotated[int, Field(ge=0, le=10**9)] = 0
     """Training rows that may overlap before `fail` stops the build."""
-    ngram: PositiveInt = 13
+    ngram: Annotated[int, Field(ge=1, le=1000)] = 13
     """A training row that holds so many consecutive words of an evaluation question overlaps."""
     coverage: Annotated[float, Field(gt=0, le=1)] = 0.5
     """A training row that holds this share of a question's words, in runs of at least 8, overlaps
@@ -164,9 +169,9 @@ class Executor(Section):
 
     kind: Literal["local", "slurm", "ray"] = "local"
     """This machine's processes, a Slurm cluster or a Ray cluster."""
-    tasks: PositiveInt = 8
+    tasks: Annotated[int, Field(ge=1, le=100_000)] = 8
     """Shards the work is divided into."""
-    workers: PositiveInt = 2
+    workers: Annotated[int, Field(ge=1, le=10_000)] = 2
     """Tasks that run at the same time."""
     settings: dict[str, Any] = {}
     """Further arguments of that executor, e.g. `partition` and `time` for Slurm."""
@@ -179,7 +184,7 @@ PATHS = ("path", "hub", "frozen_test")
 class DataSection(Section):
     """The data sets a recipe builds, and what keeps training and evaluation apart."""
 
-    root: str = "."
+    root: PathText = "."
     """Where relative paths of sources start; `DATA=` on the command line."""
     release: Literal["private", "public"] = "private"
     """`public` refuses sources that may not be passed on: unlicensed, non-commercial,
@@ -194,7 +199,7 @@ class DataSection(Section):
     """Keeps evaluation questions out of training; null turns it off."""
     parts: Parts | None = None
     """How the questions of every set but the corpus are split, where the set gives no `parts`."""
-    frozen_test: str | None = None
+    frozen_test: PathText | None = None
     """A file of question ids, one a line, that stay in test whatever else is added (a build writes
     one)."""
     executor: Executor | None = None

@@ -1,19 +1,31 @@
-"""A recipe's text as plain values with the line of every key: strict YAML 1.2, with `extends` and
-overrides of the command line."""
+"""A recipe's text as plain values with the line of every key: YAML 1.2 within the bounds of
+`plain_yaml.py`, with `extends` and overrides of the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from stemma.errors import Problem, UserError, nearest
+from stemma.errors import PROBLEMS_SHOWN, Problem, UserError, nearest
 from stemma.recipe.axolotl_keys import Keys
+from stemma.recipe.plain_yaml import (
+    CONTROLS,
+    DEEPEST,
+    LONGEST_KEY,
+    composed,
+    constructed,
+    key_problem,
+    node_problem,
+    read_text,
+    readable,
+    value_problems,
+)
+from stemma.recipe.secrets import HIDDEN, names_secret, secrets_in
 
 
 @dataclass
@@ -55,71 +67,83 @@ def read(path: Path) -> Document:
 
 
 def _parent(document: Document, name: str) -> Path:
+    """The file of the recipe that is extended: another one of the same folder, links followed."""
     folder = document.path.parent
     path = folder / f"{name}.yml"
-    if path.is_file() and path != document.path:
-        return path
+    is_name = re.fullmatch(r"[\w.-]+", name) is not None and len(name) <= LONGEST_KEY
+    if is_name and path.is_file() and path.resolve() != document.path.resolve():
+        if path.resolve().parent == folder.resolve():
+            return path
+        found = f"`{name}` is a link that leads out of the recipe's folder"
+        raise UserError(Problem(document.where(["extends"]), found, "a recipe in the same folder"))
     known = [other.stem for other in sorted(folder.glob("*.yml")) if other != document.path]
-    hint = nearest(name, known)
     where = document.where(["extends"])
-    raise UserError(
-        Problem(where, f"unknown recipe `{name}`", "another recipe of the same folder", hint)
-    )
+    expected = "another recipe of the same folder"
+    found = f"unknown recipe `{readable(name)}`"
+    raise UserError(Problem(where, found, expected, nearest(name, known)))
 
 
 def _parse(path: Path) -> Document:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.allow_duplicate_keys = True  # they are found below, all of them, with their lines
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError, RecursionError, OSError) as error:
-        raise UserError(_not_yaml(path, error)) from None
+    place = shown(path)
+    node = composed(read_text(path, place), place)
     if not isinstance(node, MappingNode):
         raise UserError(
-            Problem(f"{shown(path)}:1", "no mapping of keys", "a recipe", "see recipes/tiny.yml")
+            Problem(f"{place}:1", "no mapping of keys", "a recipe", "see recipes/tiny.yml")
         )
-    document = Document(path, {}, {(): f"{shown(path)}:1"})
-    _walk(node, (), document, set())
+    document = Document(path, {}, {(): f"{place}:1"})
+    _Walk(document, lambda node: f"{place}:{node.start_mark.line + 1}").into(node, ())
     try:
-        document.values = yaml.constructor.construct_document(node)
-    except (YAMLError, ValueError) as error:
-        raise UserError([*document.problems, _not_yaml(path, error)]) from None
+        document.values = constructed(node, place)
+    except UserError as error:
+        raise UserError([*document.problems, *error.problems]) from None
+    problems = list(value_problems(document.values))
+    if problems:
+        told = (Problem(document.where(keys), *rest) for keys, *rest in problems[:PROBLEMS_SHOWN])
+        raise UserError([*document.problems, *told])
     return document
 
 
-def _not_yaml(path: Path, error: Exception) -> Problem:
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    where = f"{shown(path)}:{mark.line + 1}" if mark else shown(path)
-    text = error.problem if isinstance(error, MarkedYAMLError) else str(error)
-    hint = "check indentation, quotes and colons around it"
-    return Problem(where, f"not valid YAML: {text}", "YAML 1.2", hint)
+@dataclass
+class _Walk:
+    """A walk through a document's nodes: notes where each key stands; duplicate keys are problems,
+    aliases and what is no plain value end it."""
 
+    document: Document
+    place: Callable[[Node], str]
+    seen: set[int] = field(default_factory=set)
 
-def _walk(node: Node, keys: Keys, document: Document, seen: set[int]) -> None:
-    """Note the line of every key; duplicate keys and aliases are problems."""
-    if id(node) in seen:
-        # An alias would make one line the place of two keys, and can blow a small file up without
-        # bound.
-        found = f"`{'.'.join(keys)}` is a YAML alias"
-        hint = "share settings through `train` or `extends`"
-        raise UserError(Problem(document.where(keys), found, "the value itself", hint))
-    seen.add(id(node))
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            inner = (*keys, str(key.value))
-            place = f"{shown(document.path)}:{key.start_mark.line + 1}"
-            if inner in document.lines:
-                found = f"duplicate key `{'.'.join(inner)}`, first given at {document.lines[inner]}"
-                document.problems.append(
-                    Problem(place, found, "each key once", "delete one of the two")
-                )
-            document.lines[inner] = place
-            _walk(value, inner, document, seen)
-    elif isinstance(node, SequenceNode):
-        for index, value in enumerate(node.value):
-            inner = (*keys, str(index))
-            document.lines[inner] = f"{shown(document.path)}:{value.start_mark.line + 1}"
-            _walk(value, inner, document, seen)
+    def into(self, node: Node, keys: Keys) -> None:
+        where = self.document.where(keys)
+        if id(node) in self.seen:
+            # An alias would make one line the place of two keys, and can blow a small file up
+            # without bound.
+            found = f"`{'.'.join(keys)}` is a YAML alias"
+            hint = "share settings through `train` or `extends`"
+            raise UserError(Problem(where, found, "the value itself", hint))
+        self.seen.add(id(node))
+        if problem := node_problem(node, keys, where):
+            raise UserError(problem)
+        if isinstance(node, MappingNode):
+            for key, value in node.value:
+                self._key(key, keys)
+                self.into(value, (*keys, str(key.value)))
+        elif isinstance(node, SequenceNode):
+            for index, value in enumerate(node.value):
+                inner = (*keys, str(index))
+                self.document.lines[inner] = self.place(value)
+                self.into(value, inner)
+
+    def _key(self, key: Node, section: Keys) -> None:
+        place = self.place(key)
+        if problem := key_problem(key, section, place):
+            raise UserError(problem)
+        keys = (*section, str(key.value))
+        lines = self.document.lines
+        if keys in lines:
+            found = f"duplicate key `{'.'.join(keys)}`, first given at {lines[keys]}"
+            hint = "delete one of the two"
+            self.document.problems.append(Problem(place, found, "each key once", hint))
+        lines[keys] = place
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -140,18 +164,17 @@ def override(document: Document, text: str) -> None:
 
     A wrong key is found later, like one in the file.
     """
-    place = f"--set {text}"
+    place = _said(text)
     name, equals, value = text.partition("=")
     keys = tuple(name.strip().split("."))
     try:
-        parsed = YAML(typ="safe", pure=True).load(value)
-    except (YAMLError, ValueError):
-        parsed = None
-        equals = ""
-    if not equals or not all(keys):
-        expected = "section.key=value, the value in YAML"
-        hint = "e.g. --set dpo.learning_rate=1e-4"
-        document.problems.append(Problem(place, "not a setting", expected, hint))
+        if not equals or not all(keys) or len(keys) > DEEPEST or CONTROLS.search(name):
+            expected = "section.key=value, the value in YAML"
+            hint = "e.g. --set dpo.learning_rate=1e-4"
+            raise UserError(Problem(place, "not a setting", expected, hint))
+        parsed = _parse_value(value, keys, place)
+    except UserError as error:
+        document.problems += error.problems
         return
     target: Any = document.values
     for depth, key in enumerate(keys[:-1], start=1):
@@ -161,6 +184,29 @@ def override(document: Document, text: str) -> None:
         found = f"`{'.'.join(keys[:-1])}` holds no key `{keys[-1]}`"
         document.problems.append(Problem(place, found, "a path into a section"))
     document.lines[keys] = place
+
+
+def _said(text: str) -> str:
+    """An override as a message quotes it: without the value where that may be a secret."""
+    name, equals, value = text.partition("=")
+    keys = tuple(name.strip().split("."))
+    if names_secret(text.replace(".", " ")) or next(secrets_in(value, keys), None):
+        return f"--set {readable(name) if equals else ''}={HIDDEN}"
+    return f"--set {readable(text)}"
+
+
+def _parse_value(text: str, keys: Keys, place: str) -> Any:
+    """The value of an override of `keys`. Raises UserError for one that no file could hold."""
+    node = composed(text, place)
+    if node is None:
+        return None
+    beside = Document(Path(), {}, {(): place})
+    _Walk(beside, lambda _: place).into(node, keys)
+    value = constructed(node, place)
+    problems = [Problem(place, *rest) for _, *rest in value_problems(value, keys)]
+    if beside.problems or problems:
+        raise UserError([*beside.problems, *problems[:PROBLEMS_SHOWN]])
+    return value
 
 
 def _item(target: Any, key: str) -> Any:

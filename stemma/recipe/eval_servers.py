@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, field_validator
 
-from stemma.recipe.generator import Limits
+from stemma.recipe.generator import AtOnce, Limits, Seconds
 from stemma.recipe.sections import Section
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class EvalServer(Section):
     log-probabilities of a text it is sent (`/completions` with `echo` and `logprobs`)."""
     parameters: dict[str, Any] = {}
     """Further request parameters, sent as they are; null takes one out, e.g. `max_tokens: null`."""
-    concurrency: PositiveInt = 16
+    concurrency: AtOnce = 16
     """Requests at once, at most; it adapts below that."""
-    timeout_seconds: PositiveFloat = 120.0
+    timeout_seconds: Seconds = 120.0
     """Seconds to wait for a reply before the request is tried again."""
     limits: Limits = Limits()
     """Rate limits; by default what the server's response headers say."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from stemma.recipe.sections import Section
+from stemma.recipe.sections import Count, Section, Seed, Tokens
 
 
 class TaskOptions(Section):
@@ -14,7 +14,7 @@ class TaskOptions(Section):
 
     task: str
     """Its name."""
-    limit: PositiveInt | None = None
+    limit: Count | None = None
     """The first n test rows (all by default)."""
 
 
@@ -37,11 +37,11 @@ class McqTask(TaskOptions):
     scores each option's text as the answer, whatever a row's `answer_as` says."""
     generate: bool = False
     """Whether the answer is also generated, as a user would see it, and its letter read."""
-    max_new_tokens: PositiveInt = UNSET_TOKENS
+    max_new_tokens: Tokens = UNSET_TOKENS
     """Tokens of a generated answer, at most."""
-    permute: int | None = None
+    permute: Seed | None = None
     """A seed: each question is asked again with its choices in other orders, drawn by it."""
-    permutations: PositiveInt = 1
+    permutations: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many other orders, where `permute` is given."""
 
     @model_validator(mode="after")
@@ -80,7 +80,7 @@ class GenerationTask(TaskOptions):
 
     task: Literal["generation"]
     """Free answers."""
-    max_new_tokens: PositiveInt = 64
+    max_new_tokens: Tokens = 64
     """Tokens to write, at most."""
 
 
@@ -89,7 +89,7 @@ class DivergenceTask(TaskOptions):
 
     task: Literal["divergence"]
     """Predictions against merged's."""
-    limit: PositiveInt | None = 64
+    limit: Count | None = 64
     """The first n questions; each costs 170 KB of disk a variant."""
 
 
@@ -98,9 +98,9 @@ class SpeedTask(TaskOptions):
 
     task: Literal["speed"]
     """Tokens a second."""
-    max_new_tokens: PositiveInt = 64
+    max_new_tokens: Tokens = 64
     """Tokens to write."""
-    prompt_tokens: PositiveInt = 128
+    prompt_tokens: Tokens = 128
     """Length of the prompt that is read, in tokens."""
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from stemma.recipe.eval_arms import answers_in_arms, split_arm
 from stemma.recipe.eval_servers import OPERATIONAL as SERVER_OPERATIONAL
 from stemma.recipe.eval_servers import EvalServer, server_problems
 from stemma.recipe.eval_tasks import ARM_TASKS, BENCHMARK, FIGURED, TASK_OPTIONS, EvalTask
+from stemma.recipe.folders import PathText
 from stemma.recipe.generator import OPERATIONAL, JudgeGenerator
-from stemma.recipe.sections import Section, Start
+from stemma.recipe.sections import Count, Section, Start, Tokens
 
 
 class Abstention(Section):
@@ -58,7 +59,7 @@ class Judging(Section):
     """The variant whose win rate it is."""
     reference: str
     """The variant it is compared with."""
-    questions: PositiveInt = 100
+    questions: Count = 100
     """How many questions, drawn by the seed from those of `generation`; each is asked in both
     orders."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] | None = None
@@ -83,9 +84,9 @@ class TextMetrics(Section):
     tagger: Literal["spacy", "light"] = "spacy"
     """What finds the nouns of the entity graph: spaCy's English model (`pip install -e '.[spacy]'`
     and the model), or the bundled word lists, which need no download."""
-    spacy_model: str = "en_core_web_sm"
+    spacy_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "en_core_web_sm"
     """The name of the installed spaCy model."""
-    k: int = Field(default=3, ge=2)
+    k: int = Field(default=3, ge=2, le=1000)
     """Sentences of each reply that `entity_graph_first_k` looks at; shorter replies are left
     out."""
 
@@ -100,11 +101,11 @@ class Benchmarks(Section):
     tasks: list[str] = Field(min_length=1)
     """Names of tasks, groups or tags: of task files beside the recipe, or that the harness
     brings."""
-    include_path: str = "tasks"
+    include_path: PathText = "tasks"
     """The folder with task files of one's own, beside the recipe."""
-    num_fewshot: NonNegativeInt | None = None
+    num_fewshot: Annotated[int, Field(ge=0, le=1000)] | None = None
     """Worked examples before each question; by default as many as the task says, or none."""
-    limit: PositiveInt | None = None
+    limit: Count | None = None
     """The first n questions of each task (all by default)."""
     revisions: dict[str, str] = {}
     """The commit of each data set of the hub that a task reads, by its name there."""
@@ -112,7 +113,7 @@ class Benchmarks(Section):
     """Ask in the recipe's chat template; by default as plain text, as published figures do."""
     fewshot_as_multiturn: bool = True
     """In the chat template, worked examples are turns of their own."""
-    max_length: PositiveInt | None = None
+    max_length: Tokens | None = None
     """Tokens of context at most; by default, and never more than, what the model was made for."""
     harness: Literal["0.4.11"] = "0.4.11"
     """The version of lm-evaluation-harness: tasks and metrics are those of this version."""
@@ -137,13 +138,13 @@ class EvalSection(Section):
     """Models behind OpenAI-compatible servers, by the names that `variants` gives them."""
     benchmarks: Benchmarks | None = None
     """Standard benchmarks through lm-evaluation-harness; none by default."""
-    beta: float = 0.1
+    beta: Annotated[float, Field(gt=0, le=1000)] = 0.1
     """Scales rewards: beta * (log p_policy - log p_reference), summed over the answer's tokens."""
     reference: Start = "base"
     """Whose merged weights the rewards of `preference` are measured against."""
     text: TextMetrics | None = None
     """Text metrics of generated replies; null: none."""
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     """CPU threads; by default as many as there are usable cores."""
     repeat: int = Field(default=1, ge=1, le=4)
     """How often every variant is measured, each time in other batches and with other threads: what
@@ -158,6 +159,12 @@ class EvalSection(Section):
     `.eval_results` files for the model card."""
     judge: list[Judging] = []
     """Win rates: which variant is compared with which, and by whom."""
+
+    @model_validator(mode="after")
+    def _variants_stand_once(self) -> EvalSection:
+        if again := [name for name, times in Counter(self.variants).items() if times > 1]:
+            raise ValueError(f"variants: `{again[0]}` stands there twice")
+        return self
 
     @model_validator(mode="after")
     def _judges_what_is_generated(self) -> EvalSection:

@@ -6,6 +6,9 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from stemma.errors import Problem, UserError
 
@@ -13,17 +16,41 @@ LONGEST_NAME = 255
 """Bytes of a name within a path, as file systems have it."""
 
 
+LONGEST_PATH = 4000
+"""Bytes of a whole path; Linux takes 4,095, with the recipe's folder before it."""
+
+
 def possible_path(path: str) -> str:
+    """The path itself, of what is to be read whole. Raises ValueError for one that no file can
+    have, and for the whole disk."""
+    if not path.strip("/*.") and path.startswith("/"):
+        raise ValueError(f"`{path}` is the whole disk: name a folder")
+    return possible_name(path)
+
+
+def possible_name(path: str) -> str:
     """The path itself. Raises ValueError for one that no file can have."""
     if not path.strip():
         raise ValueError("no path: give a file, a folder or a pattern")
-    if not path.strip("/*.") and path.startswith("/"):
-        raise ValueError(f"`{path}` is the whole disk: name a folder")
     if "\0" in path:
         raise ValueError("a path cannot hold NUL")
+    if len(path.encode("utf-8", "surrogateescape")) > LONGEST_PATH:
+        raise ValueError(f"a path longer than {LONGEST_PATH:,} bytes")
     if any(len(part.encode("utf-8", "surrogateescape")) > LONGEST_NAME for part in path.split("/")):
         raise ValueError(f"a name in this path is longer than {LONGEST_NAME} bytes")
     return path
+
+
+PathText = Annotated[str, AfterValidator(possible_name)]
+"""A path in a recipe, or what may be one."""
+
+
+def is_possible(path: str) -> bool:
+    """Whether a file can have this path."""
+    try:
+        return bool(possible_name(path))
+    except ValueError:
+        return False
 
 
 @dataclass

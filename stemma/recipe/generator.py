@@ -5,30 +5,35 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from stemma.recipe.sections import Section
+from stemma.recipe.sections import Count, Section, Tokens
+
+Dollars = Annotated[float, Field(ge=0, le=10**6)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+AtOnce = Annotated[int, Field(ge=1, le=10_000)]
+Temperature = Annotated[float, Field(ge=0, le=2)]
 
 
 class Limits(Section):
     """What the server allows; null: what its response headers say."""
 
-    requests_per_minute: PositiveInt | None = None
+    requests_per_minute: Count | None = None
     """Requests a minute, at most."""
-    tokens_per_minute: PositiveInt | None = None
+    tokens_per_minute: Count | None = None
     """Tokens a minute, at most, prompts and replies together."""
-    requests_per_day: PositiveInt | None = None
+    requests_per_day: Count | None = None
     """Requests a day, at most."""
 
 
 class Prices(Section):
     """USD per million tokens, from the provider's page."""
 
-    input: Annotated[float, Field(ge=0)]
+    input: Dollars
     """USD per million prompt tokens."""
-    output: Annotated[float, Field(ge=0)]
+    output: Dollars
     """USD per million tokens of replies."""
-    cached_input: Annotated[float, Field(ge=0)] | None = None
+    cached_input: Dollars | None = None
     """USD per million prompt tokens that the server had cached; by default as `input`."""
     batch: Annotated[float, Field(gt=0, le=1)] = 0.5
     """What the Batch API costs, as a share of these prices."""
@@ -51,9 +56,9 @@ class Generator(Section):
     """The chat model, by the name that the server knows it by."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; the key itself is never written anywhere."""
-    temperature: float | None = 0.7
+    temperature: Temperature | None = 0.7
     """Sampling temperature; null leaves it to the server."""
-    max_tokens: PositiveInt = 512
+    max_tokens: Tokens = 512
     """Length of a reply in tokens, at most."""
     parameters: dict[str, Any] = {}
     """Further request parameters, sent as they are; null takes one out, e.g. `max_tokens: null`."""
@@ -62,18 +67,18 @@ class Generator(Section):
     prompt alone."""
     mode: Literal["sync", "batch"] = "sync"
     """One request at a time and many at once, or the Batch API (half the price, up to a day)."""
-    attempts: PositiveInt = 3
+    attempts: Annotated[int, Field(ge=1, le=100)] = 3
     """How often a question is asked before an unusable reply (refusal, cut off, garbage, empty)
     drops its row."""
-    concurrency: PositiveInt = 64
+    concurrency: AtOnce = 64
     """At most; it adapts below that."""
-    timeout_seconds: PositiveFloat = 120.0
+    timeout_seconds: Seconds = 120.0
     """Seconds to wait for a reply before the request is tried again."""
     limits: Limits = Limits()
     """Rate limits; by default what the server's response headers say."""
     prices: Prices | None = None
     """What tokens cost, for the forecast and for `max_cost_usd`."""
-    max_cost_usd: PositiveFloat | None = None
+    max_cost_usd: Annotated[float, Field(gt=0, le=10**6)] | None = None
     """Stops before this is passed; a later run resumes."""
 
     @model_validator(mode="after")
@@ -88,7 +93,7 @@ class JudgeGenerator(Generator):
 
     place: ClassVar[str] = "eval.judge.generator"
 
-    temperature: float | None = 0.0
+    temperature: Temperature | None = 0.0
     """Sampling temperature, by default none, so that a verdict can be had again; null leaves it to
     the server, as some models ask for."""
 

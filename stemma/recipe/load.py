@@ -17,16 +17,20 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from stemma import ROOT
-from stemma.errors import Problem, UserError, nearest
+from stemma.errors import Problem, UserError, brief, nearest
+from stemma.plain_files import not_plain
 from stemma.recipe import check
 from stemma.recipe.axolotl_keys import axolotl_fields
 from stemma.recipe.data import SourceOptions
 from stemma.recipe.document import Document, override, read, shown
 from stemma.recipe.eval_tasks import TASK_OPTIONS, TaskOptions
+from stemma.recipe.folders import is_possible
 from stemma.recipe.lm_eval_tasks import look_up, place_of
 from stemma.recipe.models import Recipe
+from stemma.recipe.plain_yaml import readable
 from stemma.recipe.prompts import PROMPTS, PromptFiles
 from stemma.recipe.rag_sources import PASSAGE_SOURCES, PassageSource
+from stemma.recipe.safety import hidden, with_safety
 
 RECIPES = ROOT / "recipes"
 GIVEN = ("path", "overrides")
@@ -35,7 +39,10 @@ GIVEN = ("path", "overrides")
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The checked recipe, with `overrides` as `key=value`. Raises UserError with all problems."""
-    document = read(find(str(name_or_path)))
+    try:
+        document = read(find(str(name_or_path)))
+    except UserError as error:
+        raise UserError(hidden(error.problems)) from None
     for text in overrides:
         override(document, text)
     recipe, problems = _validate(document, overrides)
@@ -44,6 +51,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         *problems,
         *check.problems(document.values, document.where, document.path.parent),
     ]
+    problems = with_safety(document, recipe, problems)
     if recipe is None or problems:
         raise UserError(sorted(dict.fromkeys(problems), key=_place))
     return recipe
@@ -56,15 +64,20 @@ def find(name_or_path: str) -> Path:
     """
     if name_or_path.endswith((".yml", ".yaml")) or os.sep in name_or_path:
         path = Path(name_or_path)
+        if not is_possible(name_or_path):
+            raise UserError(Problem(readable(name_or_path), "no path that a file can have"))
         known = [str(other) for other in sorted(path.parent.glob("*.yml"))]
     else:
         path = RECIPES / f"{name_or_path}.yml"
         known = names()
-    if path.is_file():
+    lacks = not_plain(path)
+    if not lacks:
         return path
-    found = f"unknown recipe `{name_or_path}`"
+    unknown = f"unknown recipe `{readable(name_or_path)}`"
+    found = unknown if lacks == "no such file" else lacks
     expected = f"one of: {', '.join(known) or 'none'}"
-    raise UserError(Problem(shown(path), found, expected, nearest(name_or_path, known)))
+    hint = nearest(name_or_path, known)
+    raise UserError(Problem(readable(shown(path)), found, expected, hint))
 
 
 def names() -> list[str]:
@@ -75,7 +88,7 @@ def names() -> list[str]:
 def _validate(document: Document, overrides: Sequence[str]) -> tuple[Recipe | None, list[Problem]]:
     problems = [_unknown(document, (key,), Recipe) for key in GIVEN if key in document.values]
     if document.values.get("name", document.path.stem) != document.path.stem:
-        found = f"`name: {document.values['name']}` in the file {document.path.name}"
+        found = f"`name: {readable(str(document.values['name']))}` in the file {document.path.name}"
         expected = f"`name: {document.path.stem}`, like the file"
         problems.append(Problem(document.where(["name"]), found, expected))
     try:
@@ -151,7 +164,7 @@ def _no_kind(document: Document, keys: tuple[Any, ...], given: Any) -> Problem:
         return Problem(document.where(keys), f"missing key `{name}`")
     expected = f"one of: {', '.join(kinds)}"
     hint = nearest(str(given[key]), list(kinds))
-    return Problem(document.where(keys), f"`{name}` is {given[key]!r}", expected, hint)
+    return Problem(document.where(keys), f"`{name}` is {brief(given[key])}", expected, hint)
 
 
 def section_model(values: Any, keys: Sequence[Any]) -> type[BaseModel]:
@@ -215,9 +228,9 @@ def _wrong_value(document: Document, keys: tuple[Any, ...], item: ErrorDetails) 
     given = item["input"]
     hint = ""
     is_text = item["type"] == "string_type"
-    if is_text and isinstance(given, dict) and set(given.values()) == {None}:
+    if is_text and isinstance(given, dict) and given and not any(map(bool, given.values())):
         hint = f'braces begin a mapping in YAML: write "{{{", ".join(given)}}}"'
-    return Problem(document.where(keys), f"`{name}` is {given!r}", expected, hint)
+    return Problem(document.where(keys), f"`{name}` is {brief(given)}", expected, hint)
 
 
 def _place(problem: Problem) -> tuple[str, int]:

@@ -16,17 +16,20 @@ from stemma.errors import Problem, UserError, nearest
 from stemma.recipe.data import DataSection, placeless
 from stemma.recipe.eval_arms import has_arms, split_arm
 from stemma.recipe.evaluation import EvalSection
+from stemma.recipe.folders import PathText
 from stemma.recipe.prompts import PromptFiles
 from stemma.recipe.rag import RagSection
 from stemma.recipe.sections import (
-    AXOLOTL_DEFAULTS,
     AnswerStage,
     BaseModelSection,
     ExportSection,
     PreferenceStage,
+    Revision,
     Section,
+    Seed,
     Sweep,
     TrainingStage,
+    with_defaults,
 )
 
 TRAINING = ("sft", "dpo", "mcq")
@@ -37,15 +40,15 @@ class Recipe(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     """The recipe's name, as its file is called without `.yml`; the run lies in `runs/<name>/`."""
-    seed: int = 42
+    seed: Seed = 42
     """The source of every random choice: splits, samples, shuffles, new weights, order of rows."""
-    base_model: str | None = None
+    base_model: PathText | None = None
     """The model to train: a name on the Hugging Face hub or a local folder; or give `base`."""
-    base_revision: str | None = None
+    base_revision: Revision | None = None
     """The commit of the hub's model, so that the weights are exactly these."""
     base: BaseModelSection | None = None
     """A small base model made on the spot, in place of `base_model`."""
-    chat_template: str = ""
+    chat_template: PathText = ""
     """The Jinja chat template for training, evaluation, export and chat, beside the recipe."""
     train: dict[str, Any] = {}
     """Axolotl keys that `sft`, `dpo` and `mcq` share; a stage's own keys go before these."""
@@ -65,10 +68,13 @@ class Recipe(Section):
     """The variants to score and the tasks to score them on."""
     sweep: Sweep | None = None
     """A search over settings of one training stage, for `make sweep`; outside the chain."""
+    allow_insecure: bool = False
+    """Whether addresses of other machines may be unencrypted, `http://`: keys go there readable."""
+    allow_private: bool = False
+    """Whether addresses may be link-local, of a cloud's credentials, or of files (`file:`)."""
 
     path: Path = Field(default=Path(), exclude=True)
-    """The file it was read from; relative paths in it (templates, DeepSpeed files) start at its
-    folder."""
+    """The file it was read from; relative paths in it start at its folder."""
     overrides: list[str] = Field(default=[], exclude=True)
     """What the command line changed, as `key=value`."""
 
@@ -124,9 +130,8 @@ class Recipe(Section):
         if unknown:
             made = ", ".join(known)
             names = ", ".join(unknown)
-            hint = nearest(unknown[0], known)
-            found = f"eval.variants: unknown {names}; this recipe makes {made}"
-            raise ValueError(f"{found}; {hint}" if hint else found)
+            hint = f"; {hint}" if (hint := nearest(unknown[0], known)) else ""
+            raise ValueError(f"eval.variants: unknown {names}; this recipe makes {made}{hint}")
         if has_arms(self.eval.variants) and self.rag is None:
             asked = next(name for name in self.eval.variants if split_arm(name)[1])
             raise ValueError(f"eval.variants: `{asked}` needs passages: give a section `rag`")
@@ -212,17 +217,14 @@ class Recipe(Section):
         return self.path.parent / self.chat_template
 
     def axolotl(self, stage: str) -> dict[str, Any]:
-        """The user's Axolotl keys of a training stage: `train`, overlaid by the stage's own.
-
-        `base` has its own only.
-        """
+        """The user's Axolotl keys of a stage: `train` and over it its own; `base` has its own."""
         if stage == "base":
             return self.base.axolotl if self.base else {}
         return {**self.train, **self.stage(stage).axolotl}
 
     def training_settings(self, stage: str) -> dict[str, Any]:
         """The Axolotl keys a stage trains with: Stemma's defaults under the user's."""
-        return AXOLOTL_DEFAULTS | self.axolotl(stage)
+        return with_defaults(self.axolotl(stage))
 
     def section(self, stage: str) -> dict[str, Any]:
         """All recipe settings the stage's work depends on: the recipe's part of its freshness key.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
-from stemma.recipe.sections import Section
+from stemma.recipe.sections import Section, Tokens
 
 
 class Raft(Section):
@@ -16,10 +16,10 @@ class Raft(Section):
     oracle: Annotated[float, Field(ge=0, le=1)] = 0.8
     """The probability that a row's own passage is among them; otherwise there are distractors
     alone, so that the model also learns what to do where a search missed."""
-    distractors: NonNegativeInt = 3
+    distractors: Annotated[int, Field(ge=0, le=1000)] = 3
     """Passages beside its own: the nearest by BM25 of those that support other training rows, none
     that holds its answer."""
-    max_tokens: PositiveInt = 512
+    max_tokens: Tokens = 512
     """Tokens of all of them, at most; as `rag.context.max_tokens`."""
     prompt: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "context"
     """The text around them, as `rag.context.prompt`: `prompts/<name>.jinja`."""

@@ -13,11 +13,11 @@ from pydantic import (
     model_validator,
 )
 
+from stemma.digests import files_under
 from stemma.recipe.data import placeless
 from stemma.recipe.folders import possible_path
 from stemma.recipe.rag_sources import AnyPassageSource
 from stemma.recipe.sections import Section
-from stemma.runs import files_under
 
 Mode = Literal["all", "paper", "train-only", "paper+distractors"]
 Arm = Literal["bm25", "dense", "hybrid"]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from stemma.recipe.folders import below, fitting, possible_path
+from stemma.recipe.folders import PathText, below, fitting, possible_path
 from stemma.recipe.sections import Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
@@ -79,7 +79,7 @@ def _as_text(path: Path) -> str:
 class FromHub(PassageSource):
     """A source whose file can be a pinned data set of the hub in its stead."""
 
-    hub: str | None = None
+    hub: PathText | None = None
     """A data set on the Hugging Face hub, for where `path` is no file."""
     revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
     """The commit of the hub's data set (40 hexadecimal digits): the exact rows."""

@@ -18,11 +18,14 @@ from stemma.files import write_text
 from stemma.processes import child_environment, run_program
 from stemma.recipe.axolotl_keys import OWN_KEYS, OWNED, PINNED, axolotl_fields, pinned, refusal
 from stemma.recipe.described import DescribedSchema, first_sentence
+from stemma.recipe.ranges import RANGES
 from stemma.recipe.reference import recipe_page
 
 SCHEMA = ROOT / "recipes" / "schema.json"
 REFERENCE = ROOT / "docs" / "reference"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+OTHERS = ("axolotl", "modules")
+"""What the pinned list holds beside the keys: Axolotl's version, and PEFT's names of modules."""
 NAMES = {
     "bool": "boolean",
     "int": "integer",
@@ -31,14 +34,26 @@ NAMES = {
     "list": "array",
     "tuple": "array",
 }
+JSON_BOUNDS = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+}
 LIGER = """
 import json
 from axolotl.integrations.liger.args import LigerArgs
 print(json.dumps({name: str(field.annotation) for name, field in LigerArgs.model_fields.items()}))
 """
 """Keys that Axolotl knows only when its Liger plugin is loaded, as Stemma does where one is set."""
-CORRECTED = {"learning_rate": {"types": ["number"], "values": []}}
-"""Axolotl declares `str | float`, because YAML 1.1 reads 5e-4 as text. Here it is a number."""
+LIMITS = "stemma.plugin.limits"
+"""The program that asks Axolotl's models and validators what values may be."""
+CORRECTED: dict[str, dict[str, Any]] = {
+    "learning_rate": {"types": ["number"], "values": []},
+    "deepspeed": {"types": ["string"], "values": []},
+}
+"""Axolotl declares `str | float` for a learning rate, because YAML 1.1 reads 5e-4 as text: here it
+is a number. Of DeepSpeed it takes a file or its content: a recipe names the file."""
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -103,16 +118,18 @@ def _keys(section: str) -> dict[str, Any]:
     set_elsewhere = {*OWNED, *OWN_KEYS[section]}
     fields = axolotl_fields().items()
     return {
-        name: _json_type(field)
+        name: _json_type(name, field)
         for name, field in fields
         if name not in set_elsewhere and not refusal(name)
     }
 
 
-def _json_type(field: dict[str, list[Any]]) -> dict[str, Any]:
+def _json_type(name: str, field: dict[str, Any]) -> dict[str, Any]:
     if not field["types"]:
         return {"enum": [*field["values"], None]} if field["values"] else {}
-    types = {"type": [*field["types"], "null"]}
+    types: dict[str, Any] = {"type": [*field["types"], "null"]}
+    bounds = {**RANGES.get(name, {}), **field.get("bounds", {})}
+    types |= {JSON_BOUNDS[step]: limit for step, limit in bounds.items()}
     return {"anyOf": [types, {"enum": field["values"]}]} if field["values"] else types
 
 
@@ -124,8 +141,13 @@ def installed_axolotl() -> dict[str, Any]:
     liger = _output([sys.executable, "-c", LIGER])
     types = {name: value["type"] for name, value in properties.items()}
     types |= json.loads(liger.splitlines()[-1])
-    fields = {name: parse_type(types[name]) for name in sorted(types)}
-    return {"axolotl": version("axolotl"), "fields": fields | CORRECTED}
+    fields = {name: parse_type(types[name]) for name in sorted(types)} | CORRECTED
+    limits = json.loads(_output([sys.executable, "-m", LIMITS]).splitlines()[-1])
+    for name, bounds in limits["bounds"].items():
+        fields[name]["bounds"] = bounds
+    for name, values in limits["names"].items():
+        fields[name] = {"types": [], "values": values}
+    return {"axolotl": version("axolotl"), "modules": limits["modules"], "fields": fields}
 
 
 def _output(command: list[str]) -> str:
@@ -139,7 +161,8 @@ def pinned_text(pinned: dict[str, Any]) -> str:
     lines = ",\n".join(
         f"    {json.dumps(name)}: {json.dumps(field)}" for name, field in pinned["fields"].items()
     )
-    return f'{{\n  "axolotl": {json.dumps(pinned["axolotl"])},\n  "fields": {{\n{lines}\n  }}\n}}\n'
+    others = "".join(f"  {json.dumps(key)}: {json.dumps(pinned[key])},\n" for key in OTHERS)
+    return f'{{\n{others}  "fields": {{\n{lines}\n  }}\n}}\n'
 
 
 def parse_type(annotation: str) -> dict[str, list[Any]]:

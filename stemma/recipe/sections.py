@@ -4,37 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from stemma.errors import nearest
+from stemma.recipe.made_model import gemma_faults
 from stemma.strict import StrictRecord
 
+Count = Annotated[int, Field(gt=0, le=10**9)]
+"""A number of things there are."""
+Tokens = Annotated[int, Field(gt=0, le=10**7)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""A seed as numpy takes it."""
+Revision = Annotated[str, Field(pattern=r"^\S{1,200}$")]
+"""A commit, branch or tag of the hub."""
 GGUF_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
-
-GEMMA_SIZES = (
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "max_position_embeddings",
-)
-GEMMA_SETTINGS = (
-    "hidden_act",
-    "initializer_range",
-    "rms_norm_eps",
-    "use_cache",
-    "tie_word_embeddings",
-    "rope_parameters",
-    "attention_bias",
-    "attention_dropout",
-    "use_bidirectional_attention",
-)
-MADE_BY_THE_TOKENIZER = ("vocab_size", "pad_token_id", "eos_token_id", "bos_token_id")
-"""Keys of transformers' GemmaConfig: numbers of things, others, and those a recipe leaves alone."""
 
 Start = Literal["base", "sft", "dpo"]
 
@@ -60,6 +45,24 @@ pool of even one costs seconds to start, six times a stage. Axolotl would turn i
 kernels on by itself, also where there is no GPU to run them.
 """
 
+NEEDED = (
+    "gradient_accumulation_steps",
+    "lora_alpha",
+    "lora_r",
+    "micro_batch_size",
+    "num_epochs",
+    "optimizer",
+    "save_total_limit",
+    "sequence_len",
+)
+"""Axolotl's keys that every forecast computes with: null stands for what they are by default."""
+
+
+def with_defaults(keys: dict[str, Any]) -> dict[str, Any]:
+    """The Axolotl keys a stage trains with."""
+    given = {key: value for key, value in keys.items() if value is not None or key not in NEEDED}
+    return AXOLOTL_DEFAULTS | given
+
 
 class Section(StrictRecord):
     """A section of the recipe. An unknown key or a wrong type is an error."""
@@ -79,7 +82,7 @@ class AxolotlSection(StrictRecord):
 class Tokenizer(Section):
     """A SentencePiece BPE tokenizer trained on the corpus, with Gemma's special ids."""
 
-    vocab_size: PositiveInt
+    vocab_size: Annotated[int, Field(gt=0, le=10**6)]
     """Number of tokens, special ones included."""
 
 
@@ -94,26 +97,9 @@ class BaseModelSection(AxolotlSection):
     @field_validator("model")
     @classmethod
     def _is_a_gemma(cls, model: dict[str, Any]) -> dict[str, Any]:
-        if wrong := "; ".join(_gemma_faults(model)):
+        if wrong := "; ".join(gemma_faults(model)):
             raise ValueError(wrong)
         return model
-
-
-def _gemma_faults(model: dict[str, Any]) -> Iterator[str]:
-    """Everything in `base.model` that transformers would pass over or stop at."""
-    for key, value in model.items():
-        if key == "model_type":
-            if value != "gemma":
-                yield f"`model_type` is {value!r}, but a model made on the spot is a `gemma`"
-        elif key in MADE_BY_THE_TOKENIZER:
-            yield f"`{key}` comes from `base.tokenizer`"
-        elif key in GEMMA_SIZES:
-            if type(value) is not int or value < 1:
-                yield f"`{key}` is {value!r}, expected a whole number of at least 1"
-        elif key not in GEMMA_SETTINGS:
-            known = [*GEMMA_SIZES, *GEMMA_SETTINGS]
-            hint = nearest(key, known) or f"known are {', '.join(known)}"
-            yield f"unknown key `{key}`, {hint}"
 
 
 class TrainingStage(AxolotlSection):
@@ -154,6 +140,10 @@ class PreferenceStage(TrainingStage):
     """Settings of Stemma's own DPO trainer, or `stock` for Axolotl's."""
 
 
+MOST_TRIALS = 1000
+"""Combinations of a sweep, at most."""
+
+
 class Sweep(Section):
     """`values` are Axolotl's keys of the stage, each with the values to try: all combinations
     train. Under `_`, as in Axolotl's own sweeps, stands a list of settings that belong together."""
@@ -177,6 +167,11 @@ class Sweep(Section):
                 raise ValueError(f"`_` holds {together!r}; it lists mappings, e.g. {example}")
             if twice := [key for key in together if key in values]:
                 raise ValueError(f"`{twice[0]}` stands under `_` too, which would hide its values")
+        alone = prod(len(tried) for key, tried in values.items() if key != "_")
+        if (trials := alone * len(values.get("_", [{}]))) > MOST_TRIALS:
+            raise ValueError(
+                f"{trials:,} combinations; each is a training: at most {MOST_TRIALS:,}"
+            )
         return values
 
     def settings(self) -> list[tuple[str, Any]]:
@@ -219,9 +214,9 @@ class Gguf(Section):
 class Gates(Section):
     """How far a format may drift from the merged model before the export stops."""
 
-    prompts: PositiveInt = 32
+    prompts: Annotated[int, Field(ge=1, le=10_000)] = 32
     """Conversations on which each format is compared with the merged model."""
-    max_kl: dict[str, PositiveFloat] = {}
+    max_kl: dict[str, Annotated[float, Field(gt=0, le=1000)]] = {}
     """Nats per token by variant name, e.g. `gguf-Q4_K_M: 0.2`; overrides the built-in budgets."""
     min_top1: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     """Share of tokens where both find the same one likeliest, e.g. `bnb-nf4: 0.6`; likewise."""
@@ -252,3 +247,15 @@ class ExportSection(Section):
     """Limits on how far a format may drift from the merged model."""
     ship: str
     """The variant the laptop gets, e.g. `gguf-Q4_K_M`."""
+
+    @model_validator(mode="after")
+    def _formats_are_made_once(self) -> ExportSection:
+        made = [*(f"bnb-{kind}" for kind in self.bitsandbytes)]
+        made += [f"gguf-{kind}" for kind in self.gguf.types]
+        if twice := [name for name in made if made.count(name) > 1]:
+            raise ValueError(f"the format {twice[0]} stands there twice")
+        for key, limits in (("max_kl", self.gates.max_kl), ("min_top1", self.gates.min_top1)):
+            if idle := [name for name in limits if name not in made]:
+                formats = ", ".join(made)
+                raise ValueError(f"gates.{key}: `{idle[0]}` is not exported; it makes {formats}")
+        return self

@@ -8,6 +8,14 @@ from __future__ import annotations
 REFUSED = {
     "diffusion_lm": "gates, scores and GGUF files are of models that predict the next token",
     "mixlora_": "a mixture of adapters cannot be merged into its base, so nothing could ship it",
+    **dict.fromkeys(
+        ("reward_model", "process_reward_model", "num_labels"),
+        "gates, scores and GGUF files are of models that predict the next token",
+    ),
+    "gradio_": "only Axolotl's own chat page reads it; `stemma chat` talks to the shipped model",
+    "overrides_of_model_config": (
+        "`base.model` says what a model made on the spot is; another's config.json stays as it is"
+    ),
 }
 """Beginnings of Axolotl keys that lead away from what Stemma can prove and ship."""
 

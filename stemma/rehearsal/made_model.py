@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from stemma.base_model.files import TOKENIZER, read_shapes, tokenizer_folder
+from stemma.digests import digest_json, digest_of
 from stemma.files import new_folder, remove
 from stemma.jsonl import read_json, write_json
 from stemma.recipe.models import Recipe
 from stemma.rehearsal import random_tokenizer
 from stemma.rehearsal.random_model import write_weights
 from stemma.rehearsal.random_tokenizer import Wanted
-from stemma.runs import Run, digest_json, digest_of
+from stemma.runs import Run
 from stemma.shapes import PUBLISHED
 from stemma.stages import forecast
 from stemma.templates import Template

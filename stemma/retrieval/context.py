@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jinja2 import StrictUndefined, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import StrictUndefined
 
 from stemma.errors import Problem, UserError
+from stemma.metered_jinja import MeteredEnvironment, MeteredTemplate, TemplateFault
+from stemma.plain_files import plain_file
 from stemma.retrieval.passages import Hit, Passage
 from stemma.retrieval.quoting import Quoting
 
@@ -189,14 +190,13 @@ class _Prompt:
     """A prompt file with passages, proven to hold what it is given."""
 
     def __init__(self, path: Path) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
+        plain_file(path, "a prompt for passages", _HINT)
         try:
-            self._template = environment.from_string(path.read_text(encoding="utf-8"))
+            environment = MeteredEnvironment(undefined=StrictUndefined)
+            self._template = MeteredTemplate.read(environment, path)
             problem = self._problem()
-        except (OSError, UnicodeDecodeError, TemplateError, TypeError) as error:
-            problem = f"cannot be filled in: {error}"
+        except TemplateFault as error:
+            problem = f"cannot be filled in: {error.reason}"
         if problem:
             raise UserError(Problem(str(path), problem, "a prompt for passages", _HINT))
 

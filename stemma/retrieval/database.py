@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stemma.digests import digest_json, digest_of, size_of
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_object, validated, write_json
 from stemma.recipe.rag import DATABASE_FORM
@@ -28,7 +29,6 @@ from stemma.retrieval.lexical import Lexical
 from stemma.retrieval.passages import Passage
 from stemma.retrieval.settings import SearchSettings
 from stemma.retrieval.stamps import stamp_of
-from stemma.runs import digest_json, digest_of, size_of
 from stemma.strict import StrictRecord
 
 PASSAGES = "passages.sqlite"

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from stemma.digests import digest_json, digest_of
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.llama import load_model, metadata_of
-from stemma.runs import digest_json, digest_of
 from stemma.strict import StrictRecord
 
 BATCH_TOKENS = 512

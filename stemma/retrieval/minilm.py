@@ -10,8 +10,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from stemma.digests import digest_of
 from stemma.files import remove
-from stemma.runs import digest_of
 from stemma.wheels import Wheel, demand_digest
 
 WHEEL = Wheel(

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemma.digests import digest_json, digest_of
 from stemma.errors import Problem, StageFailed, UserError
-from stemma.runs import digest_json, digest_of
 
 Vectors = NDArray[np.float32]
 

@@ -19,6 +19,7 @@ from stemma.rows import CorpusRow
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training import gates, launch
+from stemma.training.completion import COMPLETED
 from stemma.training.handover import deepspeed_proof, logs, trim, write_history
 from stemma.training.inputs import check_split, tokenizer_of, write_config
 from stemma.training.merge import TOKEN_FIELDS, write_model
@@ -58,6 +59,11 @@ def run(work: Work) -> Result:
     samples = [sample(row, template) for row in rows]
     split = check_split(samples, tokenizer_of(init), work, template, template.eos)
     config = write_config(work, init, {"train": split}, template)
+    merged = work.folder / "merged"
+    output = Path(config["output_dir"])
+    if not merged.is_dir() and not any(output.glob("model*.safetensors")):
+        # Handed over and trimmed, then lost or damaged: it is trained anew.
+        (output / COMPLETED).unlink(missing_ok=True)
     cluster = launch.cluster_for(config)
     marker = launch.train(config, work.folder / "axolotl.yml", cluster, work.say)
     facts: dict[str, Any] = {
@@ -65,9 +71,8 @@ def run(work: Work) -> Result:
         "steps": marker.steps,
         "deepspeed": deepspeed_proof(config),
     }
-    merged = work.folder / "merged"
     if not merged.is_dir():  # a killed attempt may have handed over and trimmed already
-        _hand_over(Path(config["output_dir"]), init, merged, template)
+        _hand_over(output, init, merged, template)
     facts |= gates.facts_of([gates.finite_gate(merged)])
     write_history(work, marker)
     trim(config)

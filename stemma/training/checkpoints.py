@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stemma.digests import digest_json, digest_of, digests_of_weights, files_under
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json
 from stemma.keys import axolotl_version
-from stemma.runs import digest_json, digest_of, digests_of_weights
 from stemma.strict import Record
 
 SEAL = "sealed.json"
@@ -35,8 +35,8 @@ class Seal(Record):
     processes: int
     binding: str
     """The digest of settings, data and starting weights (`binding_of`)."""
-    files: dict[str, int]
-    """Bytes by name, in folders below, too."""
+    files: dict[str, str]
+    """sha256 by name, in folders below, too."""
 
 
 def binding_of(config: dict[str, Any]) -> str:
@@ -72,10 +72,10 @@ def _as_text(value: Any) -> Any:
     return str(value)
 
 
-def sizes(checkpoint: Path) -> dict[str, int]:
-    """Bytes of every file but the seal."""
-    files = (path for path in checkpoint.rglob("*") if path.is_file() and path.name != SEAL)
-    return {str(path.relative_to(checkpoint)): path.stat().st_size for path in files}
+def contents(checkpoint: Path) -> dict[str, str]:
+    """sha256 of every file but the seal."""
+    files = (path for path in files_under(checkpoint) if path.name != SEAL)
+    return {str(path.relative_to(checkpoint)): digest_of(path) for path in files}
 
 
 def read_seal(checkpoint: Path) -> Seal | None:
@@ -84,8 +84,8 @@ def read_seal(checkpoint: Path) -> Seal | None:
         seal = Seal.model_validate(read_json(checkpoint / SEAL))
     except (OSError, UserError, ValidationError):
         return None
-    there = sizes(checkpoint)
-    is_whole = all(there.get(name) == size for name, size in seal.files.items())
+    there = contents(checkpoint)
+    is_whole = all(there.get(name) == sha256 for name, sha256 in seal.files.items())
     return seal if is_whole and checkpoint.name == f"{PREFIX}{seal.step}" else None
 
 
@@ -123,7 +123,7 @@ def set_aside_unusable(output: Path, binding: str, processes: int) -> list[str]:
             _move_aside(path)
             reason = "of another recipe, other data or other weights"
             if seal is None:
-                reason = "not written to its end"
+                reason = "damaged, or not written to its end"
             told.append(f"{path.name} is {reason}: moved to {ASIDE}/")
         elif seal.processes != processes:
             found = f"written by {_counted(seal.processes)}, and this training has {processes}"

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from stemma.digests import digest_json, digests_of_weights
 from stemma.errors import StageFailed
 from stemma.files import new_folder, write_text
 from stemma.jsonl import read_json, write_json, write_jsonl
-from stemma.runs import digest_json, digests_of_weights
 from stemma.stages import Work
 from stemma.training.checkpoints import ASIDE, PREFIX, optimizer_states
 from stemma.training.completion import Completed

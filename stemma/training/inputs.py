@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from stemma.base_model.files import added_first, lacks_padding
+from stemma.digests import digest_json
 from stemma.errors import Problem, UserError
 from stemma.files import atomic
 from stemma.jsonl import read_rows, write_jsonl
-from stemma.runs import digest_json
 from stemma.stages import Work
 from stemma.templates import Template
 from stemma.training import axolotl, launch

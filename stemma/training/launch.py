@@ -18,10 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from stemma.digests import digest_json
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.jsonl import read_json, write_json
 from stemma.processes import child_environment, die_with_parent, end_survivors, last_lines
-from stemma.runs import digest_json
 from stemma.training.checkpoints import binding_of, last_good, set_aside_unusable
 from stemma.training.cluster import Cluster, interface_towards, read_cluster
 from stemma.training.completion import (

@@ -32,6 +32,8 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
+CODE = ("auto_map", "custom_pipelines")
+"""Settings that name Python code beside the weights, or in another repository."""
 TOKEN_FIELDS = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
 
 
@@ -135,6 +137,23 @@ def _write_beside_weights(part: Path, source: Path, template: Template) -> None:
     """The files beside the weights: tokenizer, template, stop tokens."""
     copy_tokenizer(source, part, template)
     _write_generation_config(source, part, template)
+    leave_out_code(part)
+
+
+def leave_out_code(folder: Path) -> None:
+    """Take out of a model folder's settings what names Python code of its own: whoever loads it
+    and trusts remote code would fetch and run that."""
+    for path in folder.glob("*config.json"):
+        value = read_json(path)
+        without = _without_code(value)
+        if without != value:
+            write_json(path, without)
+
+
+def _without_code(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_code(inner) for name, inner in value.items() if name not in CODE}
+    return value
 
 
 def copy_tokenizer(source: Path, target: Path, template: Template) -> None:

@@ -17,16 +17,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from stemma.digests import digest_json
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.files import write_text
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.keys import key_of
+from stemma.markdown import one_line, table
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.recipe.sections import Sweep
-from stemma.runs import Run, digest_json
+from stemma.runs import Run
 from stemma.stages import Work, prepare
-from stemma.table import markdown
 from stemma.training.handover import trim, write_history
 from stemma.training.run import train_adapter
 from stemma.training.sweep_results import RESULTS, Results, Trial, ranked
@@ -95,8 +96,9 @@ def _plan(recipe: Recipe, sweep: Sweep) -> list[tuple[Trial, Recipe]]:
 
 def _write(results: Results, folder: Path) -> None:
     write_json(folder / RESULTS, asdict(results) | {"take": results.take()})
-    table = markdown(results.heads(), results.rows())
-    write_text(folder / "sweep.md", "\n".join([*table, "", results.take(), ""]))
+    # Four blanks: a command to copy, as it is typed.
+    lines = [*table(results.heads(), results.rows()), "", f"    {one_line(results.take())}", ""]
+    write_text(folder / "sweep.md", "\n".join(lines))
 
 
 def permutations(values: dict[str, list[Any]]) -> list[dict[str, Any]]:

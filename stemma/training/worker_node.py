@@ -70,10 +70,9 @@ class WorkerNode:
         start = told = self.waiting.clock()
         while True:
             key = self._key(stage, keys)
-            if key and holds(self.run, stage, key):
-                is_new = self._manifest(stage) != before
-                if is_new or not self.force:
-                    return "up to date"
+            is_new = not self.force or self._manifest(stage) != before
+            if key and is_new and holds(self.run, stage, key):
+                return "up to date"
             if key and self._is_invited(stage, key):
                 launch.join(self.run.folder(stage), self.cluster, self.say)
                 return "joined"

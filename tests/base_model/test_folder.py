@@ -435,7 +435,7 @@ def test_every_front_door_names_what_is_wrong(write_recipe: Write, tmp_path: Pat
         lone: "an adapter alone",
         wordless: "`bos_token` is {'id': 2}",
         tokenless: "no tokenizer.json",
-        odd: "no weights",
+        odd: "a folder",
     }
     for folder, found in expected.items():
         recipe = load(write_recipe((MADE, f"base_model: {folder}\n")))

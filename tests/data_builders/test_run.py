@@ -20,10 +20,11 @@ from data_builders.scripted.faults import Faults
 from data_builders.scripted.server import serve
 from data_builders.split import question_key
 from stemma import ROOT
+from stemma.digests import digest_of, files_under
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts, read_json, read_rows
 from stemma.rows import Dropped, McqRow, PreferenceRow, SftRow
-from stemma.runs import Run, digest_of, files_under
+from stemma.runs import Run
 from stemma.stages import Work
 from tests.data_builders.small_recipe import make_recipe, make_work, write_lines
 from tests.factories.models import tiny_model
@@ -156,11 +157,11 @@ def test_a_training_file_that_holds_a_test_question_fails_the_build_with_a_table
         run(work)
     assert str(caught.value) == (
         "data.decontaminate: 2 training rows overlap with evaluation questions\n"
-        "training source                    evaluation set                  rule           "
+        "    training source                    evaluation set                  rule           "
         "   rows  questions\n"
-        "dpo: preference_jsonl pairs.jsonl  mcq test: mcq_jsonl test.jsonl  stem           "
+        "    dpo: preference_jsonl pairs.jsonl  mcq test: mcq_jsonl test.jsonl  stem           "
         "   1     1\n"
-        "mcq: mcq_jsonl train.jsonl         mcq test: mcq_jsonl test.jsonl  stem and "
+        "    mcq: mcq_jsonl train.jsonl         mcq test: mcq_jsonl test.jsonl  stem and "
         "options  1     1\n"
         "  expected: at most 0 (data.decontaminate.limit)\n"
         "  hint: decontamination.json in the data stage's folder lists the rows; `mode: "

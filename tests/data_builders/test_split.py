@@ -248,7 +248,7 @@ def test_a_file_of_frozen_questions_that_is_none_is_refused(tmp_path: Path) -> N
         (str(path), "12"),
         (str(path), "q-x"),
     ]
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match="no such file"):
         read_frozen(tmp_path / "missing.txt")
 
 

@@ -112,14 +112,18 @@ def test_a_row_that_nothing_was_found_for_is_the_closed_book_row(tmp_path: Path)
     assert found.contexts[0].passages == []
 
 
-def test_a_file_cut_off_is_told(tmp_path: Path) -> None:
+def test_a_file_that_was_cut_off_or_changed_is_made_again(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, [mcq(3), mcq(4)])
     found = rows_in_context(retrieval(), "mcq", "random", rows, tmp_path)
     assert found
     text = found.path.read_text(encoding="utf-8")
-    found.path.write_text(text.splitlines(keepends=True)[0], encoding="utf-8")
-    with pytest.raises(UserError, match=r"2 rows, one for each line of contexts\.jsonl"):
-        rows_in_context(retrieval(), "mcq", "random", rows, tmp_path)
+    damaged = [text.splitlines(keepends=True)[0], text.replace('"answer": "B"', '"answer": "A"')]
+    for changed in damaged:
+        assert changed != text
+        found.path.write_text(changed, encoding="utf-8")
+        again = rows_in_context(retrieval(), "mcq", "random", rows, tmp_path)
+        assert again == found
+        assert found.path.read_text(encoding="utf-8") == text
 
 
 def test_each_kind_of_row_is_asked_with_its_passages() -> None:

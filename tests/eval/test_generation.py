@@ -25,10 +25,11 @@ def test_a_row_without_gold_has_no_verdict_and_does_not_count_for_accuracy() -> 
         "undecided": (0.0, 1),
         "stopped": (1.0, 2),
         "tokens": (2.0, 2),
+        "empty": (0, 2),
     }
     assert [row["verdict"] for row in found.samples] == ["right", None]
     none = TASK.score_records(samples[1:], [], 1, 0.1)
-    assert [metric.name for metric in none.metrics] == ["stopped", "tokens"]
+    assert [metric.name for metric in none.metrics] == ["stopped", "tokens", "empty"]
     assert none.right == {}, "nothing to compare with another variant"
 
 
@@ -78,6 +79,7 @@ def test_score_by_hand() -> None:
         "undecided": (0.25, 4),
         "stopped": (0.5, 4),
         "tokens": (5.0, 4),
+        "empty": (0, 4),
     }
     assert found.right == {"accuracy": {"1": True, "2": False, "3": False, "4": True}}
     assert [row["verdict"] for row in found.samples] == ["right", "wrong", "undecided", "right"]
@@ -93,3 +95,13 @@ def test_a_letter_counts_where_the_question_lists_options() -> None:
     }
     samples = [{"id": letter, "ids_digest": letter, "reply": letter, **known} for letter in "AB"]
     assert TASK.score_records(samples, [], 1, 0.1).right == {"accuracy": {"A": False, "B": True}}
+
+
+def test_replies_that_show_nothing_are_counted() -> None:
+    """Nothing, blanks, a zero-width space, a bell: none of them can be read. A full stop can."""
+    known = {"source": "t", "gold": "5", "choices": [], "tokens": 1, "stopped": True}
+    replies = ["", " \n", "\u200b", "\a", ".", "5"]
+    samples = [{"id": str(at), "reply": reply} | known for at, reply in enumerate(replies)]
+    metrics = {metric.name: metric for metric in TASK.score_records(samples, [], 1, 0.1).metrics}
+    assert (metrics["empty"].value, metrics["empty"].n) == (4, 6)
+    assert metrics["accuracy"].value == 1 / 6, "an empty reply is never right"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.measured import describe, keeping, read_kept
+from eval.measured import count_altered, describe, keeping, read_kept
+from eval.unchanged import stamps_of_weights
 from stemma import ROOT
 from stemma.errors import StageFailed
 
@@ -53,8 +54,10 @@ def test_writers_have_files_of_their_own_and_all_count(tmp_path: Path) -> None:
 
 def test_of_two_measurements_of_a_row_the_same_one_counts_every_time(tmp_path: Path) -> None:
     for name, value in (("b", 2.0), ("a", 1.0)):
-        line = json.dumps({"row": "1", "sample": sample("x", value)}) + "\n"
-        (tmp_path / f"{name}.jsonl").write_text(line, encoding="utf-8")
+        with keeping(tmp_path) as keeper:
+            keeper.keep("1", sample("x", value))
+        [path] = tmp_path.glob("*-*.jsonl")
+        path.rename(tmp_path / f"{name}.jsonl")
     assert read_kept(tmp_path, FIELDS) == {"1": sample("x", 1.0)}
 
 
@@ -77,6 +80,54 @@ def test_a_damaged_line_costs_its_row_alone(tmp_path: Path, damaged: bytes) -> N
     first, second = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([first, damaged, second, b""]))
     assert set(read_kept(tmp_path, FIELDS)) == {"digest of a", "digest of b"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"value": 0.5', '"value": 0.9'),
+        ('"row": "digest of a"', '"row": "digest of c"'),
+        ('"id": "a"', '"id": "b"'),
+        ("sha256", "sha255"),
+    ],
+)
+def test_a_line_that_was_changed_does_not_count(tmp_path: Path, old: str, new: str) -> None:
+    keep(tmp_path, "a", "b")
+    assert count_altered(tmp_path) == 0
+    [path] = tmp_path.glob("*.jsonl")
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    assert read_kept(tmp_path, FIELDS) == {"digest of b": sample("b")}
+    assert count_altered(tmp_path) == 1
+
+
+def test_a_line_without_a_digest_or_of_another_cell_does_not_count(tmp_path: Path) -> None:
+    """An earlier Stemma wrote none; the other is as it was written, and speaks of other weights."""
+    keep(tmp_path / "mcq-1.new", "a")
+    (tmp_path / "mcq-1.new").rename(tmp_path / "mcq-1")
+    assert set(read_kept(tmp_path / "mcq-1", FIELDS)) == {"digest of a"}, "measured anew"
+    keep(tmp_path / "mcq-2", "a")
+    [one], [other] = ((tmp_path / name).glob("*.jsonl") for name in ("mcq-1", "mcq-2"))
+    other.write_bytes(one.read_bytes())
+    (tmp_path / "mcq-2/old.jsonl").write_text(
+        json.dumps({"row": "1", "sample": sample("x")}) + "\n", encoding="utf-8"
+    )
+    assert read_kept(tmp_path / "mcq-2", FIELDS) == {}
+    assert count_altered(tmp_path / "mcq-2") == 2
+
+
+def test_what_is_found_of_weights_that_change_meanwhile_is_not_kept(tmp_path: Path) -> None:
+    weights = tmp_path / "small.gguf"
+    weights.write_bytes(b"weights")
+    with keeping(tmp_path / "cell", stamps_of_weights(weights, made_here=True)) as keeper:
+        keeper.keep("1", sample("a"))
+        weights.write_bytes(b"others!")
+        os.utime(weights, ns=(1, 1))  # the time may be put back, but that leaves a trace too
+        with pytest.raises(StageFailed, match=r"small\.gguf changed while it was measured: what"):
+            keeper.keep("2", sample("b"))
+        weights.unlink()
+        with pytest.raises(StageFailed, match="is not kept, and the same command measures it"):
+            keeper.keep("2", sample("b"))
+    assert read_kept(tmp_path / "cell", FIELDS) == {"1": sample("a")}
 
 
 def test_samples_of_other_fields_are_not_misread(tmp_path: Path) -> None:

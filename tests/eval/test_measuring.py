@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from eval.rows_to_score import rows_of_tasks
 from eval.run import run
 from eval.tasks import TASKS
 from stemma import ROOT
+from stemma.digests import digest_json
 from stemma.errors import StageFailed
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.stages import Work
@@ -102,7 +104,8 @@ def test_what_was_kept_stays_until_a_forced_measurement_is_whole(work: Work) -> 
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     forced = replace(asked, force=True)
     measuring = Measuring(forced, rows_of_tasks(forced), work.folder / "jobs")
-    broken = job.variant.model_copy(update={"weights": "/no/such.gguf", "made_by": None})
+    nowhere = {"weights": "/no/such.gguf", "made_by": None, "digest": digest_json({})}
+    broken = job.variant.model_copy(update=nowhere)
     with pytest.raises(StageFailed, match="measuring gguf-F16 ended with code"):
         measuring.measure([job.model_copy(update={"variant": broken})])
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -122,6 +125,26 @@ def test_another_name_of_the_same_weights_costs_nothing(work: Work) -> None:
     assert said == ["eval: measuring merged: mcq 3 rows", "eval: dpo was measured before, kept"]
     one, other = (work.folder / f"samples/{name}/mcq.jsonl" for name in ("merged", "dpo"))
     assert one.read_text() == other.read_text()
+
+
+def test_kept_samples_that_were_edited_are_told_and_measured_again(work: Work) -> None:
+    asked = asking(work, ["gguf-F16"], MCQ | {"limit": 4})
+    run(asked)
+    first = (work.folder / "results.json").read_bytes()
+    [path] = (work.run.root.parent / "measured").glob("mcq-*/*.jsonl")
+    path.write_text(
+        re.sub(r'"A": -[0-9.]+', '"A": -0.0001', path.read_text(encoding="utf-8"), count=2),
+        encoding="utf-8",
+    )
+    said: list[str] = []
+    run(replace(asked, say=said.append))
+    assert said == [
+        f"eval: 2 samples kept in {path.parent} are not as they were written: they do not count",
+        "eval: measuring gguf-F16: mcq 2 rows (2 are kept)",
+    ]
+    assert (work.folder / "results.json").read_bytes() == first
+    run(replace(asked, say=said.append))
+    assert said[2:] == ["eval: gguf-F16 was measured before, kept"]
 
 
 def test_findings_of_the_older_form_are_left_alone(work: Work) -> None:

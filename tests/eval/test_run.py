@@ -127,18 +127,21 @@ def test_a_file_of_the_same_size_is_told_by_its_digest(work: Work, tmp_path: Pat
     """What is found is kept by the manifest's digest and would serve other recipes."""
     changed = copy_of(work, tmp_path)
     weights, rows = changed.input("export", "gguf-F16"), changed.input("data", "mcq/test")
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
-    rows.write_text(rows.read_text(encoding="utf-8").replace('"B"', '"C"'), encoding="utf-8")
-    with pytest.raises(UserError) as caught:
-        run(changed)
-    assert [(problem.where, problem.found) for problem in caught.value.problems] == [
-        (str(rows), "its sha256 is another"),
-        (str(weights), "its sha256 is another"),
-    ]
-    assert "`make data RECIPE=small FORCE=1` makes it anew" in caught.value.problems[0].hint
-    assert not (tmp_path / "measured").exists()
+    whole, text = weights.read_bytes(), rows.read_text(encoding="utf-8")
+    for stage, path, content in (
+        ("data", rows, text.replace('"B"', '"C"').encode()),
+        ("export", weights, whole[:-1] + bytes([whole[-1] ^ 1])),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            run(changed)
+        [problem] = caught.value.problems
+        assert (problem.where, problem.found) == (str(path), "other content of the same size")
+        assert f"`make {stage} RECIPE=small`" in problem.hint
+        assert not (tmp_path / "measured").exists()
+        rows.write_text(text, encoding="utf-8")
+    weights.write_bytes(whole)
+    run(changed)
 
 
 def test_a_task_without_a_row_is_an_error(work: Work, tmp_path: Path) -> None:

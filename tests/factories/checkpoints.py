@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.jsonl import write_json
-from stemma.training.checkpoints import SEAL, Seal, sizes
+from stemma.training.checkpoints import SEAL, Seal, contents
 
 BINDING = "of this work"
 FILES = (
@@ -23,6 +23,6 @@ def make_checkpoint(output: Path, step: int, binding: str = BINDING, processes: 
         (folder / name).write_bytes(b"0123456789")
     write_json(
         folder / SEAL,
-        Seal(step=step, processes=processes, binding=binding, files=sizes(folder)).model_dump(),
+        Seal(step=step, processes=processes, binding=binding, files=contents(folder)).model_dump(),
     )
     return folder

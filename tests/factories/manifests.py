@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from stemma.jsonl import write_json
-from stemma.runs import MANIFEST, Manifest, Run, describe
+from stemma import runs
+from stemma.runs import Manifest, Run, describe
 
 
 def write_manifest(run: Run, stage: str, outputs: Mapping[str, str], **fields: Any) -> None:
@@ -32,8 +32,12 @@ def write_manifest(run: Run, stage: str, outputs: Mapping[str, str], **fields: A
         "end": "",
     }
     described = {name: describe(folder, path) for name, path in outputs.items()}
-    manifest = Manifest(stage=stage, outputs=described, **(plain | fields))
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    runs.write_manifest(run, Manifest(stage=stage, outputs=described, **(plain | fields)))
+
+
+def change_manifest(run: Run, stage: str, **fields: Any) -> None:
+    """Give a finished stage's manifest other values, as if the stage had written them."""
+    runs.write_manifest(run, run.manifest(stage).model_copy(update=fields))
 
 
 def put_manifest(run: Run, stage: str, paths: Iterable[str]) -> None:

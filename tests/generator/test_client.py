@@ -73,7 +73,6 @@ def test_a_request_is_sent_as_it_is_and_answered() -> None:
             True,
         ),
         (loopback.as_json({"error": "none"}), "no completion", True),
-        (loopback.completion(f"your key is {KEY}"), "no completion", True),
     ],
 )
 def test_what_may_pass_is_told_from_what_will_not(
@@ -123,7 +122,12 @@ def test_a_refused_request_says_what_the_server_said() -> None:
     assert "check generator.base_url and generator.model" in str(failure(loopback.error(404))[0])
 
 
-@pytest.mark.parametrize("text", [f"bad key {KEY}", "the key sk-very-s*** is", "…6789 and 456789"])
+def test_the_key_is_taken_out_of_the_servers_words() -> None:
+    error, _ = failure(loopback.error(400, f"bad key {KEY}"))
+    assert " - bad key (key)\n" in str(error)
+
+
+@pytest.mark.parametrize("text", ["the key sk-very-s*** is", "…6789 and 456789"])
 def test_a_text_that_may_hold_the_key_is_not_shown(text: str) -> None:
     error, _ = failure(loopback.error(400, text))
     assert "(HTTP 400): (its text may hold the key)" in str(error)
@@ -132,7 +136,7 @@ def test_a_text_that_may_hold_the_key_is_not_shown(text: str) -> None:
 def test_neither_the_log_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         failure(loopback.error(400, f"bad key {KEY}"))
-        failure(loopback.completion(f"your key is {KEY}"))
+        failure(loopback.error(500, f"your key is {KEY}", x_key=KEY))
     assert caplog.records, "the client and its transport do log"
     assert [record.getMessage() for record in caplog.records if KEY in record.getMessage()] == []
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from stemma.errors import UserError
-from stemma.generator.ledger import LedgerEntry, PendingBatch, open_ledger, peek_ledger
+from stemma.generator.ledger import Ledger, LedgerEntry, PendingBatch, open_ledger, peek_ledger
 from stemma.generator.requests import ChatRequest, Completion, TokenUsage
+from stemma.workplace import writable
 
 REQUEST = ChatRequest("k1", {"model": "m", "messages": [{"role": "user", "content": "¿12 + 7?"}]})
 ENTRY = LedgerEntry(
@@ -132,6 +133,35 @@ def test_a_damaged_ledger_is_refused(tmp_path: Path) -> None:
     whole[8192:16384] = b"\xff" * 8192
     path.write_bytes(whole)
     assert "damaged" in refusal(path) or "malformed" in refusal(path)
+
+
+def test_a_full_disk_is_no_damage_and_nothing_paid_for_is_moved(tmp_path: Path) -> None:
+    path, folder = tmp_path / "runs" / "ledger.sqlite", tmp_path / "runs" / "small" / "data"
+    hint = "hint: free some space, and leave the runs where they are: ledger.sqlite beside them"
+
+    def fill(ledger: Ledger) -> None:
+        ledger._db.execute("PRAGMA max_page_count = 20")
+        ledger.add((ChatRequest(f"k{n}", {"m": "m" * 5000}), ENTRY) for n in range(200))
+
+    with (
+        pytest.raises(UserError, match="database or disk is full") as caught,
+        writable(folder),
+        open_ledger(path) as ledger,
+    ):
+        fill(ledger)
+    assert hint in str(caught.value)
+    assert "--runs" not in str(caught.value)
+
+
+def test_a_ledger_that_cannot_be_opened_stays_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "l").mkdir()
+    with (
+        pytest.raises(UserError, match="cannot be written: unable to open") as caught,
+        open_ledger(tmp_path / "l"),
+    ):
+        pass
+    assert "leave the ledger where it is: it holds what was paid for" in str(caught.value)
+    assert "move it away" not in str(caught.value)
 
 
 def test_a_dry_run_reads_what_is_there_and_makes_nothing(tmp_path: Path) -> None:

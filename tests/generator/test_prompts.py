@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from jinja2 import UndefinedError
 
 from stemma.generator.prompts import Prompts
+from stemma.metered_jinja import TemplateFault
 from stemma.recipe.prompts import PROMPTS
 
 PROJECT = Prompts()
@@ -40,7 +40,7 @@ def test_options_and_the_right_answer_are_shown_to_the_judge_where_there_are_any
 
 
 def test_a_value_that_is_missing_is_an_error_and_one_that_looks_like_a_template_is_text() -> None:
-    with pytest.raises(UndefinedError, match="'options' is undefined"):
+    with pytest.raises(TemplateFault, match=r"mathqa.jinja:15: 'options' is undefined"):
         PROJECT.render("mathqa", question="x?")
     [user] = PROJECT.render("answer", question="{{ 7 * 7 }}")
     assert "{{ 7 * 7 }}" in user.content

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stemma.digests import size_of
 from stemma.from_gguf.header import gguf_py, read_gguf
 from stemma.plan.costs import (
     export_bytes,
@@ -21,7 +22,6 @@ from stemma.plan.costs import (
     training_flops,
     weight_bytes,
 )
-from stemma.runs import size_of
 from stemma.shapes import PUBLISHED, Shapes, parse
 from tests.factories.shapes import DPO, GEMMA_2B, SFT
 from tests.from_gguf.files import vocabulary, weights, write_gguf

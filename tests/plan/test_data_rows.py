@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stemma.cli import main
 from stemma.errors import UserError
 from stemma.facts import GeneratorFacts
-from stemma.jsonl import write_json
 from stemma.plan.data_rows import DataPlan, plan_data
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.runs import Run
 from tests.conftest import Write
 from tests.data_builders.small_recipe import write_lines
-from tests.factories.manifests import put_manifest
+from tests.factories.manifests import change_manifest, put_manifest
 
 GENERATED = (
     (
@@ -114,15 +112,13 @@ def test_built_data_costs_nothing_more(write_recipe: Write, run: Run) -> None:
     put_manifest(run, "data", [])
     recipe = generated(write_recipe, PRICES)
     assert plan_data(recipe, run, print) == DataPlan(None, 0.0, "the data is built")
-    manifest: dict[str, Any] = run.manifest("data").model_dump(mode="json")
     none = dict.fromkeys(GeneratorFacts.model_fields, 0) | {"retried": {}, "unusable": {}}
     generator = none | {"cost_usd": 1.234}
-    facts = {"facts": {"generator": generator}}
-    write_json(run.folder("data") / "manifest.json", manifest | facts)
+    change_manifest(run, "data", facts={"generator": generator})
     assert plan_data(recipe, run, print) == DataPlan(
         None, 0.0, "the data is built and has cost 1.23 dollars"
     )
-    write_json(run.folder("data") / "manifest.json", manifest | {"facts": {"generator": {"n": 1}}})
+    change_manifest(run, "data", facts={"generator": {"n": 1}})
     with pytest.raises(
         UserError, match=r"GeneratorFacts: requests: Field required(.|\n)*make data"
     ):

@@ -5,6 +5,7 @@ With a real trainer: `tests/training/test_resume.py`.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,8 +36,11 @@ def test_a_checkpoint_is_sealed_with_all_its_files(tmp_path: Path) -> None:
     seal = save(SealCheckpoints("of this work", None), tmp_path, 4)
     assert seal is not None
     assert (seal.step, seal.processes, seal.binding) == (4, 1, "of this work")
-    weights = (tmp_path / "checkpoint-4" / "adapter_model.safetensors").stat().st_size
-    assert seal.files == {"rng_state.pth": 5, "adapter_model.safetensors": weights}
+    content = (tmp_path / "checkpoint-4" / "adapter_model.safetensors").read_bytes()
+    assert seal.files == {
+        "rng_state.pth": hashlib.sha256(b"12345").hexdigest(),
+        "adapter_model.safetensors": hashlib.sha256(content).hexdigest(),
+    }
 
 
 def test_older_checkpoints_go_when_the_next_is_sealed_and_not_for_a_bad_one(tmp_path: Path) -> None:

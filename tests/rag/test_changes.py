@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from stemma.digests import digest_of
 from stemma.errors import UserError
 from stemma.recipe.load import load
 from stemma.retrieval import minilm
@@ -18,7 +19,7 @@ from stemma.retrieval.database import PASSAGES, Database
 from stemma.retrieval.passages import Hit
 from stemma.retrieval.search import open_searcher
 from stemma.retrieval.settings import Arm
-from stemma.runs import Run, digest_of
+from stemma.runs import Run
 from stemma.stages import execute
 from stemma.wheels import cache
 from tests.factories.retrieval import FACTS, LetterEmbedder, build, passage

@@ -48,3 +48,8 @@ def test_a_parquet_file_says_how_many_it_has(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"x": list(range(1234))}), tmp_path / "a.parquet")
     assert rows_in([tmp_path / "a.parquet"], 10) == 1234
+
+
+def test_a_damaged_parquet_file_is_told_when_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 rubbish")
+    assert rows_in([tmp_path / "a.parquet"], 7) == 7

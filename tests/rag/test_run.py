@@ -17,6 +17,7 @@ from rag.encoder_sizes import sizes_of
 from rag.forecast import forecast
 from stemma import ROOT
 from stemma.cli import main
+from stemma.digests import size_of
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts
 from stemma.recipe.load import load
@@ -24,7 +25,7 @@ from stemma.recipe.models import Recipe
 from stemma.recipe.rag import Encoder
 from stemma.retrieval import minilm
 from stemma.retrieval.database import Database
-from stemma.runs import Run, size_of
+from stemma.runs import Run
 from stemma.stages import execute
 from stemma.wheels import cache
 

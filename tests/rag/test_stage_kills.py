@@ -14,10 +14,11 @@ import pytest
 
 from rag.writer import EMBEDDED_AT_ONCE
 from stemma import ROOT
+from stemma.digests import digest_of, files_under
 from stemma.errors import UserError
 from stemma.retrieval import minilm
 from stemma.retrieval.database import Database
-from stemma.runs import Run, digest_of, files_under
+from stemma.runs import Run
 from stemma.wheels import cache
 
 COUNTED = """\

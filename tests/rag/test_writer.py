@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from rag.writer import DatabaseWriter
+from stemma.digests import size_of
 from stemma.errors import UserError
 from stemma.retrieval.database import FACTS as DATABASE_JSON
 from stemma.retrieval.database import Database, read_facts
 from stemma.retrieval.passages import Passage
 from stemma.retrieval.search import Searcher
 from stemma.retrieval.settings import SearchSettings
-from stemma.runs import size_of
 from tests.factories.retrieval import FACTS, ROOMY, LetterEmbedder, build, facts, passage
 
 

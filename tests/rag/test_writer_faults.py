@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from rag.writer import EMBEDDED_AT_ONCE, DatabaseWriter
 from stemma import ROOT
+from stemma.digests import digest_of, files_under, size_of
 from stemma.retrieval.database import Database
-from stemma.runs import digest_of, files_under, size_of
 from tests.factories.retrieval import LetterEmbedder, facts, passage
 
 BUILD = """

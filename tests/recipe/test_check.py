@@ -12,7 +12,7 @@ import pytest
 
 from eval.tasks import TASKS
 from stemma.errors import UserError
-from stemma.recipe import check, sections
+from stemma.recipe import check, made_model
 from stemma.recipe.axolotl_keys import OWNED, PINNED, axolotl_fields
 from stemma.recipe.load import load
 from stemma.recipe.schema import installed_axolotl, parse_type
@@ -53,7 +53,7 @@ def test_misspelt_axolotl_keys_in_every_section(write_recipe: Write) -> None:
         ("a: 1", "unknown key `a`, known are hidden_size, intermediate_size, "),
         ("vocab_size: 5", "`vocab_size` comes from `base.tokenizer`"),
         ("head_dim: 0", "`head_dim` is 0, expected a whole number of at least 1"),
-        ("head_dim: 1.5, a: 1", "at least 1; unknown key `a`"),
+        ("head_dim: 1.5, a: 1", "at most 4,096; unknown key `a`"),
     ],
 )
 def test_a_model_made_on_the_spot_is_a_gemma(write_recipe: Write, model: str, told: str) -> None:
@@ -68,7 +68,7 @@ def test_keys_of_a_gemma_are_transformers() -> None:
 
     own = {field.name for field in dataclasses.fields(GemmaConfig)}
     shared = {field.name for field in dataclasses.fields(PreTrainedConfig)}
-    named = {*sections.GEMMA_SIZES, *sections.GEMMA_SETTINGS, *sections.MADE_BY_THE_TOKENIZER}
+    named = {*made_model.GEMMA_SIZES, *made_model.GEMMA_SETTINGS, *made_model.MADE_BY_THE_TOKENIZER}
     assert named >= own - shared
     assert named <= own
 

@@ -252,13 +252,100 @@ def test_the_name_must_be_the_files(write_recipe: Write) -> None:
             "name: small\ntrain: &t {lora_r: 8}\nsft: *t",
             "recipes/small.yml:3: `sft` is a YAML alias",
         ),
-        ("a: " + "[" * 500, "recipes/small.yml: not valid YAML: maximum recursion depth"),
-        ("name: !!python/object/apply:os.system [ls]", "recipes/small.yml:1: not valid YAML"),
+        ("a: " + "[" * 500, "recipes/small.yml: lists and mappings more than 20 deep"),
+        ("a: " + "[" * 30 + "]" * 30, "recipes/small.yml:1: lists and mappings more than 20 deep"),
+        ("- " * 5000, "recipes/small.yml: lists and mappings more than 20 deep"),
+        (
+            "name: !!python/object/apply:os.system [ls]",
+            "recipes/small.yml:1: `name` is a YAML python/object/apply:os.system",
+        ),
+        ("name: small\nseed: !!binary aGk=", "recipes/small.yml:2: `seed` is a YAML binary"),
+        ("name: small\nseed: 2024-01-01", "recipes/small.yml:2: `seed` is a YAML timestamp"),
+        ("a: &a [1]\nb: *a", "recipes/small.yml:2: `b` is a YAML alias"),
+        ("<<: {a: 1}", "recipes/small.yml:1: a key that is a YAML merge, in the recipe"),
+        ("a: {~: 1}", "recipes/small.yml:1: a key that is a YAML null, in a"),
+        ("? [a]\n: 1", "recipes/small.yml:1: a key that is a YAML seq, in the recipe"),
+        ('"\\e[31m": 1', "recipes/small.yml:1: a key with the character U+001B, in the recipe"),
+        ("k" * 201 + ": 1", "recipes/small.yml:1: a key of 201 characters, in the recipe"),
+        ("seed: 0x" + "f" * 5000, "recipes/small.yml:1: `seed` is a number of 5,002 digits"),
+        ("seed: " + "9" * 5000, "recipes/small.yml:1: `seed` is a number of 5,000 digits"),
+        ("seed: 0x" + "f" * 16, "recipes/small.yml:1: `seed` is a number of 64 bits"),
+        ('a: "\\ud800"', "recipes/small.yml:1: `a` holds the character U+D800"),
+        ('a: "\\u202e"', "recipes/small.yml:1: `a` holds the character U+202E"),
+        ('a: ["\\0"]', "recipes/small.yml:1: `a.0` holds the character U+0000"),
+        ("a: " + "x" * 20_001, "recipes/small.yml:1: `a` is a text of 20,001 characters"),
+        ("a: 1\n" * 5_001, "recipes/small.yml: more than 5,000 lines or values"),
+        ("a: [" + "1," * 5_001 + "]", "recipes/small.yml: more than 5,000 lines or values"),
+        ("#" * 10**7, "recipes/small.yml: longer than 100,000 bytes"),
+        ("a:\n\t- 1", "recipes/small.yml:2: not valid YAML"),
     ],
+    ids=lambda value: value[:20],
 )
 def test_what_is_no_recipe_at_all(write_recipe: Write, text: str, expected: str) -> None:
     write_recipe(text=text)
-    assert refused()[0].startswith(expected)
+    [problem] = refused()
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1"])
+def test_a_recipe_is_utf_8(write_recipe: Write, encoding: str) -> None:
+    path = write_recipe()
+    path.write_text("# é\n" + path.read_text(encoding="utf-8"), encoding=encoding)
+    [problem] = refused()
+    assert problem.startswith("recipes/small.yml: not valid UTF-8: ")
+
+
+def test_a_byte_order_mark_is_passed_over(write_recipe: Write) -> None:
+    path = write_recipe()
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert load("small").name == "small"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("seed=0x" + "f" * 5000, "`seed` is a number of 5,002 digits"),
+        ("train={a: &a [1], b: *a}", "`train.b` is a YAML alias"),
+        ('licence="\\udc80"', "`licence` holds the character U+DC80"),
+        ("licence=\udc80", "special characters are not allowed"),
+        ("base.model=" + "[" * 300 + "]" * 300, "lists and mappings more than 20 deep"),
+        ("a." * 30 + "b=1", "not a setting"),
+        ("a\x1b=1", "not a setting"),
+        ("a={b: 1, b: 2}", "duplicate key `a.b`"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_overrides_are_held_to_the_same_bounds(
+    write_recipe: Write, override: str, expected: str
+) -> None:
+    write_recipe()
+    found = refused("small", override)
+    [problem] = [one for one in found if expected in one]
+    place = problem.partition(": ")[0]
+    assert place.startswith("--set ")
+    assert problem.isprintable() or problem.replace("\n", "").isprintable()
+    assert len(problem) < 500
+
+
+def test_only_a_recipe_of_the_same_folder_is_extended(write_recipe: Write) -> None:
+    folder = write_recipe().parent
+    outside = folder.parent / "outside.yml"
+    outside.write_text("name: outside\n", encoding="utf-8")
+    (folder / "link.yml").symlink_to(outside)
+    (folder / "itself.yml").symlink_to(folder / "child.yml")
+    for name in ("../outside", str(outside.with_suffix("")), "./small", "x/../small", "child"):
+        write_recipe(name="child", text=f"extends: {name}\nname: child\n")
+        [problem] = refused("child")
+        assert problem.startswith(
+            f"recipes/child.yml:1: unknown recipe `{name}`\n  expected: another recipe of the same"
+        )
+    write_recipe(name="child", text="extends: itself\n")
+    assert "unknown recipe `itself`" in refused("child")[0]
+    write_recipe(name="child", text="extends: link\n")
+    assert refused("child") == [
+        "recipes/child.yml:1: `link` is a link that leads out of the recipe's folder\n"
+        "  expected: a recipe in the same folder"
+    ]
 
 
 def test_extends_merges_by_key_replaces_lists_and_removes_by_null(write_recipe: Write) -> None:
@@ -333,8 +420,8 @@ def test_null_override_removes(write_recipe: Write) -> None:
         ("eval.tasks.7.limit=1", "--set eval.tasks.7.limit=1: `eval.tasks.7` holds no key `limit`"),
         ("dpo.learning_rate", "--set dpo.learning_rate: not a setting"),
         ("dpo.lerning_rate=null", "--set dpo.lerning_rate=null: unknown key `lerning_rate` in dpo"),
-        ("seed=2024-99-99", "--set seed=2024-99-99: not a setting"),
-        ("eval.beta=[1", "--set eval.beta=[1: not a setting"),
+        ("seed=2024-99-99", "--set seed=2024-99-99: `seed` is a YAML timestamp"),
+        ("eval.beta=[1", "--set eval.beta=[1: not valid YAML: expected"),
         ("eval.beta=much", "--set eval.beta=much: `eval.beta` is 'much'"),
     ],
 )

@@ -172,7 +172,7 @@ def test_a_paid_judge_is_never_rehearsed() -> None:
 
 
 def test_no_server_is_asked_in_a_rehearsal() -> None:
-    served = "eval.servers={vllm: {base_url: 'http://h/v1', model: m, api_key_env: MY_KEY}}"
+    served = "eval.servers={vllm: {base_url: 'https://h/v1', model: m, api_key_env: MY_KEY}}"
     plain = load("tiny")
     full = load("tiny", [served, f"eval.variants={[*plain.eval.variants, 'vllm']}"])
     changes = shorten(full, LAPTOP, None, 2)

@@ -11,17 +11,20 @@ from typing import Any
 
 import pytest
 
+from report.compare import compare
 from report.outcomes import Flips
 from report.run import gather, run
 from stemma.jsonl import write_jsonl
 from stemma.stages import Work
 from tests.browser import Watched, launched, opened
-from tests.factories.run_to_report import make_work
+from tests.factories.run_to_report import make_recipe, make_work
 from tests.factories.samples_to_report import JUDGED_PAIR, add_samples, finish_again
 
 OVERFLOW = """() => [...document.querySelectorAll("body *")].filter((element) =>
     !element.closest(".scroll") && element.getBoundingClientRect().right > innerWidth + 1
 ).map((element) => element.tagName + "." + element.className)"""
+INJECTED = """<script>document.title = 'owned'</script><style>body { display: none }</style>
+<img src="data:," onerror="document.title = 'owned'"><p style="color: red" onclick="x()">x</p>"""
 A4_WIDTH = 1047
 """CSS pixels of A4 across, less margins of 10 mm."""
 
@@ -219,6 +222,22 @@ def test_without_a_script_the_tables_are_there(browser: Any, work: Work, tmp_pat
     with opened(browser, plain.as_uri()) as watched:
         assert watched.page.locator("#flips tbody tr").count() == 29
         assert not watched.page.locator("#filters").is_visible()
+
+
+def test_a_comparison_breaks_no_policy_and_runs_nothing(
+    browser: Any, work: Work, tmp_path: Path
+) -> None:
+    other = make_work(tmp_path, make_recipe(name="toy.2"))
+    page = compare((work.recipe, work.run), (other.recipe, other.run))
+    with opened(browser, page.as_uri()) as watched:
+        assert watched.complaints == []
+        colour = "getComputedStyle(document.querySelector('section')).borderTopStyle"
+        assert watched.page.evaluate(colour) == "solid", "its own style is drawn"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace("</body>", f"{INJECTED}</body>"), encoding="utf-8")
+    with opened(browser, page.as_uri()) as watched:
+        assert "owned" not in watched.page.title()
+        assert len([said for said in watched.complaints if "Content Security" in said]) >= 3
 
 
 def test_the_page_runs_no_script_but_its_own(browser: Any, work: Work, tmp_path: Path) -> None:

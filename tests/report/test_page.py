@@ -9,7 +9,7 @@ import pytest
 from report.page import HTML, MARKDOWN, render
 from report.run import gather
 from stemma.facts import SharedQuestions
-from tests.factories.run_to_report import make_work, score
+from tests.factories.run_to_report import make_scores, make_work, score
 
 
 def summary(root: Path, **changes: object) -> str:
@@ -34,6 +34,12 @@ def test_the_summary_says_figures_with_n_interval_and_chance(tmp_path: Path) -> 
     assert said.endswith(
         "On this machine it writes 812 tokens a second and holds 61.2 MB at its peak."
     )
+
+
+def test_the_summary_says_how_many_answers_are_empty(tmp_path: Path) -> None:
+    none, some = (score("gguf-Q4_K_M", "generation", "empty", n, 150) for n in (0, 7))
+    assert "undecided: 4%)" in summary(tmp_path / "none", scores=[*make_scores(), none])
+    assert "undecided: 4%; empty: 7)" in summary(tmp_path / "some", scores=[*make_scores(), some])
 
 
 def test_what_was_not_measured_is_not_mentioned(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from stemma.facts import GeneratorFacts
 from stemma.jsonl import write_json, write_jsonl
 from stemma.plan.peaks import HOLES, PROCESS
 from stemma.rows import Message, SftRow
-from stemma.runs import Manifest, describe
+from stemma.runs import describe
 from stemma.stages import Work
 from stemma.training.sweep_results import Results, Trial
+from tests.factories.manifests import change_manifest
 from tests.factories.run_to_report import LORA, SET, make_recipe, make_work
 
 MODEL = {
@@ -71,7 +72,7 @@ def _nine_rows(folder: Path, memory: int) -> Work:
         "statistics": "statistics.json",
     }
     outputs = {name: describe(data, path) for name, path in files.items()}
-    _change(data, work.run.manifest("data").model_copy(update={"outputs": outputs}))
+    change_manifest(work.run, "data", outputs=outputs)
     trainable = {"trainable_parameters": 2048, "parameters": 100_000, "share": 0.02}
     facts = LORA | {
         "trainable": trainable,
@@ -83,7 +84,7 @@ def _nine_rows(folder: Path, memory: int) -> Work:
         "plugins": [],
         "peak_memory": {"bytes": memory, "of": "resident memory"},
     }
-    _change(work.run.folder("sft"), work.run.manifest("sft").model_copy(update={"facts": facts}))
+    change_manifest(work.run, "sft", facts=facts)
     return work
 
 
@@ -158,7 +159,7 @@ def test_a_recipe_is_one_line_expected_and_one_measured(tmp_path: Path) -> None:
     used = none | {"cost_usd": 1.234, "requests": 4200}
     data = work.run.manifest("data")
     facts = {**data.facts, "generator": used}
-    _change(work.run.folder("data"), data.model_copy(update={"facts": facts}))
+    change_manifest(work.run, "data", facts=facts)
     assert dollars(gather(work)) == ("at most 5.00", "1.23 for 4,200 requests")
 
 
@@ -201,7 +202,3 @@ def test_the_best_trial_is_marked(tmp_path: Path) -> None:
         ["dpo", "dpo.rl_beta=0.3", "eval_rewards/accuracies", 0.8, 90, "best (max)"],
         ["dpo", "dpo.rl_beta=0.1", "eval_rewards/accuracies", None, None, "training stopped"],
     ]
-
-
-def _change(folder: Path, manifest: Manifest) -> None:
-    write_json(folder / "manifest.json", manifest.model_dump(mode="json"))

@@ -63,21 +63,6 @@ def test_cells_and_facts_of_any_shape_fit_on_a_line() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain\nlines\tand tabs", "plain\nlines\tand tabs"),
-        ("a\x00b\x1b[31mc\x7f", "a␀b␛[31mc⟨U+007F⟩"),
-        ("\u202ereversed\u2066", "⟨U+202E⟩reversed⟨U+2066⟩"),
-        ("half \ud800", "half \ufffd"),
-        ("\U0001f469\u200d\U0001f469", "\U0001f469\u200d\U0001f469"),
-        ("\u05e9\u05dc\u05d5\u05dd", "\u05e9\u05dc\u05d5\u05dd"),
-    ],
-)
-def test_what_hides_or_reorders_is_shown(text: str, shown: str) -> None:
-    assert readable.visible(text) == shown
-
-
 def test_what_is_not_finite_is_said() -> None:
     assert readable.fixed(float("nan"), 2) == readable.percent(float("inf")) == "not finite"
     assert readable.words("a\u202eb\x07") == "a⟨U+202E⟩b␇"

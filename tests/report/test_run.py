@@ -7,9 +7,8 @@ import pytest
 
 from report.run import run
 from stemma.errors import UserError
-from stemma.jsonl import read_json, write_json
-from stemma.runs import MANIFEST
 from stemma.stages import Work, execute
+from tests.factories.manifests import change_manifest
 from tests.factories.run_to_report import make_work
 
 
@@ -85,12 +84,12 @@ def test_the_same_run_gives_the_same_bytes(work: Work) -> None:
 
 def test_text_from_a_run_cannot_break_the_page(tmp_path: Path) -> None:
     work = make_work(tmp_path)
-    manifest = work.run.manifest("export")
-    manifest.facts["gates"][0]["name"] = "<b>|x"
-    write_json(work.run.folder("export") / MANIFEST, manifest.model_dump(mode="json"))
+    facts = work.run.manifest("export").facts
+    facts["gates"][0]["name"] = "<b>|x"
+    change_manifest(work.run, "export", facts=facts)
     run(work)
     assert "&lt;b&gt;|x" in (work.folder / "index.html").read_text(encoding="utf-8")
-    assert "<b>\\|x" in (work.folder / "report.md").read_text(encoding="utf-8")
+    assert "&lt;b>\\|x" in (work.folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_missing_stage_is_named_with_its_command(tmp_path: Path) -> None:
@@ -110,9 +109,8 @@ def test_the_engine_runs_it_once(tmp_path: Path) -> None:
 
 def test_facts_of_another_version_are_refused_in_one_line(tmp_path: Path) -> None:
     other = make_work(tmp_path)
-    path = other.run.folder("data") / MANIFEST
-    manifest = read_json(path)
-    write_json(path, manifest | {"facts": manifest["facts"] | {"licences": ["unknown"]}})
+    facts = other.run.manifest("data").facts | {"licences": ["unknown"]}
+    change_manifest(other.run, "data", facts=facts)
     with pytest.raises(
         UserError, match=r"DataFacts: licences: (.|\n)*make data RECIPE=toy FORCE=1"
     ):

@@ -105,13 +105,13 @@ def test_no_room_shows_nothing() -> None:
     assert within([], 10, {}) == []
 
 
-def test_a_damaged_sample_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_damaged_sample_is_named(tmp_path: Path) -> None:
     made = make_work(tmp_path)
     add_samples(made, rows=4)
     path = made.run.folder("eval") / "samples" / "base" / "mcq.jsonl"
     text = path.read_text(encoding="utf-8")
     path.write_text("{" * len(text), encoding="utf-8")
-    with pytest.raises(UserError, match=r"base/mcq\.jsonl:1: not valid JSON"):
+    with pytest.raises(UserError, match=r"base/mcq\.jsonl: other content of the same size"):
         read_samples(made.recipe, made.run)
 
 

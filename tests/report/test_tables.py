@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from report import tables
+from report.figures import task_figures
 from report.run import gather
 from report.run_data import RunData
 from report.tables import COLUMNS, Column, Figure, variant_rows
 from stemma import ROOT
-from tests.factories.run_to_report import VARIANTS, make_work
+from tests.factories.run_to_report import VARIANTS, make_work, score
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,23 @@ def test_generated_answers_that_nobody_can_judge_are_told_beside_the_right_ones(
 ) -> None:
     found = figure(evidence, "gguf-Q4_K_M", "Generated answers right")
     assert (found.text, found.note) == ("0.51", "[0.43–0.59] n = 150, undecided 0.04")
+
+
+def test_empty_answers_are_told_beside_the_right_ones_where_there_are_any(
+    evidence: RunData,
+) -> None:
+    shown = {}
+    for count in (0, 3):
+        empty = score("gguf-Q4_K_M", "generation", "empty", count, 150)
+        counted = replace(evidence, scores=[*evidence.scores, empty])
+        shown[count] = figure(counted, "gguf-Q4_K_M", "Generated answers right").note
+        rows = [row for task in task_figures(counted) for row in task.rows if row.metric == "empty"]
+        assert len(rows) == bool(count)
+    assert shown[0] == "[0.43–0.59] n = 150, undecided 0.04"
+    assert shown[3] == "[0.43–0.59] n = 150, undecided 0.04, 3 of 150 empty"
+    [row] = rows
+    assert [cell.text for cell in row.cells if cell.text] == ["3"]
+    assert row.meaning == "answers without a character that can be seen, of n"
 
 
 def test_a_difference_whose_interval_holds_zero_is_no_verdict(evidence: RunData) -> None:

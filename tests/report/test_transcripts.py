@@ -100,3 +100,12 @@ def test_each_judging_has_its_line_with_the_judge(tmp_path: Path) -> None:
     assert (row["Policy"], row["Judge"], row["Pairs"]) == ("dpo", "scripted-expert (scripted)", 100)
     assert row["As the report counts"] == "0.673 [0.583–0.763] n = 98"
     assert (row["Tied"], row["Sign test p"]) == (None, pytest.approx(0.09))
+    assert "Judge's empty replies" not in row
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_a_judges_empty_replies_are_shown_where_there_are_any(tmp_path: Path, count: int) -> None:
+    empty = score("dpo", "judge-base", "empty_replies", count, 200)
+    table = judgings(gather(make_work(tmp_path, scores=[*JUDGED, empty])))
+    [row] = [dict(zip(table.heads, row, strict=True)) for row in table.rows]
+    assert row.get("Judge's empty replies") == (str(count) if count else None)

@@ -15,6 +15,7 @@ from stemma.errors import UserError
 from stemma.llama import Llama
 from stemma.stages import Work
 from tests.factories.run_to_score import make_recipe, make_work
+from tests.from_gguf.files import write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,17 @@ def test_an_empty_question_is_refused(llama: Llama) -> None:
         list(Chat(llama).answer("  "))
 
 
+def test_an_empty_answer_is_told_and_what_it_may_mean(
+    work: Work, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Llama, "stream", lambda *_: iter([]))
+    main(work.recipe, work.run, "What is 3 + 4?")
+    out, err = capsys.readouterr()
+    assert out == "\n"
+    assert err.startswith("the answer is empty: the model ended it at once, or wrote nothing")
+    assert "hint: ask in other words; a model that says nothing to anything was trained on" in err
+
+
 def test_characters_spelt_in_bytes_come_whole(llama: Llama) -> None:
     text = "x = 中 and ∑ é."
     ids = llama.tokenize(f" {text} ")
@@ -123,3 +135,32 @@ def test_the_laptop_side_imports_no_training_engine() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        ("{% for m in messages %}", ":1: Unexpected end of template."),
+        ("{{ messages[0].content * 10**9 }}", ":1: it makes more than 64,000,000 characters"),
+        ("{{ a.b.c }}", ":1: 'a' is undefined"),
+        ("{{ ''.__class__.__mro__ }}", ":1: access to attribute '__class__' of 'str' object is"),
+        ("{{ raise_exception('No questions.') }}", ":1: No questions."),
+        ("{{ 1 / 0 }}", ":1: division by zero"),
+    ],
+)
+def test_a_files_template_that_is_broken_or_hostile(
+    template: str, found: str, tmp_path: Path
+) -> None:
+    path = write_gguf(tmp_path / "x.gguf", {"tokenizer.chat_template": template})
+    with Llama(path, 64, 1) as opened, pytest.raises(UserError) as told:
+        list(Chat(opened).answer("What is 3 + 4?"))
+    assert str(told.value).startswith(f"x.gguf: tokenizer.chat_template{found}")
+
+
+def test_a_files_header_that_is_no_utf_8(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "x.gguf", {"tokenizer.chat_template": "{{ 1 }}#marker"})
+    path.write_bytes(path.read_bytes().replace(b"#marker", b"\xff\xfemarkr"))
+    with Llama(path, 64, 1) as opened, pytest.raises(UserError) as told:
+        chat_module.template_of(opened)
+    assert str(told.value).startswith("the GGUF file: `tokenizer.chat_template` of its header: ")
+    assert "  expected: UTF-8\n  hint: the file is damaged" in str(told.value)

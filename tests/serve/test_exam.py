@@ -77,7 +77,7 @@ def test_the_table_shows_gold_and_answer_and_counts_the_right_ones() -> None:
         "yes        19      12 + 7 = 19  What is 1?",
         "no         newton  joule        What is 2?",
         f"undecided  x                    {'word ' * 11}word…",
-        "1 of 3 right, 1 undecided",
+        "1 of 3 right, 1 undecided, 1 empty",
     ]
 
 

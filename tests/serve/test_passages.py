@@ -154,7 +154,9 @@ def test_nothing_relevant_is_asked_without_and_told(
     work: Work, llama: Llama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = work.run.output("rag", "database")
+    database = {"database": "database"}
     keep_settings(folder, SearchSettings(threshold=99.0))
+    write_manifest(work.run, "rag", database)
     try:
         recipe = work.recipe.model_copy(update={"rag": RAG})
         seen = prompts(llama, monkeypatch)
@@ -166,6 +168,7 @@ def test_nothing_relevant_is_asked_without_and_told(
         assert seen[0] == seen[1]
     finally:
         keep_settings(folder, SearchSettings())
+        write_manifest(work.run, "rag", database)
 
 
 def test_a_long_question_leaves_less_room_or_none(llama: Llama, passages: PassagesBefore) -> None:

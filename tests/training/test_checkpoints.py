@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -21,23 +22,29 @@ from stemma.training.checkpoints import (
 )
 from tests.factories.checkpoints import BINDING, FILES, make_checkpoint
 
+DIGEST = hashlib.sha256(b"0123456789").hexdigest()
+
 
 def test_a_whole_checkpoint(tmp_path: Path) -> None:
     seal = read_seal(make_checkpoint(tmp_path, 4))
-    assert seal == Seal(step=4, processes=1, binding=BINDING, files=dict.fromkeys(FILES, 10))
+    assert seal == Seal(step=4, processes=1, binding=BINDING, files=dict.fromkeys(FILES, DIGEST))
 
 
 @pytest.mark.parametrize("name", [*FILES, SEAL])
-@pytest.mark.parametrize("torn", ["cut", "missing"])
+@pytest.mark.parametrize("torn", ["cut", "missing", "a bit flipped"])
 def test_a_torn_one_is_moved_aside_and_the_one_before_is_taken(
     name: str, torn: str, tmp_path: Path
 ) -> None:
     make_checkpoint(tmp_path, 4)
     path = make_checkpoint(tmp_path, 10) / name
-    path.write_bytes(path.read_bytes()[:-6]) if torn == "cut" else path.unlink()
+    content = path.read_bytes()
+    if torn == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-6] if torn == "cut" else bytes([content[0] ^ 1]) + content[1:])
     assert last_good(tmp_path) == (tmp_path / "checkpoint-4", 4)
     assert set_aside_unusable(tmp_path, BINDING, 1) == [
-        "checkpoint-10 is not written to its end: moved to torn/"
+        "checkpoint-10 is damaged, or not written to its end: moved to torn/"
     ]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["checkpoint-4", "torn"]
     assert (tmp_path / "torn" / "checkpoint-10").is_dir()

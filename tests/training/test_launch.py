@@ -172,7 +172,7 @@ def test_prepared_data_and_an_old_failure_are_dropped(tmp_path: Path) -> None:
     (output / "completed.json").write_text("{}")
     config = {"dataset_prepared_path": str(prepared), "output_dir": str(output)}
     assert launch.prepare(config, BINDING, 1) == [
-        "checkpoint-8 is not written to its end: moved to torn/"
+        "checkpoint-8 is damaged, or not written to its end: moved to torn/"
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["training"]
     assert sorted(path.name for path in output.iterdir()) == ["checkpoint-4", "torn"]

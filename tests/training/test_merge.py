@@ -154,6 +154,24 @@ def test_tokenizer_config_gets_back_what_transformers_drops(tmp_path: Path) -> N
     assert "vocab_file" not in written
 
 
+def test_settings_name_no_code_of_their_own(tmp_path: Path) -> None:
+    """Local folders with `auto_map` are refused; one on the hub may hold it all the same."""
+    source, merged = make_gemma(tmp_path / "start", hidden=32, layers=1), tmp_path / "merged"
+    code = {
+        "auto_map": {"AutoModelForCausalLM": "other/repository--modeling.Model"},
+        "custom_pipelines": {"text-generation": {"impl": "pipeline.Pipeline"}},
+    }
+    for name in ("config.json", "tokenizer_config.json"):
+        value = json.loads((source / name).read_text())
+        (source / name).write_text(json.dumps(value | code | {"kept": {"auto_map": {}, "b": 1}}))
+    write_merged(MergeParts(source, None), merged, Template.read(TEMPLATE))
+    for path in merged.glob("*.json"):
+        if "config" in path.name:
+            assert "auto_map" not in path.read_text()
+            assert "custom_pipelines" not in path.read_text()
+    assert json.loads((merged / "tokenizer_config.json").read_text())["kept"] == {"b": 1}
+
+
 @pytest.mark.parametrize(
     ("generation", "config", "stops"),
     [

@@ -306,7 +306,7 @@ def test_a_torn_checkpoint_rotation_and_another_number_of_processes(bench: Bench
     assert "Traceback" not in said
 
     said = bench.finish(stage, runs, 1)
-    assert f"{good[-1].name} is not written to its end: moved to torn/" in said
+    assert f"{good[-1].name} is damaged, or not written to its end: moved to torn/" in said
     assert_resumed(runs, stage, (good[-2], int(good[-2].name.removeprefix("checkpoint-"))))
     whole = bench.fresh("whole")
     bench.finish(stage, whole, 1)

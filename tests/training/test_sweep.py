@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from stemma.cli import main
+from stemma.digests import digest_json
 from stemma.errors import Problem, UserError
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.keys import key_of
 from stemma.recipe.load import load
-from stemma.runs import Run, digest_json
+from stemma.runs import Run
 from stemma.training.sweep import permutations, search
 from stemma.training.sweep_results import Results, Trial, ranked, read_results, written
 from tests.conftest import Write
@@ -164,7 +165,7 @@ def test_finished_trials_are_not_trained_again(write_recipe: Write, run: Run) ->
     assert lines[2:] == [
         f"| {name} | 0.01 | 0.8 | 4 | best |",
         "",
-        "--set 'sft.learning_rate=0.01'",
+        "    --set 'sft.learning_rate=0.01'",
     ]
 
 

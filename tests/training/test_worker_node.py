@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stemma.errors import StageFailed, UserError
-from stemma.jsonl import read_json, write_json
+from stemma.jsonl import write_json
 from stemma.keys import key_of
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
@@ -21,7 +21,7 @@ from stemma.training import launch
 from stemma.training.cluster import Cluster
 from stemma.training.worker_node import Waiting, WorkerNode, joined_stages
 from tests.conftest import Write
-from tests.factories.manifests import put_manifest
+from tests.factories.manifests import put_manifest, write_manifest
 
 CLUSTER = Cluster(processes=1, nodes=2, node=1, master="host0:29500")
 
@@ -63,11 +63,9 @@ def put_base(run: Run) -> None:
     put_manifest(run, "base", ["merged"])
 
 
-def finish(recipe: Recipe, run: Run, stage: str) -> None:
+def finish(recipe: Recipe, run: Run, stage: str, end: str = "now") -> None:
     """Its manifest, as machine 0 writes it."""
-    put_manifest(run, stage, [])
-    path = run.folder(stage) / "manifest.json"
-    write_json(path, read_json(path) | {"key": key_of(recipe, run, stage), "end": "now"})
+    write_manifest(run, stage, {}, key=key_of(recipe, run, stage), end=end)
 
 
 def invite(recipe: Recipe, run: Run, key: str | None = None, master: str = CLUSTER.master) -> None:
@@ -100,18 +98,12 @@ def test_forced_it_waits_for_a_new_manifest(recipe: Recipe, run: Run) -> None:
     watch = Watch(
         happens={
             5.0: old.unlink,
-            9.0: lambda: write_json(old, read_json_of(recipe, run) | {"end": "later"}),
+            9.0: lambda: finish(recipe, run, "sft", "later"),
         }
     )
     node = WorkerNode(recipe, run, CLUSTER, print, force=True, waiting=watch.waiting())
     assert node.join("sft") == "up to date"
     assert watch.now == 9
-
-
-def read_json_of(recipe: Recipe, run: Run) -> dict[str, object]:
-    finish(recipe, run, "sft")
-    value: dict[str, object] = read_json(run.folder("sft") / "manifest.json")
-    return value
 
 
 def test_it_joins_only_its_own_work(

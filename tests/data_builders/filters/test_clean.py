@@ -183,3 +183,22 @@ def test_the_id_is_the_content_without_its_origin() -> None:
     assert not isinstance(one, str)
     assert not isinstance(two, str)
     assert one.id == two.id
+
+
+def test_a_text_longer_than_any_model_reads_is_refused_unless_it_is_a_corpus() -> None:
+    text = "heat " * 400_001
+    asked = {"role": "user", "content": "What?"}
+    row = {"messages": [asked, {"role": "assistant", "content": text}]}
+    assert (
+        finish("sft", "t", Draft("f:1", "What?", row)) == "text of more than 2,000,000 characters"
+    )
+    assert not isinstance(finish("corpus", "t", Draft("f:1", text, {"text": text})), str)
+
+
+def test_a_million_blanks_are_read_in_a_moment() -> None:
+    """From each of them a pattern looked for a line's end: 30,000 took a minute."""
+    text = "a" + " " * 1_000_000 + "b\t \nc"
+    row = {
+        "messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": text}]
+    }
+    assert not isinstance(finish("sft", "t", Draft("f:1", "What?", row)), str)

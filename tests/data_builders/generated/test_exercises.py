@@ -4,7 +4,7 @@ from inspect import getfile
 from pathlib import Path
 
 from data_builders.generated.exercises import Exercise
-from stemma.runs import digest_of
+from stemma.digests import digest_of
 
 
 def test_the_exercises_file_is_the_one_that_earlier_builds_read() -> None:

@@ -18,9 +18,9 @@ from data_builders.generated.judging import (
     judge_statistics,
     neither_is_right,
 )
+from stemma.digests import digest_json
 from stemma.errors import StageFailed
 from stemma.generator.client import response_format
-from stemma.runs import digest_json
 
 
 def ranking(overall: str, mark: str = "AB", **marks: str) -> Ranking:

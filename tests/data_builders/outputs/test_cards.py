@@ -77,7 +77,7 @@ def test_the_text_says_counts_licences_cost_and_what_to_mind() -> None:
     text = card(recipe, sources_of(recipe.data), COUNTS, FACTS)
     assert section(text, "Sets")[2] == "| dpo | 900 | 0 | 102 |"
     assert section(text, "Sources")[2:] == [
-        "| dpo: preference_jsonl a/b.jsonl | CC-BY-SA-4.0 | 1,200 | 1,000 | 200 duplicate |",
+        "| dpo: preference_jsonl a\\|b.jsonl | CC-BY-SA-4.0 | 1,200 | 1,000 | 200 duplicate |",
         "| dpo: generated_pairs | Apache-2.0 | 3 | 2 | 1 tie |",
     ]
     assert section(text, "Licences") == [

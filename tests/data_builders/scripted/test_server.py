@@ -19,7 +19,7 @@ import pytest
 from data_builders.scripted.faults import Fault, Faults, Json, duration
 from data_builders.scripted.server import ScriptedServer, serve
 from stemma import ROOT
-from stemma.runs import digest_json
+from stemma.digests import digest_json
 
 
 def body(prompt: str = "What is 2 + 2?", **further: Any) -> Json:

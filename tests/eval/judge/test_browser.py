@@ -25,11 +25,13 @@ def go_through(server: PageServer) -> list[str]:
     """Judges three pairs by key, arrow and button; what the page said in between."""
     from playwright.sync_api import sync_playwright
 
-    said = []
+    said: list[str] = []
+    complaints: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
         page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
+        page.on("console", lambda told: complaints.append(told.text))
         page.goto(server.url)
         for given, give in enumerate(
             (
@@ -43,6 +45,12 @@ def go_through(server: PageServer) -> list[str]:
             give()
         page.get_by_text("All pairs are judged").wait_for()
         assert page.locator("#pair").is_hidden()
+        assert not [told for told in complaints if "Content Security" in told]
+        page.evaluate(
+            "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(3)>')"
+        )
+        page.wait_for_timeout(200)
+        assert [told for told in complaints if "Content Security" in told], "and nothing else runs"
         browser.close()
     return said
 

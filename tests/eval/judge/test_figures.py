@@ -51,6 +51,12 @@ def test_a_verdict_that_could_not_be_had_is_no_tie() -> None:
     assert with_invalid["invalid_verdicts"].value == 6 / 20
 
 
+def test_empty_replies_of_the_judge_are_counted() -> None:
+    found = by_name(figures(judgings((3, WON), (6, INVALID)), 42))["empty_replies"]
+    assert (found.value, found.n) == (6, 18)
+    assert by_name(figures(judgings((3, WON)), 42))["empty_replies"].value == 0
+
+
 def test_the_100_questions_of_the_report_with_20_ties() -> None:
     """60 % of 80 decided: 49 to 70 %, as FACTS says."""
     found = by_name(figures(judgings((48, WON), (32, LOST), (20, TIED)), 42))["win_rate"]
@@ -135,6 +141,7 @@ def test_nothing_is_scored_on_nothing() -> None:
     assert {"tied", "win_rate_half_ties"} <= names
     invalid = by_name(figures(judgings((4, (None, None))), 42))
     assert set(invalid) == {
-        *("won", "lost", "tied", "disagreed", "invalid", "identical", "invalid_verdicts")
+        *("won", "lost", "tied", "disagreed", "invalid", "identical", "invalid_verdicts"),
+        "empty_replies",
     }
     assert invalid["invalid"].value == invalid["invalid_verdicts"].value == 1

@@ -272,6 +272,16 @@ def test_a_damaged_bz2_is_told(tmp_path: Path) -> None:
         read(WikiDpr(source="wiki_dpr", path="p.tsv.bz2"), tmp_path)
 
 
+def test_a_packed_file_that_is_one_endless_line_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte of gzip can be a gigabyte of zeros."""
+    monkeypatch.setattr("rag.packed.LONGEST_LINE", 2**20)
+    (tmp_path / "a.json.gz").write_bytes(gzip.compress(b"0" * 2**21))
+    with pytest.raises(UserError, match="a line of more than 1 MiB"):
+        read(Wikipedia(source="wikipedia", path="a.json.gz"), tmp_path)
+
+
 def test_parts_put_together_with_their_marks_and_headers(tmp_path: Path) -> None:
     part = "id\ttext\ttitle\n{}\t{}\tMetals\n"
     whole = "\ufeff" + part.format(1, "Iron rusts.") + part.format(2, "Gold does not.")
