@@ -20,7 +20,7 @@ from tests.conftest import Write
 from tests.factories.recipes import LORA
 
 BEFORE = "train:\n  adapter: lora\n  lora_r: 8\n"
-SWEEP = "sweep: {stage: sft, values: {learning_rate: [1e-2, 1e-5, 10.0]}}\nexport:\n"
+SWEEP = "sweep: {stage: sft, values: {learning_rate: [1e-2, 1e-5, 1e30]}}\nexport:\n"
 
 
 def test_combinations_are_axolotls() -> None:
@@ -149,7 +149,7 @@ def test_without_the_section(write_recipe: Write, capsys: pytest.CaptureFixture[
 
 
 def test_finished_trials_are_not_trained_again(write_recipe: Write, run: Run) -> None:
-    recipe = load(write_recipe((BEFORE, LORA), ("export:\n", SWEEP.replace(", 1e-5, 10.0", ""))))
+    recipe = load(write_recipe((BEFORE, LORA), ("export:\n", SWEEP.replace(", 1e-5, 1e30", ""))))
     [values] = permutations({"learning_rate": [1e-2]})
     name = f"trial-{digest_json(values)[:8]}"
     folder = run.folder("sweep") / "sft" / name
@@ -173,7 +173,7 @@ def test_finished_trials_are_not_trained_again(write_recipe: Write, run: Run) ->
 def test_real_trials_resume_and_a_failure_does_not_stop_them(write_recipe: Write, run: Run) -> None:
     recipe = load(write_recipe((BEFORE, LORA), ("export:\n", SWEEP)))
     results = search(recipe, run, print)
-    assert [trial.values["learning_rate"] for trial in results.trials] == [1e-2, 1e-5, 10.0]
+    assert [trial.values["learning_rate"] for trial in results.trials] == [1e-2, 1e-5, 1e30]
     # Whichever is seen first: the loss, or the step that DeepSpeed leaves out for its gradient.
     failed = results.trials[2].failed
     assert re.match(
@@ -186,6 +186,6 @@ def test_real_trials_resume_and_a_failure_does_not_stop_them(write_recipe: Write
     stamps = {path: path.stat().st_mtime_ns for path in folder.glob("*/trial.json")}
     assert len(stamps) == 2
     assert not [path for done in stamps for path in done.parent.glob("training/checkpoint-*")]
-    more = load(write_recipe((BEFORE, LORA), ("export:\n", SWEEP.replace("10.0", "1e-3"))))
+    more = load(write_recipe((BEFORE, LORA), ("export:\n", SWEEP.replace("1e30", "1e-3"))))
     assert len(search(more, run, print).trials) == 3
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
