@@ -57,6 +57,7 @@ REFUSALS = {
     errno.EPERM: "give yourself the right to",
     errno.EIO: "look at the disk: the system's log says more",
     errno.EROFS: "pass --runs FOLDER, of one that may be written",
+    errno.ENAMETOOLONG: "give a shorter path",
     errno.ENOSPC: FREE,
     errno.EDQUOT: FREE,
 }
