@@ -164,6 +164,8 @@ def test_names_are_those_of_the_installed_versions(
         ("sft.overrides_of_model_config={hidden_size: 0}", "`base.model` says what a model"),
         ("base.deepspeed={stage: 1}", "`base.deepspeed` is {'stage': 1}\n  expected: string"),
         ("base.deepspeed=[a]", "`base.deepspeed` is ['a']\n  expected: string"),
+        ("train.lora_target_modules=[]", "sft: `lora_target_modules` is empty"),
+        ("train.lora_target_modules=nope", "no model has a module `nope`"),
         ("train.lora_target_modules=[nope]", "`lora_target_modules`: no model has a module `nope`"),
         ("train.lora_target_modules=[q_porj]", "did you mean `q_proj`?"),
         ("seed=-1", "`seed` is -1\n  expected: greater than or equal to 0"),
