@@ -14,7 +14,7 @@ import pytest
 
 from stemma import ROOT
 from stemma.files import write_text
-from stemma.origin import versions
+from stemma.origin import git_commit, versions
 from stemma.processes import cores
 from tests.faults.rows import ROWS, Row, row_of
 
@@ -119,7 +119,8 @@ def pytest_sessionfinish() -> None:
     page = Path(os.environ["FAULTS_PAGE"])
     known = read(page.read_text(encoding="utf-8")) if page.is_file() else {}
     today = datetime.now(timezone.utc).date().isoformat()
-    fresh = {name: f"{today}: {said}" for name, said in SEEN.words.items()}
+    commit = git_commit()[:7]
+    fresh = {name: f"{today}, {commit}: {said}" for name, said in SEEN.words.items()}
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     write_text(page, render(known | fresh | {MACHINE: f"{made}, on {cores()} cores"}))
 
