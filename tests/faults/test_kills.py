@@ -34,9 +34,12 @@ def test_a_stopped_stage_ends_as_in_peace(
     draw = random.Random(f"{SEED} {stage}")
     words = command(stage, runs, SETTINGS[stage])
     stops: list[str] = []
-    for number, how in enumerate(ways(stage, draw)):
-        # Not before Python itself has started: its first second is not ours.
-        moment = max(1.0, draw.uniform(0.02, 0.95) * wanted.seconds / (1 + number))
+    order = ways(stage, draw)
+    for number, how in enumerate(order, 1):
+        # Later and later, for what is resumed ends sooner; and not before Python itself has
+        # started: its first second is not ours.
+        share = draw.uniform(0.02, 0.95) * number / len(order)
+        moment = max(1.0, share * wanted.seconds)
         attempt = start(words, tmp_path / f"{number}.log")
         if not attempt.lasts(moment):  # resumed, or on a quieter machine, it may be done sooner
             assert attempt.process.returncode == 0, attempt.said[-3000:]
