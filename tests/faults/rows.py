@@ -35,7 +35,6 @@ QUICK_HURT = {
     ("export", "truncated"),
     ("rag", "flipped"),
     ("report", "flipped"),
-    ("report", "missing"),
 }
 HURT_STAGES = STAGES[1:]
 HURT_KINDS = {"flipped": "a byte flipped", "truncated": "truncated", "missing": "missing"}
