@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,10 @@ SMALL_CHAIN = {
 def where(tmp_path: Path) -> dict[str, Path]:
     resolv = tmp_path / "resolv.conf"
     resolv.write_text("nameserver 192.0.2.1\n", encoding="utf-8")
-    return {"RESOLV": resolv, "COUNTERS": tmp_path / "counters"}
+    hosts = tmp_path / "hosts"
+    names = f"localhost {socket.gethostname()}"
+    hosts.write_text(f"127.0.0.1 {names}\n::1 {names}\n", encoding="utf-8")
+    return {"RESOLV": resolv, "HOSTS": hosts, "COUNTERS": tmp_path / "counters"}
 
 
 def test_the_count_counts(tmp_path: Path, seen: Callable[[str], None]) -> None:
