@@ -39,6 +39,7 @@ from stemma.cli_search import search
 from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.processes import TELEMETRY_OFF, thread_waiting
+from stemma.recipe.secrets import without_secrets
 from stemma.streams import lost, secure
 from stemma.visible import tell
 
@@ -51,6 +52,17 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+FREE = "free some space, or pass --runs FOLDER"
+REFUSALS = {
+    errno.EACCES: "give yourself the right to",
+    errno.EPERM: "give yourself the right to",
+    errno.EIO: "look at the disk: the system's log says more",
+    errno.EROFS: "pass --runs FOLDER, of one that may be written",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ENOSPC: FREE,
+    errno.EDQUOT: FREE,
+}
+"""What the file system may refuse to a verb that is no stage, and what helps."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,16 +79,17 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:
-        say(str(error))
+        say(without_secrets(str(error)))
         return 2
     except StageFailed as error:
-        say(f"failed: {error}")
+        say(without_secrets(f"failed: {error}"))
         return 1
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EIO):
+        if error.errno not in REFUSALS:
             raise
         where = str(error.filename or error.strerror)
-        say(str(Problem(where, "cannot be read or written", hint="give yourself the right to")))
+        found = f"cannot be read or written: {error.strerror}"
+        say(str(Problem(where, found, hint=REFUSALS[error.errno])))
         return 2
     except click.ClickException as error:
         error.show()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,11 +14,18 @@ PIECE = 2**18
 """Bytes hashed at once."""
 
 
+LITTER = re.compile(
+    r"\.DS_Store|\._.*|\.nfs[0-9a-f]+|\.directory|Thumbs\.db|desktop\.ini", re.IGNORECASE
+)
+"""Files that a desktop or a network drive leaves in folders that somebody looks into."""
+
+
 def files_under(path: Path) -> list[Path]:
-    """The file itself, or all files of a folder and those below it, sorted."""
+    """The file itself, or all files of a folder and those below it, sorted; without litter."""
     if path.is_file():
         return [path]
-    return sorted(inner for inner in path.rglob("*") if inner.is_file())
+    found = (inner for inner in path.rglob("*") if inner.is_file())
+    return sorted(inner for inner in found if not LITTER.fullmatch(inner.name))
 
 
 def size_of(path: Path) -> int:
@@ -63,4 +71,5 @@ def _digest_once(path: Path, size: int, changed_ns: int) -> str:  # noqa: ARG001
 def digest_json(value: Any) -> str:
     """sha256 of a value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    # Names of files need not be UTF-8, and a damaged JSON file may hold half a character.
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -49,7 +49,7 @@ def _deep(meter: Meter, *given: Any, **named: Any) -> None:
 
 def _words(meter: Meter, value: Any, *given: Any, **named: Any) -> None:
     _deep(meter, value, *given, **named)
-    meter.steps(_size(value) // 8)
+    meter.steps(_size(value) // 4)
 
 
 def _tags(meter: Meter, value: Any) -> None:

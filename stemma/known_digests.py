@@ -10,6 +10,7 @@ left no trace on a file's times (a rotten disk) is found by `stemma verify`, whi
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -49,7 +50,7 @@ def digests_of(paths: Iterable[Path], runs: Path, anew: bool = False) -> dict[Pa
             found[path] = digest_of(path)
             continue
         known = _read(runs / KEPT) if known is None else known
-        name = str(path.parent.resolve() / path.name)
+        name = _name(path)
         seen = known.get(name)
         if seen and seen[0] == stamp and not anew:
             found[path] = seen[1]
@@ -68,7 +69,7 @@ def digests_of(paths: Iterable[Path], runs: Path, anew: bool = False) -> dict[Pa
 def bytes_to_read(paths: Iterable[Path], runs: Path) -> int:
     """The bytes that `digests_of` would read, of what is not remembered."""
     known = _read(runs / KEPT)
-    stamps = {str(path.parent.resolve() / path.name): stamp_of(path) for path in paths}
+    stamps = {_name(path): stamp_of(path) for path in paths}
     return sum(
         stamp[0] for name, stamp in stamps.items() if name not in known or known[name][0] != stamp
     )
@@ -83,6 +84,12 @@ def differing(wanted: Mapping[Path, str], runs: Path, anew: bool = False) -> lis
         for path in wanted
     }
     return [path for path, sha256 in wanted.items() if now[path] != sha256]
+
+
+def _name(path: Path) -> str:
+    """A path as the file of known digests holds it, in UTF-8: one of other bytes is not found
+    again, and read each time."""
+    return os.fsencode(path.parent.resolve() / path.name).decode("utf-8", "backslashreplace")
 
 
 def stamp_of(path: Path) -> Stamp:

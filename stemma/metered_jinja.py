@@ -32,6 +32,10 @@ LONGEST = 1_000_000
 """Characters of a template. The longest of well-known models have 20,000."""
 TOKENS = 20_000
 """Of Jinja in a template: names, signs, texts between tags."""
+FEW_GIVEN = 8
+"""What a call is given, that its price holds already."""
+EACH_GIVEN = 3
+"""Steps of each beyond."""
 SAID = 300
 """Characters of a template's own words that are told, at most."""
 REFUSED: dict[type[nodes.Node], str] = {
@@ -148,18 +152,20 @@ class MeteredEnvironment(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         meter = __self.meter
+        # `f(*many)`: each is looked at below.
+        meter.steps(EACH_GIVEN * max(0, len(args) + len(kwargs) - FEW_GIVEN))
         if isinstance(__obj, BuiltinMethodType | MethodType):
             args = tuple(meter.settled(one) for one in args)
             named = [kwargs[name] for name in kwargs if not name.startswith("_")]
             prices.method(meter, __obj.__self__, __obj.__name__, (*args, *named))
-        elif __obj is dict:
+        elif __obj is dict or __obj is Namespace:
             args = tuple(meter.settled(one) for one in args)
             for pairs in args:
+                meter.copied(2 * len(pairs))
                 for pair in () if isinstance(pairs, dict) else pairs:
                     keyed(pair[0])
-        elif __obj is not Namespace and not isinstance(__obj, CALLABLE):
+        elif not isinstance(__obj, CALLABLE):
             raise SecurityError(f"{type(__obj).__name__} cannot be called in a template")
-        meter.steps((len(args) + len(kwargs)) // 4)
         return __context.call(__obj, *args, **kwargs)
 
 

@@ -14,6 +14,7 @@ from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Run, write_manifest
 from stemma.training.axolotl import Paths, render
 from stemma.weights import attention_of
+from stemma.workplace import locked
 from stemma.yaml_text import to_yaml
 
 UNKNOWN = "special tokens are added when the base model is on this machine"
@@ -79,6 +80,7 @@ def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None], seal: bool) -
             if lost:
                 found.append(f"{stage}/{name}")
         if seal and not damage:
-            write_manifest(run, manifest)
+            with locked(run.folder(stage)):
+                write_manifest(run, manifest)
             tell(f"{stage:<7} {MANIFEST:<18} carries a digest of itself")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -290,7 +291,18 @@ def test_a_file_without_the_right_to_read_it(
 
     monkeypatch.setitem(MODULES, "data", lambda: SimpleNamespace(run=refuse))
     assert main(["data", "small"]) == 2
-    assert capsys.readouterr().err.startswith("secret.jsonl: cannot be read or written\n")
+    assert capsys.readouterr().err == (
+        "secret.jsonl: cannot be read or written: Permission denied\n"
+        "  hint: give yourself the right to\n"
+    )
+
+
+def test_no_error_says_a_key_back(tiny_stages: None, capsys: Say) -> None:
+    key = "sk-ant-api03-" + "a1B2c3D4e5" * 2
+    assert main(["preview", "small", "--source", key]) == 2
+    said = capsys.readouterr().err
+    assert key not in said
+    assert said.startswith("--source: `(hidden)` fills no set")
 
 
 def test_a_file_that_breaks_off_is_told(
@@ -304,7 +316,20 @@ def test_a_file_that_breaks_off_is_told(
     monkeypatch.setitem(MODULES, "data", lambda: SimpleNamespace(run=fail))
     assert main(["data", "small"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("Input/output error: cannot be read or written\n")
+    assert said.startswith("Input/output error: cannot be read or written: Input/output error\n")
+
+
+def test_a_verb_that_is_no_stage_on_a_read_only_disk(
+    tiny_stages: None, monkeypatch: pytest.MonkeyPatch, capsys: Say
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "manifest.json")
+
+    monkeypatch.setattr("stemma.show.damaged", refuse)
+    assert main(["verify", "small", "--seal"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("manifest.json: cannot be read or written: Read-only file system\n")
+    assert "hint: pass --runs FOLDER" in said
 
 
 @pytest.mark.slow

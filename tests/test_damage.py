@@ -75,6 +75,12 @@ def test_two_answers_swapped_are_told_though_the_length_is_the_same(run: Run) ->
     assert "run `make data RECIPE=small`" in message
 
 
+@pytest.mark.parametrize("name", [".DS_Store", "._one.bin", ".nfs0000a1", "Thumbs.db"])
+def test_what_a_desktop_leaves_in_a_folder_is_no_damage(run: Run, name: str) -> None:
+    (run.folder("data") / "folder" / "below" / name).write_bytes(b"icons")
+    assert run.damage("data") == []
+
+
 SAME_SIZE = "other content of the same size"
 
 

@@ -194,3 +194,18 @@ def test_several_who_write_at_once_leave_a_whole_file(tmp_path: Path, runs: Path
     assert set(kept["files"]) <= {str(path) for path in paths}
     assert kept["files"]
     assert [path.name for path in runs.iterdir()] == [KEPT]
+
+
+def test_a_path_that_is_no_utf_8_is_read_each_time(tmp_path: Path, settled: None) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    path = put(folder / "weights")
+    assert digests_of([path], folder)[path] == sha256(LARGE)
+    put(path, LARGE[::-1])
+    assert digests_of([path], folder)[path] == sha256(LARGE[::-1])
+
+
+def test_half_a_character_in_what_is_kept_is_damage(tmp_path: Path, runs: Path) -> None:
+    (runs / KEPT).write_text('{"digest": "x", "files": {"\\ud800": 1}}')
+    path = put(tmp_path / "weights")
+    assert digests_of([path], runs)[path] == sha256(LARGE)

@@ -27,7 +27,15 @@ SET = "{% set ns = namespace(s='x', x=[1], y=[1]) %}"
 NEST = SET + "{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}"
 NEST += "{% endfor %}"
 DEEP = SET + "{% for i in range(3000) %}{% set ns.x = (ns.x,) %}{% endfor %}"
+GROWN = (
+    "{% set ns = namespace(d={}) %}{% for i in range(1000) %}"
+    "{% set ns.d = dict(ns.d, **{i|string: i}) %}{% endfor %}{% for i in range(9000) %}"
+)
 STEPS = {
+    "copies of a dict": f"{GROWN}{{% set x = dict(ns.d) %}}{{% endfor %}}",
+    "copies of a dict as a namespace": f"{GROWN}{{% set x = namespace(ns.d) %}}{{% endfor %}}",
+    "many things given": ("{% for i in range(40) %}{{ loop.cycle(*range(100000)) }}{% endfor %}"),
+    "many words": "{{ ('a ' * 3000000)|title|length }}",
     "loops in loops": MANY + MANY + "x{% endfor %}{% endfor %}",
     "empty loops": MANY + MANY + "{% endfor %}{% endfor %}",
     "a condition that never holds": MANY + "{% for j in range(99999) if false %}{% endfor %}"

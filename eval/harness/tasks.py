@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import StrictUndefined
-from jinja2.utils import pass_environment
+from jinja2.utils import htmlsafe_json_dumps, pass_environment
 from lm_eval import utils as harness
 from lm_eval.api.group import ConfigurableGroup
 from lm_eval.api.task import ConfigurableTask
@@ -23,6 +23,8 @@ from lm_eval.tasks import TaskManager, get_task_dict
 
 from eval.harness.job import BenchmarkJob
 from stemma.errors import StageFailed
+from stemma.jinja_filters import WIDEST_INDENT
+from stemma.jinja_prices import HTML
 from stemma.metered_jinja import MeteredEnvironment, MeteredTemplate
 from stemma.recipe.lm_eval_tasks import LOCAL, resolved
 
@@ -95,12 +97,22 @@ def _compiled(template: str) -> MeteredTemplate:
         keep_trailing_newline=True,
     )
     environment.filters["regex_replace"] = pass_environment(_replaced)
+    environment.filters["tojson"] = pass_environment(_as_json)
     return MeteredTemplate(environment, template, f"the task's template {template[:60]!r}")
 
 
 def _replaced(environment: MeteredEnvironment, text: str, *given: Any, **named: Any) -> str:
     environment.meter.text(16 * len(text))
     return str(environment.meter.made(harness.regex_replace(text, *given, **named)))
+
+
+def _as_json(environment: MeteredEnvironment, value: Any, indent: int | None = None) -> Any:
+    """Jinja's own filter, as the harness has it; chat templates have that of transformers."""
+    nodes, characters, depth = environment.meter.weigh(value)
+    wide = min(abs(indent or 0), WIDEST_INDENT)
+    environment.meter.fits(2 * HTML * characters + nodes * wide * depth)
+    text = htmlsafe_json_dumps(value, sort_keys=True, indent=wide if indent is not None else None)
+    return environment.meter.made(text)
 
 
 def leaves(tasks: TaskDict) -> dict[str, ConfigurableTask]:

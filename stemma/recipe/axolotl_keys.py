@@ -174,10 +174,12 @@ def key_problems(section: str, key: str, value: Any, where: Where) -> Iterator[P
 
 
 def unknown_modules(names: Any) -> list[str]:
-    """Those of a list of modules that no decoder has, whichever it is; PEFT would say so when the
+    """Those of the named modules that no decoder has, whichever it is; PEFT would say so when the
     model is loaded, or pass over them."""
     known = {*pinned()["modules"], *LINEARS, *NORMS, *OTHER_MODULES}
-    listed = names if isinstance(names, list) else []
+    # A text is a regular expression, and a mere word one that fits this module alone.
+    is_word = isinstance(names, str) and names.isidentifier()
+    listed = [names] if is_word else names if isinstance(names, list) else []
     texts = [name for name in listed if isinstance(name, str)]
     return [name for name in texts if name.rpartition(".")[2] not in known]
 

@@ -145,6 +145,10 @@ def _lora_problems(
         place = places["adapter" if adapter else ""]
         hint = "set `train.adapter: lora`"
         yield Problem(place, f"{stage}: `adapter` is {adapter!r}", "lora or qlora", hint)
+    if settings.get("lora_target_modules") == []:
+        expected = "names of modules, e.g. [q_proj, v_proj]"
+        found = f"{stage}: `lora_target_modules` is empty"
+        yield Problem(places["lora_target_modules"], found, expected)
     for key in ("lora_target_modules", "lora_modules_to_save"):
         for name in unknown_modules(settings.get(key)):
             hint = nearest(name, LINEARS)

@@ -19,7 +19,10 @@ from stemma.recipe.axolotl_keys import Keys, Where
 HIDDEN = "(hidden)"
 
 SHAPES: tuple[tuple[str, str], ...] = (
-    ("a private key", r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*-----|\Z)"),
+    (
+        "a private key",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z ]*-----|\Z)",
+    ),
     ("an Anthropic key (`sk-ant-…`)", r"\bsk-ant-[\w-]{12,}"),
     ("an OpenAI key (`sk-proj-…`)", r"\bsk-(?:proj|svcacct|admin|or)-[\w-]{12,}"),
     # `sk` is also the language Slovak: names like `sk-wiki-2024` are no keys.
@@ -38,6 +41,22 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("an NVIDIA key (`nvapi-…`)", r"\bnvapi-[\w-]{16,}"),
     ("a Replicate key (`r8_…`)", r"(?<![A-Za-z0-9])r8_[A-Za-z0-9]{20,}"),
     ("a Weights & Biases key (`wandb_v1_…`)", r"(?<![A-Za-z0-9])wandb_v1_\w{20,}"),
+    (
+        "a key of a model server",
+        r"(?<![\w./-])(?:api_org_|csk-|fw_|jina_|nvapi-|pa-|pcsk_|rpa_|sess-|sk_|tgp_v1_)"
+        r"(?=\w*\d)[A-Za-z0-9]\w{0,8}[A-Za-z0-9]{18,}",
+    ),
+    (
+        "a key of a tracing service",
+        r"(?<![\w-])(?:lsv2_(?:pt|sk)_|[sp]k-lf-|tvly-|KGAT_)[\w-]{20,}",
+    ),
+    (
+        "a token of a cloud or a store of code",
+        r"(?<![\w-])(?:ATBB|ATATT|do[opr]_v1_|dckr_[po]at_|gl(?:rt|dt|cbt|ptt|soat|ft|sa)[-_]|hv[sb]\."
+        r"|dapi(?=[0-9a-f]{32})|xapp-|AQ\.Ab|SG\.(?=[\w-]{22}\.)|sb_secret_|sbp_|AGE-SECRET-KEY-)"
+        r"[\w.-]{16,}",
+    ),
+    ("an address that lets in", r"discord(?:app)?\.com/api/webhooks/\d+/[\w-]{20,}"),
     ("an xAI or Perplexity key", r"\b(?:xai|pplx)-[A-Za-z0-9]{20,}"),
     ("a Stripe key (`sk_live_…`)", r"(?<![A-Za-z0-9])[rs]k_(?:live|test)_[A-Za-z0-9]{10,}"),
     ("a package registry's token", r"(?<![A-Za-z0-9])(?:npm_[A-Za-z0-9]{30,}|pypi-AgE[\w-]{20,})"),
@@ -50,7 +69,7 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ("an address with user and password", r"(?<![:\w])//[^\s/?#@:\"'<>]+:[^\s/?#@\"'<>]+@"),
     (
         "an address with user and password",
-        r"\b[A-Za-z][\w+.-]{0,30}://[^\s/?#@:\"'<>]*:[^\s/?#@\"'<>]+@",
+        r"\b[A-Za-z][\w+.-]{0,30}:/{1,2}[^\s/?#@:\"'<>]*:[^\s/?#@\"'<>]+@",
     ),
     (
         "an address with a key in its query",
@@ -61,13 +80,19 @@ SHAPES: tuple[tuple[str, str], ...] = (
 """What keys look like, by the names that messages give them."""
 
 COMPILED = [(kind, re.compile(pattern)) for kind, pattern in SHAPES]
+GIVEN = re.compile(
+    r"(?<![\w-])([A-Za-z][\w-]{2,60})[\"']?[ \t]*[:=][ \t]*[\"']?(?:(?i:token|key)[ \t]+)?"
+    r"((?=[A-Za-z+/_-]*\d)(?=[\d+/_-]*[A-Za-z])[A-Za-z0-9][\w+/-]{19,}={0,2})(?![\w(.\[])"
+)
+"""A long value of letters and digits behind a name in running text: `export MY_API_KEY=…`."""
 BASIC = re.compile(r"(?i:\bbasic)[ \t]+([A-Za-z0-9+/]{8,}={0,2})")
 
 NAMED = re.compile(
     r"(?:.*_)?(?:api_?keys?|(?:access|private|secret|signing|subscription)_key|access_key_id"
     r"|secrets?|passw(?:or)?d|passphrase|credentials?"
-    r"|(?:access|api|auth|bearer|id|refresh|session)_token)"
-    r"|token|auth|(?:proxy_)?authorization|bearer|(?:set_)?cookie|pwd"
+    r"|(?:access|api|auth|bearer|bot|id|refresh|sas|session)_token"
+    r"|(?:account|encryption|master|storage)_key|connection_string)"
+    r"|token|jwt|auth|(?:proxy_)?authorization|bearer|(?:set_)?cookie|pwd"
     r"|(?:hf|hub|hugging_?face(?:_hub)?|wandb|comet|mlflow|git(?:hub|lab)?|gh|slack|openai"
     r"|anthropic|replicate|cohere|mistral|together|azure|aws|google|gcp)_(?:token|key)"
 )
@@ -152,6 +177,11 @@ def shapes_in(text: str) -> Iterator[tuple[str, str]]:
         (match, "an authorization (`Basic …`)")
         for match in BASIC.finditer(text)
         if _is_basic(match[1])
+    ]
+    found += [
+        (match, f"a secret behind its name (`{match[1]}=…`)")
+        for match in GIVEN.finditer(text)
+        if is_secret_name(match[1])
     ]
     end = 0
     for match, kind in sorted(found, key=lambda one: (one[0].start(), -one[0].end())):

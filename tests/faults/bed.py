@@ -22,6 +22,8 @@ from tests.faults.commands import command, start
 
 QUICK = "FAULTS_QUICK" in os.environ
 SEED = int(os.environ.get("FAULTS_SEED", "15"))
+PACE = float(os.environ.get("FAULTS_PACE", "1"))
+"""By how much a stage takes longer now than when the bed was made."""
 RUNS = Path(os.environ.get("FAULTS_RUNS", ROOT / "runs")).absolute()
 STEPS = {"max_steps": "6", "save_steps": "2"}
 FEW_VARIANTS = "[base, dpo, gguf-Q4_K_M, gguf-Q4_K_M+retrieved]"
@@ -92,7 +94,8 @@ def calm(stage: str, place: Path) -> Calm:
         own = Run(RUNS / "tiny").manifest(stage)
         took = datetime.fromisoformat(own.end) - datetime.fromisoformat(own.start)
         folder = RUNS / "tiny" / stage
-        return Calm(took.total_seconds() + 1, bytes_of(folder), digests(RUNS, stage))
+        seconds = PACE * (took.total_seconds() + 1)
+        return Calm(seconds, bytes_of(folder), digests(RUNS, stage))
     runs = copied(stage, place / f"calm-{stage}")
     before = bytes_of(runs)
     began = time.monotonic()

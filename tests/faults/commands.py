@@ -18,7 +18,9 @@ MARK = "STEMMA_FAULT"
 """The variable that all processes of one attempt inherit: by it survivors are found."""
 HEARS_CTRL_C = ("env", "--default-signal=INT")
 """A shell's background jobs inherit that it is ignored."""
-GONE_SECONDS = 30
+GONE_SECONDS = 240
+"""A rank whose launcher was killed while it was loading ends when it has loaded; seconds on an idle
+machine."""
 LONGEST_SECONDS = 3600
 
 

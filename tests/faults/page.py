@@ -14,7 +14,7 @@ import pytest
 
 from stemma import ROOT
 from stemma.files import write_text
-from stemma.origin import versions
+from stemma.origin import git_commit, versions
 from stemma.processes import cores
 from tests.faults.rows import ROWS, Row, row_of
 
@@ -27,7 +27,7 @@ HEAD = """\
 
 Stemma's stages may be stopped, starved and damaged at any moment. Each row is a promise, the test that shows it, and what that test saw when it last ran. `make faults` runs them all on the demo's finished run (`make demo` first; it takes an hour or two), and writes this page; `make faults QUICK=1` runs a few in minutes, as CI does, and prints them only. `ROWS="sft and kill"` chooses rows as pytest's `-k` does, `RUNS=folder` another finished demo.
 
-- **Moments** are drawn by a seed (`FAULTS_SEED`, 15) over the seconds that the same stage took in peace just before; each row is stopped twice (`FAULTS_KILLS`; what stands below with one moment was stopped once, on a machine busy with much else) before it may end. kill -9 and SIGTERM go to Stemma alone, Ctrl-C to its whole group, as from a terminal. Survivors are looked for among all processes by a variable they inherit.
+- **Moments** are drawn by a seed (`FAULTS_SEED`, 15) over the seconds that the same stage took in peace just before (or in the demo itself, where it did the same, times `FAULTS_PACE`, 1). In each round (`FAULTS_ROUNDS`, 1) a stage is stopped in all three ways, one after the other in an order that is drawn too, each time in the middle of what the stop before left; then it may end. A stop that came too late, as the stage was done already, is not told. kill -9 and SIGTERM go to Stemma alone, Ctrl-C to its whole group, as from a terminal. Survivors are looked for among all processes by a variable they inherit, until there are none; a rank whose launcher was killed while it was still loading ends by itself as soon as it has loaded (some seconds; 48 s on two cores that six others used as well), before it trains.
 - **The same outputs** means the same sha256 of every output in the manifest, weights included (float32, one thread a process, on one machine). Outputs that hold seconds or paths ({varying}) are there again, and not compared.
 - **Sizes** are the demo's with six steps a training, two formats and eight rows a task.
 - **Disks** are small file systems in a mount namespace; **no network** is a network namespace with loopback alone, whose kernel counts every attempt to reach an address without a route, by any process.
@@ -64,6 +64,7 @@ class Seen:
     """The outcomes of this session's rows, a word for each."""
 
     def __init__(self) -> None:
+        self.commit = git_commit()[:7]
         self.words: dict[str, str] = {}
         self.cases: dict[str, list[str]] = {}
 
@@ -119,7 +120,7 @@ def pytest_sessionfinish() -> None:
     page = Path(os.environ["FAULTS_PAGE"])
     known = read(page.read_text(encoding="utf-8")) if page.is_file() else {}
     today = datetime.now(timezone.utc).date().isoformat()
-    fresh = {name: f"{today}: {said}" for name, said in SEEN.words.items()}
+    fresh = {name: f"{today}, {SEEN.commit}: {said}" for name, said in SEEN.words.items()}
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     write_text(page, render(known | fresh | {MACHINE: f"{made}, on {cores()} cores"}))
 

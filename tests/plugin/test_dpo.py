@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from stemma.plugin.reference import _digest
 from tests.factories.models import make_gemma, tiny_model
 from tests.plugin.trainers import (
     GRADIENT,
@@ -138,7 +139,8 @@ def test_a_kept_reference_is_found_again_by_what_it_was_computed_from(tmp_path: 
     settings: dict[str, Any] = {"precompute_ref_log_probs": True}
     make_trainer(tiny_model(), tmp_path, {}, **settings)
     [kept] = (tmp_path / "reference").iterdir()
-    save_file({"logps": load_file(kept)["logps"] * 0 - 7}, kept)
+    known = load_file(kept)["logps"] * 0 - 7
+    save_file({"logps": known}, kept, metadata=_digest(known))
     again = make_trainer(tiny_model(), tmp_path, {}, **settings)
     assert list(again.train_dataset["ref_chosen_logps"]) == [-7.0] * 4
     other = make_gemma(tmp_path / "other", seed=1)

@@ -20,9 +20,10 @@ from stemma.plugin.dpo import StemmaDpoTrainer
 from stemma.recipe.sections import DpoTrainer as Options
 from tests.factories.models import VOCABULARY, write_tokenizer
 
-LOSS = 1e-5
+LOSS = 1e-4
 GRADIENT = 1e-4
-"""Tolerances to the stock trainer: of the loss, and of gradients as a share of their length."""
+"""Tolerances to the stock trainer: of the loss, and of gradients as a share of their length. A
+log-probability of -300 is rounded by 3e-5, and not on every processor alike."""
 
 PLAIN = {"group_by_length": False, "precompute_reference": False}
 PAIRS = [

@@ -51,15 +51,34 @@ KEYS = {
     "userinfo": "https://me:hunter2hunter2@host/v1",
     "userinfo without a password": f"https://{RANDOM}@host/v1",
     "userinfo of a database": "postgresql://me:hunter2hunter2@host/db",
+    "userinfo in what a path makes of an address": "https:/me:hunter2hunter2@host/v1",
     "userinfo without a scheme": "//me:hunter2hunter2@host/v1",
     "query": "https://host/v1?key=hunter2hunter2",
     "query, second": "https://host/v1?a=b&api_key=hunter2hunter2",
     "query, signed": "https://host/file?X-Amz-Signature=hunter2hunter2",
     "fragment": "https://host/#access_token=hunter2hunter2",
+    "hugging face, of an organisation": f"api_org_{RANDOM}",
+    "fireworks": f"fw_{RANDOM[:24]}",
+    "pinecone": f"pcsk_ab_c_{RANDOM}",
+    "elevenlabs": f"sk_{RANDOM}",
+    "google, new": f"AQ.Ab{RANDOM}",
+    "langsmith": f"lsv2_pt_{RANDOM[:32]}_{RANDOM[:10]}",
+    "langfuse": "pk-lf-12345678-1234-1234-1234-123456789012",
+    "tavily": f"tvly-dev-{RANDOM}",
+    "databricks": "dapi" + "0123456789abcdef" * 2,
+    "sendgrid": f"SG.{RANDOM[:22]}.{RANDOM}",
+    "vault": f"hvs.{RANDOM[:24]}",
+    "digital ocean": "dop_v1_" + "0123456789abcdef" * 4,
+    "pgp": PEM.replace("RSA PRIVATE KEY", "PGP PRIVATE KEY BLOCK"),
+    "given to a variable": f"export OPENAI_API_KEY={RANDOM}",
+    "given to a header": f"x-api-key: {RANDOM}",
+    "authorization of another kind": f'"Authorization": "token {RANDOM}"',
+    "given in a connection": f"AccountName=a;AccountKey={RANDOM}==;",
 }
 WORDS = "hunter2hunter2"
 SECRET = (
     "api_key apikey apiKey API-KEY X-API-Key openai_api_key wandb_api_key comet_api_key token "
+    "AccountKey bot_token sas-token encryption_key jwt "
     "hf_token hfToken access_token auth_token hub_token github_token password passwd passphrase "
     "db_password secret client_secret secret_key access_key aws_secret_access_key private_key "
     "authorization Authorization proxy-authorization credentials cookie bearer"
@@ -93,6 +112,13 @@ INNOCENT = (
     "What is 3:4@5 // 6?",
     "<|im_start|>",
     "me@example.org",
+    "api_key_env: MY_OPENAI_KEY_FOR_2024_AND_LATER",
+    "token = loop.index0_of_all_messages2",
+    "pad_token: reserved_special_token_250",
+    "train-file: train-fec9cf2af2bafec9cf2af2ba.jsonl",
+    "jina_embeddings_v3_small_en",
+    "sk_learn_pipeline_2024",
+    "dapible-1234567890abcdefg",
     "git@github.com:a/b.git",
 )
 
