@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stemma.errors import Problem, UserError
-from stemma.reading.tables import FORMATS, CsvForm, read_table
+from stemma.reading.tables import CSV_FORMATS, FORMATS, CsvForm, read_table
 
 SAMPLED_ROWS = 1000
 """Rows that the guesses are made of."""
@@ -39,7 +39,7 @@ class Seen:
 
     @property
     def is_csv(self) -> bool:
-        return self.path.suffix.lower() in (".csv", ".tsv")
+        return _is_csv(self.path)
 
     def values(self, column: str) -> list[str]:
         """The filled cells of a column, as text."""
@@ -62,7 +62,7 @@ def look(path: Path) -> Seen:
 
 
 def _is_csv(path: Path) -> bool:
-    return path.suffix.lower() in (".csv", ".tsv")
+    return path.suffix.lower() in CSV_FORMATS
 
 
 def _rows(path: Path, form: CsvForm) -> Iterator[dict[str, Any]]:

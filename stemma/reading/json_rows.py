@@ -54,9 +54,9 @@ def wrong_row(path: Path, where: str, found: str, expected: str, hint: str = "")
     return where, Problem(f"{path}{where}", found, expected, hint)
 
 
-def not_utf8(where: str, error: UnicodeDecodeError) -> Problem:
-    found = f"not UTF-8: byte 0x{error.object[error.start]:02x}"
-    return Problem(where, found, "text in UTF-8", SAVE_AGAIN)
+def not_encoded(where: str, error: UnicodeDecodeError, encoding: str = "UTF-8") -> Problem:
+    found = f"not {encoding}: byte 0x{error.object[error.start]:02x}"
+    return Problem(where, found, f"text in {encoding}", SAVE_AGAIN)
 
 
 def _is_object(line: str | bytes) -> bool:
@@ -152,7 +152,7 @@ def _read_lines(path: Path) -> Iterator[NumberedRow]:
                 if text.strip():
                     yield where, parse_object(text.rstrip("\n"), f"{path}{where}")
             except UnicodeDecodeError as error:  # only this line is lost
-                yield where, not_utf8(f"{path}{where}", error)
+                yield where, not_encoded(f"{path}{where}", error)
             except UserError as error:
                 yield where, error.problems[0]
 

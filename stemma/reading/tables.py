@@ -24,7 +24,7 @@ from stemma.plain_files import plain_file
 from stemma.reading.json_rows import (
     SAVE_AGAIN,
     NumberedRow,
-    not_utf8,
+    not_encoded,
     read_json_rows,
     wrong_row,
 )
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+CSV_FORMATS = (".csv", ".tsv")
 LONGEST_CELL = 1 << 26
 """Characters of a CSV value behind which a quote was not closed rather than much written."""
 
@@ -74,15 +75,20 @@ def read_table(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
         )
     if suffix == ".parquet":
         return _read_parquet(path)
-    with path.open("rb") as stream:
-        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            found = "text in UTF-16 or UTF-32"
-            return iter([wrong_row(path, "", found, "text in UTF-8", SAVE_AGAIN)])
-    if suffix in (".csv", ".tsv"):
+    encoding = form.encoding if suffix in CSV_FORMATS else CSV.encoding
+    if encoding == CSV.encoding and _begins_as_utf16(path):
+        found = "text in UTF-16 or UTF-32"
+        return iter([wrong_row(path, "", found, "text in UTF-8", SAVE_AGAIN)])
+    if suffix in CSV_FORMATS:
         rows = _read_csv(path, replace(form, delimiter="\t") if suffix == ".tsv" else form)
     else:
         rows = read_json_rows(path)
-    return _decoded(rows, path)
+    return _decoded(rows, path, encoding)
+
+
+def _begins_as_utf16(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_hub(wanted: HubSet, local: Path) -> Iterator[NumberedRow]:
@@ -225,7 +231,7 @@ def _shortest(value: Any, kind: pyarrow.DataType) -> Any:
     return value
 
 
-def _decoded(rows: Iterator[NumberedRow], path: Path) -> Iterator[NumberedRow]:
+def _decoded(rows: Iterator[NumberedRow], path: Path, encoding: str) -> Iterator[NumberedRow]:
     """The rows, up to the first that cannot be read at all."""
     try:
         yield from rows
@@ -233,10 +239,11 @@ def _decoded(rows: Iterator[NumberedRow], path: Path) -> Iterator[NumberedRow]:
         yield "", Problem(str(path), "brackets nested too deep to read", "rows of a data set")
     except UnicodeDecodeError:
         try:
-            path.read_bytes().decode("utf-8")
+            path.read_bytes().decode(encoding)
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             where = f":{line}"
-            yield where, not_utf8(f"{path}{where}", error)
+            named = "UTF-8" if encoding == CSV.encoding else encoding
+            yield where, not_encoded(f"{path}{where}", error, named)
     except ValueError as error:
         yield "", Problem(str(path), unreadable(error), "rows of a data set")

@@ -237,3 +237,18 @@ def test_an_offline_machine_is_told_to_put_a_file_there(tmp_path: Path) -> None:
     done = run([sys.executable, "-c", code])
     assert done.stdout.startswith("UserError openai/gsm8k: cannot be loaded: ")
     assert done.stdout.endswith("hint: put the file at gsm8k/train.jsonl: it is read first\n")
+
+
+def test_a_file_in_another_encoding_than_said_loses_no_row_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    found = read(path, "q,a\n" + "x,y\n" * 5000 + "Łódź,z\n", CsvForm(encoding="cp1252"))
+    assert problems(found) == [
+        f"{path}:5002: not cp1252: byte 0x81\n  expected: text in cp1252\n"
+        "  hint: save it again as UTF-8 (in Excel: CSV UTF-8)"
+    ]
+
+
+def test_a_table_in_utf16_is_read_where_it_is_said(tmp_path: Path) -> None:
+    content = "q,a\nGröße,2\n".encode("utf-16")
+    found = read(tmp_path / "t.csv", content, CsvForm(encoding="utf-16"))
+    assert found == [(":2", {"q": "Größe", "a": "2"})]
