@@ -39,7 +39,6 @@ from stemma.cli_search import search
 from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.processes import TELEMETRY_OFF, thread_waiting
-from stemma.recipe.secrets import without_secrets
 from stemma.streams import lost, secure
 from stemma.visible import tell
 
@@ -79,10 +78,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:
-        say(without_secrets(str(error)))
+        _say_discreetly(str(error))
         return 2
     except StageFailed as error:
-        say(without_secrets(f"failed: {error}"))
+        _say_discreetly(f"failed: {error}")
         return 1
     except OSError as error:
         if error.errno not in REFUSALS:
@@ -97,6 +96,13 @@ def _run(arguments: Sequence[str] | None) -> int:
     if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
         say("interrupted; the same command resumes where it stopped")
     return code if isinstance(code, int) else 0
+
+
+def _say_discreetly(text: str) -> None:
+    # It brings the recipe's models, for which `--help` need not wait.
+    from stemma.recipe.secrets import without_secrets
+
+    say(without_secrets(text))
 
 
 @app.command()

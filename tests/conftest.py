@@ -6,8 +6,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from stemma.recipe.models import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -70,6 +74,17 @@ def write_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         return path
 
     return write
+
+
+@pytest.fixture
+def recipe(write_recipe: Write, tmp_path: Path) -> Recipe:
+    """The small recipe, with the files it names."""
+    from stemma.recipe.load import load
+
+    write_recipe()
+    for name in ("train.jsonl", "pairs.jsonl"):
+        (tmp_path / name).write_text("{}\n")
+    return load("small")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from stemma.cli import main
 from stemma.cli_stages import STAGE_HELP
 from stemma.errors import GateFailed
 from stemma.jsonl import write_json
+from stemma.recipe.models import Recipe
 from stemma.stages import MODULES, Forecast, Result, Work
 from tests.factories.families import write_byte_tokenizer
 from tests.factories.models import tiny_model
@@ -31,10 +32,8 @@ Say = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def small(write_recipe: Write, tmp_path: Path) -> None:
-    write_recipe()
-    for name in ("train.jsonl", "pairs.jsonl"):
-        (tmp_path / name).write_text("{}\n")
+def small(recipe: Recipe) -> None:
+    """The small recipe and its files, for every test here."""
 
 
 @pytest.fixture
@@ -361,6 +360,15 @@ def test_help_and_check_never_import_torch(tmp_path: Path) -> None:
         "heavy = {'torch', 'transformers', 'axolotl', 'llama_cpp', 'openai', 'numpy'} & "
         "set(sys.modules); "
         "assert codes == (0, 0) and not heavy, (codes, heavy)"
+    )
+    done = python(code, tmp_path, ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_waits_for_no_recipe_models(tmp_path: Path) -> None:
+    code = (
+        "import sys; from stemma.cli import main; main(['--help']); "
+        "assert 'pydantic' not in sys.modules"
     )
     done = python(code, tmp_path, ROOT)
     assert done.returncode == 0, done.stderr

@@ -249,14 +249,6 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
 
 
 @pytest.fixture
-def recipe(write_recipe: Write, tmp_path: Path) -> Recipe:
-    write_recipe()
-    for name in ("train.jsonl", "pairs.jsonl"):
-        (tmp_path / name).write_text("{}\n")
-    return load("small")
-
-
-@pytest.fixture
 def done(recipe: Recipe, stages: Stages, tmp_path: Path) -> Run:
     """The whole chain, done."""
     run = Run(tmp_path / "runs" / "small")

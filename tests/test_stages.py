@@ -55,14 +55,6 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 
 @pytest.fixture
-def recipe(write_recipe: Write, tmp_path: Path) -> Recipe:
-    write_recipe()
-    for name in ("train.jsonl", "pairs.jsonl"):
-        (tmp_path / name).write_text("{}\n")
-    return load("small")
-
-
-@pytest.fixture
 def run(tmp_path: Path) -> Run:
     return Run(tmp_path / "runs" / "small")
 
