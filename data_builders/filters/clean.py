@@ -58,7 +58,7 @@ def repair(text: str) -> str:
 
 def is_damaged(row: dict[str, Any]) -> bool:
     """Whether `repair` puts a backslash back somewhere in the row."""
-    return damaged(_texts(row))
+    return damaged(texts_in(row))
 
 
 def refuse_text(text: str, special: re.Pattern[str] = NO_TOKENS) -> str | None:
@@ -77,7 +77,7 @@ def finish(
     kind: Kind, source: str, draft: Draft, special: re.Pattern[str] = NO_TOKENS
 ) -> Row | str:
     """The row of a draft, repaired and with its id, or the reason why it is refused."""
-    if kind != "corpus" and any(len(text) > LONGEST for text in _texts(draft.row)):
+    if kind != "corpus" and any(len(text) > LONGEST for text in texts_in(draft.row)):
         return f"text of more than {LONGEST:,} characters"
     row = map_texts(draft.row, repair)
     if kind == "mcq":
@@ -89,7 +89,7 @@ def finish(
                 turn["content"] for turn in row["turns"] if turn["role"] != "system"
             )
     reason = next(
-        filter(None, (refuse_text(text, special) for text in _texts(row))), None
+        filter(None, (refuse_text(text, special) for text in texts_in(row))), None
     ) or _refuse(kind, row)
     if reason:
         return reason
@@ -171,9 +171,10 @@ def map_texts(value: Any, change: Callable[[str], str]) -> Any:
     return [map_texts(item, change) for item in value] if isinstance(value, list) else value
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in a nested value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+            yield from texts_in(item)

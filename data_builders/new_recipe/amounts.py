@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 TEST_ROWS = 100
@@ -23,20 +24,26 @@ class Amounts:
     rows: int
     test: float
     validation: float
-    epochs: int
 
     @property
     def train_rows(self) -> int:
         return round(self.rows * (1 - self.test - self.validation))
 
     @property
+    def epochs(self) -> int:
+        return min(MOST_EPOCHS, max(1, math.ceil(STEPS / self._steps_an_epoch)))
+
+    @property
     def steps(self) -> int:
-        return self.epochs * -(-self.train_rows // BATCH)
+        return self.epochs * self._steps_an_epoch
+
+    @property
+    def _steps_an_epoch(self) -> int:
+        return max(1, math.ceil(self.train_rows / BATCH))
 
 
 def fitted(rows: int) -> Amounts:
     """The amounts for a set of so many rows."""
     test = round(min(MOST_TEST, max(LEAST_TEST, TEST_ROWS / rows)), 2)
     validation = round(min(0.1, max(0.02, VALIDATION_ROWS / rows)), 2)
-    each = -(-round(rows * (1 - test - validation)) // BATCH) or 1
-    return Amounts(rows, test, validation, min(MOST_EPOCHS, max(1, -(-STEPS // each))))
+    return Amounts(rows, test, validation)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from data_builders.flow import Kind
@@ -180,17 +181,10 @@ def _columns_of_choices(seen: Seen, question: str | None) -> list[str]:
         [str(n) for n in range(1, 27)],
         [str(n) for n in range(26)],
     ):
-        run = list(_while_there(expected, marks))
+        run = [marks[mark] for mark in takewhile(marks.__contains__, expected)]
         if len(run) > 1:
             return run
     return []
-
-
-def _while_there(expected: Sequence[str], marks: Mapping[str, str]) -> Iterator[str]:
-    for mark in expected:
-        if mark not in marks:
-            return
-        yield marks[mark]
 
 
 def _longest(seen: Seen, but: Sequence[str]) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_builders import SOURCES
+from data_builders.filters.clean import texts_in
 from data_builders.flow import Drop, Kind, SourceContext
 from data_builders.new_recipe.amounts import fitted
 from data_builders.new_recipe.guess import Guess, guess
@@ -128,19 +129,9 @@ def _count(one: Guess) -> Counted:
             dropped[item.reason] += 1
         else:
             kept += 1
-            longest = max(longest, sum(map(len, _texts(item.row))))
+            content = {name: item.row[name] for name in item.row if name != "meta"}
+            longest = max(longest, sum(map(len, texts_in(content))))
     return Counted(one, kept, dropped, longest)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _texts(inner) if name != "meta" else ()
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def _found(order: Order, counted: Sequence[Counted]) -> Found:

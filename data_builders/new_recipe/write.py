@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from string import Template
 
 from data_builders.flow import Kind
-from data_builders.new_recipe.amounts import Amounts
+from data_builders.new_recipe.amounts import BATCH, Amounts
 from data_builders.new_recipe.guess import Guess
 
 WHAT = {"sft": "answers", "dpo": "pairs", "mcq": "multiple-choice questions"}
@@ -165,7 +165,7 @@ def _training(found: Found) -> Iterator[str]:
     yield "  deepspeed: deepspeed/zero1.json"
     longest = "tokens; the longest row that was seen fits"
     yield _remarked(f"  sequence_len: {found.sequence_tokens}", longest)
-    yield "  micro_batch_size: 4"
+    yield f"  micro_batch_size: {BATCH}"
     yield "  optimizer: adamw_torch"
     yield "  lr_scheduler: cosine"
     yield "  warmup_ratio: 0.1"
@@ -193,9 +193,7 @@ def _end(found: Found) -> Iterator[str]:
     yield ""
     yield "eval:"
     if "dpo" in found.amounts:
-        reference = (
-            found.stages[found.stages.index("dpo") - 1] if "sft" in found.amounts else "base"
-        )
+        reference = "sft" if "sft" in found.amounts else "base"
         yield _remarked(f"  reference: {reference}", "the weights DPO started from")
     made = ", ".join(["base", *found.stages, "merged", "bnb-int8", "bnb-nf4", "gguf-Q8_0"])
     yield f"  variants: [{made}, gguf-Q4_K_M]"

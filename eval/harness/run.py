@@ -108,8 +108,10 @@ def make_job(work: Work, name: str, found: Found) -> BenchmarkJob:
     tokenizer = weights_of(work, recipe.eval.reference)
     place = place_of(recipe)
     folder = work.run.root.parent / MEASURED
-    files = {path for files in found.files.values() for path in files}
-    stamps = {str(path.absolute()): stamp_of(path) for path in files}  # before they are hashed
+    listed = [path for files in found.files.values() for path in files]
+    stamps = {str(path.absolute()): stamp_of(path) for path in listed}  # before they are hashed
+    digests = {path: digest_of(path) for path in dict.fromkeys(listed)}
+    content = digest_json([digests[path] for path in listed])
     decisive = {
         "format": FORMAT,
         "weights": variant.digest,
@@ -121,23 +123,28 @@ def make_job(work: Work, name: str, found: Found) -> BenchmarkJob:
         variant=variant,
         tokenizer=str(tokenizer),
         settings=section,
-        wanted=[_wanted(one, decisive, found, folder) for one in section.tasks],
+        wanted=[
+            _wanted(one, decisive | {"hub": found.hub}, found.files[one], digests, folder)
+            for one in section.tasks
+        ],
         folders=[*map(str, dict.fromkeys(found.folders)), str(place.folder.absolute())],
         root=str(place.root.absolute()),
         # The harness knows a file by its name and time: here by its content.
-        tables=str((folder / "tables" / _content_of(found)).absolute()),
+        tables=str((folder / "tables" / content[:16]).absolute()),
         stamps=stamps,
         hub=found.hub,
     )
 
 
-def _content_of(found: Found) -> str:
-    return digest_json([digest_of(path) for files in found.files.values() for path in files])[:16]
-
-
-def _wanted(name: str, decisive: dict[str, object], found: Found, folder: Path) -> WantedBenchmark:
-    files = [[path.name, digest_of(path)] for path in found.files[name]]
-    key = digest_json(decisive | {"name": name, "files": files, "hub": found.hub})
+def _wanted(
+    name: str,
+    decisive: dict[str, object],
+    paths: Sequence[Path],
+    digests: Mapping[Path, str],
+    folder: Path,
+) -> WantedBenchmark:
+    files = [[path.name, digests[path]] for path in paths]
+    key = digest_json(decisive | {"name": name, "files": files})
     return WantedBenchmark(name=name, key=key, out=str(folder / f"{key[:32]}.json"))
 
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node, ScalarNode
 
-from stemma.errors import Problem, UserError, brief
+from stemma.errors import SHOWN, Problem, UserError, brief
 
 LONGEST_FILE = 100_000
 """Bytes of a recipe: the longest in `recipes/` has 8,000. YAML is read at 50 to 100 kB a second."""
@@ -176,7 +176,7 @@ def value_problems(value: Any, keys: Place = ()) -> Iterator[tuple[Place, str, s
 
 def readable(text: str) -> str:
     """A text of the user's as a message quotes it: what is not printable escaped, long ones cut."""
-    return text if text.isprintable() and len(text) <= 200 else brief(text)
+    return text if text.isprintable() and len(text) <= SHOWN else brief(text)
 
 
 def _tag(node: Node) -> str:

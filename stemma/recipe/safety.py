@@ -165,5 +165,5 @@ def _in_task(path: Path) -> Iterator[Problem]:
 
 def _file_problem(secret: Secret, place: str) -> Problem:
     kind = "a secret by its name" if secret.kind == "named" else secret.kind
-    path = ".".join(one for one in secret.keys) or HIDDEN
+    path = ".".join(secret.keys) or HIDDEN
     return _held(place, f"`{path}` holds {kind}")
