@@ -6,6 +6,7 @@ random weights on it through Axolotl.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -105,9 +106,10 @@ def train_tokenizer(texts: Iterable[str], size: int, folder: Path) -> int:
     """
     import sentencepiece
 
+    model = io.BytesIO()  # where a prefix of files is named, its path becomes part of the model
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
-        model_prefix=str(folder / "tokenizer"),
+        model_writer=model,
         vocab_size=size,
         model_type="bpe",
         pad_id=PAD,
@@ -130,7 +132,7 @@ def train_tokenizer(texts: Iterable[str], size: int, folder: Path) -> int:
         num_threads=1,
         max_sentence_length=1 << 16,
     )
-    (folder / "tokenizer.vocab").unlink()
+    (folder / "tokenizer.model").write_bytes(model.getvalue())
     return _write_fast_tokenizer(folder)
 
 
