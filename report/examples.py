@@ -61,7 +61,7 @@ def _of_task(task: TaskSamples, ship: str) -> TaskExamples:
 
 
 def _example(entry: Entry, ship: str) -> Example | None:
-    """The entry as the shipped file answered it; None where that is not known to be right or not."""
+    """The entry as the shipped file answered it; None where nobody knows whether that is right."""
     for answer in entry.answers:
         if ship in answer.variants and answer.outcome not in (WORDS[UNMEASURED], WORDS[UNJUDGED]):
             parts = tuple((head, shortened(_on_a_line(head, text))) for head, text in entry.parts)

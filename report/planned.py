@@ -185,10 +185,11 @@ def measured(evidence: RunData, stage: StagePlan) -> Costs:
     manifest = evidence.manifests[stage.stage]
     facts = training_facts(manifest)
     history = evidence.histories[stage.stage]
+    steps = manifest.facts.get("steps")
     tokens = _tokens(evidence.trained[stage.stage]["train"].tokens, history)
     ratio = tokens / stage.tokens if tokens and stage.tokens else None
     return Costs(
-        steps=facts.steps if facts else None,
+        steps=steps if isinstance(steps, int) else None,
         tokens=tokens,
         flops=stage.flops * ratio if stage.flops is not None and ratio else None,
         seconds=_last(history, "train_runtime"),

@@ -37,7 +37,7 @@ SAID, USED = "recipe", "used"
 
 
 def settings(evidence: RunData) -> Table:
-    """A line for each key that the recipe sets, and below it what came of it where that is known."""
+    """A line for each key that the recipe sets, and below it what came of it where it is known."""
     stages = list(evidence.histories)
     said = {stage: _said(evidence, stage) for stage in stages}
     keys = dict.fromkeys([*NAMES, *(key for keys in said.values() for key in keys)])

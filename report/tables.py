@@ -249,7 +249,7 @@ def machines(evidence: RunData) -> dict[str, str]:
     for stage, manifest in evidence.manifests.items():
         stages.setdefault(_machine(manifest.hardware), []).append(stage)
     if len(stages) == 1:
-        return {"Machine": said for said in stages}
+        return {"Machine": next(iter(stages))}
     return {f"Machine of {', '.join(names)}": said for said, names in stages.items()}
 
 

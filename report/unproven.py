@@ -135,7 +135,8 @@ def _arrow(before: Score, after: Score) -> str:
 
 def _turned(change: Score) -> str:
     """A variant's difference to merged, told as merged's to the variant."""
-    assert change.low is not None and change.high is not None, "only what has an interval is told"
+    assert change.low is not None, "only what has an interval is told"
+    assert change.high is not None, "an interval has two ends"
     bounds = interval(-change.high, -change.low, 3, signed=True)
     return f"{fixed(-change.value, 3, signed=True)} {bounds}, n = {change.n:,}"
 

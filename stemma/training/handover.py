@@ -8,7 +8,7 @@ from typing import Any
 
 from stemma.digests import digest_json, digests_of_weights
 from stemma.errors import StageFailed
-from stemma.facts import TrainingFacts, Trainable
+from stemma.facts import Trainable, TrainingFacts
 from stemma.files import new_folder, write_text
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.stages import Work
