@@ -21,7 +21,7 @@ from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training import gates, launch
 from stemma.training.completion import COMPLETED
-from stemma.training.handover import deepspeed_proof, logs, trim, write_history
+from stemma.training.handover import logs, training_record, trim, write_history
 from stemma.training.inputs import check_split, tokenizer_of, write_config
 from stemma.training.merge import TOKEN_FIELDS, write_model
 from stemma.training.rows import sample
@@ -67,11 +67,8 @@ def run(work: Work) -> Result:
         (output / COMPLETED).unlink(missing_ok=True)
     cluster = launch.cluster_for(config)
     marker = launch.train(config, work.folder / "axolotl.yml", cluster, work.say)
-    facts: dict[str, Any] = {
-        "parameters": marker.parameters,
-        "steps": marker.steps,
-        "deepspeed": deepspeed_proof(config),
-    }
+    start = f"random weights, seed {work.recipe.seed}"
+    facts: dict[str, Any] = training_record(start, marker, config, cluster.world_size).model_dump()
     if not merged.is_dir():  # a killed attempt may have handed over and trimmed already
         _hand_over(output, init, merged, template)
     facts |= gates.facts_of([gates.finite_gate(merged)])
