@@ -190,8 +190,9 @@ def test_the_core_imports_stages_only_where_it_asks_their_registries() -> None:
             "serve",
             "data_builders",
             "report",
-        },  # starts the laptop side, shows rows, draws a comparison
+        },  # asks the demo's questions, shows rows, draws a comparison
         "cli_new.py": {"data_builders"},  # looks at files as the sources read them
+        "cli_chat.py": {"serve"},  # starts the laptop side
         "cli_search.py": {"serve"},  # shows what the laptop side finds
         "cli_judge.py": {"eval"},  # a person as judge
         "cli_course.py": {"eval"},  # grades by the tasks and engines of the evaluation
