@@ -98,7 +98,8 @@ def _typed() -> Line:
             text = input(prompt)
             while _is_waiting():
                 text += "\n" + input()
-        except UnicodeDecodeError:
+            text.encode()  # in some locales Python lets such bytes through as half surrogates
+        except UnicodeError:
             raise not_utf_8("the question") from None
         return text.replace("\r", "\n")
 

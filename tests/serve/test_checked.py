@@ -16,6 +16,7 @@ from serve.talk import main, recipes
 from stemma import known_digests
 from stemma.errors import UserError
 from stemma.known_digests import KEPT
+from stemma.recipe.models import Recipe
 from stemma.recipe.rag import RagSection
 from stemma.runs import Run
 from stemma.stages import Work
