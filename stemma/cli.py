@@ -183,7 +183,6 @@ app.command()(real)
 app.command()(course)
 app.command()(judge)
 app.command()(search)
-app.command()(chat)
 app.command()(plan)
 
 
@@ -228,6 +227,9 @@ def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
     opened, run = open_recipe(recipe, set_, runs)
     as_shipped = opened.name == exam.EXAMPLE.recipe and not set_
     exam.main(opened, run, exam.EXAMPLES if as_shipped else ())
+
+
+app.command()(chat)
 
 
 @app.command()

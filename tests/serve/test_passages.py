@@ -114,7 +114,7 @@ def test_only_the_last_question_carries_passages(
 ) -> None:
     monkeypatch.setattr(chat_module, "ANSWER_TOKENS", 4)
     seen = prompts(llama, monkeypatch)
-    chat = Chat(llama, passages)
+    chat = Chat(llama, passages, history=True)
     list(chat.answer("Why does iron rust?"))
     list(chat.answer("What moves the tides?"))
     assert "Iron rusts in damp air" not in seen[1]
@@ -148,7 +148,7 @@ def test_a_follow_up_is_searched_with_the_question_it_follows(
 ) -> None:
     monkeypatch.setattr(chat_module, "ANSWER_TOKENS", 4)
     seen = prompts(llama, monkeypatch)
-    chat = Chat(llama, passages)
+    chat = Chat(llama, passages, history=True)
     list(chat.answer("Why does iron rust in damp air?"))
     for question in ("And why?", "Who discovered that?"):
         list(chat.answer(question))
