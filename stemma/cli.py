@@ -17,6 +17,7 @@ import click
 import typer
 
 from stemma import ROOT
+from stemma.cli_chat import chat
 from stemma.cli_course import course
 from stemma.cli_judge import judge
 from stemma.cli_models import import_, real
@@ -228,22 +229,7 @@ def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
     exam.main(opened, run, exam.EXAMPLES if as_shipped else ())
 
 
-@app.command()
-def chat(
-    recipe: Name,
-    question: Annotated[
-        str | None, typer.Argument(help="Answer this and end; without it a prompt opens.")
-    ] = None,
-    closed_book: Annotated[
-        bool, typer.Option("--closed-book", help="Without passages, where the recipe has some.")
-    ] = False,
-    set_: Set = None,
-    runs: Runs = RUNS,
-) -> None:
-    """Talk to the shipped model on the CPU, without torch."""
-    from serve import chat as laptop
-
-    laptop.main(*open_recipe(recipe, set_, runs), question, closed_book)
+app.command()(chat)
 
 
 @app.command()
