@@ -62,7 +62,7 @@ def run(work: Work) -> Result:
         make_model(section, [row.text for row in rows], work.recipe.seed, init, template)
     samples = [sample(row, template) for row in rows]
     split = check_split(samples, tokenizer_of(init), work, template, template.eos)
-    _warn(work, init, split.counts)
+    warn(work, init, split.counts)
     config = write_config(work, init, {"train": split}, template)
     merged = work.folder / "merged"
     output = Path(config["output_dir"])
@@ -86,7 +86,7 @@ def run(work: Work) -> Result:
     return Result(outputs | logs(config), {"train": split.counts}, facts)
 
 
-def _warn(work: Work, init: Path, counts: dict[str, int]) -> None:
+def warn(work: Work, init: Path, counts: dict[str, int]) -> None:
     """Tell what is foreseeable of this pretraining, before it starts."""
     section = work.recipe.base
     assert section is not None

@@ -56,9 +56,10 @@ def training_warnings(
     if not keys.get("max_steps"):  # else the recipe alone has told it
         yield from filter(None, [warmup_warning(stage, keys, count_steps(rows, keys, processes))])
     if 0 < rows < needed:
-        what = "packed sequences" if packed else "rows"
-        smaller = "hint: make `micro_batch_size` or `gradient_accumulation_steps` smaller"
+        what, then = "rows", "so every epoch is one step"
+        if packed:
+            what, then = "packed sequences", "and Axolotl may drop a step that is not full"
         yield (
-            f"{stage}: {rows:,} {what} are fewer than the {needed:,} of one step, so every epoch "
-            f"is one step; {smaller}"
+            f"{stage}: {rows:,} {what} are fewer than the {needed:,} of one step, {then}; hint: "
+            "make `micro_batch_size` or `gradient_accumulation_steps` smaller"
         )
