@@ -95,7 +95,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
-        say("interrupted; the same command resumes where it stopped")
+        say("interrupted; the same command goes on with what is kept")
     return code if isinstance(code, int) else 0
 
 
@@ -149,8 +149,13 @@ def diff(recipe: Name, with_: With, set_: Set = None) -> None:
 def compare(recipe: Name, with_: With, runs: Runs = RUNS) -> None:
     """Draw the preference training of two recipes side by side; prints the page's path."""
     from report.compare import compare as drawn
+    from report.compare import rows_apart
 
-    tell(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
+    one, other = open_recipe(recipe, None, runs), open_recipe(with_, None, runs)
+    page = drawn(one, other)
+    if unlike := rows_apart(one[1], other[1]):
+        say(f"warning: {unlike}; hint: let one recipe extend the other and leave `data` as it is")
+    tell(page)
 
 
 @app.command()
