@@ -13,6 +13,7 @@ from tests.factories.samples_to_report import add_samples
 def test_every_link_leads_to_a_file_from_where_the_page_lies(tmp_path: Path) -> None:
     work = make_work(tmp_path)
     add_samples(work)
+    work.folder.mkdir()
     found = stage_links(gather(work))
     assert list(found) == ["data", "base", "sft", "dpo", "mcq", "export", "eval"]
     for stage, links in found.items():
@@ -37,7 +38,7 @@ def test_a_gguf_is_run_by_name_and_other_formats_by_transformers(tmp_path: Path)
     first = next(iter(said.values()))
     assert shlex.split(first) == ["make", "chat", "RECIPE=toy"]
     assert "llama-server -m gguf-Q4_K_M --jinja" in said.values()
-    export = {"from": "mcq", "ship": "merged"}
+    export = {"from": "mcq", "gguf": {"types": ["F16"]}, "ship": "merged"}
     evals = {"variants": ["base", "merged"], "tasks": [{"task": "mcq"}]}
     other = gather(make_work(tmp_path / "merged", make_recipe(export=export, eval=evals)))
     assert ["transformers" in command for _, command in commands(other)] == [True]
