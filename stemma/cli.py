@@ -18,6 +18,7 @@ import click
 import typer
 
 from stemma import ROOT
+from stemma.cli_chat import chat
 from stemma.cli_completion import completion
 from stemma.cli_course import course
 from stemma.cli_help import options
@@ -101,7 +102,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
-        say("interrupted; the same command resumes where it stopped")
+        say("interrupted; the same command goes on with what is kept")
     return code if isinstance(code, int) else 0
 
 
@@ -152,8 +153,13 @@ app.command()(diff)
 def compare(recipe: Name, with_: With, runs: Runs = RUNS) -> None:
     """Draw the preference training of two recipes side by side; prints the page's path."""
     from report.compare import compare as drawn
+    from report.compare import rows_apart
 
-    tell(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
+    one, other = open_recipe(recipe, None, runs), open_recipe(with_, None, runs)
+    page = drawn(one, other)
+    if unlike := rows_apart(one[1], other[1]):
+        say(f"warning: {unlike}; hint: let one recipe extend the other and leave `data` as it is")
+    tell(page)
 
 
 app.command()(status)
@@ -225,22 +231,7 @@ def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
     exam.main(opened, run, exam.EXAMPLES if as_shipped else ())
 
 
-@app.command()
-def chat(
-    recipe: Name,
-    question: Annotated[
-        str | None, typer.Argument(help="Answer this and end; without it a prompt opens.")
-    ] = None,
-    closed_book: Annotated[
-        bool, typer.Option("--closed-book", help="Without passages, where the recipe has some.")
-    ] = False,
-    set_: Set = None,
-    runs: Runs = RUNS,
-) -> None:
-    """Talk to the shipped model on the CPU, without torch."""
-    from serve import chat as laptop
-
-    laptop.main(*open_recipe(recipe, set_, runs), question, closed_book)
+app.command()(chat)
 
 
 @app.command()

@@ -446,4 +446,4 @@ def test_ctrl_c_while_it_is_loaded_ends_with_a_word_too(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 130
-    assert done.stderr == "interrupted; the same command resumes where it stopped\n"
+    assert done.stderr == "interrupted; the same command goes on with what is kept\n"

@@ -7,7 +7,7 @@ with reasons. Reads the templates and DeepSpeed files that the recipe names, and
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ def warnings(recipe: Recipe) -> list[str]:
                 f"{stage}: `deepspeed: {deepspeed}`: ZeRO-3 gathers all weights in every pass, for "
                 "models that do not fit; prefer deepspeed/zero1.json"
             )
+    found += _step_warnings(recipe)
     raft = recipe.data.sft.raft if recipe.data.sft else None
     if raft and recipe.rag and raft.prompt != recipe.rag.context.prompt:
         found.append(
@@ -92,6 +93,25 @@ def warnings(recipe: Recipe) -> list[str]:
             f"{recipe.rag.context.prompt}`: it is trained with other words than it is asked with"
         )
     return found
+
+
+def _step_warnings(recipe: Recipe) -> Iterator[str]:
+    """Of stages whose recipe says how many steps they have."""
+    for stage in [*(["base"] if recipe.base else []), *recipe.training_stages()]:
+        keys = recipe.training_settings(stage)
+        if (steps := keys.get("max_steps")) and (told := warmup_warning(stage, keys, steps)):
+            yield told
+
+
+def warmup_warning(stage: str, keys: Mapping[str, Any], steps: int) -> str:
+    """A sentence where so many steps end within the warm-up; else nothing."""
+    warmup = keys.get("warmup_steps") or 0
+    if not warmup or steps > warmup:
+        return ""
+    return (
+        f"{stage}: {steps:,} steps in all, and `warmup_steps: {warmup}`: its learning rate is "
+        "still rising when it ends; hint: `warmup_ratio: 0.03` fits any length"
+    )
 
 
 def _not_finite(value: Any, keys: Keys, where: Where) -> Iterator[Problem]:

@@ -32,6 +32,7 @@ from stemma.recipe.plain_yaml import readable
 from stemma.recipe.prompts import PROMPTS, PromptFiles
 from stemma.recipe.rag_sources import PASSAGE_SOURCES, PassageSource
 from stemma.recipe.safety import hidden, with_safety
+from stemma.recipe.splits import split_problems
 
 RECIPES = ROOT / "recipes"
 GIVEN = ("path", "overrides")
@@ -101,6 +102,7 @@ def _validate(document: Document, overrides: Sequence[str]) -> tuple[Recipe | No
     except ValidationError as error:
         return None, [*problems, *_explain(error, document)]
     problems += [*_data_problems(document, recipe), *_prompt_problems(document, recipe)]
+    problems += split_problems(recipe, document.where)
     return recipe, [*problems, *_benchmark_problems(document, recipe)]
 
 
