@@ -11,12 +11,14 @@ from stemma.base_model.folder import check_base_model
 from stemma.chain import TRAINED, chain, upstream
 from stemma.errors import UserError
 from stemma.freshness import states
+from stemma.hub import refuse_gated
 from stemma.plan.data_rows import forecast_lines
 from stemma.plan.judging import judging_lines
 from stemma.plan.room import room_warning
 from stemma.quiet import quieten
 from stemma.recipe.models import Recipe
 from stemma.recipe.splits import unscored
+from stemma.remembered import remember
 from stemma.runs import Run
 from stemma.stages import Say, Work, execute, forecast_passages
 from stemma.training.cluster import Cluster, read_cluster
@@ -59,6 +61,9 @@ def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options
     if cluster.node:
         _work_for_machine_0(recipe, run, stages, cluster, options)
         return
+    remember(recipe, run, options.say)
+    if len(stages) > 1:  # one that trains finds out itself
+        refuse_gated(recipe, run)
     if len(stages) == 1:
         warn_of_stale_upstream(recipe, run, stages[0], options.say)
     if warning := room_warning(recipe, run, stages):

@@ -58,24 +58,26 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
     return found
 
 
+def unpinned(recipe: Recipe) -> list[str]:
+    """The models of the hub whose weights may change there, a sentence each."""
+    found = []
+    changes = "the weights may change on the hub"
+    if recipe.base_model and not recipe.base_revision and not recipe.is_base_local:
+        found.append(f"`base_model: {recipe.base_model}` without `base_revision`: {changes}")
+    encoder = recipe.rag.encoder if recipe.rag else None
+    for one in (encoder, encoder.rerank if encoder else None):
+        if one and one.is_of_hub and not one.revision:
+            found.append(f"`rag.encoder`: `{one.name}` without `revision`: {changes}")
+    return found
+
+
 def warnings(recipe: Recipe) -> list[str]:
     """Settings that work but are rarely meant, a sentence each."""
     found = []
-    name = recipe.base_model
-    if name and not recipe.base_revision and not recipe.is_base_local:
-        found.append(
-            f"`base_model: {name}` without `base_revision`: the weights may change on the hub"
-        )
     if recipe.allow_insecure:
         found.append("`allow_insecure: true`: prompts and keys may travel unencrypted")
     if recipe.allow_private:
         found.append("`allow_private: true`: addresses may lead to this machine's own secrets")
-    encoder = recipe.rag.encoder if recipe.rag else None
-    for one in (encoder, encoder.rerank if encoder else None):
-        if one and one.is_of_hub and not one.revision:
-            found.append(
-                f"`rag.encoder`: `{one.name}` without `revision`: the weights may change on the hub"
-            )
     for stage in recipe.training_stages():
         deepspeed = recipe.axolotl(stage)["deepspeed"]
         if zero_stage(recipe.path.parent / deepspeed) == 3:

@@ -129,7 +129,8 @@ def _chat(rehearsal: Rehearsal, say: Say) -> str:
     That the file predicts as it should, evaluation has tested; after a few steps random weights may
     say nothing.
     """
-    from serve.chat import Chat, open_shipped
+    from serve.chat import Chat
+    from serve.shipped import open_shipped
 
     with open_shipped(rehearsal.recipe, rehearsal.run) as llama:
         answer = "".join(islice(Chat(llama).answer(QUESTION), PIECES))

@@ -6,6 +6,7 @@ random weights on it through Axolotl.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,7 @@ from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training import gates, launch
 from stemma.training.completion import COMPLETED
-from stemma.training.handover import deepspeed_proof, logs, trim, write_history
+from stemma.training.handover import logs, training_record, trim, write_history
 from stemma.training.inputs import check_split, tokenizer_of, write_config
 from stemma.training.losses import tell_of_loss
 from stemma.training.merge import TOKEN_FIELDS, write_model
@@ -71,11 +72,8 @@ def run(work: Work) -> Result:
         (output / COMPLETED).unlink(missing_ok=True)
     cluster = launch.cluster_for(config)
     marker = launch.train(config, work.folder / "axolotl.yml", cluster, work.say)
-    facts: dict[str, Any] = {
-        "parameters": marker.parameters,
-        "steps": marker.steps,
-        "deepspeed": deepspeed_proof(config),
-    }
+    start = f"random weights, seed {work.recipe.seed}"
+    facts: dict[str, Any] = training_record(start, marker, config, cluster.world_size).model_dump()
     if not merged.is_dir():  # a killed attempt may have handed over and trimmed already
         _hand_over(output, init, merged, template)
     facts |= gates.facts_of([gates.finite_gate(merged)])
@@ -123,10 +121,11 @@ def train_tokenizer(texts: Iterable[str], size: int, folder: Path) -> int:
     """
     import sentencepiece
 
+    model = io.BytesIO()  # where a prefix of files is named, its path becomes part of the model
     with _told_as_too_few(size):
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(texts),
-            model_prefix=str(folder / "tokenizer"),
+            model_writer=model,
             vocab_size=size,
             model_type="bpe",
             pad_id=PAD,
@@ -149,7 +148,7 @@ def train_tokenizer(texts: Iterable[str], size: int, folder: Path) -> int:
             num_threads=1,
             max_sentence_length=1 << 16,
         )
-    (folder / "tokenizer.vocab").unlink()
+    (folder / "tokenizer.model").write_bytes(model.getvalue())
     return _write_fast_tokenizer(folder)
 
 

@@ -8,16 +8,15 @@ from typing import Any
 
 from stemma.base_model.vocabulary import stop_problems
 from stemma.errors import UserError
-from stemma.facts import Trainable, TrainingFacts
 from stemma.jsonl import read_json
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training import gates, launch
 from stemma.training.completion import Completed
 from stemma.training.handover import (
-    deepspeed_proof,
     hand_over_adapter,
     logs,
+    training_record,
     trim,
     weights_digest,
     write_history,
@@ -87,7 +86,9 @@ def run(work: Work) -> Result:
     start = trained.start
     merged = work.folder / "merged"
     adapter = hand_over_adapter(work, start, trained.config)
-    facts = _facts(work, trained).model_dump()
+    said = _describe_start(work, start)
+    record = training_record(said, trained.marker, trained.config, trained.processes)
+    facts = record.model_dump()
     checked = [
         _count_gate(work, trained),
         gates.adapter_gate(start, adapter),
@@ -100,27 +101,6 @@ def run(work: Work) -> Result:
     trim(trained.config)
     counts = {name: split.counts for name, split in trained.splits.items()}
     return Result(OUTPUTS | logs(trained.config), counts, facts | gates.facts_of(checked))
-
-
-def _facts(work: Work, trained: Trained) -> TrainingFacts:
-    marker = trained.marker
-    trainable = Trainable(
-        trainable_parameters=marker.trainable_parameters,
-        parameters=marker.parameters,
-        share=marker.trainable_parameters / marker.parameters,
-    )
-    return TrainingFacts(
-        start=_describe_start(work, trained.start),
-        trainable=trainable,
-        computed_in=marker.dtype,
-        peak_memory=marker.peak_memory,
-        steps=marker.steps,
-        processes=trained.processes,
-        rows_a_step=rows_a_step(trained.config, trained.processes),
-        trainer=marker.trainer,
-        plugins=marker.plugins,
-        deepspeed=deepspeed_proof(trained.config),
-    )
 
 
 def _describe_start(work: Work, start: Path) -> str:

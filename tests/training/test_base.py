@@ -15,6 +15,7 @@ from stemma.stages import Work
 from stemma.training.base import train_tokenizer, warn
 
 Write = Callable[..., Path]
+TEXTS = [f"Force number {number} is mass times acceleration." for number in range(50)]
 
 
 def test_a_corpus_of_more_characters_than_pieces(tmp_path: Path) -> None:
@@ -38,3 +39,15 @@ def test_a_corpus_that_gives_fewer_pieces_than_asked_for(
         "warning: base: the corpus gives 391 pieces of the 400 asked for; hint: more text, or a "
         "smaller `base.tokenizer.vocab_size`"
     ]
+
+
+def test_a_tokenizer_is_the_same_bytes_wherever_it_is_made(tmp_path: Path) -> None:
+    near, far = tmp_path / "near", tmp_path / "far" / "away"
+    for folder in (near, far):
+        folder.mkdir(parents=True)
+        assert train_tokenizer(TEXTS, 450, folder) == 450
+    names = sorted(path.name for path in near.iterdir())
+    assert names == ["tokenizer.json", "tokenizer.model", "tokenizer_config.json"]
+    for name in names:
+        assert (near / name).read_bytes() == (far / name).read_bytes()
+    assert str(tmp_path).encode() not in (near / "tokenizer.model").read_bytes()
