@@ -299,8 +299,8 @@ def test_test_modules_never_import_test_modules() -> None:
 
 LAYERS = (
     ("core",),
-    ("stages", "adoption", "keys", "chain", "freshness", "recipe"),
-    ("models", "tensors", "weights", "base_model", "generator", "answers", "retrieval"),
+    ("stages", "adoption", "keys", "chain", "changes", "freshness", "remembered", "recipe"),
+    ("models", "tensors", "weights", "hub", "base_model", "generator", "answers", "retrieval"),
     ("training",),
     ("plan", "from_gguf", "plugin"),
     ("rehearsal",),
@@ -308,6 +308,9 @@ LAYERS = (
     (
         "cli",
         "cli_options",
+        "cli_help",
+        "cli_look",
+        "cli_completion",
         "cli_models",
         "cli_judge",
         "cli_search",
