@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stemma.cli_options import RUNS, Runs, Set
+from stemma.cli_options import RUNS, Runs, Set, find_run, recipe_names
 from stemma.errors import Problem, UserError
 
 SUFFIX = ".gguf"
@@ -17,6 +17,7 @@ Model = Annotated[
         metavar="RECIPE|FILE.gguf",
         help="A name in recipes/, a path to a .yml file, or a GGUF file with a chat template.",
         show_default=False,
+        autocompletion=recipe_names,
     ),
 ]
 
@@ -47,9 +48,8 @@ def chat(  # noqa: PLR0913  # each is an option of the command line
             talk.main(asking, question)
         return
     from stemma.recipe.load import load
-    from stemma.runs import Run
 
+    path, run, settings = find_run(model, set_, runs)
     # Its warnings are about building a model, not about asking one.
-    recipe = load(model, set_ or [])
-    with talk.recipes(recipe, Run(runs / recipe.name), closed_book, context) as asking:
+    with talk.recipes(load(path, settings), run, closed_book, context) as asking:
         talk.main(asking, question)

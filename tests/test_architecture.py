@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -222,6 +224,19 @@ def test_the_light_core_imports_no_engine() -> None:
     assert {
         str(path): when_imported(path) & (ENGINES | {"axolotl", "numpy"}) for path in paths
     } == {str(path): set() for path in paths}
+
+
+def test_patterns_are_such_as_python_3_10_reads() -> None:
+    """Chat runs on it, and loads recipes, whose sources load most of the rest."""
+    newer = ("POSSESSIVE_REPEAT", "ATOMIC_GROUP")
+    found = []
+    for path in SOURCES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                with suppress(re.error):
+                    parsed = str(re._parser.parse(node.value))  # type: ignore[attr-defined]
+                    found += [f"{path}:{node.lineno}" for name in newer if name in parsed]
+    assert found == []
 
 
 def test_the_laptop_side_needs_no_training_engine() -> None:

@@ -35,7 +35,7 @@ LONGEST = 2_000_000
 a corpus is cut into sequences."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _BLANK = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
-_LINE_END = re.compile(r"(?<![ \t])[ \t]++(?=\n)")
+_LINE_END = re.compile(r"(?<![ \t])[ \t]+(?=\n)")
 _DOTS_ONLY = re.compile(r"[.…\s]*")
 # What programs write where there is no value. "None" is left out: it answers questions.
 _PLACEHOLDERS = frozenset(
