@@ -40,6 +40,7 @@ from stemma.comparisons import BASELINE
 from stemma.markdown import escaped
 from stemma.page_policy import page_policy
 from stemma.recipe.rag import MODES
+from stemma.training.losses import what_the_loss_did
 from stemma.visible import visible
 
 HTML = "page.html.jinja"
@@ -142,6 +143,7 @@ def render(evidence: RunData, name: str, files: Sequence[str] = ()) -> str:
         evidence=evidence,
         recipe=evidence.recipe,
         ship=evidence.recipe.export.ship,
+        stalled=stalled(evidence),
         date=readable.day(evidence.manifests["eval"].end),
         columns=tables.columns(evidence),
         variants=tables.variant_rows(evidence),
@@ -160,6 +162,12 @@ def render(evidence: RunData, name: str, files: Sequence[str] = ()) -> str:
         tables={table.__name__: table(evidence) for table in TABLES}
         | {"lacked": reported.lacked()},
     )
+
+
+def stalled(evidence: RunData) -> list[str]:
+    """What the losses of trainings that taught nothing did, a sentence each."""
+    did = {stage: what_the_loss_did(history) for stage, history in evidence.histories.items()}
+    return [f"In {stage} {said}." for stage, said in did.items() if said]
 
 
 def embedded(samples: SampleBook | None) -> Markup | None:

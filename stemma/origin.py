@@ -38,7 +38,10 @@ def versions() -> dict[str, str]:
 def git_commit() -> str:
     """The checkout's commit, or `unknown`."""
     command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # a laptop without git
+        return "unknown"
     return done.stdout.strip() or "unknown"
 
 

@@ -15,19 +15,11 @@ from stemma.stages import Work
 from stemma.training.checkpoints import ASIDE, PREFIX, optimizer_states
 from stemma.training.completion import Completed
 from stemma.training.launch import TENSORBOARD
+from stemma.training.pitfalls import rows_a_step
 
 PROOF = "deepspeed.json"
 ADAPTER = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
-
-
-def rows_a_step(config: dict[str, Any], processes: int) -> int:
-    """The rows (packed: sequences) of one optimizer step.
-
-    The batch sizes are of each process, as in Axolotl.
-    """
-    rows: int = config.get("micro_batch_size", 1) * config["gradient_accumulation_steps"]
-    return processes * rows
 
 
 def training_record(

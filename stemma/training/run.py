@@ -16,15 +16,16 @@ from stemma.training.completion import Completed
 from stemma.training.handover import (
     hand_over_adapter,
     logs,
-    rows_a_step,
     training_record,
     trim,
     weights_digest,
     write_history,
 )
 from stemma.training.inputs import read_splits, write_config
+from stemma.training.losses import tell_of_loss
 from stemma.training.merge import merge_adapter
 from stemma.training.merge_gate import merge_gate
+from stemma.training.pitfalls import rows_a_step, training_warnings
 from stemma.training.rows import Split
 from stemma.training.trained_weights import count_weights
 from stemma.weights import weights_of
@@ -72,6 +73,9 @@ def train_adapter(work: Work) -> Trained:
         together = rows_a_step(config, cluster.world_size)
         several = f"{cluster.world_size} processes; one process would take {alone}"
         work.say(f"{together} rows a step: {several}")
+    counts = splits["train"].counts
+    for warning in training_warnings(work.stage, config, counts, cluster.world_size):
+        work.say(f"warning: {warning}")
     marker = launch.train(config, work.folder / "axolotl.yml", cluster, work.say)
     return Trained(start, template, splits, config, cluster.world_size, marker)
 
@@ -93,6 +97,7 @@ def run(work: Work) -> Result:
     merge_adapter(start, adapter, merged, trained.template)
     checked.append(merge_gate(start, adapter, merged, _texts(trained)))
     write_history(work, trained.marker)
+    tell_of_loss(work, trained.marker)
     trim(trained.config)
     counts = {name: split.counts for name, split in trained.splits.items()}
     return Result(OUTPUTS | logs(trained.config), counts, facts | gates.facts_of(checked))
