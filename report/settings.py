@@ -15,7 +15,7 @@ NAMES = {
     "max_steps": "steps at most",
     "micro_batch_size": "batch of a process, in rows",
     "gradient_accumulation_steps": "batches a step",
-    "sequence_len": "longest row, in tokens",
+    "sequence_len": "tokens of a row at most",
     "optimizer": "optimizer",
     "lr_scheduler": "learning rate over time",
     "warmup_steps": "steps of warm-up",
