@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 
-from stemma.plugin.sealing import SealCheckpoints, given, guard_checkpoints
+from stemma.plugin.sealing import FIRST_SECONDS, SealCheckpoints, given, guard_checkpoints
 from stemma.training.checkpoints import Seal, binding_of, checkpoints, read_seal
 from stemma.training.completion import COMPLETED
 
@@ -54,6 +54,55 @@ def test_older_checkpoints_go_when_the_next_is_sealed_and_not_for_a_bad_one(tmp_
         "checkpoint-6",
         "checkpoint-8",
     ]
+
+
+def saves(sealing: SealCheckpoints, step: int) -> bool:
+    control = SimpleNamespace(should_save=False)
+    sealing.on_step_end(None, SimpleNamespace(global_step=step), control)
+    return control.should_save
+
+
+def test_the_first_checkpoint_comes_after_minutes(tmp_path: Path) -> None:
+    seconds = iter([0.0, 100.0, 100.0 + FIRST_SECONDS - 1, 100.0 + FIRST_SECONDS])
+    sealing = SealCheckpoints("of this work", None, lambda: next(seconds))
+    sealing.on_train_begin(None, SimpleNamespace(global_step=0), None)
+    assert not saves(sealing, 4), "too early"
+    assert not saves(sealing, 5), "the ranks ask each other at powers of two alone"
+    assert saves(sealing, 8)
+    save(sealing, tmp_path, 8)
+    assert not saves(sealing, 16), "then the recipe's own come"
+
+
+def test_a_real_trainer_writes_it(tmp_path: Path) -> None:
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(2))
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"loss": (self.weight * x).square().mean()}
+
+    seconds = iter([0.0, 0.0, 0.0, FIRST_SECONDS])
+    args = TrainingArguments(
+        output_dir=str(tmp_path),
+        max_steps=8,
+        per_device_train_batch_size=1,
+        save_steps=100,
+        use_cpu=True,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    sealing = SealCheckpoints("of this work", None, lambda: next(seconds))
+    rows = [{"x": torch.ones(2)}] * 8
+    Trainer(model=Model(), args=args, train_dataset=rows, callbacks=[sealing]).train()
+    sealed = {path.name: read_seal(path) is not None for path in checkpoints(tmp_path)}
+    assert sealed == {"checkpoint-2": True, "checkpoint-8": True}, "early, and at the end"
+
+
+def test_a_resumed_training_has_a_checkpoint_already() -> None:
+    sealing = SealCheckpoints("of this work", None, iter([0.0, 0.0, 9e9]).__next__)
+    sealing.on_train_begin(None, SimpleNamespace(global_step=4), None)
+    assert not saves(sealing, 8)
 
 
 def trainer(*callbacks: Any) -> Any:
