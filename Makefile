@@ -1,4 +1,5 @@
-# The menu: `make` alone lists it. Every target first brings the environment up to date (nothing to do: milliseconds).
+# The menu: `make` alone lists it. Every target first sees to an environment (.venv) that has what it uses: those that
+# train have everything made (`setup`), those that look are content with a few packages, chat never starts a setup.
 #
 # Words used below: RECIPE (default tiny) is a name or path under recipes/ · SET="dpo.learning_rate=1e-4 seed=7" overrides
 # keys · DATA=folder is where the recipe's data files lie, remembered by the run · RUNS=folder instead of runs/ ·
@@ -17,7 +18,7 @@ OTHER = $(if $(WITH),--with '$(WITH)')
 OPTIONS = $(OVERRIDES) $(PLACE) $(if $(FORCE),--force)
 
 # `eval`, `export`, `report` and `data` are also folders or words Make knows: keep them here, and write `export:` with no blank.
-.PHONY: help setup doctor check show diff status preview plan rehearse schema
+.PHONY: help setup laptop core look able doctor check show diff status preview plan rehearse schema
 .PHONY: real import new
 .PHONY: data base sft dpo mcq export rag eval report all compare sweep demo
 .PHONY: chat search course judge verify test test-slow faults lint format ci
@@ -38,11 +39,17 @@ help:                  ## this list
 setup:                 ## make the environment (.venv); does nothing when it is there
 	@./setup.sh
 
-doctor: setup          ## what this machine offers: GPU, engines, compiler, disk, key
+laptop:                ## an environment for chat alone: no torch, Python 3.10 to 3.13
+	@./setup.sh laptop
+
+core look able:        # what a target needs of .venv, said by setup.sh
+	@./setup.sh $(@:able=chat)
+
+doctor: core           ## what this machine offers: GPU, engines, compiler, disk, key
 	$(STEMMA) doctor
 
 ##@ Your own data
-new: setup             ## a recipe for your own files, and a tiny one to try: NAME=physics FROM="a.csv b.csv" LIKE=gemma2b
+new: look              ## a recipe for your own files, and a tiny one to try: NAME=physics FROM="a.csv b.csv" LIKE=gemma2b
 	$(STEMMA) new $(if $(NAME),'$(NAME)') $(foreach file,$(FROM),'$(file)') $(if $(LIKE),--like '$(LIKE)') $(if $(FORCE),--force)
 
 ##@ A real model
@@ -53,22 +60,22 @@ import: setup          ## a GGUF file becomes a base model, proven: GGUF=file TO
 	$(STEMMA) import $(if $(GGUF),'$(GGUF)') $(if $(TO),'$(TO)')
 
 ##@ Look before you run
-check: setup           ## check every recipe, or RECIPE=…, in a second
+check: core            ## check every recipe, or RECIPE=…, in a second
 	$(STEMMA) check $(if $(filter command line,$(origin RECIPE)),$(RECIPE) $(OVERRIDES))
 
-show: setup            ## the resolved recipe and the Axolotl files it renders
+show: core             ## the resolved recipe and the Axolotl files it renders
 	$(STEMMA) show $(RECIPE) $(OVERRIDES) $(PLACE)
 
-diff: setup            ## what is new in WITH=… against RECIPE=…; or what SET=… changes
+diff: core             ## what is new in WITH=… against RECIPE=…; or what SET=… changes
 	$(STEMMA) diff $(RECIPE) $(OTHER) $(OVERRIDES)
 
-status: setup          ## which stages are done, stale or missing, and what changed
+status: core           ## which stages are done, stale or missing, and what changed
 	$(STEMMA) status $(RECIPE) $(OVERRIDES) $(PLACE)
 
-preview: setup         ## rows of each source, or of SOURCE=…, as you read them and as tokens
+preview: look          ## rows of each source, or of SOURCE=…, as you read them and as tokens
 	@$(STEMMA) preview $(RECIPE) $(if $(SOURCE),--source '$(SOURCE)') $(OVERRIDES) $(PLACE)
 
-plan: setup            ## rows, steps, FLOPs, memory, disk, dollars before anything runs; TFLOPS=790 GPUS=8
+plan: look             ## rows, steps, FLOPs, memory, disk, dollars before anything runs; TFLOPS=790 GPUS=8
 	$(STEMMA) plan $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(TFLOPS),--tflops $(TFLOPS)) $(if $(GPUS),--gpus $(GPUS))
 
 ##@ The stages, in order
@@ -112,10 +119,10 @@ sweep: setup           ## try the values of the recipe's `sweep` section; the be
 	$(STEMMA) sweep $(RECIPE) $(OPTIONS)
 
 ##@ Use what came out
-chat: setup            ## ask the exported model on the CPU: QUESTION="…", or a prompt without it
+chat: able             ## ask the exported model on the CPU: QUESTION="…", or a prompt without it
 	@$(STEMMA) chat $(RECIPE) $(OVERRIDES) $(PLACE) $${QUESTION:+"$$QUESTION"}
 
-search: setup          ## what the recipe's passages hold on QUESTION="…", with each arm's scores
+search: able           ## what the recipe's passages hold on QUESTION="…", with each arm's scores
 	@$(STEMMA) search $(RECIPE) $(OVERRIDES) $(PLACE) "$$QUESTION"
 
 course: setup          ## grade it on a course's own files: MCQ=file PREFERENCE=file TO=folder
@@ -124,7 +131,7 @@ course: setup          ## grade it on a course's own files: MCQ=file PREFERENCE=
 judge: setup           ## judge answers yourself, blind, on a local page; BY=name
 	@$(STEMMA) judge $(RECIPE) $(OVERRIDES) $(PLACE) $(if $(BY),--by "$(BY)")
 
-verify: setup          ## hash every output again and compare with the manifests; SEAL=1 for an earlier Stemma's
+verify: core           ## hash every output again and compare with the manifests; SEAL=1 for an earlier Stemma's
 	$(STEMMA) verify $(RECIPE) $(PLACE) $(if $(SEAL),--seal)
 
 ##@ Work on Stemma

@@ -7,12 +7,14 @@ weighs tokens by how rare they are. That needs torch; searching does not.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemma.errors import Problem, UserError
 from stemma.files import publish
 from stemma.jsonl import read_object
-from stemma.retrieval.embedding import Pooling
+
+if TYPE_CHECKING:  # it loads llama.cpp, which `plan` does without
+    from stemma.retrieval.embedding import Pooling
 
 DIMENSIONS = 256
 POOLINGS: dict[Pooling, str] = {"mean": "mean", "cls": "first", "last": "last"}

@@ -63,5 +63,10 @@ def _may_read(path: Path) -> bool:
 @cache
 def _kernel_devices() -> frozenset[int]:
     """The devices of `/proc` and `/sys`, whose files are made as they are read."""
-    places = (Path("/proc"), Path("/sys"))
-    return frozenset(place.stat().st_dev for place in places if place.is_dir())
+    return _mounted(Path("/proc"), Path("/sys"))
+
+
+def _mounted(*places: Path) -> frozenset[int]:
+    """The devices of file systems that are mounted at these places: an empty `/sys`, as in a chroot
+    or a small container, lies on the disk with all other files."""
+    return frozenset(place.stat().st_dev for place in places if place.is_mount())

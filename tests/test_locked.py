@@ -97,8 +97,8 @@ def installed(folder: Path, hashes: str = "exit 0", **variables: str) -> tuple[l
     setup = folder / "setup.sh"
     text = setup.read_text(encoding="utf-8")
     for step in ("fetch_sdist", "unpack_sources", "build_wheel", "check_disk", "check_machine"):
-        assert f"\n{step}" in text
-        text = re.sub(rf"^{step}( .*)?$", ":", text, flags=re.MULTILINE)
+        assert f"\n{step}() " in text
+        text = re.sub(rf"^ *{step}( .*)?$", ":", text, flags=re.MULTILINE)
     setup.write_text(text, encoding="utf-8")
     python, log = folder / "python3.12", folder / "asked.txt"
     fake = FAKE.format(python=sys.executable, log=log, hashes=hashes)
@@ -130,7 +130,7 @@ def test_without_the_file_versions_alone_hold(tmp_path: Path) -> None:
     asked, said = installed(tmp_path, STEMMA_LOCKED="")
     assert not any("--require-hashes" in line or "isolation" in line for line in asked)
     assert sum("--constraint constraints.txt" in line for line in asked) == 2
-    assert "setup: installing Axolotl, DeepSpeed and the rest (about 4 minutes)" in said
+    assert "setup: 5 of 5: installing Axolotl, DeepSpeed and the rest (about 4 minutes)" in said
 
 
 def test_a_file_with_another_hash_stops_it(tmp_path: Path) -> None:

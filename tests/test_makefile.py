@@ -40,7 +40,21 @@ def test_every_target_is_phony() -> None:
     phony = {
         name for line in re.findall(r"^\.PHONY:(.*)$", TEXT, re.MULTILINE) for name in line.split()
     }
-    assert phony == TARGETS
+    assert phony - {"core", "look", "able"} == TARGETS
+
+
+NEEDED = {
+    "core": {"check", "show", "diff", "status", "verify", "doctor"},
+    "look": {"new", "preview", "plan"},
+    "chat": {"chat", "search"},
+}
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS - {"help", "ci", "laptop"}))
+def test_a_target_asks_for_no_more_than_it_uses(target: str) -> None:
+    """Nothing that only looks starts the setup of torch; nothing that chats starts any."""
+    asked = re.findall(r"^\./setup\.sh ?(\w*)$", make("-n", target, *EVERY), re.MULTILINE)
+    assert asked == [next((need for need, verbs in NEEDED.items() if target in verbs), "")]
 
 
 def test_schema_runs_a_module_that_is_there() -> None:

@@ -20,7 +20,7 @@ from stemma.errors import UserError
 from stemma.from_gguf.header import read_gguf
 from stemma.jsonl import read_dicts, read_json, stream_dicts
 from stemma.llama import load_model
-from stemma.plain_files import not_plain
+from stemma.plain_files import _mounted, not_plain
 from stemma.reading.tables import CSV, read_table
 from stemma.recipe.rag_sources import Documents
 from stemma.retrieval.context import Contexts
@@ -197,3 +197,10 @@ def test_import_says_what_it_is(
     assert main(["import", str(path), str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.startswith(f"{path}: {kind}\n  expected: a GGUF file")
     assert (ROOT / "recipes").is_dir()
+
+
+def test_a_folder_where_nothing_is_mounted_is_no_device_of_the_kernels(tmp_path: Path) -> None:
+    """As `/sys` in a chroot: every file of the disk would have been refused."""
+    (tmp_path / "sys").mkdir()
+    assert _mounted(tmp_path / "sys", tmp_path / "not there") == frozenset()
+    assert _mounted(Path("/proc")) == {Path("/proc").stat().st_dev}

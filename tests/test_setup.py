@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def test_every_python_of_the_laptop_has_its_pins() -> None:
     older, newer = pins("3.10"), pins("3.13")
     assert set(older) == set(newer) == set(pins())
     assert older["numpy"] != newer["numpy"] == pins()["numpy"]
+    assert pins("3.11")["scipy"] == "1.16.3"  # of a look at data on Debian 12
 
 
 def test_constraints_suit_every_torch_build() -> None:
@@ -131,12 +133,17 @@ def copy_of_setup(folder: Path) -> Path:
     return folder
 
 
-def run_setup(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_setup(folder: Path, *purpose: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """With no Python to be found, unless `variables` say where, so that nothing is ever installed."""
     given = {"PYTHON": "python-that-is-not-there"} | variables
     environment = {**os.environ, "STEMMA_CACHE": str(folder / "store"), **given}
     return subprocess.run(
-        ["./setup.sh"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["./setup.sh", *purpose],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -173,6 +180,11 @@ def interpreter(path: Path, on_venv: str = "exit 3") -> None:
         path,
         f'case "$1" in -c) exec {sys.executable} "$@";; esac; echo "chosen: $0" >&2; {on_venv}',
     )
+
+
+def chosen(done: subprocess.CompletedProcess[str]) -> str:
+    """The Python that was asked for an environment first."""
+    return re.findall(r"^chosen: (.*)$", done.stderr, re.MULTILINE)[0]
 
 
 def make_ready(folder: Path) -> None:
@@ -232,7 +244,7 @@ def test_a_python_that_really_runs_is_found(tmp_path: Path, place: str) -> None:
             tmp_path / ".local/bin/uv", f'[ "$*" = "python find 3.12" ] && echo {tmp_path / place}'
         )
     done = run_setup(tmp_path, **given)
-    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"chosen: {tmp_path / place}")
+    assert (done.returncode, chosen(done)) == (2, f"{tmp_path / place}")
 
 
 def test_a_shim_on_the_path_tells_where_its_pyenv_lies(tmp_path: Path) -> None:
@@ -242,7 +254,7 @@ def test_a_shim_on_the_path_tells_where_its_pyenv_lies(tmp_path: Path) -> None:
     found = tmp_path / "theirs/versions/3.12.9/bin/python3.12"
     interpreter(found)
     done = run_setup(tmp_path, **given | {"PATH": f"{given['PATH']}:{tmp_path / 'theirs/shims'}"})
-    assert (done.returncode, done.stderr.splitlines()[0]) == (2, f"chosen: {found}")
+    assert (done.returncode, chosen(done)) == (2, str(found))
 
 
 def test_a_python_that_is_named_must_be_the_right_one(tmp_path: Path) -> None:
@@ -269,8 +281,8 @@ def test_an_environment_of_another_python_is_made_anew(tmp_path: Path, python: s
     (tmp_path / ".venv/.ready").write_text("of the commit before\n", encoding="utf-8")
     done = run_setup(tmp_path, **given)
     said = "setup: .venv is of another Python than 3.12, or of one that is gone: starting it anew"
-    assert done.stderr.splitlines()[0] == said
-    assert done.stderr.splitlines()[1] == f"chosen: {tmp_path / 'bin/python3.12'}"
+    assert done.stderr.splitlines()[2] == said
+    assert chosen(done) == f"{tmp_path / 'bin/python3.12'}"
     assert not (tmp_path / ".venv/bin/python").is_symlink()
     assert not (tmp_path / ".venv/.ready").exists()
 
@@ -283,7 +295,7 @@ def test_the_environments_own_python_is_not_what_it_is_made_anew_with(tmp_path: 
     interpreter(tmp_path / "elsewhere/python3.12")
     path = f"{tmp_path / '.venv/bin'}:{given['PATH']}:{tmp_path / 'elsewhere'}"
     done = run_setup(tmp_path, **given | {"PATH": path})
-    assert done.stderr.splitlines()[1] == f"chosen: {tmp_path / 'elsewhere/python3.12'}"
+    assert chosen(done) == f"{tmp_path / 'elsewhere/python3.12'}"
 
 
 def test_blanks_in_every_path(tmp_path: Path) -> None:
@@ -295,7 +307,7 @@ def test_blanks_in_every_path(tmp_path: Path) -> None:
     found = here / "their pyenv/versions/3.12.9/bin/python3.12"
     interpreter(found)
     done = run_setup(here, **given | {"PATH": f"{given['PATH']}:{here / 'their pyenv/shims'}"})
-    assert done.stderr.splitlines()[0] == f"chosen: {found}"
+    assert chosen(done) == f"{found}"
 
 
 def test_a_relative_python_is_seen_from_where_the_caller_stands(tmp_path: Path) -> None:
@@ -309,7 +321,7 @@ def test_a_relative_python_is_seen_from_where_the_caller_stands(tmp_path: Path) 
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.stderr.splitlines()[0] == f"chosen: {tmp_path / 'mine/python3.12'}"
+    assert chosen(done) == f"{tmp_path / 'mine/python3.12'}"
 
 
 @pytest.mark.parametrize("name", ["say", "test", "."])
@@ -327,7 +339,7 @@ def test_a_shim_that_talks_or_reads_spoils_nothing(tmp_path: Path) -> None:
     script(tmp_path / "bin/python3.12", "cat; echo /nowhere/python3.12; exit 127")
     interpreter(tmp_path / "bin/python3")
     done = run_setup(tmp_path, **given)
-    assert done.stderr.splitlines()[0] == f"chosen: {tmp_path / 'bin/python3'}"
+    assert chosen(done) == f"{tmp_path / 'bin/python3'}"
 
 
 LATER = "then call this again"
@@ -422,7 +434,7 @@ def test_disk_is_asked_for_before_anything_big(
     interpreter(tmp_path / "bin/python3.12", on_venv=f"{copy}; done")
     done = run_setup(tmp_path, **given)
     found = f"3 GB free here; the environment takes about {holds} GB, and making it up to {needed}"
-    assert (done.returncode, done.stderr.splitlines()[1:]) == (
+    assert (done.returncode, done.stderr.splitlines()[-2:]) == (
         2,
         [f"setup: {found}", "  hint: free some space"],
     )
@@ -449,3 +461,159 @@ def test_anything_unfinished_or_changed_is_set_up_again(tmp_path: Path, change: 
         (tmp_path / ".venv/bin/python").unlink()
         (tmp_path / ".venv/bin/python").symlink_to(tmp_path / "python3.12-that-was")
     assert run_setup(tmp_path).returncode == 2
+
+
+PIP = """case "$*" in
+    "-I - "*) exec {python} - "$3";;
+    -c*) exit 0;;
+    *"pip install"*) echo "asked: $*" >&2;;
+esac"""
+
+
+def by_hand(folder: Path, *packages: str) -> dict[str, str]:
+    """A machine with a .venv that the README's lines made: it holds `packages`, and no mark of ours."""
+    given = bare_machine(folder)
+    interpreter(folder / "bin/python3.12")
+    for name in packages:
+        info = folder / f".venv/lib/python3.11/site-packages/{name}-1.0.dist-info"
+        info.mkdir(parents=True)
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        if name == "stemma":
+            text += (
+                "Requires-Dist: typer>=1\nRequires-Dist: llama-cpp-python==1; extra == 'laptop'\n"
+            )
+            text += "Requires-Dist: pyarrow; extra == 'look'\n"
+            text += "Requires-Dist: torch==2; extra == 'train'\n"
+        (info / "METADATA").write_text(text, encoding="utf-8")
+    site = folder / ".venv/lib/python3.11/site-packages"
+    script(
+        folder / ".venv/bin/python",
+        PIP.format(python=f"env PYTHONPATH={site} {sys.executable} -S"),
+    )
+    script(folder / ".venv/bin/pip", "exit 0")
+    return given
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+CHATTING = ("stemma", "typer", "llama_cpp_python")
+
+
+@pytest.mark.parametrize("purpose", ["core", "chat", "laptop"])
+def test_a_laptops_environment_is_used_as_it_is(tmp_path: Path, purpose: str) -> None:
+    given = by_hand(tmp_path, *CHATTING)
+    before = contents(tmp_path / ".venv")
+    done = run_setup(tmp_path, purpose, **given)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert contents(tmp_path / ".venv") == before
+
+
+def test_training_leaves_a_laptops_environment_alone(tmp_path: Path) -> None:
+    """It used to be marked as unfinished, and the next call removed it."""
+    given = by_hand(tmp_path, *CHATTING)
+    before = contents(tmp_path / ".venv")
+    done = run_setup(tmp_path, **given)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "setup: .venv was made by hand or for chat alone, and is left as it is; it lacks torch\n"
+        "  hint: to train here: mv .venv .venv-laptop, then the same again; to chat: make chat\n"
+    )
+    assert contents(tmp_path / ".venv") == before
+
+
+def test_a_whole_environment_made_by_hand_is_used_as_it_is(tmp_path: Path) -> None:
+    done = run_setup(tmp_path, **by_hand(tmp_path, *CHATTING, "torch"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_laptops_environment_lacks_is_named(tmp_path: Path) -> None:
+    given = by_hand(tmp_path, *CHATTING)
+    done = run_setup(tmp_path, "look", **given)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "setup: .venv was made by hand, and this needs more: pyarrow\n"
+        "  hint: .venv/bin/python -m pip install -c constraints.txt -e '.[look]'\n"
+    )
+
+
+def test_chat_never_starts_a_setup(tmp_path: Path) -> None:
+    given = bare_machine(tmp_path)
+    interpreter(tmp_path / "bin/python3.12")
+    done = run_setup(tmp_path, "chat", **given)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "setup: no environment here that can chat: .venv lacks everything\n"
+        "  hint: make laptop (8 minutes, no torch), or make setup (all, to train too)\n"
+    )
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize(("purpose", "extra"), [("core", "."), ("look", ".[look]")])
+def test_to_look_a_few_packages_are_enough(tmp_path: Path, purpose: str, extra: str) -> None:
+    """Without a compiler, and on the Python 3.11 of Debian 12."""
+    given = bare_machine(tmp_path)
+    (tmp_path / "bin/c++").unlink()
+    script(tmp_path / "pip", PIP.format(python=sys.executable))
+    copy = f"for name in python pip; do {shutil.which('install')} -D pip .venv/bin/$name; done"
+    interpreter(tmp_path / "bin/python3", on_venv=copy)
+    done = run_setup(tmp_path, purpose, **given)
+    said = done.stderr.splitlines()
+    assert done.returncode == 0
+    assert said[0].startswith("setup: making a small .venv to look at ")
+    assert f"asked: -m pip install --quiet --constraint constraints.txt --editable {extra}" in said
+    assert not any("torch" in line for line in said[1:])
+    assert (tmp_path / ".venv/.light").exists()
+
+
+def test_a_small_environment_grows_into_the_whole_one(tmp_path: Path) -> None:
+    """It is ours, so that it need not be moved away first."""
+    given = by_hand(tmp_path, "stemma", "typer")
+    (tmp_path / ".venv/.light").touch()
+    done = run_setup(tmp_path, **given)
+    assert done.stderr.startswith("setup: making .venv: about 290 packages, up to 4 GB to download")
+    assert (tmp_path / ".venv/.unfinished").exists()
+    assert not (tmp_path / ".venv/.light").exists()
+
+
+ON_DEBIAN = {
+    "all": ("3.12", PIPX.replace("pipx &&", "g++ pipx &&", 1)),
+    "laptop": ("3.10 to 3.13", "sudo apt install g++ python3-venv"),
+    "look": ("3.11 to 3.13", "sudo apt install python3-venv"),
+    "core": ("3.10 to 3.13", "sudo apt install python3-venv"),
+}
+
+
+@pytest.mark.parametrize("purpose", ON_DEBIAN)
+def test_without_python_and_compiler_one_line_gets_both(tmp_path: Path, purpose: str) -> None:
+    """Of a compiler only where llama.cpp is to be built."""
+    given = bare_machine(tmp_path)
+    (tmp_path / "os-release").write_text('ID=debian\nVERSION_ID="12"', encoding="utf-8")
+    (tmp_path / "bin/c++").unlink()
+    done = run_setup(tmp_path, purpose, **given)
+    versions, hint = ON_DEBIAN[purpose]
+    found = f"no Python {versions} that runs and makes environments"
+    assert done.stderr == f"setup: {found}\n  hint: {hint}\n"
+
+
+def test_a_laptop_without_a_compiler_is_told_of_another_way(tmp_path: Path) -> None:
+    given = bare_machine(tmp_path)
+    interpreter(tmp_path / "bin/python3")
+    (tmp_path / "bin/c++").unlink()
+    done = run_setup(tmp_path, "laptop", **given)
+    assert done.returncode == 2
+    assert done.stderr.startswith("setup: no C++ compiler, and llama.cpp must be built\n")
+    assert "without one the GGUF file runs in Ollama or LM Studio" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_what_new_preview_and_plan_import_is_in_their_extra() -> None:
+    """Beside the core; no torch and no llama.cpp among them."""
+    names = {canonicalize_name(r.name) for r in requirements("look")}
+    assert {"tokenizers", "pyarrow", "langdetect", "datasketch"} <= names
+    assert names & {"torch", "transformers", "datasets", "llama-cpp-python", "axolotl"} == set()
