@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from stemma import ROOT
+from tests.factories.recipes import MADE
 
 Write = Callable[..., Path]
 FILE = {"type": "file", "path": "config.json", "size": 5, "oid": "b" * 40}
@@ -131,14 +132,7 @@ def said(
 
 def of_hub(write_recipe: Write, name: str) -> Path:
     corpus = ("  corpus: {sources: [{source: from_sets}]}\n", "")
-    return write_recipe(
-        (
-            "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n",
-            f"base_model: {name}\n",
-        ),
-        ("  learning_rate: 1e-3\n", ""),
-        corpus,
-    )
+    return write_recipe((MADE, f"base_model: {name}\n"), corpus)
 
 
 @pytest.mark.parametrize(("token", "hint"), [("", LOG_IN), ("hf_" + "aB3" * 12, GRANTED_TO_OTHERS)])
