@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stemma.base_model.folder import refuse_unfit
 from stemma.credentials import hub_words
+from stemma.downloads import fetch_snapshot
 from stemma.errors import Problem, UserError
 from stemma.identity import MODEL_FILES
 from stemma.jsonl import read_json
@@ -40,13 +41,9 @@ def attention_of(folder: Path) -> str:
 
 
 def _fetch(work: Work) -> Path:
-    from huggingface_hub import snapshot_download
-
     name = str(work.recipe.base_model)
     try:
-        return Path(
-            snapshot_download(name, revision=work.recipe.base_revision, allow_patterns=MODEL_FILES)
-        )
+        return fetch_snapshot(name, work.recipe.base_revision, MODEL_FILES)
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
         reason = hub_words(error).splitlines()[0]
         expected = "a folder with config.json, or the name of a model on the hub"
