@@ -3,6 +3,7 @@ step what is being prepared. Rank 0 alone speaks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from stemma.heard import FILE, Telling
 from stemma.plugin.ranks import rank
 from stemma.progress import At, percent
 
-FIGURES = {
+FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
     "loss": ("loss", "{:.3g}".format),
     "eval_loss": ("held-out loss", "{:.3g}".format),
     "eval_rewards/accuracies": ("better answer preferred", percent),

@@ -18,6 +18,7 @@ from stemma.errors import StageFailed, UserError
 from stemma.facts import PeakMemory
 from stemma.jsonl import write_json
 from stemma.processes import end_survivors
+from stemma.progress import of_stage
 from stemma.training import launch
 from stemma.training.checkpoints import SEAL, binding_of
 from stemma.training.cluster import Cluster
@@ -159,10 +160,12 @@ def test_progress_is_shown_and_all_else_is_the_log(
     child = [sys.executable, "-c", "\n".join(lines)]
     monkeypatch.setattr(launch, "_command", lambda *_: child)
     said: list[str] = []
-    launch.train(config, tmp_path / "axolotl.yml", Cluster(), said.append)
+    output.mkdir()
+    with of_stage("sft"):
+        launch.train(config, tmp_path / "axolotl.yml", Cluster(), said.append)
     assert capfd.readouterr().err.splitlines() == [
-        "starting Axolotl",
-        "training: 1 of 8 steps, 12 %, loss 1.5",
+        "[sft] starting Axolotl",
+        "[sft] training: 1 of 8 steps, 12 %, loss 1.5",
     ]
     assert said == []
     log = (tmp_path / "axolotl.log").read_text()
