@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stemma.base_model.folder import check_base_model
-from stemma.chain import chain, upstream
+from stemma.chain import TRAINED, chain, upstream
+from stemma.errors import UserError
 from stemma.freshness import states
+from stemma.hub import refuse_gated
 from stemma.plan.data_rows import forecast_lines
 from stemma.plan.judging import judging_lines
+from stemma.plan.room import room_warning
 from stemma.progress import duration, of_stage
 from stemma.quiet import quieten
 from stemma.recipe.models import Recipe
+from stemma.recipe.splits import unscored
+from stemma.remembered import remember
 from stemma.results import closing_lines, result_line
 from stemma.runs import Run
 from stemma.stages import Outcome, Say, Work, execute, forecast_passages
@@ -32,8 +37,18 @@ class Options:
     dry_run: bool = False
     """Whether to tell only what would run."""
 
+    told: set[str] = field(default_factory=set)
+    """The warnings that were said: each once, also where several stages see the reason."""
+
     def about(self, stage: str) -> Say:
-        return lambda text: self.say(f"[{stage}] {text.removeprefix(f'{stage}: ')}")
+        def say(text: str) -> None:
+            if text.startswith("warning: "):
+                if text in self.told:
+                    return
+                self.told.add(text)
+            self.say(f"[{stage}] {text.removeprefix(f'{stage}: ')}")
+
+        return say
 
 
 def run_chain(
@@ -63,13 +78,22 @@ def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options
     if cluster.node:
         _work_for_machine_0(recipe, run, stages, cluster, options)
         return
+    remember(recipe, run, options.say)
+    if len(stages) > 1:  # one that trains finds out itself
+        refuse_gated(recipe, run)
     if len(stages) == 1:
         warn_of_stale_upstream(recipe, run, stages[0], options.say)
+    if warning := room_warning(recipe, run, stages):
+        options.say(f"warning: {warning}")
     for stage in stages:
+        if stage in TRAINED:
+            refuse_unscored(recipe, run)
         start = time.monotonic()
         with of_stage(stage):
             outcome = execute(recipe, run, stage, options.about(stage), options.force)
         tell(f"{stage:<7} {_told(recipe, run, stage, outcome, time.monotonic() - start)}")
+        if stage == "data":
+            refuse_unscored(recipe, run)
 
 
 def _told(recipe: Recipe, run: Run, stage: str, outcome: Outcome, seconds: float) -> str:
@@ -78,6 +102,17 @@ def _told(recipe: Recipe, run: Run, stage: str, outcome: Outcome, seconds: float
         return outcome
     took = f" in {duration(seconds)}" if outcome == "done" else ""
     return f"{outcome}{took}: {result_line(recipe, run, stage)}"
+
+
+def refuse_unscored(recipe: Recipe, run: Run) -> None:
+    """Stop before anything trains where the evaluation would have no row.
+
+    Here and not in stage `data`, whose work does not hang on the evaluation: its rows, some of them
+    paid for, stay. Raises UserError.
+    """
+    data = run.read_manifest("data")
+    if data is not None and (problems := list(unscored(recipe, data.counts["sets"]))):
+        raise UserError(problems)
 
 
 def measure_cells(recipe: Recipe, run: Run, cells: Sequence[str], options: Options) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.base_model.folder import refuse_unfit
-from stemma.credentials import hub_words
 from stemma.downloads import fetch_snapshot
 from stemma.errors import Problem, UserError
+from stemma.hub import hub_problem
 from stemma.identity import MODEL_FILES
 from stemma.jsonl import read_json
 from stemma.stages import Work
@@ -45,9 +45,5 @@ def _fetch(work: Work) -> Path:
     try:
         return fetch_snapshot(name, work.recipe.base_revision, MODEL_FILES)
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        reason = hub_words(error).splitlines()[0]
-        expected = "a folder with config.json, or the name of a model on the hub"
-        hint = "check the spelling and the network; gated models need `huggingface-cli login`"
-        raise UserError(
-            Problem(work.recipe.path.name, f"base_model `{name}`: {reason}", expected, hint)
-        ) from None
+        problem = hub_problem(work.recipe.path.name, "base_model", name, error)
+        raise UserError(problem) from None

@@ -173,6 +173,25 @@ def test_progress_is_shown_and_all_else_is_the_log(
     assert not (output / "progress.json").exists()
 
 
+def test_an_interruption_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    config = config_in(tmp_path)
+    monkeypatch.setattr(launch, "_command", lambda *_: [])
+    monkeypatch.setattr(launch, "_run", interrupted)
+    monkeypatch.setattr(launch, "prepare", lambda *_: [])
+    said: list[str] = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            launch.train(config, tmp_path / "axolotl.yml", Cluster(), said.append)
+        make_checkpoint(tmp_path / "training", 8)
+    assert said == [
+        "interrupted before its first checkpoint: nothing of this training is kept",
+        "interrupted: it goes on from its checkpoint of step 8",
+    ]
+
+
 def test_several_processes_need_deepspeed(tmp_path: Path) -> None:
     expected = "  expected: DeepSpeed, or one process\n  hint: on CPUs they would"
     told = f"2 training processes without `deepspeed`\n{expected}"
