@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from stemma import progress
@@ -46,10 +46,6 @@ class Telling:
         with suppress(OSError):
             part.write_text(json.dumps(asdict(at)), encoding="utf-8")
             part.replace(self._path)
-
-    def change(self, **changed: object) -> None:
-        """Say what has changed since."""
-        self.tell(replace(self._at, **changed))  # type: ignore[arg-type]
 
 
 class Growing:

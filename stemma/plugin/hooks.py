@@ -47,7 +47,8 @@ class StemmaPlugin(BasePlugin):
         if found := foreign():
             raise RuntimeError("; ".join(map(str, found)))
         self.given = given(cfg)
-        begin(Path(cfg["output_dir"]))
+        if cfg.get("output_dir"):  # Axolotl asks plugins for their keys alone, too
+            begin(Path(cfg["output_dir"]))
         tell("reading the rows")
         if cfg.get("use_ray"):
             count_all_workers(cfg)
