@@ -29,7 +29,7 @@ def trained_on(work: Work) -> dict[str, Any]:
 
 def lineage(recipe: Recipe) -> list[str]:
     """The training stages behind what is exported, last first."""
-    found = []
+    found: list[str] = []
     stage = recipe.export.from_
     while stage != "base":
         found.append(stage)

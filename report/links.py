@@ -74,7 +74,7 @@ def commands(evidence: RunData) -> list[tuple[str, str]]:
             ("Chat in a terminal, in the checkout of Stemma", f"make chat RECIPE={name}"),
             ("One question", f"make chat RECIPE={name} {question}"),
             (
-                "llama.cpp alone, beside the file: a page at http://127.0.0.1:8080",
+                "llama.cpp alone, beside the file: a page at 127.0.0.1:8080",
                 f"llama-server -m {file} --jinja",
             ),
             (

@@ -271,12 +271,13 @@ def provenance(evidence: RunData) -> Table:
     """Seed, overrides, commit, hardware and versions."""
     recipe = evidence.recipe
     manifest = evidence.manifests["eval"]
+    found: list[list[object]] = [[title, said] for title, said in machines(evidence).items()]
     rows: list[list[object]] = [
         ["Recipe", recipe.name],
         ["Seed", str(recipe.seed)],
         ["Overrides", ", ".join(recipe.overrides) or "none"],
         ["Git commit", manifest.git_commit[:12]],
-        *([title, found] for title, found in machines(evidence).items()),
+        *found,
         ["Versions", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())],
     ]
     return Table(("Made", "with"), rows)

@@ -90,7 +90,8 @@ def recipes(
     ):
         known = known_of(run.manifest("export"))
         chat = Chat(llama, passages, history=bool(known.talks))
-        unlike = _unlike(recipe, with_passages=passages is not None, other_context=bool(context))
+        usual = known.context(None, llama.trained_tokens)
+        unlike = _unlike(recipe, passages is not None, llama.context_tokens != usual)
         yield Asking(chat, llama, known, unlike)
 
 

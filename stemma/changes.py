@@ -29,7 +29,8 @@ def changed_inputs(before: Mapping[str, str], now: Mapping[str, str]) -> list[st
     found: dict[str, list[str]] = {}
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
-            how = "is new" if name not in before else "changed" if name in now else "is gone"
+            how = "is new" if name not in before else "changed"
+            how = how if name in now else "is no longer read"
             stage, _, output = name.partition("/")
             if stage in STAGES:
                 found.setdefault(f"what `{stage}` made changed", []).append(output)
@@ -67,7 +68,7 @@ def _value(value: Any) -> str:
     if isinstance(value, float) and 0 < abs(value) < 0.01:
         return f"{Decimal(repr(value)).normalize():e}"
     if isinstance(value, list) and any(isinstance(one, (dict, list)) for one in value):
-        return f"{len(value)} entries"
+        return f"{len(value)} entr{'y' if len(value) == 1 else 'ies'}"
     if isinstance(value, dict):
         return "a section" if value else "{}"
     text = str(value)

@@ -26,7 +26,7 @@ class Argument(TyperArgument):
         self.help = help
 
 
-typer.main.TyperArgument = Argument  # type: ignore[misc]
+typer.main.TyperArgument = Argument  # type: ignore[attr-defined]
 
 
 def _tell_version(value: bool) -> None:

@@ -70,8 +70,10 @@ def default_runs() -> Path:
 
 
 def _placed(context: typer.Context, given: Path) -> Path:
-    is_given = context.get_parameter_source("runs") is not ParameterSource.DEFAULT
-    return given if is_given else default_runs()
+    """The folder of the runs: whole where it is not below the checkout, in which engines run."""
+    if context.get_parameter_source("runs") is ParameterSource.DEFAULT:
+        return default_runs()
+    return given.absolute() if default_runs().is_absolute() else given
 
 
 Runs = Annotated[

@@ -37,7 +37,7 @@ def test_lists_are_told_by_what_differs_in_them(recipe: Recipe) -> None:
         "export.gguf.types ['F16', 'Q4_K_M'] -> ['F16', 'Q8_0', 'Q4_K_M']"
     ]
     more = "eval.tasks=[{task: preference}, {task: generation}]"
-    assert changes("eval", more) == ["eval.tasks 1 entries -> 2 entries"]
+    assert changes("eval", more) == ["eval.tasks 1 entry -> 2 entries"]
 
 
 def test_inputs_are_told_by_what_they_are_to_the_recipe() -> None:
@@ -55,7 +55,7 @@ def test_inputs_are_told_by_what_they_are_to_the_recipe() -> None:
     assert changed_inputs(before, now) == [
         "the base model changed",
         "the chat template changed",
-        "source file old.csv is gone",
+        "source file old.csv is no longer read",
         "source file x.csv changed",
         "what `data` made changed (card, sft/test, sft/train)",
         "deepspeed changed",

@@ -51,7 +51,8 @@ def tiny_stages(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ZeroDivisionError("ours")
         work.say("writing")
         (work.folder / "out.txt").write_text(str(work.recipe.seed))
-        return Result({"text": "out.txt"})
+        # Of any stage: what `data` says of its rows.
+        return Result({"text": "out.txt"}, counts={"sets": {"dpo": {"train": 9, "test": 1}}})
 
     forecast = Forecast(
         {"requests": 1200, "cost_usd_at_most": None}, {"sft": ["a row"] * 5}, {"sft": 1195}

@@ -53,3 +53,11 @@ def test_the_version_says_which_checkout_this_is(capsys: pytest.CaptureFixture[s
         said,
     )
     assert str(ROOT) in said
+
+
+def test_the_version_needs_no_git(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert main(["--version"]) == 0
+    assert f"stemma {__version__} (commit unknown, " in capsys.readouterr().out

@@ -83,7 +83,7 @@ def test_recipe_and_run_are_the_same_from_everywhere(
     assert main(["verify", given]) == 2
     assert capsys.readouterr().err.startswith(f"{tmp_path}/runs/small: no finished stage")
     assert main(["verify", given, "--runs", "mine"]) == 2
-    assert capsys.readouterr().err.startswith("mine/small: no finished stage")
+    assert capsys.readouterr().err.startswith(f"{tmp_path}/away/mine/small: no finished stage")
 
 
 def test_a_recipe_elsewhere_needs_no_copies_of_what_it_names(

@@ -91,7 +91,21 @@ for ask in (
 """
 
 
-def said(endpoint: str, recipe: Path, folder: Path, token: str = "") -> list[str]:
+READ = """
+import sys
+from pathlib import Path
+from stemma.errors import UserError
+from stemma.reading.tables import HubSet, read_hub
+try:
+    next(read_hub(HubSet(sys.argv[1], "a" * 40, None, "train"), Path("rows.jsonl")))
+except UserError as error:
+    print(error)
+"""
+
+
+def said(
+    endpoint: str, given: object, folder: Path, token: str = "", code: str = FETCH
+) -> list[str]:
     """What is said before a stage of the chain runs, and when the weights are fetched.
 
     In a process of its own: the hub's client reads its address once.
@@ -105,7 +119,7 @@ def said(endpoint: str, recipe: Path, folder: Path, token: str = "") -> list[str
     }
     environment.pop("HF_HUB_OFFLINE", None)
     done = subprocess.run(
-        [sys.executable, "-c", FETCH, str(recipe)],
+        [sys.executable, "-c", code, str(given)],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -153,6 +167,16 @@ def test_a_model_that_is_not_there_may_be_private(
         hint == "  hint: check the spelling; a private model needs `.venv/bin/hf auth login` first"
     )
     assert later == [before, _, hint]
+
+
+def test_gated_rows_say_what_gives_access(hub: str, tmp_path: Path) -> None:
+    found, _, hint = said(hub, "google/gemma-2b-rows", tmp_path, code=READ)
+    assert "is a gated dataset on the Hub" in found
+    assert hint == (
+        "  hint: accept its licence first, on https://huggingface.co/datasets/google/gemma-2b-rows; "
+        "then `.venv/bin/hf auth login` with a token of that account; or put the file at "
+        "rows.jsonl: it is read first"
+    )
 
 
 def test_without_a_network_the_chain_begins(write_recipe: Write, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def _hub_errors(wanted: HubSet, local: Path) -> Iterator[None]:
         found = f"cannot be loaded: {type(error).__name__}: {hub_words(error)[:300]}"
         expected = f"its split {wanted.split!r} at {wanted.revision}"
         hint = f"put the file at {local}: it is read first"
-        if "gated" in found:
+        if " is a gated dataset" in found:
             hint = f"{gated_hint(f'datasets/{wanted.name}')}; or {hint}"
         raise UserError(Problem(wanted.name, found, expected, hint)) from None
 

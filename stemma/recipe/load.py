@@ -27,7 +27,7 @@ from stemma.recipe.eval_tasks import TASK_OPTIONS, TaskOptions
 from stemma.recipe.folders import is_possible
 from stemma.recipe.lm_eval_tasks import look_up, place_of
 from stemma.recipe.models import Recipe
-from stemma.recipe.places import place
+from stemma.recipe.places import make_whole, place
 from stemma.recipe.plain_yaml import readable
 from stemma.recipe.prompts import PROMPTS, PromptFiles
 from stemma.recipe.rag_sources import PASSAGE_SOURCES, PassageSource
@@ -48,6 +48,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     place(document, RECIPES)
     for text in overrides:
         override(document, text)
+    make_whole(document, RECIPES)
     recipe, problems = _validate(document, overrides)
     problems = [
         *document.problems,

@@ -27,6 +27,17 @@ def place(document: Document, recipes: Path) -> None:
                 _borrow(section, "deepspeed", document.path.parent, recipes)
 
 
+def make_whole(document: Document, recipes: Path) -> None:
+    """Give a model's folder its whole path where it starts elsewhere: engines run in the checkout.
+
+    Of what the command line said, too.
+    """
+    model = document.values.get("base_model")
+    is_elsewhere = Path().absolute() != recipes.parent.absolute()
+    if is_elsewhere and isinstance(model, str) and is_possible(model) and Path(model).is_dir():
+        document.values["base_model"] = str(Path(model).absolute())
+
+
 def _start_at(checkout: Path, values: dict[str, Any]) -> None:
     data = values.get("data")
     if isinstance(data, dict) and isinstance(root := data.get("root", "."), str):

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 
 from stemma.plugin.sealing import FIRST_SECONDS, SealCheckpoints, given, guard_checkpoints
 from stemma.training.checkpoints import Seal, binding_of, checkpoints, read_seal
@@ -71,6 +71,32 @@ def test_the_first_checkpoint_comes_after_minutes(tmp_path: Path) -> None:
     assert saves(sealing, 8)
     save(sealing, tmp_path, 8)
     assert not saves(sealing, 16), "then the recipe's own come"
+
+
+def test_a_real_trainer_writes_it(tmp_path: Path) -> None:
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(2))
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"loss": (self.weight * x).square().mean()}
+
+    seconds = iter([0.0, 0.0, 0.0, FIRST_SECONDS])
+    args = TrainingArguments(
+        output_dir=str(tmp_path),
+        max_steps=8,
+        per_device_train_batch_size=1,
+        save_steps=100,
+        use_cpu=True,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    sealing = SealCheckpoints("of this work", None, lambda: next(seconds))
+    rows = [{"x": torch.ones(2)}] * 8
+    Trainer(model=Model(), args=args, train_dataset=rows, callbacks=[sealing]).train()
+    sealed = {path.name: read_seal(path) is not None for path in checkpoints(tmp_path)}
+    assert sealed == {"checkpoint-2": True, "checkpoint-8": True}, "early, and at the end"
 
 
 def test_a_resumed_training_has_a_checkpoint_already() -> None:

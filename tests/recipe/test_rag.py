@@ -11,7 +11,7 @@ from stemma import ROOT
 from stemma.chain import chain, upstream
 from stemma.errors import UserError
 from stemma.keys import inputs_of
-from stemma.recipe.check import warnings
+from stemma.recipe.check import unpinned
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.recipe.rag import PACKAGED
@@ -114,9 +114,9 @@ def test_the_packaged_encoder_is_the_one_that_is_fetched() -> None:
 
 def test_an_encoder_of_the_hub_without_a_revision_is_told(folder: Path) -> None:
     recipe = opened(folder, RAG, "rag.encoder={static: a/table, rerank: {model: a/b}}")
-    told = [line for line in warnings(recipe) if "rag.encoder" in line]
+    told = [line for line in unpinned(recipe) if "rag.encoder" in line]
     assert [line.split("`")[3] for line in told] == ["a/table", "a/b"]
-    assert not any("rag" in line for line in warnings(opened(folder)))
+    assert not any("rag" in line for line in unpinned(opened(folder)))
 
 
 def test_a_folder_is_read_in_order_and_hidden_files_are_not(folder: Path) -> None:

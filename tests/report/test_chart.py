@@ -84,3 +84,28 @@ def test_a_long_name_leaves_its_number_room() -> None:
     assert shown == "preference_js…o_preference_example.jsonl"
     assert len(shown) == chart.NAME_CHARACTERS
     assert ">short</text>" in drawn
+
+
+def test_a_long_line_is_drawn_with_few_points_and_keeps_its_spike() -> None:
+    points = [(float(step), 1.0) for step in range(100_000)]
+    points[77_777] = (77_777.0, 9.0)
+    kept = chart.thinned(points)
+    assert len(kept) <= 400
+    assert (77_777.0, 9.0) in kept
+    assert kept == sorted(kept)
+    assert len(chart.averaged(points)) <= 200
+    short = points[:400]
+    assert chart.thinned(short) == chart.averaged(short) == short
+    assert len(chart.line_chart("loss", {"train": points})) < 20_000
+
+
+PLACES = (("a", 1), ("gguf-Q4_K_M", 9))
+
+
+def test_a_name_at_the_right_edge_is_not_cut() -> None:
+    spots = [
+        chart.Spot(name, x, score(name, "mcq", "accuracy", 0.5, 10))
+        for name, x in (("a", 1), ("gguf-Q4_K_M", 9))
+    ]
+    picture = chart.scatter_chart("t", spots, chart.SIZE, "a")
+    assert 'text-anchor="end">gguf-Q4_K_M' in picture

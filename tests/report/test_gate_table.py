@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from report.gate_table import facts, gates, limit_words
+from report.gate_table import by_stage, facts, gates, limit_words
 from report.page import HTML, MARKDOWN, render
 from report.run import gather
 from stemma.gate import Gate, HandOver, recorded
 from stemma.training.gates import facts_of, packed_batch
+from tests.factories.manifests import change_manifest
 from tests.factories.run_to_report import make_work
 
 HAND_OVER = HandOver("gguf-F16", "converting")
@@ -85,3 +86,35 @@ def test_every_other_fact_is_listed(tmp_path: Path) -> None:
     assert {name for stage, name, _ in rows if stage == "sft"} == {"start", "deepspeed"}
     assert [row for row in rows if row[0] == "export"] == [["export", "from", "mcq"]]
     assert any(stage == "eval" and "stage `sft`" in str(value) for stage, _, value in rows)
+
+
+def test_each_stage_says_how_many_passed_and_which_gate_is_nearest_its_limit(
+    tmp_path: Path,
+) -> None:
+    found = by_stage(gather(make_work(tmp_path)))
+    assert [(one.stage, one.measured, one.failed) for one in found] == [
+        ("base", 1, 0),
+        ("sft", 2, 0),
+        ("dpo", 4, 0),
+        ("mcq", 2, 0),
+        ("export", 3, 0),
+    ]
+    assert [one.nearest for one in found] == [
+        "",
+        "merged, share of the adapter's effect lost 1e-8, limit ≤ 0.0500 (0% of what is allowed)",
+        # 0.004 of 0.0121
+        "reference, first-step log p of chosen 0.00400, limit ≤ 0.0121 (33% of what is allowed)",
+        found[1].nearest,
+        # It may fall by 0.1 and fell by 0.03; the KL uses 6 % of its limit.
+        "gguf-Q4_K_M, top-1 agreement 0.970, limit ≥ 0.900 (30% of what is allowed)",
+    ]
+
+
+def test_a_page_unfolds_the_stage_whose_gate_failed(tmp_path: Path) -> None:
+    work = make_work(tmp_path)
+    bad = HAND_OVER.at_most("something", 3, 1, 5)
+    change_manifest(work.run, "export", facts={"gates": recorded([bad])})
+    page = render(gather(work), HTML)
+    assert "<details open><summary>export: 0 of 1 passed" in page
+    assert "<details><summary>dpo: 4 of 4 passed" in page
+    assert "✗ 1 of 10 gates failed." in page

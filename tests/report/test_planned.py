@@ -85,6 +85,8 @@ def _nine_rows(folder: Path, memory: int) -> Work:
         "peak_memory": {"bytes": memory, "of": "resident memory"},
     }
     change_manifest(work.run, "sft", facts=facts)
+    less = {"peak_memory": {"bytes": memory // 2, "of": "resident memory"}, "steps": 3}
+    change_manifest(work.run, "base", facts=facts | less)
     return work
 
 
@@ -92,8 +94,9 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
     work = _nine_rows(tmp_path, memory=900_000_000)
     evidence = gather(work)
     table = [list(row) for row in planned(evidence).rows]
-    rows = {str(row[1]): tuple(row[2:4]) for row in table}
-    why = {str(row[1]): row[4] for row in table}
+    rows = {str(row[1]): tuple(row[2:4]) for row in table if row[0] == "sft"}
+    why = {str(row[1]): row[4] for row in table if row[0] == "sft"}
+    base = {str(row[1]): tuple(row[2:4]) for row in table if row[0] == "base"}
     # A is 8 x 64, B 64 x 8, on two layers; nine rows in batches of two are five steps.
     assert rows["trained weights"] == (2 * 8 * (64 + 64), 2048)
     assert rows["optimizer steps"] == (5, 5)
@@ -119,13 +122,17 @@ def test_each_stage_has_what_was_planned_and_what_came(tmp_path: Path) -> None:
     # The files that `run_folder` wrote, and what the marker said.
     assert rows[memory][1] == "900 MB"
     assert rows["disk: adapter and merged model"][1] == "820 kB"
+    # The base model made on the spot is a training as well: all of its weights, in the same terms.
+    assert base["trained weights"] == (101_952, 2048)
+    assert base[memory][1] == "450 MB"
+    assert base["optimizer steps"] == (1, 3)
     # The model: 500 x 64 + 2 x (2 x 64 x 64 + 2 x 64 x 16 + 3 x 64 x 128 + 2 x 64) + 64 = 101,952
     # weights. It is left in four bytes with an adapter of 2,048, merged in bf16, written as F16:
     # 824 kB. Measured are 820, 410 and 415 kB.
     text = render(evidence, MARKDOWN)
     assert (
         "\n| Recipe | Steps | Tokens | TFLOP | TFLOP/s | Seconds "
-        "| Memory of a process | Disk | Dollars |\n"
+        "| Memory of a process (resident memory) | Disk | Dollars |\n"
     ) in text
     assert re.search(
         r"\n\| toy, expected \| 5 \| 83 \| [\d.e-]+ \| – \| – \| [\d.]+ GB \| 824 kB \| 0 \|\n",

@@ -236,7 +236,7 @@ def with_words(path: Path, **fields: Any) -> Path:
 def test_words_of_the_subject_are_shown_and_marks_of_turns_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Llama(with_words(tmp_path / "x.gguf"), 64, 1) as opened:
+    with Llama(with_words(tmp_path / "x.gguf"), 256, 1) as opened:
         said = opened.tokenize("<|im_start|>a <eq> b<tool><|endoftext|>")
         monkeypatch.setattr(opened, "stream", lambda *_: iter(said))
         chat = Chat(opened, history=True, foreign=True)
