@@ -37,6 +37,7 @@ from data_builders.split import (
     question_key,
     read_frozen,
 )
+from stemma import progress
 from stemma.errors import Problem, UserError
 from stemma.recipe.data import DataSection
 from stemma.rows import McqRow, Split
@@ -89,7 +90,7 @@ class Build:
 
         self._split(self._read(sources, generate))
         self._filter(keep_apart)
-        self.say(f"{len(self.rows):,} rows split into train, validation and test")
+        progress.phase(self.say, f"{len(self.rows):,} rows split into train, validation and test")
 
         for source in sources:
             if words := source.options.min_words:
@@ -101,10 +102,10 @@ class Build:
             if amounts := source.options.sample:
                 sample = partial(transforms.sample, amounts=amounts, seed=self.seed)
                 self._filter(sample, source=source.name)
-        self.say(f"{len(self.rows):,} rows left by the filters")
+        progress.phase(self.say, f"{len(self.rows):,} rows left by the filters")
 
         self.decontaminate()
-        self.say(f"{len(self.rows):,} rows past the decontamination gate")
+        progress.phase(self.say, f"{len(self.rows):,} rows past the decontamination gate")
 
     def decontaminate(self) -> None:
         """Drop training rows that hold an evaluation question. Raises UserError where the recipe
@@ -186,7 +187,9 @@ class Build:
         self.account.read[source.name] += 0  # a source that gives nothing is counted too
         options = source.options
         items = SOURCES[options.source].read(options, context)
-        for item in islice(items, options.limit):
+        for item in progress.counting(
+            islice(items, options.limit), f"reading {source.name}", "rows"
+        ):
             self.account.read[source.name] += 1
             if isinstance(item, Drop):
                 self.account.drop(source.name, item)
@@ -201,7 +204,7 @@ class Build:
             found.append(CleanRow(source.name, source.kind, key_of(item.question), draft, row))
             if enough and len(found) >= 2 * enough:
                 found = self._thin(found, enough)
-        self.say(f"{source.name}: {self.account.read[source.name]:,} rows read")
+        progress.phase(self.say, f"{source.name}: {self.account.read[source.name]:,} rows read")
         return self._thin(found, enough) if enough else found
 
     def _enough(self, source: SetSource) -> int | None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.cells import decisive
+from eval.how_far import HowFar, told_in
 from eval.job import Cell, Job, Measured, Records, Samples, Variant
 from eval.measured import RENEWED, Kept, count_altered, describe, read_kept
 from eval.rows_to_score import RowsToScore
@@ -24,6 +25,7 @@ from stemma.identity import model_digest
 from stemma.jsonl import write_json
 from stemma.known_digests import differing
 from stemma.processes import child_environment, last_lines, run_logged
+from stemma.progress import phase
 from stemma.stages import Work
 
 
@@ -36,6 +38,7 @@ class Measuring:
     """By `Cell.rows`: of each task, and of each task in each arm."""
     logs: Path
     """The folder for each worker's job and log."""
+    how_far: HowFar = field(default_factory=HowFar)
 
     def measure(self, jobs: Sequence[Job]) -> Measured:
         """All samples by variant and task, in the order of the rows.
@@ -45,9 +48,11 @@ class Measuring:
         """
         measured: Measured = {}
         failures = []
+        self.how_far.plan({job.variant.name: sum(map(self.missing, job.cells)) for job in jobs})
         renewed: set[str] = set()  # by folder: variants with the same weights share one
         for job in jobs:
             try:
+                self.how_far.begin(job.variant.name)
                 if self.work.force:
                     self._renew(job, renewed)
                 measured[job.variant.name] = self._samples(job)
@@ -69,7 +74,7 @@ class Measuring:
             self._run_worker(job, late, found)
             found |= {cell.task: self._kept(cell) for cell in late}
         else:
-            self.work.say(f"eval: {job.variant.name} was measured before, kept")
+            phase(self.work.say, f"eval: {job.variant.name} was measured before, kept")
         return {cell.task: self._ordered(job.variant, cell, found[cell.task]) for cell in job.cells}
 
     def _renew(self, job: Job, renewed: set[str]) -> None:
@@ -119,14 +124,16 @@ class Measuring:
         for cell in late:
             describe(Path(cell.folder), decisive(job.variant, cell.options))
         told = ", ".join(f"{cell.task} {self._progress(cell, found[cell.task])}" for cell in late)
-        self.work.say(f"eval: measuring {job.variant.name}: {told}")
+        phase(self.work.say, f"eval: measuring {job.variant.name}: {told}")
         job_path = self.logs / f"{job.variant.name}.json"
         log_path = job_path.with_suffix(".log")
         write_json(job_path, job.model_copy(update={"cells": late, "stamps": stamps}).model_dump())
         worker = "eval.servers.worker" if job.variant.server else "eval.worker"
         command = [sys.executable, "-m", worker, str(job_path)]
         environment = child_environment() | {"OMP_NUM_THREADS": str(job.variant.threads)}
-        code = run_logged(command, environment, log_path)
+        hearing = self.how_far.hearing(told_in(job_path))
+        code = run_logged(command, environment, log_path, hearing.look)
+        hearing.forget()
         if code != 0:
             tail = last_lines(log_path.read_text(encoding="utf-8", errors="replace"))
             ended = f"measuring {job.variant.name} ended with code {code}"

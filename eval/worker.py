@@ -16,6 +16,7 @@ import numpy as np
 
 from eval.backends import open_backend
 from eval.backends.interface import Backend, ScoreRequest
+from eval.how_far import NOBODY, RowsTold, told_in
 from eval.job import Cell, Job
 from eval.loading import loaded_again
 from eval.measured import keeping, read_kept
@@ -41,6 +42,8 @@ def main(job_path: str) -> None:
     template = Template(variant.template, variant.bos, variant.eos)
     is_timed = any(TASKS[cell.task].measures_process for cell in job.cells)
     again = loaded_again(Path(job_path), variant) if is_timed else []
+    told = RowsTold(told_in(Path(job_path)))
+    told.doing("loading")
     begin = perf_counter()
     backend = open_backend(
         variant.kind, variant.weights, template.stop(), variant.threads, SMALLER**variant.repeat
@@ -53,13 +56,18 @@ def main(job_path: str) -> None:
             template, cell.options, [], Path(variant.weights), load_seconds, again
         )
         try:
-            measure(backend, cell, setting, job.stamps)
+            told.doing(cell.task)
+            measure(backend, cell, setting, job.stamps, told)
         except StageFailed as error:
             raise StageFailed(f"eval: {variant.name}/{cell.task}: {error}") from None
 
 
 def measure(
-    backend: Backend, cell: Cell, setting: Setting[Any], stamps: Stamps | None = None
+    backend: Backend,
+    cell: Cell,
+    setting: Setting[Any],
+    stamps: Stamps | None = None,
+    told: RowsTold = NOBODY,
 ) -> None:
     """Measure what is not kept of a cell, and keep it.
 
@@ -76,6 +84,7 @@ def measure(
         for window in windows:
             for sample in task.measure(backend, replace(setting, rows=window)):
                 keeper.keep(rows.digests[sample.id], sample.model_dump(mode="json"))
+                told.one_more(cell.task)
 
 
 def _windows(rows: list[Any]) -> Iterator[list[Any]]:

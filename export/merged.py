@@ -16,6 +16,7 @@ from stemma.digests import digests_of_weights
 from stemma.files import publish
 from stemma.gate import Gate, read_gates
 from stemma.jsonl import read_json
+from stemma.progress import phase, show, ticking
 from stemma.stages import Work
 from stemma.templates import Template
 from stemma.training.merge import MergeParts, leave_out_code, write_merged
@@ -27,10 +28,11 @@ def make_merged(work: Work) -> Path:
     stage = work.recipe.export.from_
     dtype = work.recipe.export.merge.dtype
     if stage != "base" and is_stored_in(dtype, weights_of(work, stage)):
-        work.say(f"export: taking the merged model of {stage}, which is {dtype} already")
+        phase(work.say, f"export: taking the merged model of {stage}, which is {dtype} already")
         return publish(work.folder / "merged", partial(_take_over, weights_of(work, stage)))
-    work.say(f"export: merging {stage} in {dtype}")
-    return publish(work.folder / "merged", partial(_write, work))
+    phase(work.say, f"export: merging {stage} in {dtype}")
+    with ticking():
+        return publish(work.folder / "merged", partial(_write, work))
 
 
 def is_stored_in(dtype: str, folder: Path) -> bool:
@@ -59,7 +61,10 @@ def merged_gates(work: Work, merged: Path, trial: TriedConversations) -> list[Ga
         return []
     found = _gates_of_stage(work, merged)
     if not found:
-        found = merge_gate(_start(work), adapter, merged, [ids for ids, _ in trial.samples]).gates
+        show("comparing merged with the adapter on its start")
+        with ticking():
+            texts = [ids for ids, _ in trial.samples]
+            found = merge_gate(_start(work), adapter, merged, texts).gates
     return found
 
 

@@ -11,6 +11,7 @@ from export.gguf_gates import gguf_gates
 from export.parity import drift_gates
 from export.score import Reloaded, reload
 from stemma.gate import Gate, HandOver
+from stemma.progress import phase, ticking
 from stemma.recipe.sections import Gates
 from stemma.stages import Work
 
@@ -20,7 +21,7 @@ def prove(
 ) -> list[Gate]:
     """Every gate of every format made from `merged` (`{variant: path}`, merged among them)."""
     folders = {name: path for name, path in paths.items() if not name.startswith("gguf-")}
-    work.say(f"export: loading {', '.join(folders)} in a fresh process")
+    phase(work.say, f"export: loading {', '.join(folders)} in a fresh process")
     reference, loaded = reload(folders, trial.samples, work.folder / ".scores.part")
     limits = work.recipe.export.gates
     found = []
@@ -28,8 +29,9 @@ def prove(
         if name.startswith("bnb-"):
             found += bnb_gates(path, loaded[name], limits)
         elif name.startswith("gguf-"):
-            work.say(f"export: loading {name}")
-            found += gguf_gates(path, trial, reference, budget_of(name, limits), threads)
+            phase(work.say, f"export: loading {name}")
+            with ticking():
+                found += gguf_gates(path, trial, reference, budget_of(name, limits), threads)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from pathlib import Path
 
 from export.bnb import quantise_folder
@@ -15,10 +16,13 @@ from stemma.digests import size_of
 from stemma.files import publish, remove_parts
 from stemma.gate import Gate, demand, failed, recorded
 from stemma.gguf_converter import FLOAT_TYPES, convert
+from stemma.heard import Growing
 from stemma.jsonl import write_json
 from stemma.processes import cores
+from stemma.progress import phase, ticking
 from stemma.stages import Result, Work
 from stemma.templates import Template
+from stemma.tensors import Tensors
 
 SOURCE = ".source-F16.gguf"
 HINT = (
@@ -57,8 +61,10 @@ def _make_bitsandbytes(work: Work, merged: Path) -> dict[str, str]:
     template = Template.read(work.recipe.template, merged)
     names = {f"bnb-{kind}": kind for kind in work.recipe.export.bitsandbytes}
     for name, kind in names.items():
-        work.say(f"export: {name}")
-        publish(work.folder / name, partial(quantise_folder, merged, kind=kind, template=template))
+        phase(work.say, f"export: {name}")
+        with ticking():
+            make = partial(quantise_folder, merged, kind=kind, template=template)
+            publish(work.folder / name, make)
     return {name: name for name in names}
 
 
@@ -70,13 +76,21 @@ def _make_gguf(work: Work, merged: Path) -> dict[str, str]:
     if not floats:
         floats = {"F16": work.folder / SOURCE}
     for name, path in floats.items():
-        work.say(f"export: gguf-{name}")
-        publish(path, partial(convert, merged, dtype=name, about=_about(work)))
+        phase(work.say, f"export: gguf-{name}")
+        publish(path, partial(_convert, work, merged, name))
     source = next(iter(floats.values()))
     for name in [name for name in types if name not in FLOAT_TYPES]:
-        work.say(f"export: gguf-{name}")
-        publish(files[name], partial(quantise, source, type_name=name, threads=cores()))
+        phase(work.say, f"export: gguf-{name}")
+        with ticking():
+            publish(files[name], partial(quantise, source, type_name=name, threads=cores()))
     return {f"gguf-{name}": path.name for name, path in files.items()}
+
+
+def _convert(work: Work, merged: Path, dtype: str, out: Path) -> None:
+    """Write a float GGUF, and show how much of it is written."""
+    weights = sum(prod(one.shape.sizes) for one in Tensors(merged).values())
+    growing = Growing(out, f"writing gguf-{dtype}", weights * (4 if dtype == "F32" else 2))
+    convert(merged, out, dtype, _about(work), growing.look)
 
 
 def _about(work: Work) -> dict[str, str]:

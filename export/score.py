@@ -25,8 +25,10 @@ from numpy.typing import NDArray
 from export.conversations import Sample
 from export.hf_folder import answer_logits, weights_digest
 from stemma import ROOT
+from stemma.heard import FILE, Hearing, Telling
 from stemma.models import Agreement, compare, load_as_stored, load_model
 from stemma.processes import run_python
+from stemma.progress import At
 
 REFERENCE = "merged"
 
@@ -67,7 +69,8 @@ def reload(
     }
     (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
     doing = f"loading {', '.join(folders)} in a fresh process"
-    run_python(["-m", "export.score", str(scratch.resolve())], ROOT, doing)
+    hearing = Hearing(scratch / FILE)
+    run_python(["-m", "export.score", str(scratch.resolve())], ROOT, doing, hearing.look)
     reloaded = {name: _read(scratch, name) for name in folders if name != REFERENCE}
     return scored(scratch, samples), reloaded
 
@@ -86,9 +89,12 @@ def main(scratch: Path) -> None:
     request = json.loads((scratch / "request.json").read_text(encoding="utf-8"))
     samples = request["samples"]
     folders = request["folders"]
+    telling = Telling(scratch / FILE)
+    telling.tell(At("proving", 0, len(folders), "folders", REFERENCE))
     write_reference(Path(folders[REFERENCE]), samples, scratch)
-    for name, folder in folders.items():
+    for number, (name, folder) in enumerate(folders.items()):
         if name != REFERENCE:
+            telling.tell(At("proving", number, len(folders), "folders", name))
             gc.collect()
             _compare(name, Path(folder), samples, scratch)
 

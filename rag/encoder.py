@@ -11,6 +11,7 @@ from pathlib import Path
 from rag.made_of import keep_only
 from rag.prefixes import compared_otherwise, reading
 from rag.proving import proof_texts, prove
+from stemma.downloads import fetch_snapshot
 from stemma.errors import Problem, UserError
 from stemma.files import publish
 from stemma.gate import Gate
@@ -48,12 +49,8 @@ def find_folder(asked: Encoder, where: str) -> Path:
         return folder
     if asked.name.startswith((".", "/", "~")):
         raise UserError(Problem(where, f"`{asked.name}`: no such folder", "a sentence encoder"))
-    from huggingface_hub import snapshot_download
-
     try:
-        return Path(
-            snapshot_download(asked.name, revision=asked.revision, allow_patterns=[*HUB_FILES])
-        )
+        return fetch_snapshot(asked.name, asked.revision, HUB_FILES)
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
         raise UserError(hub_problem(where, "encoder", asked.name, error)) from None
 

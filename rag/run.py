@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from rag.writer import Counts, DatabaseWriter
 from stemma.errors import UserError
 from stemma.gate import recorded
 from stemma.jsonl import write_json, write_jsonl
+from stemma.progress import counting, phase
 from stemma.recipe.rag import RagSection
 from stemma.retrieval.database import DatabaseFacts
 from stemma.retrieval.passages import Passage
@@ -37,8 +37,6 @@ FITTED = "fitted.json"
 """All that was compared to settle how it is searched; only with validation questions."""
 PROVEN_ON = 1000
 """Passages that the encoder's conversion is proven on, at most."""
-SAY_SECONDS = 15.0
-"""Between two lines on how far a build is."""
 
 
 def run(work: Work) -> Result:
@@ -53,9 +51,9 @@ def run(work: Work) -> Result:
     corpus = Corpus(section, Path(work.recipe.data.root))
     questions = read_questions(work.recipe, work.run)
     if section.mode != "all":
-        work.say(f"looking for passages of {len(questions):,} questions, in two passes")
+        phase(work.say, f"looking for passages of {len(questions):,} questions, in two passes")
     chosen = choose(section, questions, corpus.texts, work.recipe.seed)
-    stream = _Stream(corpus, chosen, questions, work.say)
+    stream = _Stream(corpus, chosen, questions)
     sample = [one.text for one in islice(corpus.passages(), PROVEN_ON)] if section.encoder else []
     with open_embedder(section.encoder, work.folder, sample) as opened:
         facts, counts = _write(work, stream, opened)
@@ -70,7 +68,7 @@ def run(work: Work) -> Result:
     else:
         work.say(_unfitted(settings))
     write_jsonl(work.folder / SKIPPED, [asdict(one) for one in corpus.skipped])
-    _say_result(work.say, facts, counts)
+    _say_losses(work.say, facts, counts)
     return Result(
         outputs={"database": DATABASE, "skipped": SKIPPED} | ({"fitted": FITTED} if fitted else {}),
         counts=_counts(corpus, chosen, counts, facts, questions)
@@ -95,9 +93,7 @@ def _write(work: Work, stream: _Stream, opened: Opened | None) -> tuple[Database
 class _Stream:
     """The chosen passages on their way, with the marks that they get."""
 
-    def __init__(
-        self, corpus: Corpus, chosen: Chosen, questions: Sequence[Question], say: Say
-    ) -> None:
+    def __init__(self, corpus: Corpus, chosen: Chosen, questions: Sequence[Question]) -> None:
         self.marked: list[str] = []
         """Ids of contaminated passages."""
         self.kinds: Counter[str] = Counter()
@@ -106,11 +102,10 @@ class _Stream:
         self._contamination = Contamination(evaluated(questions))
         self._supports = dict.fromkeys(one.support for one in questions if one.validates)
         """Texts that answer validation questions, and the ids of the passages that they are."""
-        self._say = say
 
     def passages(self) -> Iterator[Passage]:
-        said = time.monotonic()
-        for place, passage in enumerate(self._corpus.passages()):
+        passages = counting(self._corpus.passages(), "reading passages", "passages")
+        for place, passage in enumerate(passages):
             if not self._chosen.holds(place):
                 continue
             if kind := self._contamination.kind_of(passage.searched):
@@ -119,9 +114,6 @@ class _Stream:
             if (text := plain(passage.text)) in self._supports:
                 self._supports[text] = passage.id
             yield passage
-            if time.monotonic() - said > SAY_SECONDS:
-                said = time.monotonic()
-                self._say(f"{place + 1:,} passages read")
 
     def for_fitting(self, questions: Sequence[Question]) -> Iterator[ForFitting]:
         """The validation questions whose passages are known."""
@@ -142,8 +134,7 @@ def _unfitted(settings: SearchSettings) -> str:
     )
 
 
-def _say_result(say: Say, facts: DatabaseFacts, counts: Counts) -> None:
-    say(f"{facts.passages:,} passages in {facts.bytes / 1e6:,.1f} MB ({facts.mode})")
+def _say_losses(say: Say, facts: DatabaseFacts, counts: Counts) -> None:
     if counts.left_out:
         say(
             f"warning: {counts.left_out:,} passages were left out: no room within "

@@ -24,6 +24,7 @@ from stemma.facts import (
 from stemma.files import write_text
 from stemma.jsonl import read_dicts, read_json, read_object, read_rows
 from stemma.plan.forecast import Hardware, Plan, plan
+from stemma.progress import phase
 from stemma.rows import Score
 from stemma.runs import Manifest
 from stemma.stages import Result, Work
@@ -34,7 +35,7 @@ def run(work: Work) -> Result:
     """Write both pages, the tables and the model cards."""
     evidence = gather(work)
     variants = {score.variant for score in evidence.scores}
-    work.say(f"report: {len(evidence.scores)} scores of {len(variants)} variants")
+    phase(work.say, f"report: {len(evidence.scores)} scores of {len(variants)} variants")
     files = table_files(evidence) | card_files(evidence)
     write_text(work.folder / "index.html", render(evidence, HTML, ["report.md", *files]))
     write_text(work.folder / "report.md", render(evidence, MARKDOWN))

@@ -6,10 +6,9 @@ no         newton  joule            Which unit measures force?
 undecided  newton  newton or joule  Which unit measures force?
 1 of 3 right, 1 undecided
 
-What is the Novo wall made of?
-silicon
-
-[1]  Novo wall (encyclopaedia:novo-wall#1)
+asked:   What is the Novo wall made of?
+answer:  silicon  (right)
+         [1]  Novo wall (encyclopaedia:novo-wall#1)
 
 A recipe with `rag` answers as in chat: with the passages that the search finds, if any.
 """
@@ -81,10 +80,11 @@ def main(recipe: Recipe, run: Run, examples: Sequence[Example]) -> None:
 
 def _ask_example(chat: Chat, example: Example) -> None:
     answer = "".join(chat.answer(example.question))
-    tell(f"\n{example.question}\n{answer}")
-    if chat.sources:
-        tell("\n" + "\n".join(chat.sources))
-    if judge(answer, example.gold) != "right":
+    verdict = judge(answer, example.gold)
+    tell(f"\nasked:   {example.question}\nanswer:  {answer}  ({verdict})")
+    for source in chat.sources:
+        tell(f"         {source}")
+    if verdict != "right":
         found = f"{example.question!r} is answered {answer!r}"
         right = f"right is {example.gold!r}"
         raise StageFailed(f"the README's example: {found}, and {right}")

@@ -171,11 +171,9 @@ def all_(
     recipe: Name, set_: Set = None, force: Force = False, dry_run: DryRun = False, runs: Runs = RUNS
 ) -> None:
     """Run the whole chain; what is up to date is kept."""
-    from stemma.chain import chain
-    from stemma.run_stages import Options, run_stages
+    from stemma.run_stages import Options, run_chain
 
-    opened, run = open_recipe(recipe, set_, runs)
-    run_stages(opened, run, chain(opened), Options(say, force, dry_run))
+    run_chain(*open_recipe(recipe, set_, runs), Options(say, force, dry_run))
 
 
 app.command("import")(import_)
@@ -224,11 +222,12 @@ def sweep(recipe: Name, set_: Set = None, force: Force = False, runs: Runs = RUN
 def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
     """Run the whole chain, then ask the shipped model test questions and the README's example."""
     from serve import exam
+    from stemma.run_stages import Options, run_chain
 
-    all_(recipe, set_, runs=runs)
     opened, run = open_recipe(recipe, set_, runs)
     as_shipped = opened.name == exam.EXAMPLE.recipe and not set_
-    exam.main(opened, run, exam.EXAMPLES if as_shipped else ())
+    examples = exam.EXAMPLES if as_shipped else ()
+    run_chain(opened, run, Options(say), lambda: exam.main(opened, run, examples))
 
 
 app.command()(chat)

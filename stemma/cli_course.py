@@ -29,6 +29,7 @@ def course(recipe: Name, files: Files, to: To = None, set_: Set = None, runs: Ru
     """Grade `merged` and the shipped variant on a course's files, as its evaluator would."""
     from eval.course.run import grade, table
     from stemma.base_model.folder import check_base_model
+    from stemma.progress import of_stage
     from stemma.quiet import quieten
     from stemma.run_stages import warn_of_stale_upstream
     from stemma.stages import Work
@@ -38,6 +39,7 @@ def course(recipe: Name, files: Files, to: To = None, set_: Set = None, runs: Ru
     check_base_model(opened, run, ["eval"])
     warn_of_stale_upstream(opened, run, "eval", say)
     folder = to or run.root / "course"
-    scores = grade(Work(opened, run, "eval", say), files, folder)
+    with of_stage("course"):
+        scores = grade(Work(opened, run, "eval", say), files, folder)
     tell("\n".join(table(scores)))
     tell(folder / "scores.json")

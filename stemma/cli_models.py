@@ -40,8 +40,11 @@ def real(
     """Run SmolLM2 135M Instruct through the whole chain on a CPU: from a GGUF to tested answers."""
     from stemma.cli import demo
     from stemma.from_gguf import smollm2
+    from stemma.progress import of_stage
 
-    order = Import(smollm2.fetch(smollm2.cache(os.environ)), smollm2.FOLDER, smollm2.DTYPE)
+    with of_stage("import"):
+        source = smollm2.fetch(smollm2.cache(os.environ))
+    order = Import(source, smollm2.FOLDER, smollm2.DTYPE)
     tell(f"import  {_bring_in(order)}")
     if data is None:
         demo("smollm2", set_, runs)
@@ -52,11 +55,13 @@ def real(
 def _bring_in(order: Import) -> str:
     from stemma.from_gguf.import_model import import_model
     from stemma.gguf_converter import convert
+    from stemma.progress import of_stage, tick
     from stemma.quiet import quieten
 
     quieten()
-    return import_model(
-        order,
-        lambda folder, out: convert(folder, out, "F32", {}),
-        lambda text: say(f"[import] {text}"),
-    )
+    with of_stage("import"):
+        return import_model(
+            order,
+            lambda folder, out: convert(folder, out, "F32", {}, tick),
+            lambda text: say(f"[import] {text}"),
+        )

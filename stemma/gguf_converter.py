@@ -13,17 +13,20 @@ from pathlib import Path
 from stemma import LLAMA_CPP
 from stemma.errors import Problem, UserError
 from stemma.files import PART
-from stemma.processes import run_python
+from stemma.processes import Look, run_python
 
 # The converter is not in the wheel; the sdist's gguf-py rejects broken files on which the one from
 # PyPI hangs.
 FLOAT_TYPES = ("F32", "F16", "BF16")
 
 
-def convert(folder: Path, out: Path, dtype: str, about: dict[str, str]) -> None:
+def convert(
+    folder: Path, out: Path, dtype: str, about: dict[str, str], look: Look | None = None
+) -> None:
     """Write the model of a Hugging Face `folder` to `out` as a float GGUF.
 
-    `about` goes into its header, e.g. `{"general.name": "tiny"}`.
+    `about` goes into its header, e.g. `{"general.name": "tiny"}`; `look` is called while the
+    converter runs.
     """
     script = LLAMA_CPP / "convert_hf_to_gguf.py"
     if not script.is_file():
@@ -44,6 +47,7 @@ def convert(folder: Path, out: Path, dtype: str, about: dict[str, str]) -> None:
         [*arguments, "--metadata", str(header.resolve())],
         LLAMA_CPP / "gguf-py",
         f"converting to GGUF {dtype}",
+        look,
     )
     header.unlink()
 

@@ -13,15 +13,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from stemma import ROOT
 from stemma.errors import StageFailed
 
 PR_SET_PDEATHSIG = 1
 LAST_LINES = 15
+LOOK_SECONDS = 0.25
+"""Between two looks at what a child does."""
+
+Look = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Look at nothing."""
+
 
 TELEMETRY_OFF = {
     "AXOLOTL_DO_NOT_TRACK": "1",
@@ -95,31 +105,81 @@ def run_program(
     )
 
 
-def run_python(arguments: Sequence[str], import_path: Path, doing: str) -> None:
-    """Run `python <arguments>`; `doing` says what it is for.
+def run_python(
+    arguments: Sequence[str], import_path: Path, doing: str, look: Look | None = None
+) -> None:
+    """Run `python <arguments>`; `doing` says what it is for, `look` is called while it runs.
 
     Raises StageFailed with the last lines of its stderr.
     """
-    done = run_program([sys.executable, *arguments], child_environment(import_path), ROOT)
+    command, variables = [sys.executable, *arguments], child_environment(import_path)
+    if look is None:
+        done = run_program(command, variables, ROOT)
+    else:
+        done = run_watched(command, variables, look)
     if done.returncode != 0:
         raise StageFailed(
             f"{doing} failed (exit code {done.returncode}):\n{last_lines(done.stderr)}"
         )
 
 
-def run_logged(command: Sequence[str], variables: Mapping[str, str], log: Path) -> int:
-    """Run a program with everything it says in `log`; returns its exit code."""
-    with log.open("w", encoding="utf-8") as stream:
-        done = subprocess.run(
+def run_watched(
+    command: Sequence[str], variables: Mapping[str, str], look: Look
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end with its output captured; `look` is called while it runs."""
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=dict(variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        preexec_fn=die_with_parent,  # noqa: PLW1509  # as subprocess.run does above
+    ) as process:
+        try:
+            while True:
+                try:
+                    out, err = process.communicate(timeout=LOOK_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:  # nothing that it wrote is lost
+                    look()
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def run_logged(
+    command: Sequence[str], variables: Mapping[str, str], log: Path, look: Look = _nothing
+) -> int:
+    """Run a program with everything it says in `log`; returns its exit code. `look` is called
+    while it runs."""
+    with (
+        log.open("w", encoding="utf-8") as stream,
+        subprocess.Popen(
             command,
             cwd=ROOT,
             env=dict(variables),
             stdout=stream,
             stderr=subprocess.STDOUT,
-            check=False,
-            preexec_fn=die_with_parent,
-        )
-    return done.returncode
+            preexec_fn=die_with_parent,  # noqa: PLW1509
+        ) as process,
+    ):
+        try:
+            return wait(process, look)
+        except BaseException:
+            process.kill()
+            raise
+
+
+def wait(process: subprocess.Popen[Any], look: Look) -> int:
+    """Wait for a process; `look` is called while it runs. Returns its exit code."""
+    while True:
+        try:
+            return process.wait(LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            look()
 
 
 def last_lines(text: str, count: int = LAST_LINES) -> str:

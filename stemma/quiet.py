@@ -1,4 +1,4 @@
-"""Silence for what the engines say at import, and for their progress bars outside a terminal.
+"""Silence for what the engines say at import, and for their progress bars.
 
 None of it is about the user's work: optional CUDA libraries that did not load on a machine without
 a GPU, deprecations inside torch, bars of a tenth of a second. Errors still come through.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 
 CHATTY = ("torchao", "torch.utils._pytree", "bitsandbytes.backends.cpu.ops", "DeepSpeed")
 
@@ -18,5 +17,5 @@ def quieten() -> None:
     for name in CHATTY:
         # A filter, not a level: DeepSpeed sets its own level when it is imported.
         logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # Downloads and long work are shown by `stemma.progress`, in one line.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

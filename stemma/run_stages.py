@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from stemma.base_model.folder import check_base_model
@@ -15,12 +15,14 @@ from stemma.hub import refuse_gated
 from stemma.plan.data_rows import forecast_lines
 from stemma.plan.judging import judging_lines
 from stemma.plan.room import room_warning
+from stemma.progress import duration, of_stage
 from stemma.quiet import quieten
 from stemma.recipe.models import Recipe
 from stemma.recipe.splits import unscored
 from stemma.remembered import remember
+from stemma.results import closing_lines, result_line
 from stemma.runs import Run
-from stemma.stages import Say, Work, execute, forecast_passages
+from stemma.stages import Outcome, Say, Work, execute, forecast_passages
 from stemma.training.cluster import Cluster, read_cluster
 from stemma.visible import tell
 
@@ -44,9 +46,24 @@ class Options:
                 if text in self.told:
                     return
                 self.told.add(text)
-            self.say(f"[{stage}] {text}")
+            self.say(f"[{stage}] {text.removeprefix(f'{stage}: ')}")
 
         return say
+
+
+def run_chain(
+    recipe: Recipe, run: Run, options: Options, then: Callable[[], None] | None = None
+) -> None:
+    """Bring every stage up to date, do what comes `then`; prints a line for each stage, and what
+    to do with what came out."""
+    run_stages(recipe, run, chain(recipe), options)
+    if options.dry_run or read_cluster(os.environ, gpus=0).node:
+        return
+    if then:
+        tell()
+        then()
+    if lines := closing_lines(recipe, run):
+        tell("\n" + "\n".join(lines))
 
 
 def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) -> None:
@@ -72,11 +89,19 @@ def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options
         if stage in TRAINED:
             refuse_unscored(recipe, run)
         start = time.monotonic()
-        outcome = execute(recipe, run, stage, options.about(stage), options.force)
-        took = f" in {time.monotonic() - start:.0f} s" if outcome == "done" else ""
-        tell(f"{stage:<7} {outcome}{took}")
+        with of_stage(stage):
+            outcome = execute(recipe, run, stage, options.about(stage), options.force)
+        tell(f"{stage:<7} {_told(recipe, run, stage, outcome, time.monotonic() - start)}")
         if stage == "data":
             refuse_unscored(recipe, run)
+
+
+def _told(recipe: Recipe, run: Run, stage: str, outcome: Outcome, seconds: float) -> str:
+    """A stage's outcome in one line: what came out of it, and where; of one up to date no more."""
+    if outcome == "up to date":
+        return outcome
+    took = f" in {duration(seconds)}" if outcome == "done" else ""
+    return f"{outcome}{took}: {result_line(recipe, run, stage)}"
 
 
 def refuse_unscored(recipe: Recipe, run: Run) -> None:
@@ -99,7 +124,9 @@ def measure_cells(recipe: Recipe, run: Run, cells: Sequence[str], options: Optio
     check_base_model(recipe, run, ["eval"])
     warn_of_stale_upstream(recipe, run, "eval", options.say)
     work = Work(recipe, run, "eval", options.about("eval"), options.force)
-    for line in measure_only(work, cells, options.dry_run):
+    with of_stage("eval"):
+        lines = measure_only(work, cells, options.dry_run)
+    for line in lines:
         tell(line)
 
 
@@ -134,7 +161,8 @@ def _work_for_machine_0(
         outcome = "left to machine 0"
         if stage in joined_stages(stages):
             node = WorkerNode(recipe, run, cluster, options.about(stage), options.force)
-            outcome = node.join(stage)
+            with of_stage(stage):
+                outcome = node.join(stage)
         tell(f"{stage:<7} {outcome}")
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TextIO
 
+from stemma.live_line import out_of_the_way
+
 KEPT = frozenset("\n\t\u200c\u200d")
 """Characters that stay: line ends, tabs, and joiners, which shape letters of some scripts and
 emoji."""
@@ -48,4 +50,5 @@ def _seen(character: str) -> str:
 
 def tell(text: object = "", end: str = "\n", file: TextIO | None = None) -> None:
     """Print a text as it may be seen: to stdout, which holds the result, or to another stream."""
-    print(visible(str(text)), end=end, file=file, flush=True)
+    with out_of_the_way():
+        print(visible(str(text)), end=end, file=file, flush=True)

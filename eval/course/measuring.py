@@ -23,6 +23,7 @@ from eval.tasks import TASKS
 from eval.unchanged import Stamps
 from eval.worker import WINDOW, self_test
 from stemma.digests import digest_json
+from stemma.progress import phase, show
 from stemma.recipe.eval_tasks import EvalTask
 from stemma.rows import McqRow, PreferenceRow
 from stemma.stages import Work
@@ -54,11 +55,11 @@ def measure(
             late[task] = list(missing.values())
     if late:
         told = ", ".join(f"{task} {len(rows):,} rows" for task, rows in late.items())
-        work.say(f"course: measuring {name}: {told}")
+        phase(work.say, f"course: measuring {name}: {told}")
         _measure(variant, cells, late, stamps_of(work, variant))
         kept = {task: _kept(cell) for task, cell in cells.items()}
     else:
-        work.say(f"course: {name} was measured before, kept")
+        phase(work.say, f"course: {name} was measured before, kept")
     return {
         task: [_of(kept[task][content(row)], row) for row in rows]
         for task, (_, rows) in asked.items()
@@ -92,6 +93,8 @@ def _measure(
     backend = open_backend(variant.kind, variant.weights, template.stop(), variant.threads)
     load_seconds = perf_counter() - begin
     self_test(backend, template, variant.name)
+    total = sum(map(len, late.values()))
+    done = 0
     for task, rows in late.items():
         cell = cells[task]
         folder = Path(cell.folder)
@@ -104,6 +107,8 @@ def _measure(
                 setting = Setting(template, cell.options, some, weights, load_seconds)
                 for sample in TASKS[task].measure(backend, setting):
                     keeper.keep(digests[sample.id], sample.model_dump(mode="json"))
+                    done += 1
+                    show(f"measuring {variant.name}", done, total, "rows", task)
     # The next variant is loaded when this one is gone.
     del backend
     gc.collect()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from eval.cells import variant_of
@@ -21,13 +22,16 @@ from eval.harness.job import (
     read_findings,
 )
 from eval.harness.scores import scores_of
+from eval.how_far import told_in
 from eval.measuring import stamps_of
 from eval.task import TaskScores
 from stemma.digests import digest_json, digest_of
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.heard import Hearing
 from stemma.jsonl import write_json
 from stemma.known_digests import stamp_of
 from stemma.processes import child_environment, last_lines, run_logged
+from stemma.progress import phase, tick
 from stemma.recipe.lm_eval_tasks import Found, look_up, place_of
 from stemma.stages import Work
 from stemma.weights import weights_of
@@ -175,9 +179,9 @@ def _prepare(work: Work, job: BenchmarkJob, logs: Path) -> None:
         expected = "data that was fetched before: HF_HUB_OFFLINE is set"
         problem = f"benchmark data is not on this machine: {named}"
         raise UserError(Problem("eval.benchmarks", problem, expected, f"see {log}"))
-    work.say(f"eval: fetching benchmark data: {named}")
+    phase(work.say, f"eval: fetching benchmark data: {named}")
     online = {name: value for name, value in offline.items() if name != "HF_HUB_OFFLINE"}
-    if run_logged(command, online, log) != 0:
+    if run_logged(command, online, log, tick) != 0:
         raise _failed("loading the benchmarks", log)
 
 
@@ -190,11 +194,15 @@ def _measure(work: Work, job: BenchmarkJob, logs: Path) -> None:
         if Path(one.out).is_file() and not work.force:
             work.say(f"eval: {one.out} is not as it was written: it does not count")
     names = ", ".join(one.name for one in job.wanted)
-    work.say(f"eval: measuring {variant.name} on {names}")
+    phase(work.say, f"eval: measuring {variant.name} on {names}")
     path = _write(logs, job, variant.name)
     log = path.with_suffix(".log")
     environment = child_environment() | {"OMP_NUM_THREADS": str(variant.threads)}
-    if run_logged([sys.executable, "-m", "eval.harness.worker", str(path)], environment, log):
+    hearing = Hearing(told_in(path), lambda at: replace(at, note=f"{variant.name}: {at.note}"))
+    command = [sys.executable, "-m", "eval.harness.worker", str(path)]
+    code = run_logged(command, environment, log, hearing.look)
+    hearing.forget()
+    if code:
         raise _failed(f"measuring {variant.name} on {names}", log)
 
 

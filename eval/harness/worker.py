@@ -26,10 +26,13 @@ from eval.harness.job import (
 )
 from eval.harness.lm import EngineLM
 from eval.harness.tasks import SEEDS, TaskDict, Tasks, groups, leaves, load
+from eval.how_far import told_in
 from eval.job import Variant
 from eval.unchanged import refuse_changed
 from stemma.errors import StageFailed, UserError
+from stemma.heard import Telling
 from stemma.jsonl import read_json
+from stemma.progress import At
 from stemma.templates import Template, answered
 
 RESAMPLES = 1000
@@ -49,7 +52,9 @@ def main(job_path: str, only_load: bool = False) -> None:
     template = Template(variant.template, variant.bos, variant.eos)
     engine = open_engine(variant, Path(job.tokenizer), template.stop())
     self_test(engine, template, variant.name)
-    for one in job.wanted:
+    telling = Telling(told_in(Path(job_path)))
+    for number, one in enumerate(job.wanted):
+        telling.tell(At("benchmarks", number, len(job.wanted), "measured", one.name))
         findings = measure(engine, template, job, (one, tasks[one.name]))
         text = json.dumps(findings.model_dump(), default=handle_non_serializable)
         # NaN is no JSON.

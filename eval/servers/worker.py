@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from eval.how_far import NOBODY, RowsTold, told_in
 from eval.job import Cell, Job, Variant
 from eval.measured import Keeper, keeping, read_kept
 from eval.rows_to_score import read_task
@@ -32,17 +33,17 @@ KB for a question of four choices."""
 def main(job_path: str) -> None:
     """Measure the rows of the job's cells that are not kept yet."""
     job = Job.model_validate(read_json(Path(job_path)))
-    asyncio.run(_measure_all(job))
+    asyncio.run(_measure_all(job, RowsTold(told_in(Path(job_path)))))
 
 
-async def _measure_all(job: Job) -> None:
+async def _measure_all(job: Job, told: RowsTold) -> None:
     variant = job.variant
     found = None
     if any(cell.task in NEED_LOG_PROBS for cell in job.cells):
         found = await _form(variant)
     for cell in job.cells:
         try:
-            await measure(variant, cell, found)
+            await measure(variant, cell, found, told)
         except StageFailed as error:
             raise StageFailed(f"eval: {variant.name}/{cell.task}: {error}") from None
 
@@ -60,7 +61,9 @@ def template_of(variant: Variant) -> Template:
     return Template(variant.template, variant.bos, variant.eos)
 
 
-async def measure(variant: Variant, cell: Cell, found: Form | None) -> None:
+async def measure(
+    variant: Variant, cell: Cell, found: Form | None, told: RowsTold = NOBODY
+) -> None:
     """Measure what is not kept of a cell, and keep it. Raises StageFailed or UserError; what was
     found before is kept, and the error is not."""
     task, folder = TASKS[cell.task], Path(cell.folder)
@@ -74,16 +77,26 @@ async def measure(variant: Variant, cell: Cell, found: Form | None) -> None:
                 served = Served(asked, found, template_of(variant), cell.options)
                 window = missing[begin : begin + WINDOW]
                 await asked.finish(
-                    _one(served, row, keeper, rows.digests[row.id]) for row in window
+                    _one(served, row, Kept(keeper, rows.digests[row.id], told)) for row in window
                 )
 
 
-async def _one(served: Served, row: Any, keeper: Keeper, digest: str) -> None:
+class Kept(NamedTuple):
+    """Where a row's sample goes, under which digest, and who is told."""
+
+    keeper: Keeper
+    digest: str
+    told: RowsTold
+
+
+async def _one(served: Served, row: Any, kept: Kept) -> None:
+    task = served.options.task
     try:
-        sample = await MEASURES[served.options.task](served, row)
+        sample = await MEASURES[task](served, row)
     except StageFailed as error:
         raise StageFailed(f"row {row.id}: {error}") from None
-    keeper.keep(digest, sample.model_dump(mode="json"))
+    kept.keeper.keep(kept.digest, sample.model_dump(mode="json"))
+    kept.told.one_more(task)
 
 
 if __name__ == "__main__":

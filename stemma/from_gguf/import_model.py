@@ -22,6 +22,7 @@ from stemma.gate import demand
 from stemma.identity import PROVENANCE
 from stemma.jsonl import read_json
 from stemma.plain_files import not_plain
+from stemma.progress import phase
 from stemma.workplace import empty, locked, why_unwritable
 
 SPARE_BYTES = 64 * 2**20
@@ -47,10 +48,10 @@ def import_model(order: Import, convert: Convert, say: Say) -> str:
             raise UserError(problems)
         model = work / "model"
         back = work / "back.gguf"
-        say(f"writing {gguf.weights():,} weights as {order.dtype}")
+        phase(say, f"writing {gguf.weights():,} weights as {order.dtype}")
         write_folder(gguf, order.dtype, template, model)
         conversations(model)  # a template that cannot be rendered is told before the long part
-        say("converting them back, to compare with the file")
+        phase(say, "converting them back, to compare with the file")
         if not converter_knows(model):
             hint = "a model on such a tokenizer could be trained, but not exported again"
             expected = "the vocabulary of a published model"
@@ -58,7 +59,7 @@ def import_model(order: Import, convert: Convert, say: Say) -> str:
             found = f"{pairs} are none that llama.cpp's converter knows"
             raise UserError(Problem(str(order.source), found, expected, hint))
         convert(model, back)
-        say("comparing tokens, weights and predictions")
+        phase(say, "comparing tokens, weights and predictions")
         checks, left_out = prove(gguf, model, back, order.dtype)
         demand(checks, "the folder is not the model of the file; nothing is written.")
         for line in [*map(str, checks), *([left_out] if left_out else [])]:

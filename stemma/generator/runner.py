@@ -23,9 +23,10 @@ from stemma.generator.limits import RateLimiter
 from stemma.generator.reply_source import LedgerWriter, ReplySource, check_settings
 from stemma.generator.requests import ChatRequest
 from stemma.generator.sending import DirectSender, Sender
+from stemma.progress import show
 from stemma.recipe.generator import Generator
 
-REPORT_SECONDS = 10.0
+REPORT_SECONDS = 1.0
 QUIET_TURNS = 20
 """Turns of the event loop without a new lookup, after which every job waits for a reply."""
 
@@ -116,18 +117,13 @@ class JobRunner:
 
     async def _report(self, jobs: int) -> None:
         totals = self._accounting.totals
-        begun = monotonic()
         await self._wait_until_idle()
         self._say(f"generator: {self._finished} of {jobs} rows need no request; so far {totals}")
         while True:
-            sent = totals.sent
+            sent = f"{totals.sent:,} requests, {self._limiter.in_flight:,} in flight"
+            note = f"{sent}, {totals.cost_usd:.2f} USD"
+            show("asking the model", self._finished, jobs, "rows", note)
             await asyncio.sleep(REPORT_SECONDS)
-            pace = (totals.sent - sent) / REPORT_SECONDS
-            self._say(
-                f"generator: {self._finished} of {jobs} rows, {pace:.1f} requests/s, "
-                f"{self._limiter.in_flight} in flight, {totals.cost_usd:.2f} USD, "
-                f"{monotonic() - begun:.0f} s"
-            )
 
 
 async def _cancel(tasks: Sequence[asyncio.Future[Any]]) -> None:

@@ -24,6 +24,7 @@ from stemma.plugin.saving import copy_trained_weights_only
 from stemma.plugin.sealing import given, guard_checkpoints
 from stemma.plugin.step_mean import average_over_the_step
 from stemma.plugin.steps import StepsTaken
+from stemma.plugin.telling import StepsTold, begin, tell
 from stemma.processes import die_with_stemma
 from stemma.recipe.sections import DpoTrainer as Options
 from stemma.training.foreign_plugins import foreign
@@ -46,6 +47,9 @@ class StemmaPlugin(BasePlugin):
         if found := foreign():
             raise RuntimeError("; ".join(map(str, found)))
         self.given = given(cfg)
+        if cfg.get("output_dir"):  # Axolotl asks plugins for their keys alone, too
+            begin(Path(cfg["output_dir"]))
+        tell("reading the rows")
         if cfg.get("use_ray"):
             count_all_workers(cfg)
         if not torch.cuda.is_available():
@@ -61,7 +65,11 @@ class StemmaPlugin(BasePlugin):
         # orders it draws: their number, and with it the rates, would be others in each attempt.
         set_seed(cfg.seed)
 
+    def pre_model_load(self, cfg: Any) -> None:
+        tell("loading the model")
+
     def post_model_load(self, cfg: Any, model: Any) -> None:
+        tell("preparing the trainer")
         self.model = model
 
     def get_trainer_cls(self, cfg: Any) -> Any:
@@ -81,6 +89,7 @@ class StemmaPlugin(BasePlugin):
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:
         output = Path(cfg.output_dir)
         trainer.add_callback(self.record)
+        trainer.add_callback(StepsTold())
         self.record.describe = getattr(trainer, "describe", dict)
         self.record.plugins = sorted(PluginManager.get_instance().plugins)
         self.record.callbacks = trainer.callback_handler.callbacks

@@ -23,6 +23,7 @@ from torch import Tensor
 from stemma.digests import digests_of_weights
 from stemma.files import publish
 from stemma.plugin.batches import by_tokens
+from stemma.plugin.telling import tell
 
 TOKENS = {"cpu": 4096, "cuda": 65536}
 """Padded tokens in one batch, by device."""
@@ -102,6 +103,7 @@ def _compute(lengths: Sequence[int], accelerator: Accelerator, score: Score) -> 
     found = torch.zeros(2, len(lengths), device=accelerator.device)
     turns = -(-len(batches) // ranks)  # rounded up
     for turn in range(turns):
+        tell("asking the reference", turn, turns, "batches")
         mine = turn * ranks + accelerator.process_index
         chosen, rejected = score(batches[min(mine, len(batches) - 1)])
         if mine < len(batches):

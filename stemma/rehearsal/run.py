@@ -15,6 +15,7 @@ from stemma.chain import TRAINED, chain
 from stemma.errors import StageFailed, UserError
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.plan.forecast import plan
+from stemma.progress import of_stage
 from stemma.quiet import quieten
 from stemma.rehearsal import made_model
 from stemma.rehearsal.fitting import Rehearsal, Request, asked_of, fit, real_run, this_machine
@@ -78,7 +79,7 @@ def _run(rehearsal: Rehearsal, stage: str, figures: dict[str, Measured], say: Sa
     known = _known(run)
     watched = folder.with_name(".model.part") if is_model else folder
     try:
-        with measuring(watched) as usage:
+        with measuring(watched) as usage, of_stage(stage):
             outcome = _do(rehearsal, stage, lambda text: say(f"[{stage}] {text}"))
     finally:
         # Not inside the measuring, which tells the seconds at its end; of a failed step, too.

@@ -17,6 +17,7 @@ from typing import Any
 from stemma.errors import Problem, UserError
 from stemma.files import new_folder, remove
 from stemma.jsonl import read_json, read_rows, write_json
+from stemma.progress import show
 from stemma.recipe.sections import BaseModelSection
 from stemma.rows import CorpusRow
 from stemma.stages import Result, Work
@@ -60,6 +61,7 @@ def run(work: Work) -> Result:
         raise UserError(Problem("data.corpus", "no rows to pretrain on", "at least one row"))
     init = work.folder / "init"
     if not init.is_dir():
+        show("making a tokenizer and a model of random weights")
         make_model(section, [row.text for row in rows], work.recipe.seed, init, template)
     samples = [sample(row, template) for row in rows]
     split = check_split(samples, tokenizer_of(init), work, template, template.eos)
@@ -75,6 +77,7 @@ def run(work: Work) -> Result:
     start = f"random weights, seed {work.recipe.seed}"
     facts: dict[str, Any] = training_record(start, marker, config, cluster.world_size).model_dump()
     if not merged.is_dir():  # a killed attempt may have handed over and trimmed already
+        show("handing the model over")
         _hand_over(output, init, merged, template)
     facts |= gates.facts_of([gates.finite_gate(merged)])
     write_history(work, marker)

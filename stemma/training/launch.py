@@ -7,7 +7,6 @@ Ctrl-C and on NaN, too.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,8 +19,10 @@ from typing import Any
 
 from stemma.digests import digest_json
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.heard import FILE, Hearing
 from stemma.jsonl import read_json, write_json
-from stemma.processes import child_environment, die_with_parent, end_survivors, last_lines
+from stemma.processes import child_environment, die_with_parent, end_survivors, last_lines, wait
+from stemma.progress import show, tick
 from stemma.training.checkpoints import binding_of, last_good, set_aside_unusable
 from stemma.training.cluster import Cluster, interface_towards, read_cluster
 from stemma.training.completion import (
@@ -41,9 +42,6 @@ LOG = "axolotl.log"
 LOG_LINES = 25
 """Of the end of the log, in the error message of a failed training."""
 
-FIGURE = re.compile(r"'(loss|eval_loss|(?:eval_)?rewards/(?:accuracies|margins)|epoch)': '([^']+)'")
-"""What of the trainer's log is also said to the user."""
-
 Say = Callable[[str], None]
 
 
@@ -61,9 +59,12 @@ def train(config: dict[str, Any], file: Path, cluster: Cluster, say: Say) -> Com
     command = _command(file, config, cluster)
     for line in prepare(config, binding, cluster.world_size):
         say(line)
+    show("starting Axolotl")
     try:
         with _invitation(file, config, cluster):
-            code = _run(command, environment(config, file.parent, cluster), log, say)
+            code = _run(
+                command, environment(config, file.parent, cluster), log, Hearing(output / FILE)
+            )
     except KeyboardInterrupt:
         say(what_is_kept(output))
         raise
@@ -84,10 +85,11 @@ def what_is_kept(output: Path) -> str:
     return f"interrupted: it goes on from its checkpoint of step {good[1]:,}"
 
 
-def join(folder: Path, cluster: Cluster, say: Say) -> None:
+def join(folder: Path, cluster: Cluster) -> None:
     """Take part, as a machine other than the first, in the training machine 0 has invited to.
 
-    Raises StageFailed, or UserError where the two machines do not mean the same cluster.
+    How far it is machine 0 tells. Raises StageFailed, or UserError where the two machines do not
+    mean the same cluster.
     """
     invited = read_json(folder / INVITATION)
     if (invited["nodes"], invited["master"]) != (cluster.nodes, cluster.master):
@@ -98,7 +100,8 @@ def join(folder: Path, cluster: Cluster, say: Say) -> None:
     output = Path(config["output_dir"])
     log = folder / f"axolotl.node{cluster.node}.log"
     command = _command(folder / "axolotl.yml", config, cluster)
-    code = _run(command, environment(config, folder, cluster), log, say)
+    show(f"training as machine {cluster.node} of {cluster.nodes}; machine 0 tells how far it is")
+    code = _run(command, environment(config, folder, cluster), log)
     if code or not (output / COMPLETED).is_file():
         raise StageFailed(failure_reason(output, log, code))
 
@@ -183,10 +186,12 @@ def prepare(config: dict[str, Any], binding: str, processes: int) -> list[str]:
     return set_aside_unusable(output, binding, processes)
 
 
-def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Say) -> int:
+def _run(
+    command: list[str], variables: dict[str, str], log_path: Path, hearing: Hearing | None = None
+) -> int:
     """Run the launcher; returns its exit code.
 
-    All output goes to the log; the lines with the loss are also said.
+    All output goes to the log; `hearing` shows how far it is.
     """
     with log_path.open("w", encoding="utf-8") as log:
         launcher = subprocess.Popen(
@@ -200,23 +205,23 @@ def _run(command: list[str], variables: dict[str, str], log_path: Path, say: Say
         )
         # A killed launcher leaves ranks behind, in sessions of their own: they hold the pipe, so
         # that reading from it would not end, and the stage's folder.
-        watch = threading.Thread(target=_end_with, args=[launcher])
+        watch = threading.Thread(target=_end_with, args=[launcher, hearing])
         watch.start()
         try:
             assert launcher.stdout is not None
             for line in launcher.stdout:
                 log.write(line)
                 log.flush()
-                if figures := FIGURE.findall(line):
-                    say("  ".join(f"{name} {value}" for name, value in figures))
             return launcher.wait()
         finally:
             launcher.terminate()
             watch.join()
+            if hearing:
+                hearing.forget()
 
 
-def _end_with(launcher: subprocess.Popen[str]) -> None:
-    launcher.wait()
+def _end_with(launcher: subprocess.Popen[str], hearing: Hearing | None) -> None:
+    wait(launcher, hearing.look if hearing else tick)
     end_survivors()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from stemma.base_model.vocabulary import stop_problems
 from stemma.errors import UserError
 from stemma.jsonl import read_json
+from stemma.progress import show, ticking
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training import gates, launch
@@ -64,6 +65,7 @@ def train_adapter(work: Work) -> Trained:
     template = Template.read(work.recipe.template, start)
     if problems := list(stop_problems(template, start, work.recipe.chat_template)):
         raise UserError(problems)
+    show("reading the rows")
     splits = read_splits(work, template, start)
     config = write_config(work, start, splits, template)
     work.say(_describe_start(work, start))
@@ -89,13 +91,17 @@ def run(work: Work) -> Result:
     said = _describe_start(work, start)
     record = training_record(said, trained.marker, trained.config, trained.processes)
     facts = record.model_dump()
-    checked = [
-        _count_gate(work, trained),
-        gates.adapter_gate(start, adapter),
-        *_first_step(trained),
-    ]
-    merge_adapter(start, adapter, merged, trained.template)
-    checked.append(merge_gate(start, adapter, merged, _texts(trained)))
+    with ticking():
+        show("holding the first step against an own computation")
+        checked = [
+            _count_gate(work, trained),
+            gates.adapter_gate(start, adapter),
+            *_first_step(trained),
+        ]
+        show("merging the adapter into its start")
+        merge_adapter(start, adapter, merged, trained.template)
+        show("comparing merged with the adapter on its start")
+        checked.append(merge_gate(start, adapter, merged, _texts(trained)))
     write_history(work, trained.marker)
     tell_of_loss(work, trained.marker)
     trim(trained.config)

@@ -23,6 +23,7 @@ from stemma.files import write_text
 from stemma.jsonl import read_dicts, read_json, write_json
 from stemma.keys import key_of
 from stemma.markdown import one_line, table
+from stemma.progress import of_stage
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 from stemma.recipe.sections import Sweep
@@ -65,7 +66,8 @@ def search(recipe: Recipe, run: Run, say: Callable[[str], None], force: bool = F
             settings = " ".join(trial.sets(sweep.stage))
             say(f"{trial.name} ({number} of {len(planned)}): {settings}")
             work = TrialWork(changed, run, sweep.stage, say, force, folder / trial.name)
-            trials.append(_finish(trial, work, sweep))
+            with of_stage(f"{sweep.stage} {number} of {len(planned)}"):
+                trials.append(_finish(trial, work, sweep))
         results = Results(sweep.stage, sweep.metric, sweep.goal, ranked(trials, sweep.goal))
         _write(results, folder)
     if results.best is None:

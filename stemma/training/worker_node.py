@@ -74,7 +74,7 @@ class WorkerNode:
             if key and is_new and holds(self.run, stage, key):
                 return "up to date"
             if key and self._is_invited(stage, key):
-                launch.join(self.run.folder(stage), self.cluster, self.say)
+                launch.join(self.run.folder(stage), self.cluster)
                 return "joined"
             now = self.waiting.clock()
             if now - start > self.waiting.seconds:

@@ -99,7 +99,8 @@ def test_the_exam_and_an_example_answered_rightly(
     assert table.split() == ["right", "gold", "answer", "question"]
     assert {line.split()[0] for line in rows} <= {"yes", "no", "undecided"}
     assert " of 4 right" in count
-    assert (empty, question, answer) == ("", "What is 3 + 4?", said)
+    assert (empty, question) == ("", "asked:   What is 3 + 4?")
+    assert answer == f"answer:  {said}  (right)"
 
 
 def test_a_recipe_with_passages_is_asked_with_them_and_they_are_shown(
@@ -127,10 +128,10 @@ def test_a_recipe_with_passages_is_asked_with_them_and_they_are_shown(
         assert ask(llama, answered(question, "damp air"), passages) == said
         assert "> Iron rusts in damp air; rust is a hydrated oxide." in asked[0]
     main(recipe, work.run, [Example("small", question, said)])
-    shown = capsys.readouterr().out.split(question)[1].splitlines()
-    assert shown[1:3] == [said, ""]
-    assert shown[3].startswith("[1]")
-    assert "Iron (iron, page 3)" in shown[3]
+    shown = capsys.readouterr().out.split(f"asked:   {question}\n")[1].splitlines()
+    assert shown[0] == f"answer:  {said}  (right)"
+    assert shown[1].startswith("         [1]")
+    assert "Iron (iron, page 3)" in shown[1]
 
 
 def test_an_example_answered_wrongly_stops_the_demo(work: Work) -> None:

@@ -18,6 +18,7 @@ from stemma.errors import StageFailed, UserError
 from stemma.facts import PeakMemory
 from stemma.jsonl import write_json
 from stemma.processes import end_survivors
+from stemma.progress import of_stage
 from stemma.training import launch
 from stemma.training.checkpoints import SEAL, binding_of
 from stemma.training.cluster import Cluster
@@ -138,6 +139,38 @@ def test_a_marker_counts_with_exit_code_0_only(
         "nor by the next run"
     )
     assert launched(tmp_path, monkeypatch, code=0) == completed(binding_of(config_in(tmp_path)))
+
+
+def test_progress_is_shown_and_all_else_is_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = config_in(tmp_path)
+    output = Path(config["output_dir"])
+    marker = completed(binding_of(config)).model_dump()
+    lines = (
+        "import time; from pathlib import Path; from stemma.heard import Telling",
+        "from stemma.jsonl import write_json; from stemma.progress import At",
+        f"output = Path({str(output)!r})",
+        "print('\\r 12%|#   | 1/8 [00:01<00:07]', end='', flush=True)",
+        "print(\"{'loss': '1.5'}\", flush=True)",
+        "Telling(output / 'progress.json').tell(At('training', 1, 8, 'steps', 'loss 1.5'))",
+        "time.sleep(1)",
+        f"write_json(output / 'completed.json', {marker})",
+    )
+    child = [sys.executable, "-c", "\n".join(lines)]
+    monkeypatch.setattr(launch, "_command", lambda *_: child)
+    said: list[str] = []
+    output.mkdir()
+    with of_stage("sft"):
+        launch.train(config, tmp_path / "axolotl.yml", Cluster(), said.append)
+    assert capfd.readouterr().err.splitlines() == [
+        "[sft] starting Axolotl",
+        "[sft] training: 1 of 8 steps, 12 %, loss 1.5",
+    ]
+    assert said == []
+    log = (tmp_path / "axolotl.log").read_text()
+    assert log == "\n 12%|#   | 1/8 [00:01<00:07]{'loss': '1.5'}\n"
+    assert not (output / "progress.json").exists()
 
 
 def test_an_interruption_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

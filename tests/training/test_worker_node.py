@@ -146,7 +146,7 @@ def test_machines_must_agree_where_they_meet(recipe: Recipe, run: Run) -> None:
     put_base(run)
     invite(recipe, run, master="elsewhere:1")
     with pytest.raises(UserError, match="MASTER=host0:29500, but machine 0 says 2 at elsewhere:1"):
-        launch.join(run.folder("sft"), CLUSTER, print)
+        launch.join(run.folder("sft"), CLUSTER)
 
 
 def test_only_stages_up_to_the_last_training_are_shared() -> None:
