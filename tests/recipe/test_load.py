@@ -48,7 +48,7 @@ def test_an_unknown_key_of_columns_is_told_with_the_files_columns(
     write_recipe((source, table))
     [problem] = refused()
     assert problem.startswith(
-        "recipes/small.yml:17: unknown key `Frage` in data.sft.sources.0.columns\n"
+        "recipes/small.yml:16: unknown key `Frage` in data.sft.sources.0.columns\n"
         "  expected: one of: answer, choices, chosen, explanation, "
     )
     assert problem.endswith(
