@@ -1,9 +1,9 @@
 # The menu: `make` alone lists it. Every target first brings the environment up to date (nothing to do: milliseconds).
 #
 # Words used below: RECIPE (default tiny) is a name or path under recipes/ · SET="dpo.learning_rate=1e-4 seed=7" overrides
-# keys · DATA=folder is where the recipe's data files lie · RUNS=folder instead of runs/ · FORCE=1 does a stage again ·
-# GPUS=8 processes on this machine · NNODES=2 NODE_RANK=0 MASTER=host0:29500 over several (docs/cluster.md). Make hands
-# what the command line sets on in the environment.
+# keys · DATA=folder is where the recipe's data files lie, remembered by the run · RUNS=folder instead of runs/ ·
+# FORCE=1 does a stage again · GPUS=8 processes on this machine · NNODES=2 NODE_RANK=0 MASTER=host0:29500 over several
+# (docs/cluster.md). Make hands what the command line sets on in the environment.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -59,10 +59,10 @@ check: setup           ## check every recipe, or RECIPE=…, in a second
 show: setup            ## the resolved recipe and the Axolotl files it renders
 	$(STEMMA) show $(RECIPE) $(OVERRIDES) $(PLACE)
 
-diff: setup            ## what differs between RECIPE=… and WITH=…
+diff: setup            ## what is new in WITH=… against RECIPE=…; or what SET=… changes
 	$(STEMMA) diff $(RECIPE) $(OTHER) $(OVERRIDES)
 
-status: setup          ## which stages are done, stale or missing
+status: setup          ## which stages are done, stale or missing, and what changed
 	$(STEMMA) status $(RECIPE) $(OVERRIDES) $(PLACE)
 
 preview: setup         ## rows of each source, or of SOURCE=…, as you read them and as tokens

@@ -15,6 +15,7 @@ from data_builders.account import Account, SetSource, sources_of
 from data_builders.build import Build
 from data_builders.filters.gate import DecontaminationGate, leak_of, read_benchmarks, tell_leak
 from data_builders.flow import NO_TOKENS, Draft, Drop, Placed, RowJob
+from data_builders.foresight import data_warnings, tokenizer_problems
 from data_builders.generated.judging import judge_statistics
 from data_builders.language import language_of
 from data_builders.outputs import figures
@@ -24,6 +25,7 @@ from data_builders.raft import Asking
 from data_builders.shortfalls import refuse_empty_sets, unfilled
 from data_builders.tokens import contexts_of, own_tokens, preflight, refuse_unfit_template
 from data_builders.transforms import length_balance
+from stemma.errors import UserError
 from stemma.facts import DataCounts, DataFacts
 from stemma.files import write_text
 from stemma.generator.ledger import LEDGER
@@ -63,6 +65,7 @@ def run(work: Work) -> Result:
     refuse_empty_sets(build.sources, build.rows, build.account.dropped)
     counts = build.account.counts(build.rows)
     facts = _facts(work, build, totals, judged) | ({"raft": raft} if raft else {})
+    _foresee(work, build, facts["preflight"])
     DataCounts.model_validate(counts)  # as plan and report read them
     DataFacts.model_validate(facts)
     write_json(
@@ -71,6 +74,14 @@ def run(work: Work) -> Result:
     write_text(work.folder / "README.md", card(work.recipe, build.sources, counts, facts))
     shutil.rmtree(work.folder / EXECUTOR, ignore_errors=True)
     return Result({**files, "statistics": "statistics.json", "card": "README.md"}, counts, facts)
+
+
+def _foresee(work: Work, build: Build, preflight: dict[str, Any]) -> None:
+    """Tell what the stages behind these rows would come to. Raises UserError for what must fail."""
+    if problems := list(tokenizer_problems(work.recipe, build.rows)):
+        raise UserError(problems)
+    for warning in data_warnings(work.recipe, build.rows, preflight):
+        work.say(f"warning: {warning}")
 
 
 def forecast(work: Work) -> Forecast:

@@ -10,6 +10,7 @@ from export.conversations import read_trial
 from export.merged import make_merged, merged_gates
 from export.proof import prove
 from export.quantise import quantise
+from export.trained_on import trained_on
 from stemma.digests import size_of
 from stemma.files import publish, remove_parts
 from stemma.gate import Gate, demand, failed, recorded
@@ -43,7 +44,12 @@ def run(work: Work) -> Result:
     write_json(work.folder / "gates.json", recorded(gates))
     _stop_if_broken(gates)
     sizes = {name: size_of(path) for name, path in paths.items()}
-    facts = {"from": work.recipe.export.from_, "bytes": sizes, "gates": recorded(gates)}
+    facts = {
+        "from": work.recipe.export.from_,
+        "bytes": sizes,
+        "gates": recorded(gates),
+        "trained_on": trained_on(work),
+    }
     return Result(outputs | {"gates": "gates.json"}, facts=facts)
 
 

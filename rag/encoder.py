@@ -11,11 +11,11 @@ from pathlib import Path
 from rag.made_of import keep_only
 from rag.prefixes import compared_otherwise, reading
 from rag.proving import proof_texts, prove
-from stemma.credentials import hub_words
 from stemma.errors import Problem, UserError
 from stemma.files import publish
 from stemma.gate import Gate
 from stemma.gguf_converter import add_text, convert
+from stemma.hub import hub_problem
 from stemma.jsonl import read_json, read_object, write_json
 from stemma.processes import cores
 from stemma.recipe.rag import Encoder
@@ -55,9 +55,7 @@ def find_folder(asked: Encoder, where: str) -> Path:
             snapshot_download(asked.name, revision=asked.revision, allow_patterns=[*HUB_FILES])
         )
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        found = f"`{asked.name}`: {hub_words(error).splitlines()[0]}"
-        expected = "a folder of a sentence encoder, or its name on the hub"
-        raise UserError(Problem(where, found, expected, "check spelling and network")) from None
+        raise UserError(hub_problem(where, "encoder", asked.name, error)) from None
 
 
 def read_original(folder: Path, asked: Encoder) -> Original:

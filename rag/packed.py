@@ -8,13 +8,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, AnyStr, BinaryIO, cast
 
 from stemma.errors import Problem, UserError
 from stemma.plain_files import plain_file
 
 LONGEST_LINE = 1 << 27
-"""Bytes of a line behind which the file is not what its name says."""
+"""Bytes or characters of a line behind which the file is not what its name says."""
 
 
 def open_packed(path: Path) -> BinaryIO:
@@ -25,7 +25,7 @@ def open_packed(path: Path) -> BinaryIO:
     return cast(BinaryIO, bz2.open(path, "rb") if path.suffix == ".bz2" else path.open("rb"))
 
 
-def lines_of(stream: BinaryIO, path: Path) -> Iterator[bytes]:
+def lines_of(stream: IO[AnyStr], path: Path) -> Iterator[AnyStr]:
     """The lines of a file. Raises UserError for one that fills the memory: a few kilobytes of gzip
     can be gigabytes without a line's end."""
     while line := stream.readline(LONGEST_LINE):

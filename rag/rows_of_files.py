@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rag.packed import open_packed
+from rag.packed import LONGEST_LINE, open_packed
 
 LONGEST_CELL = 1 << 26
 RATIO_BYTES = 2**24
@@ -57,10 +57,10 @@ def _bytes_of_rows(paths: list[Path], rows: int) -> int:
         form = Path(path.stem).suffix if path.suffix in (".gz", ".bz2") else path.suffix
         with open_packed(path) as stream:
             # A JSON array, which may be one line, is taken by its objects' ends.
-            lines: Iterator[Any] = read.of(_objects(stream) if form == ".json" else stream)
+            lines: Iterator[Any] = read.of(_objects(stream) if form == ".json" else _lines(stream))
             if form in (".csv", ".tsv"):
                 csv.field_size_limit(LONGEST_CELL)
-                text = (line.decode("utf-8", "replace") for line in read.of(stream))
+                text = (line.decode("utf-8", "replace") for line in read.of(_lines(stream)))
                 lines = csv.reader(text, delimiter="\t" if form == ".tsv" else ",")
             # What cannot be read is told when it is read.
             with suppress(csv.Error, OSError, EOFError):
@@ -80,6 +80,11 @@ class _Lines:
         for line in stream:
             self.bytes += len(line)
             yield line
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Lines, an endless one in pieces: it is told when it is read."""
+    return iter(lambda: stream.readline(LONGEST_LINE), b"")
 
 
 def _objects(stream: BinaryIO) -> Iterator[bytes]:

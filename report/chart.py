@@ -21,10 +21,14 @@ MARK_UP_TO = 15
 """Lines of so few points show each."""
 SMOOTH_ABOVE = 60
 """Lines of more points are drawn with their running mean."""
+MOST_POINTS = 400
+"""Of a line: a longer one is drawn by stretches, so that the page does not grow with the log."""
 LEAST_ABOVE = 0.1
 """What an axis with a floor shows above it, where all values lie on it."""
 NAME_CHARACTERS = 40
 """Of a bar's name: 6 units a character leave a number of ten digits its place."""
+SPOT_NAME = 60
+"""About half the width of a variant's name."""
 Point = tuple[float, float]
 
 
@@ -105,6 +109,34 @@ def smoothed(points: Sequence[Point], width: int) -> list[Point]:
     return means
 
 
+def stretches(points: Sequence[Point]) -> list[Sequence[Point]]:
+    """The points of a long line in so many stretches that each may leave two."""
+    count = MOST_POINTS // 2
+    size = math.ceil(len(points) / count)
+    return [points[start : start + size] for start in range(0, len(points), size)]
+
+
+def thinned(points: Sequence[Point]) -> list[Point]:
+    """A long line's lowest and highest point of each stretch: no spike is lost."""
+    if len(points) <= MOST_POINTS:
+        return list(points)
+    found: list[Point] = []
+    for stretch in stretches(points):
+        ends = {min(stretch, key=lambda point: point[1]), max(stretch, key=lambda point: point[1])}
+        found += sorted(ends)
+    return found
+
+
+def averaged(points: Sequence[Point]) -> list[Point]:
+    """A long line's mean of each stretch, at its middle."""
+    if len(points) <= MOST_POINTS:
+        return list(points)
+    return [
+        (sum(x for x, _ in stretch) / len(stretch), sum(y for _, y in stretch) / len(stretch))
+        for stretch in stretches(points)
+    ]
+
+
 def line_chart(
     title: str,
     lines: dict[str, list[Point]],
@@ -127,8 +159,9 @@ def line_chart(
     for name, points in lines.items():
         css = colours[name] if colours else name
         if len(points) > SMOOTH_ABOVE:
-            parts.append(frame.path(f"line {css} faint", points))
-            parts.append(frame.path(f"line {css}", smoothed(points, len(points) // 40)))
+            means = averaged(points)
+            parts.append(frame.path(f"line {css} faint", thinned(points)))
+            parts.append(frame.path(f"line {css}", smoothed(means, len(means) // 40)))
         else:
             parts.append(frame.path(f"line {css}", points))
         if len(points) <= MARK_UP_TO:
@@ -217,5 +250,8 @@ def _spot(frame: Frame, spot: Spot, axis: Axis, row: int, strong: bool) -> list[
         parts.append(frame.path("whisker", [(x, score.low), (x, score.high)]))
     told = f"{spot.name}: {fixed(score.value, 3)} at {number(x)} {axis.unit}"
     parts.append(frame.mark(f"dot{css}", (x, score.value), told))
-    parts.append(text(frame.x(x), row, spot.name, f"name{css}"))
+    anchor, place = "middle", frame.x(x)
+    if place + SPOT_NAME > frame.width:  # a name at the edge would be cut
+        anchor, place = "end", float(frame.width)
+    parts.append(text(place, row, spot.name, f"name{css}", anchor))
     return parts

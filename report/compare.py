@@ -25,6 +25,8 @@ from stemma.runs import Run
 
 FIGURES = {"Figure 1: while training": "", "Figure 2: on held-out pairs": "eval_"}
 COMPARED = ("Reward accuracy", "Reward margin", "Loss")
+HELD_OUT = "data/dpo/validation"
+"""Among the inputs of `dpo`: the pairs it was evaluated on while it trained."""
 COLOURS = ("train", "eval")
 """The two line colours of the style sheet: the first recipe's and the second's."""
 
@@ -53,16 +55,29 @@ def compare(one: tuple[Recipe, Run], other: tuple[Recipe, Run]) -> Path:
             Problem(f"--with {other[0].name}", "the same recipe twice", "another recipe")
         )
     histories = read_histories(one, other)
+    unlike = rows_apart(one[1], other[1])
     folder = one[1].root.parent / f"compare-{one[0].name}-{other[0].name}"
     drawn = {title: comparisons(histories, prefix) for title, prefix in FIGURES.items()}
     starts = {recipe.name: recipe.stage("dpo").start_from for recipe, _ in (one, other)}
     pages = {"compare.html.jinja": "index.html", "compare.md.jinja": "compare.md"}
     for name, file in pages.items():
         made = template(name).render(
-            **own_texts(), figures=drawn, starts=starts, css=_css(histories)
+            **own_texts(), figures=drawn, starts=starts, css=_css(histories), unlike=unlike
         )
         write_text(folder / file, made)
     return folder / "index.html"
+
+
+def rows_apart(one: Run, other: Run) -> str:
+    """A sentence where the two were scored on other held-out pairs; else nothing."""
+    held = [run.manifest("dpo").inputs.get(HELD_OUT) for run in (one, other)]
+    if held[0] == held[1]:
+        return ""
+    names = " and ".join(run.root.name for run in (one, other))
+    return (
+        f"{names} were scored on different held-out pairs, so their curves of Figure 2 show the "
+        "pairs as much as the models"
+    )
 
 
 def read_histories(*chosen: tuple[Recipe, Run]) -> dict[str, list[Record]]:

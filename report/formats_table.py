@@ -3,6 +3,8 @@ verdict. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from report.figures import bounds_of, text_of
 from report.readable import size
 from report.run_data import RunData, Table
@@ -22,12 +24,28 @@ MEASURED = {
 """Each column's task and metric; one that no format was measured on is left out."""
 
 
-def formats(evidence: RunData) -> Table:
-    """A line for each evaluated variant that can ship; empty where fewer than two were."""
+QUALITY = ("mcq", "preference", "generation")
+"""Tasks that the page has told of every variant already."""
+
+
+def format_costs(evidence: RunData) -> Table:
+    """The table without what the page's table of variants shows."""
+    return formats(evidence, QUALITY)
+
+
+def formats(evidence: RunData, left_out: Collection[str] = ()) -> Table:
+    """A line for each evaluated variant that can ship; empty where fewer than two were.
+
+    `left_out`: tasks without a column.
+    """
     recipe = evidence.recipe
     names = [name for name in recipe.exported() if name in recipe.eval.variants]
     measured = {(score.task, score.metric) for score in evidence.scores if score.variant in names}
-    columns = {title: place for title, place in MEASURED.items() if place in measured}
+    columns = {
+        title: place
+        for title, place in MEASURED.items()
+        if place in measured and place[0] not in left_out
+    }
     judged = (
         {one.variant: one.verdict for one in evidence.verdicts.files} if evidence.verdicts else {}
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from report.readable import number, spoken, words
 from report.run_data import RunData, Table
 from report.subjects import GROUPINGS
@@ -24,6 +26,60 @@ def gates(evidence: RunData) -> Table:
     rows: list[list[object]] = [[earlier, "", EARLIER, None, None, None, None]] if earlier else []
     rows += [[stage, *_row(gate)] for stage, found in listed.items() for gate in found or []]
     return Table(("Stage", "Subject", "Check", "Measured", "Limit", "n", "Passed"), rows)
+
+
+@dataclass(frozen=True)
+class StageGates:
+    """The gates of one stage, and how it stands with them."""
+
+    stage: str
+    table: Table
+    measured: int
+    failed: int
+    nearest: str
+    """The gate that is nearest to its limit, with both; empty where none can be."""
+
+
+def by_stage(evidence: RunData) -> list[StageGates]:
+    """The gates stage by stage, for who wants no more than a line of each."""
+    table = gates(evidence)
+    found = []
+    for stage in dict.fromkeys(row[0] for row in table.rows):
+        rows = [row[1:] for row in table.rows if row[0] == stage]
+        verdicts = [row[-1] for row in rows if row[-1] is not None]
+        manifest = evidence.manifests.get(str(stage))
+        listed = read_gates(manifest.facts.get("gates")) if manifest else None
+        found.append(
+            StageGates(
+                stage=str(stage),
+                table=Table(table.heads[1:], rows),
+                measured=len(verdicts),
+                failed=verdicts.count(False),
+                nearest=_nearest(listed or []),
+            )
+        )
+    return found
+
+
+def _nearest(listed: list[Gate]) -> str:
+    """The gate that uses most of what its limit allows, in words."""
+    shares = [(share, gate) for gate in listed if (share := used_share(gate)) is not None]
+    if not shares:
+        return ""
+    share, gate = max(shares, key=lambda one: one[0])
+    assert gate.value is not None, "only what was measured has a share"
+    said = f"{gate.subject}, {gate.name} {number(gate.value)}, limit {limit_words(gate)}"
+    return f"{said} ({100 * share:.0f}% of what is allowed)"
+
+
+def used_share(gate: Gate) -> float | None:
+    """What of its limit a gate uses up: 1 is just passed. None where that is no share."""
+    if gate.value is None or not gate.limit or gate.direction == "exactly":
+        return None
+    if gate.direction == "at most":
+        return gate.value / gate.limit
+    # Of a share that must not fall far below 1: how much of the allowed fall is used.
+    return (1 - gate.value) / (1 - gate.limit) if gate.limit < 1 else None
 
 
 def _row(gate: Gate) -> list[object]:

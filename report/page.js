@@ -1,15 +1,22 @@
 "use strict";
-// On paper nothing stays folded.
-window.addEventListener("beforeprint", () => {
-  for (const folded of document.querySelectorAll("details")) folded.open = true;
-});
+// Unfolds everything, or folds it again: what is open is what is printed.
+(() => {
+  const button = document.getElementById("unfold");
+  if (!button) return;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const open = button.textContent === "Unfold all";
+    for (const folded of document.querySelectorAll("details")) folded.open = open;
+    button.textContent = open ? "Fold all" : "Unfold all";
+  });
+})();
 // The sample browser: fills the filters, lists the questions they leave, a page at a time. Texts
 // are only ever set as text, never as markup, and each in a direction of its own.
 (() => {
   const embedded = document.getElementById("sample-data");
   if (!embedded) return;
   const data = JSON.parse(embedded.textContent);
-  const PAGE = 20;
+  const PAGE = 10;
   const field = (name) => document.getElementById(name);
   const inputs = ["task", "variant", "outcome", "group", "text"].map((name) => field(`by-${name}`));
   const [byTask, byVariant, byOutcome, byGroup, byText] = inputs;
@@ -133,6 +140,7 @@ window.addEventListener("beforeprint", () => {
     page += step;
     draw();
     field("samples").scrollIntoView();
+    field("found").focus({ preventScroll: true });
   };
 
   const tasks = [...new Set(data.entries.map((entry) => entry.task))];

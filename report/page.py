@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -10,22 +11,27 @@ from markupsafe import Markup
 
 from report import (
     curves,
+    examples,
     figures,
     fitted,
     flip_table,
     formats_table,
     front,
     gate_table,
+    glossary,
     histograms,
     judgings,
     lineage,
+    links,
     planned,
     readable,
     reported,
     retrieval,
     risk,
+    settings,
     subjects,
     tables,
+    unproven,
 )
 from report.entries import embedded as shown
 from report.run_data import RunData
@@ -34,6 +40,7 @@ from stemma.comparisons import BASELINE
 from stemma.markdown import escaped
 from stemma.page_policy import page_policy
 from stemma.recipe.rag import MODES
+from stemma.training.losses import what_the_loss_did
 from stemma.visible import visible
 
 HTML = "page.html.jinja"
@@ -48,7 +55,7 @@ TABLES = (
     reported.reported,
     flip_table.flip_table,
     flip_table.verdict_table,
-    formats_table.formats,
+    formats_table.format_costs,
     judgings.judgings,
     retrieval.arms,
     retrieval.arm_differences,
@@ -63,12 +70,14 @@ TABLES = (
     planned.recipe_costs,
     planned.planned,
     planned.sweeps,
+    settings.settings,
 )
 """Tables that the templates name, each by its function."""
 
 
 FILTERS = (
     readable.fixed,
+    readable.noted,
     readable.number,
     readable.percent,
     readable.size,
@@ -113,31 +122,52 @@ def own_texts(script: str = "") -> dict[str, str]:
     return {"style": Markup(style), "script": Markup(code), "policy": page_policy(style, code)}
 
 
-def render(evidence: RunData, name: str) -> str:
-    """One of the two pages."""
+def render(evidence: RunData, name: str, files: Sequence[str] = ()) -> str:
+    """One of the two pages; `files` are those that will lie beside it."""
     return template(name).render(
         **own_texts("page.js"),
         samples=evidence.samples,
         sample_data=embedded(evidence.samples),
+        unproven=unproven.unproven(evidence),
+        examples=examples.examples(evidence),
+        groups=subjects.groups(evidence),
+        gate_stages=gate_table.by_stage(evidence),
+        glossary=glossary.glossary(evidence),
+        commands=links.commands(evidence),
+        shipped=links.shipped_link(evidence),
+        stage_links=links.stage_links(evidence),
+        own_links=links.own_links(files),
+        matter=reported.variants_that_matter(evidence),
         trades=front.trades(evidence),
         task_figures=figures.task_figures(evidence),
         evidence=evidence,
         recipe=evidence.recipe,
         ship=evidence.recipe.export.ship,
+        stalled=stalled(evidence),
         date=readable.day(evidence.manifests["eval"].end),
         columns=tables.columns(evidence),
         variants=tables.variant_rows(evidence),
+        quality_titles=tables.quality_titles(evidence),
+        # The formats' own table tells what they cost.
+        cost_titles=[] if formats_table.formats(evidence).rows else tables.cost_titles(evidence),
         verdict=tables.verdict,
         panels=curves.panels(evidence),
         threshold_curves=retrieval.threshold_curves(evidence) + fitted.fitted_curves(evidence),
         fitted_threshold=fitted.threshold(evidence),
         passages_mode=MODES[evidence.recipe.rag.mode] if evidence.recipe.rag else "",
         risk_curves=risk.risk_curves(evidence),
+        main_curves=risk.main_curves(evidence),
         histograms=histograms.histograms(evidence),
         tree=lineage.tree(evidence),
         tables={table.__name__: table(evidence) for table in TABLES}
         | {"lacked": reported.lacked()},
     )
+
+
+def stalled(evidence: RunData) -> list[str]:
+    """What the losses of trainings that taught nothing did, a sentence each."""
+    did = {stage: what_the_loss_did(history) for stage, history in evidence.histories.items()}
+    return [f"In {stage} {said}." for stage, said in did.items() if said]
 
 
 def embedded(samples: SampleBook | None) -> Markup | None:

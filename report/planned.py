@@ -18,12 +18,13 @@ TOLERANCE = 0.25
 RESIDENT = "resident memory"
 ALLOCATED = "GPU memory allocated"
 NOT_MEASURED = "not measured"
+MEMORY = "Memory of a process"
 NOT_EXPECTED = {
     RESIDENT: "the allocator keeps more of what is freed than is counted",
     ALLOCATED: "work space of kernels is not counted",
 }
 """Reasons for more memory than expected, by the kind that was measured."""
-HEADS = ("Steps", "Tokens", "TFLOP", "TFLOP/s", "Seconds", "Memory of a process", "Disk", "Dollars")
+HEADS = ("Steps", "Tokens", "TFLOP", "TFLOP/s", "Seconds", MEMORY, "Disk", "Dollars")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ def recipe_costs(evidence: RunData) -> Table:
         return Table(("Recipe", *HEADS), [])
     name = evidence.recipe.name
     stages = _stages(evidence)
+    # Planned and measured are of one kind; a run over several machines may have two.
+    kinds = dict.fromkeys(_measured_of(evidence, stage) for stage in stages)
+    memory_head = f"{MEMORY} ({', '.join(kinds)})"
+    heads = [memory_head if head == MEMORY else head for head in HEADS]
     outputs = evidence.manifests["export"].outputs
     planned_side = total(
         [expected(evidence, stage) for stage in stages], sum(evidence.plan.exports.values())
@@ -93,7 +98,7 @@ def recipe_costs(evidence: RunData) -> Table:
     why = [", ".join(said) if far else None for said, far in zip(words, apart(*sides), strict=True)]
     if any(why):
         table.append([f"{name}, why apart", *why, None])
-    return Table(("Recipe", *HEADS), table)
+    return Table(("Recipe", *heads), table)
 
 
 def apart(one: Costs, other: Costs) -> list[bool]:
@@ -124,9 +129,13 @@ def memory_reason(of: str, forecast: int | None, came: int | None) -> str:
 
 
 def _measured_of(evidence: RunData, stage: StagePlan) -> str:
-    """The kind of memory that was measured: torch's on a GPU, or all that the process held."""
-    facts = training_facts(evidence.manifests[stage.stage])
-    return facts.peak_memory.of if facts else NOT_MEASURED
+    """The kind of memory that was measured: torch's on a GPU, or all that the process held.
+
+    Of a stage that measured none it is the other stages'.
+    """
+    names = [stage.stage, *evidence.recipe.training_stages()]
+    found = [training_facts(evidence.manifests[name]) for name in names]
+    return next((facts.peak_memory.of for facts in found if facts), NOT_MEASURED)
 
 
 def planned(evidence: RunData) -> Table:
@@ -176,10 +185,11 @@ def measured(evidence: RunData, stage: StagePlan) -> Costs:
     manifest = evidence.manifests[stage.stage]
     facts = training_facts(manifest)
     history = evidence.histories[stage.stage]
+    steps = manifest.facts.get("steps")
     tokens = _tokens(evidence.trained[stage.stage]["train"].tokens, history)
     ratio = tokens / stage.tokens if tokens and stage.tokens else None
     return Costs(
-        steps=facts.steps if facts else None,
+        steps=steps if isinstance(steps, int) else None,
         tokens=tokens,
         flops=stage.flops * ratio if stage.flops is not None and ratio else None,
         seconds=_last(history, "train_runtime"),
@@ -233,11 +243,9 @@ def dollars(evidence: RunData) -> tuple[Cell, Cell]:
     return None if allowed is None else f"at most {allowed:,.2f}", spent
 
 
-def _stages(evidence: RunData) -> list[StagePlan]:
-    trained = evidence.recipe.training_stages()
-    if evidence.plan is None:
-        return []
-    return [stage for stage in evidence.plan.stages if stage.stage in trained]
+def _stages(evidence: RunData) -> Sequence[StagePlan]:
+    """Every training that was planned: of a base model made on the spot, too."""
+    return evidence.plan.stages if evidence.plan else ()
 
 
 def _tokens(of_an_epoch: int, history: list[Record]) -> int | None:

@@ -4,6 +4,7 @@ never 0."""
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 
 from stemma.visible import visible
@@ -11,6 +12,7 @@ from stemma.visible import visible
 MISSING = "–"
 MINUS = "−"
 NOT_FINITE = "not finite"
+_NOTED = re.compile(r"(\S+(?: [kMG]?B)?) (\[[^\]]+\](?: n = [\d,]+)?|n = [\d,]+)")
 
 
 def number(value: float) -> str:
@@ -88,3 +90,10 @@ def words(value: object) -> str:
 def spoken(name: str) -> str:
     """An identifier as words: `max_kl` → `max kl`; names such as `gguf-Q4_K_M` stay."""
     return name.replace("_", " ") if name.islower() else name
+
+
+def noted(value: object) -> tuple[str, str]:
+    """A cell as its figure and what stands behind it: `0.61 [0.55–0.67] n = 240` in two parts."""
+    text = words(value)
+    found = _NOTED.fullmatch(text)
+    return (found[1], found[2]) if found else (text, "")

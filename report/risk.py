@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from report.chart import Point, line_chart
+from report.reported import variants_that_matter
 from report.run_data import RunData
 from stemma.comparisons import BASELINE
 from stemma.recipe.eval_arms import split_arm
@@ -48,6 +49,14 @@ def risk_curves(evidence: RunData) -> list[RiskCurve]:
         for name in evidence.recipe.eval.variants
         if name in lines
     ]
+
+
+def main_curves(evidence: RunData) -> tuple[list[RiskCurve], list[RiskCurve]]:
+    """The curves of the variants that matter, and all others."""
+    named = variants_that_matter(evidence)
+    curves = risk_curves(evidence)
+    main = [curve for curve in curves if curve.variant in named]
+    return main, [curve for curve in curves if curve.variant not in named]
 
 
 def _beside(variant: str) -> str:

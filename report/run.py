@@ -35,9 +35,9 @@ def run(work: Work) -> Result:
     evidence = gather(work)
     variants = {score.variant for score in evidence.scores}
     work.say(f"report: {len(evidence.scores)} scores of {len(variants)} variants")
-    write_text(work.folder / "index.html", render(evidence, HTML))
-    write_text(work.folder / "report.md", render(evidence, MARKDOWN))
     files = table_files(evidence) | card_files(evidence)
+    write_text(work.folder / "index.html", render(evidence, HTML, ["report.md", *files]))
+    write_text(work.folder / "report.md", render(evidence, MARKDOWN))
     for path, text in files.items():
         write_text(work.folder / path, text)
     return Result({"html": "index.html", "markdown": "report.md"} | {path: path for path in files})

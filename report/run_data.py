@@ -15,6 +15,8 @@ from stemma.rows import Score
 from stemma.runs import Manifest, Output
 from stemma.training.sweep_results import Results
 
+SHORT, LONG = 16, 40
+"""Characters, up to which a column holds single words, and above which it holds sentences."""
 Record = dict[str, Any]
 """One line of a trainer's log."""
 
@@ -33,6 +35,13 @@ class Table:
         """Whether a column holds numbers, to be aligned right."""
         cells = [row[column] for row in self.rows]
         return any(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
+
+    def css(self, column: int) -> str:
+        """The style of a column: numbers, single words, sentences, or neither."""
+        if self.is_numeric(column):
+            return "num"
+        longest = max((len(str(row[column])) for row in self.rows), default=0)
+        return "long" if longest > LONG else "short" if longest <= SHORT else ""
 
 
 @dataclass(frozen=True)

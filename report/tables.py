@@ -76,6 +76,17 @@ def columns(evidence: RunData) -> list[Column]:
     return [*quality, *further, *(column for column in known if column.write)]
 
 
+def quality_titles(evidence: RunData) -> list[str]:
+    """The columns of what a variant can do, and of its size."""
+    return [one.title for one in columns(evidence) if not one.write or one.metric == "size_bytes"]
+
+
+def cost_titles(evidence: RunData) -> list[str]:
+    """The other columns: what running a variant takes."""
+    known = quality_titles(evidence)
+    return [one.title for one in columns(evidence) if one.title not in known]
+
+
 @dataclass(frozen=True)
 class Figure:
     """One score in its cell."""
@@ -232,6 +243,30 @@ def variants(evidence: RunData) -> Table:
     )
 
 
+def machines(evidence: RunData) -> dict[str, str]:
+    """The machine in words; where stages ran on several, each with its stages."""
+    stages: dict[str, list[str]] = {}
+    for stage, manifest in evidence.manifests.items():
+        stages.setdefault(_machine(manifest.hardware), []).append(stage)
+    if len(stages) == 1:
+        return {"Machine": next(iter(stages))}
+    return {f"Machine of {', '.join(names)}": said for said, names in stages.items()}
+
+
+def _machine(hardware: dict[str, str | int]) -> str:
+    """`Some CPU, x86_64, Linux, 2 cores, 8.33 GB of memory, no GPU named`."""
+    named = [str(hardware[key]) for key in ("processor", "machine", "system") if key in hardware]
+    memory = hardware.get("memory_bytes")
+    return ", ".join(
+        [
+            *named,
+            f"{hardware['cores']} cores",
+            *([f"{size(memory)} of memory"] if isinstance(memory, int) else []),
+            str(hardware.get("gpus", "no GPU recorded")),
+        ]
+    )
+
+
 def provenance(evidence: RunData) -> Table:
     """Seed, overrides, commit, hardware and versions."""
     recipe = evidence.recipe
@@ -241,7 +276,7 @@ def provenance(evidence: RunData) -> Table:
         ["Seed", str(recipe.seed)],
         ["Overrides", ", ".join(recipe.overrides) or "none"],
         ["Git commit", manifest.git_commit[:12]],
-        ["Hardware", manifest.hardware],
+        *([title, found] for title, found in machines(evidence).items()),
         ["Versions", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())],
     ]
     return Table(("Made", "with"), rows)

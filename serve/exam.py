@@ -24,12 +24,11 @@ from serve.chat import (
     ANSWER_TOKENS,
     SPARE_TOKENS,
     Chat,
-    open_shipped,
     pieces,
     room_of,
-    template_of,
 )
 from serve.passages import PassagesBefore, open_passages
+from serve.shipped import open_shipped, template_of
 from stemma.answers import is_empty, judge
 from stemma.answers.listed_options import split_options
 from stemma.errors import StageFailed

@@ -7,6 +7,6 @@ try:
 
     code = main()
 except KeyboardInterrupt:  # Ctrl-C while it is still being loaded: nothing has begun
-    sys.stderr.write("interrupted; the same command resumes where it stopped\n")
+    sys.stderr.write("interrupted; the same command goes on with what is kept\n")
     code = 130
 sys.exit(code)

@@ -11,14 +11,19 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import click
 import typer
 
 from stemma import ROOT
+from stemma.cli_chat import chat
+from stemma.cli_completion import completion
 from stemma.cli_course import course
+from stemma.cli_help import options
 from stemma.cli_judge import judge
+from stemma.cli_look import diff, show, status, verify
 from stemma.cli_models import import_, real
 from stemma.cli_new import new
 from stemma.cli_options import (
@@ -28,9 +33,10 @@ from stemma.cli_options import (
     Name,
     Names,
     Runs,
-    Seal,
     Set,
     With,
+    default_runs,
+    find_run,
     open_recipe,
     say,
 )
@@ -44,9 +50,10 @@ from stemma.visible import tell
 
 app = typer.Typer(
     name="stemma",
-    help="One YAML recipe, from a base model to tested answers on a laptop.",
+    callback=options,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=False,  # the verb `completion` knows `python -m stemma` as well
+    suggest_commands=False,  # click does
     pretty_exceptions_enable=False,
 )
 
@@ -76,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
+        _refuse_gone_folder()
         code = app(arguments, prog_name="stemma", standalone_mode=False)
     except UserError as error:
         _say_discreetly(str(error))
@@ -94,8 +102,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     if code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
-        say("interrupted; the same command resumes where it stopped")
+        say("interrupted; the same command goes on with what is kept")
     return code if isinstance(code, int) else 0
+
+
+def _refuse_gone_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        found = "the folder this is called from is gone"
+        raise UserError(Problem(".", found, hint="go to one that is there: `cd`")) from None
 
 
 def _say_discreetly(text: str) -> None:
@@ -109,6 +125,7 @@ def _say_discreetly(text: str) -> None:
 def check(recipes: Names = None, set_: Set = None) -> None:
     """Check recipes (all of recipes/ by default); every problem at once, with file and line."""
     from stemma.base_model.folder import check_base_model
+    from stemma.recipe.check import unpinned
     from stemma.recipe.load import names
 
     problems = []
@@ -117,7 +134,9 @@ def check(recipes: Names = None, set_: Set = None) -> None:
         raise UserError(Problem("recipes", "no recipes", "*.yml files"))
     for name in chosen:
         try:
-            recipe, run = open_recipe(name, set_, RUNS)
+            recipe, run = open_recipe(name, set_, default_runs())
+            for warning in unpinned(recipe):
+                say(f"warning: {warning}")
             check_base_model(recipe, run, recipe.training_stages())
             tell(f"{recipe.name}: ok")
         except UserError as error:
@@ -126,41 +145,24 @@ def check(recipes: Names = None, set_: Set = None) -> None:
         raise UserError(dict.fromkeys(problems))  # a problem of a recipe that others extend once
 
 
-@app.command()
-def show(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
-    """Print the resolved recipe, then each Axolotl file it renders to."""
-    from stemma.show import resolved
-
-    tell(resolved(*open_recipe(recipe, set_, runs)), end="")
-
-
-@app.command()
-def diff(recipe: Name, with_: With, set_: Set = None) -> None:
-    """Print how RECIPE differs from another, resolved and rendered."""
-    from stemma.show import difference
-
-    other, _ = open_recipe(with_, None, RUNS)
-    this, _ = open_recipe(recipe, set_, RUNS)
-    tell(difference(other, this), end="")
+app.command()(show)
+app.command()(diff)
 
 
 @app.command()
 def compare(recipe: Name, with_: With, runs: Runs = RUNS) -> None:
     """Draw the preference training of two recipes side by side; prints the page's path."""
     from report.compare import compare as drawn
+    from report.compare import rows_apart
 
-    tell(drawn(open_recipe(recipe, None, runs), open_recipe(with_, None, runs)))
-
-
-@app.command()
-def status(recipe: Name, set_: Set = None, runs: Runs = RUNS) -> None:
-    """Say for each stage whether it is up to date."""
-    from stemma.freshness import states
-
-    for stage, state in states(*open_recipe(recipe, set_, runs)).items():
-        tell(f"{stage:<7} {state}")
+    one, other = open_recipe(recipe, None, runs), open_recipe(with_, None, runs)
+    page = drawn(one, other)
+    if unlike := rows_apart(one[1], other[1]):
+        say(f"warning: {unlike}; hint: let one recipe extend the other and leave `data` as it is")
+    tell(page)
 
 
+app.command()(status)
 add_stage_verbs(app)
 
 
@@ -198,7 +200,8 @@ def rehearse(
     from stemma.rehearsal.fitting import Request
     from stemma.rehearsal.run import rehearse as rehearsed
 
-    tell(rehearsed(Request(recipe, set_ or [], runs, layers), say), end="")
+    _, _, settings = find_run(recipe, set_, runs)
+    tell(rehearsed(Request(recipe, settings, runs, layers), say), end="")
 
 
 @app.command()
@@ -228,22 +231,7 @@ def demo(recipe: Name = "tiny", set_: Set = None, runs: Runs = RUNS) -> None:
     exam.main(opened, run, exam.EXAMPLES if as_shipped else ())
 
 
-@app.command()
-def chat(
-    recipe: Name,
-    question: Annotated[
-        str | None, typer.Argument(help="Answer this and end; without it a prompt opens.")
-    ] = None,
-    closed_book: Annotated[
-        bool, typer.Option("--closed-book", help="Without passages, where the recipe has some.")
-    ] = False,
-    set_: Set = None,
-    runs: Runs = RUNS,
-) -> None:
-    """Talk to the shipped model on the CPU, without torch."""
-    from serve import chat as laptop
-
-    laptop.main(*open_recipe(recipe, set_, runs), question, closed_book)
+app.command()(chat)
 
 
 @app.command()
@@ -263,18 +251,7 @@ def preview(
         tell(line)
 
 
-@app.command()
-def verify(recipe: Name, seal: Seal = False, runs: Runs = RUNS) -> None:
-    """Hash all outputs of a run again and compare with its manifests."""
-    from stemma.show import damaged
-
-    opened, run = open_recipe(recipe, None, runs)
-    found = damaged(opened, run, tell, seal)
-    if found:
-        names = ", ".join(found)
-        raise StageFailed(
-            f"not as they were made: {names}; put them back, or run these stages again"
-        )
+app.command()(verify)
 
 
 @app.command()
@@ -289,3 +266,6 @@ def doctor(runs: Runs = RUNS) -> None:
         failing += finding.mark == "FAIL"
     if failing:
         raise StageFailed(f"{failing} of the checks above must be put right first")
+
+
+app.command()(completion)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from click.core import ParameterSource
 
+from stemma import ROOT
 from stemma.errors import Problem, UserError
 from stemma.visible import tell
 
@@ -16,11 +18,26 @@ if TYPE_CHECKING:
     from stemma.recipe.models import Recipe
     from stemma.runs import Run
 
+
+def recipe_names(incomplete: str) -> list[str]:
+    """The names in `recipes/` that a shell may complete a word to."""
+    found = (path.stem for path in (ROOT / "recipes").glob("*.yml"))
+    return sorted(name for name in found if name.startswith(incomplete))
+
+
 NAME_HELP = "A name in recipes/, or a path to a .yml file."
 SET_HELP = "Override a recipe key; may be repeated."
-Name = Annotated[str, typer.Argument(metavar="RECIPE", help=NAME_HELP, show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE", help=NAME_HELP, show_default=False, autocompletion=recipe_names
+    ),
+]
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[RECIPE]...", help=NAME_HELP, show_default=False)
+    list[str] | None,
+    typer.Argument(
+        metavar="[RECIPE]...", help=NAME_HELP, show_default=False, autocompletion=recipe_names
+    ),
 ]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP, show_default=False)
@@ -41,8 +58,32 @@ Only = Annotated[
 Seal = Annotated[
     bool, typer.Option("--seal", help="Give manifests of an earlier Stemma a digest of themselves.")
 ]
-Runs = Annotated[Path, typer.Option("--runs", metavar="FOLDER", help="Where all runs lie.")]
 RUNS = Path("runs")
+
+
+def default_runs() -> Path:
+    """`runs` beside `recipes`, in the checkout, wherever the command is given."""
+    from stemma.recipe import load
+
+    checkout = load.RECIPES.parent
+    return RUNS if checkout.samefile(".") else checkout / RUNS
+
+
+def _placed(context: typer.Context, given: Path) -> Path:
+    is_given = context.get_parameter_source("runs") is not ParameterSource.DEFAULT
+    return given if is_given else default_runs()
+
+
+Runs = Annotated[
+    Path,
+    typer.Option(
+        "--runs",
+        metavar="FOLDER",
+        help="Where all runs lie; by default `runs` in the checkout.",
+        callback=_placed,
+        show_default=False,
+    ),
+]
 
 
 def _number(value: float | None) -> float | None:
@@ -62,7 +103,15 @@ Tflops = Annotated[
     ),
 ]
 Gpus = Annotated[int, typer.Option(min=1, max=100_000, envvar="GPUS", help="Training processes.")]
-With = Annotated[str, typer.Option("--with", metavar="RECIPE")]
+With = Annotated[
+    str,
+    typer.Option(
+        "--with",
+        metavar="RECIPE",
+        help="The recipe to compare with: a name or a path.",
+        autocompletion=recipe_names,
+    ),
+]
 
 
 def say(text: str) -> None:
@@ -70,13 +119,27 @@ def say(text: str) -> None:
     tell(text, file=sys.stderr)
 
 
+def find_run(name: str, overrides: list[str] | None, runs: Path) -> tuple[Path, Run, list[str]]:
+    """The recipe's file, its run below `runs`, and the overrides with those the run remembers."""
+    from stemma.recipe.load import find
+    from stemma.remembered import recalled
+    from stemma.runs import Run
+
+    path = find(name)
+    run = Run(runs / path.stem)
+    given = overrides or []
+    return path, run, [*recalled(run, path, given), *given]
+
+
 def open_recipe(name: str, overrides: list[str] | None, runs: Path) -> tuple[Recipe, Run]:
     """The checked recipe and its run below `runs`; prints the recipe's warnings."""
     from stemma.recipe.check import warnings
     from stemma.recipe.load import load
-    from stemma.runs import Run
+    from stemma.remembered import tell_other_data
 
-    recipe = load(name, overrides or [])
+    path, run, settings = find_run(name, overrides, runs)
+    recipe = load(path, settings)
     for warning in warnings(recipe):
         say(f"warning: {warning}")
-    return recipe, Run(runs / recipe.name)
+    tell_other_data(recipe, run, say)
+    return recipe, run

@@ -21,6 +21,7 @@ def plan(
     from stemma.plan.forecast import Hardware
     from stemma.plan.forecast import plan as forecast
     from stemma.plan.judging import plan_judging
+    from stemma.plan.room import plan_warnings
     from stemma.plan.text import written
     from stemma.stages import forecast_passages
 
@@ -37,3 +38,5 @@ def plan(
     found = forecast(opened, run, asked, data)
     found = replace(found, judging=judging, passages=passages, database=database)
     tell(written(opened, found, asked), end="")
+    for warning in plan_warnings(opened, run, found):
+        say(f"warning: {warning}")

@@ -36,6 +36,7 @@ def cli_page() -> str:
 def _help(command: click.Command, parent: click.Context, name: str) -> str:
     """The help text as click lays it out, without the frames that Typer draws in a terminal."""
     command.rich_markup_mode = None  # type: ignore[attr-defined]
+    command.format_arguments = lambda *_: None  # type: ignore[method-assign]  # Typer lists them
     context = click.Context(command, info_name=name, parent=parent, max_content_width=WIDTH)
     context.terminal_width = WIDTH
     return command.get_help(context)

@@ -28,6 +28,8 @@ answer."""
 LONGEST_WORDS = 20
 ESCAPED = re.compile(rb"\\u00[2-7][0-9a-fA-F]|\\/")
 """A character that JSON need not escape."""
+HUB = "https://huggingface.co"
+"""Where a model's page lies, on which its licence is accepted."""
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -167,3 +169,14 @@ def hub_words(error: Exception) -> str:
 
     credentials = Credentials([*filter(None, [get_token()]), *of_proxies()])
     return credentials.taken_out(str(error).strip() or type(error).__name__)
+
+
+def gated_hint(name: str) -> str:
+    """What gives access to a gated model, or with `datasets/` before its name to such data."""
+    from huggingface_hub import get_token
+
+    accept = f"accept its licence first, on {HUB}/{name}"
+    if get_token() is None:
+        return f"{accept}; then `.venv/bin/hf auth login` with a token of that account"
+    which = "`.venv/bin/hf auth whoami` names it"
+    return f"{accept}, with the account of the token in use ({which}); the token must allow it too"

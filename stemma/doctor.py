@@ -56,6 +56,7 @@ def examine(runs: Path) -> Iterator[Finding]:
     key = "OPENAI_API_KEY" in os.environ
     hint = "only recipes whose generator is `openai` need it"
     yield _optional("OPENAI_API_KEY", "set" if key else "not set", key, hint)
+    yield from _hub_token()
 
 
 def _required(what: str, found: str, right: bool, hint: str) -> Finding:
@@ -91,6 +92,18 @@ def _converter() -> Finding:
     found = ", ".join(str(path.relative_to(ROOT)) for path in scripts)
     text = found or "not in .cache"
     return _required("llama.cpp converter", text, bool(found), "run `make setup`")
+
+
+def _hub_token() -> Iterator[Finding]:
+    """The token for the hub; nothing where the hub's client is not installed."""
+    try:
+        from huggingface_hub import get_token
+    except ImportError:
+        return
+    there = get_token() is not None
+    hint = "only gated models (Gemma, Llama) need it: accept the licence on the model's page first"
+    how = "then `.venv/bin/hf auth login`"
+    yield _optional("hub token", "set" if there else "not set", there, f"{hint}, {how}")
 
 
 def _disk(runs: Path) -> Finding:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 from stemma.chain import TRAINED, chain, upstream
+from stemma.changes import changed_inputs, changed_settings, listed
 from stemma.errors import Problem, UserError
-from stemma.keys import axolotl_version, key_of
+from stemma.keys import axolotl_version, inputs_of, key_of, key_with
 from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Run
 
 CHANGED = "its settings or inputs changed"
+"""Where neither of them shows it: what an earlier Stemma made of the same."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,28 @@ def _state(recipe: Recipe, run: Run, stage: str, known: dict[str, State]) -> Sta
     late = tuple(name for name in upstream(recipe, stage) if not known[name].is_fresh)
     reasons = [f"waits for {', '.join(late)}"] if late else []
     try:
-        if not late and run.manifest(stage).key != key_of(recipe, run, stage):
-            reasons.append(of_another_axolotl(run, stage) or CHANGED)
+        reasons += _changes(recipe, run, stage, bool(late))
         reasons += [_in_words(run, problem) for problem in run.damage(stage)]
     except UserError as error:
         reasons.append(error.problems[0].found)
     return State("stale", "; ".join(reasons), late) if reasons else State("up to date")
+
+
+def _changes(recipe: Recipe, run: Run, stage: str, is_late: bool) -> list[str]:
+    """What the stage depends on and is not as it was, in words.
+
+    Of a stage whose upstream is late its settings alone: its inputs are not known yet.
+    """
+    manifest = run.manifest(stage)
+    settings = changed_settings(recipe, stage, manifest.section)
+    if is_late:
+        return [listed(settings)] if settings else []
+    inputs = inputs_of(recipe, run, stage)
+    if manifest.key == key_with(recipe, stage, inputs):
+        return []
+    made = of_another_axolotl(run, stage)
+    found = [*([made] if made else []), *settings, *changed_inputs(manifest.inputs, inputs)]
+    return [listed(found) or CHANGED]
 
 
 def _in_words(run: Run, damage: Problem) -> str:

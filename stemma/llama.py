@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import llama_cpp
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from stemma.errors import Problem, StageFailed, UserError
 from stemma.plain_files import plain_file
+from stemma.vocabulary import Vocabulary
 
 PROMPT_BATCH = 512
 """Tokens decoded at once."""
@@ -36,19 +37,28 @@ Logits = NDArray[np.float32]
 
 class Llama:
     """A GGUF model on the CPU with one sequence of at most `context_tokens`, read in batches of
-    PROMPT_BATCH tokens, or so many times `smaller` ones."""
+    PROMPT_BATCH tokens, or so many times `smaller` ones. The context may be chosen by the positions
+    that the model was made for."""
 
-    def __init__(self, path: Path, context_tokens: int, threads: int, smaller: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        context_tokens: int | Callable[[int], int],
+        threads: int,
+        smaller: int = 1,
+    ) -> None:
         self.path = path
         self._prompt_batch = max(1, PROMPT_BATCH // smaller)
         self._scored_batch = max(1, SCORED_BATCH // smaller)
-        self.context_tokens = context_tokens
         self._model = load_model(path)
-        self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
+        self.vocabulary = Vocabulary(self._model)
         self.trained_tokens = llama_cpp.llama_model_n_ctx_train(self._model)
         """Positions the model was made for; in a longer context what it says is noise."""
-        self.vocabulary_size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
-        self._context = self._open(context_tokens, threads)
+        self.vocabulary_size = self.vocabulary.size
+        self.context_tokens = (
+            context_tokens(self.trained_tokens) if callable(context_tokens) else context_tokens
+        )
+        self._context = self._open(self.context_tokens, threads)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = llama_cpp.llama_batch_init(self._prompt_batch, 0, 1)
         self._token = (llama_cpp.llama_token * 1)()
@@ -93,45 +103,26 @@ class Llama:
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids; special tokens in the text are recognised, none are added."""
-        data = text.encode("utf-8")
-        ids = (llama_cpp.llama_token * (len(data) + 1))()
-        count = llama_cpp.llama_tokenize(
-            self._vocabulary, data, len(data), ids, len(ids), False, True
-        )
-        return list(ids[:count])
+        return self.vocabulary.tokenize(text)
 
     def detokenize(self, ids: Sequence[int]) -> str:
         """The text of ids, without special tokens."""
-        tokens = (llama_cpp.llama_token * len(ids))(*ids)
-        text = ctypes.create_string_buffer(1)
-        # Told of no room at all, it answers minus the bytes it needs.
-        room = llama_cpp.llama_detokenize(self._vocabulary, tokens, len(ids), text, 0, False, False)
-        text = ctypes.create_string_buffer(abs(room) + 1)
-        count = llama_cpp.llama_detokenize(
-            self._vocabulary, tokens, len(ids), text, len(text), False, False
-        )
-        return text.raw[: max(count, 0)].decode("utf-8", errors="replace")
+        return self.vocabulary.detokenize(ids)
 
     def token(self, name: str) -> str:
         """The text of the `bos` or `eos` token; empty when the file names none."""
         number = self.metadata(f"tokenizer.ggml.{name}_token_id")
         if number is None:
             return ""
-        text: bytes = llama_cpp.llama_vocab_get_text(self._vocabulary, int(number))
-        return _decoded(text, f"the {name} token")
+        return _decoded(self.vocabulary.raw(int(number)), f"the {name} token")
 
     def control_tokens(self) -> list[str]:
         """The texts of all tokens that no text may say: they mark turns, or end answers."""
-        found = [
-            llama_cpp.llama_vocab_get_text(self._vocabulary, token).decode("utf-8", "replace")
-            for token in range(self.vocabulary_size)
-            if llama_cpp.llama_vocab_is_control(self._vocabulary, token) or self.is_end(token)
-        ]
-        return [text for text in found if text.strip()]
+        return self.vocabulary.controls()
 
     def is_end(self, token: int) -> bool:
         """Whether llama.cpp ends an answer at this token."""
-        return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
+        return self.vocabulary.is_end(token)
 
     def logits(self, ids: Sequence[int], start: int = 0) -> Logits:
         """The logits after each token from `start` on: [len(ids) - start, vocabulary].
@@ -288,6 +279,7 @@ def load_model(path: Path, stage: str = "export") -> int:
     params.n_gpu_layers = 0
     model: int = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
-        hint = f"the file may be cut off: delete it and run the {stage} stage again"
+        own = f"if Stemma made it, delete it and run the {stage} stage again"
+        hint = f"it may be cut off, or of a kind that this llama.cpp does not know; {own}"
         raise UserError(Problem(str(path), "llama.cpp cannot load it", "a whole GGUF file", hint))
     return model

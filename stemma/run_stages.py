@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stemma.base_model.folder import check_base_model
-from stemma.chain import chain, upstream
+from stemma.chain import TRAINED, chain, upstream
+from stemma.errors import UserError
 from stemma.freshness import states
+from stemma.hub import refuse_gated
 from stemma.plan.data_rows import forecast_lines
 from stemma.plan.judging import judging_lines
+from stemma.plan.room import room_warning
 from stemma.quiet import quieten
 from stemma.recipe.models import Recipe
+from stemma.recipe.splits import unscored
+from stemma.remembered import remember
 from stemma.runs import Run
 from stemma.stages import Say, Work, execute, forecast_passages
 from stemma.training.cluster import Cluster, read_cluster
@@ -30,8 +35,18 @@ class Options:
     dry_run: bool = False
     """Whether to tell only what would run."""
 
+    told: set[str] = field(default_factory=set)
+    """The warnings that were said: each once, also where several stages see the reason."""
+
     def about(self, stage: str) -> Say:
-        return lambda text: self.say(f"[{stage}] {text}")
+        def say(text: str) -> None:
+            if text.startswith("warning: "):
+                if text in self.told:
+                    return
+                self.told.add(text)
+            self.say(f"[{stage}] {text}")
+
+        return say
 
 
 def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options) -> None:
@@ -46,13 +61,33 @@ def run_stages(recipe: Recipe, run: Run, stages: Sequence[str], options: Options
     if cluster.node:
         _work_for_machine_0(recipe, run, stages, cluster, options)
         return
+    remember(recipe, run, options.say)
+    if len(stages) > 1:  # one that trains finds out itself
+        refuse_gated(recipe, run)
     if len(stages) == 1:
         warn_of_stale_upstream(recipe, run, stages[0], options.say)
+    if warning := room_warning(recipe, run, stages):
+        options.say(f"warning: {warning}")
     for stage in stages:
+        if stage in TRAINED:
+            refuse_unscored(recipe, run)
         start = time.monotonic()
         outcome = execute(recipe, run, stage, options.about(stage), options.force)
         took = f" in {time.monotonic() - start:.0f} s" if outcome == "done" else ""
         tell(f"{stage:<7} {outcome}{took}")
+        if stage == "data":
+            refuse_unscored(recipe, run)
+
+
+def refuse_unscored(recipe: Recipe, run: Run) -> None:
+    """Stop before anything trains where the evaluation would have no row.
+
+    Here and not in stage `data`, whose work does not hang on the evaluation: its rows, some of them
+    paid for, stay. Raises UserError.
+    """
+    data = run.read_manifest("data")
+    if data is not None and (problems := list(unscored(recipe, data.counts["sets"]))):
+        raise UserError(problems)
 
 
 def measure_cells(recipe: Recipe, run: Run, cells: Sequence[str], options: Options) -> None:

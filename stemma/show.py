@@ -9,7 +9,7 @@ from typing import Any
 
 from stemma.base_model.files import lacks_padding, template_of, tokenizer_folder
 from stemma.chain import chain
-from stemma.errors import UserError
+from stemma.errors import Problem, UserError
 from stemma.recipe.models import Recipe
 from stemma.runs import MANIFEST, Run, write_manifest
 from stemma.training.axolotl import Paths, render
@@ -49,10 +49,11 @@ def _rendered(recipe: Recipe, run: Run, stage: str, folder: Path | None) -> dict
 
 
 def difference(old: Recipe, new: Recipe) -> str:
-    """A unified diff of two resolved recipes."""
+    """A unified diff of two resolved recipes, or of one and what overrides make of it."""
     run = Run(Path("runs/RECIPE"))  # the same for both, so that only what they ask for differs
+    title = new.name if new.name != old.name else f"{new.name} with {', '.join(new.overrides)}"
     before, after = (resolved(recipe, run).splitlines(keepends=True) for recipe in (old, new))
-    return "".join(difflib.unified_diff(before, after, old.name, new.name, n=2))
+    return "".join(difflib.unified_diff(before, after, old.name, title, n=2))
 
 
 def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None], seal: bool) -> list[str]:
@@ -62,6 +63,10 @@ def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None], seal: bool) -
     Stemmas, gets one where its outputs are whole.
     """
     found: list[str] = []
+    if not any((run.folder(stage) / MANIFEST).is_file() for stage in chain(recipe)):
+        nothing = "no finished stage: there is nothing to verify"
+        hint = f"`make all RECIPE={recipe.name}` makes one; RUNS=FOLDER where it lies elsewhere"
+        raise UserError(Problem(str(run.root), nothing, "a run", hint))
     for stage in chain(recipe):
         try:
             manifest = run.read_manifest(stage, unsealed=seal)

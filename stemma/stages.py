@@ -151,13 +151,14 @@ def execute(recipe: Recipe, run: Run, stage: str, say: Say, force: bool = False)
     """Bring one stage up to date. One that fails leaves no manifest, and raises UserError,
     StageFailed or GateFailed."""
     _refuse_unknown(recipe, stage)
-    inputs = _whole_inputs(recipe, run, stage)
-    key = key_with(recipe, stage, inputs)
+    key = key_with(recipe, stage, inputs := _whole_inputs(recipe, run, stage))
     folder = run.folder(stage)
+    if not force and holds(run, stage, key):  # before a lock is wanted: it may only be read
+        return "up to date"
     with writable(folder), locked(folder):
-        if not force and holds(run, stage, key):
-            return "up to date"
         if not force:
+            if holds(run, stage, key):
+                return "up to date"
             _give_up_old(run, stage, key, say)
         (folder / MANIFEST).unlink(missing_ok=True)
         if not force and adopt(run, stage, key, recipe):

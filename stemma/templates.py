@@ -30,17 +30,23 @@ from stemma.rows import (
 class Template:
     """A Jinja chat template and the tokens it writes; a sandbox renders it, as in transformers.
 
-    `where` names the file that holds it. What it cannot render raises TemplateFault.
+    `where` names the file that holds it; `dated`: it may write the date of the day. What it cannot
+    render raises TemplateFault.
     """
 
     def __init__(
-        self, text: str, bos: str = "<bos>", eos: str = "<eos>", where: str = "the chat template"
+        self,
+        text: str,
+        bos: str = "<bos>",
+        eos: str = "<eos>",
+        where: str = "the chat template",
+        dated: bool = False,
     ) -> None:
         self.text = text
         self.bos = bos
         self.eos = eos
         self.where = where
-        self._compiled = MeteredTemplate(environment(), text, where)
+        self._compiled = MeteredTemplate(environment(dated), text, where)
 
     @classmethod
     def read(cls, path: Path, model: Path | None = None) -> Template:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from stemma.base_model.folder import refuse_unfit
-from stemma.credentials import hub_words
 from stemma.errors import Problem, UserError
+from stemma.hub import hub_problem
 from stemma.identity import MODEL_FILES
 from stemma.jsonl import read_json
 from stemma.stages import Work
@@ -48,9 +48,5 @@ def _fetch(work: Work) -> Path:
             snapshot_download(name, revision=work.recipe.base_revision, allow_patterns=MODEL_FILES)
         )
     except (OSError, ValueError) as error:  # the hub's own errors derive from these
-        reason = hub_words(error).splitlines()[0]
-        expected = "a folder with config.json, or the name of a model on the hub"
-        hint = "check the spelling and the network; gated models need `huggingface-cli login`"
-        raise UserError(
-            Problem(work.recipe.path.name, f"base_model `{name}`: {reason}", expected, hint)
-        ) from None
+        problem = hub_problem(work.recipe.path.name, "base_model", name, error)
+        raise UserError(problem) from None

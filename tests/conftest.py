@@ -22,7 +22,7 @@ name: small
 chat_template: templates/qa.jinja
 base:
   model: {hidden_size: 32}
-  tokenizer: {vocab_size: 300}
+  tokenizer: {vocab_size: 400}
   learning_rate: 1e-3
 train:
   adapter: lora

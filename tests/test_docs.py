@@ -67,11 +67,35 @@ def test_every_named_recipe_exists() -> None:
     assert named - {path.stem for path in (ROOT / "recipes").glob("*.yml")} == set()
 
 
+def test_the_index_names_every_guide() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("## All pages")[2]
+    linked = set(re.findall(r"^\| \[([\w/.-]+)\]\(\1\)", index, re.MULTILINE))
+    there = {path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md")}
+    assert there - {"README.md"} == linked
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_relative_link_resolves(document: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
     broken = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert broken == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    heads = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_heading_resolves(document: Path) -> None:
+    links = re.findall(r"\]\(([^)\s:]*\.md|)#([^)\s]+)\)", document.read_text(encoding="utf-8"))
+    assert [
+        f"{page}#{anchor}"
+        for page, anchor in links
+        if anchor not in anchors(document.parent / page if page else document)
+    ] == []
 
 
 def test_the_changelog_has_an_unreleased_part() -> None:

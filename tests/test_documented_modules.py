@@ -61,9 +61,9 @@ def test_the_journeys_name_many_files() -> None:
     assert len(set(PATH.findall(journeys))) > 35
 
 
-def tree_of_the_readme() -> list[str]:
-    """The paths in the README's tree, in its order."""
-    block = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Where things are\n")[2]
+def tree_of_folders() -> list[str]:
+    """The paths in ARCHITECTURE.md's tree, in its order."""
+    block = architecture().partition("\n## Where things are\n")[2]
     found = []
     parent = ""
     for line in block.split("```")[1].strip().splitlines():
@@ -73,8 +73,8 @@ def tree_of_the_readme() -> list[str]:
     return found
 
 
-def test_the_readmes_tree_is_the_disks() -> None:
-    named = tree_of_the_readme()
+def test_the_tree_is_the_disks() -> None:
+    named = tree_of_folders()
     assert [
         path for path in named if not path.startswith("runs/") and not (ROOT / path).exists()
     ] == []

@@ -272,7 +272,7 @@ def test_a_checkout_its_runs_and_data_are_moved(tmp_path: Path) -> None:
     )
     with (moved / "project/recipes/templates/qa.jinja").open("a") as stream:
         stream.write("\n")
-    assert states(moved, given) >= {"up to date", "stale: its settings or inputs changed"}
+    assert states(moved, given) >= {"up to date", "stale: the chat template changed"}
 
 
 def test_where_a_model_came_from_is_no_part_of_it(tmp_path: Path) -> None:

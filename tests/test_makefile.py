@@ -92,7 +92,6 @@ def test_a_target_gives_its_verb_no_option_that_it_does_not_know(target: str) ->
 @pytest.mark.parametrize(
     ("target", "lacking"),
     [
-        ("diff", "--with"),
         ("compare", "--with"),
         ("import", "FILE.gguf"),
         ("course", "FILE..."),

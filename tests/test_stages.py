@@ -228,8 +228,23 @@ def test_only_one_process_works_on_a_stage(recipe: Recipe, run: Run, stage: Stag
     with (run.folder("data") / ".lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="another process is working here"):
-            bring(recipe, run)
+            bring(recipe, run, force=True)
+        assert bring(recipe, run) == "up to date", "nothing is to be done, so nothing is locked"
+
+
+def test_a_finished_run_where_nothing_can_be_written(
+    recipe: Recipe, run: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(recipe, run)
+    lock = run.folder("data") / ".lock"
+    lock.unlink()
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
     assert bring(recipe, run) == "up to date"
+    assert not lock.exists()
 
 
 def test_runs_that_cannot_be_written(recipe: Recipe, stage: Stage, tmp_path: Path) -> None:

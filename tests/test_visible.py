@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.chat import _print
+from serve.talk import _print
 from stemma import ROOT
 from stemma.errors import Problem
 from stemma.visible import visible
@@ -121,6 +121,8 @@ class Answering:
     """A chat whose model writes what a terminal obeys, a piece a token."""
 
     sources = ("[1] \u202etitle\x9b",)
+    cut_at = None
+    has_forgotten = False
 
     def answer(self, question: str) -> list[str]:
         return ["\x1b", "]0;ow", "ned", "\x07", " [red]", "ok[/red]\u202e"]

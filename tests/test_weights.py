@@ -17,7 +17,7 @@ from stemma.weights import attention_of, weights_of
 from tests.factories.models import tiny_model
 
 Write = Callable[..., Path]
-BASE = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
+BASE = "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 400}\n  learning_rate: 1e-3\n"
 
 
 def work_on(base_model: Path, write_recipe: Write) -> Work:

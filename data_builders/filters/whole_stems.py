@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import pairwise
 
 from data_builders.filters.signs import QUOTE
@@ -42,10 +42,13 @@ class WholeStems:
             dict
         )
         """By words, then by signs."""
+        self._openings: set[str] = set()
+        """The first word of each stem: of a text, only pieces that open so are looked up."""
         for number, key in enumerate(keys):
             words = tuple(words_of(key))
             if 1 < len(words) <= LONGEST and not FRAME.issuperset(words):
                 self._stems[words].setdefault(_signs(key), []).append(number)
+                self._openings.add(words[0])
 
     def held_in(self, text: str, most: int) -> list[int]:
         """The first questions, `most` of them, that whole sentences of a text (see `as_read`)
@@ -60,18 +63,23 @@ class WholeStems:
             if (words := self._words_of(text[begin:end]))
         ]
         found: set[int] = set()
-        for begin, end, run in _runs(worded):
+        for begin, end, run in _runs(worded, self._openings):
             is_all = begin == worded[0][0] and end == worded[-1][1]
             if (stems := self._stems.get(run)) and (is_all or _says_enough(run)):
                 found.update(stems.get(_signs(self._asked(text[begin:end])), [])[:most])
         return sorted(found)[:most]
 
 
-def _runs(pieces: Sequence[tuple[int, int, Words]]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """Neighbouring pieces, together no longer than a stem can be: (begin, end, their words)."""
-    for at, (begin, _, _) in enumerate(pieces):
+def _runs(
+    pieces: Sequence[tuple[int, int, Words]], openings: Set[str]
+) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """Neighbouring pieces, together no longer than a stem can be, that open with one of these
+    words: (begin, end, their words)."""
+    for at, (begin, _, first) in enumerate(pieces):
+        if first[0] not in openings:
+            continue
         words: tuple[str, ...] = ()
-        for _, end, more in pieces[at:]:
+        for _, end, more in pieces[at : at + LONGEST]:  # each holds a word at least
             words = (*words, *more)
             if len(words) > LONGEST:
                 break

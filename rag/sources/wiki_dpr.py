@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from rag.documents import Document, Found, Part, Skipped
-from rag.packed import open_packed, packed_errors
+from rag.packed import lines_of, open_packed, packed_errors
 from rag.sources import Reader
 from stemma.errors import Problem, UserError
 from stemma.reading.json_rows import NumberedRow
@@ -46,7 +46,7 @@ def _read(name: str, path: Path) -> Iterator[Found]:
     with packed_errors(path), open_packed(path) as packed:
         text = io.TextIOWrapper(packed, encoding="utf-8-sig", errors="replace", newline="")
         # Not strict: a lone quote within a text without quotes around it is a quote.
-        lines = csv.reader(text, delimiter="\t")
+        lines = csv.reader(lines_of(text, path), delimiter="\t")
         header = next(lines, None)
         if header != HEADER:
             shown = "nothing" if header is None else f"a first line of {header[:4]}"

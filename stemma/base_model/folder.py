@@ -94,6 +94,8 @@ def _stage_problems(recipe: Recipe, run: Run) -> list[Problem]:
         for stage, place in places.items()
         for one in target_problems(recipe.axolotl(stage), shapes, place)
     ]
+    if recipe.base:
+        places["base"] = f"{recipe.path.name}: base"
     lengths = {
         place: recipe.training_settings(stage)["sequence_len"] for stage, place in places.items()
     }

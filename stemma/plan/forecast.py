@@ -34,6 +34,7 @@ from stemma.recipe.zero_files import zero_stage
 from stemma.runs import Run
 from stemma.shapes import Shapes
 from stemma.targets import LINEARS, Targets
+from stemma.training.pitfalls import count_steps
 from stemma.training.precision import settle
 from stemma.training.trained_weights import count_adapters, quantised_as, refuse_uncounted
 
@@ -200,16 +201,6 @@ def _on_cpu(training: CostSettings, keys: Mapping[str, Any], bfloat16: bool) -> 
 
 def _value_bytes(keys: Mapping[str, Any]) -> int:
     return 2 if keys.get("bf16", "auto") or keys.get("fp16") else FP32
-
-
-def count_steps(rows: int, keys: Mapping[str, Any], gpus: int) -> int:
-    """Optimizer steps as transformers 5.20 counts them (`Trainer.set_initial_training_values`).
-
-    The last, partial batch of an epoch is a step of its own.
-    """
-    batches = math.ceil(rows / (keys.get("micro_batch_size", 1) * gpus))
-    of_an_epoch = max(1, math.ceil(batches / keys["gradient_accumulation_steps"]))
-    return math.ceil(keys.get("num_epochs", 1) * of_an_epoch)
 
 
 def cost_settings(

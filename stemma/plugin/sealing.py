@@ -1,4 +1,5 @@
-"""Sealing of checkpoints: when one is whole, and only then, older ones are deleted.
+"""Sealing of checkpoints: when one is whole, and only then, older ones are deleted. The first is
+written after some minutes, however far away the recipe's own first one is.
 
 Why: `stemma.training.checkpoints`.
 """
@@ -6,6 +7,8 @@ Why: `stemma.training.checkpoints`.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,9 @@ from stemma.training.checkpoints import (
 from stemma.training.completion import COMPLETED
 
 LOG = get_logger(__name__)
+FIRST_SECONDS = 300.0
+"""A training so old has a checkpoint, or gets one soon: at the next step whose number is a power of
+two, so that the ranks need to agree a few times only."""
 
 
 def given(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -91,12 +97,29 @@ def world_size() -> int:
 class SealCheckpoints(TrainerCallback):
     """A callback that seals each checkpoint; the last of all, so that nothing is written after."""
 
-    def __init__(self, binding: str, keep: int | None) -> None:
+    def __init__(
+        self, binding: str, keep: int | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """`keep` is the number of checkpoints to keep; None: all."""
         self.binding = binding
         self.keep = keep
+        self.clock = clock
+        self.begun = clock()
+        self.has_one = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.begun = self.clock()
+        self.has_one = state.global_step > 0  # resumed from one
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        step: int = state.global_step
+        if self.has_one or step & (step - 1):
+            return
+        if _as_rank_0_says(self.clock() - self.begun >= FIRST_SECONDS):
+            control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.has_one = True
         wait_for_all()  # every rank writes its own part of the optimizer
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         # Weights that are no numbers come one step before a loss that is none: never to be resumed.
@@ -110,6 +133,15 @@ class SealCheckpoints(TrainerCallback):
             _to_disk(folder / name)
         seal = Seal(step=step, processes=world_size(), binding=self.binding, files=files)
         write_json(folder / SEAL, seal.model_dump())
+
+
+def _as_rank_0_says(mine: bool) -> bool:
+    """The answer of rank 0: clocks differ, and all ranks must save at the same step."""
+    if world_size() == 1:
+        return mine
+    said = [mine]
+    torch.distributed.broadcast_object_list(said, src=0)
+    return said[0]
 
 
 def _to_disk(path: Path) -> None:

@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stemma.credentials import hub_words
+from stemma.credentials import gated_hint, hub_words
 from stemma.errors import Problem, UserError
 from stemma.jsonl import unreadable
 from stemma.plain_files import plain_file
@@ -154,6 +154,8 @@ def _hub_errors(wanted: HubSet, local: Path) -> Iterator[None]:
         found = f"cannot be loaded: {type(error).__name__}: {hub_words(error)[:300]}"
         expected = f"its split {wanted.split!r} at {wanted.revision}"
         hint = f"put the file at {local}: it is read first"
+        if "gated" in found:
+            hint = f"{gated_hint(f'datasets/{wanted.name}')}; or {hint}"
         raise UserError(Problem(wanted.name, found, expected, hint)) from None
 
 

@@ -7,7 +7,7 @@ with reasons. Reads the templates and DeepSpeed files that the recipe names, and
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,24 +58,26 @@ def problems(values: dict[str, Any], where: Where, folder: Path) -> list[Problem
     return found
 
 
+def unpinned(recipe: Recipe) -> list[str]:
+    """The models of the hub whose weights may change there, a sentence each."""
+    found = []
+    changes = "the weights may change on the hub"
+    if recipe.base_model and not recipe.base_revision and not recipe.is_base_local:
+        found.append(f"`base_model: {recipe.base_model}` without `base_revision`: {changes}")
+    encoder = recipe.rag.encoder if recipe.rag else None
+    for one in (encoder, encoder.rerank if encoder else None):
+        if one and one.is_of_hub and not one.revision:
+            found.append(f"`rag.encoder`: `{one.name}` without `revision`: {changes}")
+    return found
+
+
 def warnings(recipe: Recipe) -> list[str]:
     """Settings that work but are rarely meant, a sentence each."""
     found = []
-    name = recipe.base_model
-    if name and not recipe.base_revision and not recipe.is_base_local:
-        found.append(
-            f"`base_model: {name}` without `base_revision`: the weights may change on the hub"
-        )
     if recipe.allow_insecure:
         found.append("`allow_insecure: true`: prompts and keys may travel unencrypted")
     if recipe.allow_private:
         found.append("`allow_private: true`: addresses may lead to this machine's own secrets")
-    encoder = recipe.rag.encoder if recipe.rag else None
-    for one in (encoder, encoder.rerank if encoder else None):
-        if one and one.is_of_hub and not one.revision:
-            found.append(
-                f"`rag.encoder`: `{one.name}` without `revision`: the weights may change on the hub"
-            )
     for stage in recipe.training_stages():
         deepspeed = recipe.axolotl(stage)["deepspeed"]
         if zero_stage(recipe.path.parent / deepspeed) == 3:
@@ -83,6 +85,7 @@ def warnings(recipe: Recipe) -> list[str]:
                 f"{stage}: `deepspeed: {deepspeed}`: ZeRO-3 gathers all weights in every pass, for "
                 "models that do not fit; prefer deepspeed/zero1.json"
             )
+    found += _step_warnings(recipe)
     raft = recipe.data.sft.raft if recipe.data.sft else None
     if raft and recipe.rag and raft.prompt != recipe.rag.context.prompt:
         found.append(
@@ -90,6 +93,25 @@ def warnings(recipe: Recipe) -> list[str]:
             f"{recipe.rag.context.prompt}`: it is trained with other words than it is asked with"
         )
     return found
+
+
+def _step_warnings(recipe: Recipe) -> Iterator[str]:
+    """Of stages whose recipe says how many steps they have."""
+    for stage in [*(["base"] if recipe.base else []), *recipe.training_stages()]:
+        keys = recipe.training_settings(stage)
+        if (steps := keys.get("max_steps")) and (told := warmup_warning(stage, keys, steps)):
+            yield told
+
+
+def warmup_warning(stage: str, keys: Mapping[str, Any], steps: int) -> str:
+    """A sentence where so many steps end within the warm-up; else nothing."""
+    warmup = keys.get("warmup_steps") or 0
+    if not warmup or steps > warmup:
+        return ""
+    return (
+        f"{stage}: {steps:,} steps in all, and `warmup_steps: {warmup}`: its learning rate is "
+        "still rising when it ends; hint: `warmup_ratio: 0.03` fits any length"
+    )
 
 
 def _not_finite(value: Any, keys: Keys, where: Where) -> Iterator[Problem]:

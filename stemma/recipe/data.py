@@ -185,7 +185,7 @@ class DataSection(Section):
     """The data sets a recipe builds, and what keeps training and evaluation apart."""
 
     root: PathText = "."
-    """Where relative paths of sources start; `DATA=` on the command line."""
+    """Where relative paths of sources start; `DATA=` on the command line, which a run remembers."""
     release: Literal["private", "public"] = "private"
     """`public` refuses sources that may not be passed on: unlicensed, non-commercial,
     no-derivatives."""

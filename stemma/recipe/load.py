@@ -28,10 +28,12 @@ from stemma.recipe.eval_tasks import TASK_OPTIONS, TaskOptions
 from stemma.recipe.folders import is_possible
 from stemma.recipe.lm_eval_tasks import look_up, place_of
 from stemma.recipe.models import Recipe
+from stemma.recipe.places import place
 from stemma.recipe.plain_yaml import readable
 from stemma.recipe.prompts import PROMPTS, PromptFiles
 from stemma.recipe.rag_sources import PASSAGE_SOURCES, PassageSource
 from stemma.recipe.safety import hidden, with_safety
+from stemma.recipe.splits import split_problems
 
 RECIPES = ROOT / "recipes"
 GIVEN = ("path", "overrides")
@@ -44,6 +46,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         document = read(find(str(name_or_path)))
     except UserError as error:
         raise UserError(hidden(error.problems)) from None
+    place(document, RECIPES)
     for text in overrides:
         override(document, text)
     recipe, problems = _validate(document, overrides)
@@ -61,23 +64,24 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def find(name_or_path: str) -> Path:
     """The file of a recipe, given by its name in `recipes/` or by its path.
 
-    Raises UserError naming the nearest that is there.
+    A path starts here or, where nothing is, at the checkout; `tiny.yml` alone may lie in `recipes/`
+    too. Raises UserError naming the nearest that is there.
     """
-    if name_or_path.endswith((".yml", ".yaml")) or os.sep in name_or_path:
-        path = Path(name_or_path)
-        if not is_possible(name_or_path):
-            raise UserError(Problem(readable(name_or_path), "no path that a file can have"))
-        known = [str(other) for other in sorted(path.parent.glob("*.yml"))]
-    else:
-        path = RECIPES / f"{name_or_path}.yml"
-        known = names()
+    is_path = name_or_path.endswith((".yml", ".yaml")) or os.sep in name_or_path
+    if is_path and not is_possible(name_or_path):
+        raise UserError(Problem(readable(name_or_path), "no path that a file can have"))
+    path = Path(name_or_path) if is_path else RECIPES / f"{name_or_path}.yml"
+    elsewhere = [RECIPES.parent / path, RECIPES / path] if is_path else []
+    path = next((one for one in [path, *elsewhere] if one.exists()), path)
     lacks = not_plain(path)
     if not lacks:
         return path
+    known = [str(other) for other in sorted(path.parent.glob("*.yml"))] if is_path else []
+    known = known or names()
     unknown = f"unknown recipe `{readable(name_or_path)}`"
     found = unknown if lacks == "no such file" else lacks
     expected = f"one of: {', '.join(known) or 'none'}"
-    hint = nearest(name_or_path, known)
+    hint = nearest(name_or_path, known) or nearest(path.stem, known)
     raise UserError(Problem(readable(shown(path)), found, expected, hint))
 
 
@@ -98,6 +102,7 @@ def _validate(document: Document, overrides: Sequence[str]) -> tuple[Recipe | No
     except ValidationError as error:
         return None, [*problems, *_explain(error, document)]
     problems += [*_data_problems(document, recipe), *_prompt_problems(document, recipe)]
+    problems += split_problems(recipe, document.where)
     return recipe, [*problems, *_benchmark_problems(document, recipe)]
 
 

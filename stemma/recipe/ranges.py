@@ -28,7 +28,9 @@ MOMENTUM = {"ge": 0, "lt": 1}
 _GROUPS: tuple[tuple[Bounds, str], ...] = (
     # Sizes that memory is computed of; no machine holds more.
     ({"ge": 1, "le": 65_536}, "micro_batch_size eval_batch_size lora_r"),
-    ({"ge": 1, "le": 10_000_000}, "sequence_len eval_sequence_len max_prompt_len"),
+    # A template's words, a question and an answer take more tokens than this by any tokenizer.
+    ({"ge": 16, "le": 10_000_000}, "sequence_len eval_sequence_len"),
+    ({"ge": 1, "le": 10_000_000}, "max_prompt_len"),
     ({"ge": 1, "le": 1_000_000}, "gradient_accumulation_steps lora_alpha"),
     ({"gt": 0, "le": 100_000}, "num_epochs"),
     # What is too high shows in the loss, which stops the stage: no bound is right for all.
@@ -175,7 +177,8 @@ def name_hint(value: Any, names: list[Any]) -> str:
 
 
 def either_problems(keys: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(key, found, hint) of settings of one stage that Axolotl refuses together."""
+    """(key, found, hint) of settings of one stage that Axolotl refuses together, or that would
+    leave no checkpoint."""
     for first, second in EITHER:
         if keys.get(first) and keys.get(second):
             found = f"`{first}` and `{second}` together, of which Axolotl takes one"
@@ -184,3 +187,6 @@ def either_problems(keys: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         if keys.get(strategy) not in (None, "steps") and keys.get(steps):
             found = f"`{strategy}: {brief(keys[strategy])}` with `{steps}: {brief(keys[steps])}`"
             yield strategy, found, f"set `{steps}: null`, or `{strategy}: steps`"
+    if keys.get("save_strategy") in ("no", False):
+        found = "`save_strategy: no`: no checkpoint is ever written, so whatever stops it loses all"
+        yield "save_strategy", found, "delete it: two checkpoints are kept (`save_total_limit`)"

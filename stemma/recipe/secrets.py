@@ -18,6 +18,11 @@ from stemma.recipe.axolotl_keys import Keys, Where
 
 HIDDEN = "(hidden)"
 
+WORD = r"(?:[A-Z]?[a-z]{1,14}|[A-Z]{1,12}|v?\d{1,8}|\d{1,3}[bBmMkK])"
+"""A part of a name between hyphens: a word, a year or date, a version, a size."""
+ORDINARY = r"(?:cache|column|foreign|group|max|next|order|page|partition|primary|row|search|sort)"
+"""First words of an address's `…_key=` or `…_token=` that say where, and let nobody in."""
+
 SHAPES: tuple[tuple[str, str], ...] = (
     (
         "a private key",
@@ -25,9 +30,13 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ),
     ("an Anthropic key (`sk-ant-…`)", r"\bsk-ant-[\w-]{12,}"),
     ("an OpenAI key (`sk-proj-…`)", r"\bsk-(?:proj|svcacct|admin|or)-[\w-]{12,}"),
-    # `sk` is also the language Slovak: names like `sk-wiki-2024` are no keys.
+    # `sk` is also the language Slovak: names of words and numbers, like `sk-wiki-2024` and
+    # `sk-SNK-treebank-2023-final-version`, are no keys.
     ("a key (`sk-…`)", r"(?<![\w-])sk-(?=[A-Za-z]*\d)[A-Za-z0-9]{12,}"),
-    ("a key (`sk-…`)", r"(?<![\w./-])sk-(?=[\w-]*\d)[\w-]{20,}(?![\w./-])"),
+    (
+        "a key (`sk-…`)",
+        rf"(?<![\w./-])sk-(?=[\w-]*\d)(?!{WORD}(?:[-_]{WORD})*(?![\w-]))[\w-]{{20,}}(?![\w./-])",
+    ),
     ("a Hugging Face token (`hf_…`)", r"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{16,}"),
     ("a GitHub token (`ghp_…`)", r"(?<![A-Za-z0-9])gh[oprsu]_[A-Za-z0-9]{16,}"),
     ("a GitHub token (`github_pat_…`)", r"github_pat_\w{16,}"),
@@ -73,8 +82,9 @@ SHAPES: tuple[tuple[str, str], ...] = (
     ),
     (
         "an address with a key in its query",
-        r"(?i)://[^\s\"'<>?#]{0,200}[?#](?:[^\s\"'<>]{0,200}[?&;#])?(?:[\w-]{0,40}(?:key|token|secret|password|passwd|signature)|pwd|auth"
-        r"|sig)=[^&#\s\"'<>]+",
+        r"(?i)://[^\s\"'<>?#]{0,200}[?#](?:[^\s\"'<>]{0,200}[?&;#])?"
+        rf"(?:(?!{ORDINARY}[_-]?(?:key|token)=)[\w-]{{0,40}}"
+        r"(?:key|token|secret|password|passwd|signature)|pwd|auth|sig)=[^&#\s\"'<>]+",
     ),
 )
 """What keys look like, by the names that messages give them."""

@@ -79,11 +79,17 @@ class AxolotlSection(StrictRecord):
         return dict(self.model_extra or {})
 
 
+FEWEST_PIECES = 4 + 107 + 256 + 1
+"""Pieces of a tokenizer made on the spot: Gemma's special ones, its reserved ones, the bytes, and
+one character."""
+
+
 class Tokenizer(Section):
     """A SentencePiece BPE tokenizer trained on the corpus, with Gemma's special ids."""
 
-    vocab_size: Annotated[int, Field(gt=0, le=10**6)]
-    """Number of tokens, special ones included."""
+    vocab_size: Annotated[int, Field(ge=FEWEST_PIECES, le=10**6)]
+    """Number of tokens, special ones included: Gemma's, 256 bytes, and each character of the corpus
+    but the rarest; then words and their parts."""
 
 
 class BaseModelSection(AxolotlSection):

@@ -140,7 +140,7 @@ def lacking(recipe: Recipe, environment: Mapping[str, str], has_weights: bool) -
             if key not in environment:
                 found.append(f"the variable {key}, the {name}'s key")
     if not has_weights:
-        how = "`hf download`, or a network and the right to fetch them"
+        how = "`hf download`; of a gated model accept the licence first, then `hf auth login`"
         found.append(f"the weights of {recipe.base_model} ({how})")
     return found
 

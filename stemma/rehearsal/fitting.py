@@ -19,7 +19,7 @@ from stemma.chain import chain
 from stemma.errors import Problem, UserError
 from stemma.plan.forecast import Hardware, Plan, plan
 from stemma.plan.peaks import PROCESS
-from stemma.recipe.load import load
+from stemma.recipe.load import find, load
 from stemma.recipe.models import Recipe
 from stemma.rehearsal import made_model
 from stemma.rehearsal.changes import Changes, Machine, lacking, shorten
@@ -86,7 +86,7 @@ def asked_of(machine: Machine) -> Hardware:
 
 def real_run(request: Request) -> Run:
     """The run folder of the recipe itself."""
-    return Run(request.runs / Path(request.name).stem)
+    return Run(request.runs / find(request.name).stem)
 
 
 def fit(request: Request, machine: Machine) -> Rehearsal:

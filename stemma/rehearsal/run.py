@@ -105,7 +105,12 @@ def _do(rehearsal: Rehearsal, stage: str, say: Say) -> str:
         return _make_model(rehearsal, say)
     if stage == "chat":
         return _chat(rehearsal, say)
-    return execute(rehearsal.recipe, rehearsal.run, stage, say)
+    return execute(rehearsal.recipe, rehearsal.run, stage, _unwarned(say))
+
+
+def _unwarned(say: Say) -> Say:
+    """`say` without the stages' warnings: of its few rows and steps all would be true."""
+    return lambda text: None if text.startswith("warning: ") else say(text)
 
 
 def _make_model(rehearsal: Rehearsal, say: Say) -> str:
@@ -124,7 +129,8 @@ def _chat(rehearsal: Rehearsal, say: Say) -> str:
     That the file predicts as it should, evaluation has tested; after a few steps random weights may
     say nothing.
     """
-    from serve.chat import Chat, open_shipped
+    from serve.chat import Chat
+    from serve.shipped import open_shipped
 
     with open_shipped(rehearsal.recipe, rehearsal.run) as llama:
         answer = "".join(islice(Chat(llama).answer(QUESTION), PIECES))

@@ -6,23 +6,28 @@ random weights on it through Axolotl.
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from stemma.errors import Problem, UserError
 from stemma.files import new_folder, remove
-from stemma.jsonl import read_rows, write_json
+from stemma.jsonl import read_json, read_rows, write_json
 from stemma.recipe.sections import BaseModelSection
 from stemma.rows import CorpusRow
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training import gates, launch
 from stemma.training.completion import COMPLETED
-from stemma.training.handover import deepspeed_proof, logs, trim, write_history
+from stemma.training.handover import logs, training_record, trim, write_history
 from stemma.training.inputs import check_split, tokenizer_of, write_config
+from stemma.training.losses import tell_of_loss
 from stemma.training.merge import TOKEN_FIELDS, write_model
+from stemma.training.pitfalls import training_warnings
 from stemma.training.rows import sample
 
 PAD = 0
@@ -58,6 +63,7 @@ def run(work: Work) -> Result:
         make_model(section, [row.text for row in rows], work.recipe.seed, init, template)
     samples = [sample(row, template) for row in rows]
     split = check_split(samples, tokenizer_of(init), work, template, template.eos)
+    warn(work, init, split.counts)
     config = write_config(work, init, {"train": split}, template)
     merged = work.folder / "merged"
     output = Path(config["output_dir"])
@@ -66,18 +72,28 @@ def run(work: Work) -> Result:
         (output / COMPLETED).unlink(missing_ok=True)
     cluster = launch.cluster_for(config)
     marker = launch.train(config, work.folder / "axolotl.yml", cluster, work.say)
-    facts: dict[str, Any] = {
-        "parameters": marker.parameters,
-        "steps": marker.steps,
-        "deepspeed": deepspeed_proof(config),
-    }
+    start = f"random weights, seed {work.recipe.seed}"
+    facts: dict[str, Any] = training_record(start, marker, config, cluster.world_size).model_dump()
     if not merged.is_dir():  # a killed attempt may have handed over and trimmed already
         _hand_over(output, init, merged, template)
     facts |= gates.facts_of([gates.finite_gate(merged)])
     write_history(work, marker)
+    tell_of_loss(work, marker)
     trim(config)
     outputs = {"merged": "merged", "history": "history.jsonl", "axolotl": "axolotl.yml"}
     return Result(outputs | logs(config), {"train": split.counts}, facts)
+
+
+def warn(work: Work, init: Path, counts: dict[str, int]) -> None:
+    """Tell what is foreseeable of this pretraining, before it starts."""
+    section = work.recipe.base
+    assert section is not None
+    asked, there = section.tokenizer.vocab_size, read_json(init / "config.json")["vocab_size"]
+    if there < asked:
+        few = f"the corpus gives {there:,} pieces of the {asked:,} asked for"
+        work.say(f"warning: base: {few}; hint: more text, or a smaller `base.tokenizer.vocab_size`")
+    for warning in training_warnings("base", work.recipe.training_settings("base"), counts):
+        work.say(f"warning: {warning}")
 
 
 def make_model(
@@ -105,33 +121,50 @@ def train_tokenizer(texts: Iterable[str], size: int, folder: Path) -> int:
     """
     import sentencepiece
 
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_prefix=str(folder / "tokenizer"),
-        vocab_size=size,
-        model_type="bpe",
-        pad_id=PAD,
-        eos_id=EOS,
-        bos_id=BOS,
-        unk_id=UNK,
-        pad_piece="<pad>",
-        eos_piece="<eos>",
-        bos_piece="<bos>",
-        unk_piece="<unk>",
-        user_defined_symbols=list(RESERVED),
-        byte_fallback=True,
-        split_digits=True,
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        normalization_rule_name="identity",
-        character_coverage=0.9999,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        num_threads=1,
-        max_sentence_length=1 << 16,
-    )
-    (folder / "tokenizer.vocab").unlink()
+    model = io.BytesIO()  # where a prefix of files is named, its path becomes part of the model
+    with _told_as_too_few(size):
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            vocab_size=size,
+            model_type="bpe",
+            pad_id=PAD,
+            eos_id=EOS,
+            bos_id=BOS,
+            unk_id=UNK,
+            pad_piece="<pad>",
+            eos_piece="<eos>",
+            bos_piece="<bos>",
+            unk_piece="<unk>",
+            user_defined_symbols=list(RESERVED),
+            byte_fallback=True,
+            split_digits=True,
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            normalization_rule_name="identity",
+            character_coverage=0.9999,
+            hard_vocab_limit=False,
+            minloglevel=2,
+            num_threads=1,
+            max_sentence_length=1 << 16,
+        )
+    (folder / "tokenizer.model").write_bytes(model.getvalue())
     return _write_fast_tokenizer(folder)
+
+
+@contextmanager
+def _told_as_too_few(size: int) -> Iterator[None]:
+    """Turn SentencePiece's own error for a text of too many characters into one for a reader."""
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error))
+        if found is None:
+            raise
+        needs = f"{size} pieces, and the corpus needs {found[1]} before its first word"
+        hint = f"set it to {2 * int(found[1])} or more"
+        where = "base.tokenizer.vocab_size"
+        raise UserError(Problem(where, needs, f"at least {found[1]}", hint)) from None
 
 
 def _write_fast_tokenizer(folder: Path) -> int:

@@ -8,16 +8,40 @@ from typing import Any
 
 from stemma.digests import digest_json, digests_of_weights
 from stemma.errors import StageFailed
+from stemma.facts import Trainable, TrainingFacts
 from stemma.files import new_folder, write_text
 from stemma.jsonl import read_json, write_json, write_jsonl
 from stemma.stages import Work
 from stemma.training.checkpoints import ASIDE, PREFIX, optimizer_states
 from stemma.training.completion import Completed
 from stemma.training.launch import TENSORBOARD
+from stemma.training.pitfalls import rows_a_step
 
 PROOF = "deepspeed.json"
 ADAPTER = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
+
+
+def training_record(
+    start: str, marker: Completed, config: dict[str, Any], processes: int
+) -> TrainingFacts:
+    """A training as its manifest tells it. `start`: in words, the weights it started from."""
+    return TrainingFacts(
+        start=start,
+        trainable=Trainable(
+            trainable_parameters=marker.trainable_parameters,
+            parameters=marker.parameters,
+            share=marker.trainable_parameters / marker.parameters,
+        ),
+        computed_in=marker.dtype,
+        peak_memory=marker.peak_memory,
+        steps=marker.steps,
+        processes=processes,
+        rows_a_step=rows_a_step(config, processes),
+        trainer=marker.trainer,
+        plugins=marker.plugins,
+        deepspeed=deepspeed_proof(config),
+    )
 
 
 def hand_over_adapter(work: Work, start: Path, config: dict[str, Any]) -> Path:

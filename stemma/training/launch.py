@@ -61,8 +61,12 @@ def train(config: dict[str, Any], file: Path, cluster: Cluster, say: Say) -> Com
     command = _command(file, config, cluster)
     for line in prepare(config, binding, cluster.world_size):
         say(line)
-    with _invitation(file, config, cluster):
-        code = _run(command, environment(config, file.parent, cluster), log, say)
+    try:
+        with _invitation(file, config, cluster):
+            code = _run(command, environment(config, file.parent, cluster), log, say)
+    except KeyboardInterrupt:
+        say(what_is_kept(output))
+        raise
     if code:
         # A rank failed, or what came after the marker did: the next run must not believe it either.
         (output / COMPLETED).unlink(missing_ok=True)
@@ -70,6 +74,14 @@ def train(config: dict[str, Any], file: Path, cluster: Cluster, say: Say) -> Com
     if marker is None:
         raise StageFailed(failure_reason(output, log, code))
     return marker
+
+
+def what_is_kept(output: Path) -> str:
+    """What an interrupted training goes on from."""
+    good = last_good(output)
+    if good is None:
+        return "interrupted before its first checkpoint: nothing of this training is kept"
+    return f"interrupted: it goes on from its checkpoint of step {good[1]:,}"
 
 
 def join(folder: Path, cluster: Cluster, say: Say) -> None:

@@ -8,23 +8,24 @@ from typing import Any
 
 from stemma.base_model.vocabulary import stop_problems
 from stemma.errors import UserError
-from stemma.facts import Trainable, TrainingFacts
 from stemma.jsonl import read_json
 from stemma.stages import Result, Work
 from stemma.templates import Template
 from stemma.training import gates, launch
 from stemma.training.completion import Completed
 from stemma.training.handover import (
-    deepspeed_proof,
     hand_over_adapter,
     logs,
+    training_record,
     trim,
     weights_digest,
     write_history,
 )
 from stemma.training.inputs import read_splits, write_config
+from stemma.training.losses import tell_of_loss
 from stemma.training.merge import merge_adapter
 from stemma.training.merge_gate import merge_gate
+from stemma.training.pitfalls import rows_a_step, training_warnings
 from stemma.training.rows import Split
 from stemma.training.trained_weights import count_weights
 from stemma.weights import weights_of
@@ -72,6 +73,9 @@ def train_adapter(work: Work) -> Trained:
         together = rows_a_step(config, cluster.world_size)
         several = f"{cluster.world_size} processes; one process would take {alone}"
         work.say(f"{together} rows a step: {several}")
+    counts = splits["train"].counts
+    for warning in training_warnings(work.stage, config, counts, cluster.world_size):
+        work.say(f"warning: {warning}")
     marker = launch.train(config, work.folder / "axolotl.yml", cluster, work.say)
     return Trained(start, template, splits, config, cluster.world_size, marker)
 
@@ -82,7 +86,9 @@ def run(work: Work) -> Result:
     start = trained.start
     merged = work.folder / "merged"
     adapter = hand_over_adapter(work, start, trained.config)
-    facts = _facts(work, trained).model_dump()
+    said = _describe_start(work, start)
+    record = training_record(said, trained.marker, trained.config, trained.processes)
+    facts = record.model_dump()
     checked = [
         _count_gate(work, trained),
         gates.adapter_gate(start, adapter),
@@ -91,39 +97,10 @@ def run(work: Work) -> Result:
     merge_adapter(start, adapter, merged, trained.template)
     checked.append(merge_gate(start, adapter, merged, _texts(trained)))
     write_history(work, trained.marker)
+    tell_of_loss(work, trained.marker)
     trim(trained.config)
     counts = {name: split.counts for name, split in trained.splits.items()}
     return Result(OUTPUTS | logs(trained.config), counts, facts | gates.facts_of(checked))
-
-
-def rows_a_step(config: dict[str, Any], processes: int) -> int:
-    """The rows (packed: sequences) of one optimizer step.
-
-    The batch sizes are of each process, as in Axolotl.
-    """
-    rows: int = config.get("micro_batch_size", 1) * config["gradient_accumulation_steps"]
-    return processes * rows
-
-
-def _facts(work: Work, trained: Trained) -> TrainingFacts:
-    marker = trained.marker
-    trainable = Trainable(
-        trainable_parameters=marker.trainable_parameters,
-        parameters=marker.parameters,
-        share=marker.trainable_parameters / marker.parameters,
-    )
-    return TrainingFacts(
-        start=_describe_start(work, trained.start),
-        trainable=trainable,
-        computed_in=marker.dtype,
-        peak_memory=marker.peak_memory,
-        steps=marker.steps,
-        processes=trained.processes,
-        rows_a_step=rows_a_step(trained.config, trained.processes),
-        trainer=marker.trainer,
-        plugins=marker.plugins,
-        deepspeed=deepspeed_proof(trained.config),
-    )
 
 
 def _describe_start(work: Work, start: Path) -> str:

@@ -365,6 +365,10 @@ def test_sequences_longer_than_the_models_positions(tmp_path: Path) -> None:
     [problem] = caught.value.problems
     assert (problem.where, problem.found) == ("gemma2b.yml: dpo", "sequence_len 1024")
     assert problem.expected == "at most 512, by max_position_embeddings"
+    with pytest.raises(UserError) as caught:
+        check_base_model(load("tiny", ["base.sequence_len=600"]), Run(tmp_path), ["plan"])
+    [problem] = caught.value.problems
+    assert (problem.where, problem.found) == ("tiny.yml: base", "sequence_len 600")
 
 
 def changed(folder: Path, file: str, **keys: Any) -> Path:

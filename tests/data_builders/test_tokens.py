@@ -159,7 +159,7 @@ def test_a_tokenizer_that_names_no_last_token(tmp_path: Path) -> None:
 
 
 def test_a_model_made_on_the_spot_has_its_tokenizer_once_it_is_made(tmp_path: Path) -> None:
-    made = {"base_model": None, "base": {"model": {}, "tokenizer": {"vocab_size": 300}}}
+    made = {"base_model": None, "base": {"model": {}, "tokenizer": {"vocab_size": 400}}}
     run = Run(tmp_path / "small")
     assert find_tokenizer(make_recipe(**made), run) is None
     path = tmp_path / "small/base/merged/tokenizer.json"
@@ -179,7 +179,7 @@ def test_a_picture_marks_what_is_trained() -> None:
 def test_a_first_token_that_only_the_tokenizer_writes_is_refused(
     made: bool, tmp_path: Path
 ) -> None:
-    base = {"base_model": None, "base": {"model": {}, "tokenizer": {"vocab_size": 300}}}
+    base = {"base_model": None, "base": {"model": {}, "tokenizer": {"vocab_size": 400}}}
     write_byte_tokenizer(tmp_path, "llama")
     chosen = base if made else {"base_model": str(tmp_path)}
     with pytest.raises(UserError) as caught:

@@ -5,7 +5,7 @@ from __future__ import annotations
 MADE = """\
 base:
   model: {hidden_size: 32}
-  tokenizer: {vocab_size: 300}
+  tokenizer: {vocab_size: 400}
   learning_rate: 1e-3
 """
 """The small recipe's base model, made on the spot: what a test replaces by another."""

@@ -21,7 +21,7 @@ from tests.faults.rows import WAYS
 pytestmark = pytest.mark.faults
 
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "1"))
-INTERRUPTED = "interrupted; the same command resumes where it stopped"
+INTERRUPTED = "interrupted; the same command goes on with what is kept"
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -10,7 +10,7 @@ import pytest
 from stemma.cli import main
 from stemma.errors import UserError
 from stemma.plan.data_rows import DataPlan
-from stemma.plan.forecast import Hardware, count_steps, plan
+from stemma.plan.forecast import Hardware, plan
 from stemma.plan.peaks import PROCESS
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
@@ -78,13 +78,6 @@ def test_the_stock_trainers_chunked_path_keeps_no_logits_either(
         dpo.memory.activations < stock.memory.activations
     )  # Liger's norms and activation come with the key
     assert sft.memory.logits > 1e9
-
-
-def test_steps_as_the_trainer_counts_them() -> None:
-    keys = {"micro_batch_size": 4, "gradient_accumulation_steps": 2, "num_epochs": 3}
-    assert count_steps(100, keys, gpus=1) == 39, "25 batches, 13 updates, the last of one batch"
-    assert count_steps(100, keys, gpus=2) == 21, "13 batches a GPU, 7 updates"
-    assert count_steps(1, keys | {"num_epochs": 0.5}, gpus=8) == 1
 
 
 def test_max_steps_needs_no_rows(write_recipe: Write, tmp_path: Path) -> None:

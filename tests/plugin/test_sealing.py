@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import EarlyStoppingCallback
 
-from stemma.plugin.sealing import SealCheckpoints, given, guard_checkpoints
+from stemma.plugin.sealing import FIRST_SECONDS, SealCheckpoints, given, guard_checkpoints
 from stemma.training.checkpoints import Seal, binding_of, checkpoints, read_seal
 from stemma.training.completion import COMPLETED
 
@@ -54,6 +54,29 @@ def test_older_checkpoints_go_when_the_next_is_sealed_and_not_for_a_bad_one(tmp_
         "checkpoint-6",
         "checkpoint-8",
     ]
+
+
+def saves(sealing: SealCheckpoints, step: int) -> bool:
+    control = SimpleNamespace(should_save=False)
+    sealing.on_step_end(None, SimpleNamespace(global_step=step), control)
+    return control.should_save
+
+
+def test_the_first_checkpoint_comes_after_minutes(tmp_path: Path) -> None:
+    seconds = iter([0.0, 100.0, 100.0 + FIRST_SECONDS - 1, 100.0 + FIRST_SECONDS])
+    sealing = SealCheckpoints("of this work", None, lambda: next(seconds))
+    sealing.on_train_begin(None, SimpleNamespace(global_step=0), None)
+    assert not saves(sealing, 4), "too early"
+    assert not saves(sealing, 5), "the ranks ask each other at powers of two alone"
+    assert saves(sealing, 8)
+    save(sealing, tmp_path, 8)
+    assert not saves(sealing, 16), "then the recipe's own come"
+
+
+def test_a_resumed_training_has_a_checkpoint_already() -> None:
+    sealing = SealCheckpoints("of this work", None, iter([0.0, 0.0, 9e9]).__next__)
+    sealing.on_train_begin(None, SimpleNamespace(global_step=4), None)
+    assert not saves(sealing, 8)
 
 
 def trainer(*callbacks: Any) -> Any:

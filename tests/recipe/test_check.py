@@ -301,6 +301,26 @@ def test_a_deepspeed_file_may_lie_anywhere(write_recipe: Write, tmp_path: Path) 
     assert told.endswith(f"hint: did you mean `{elsewhere / 'zero1.json'}`?")
 
 
+def test_steps_within_the_warm_up_are_warned_of(write_recipe: Write) -> None:
+    write_recipe()
+    assert check.warnings(load("small", ["dpo.max_steps=11", "dpo.warmup_steps=10"])) == []
+    assert check.warnings(load("small", ["dpo.max_steps=10", "dpo.warmup_steps=10"])) == [
+        "dpo: 10 steps in all, and `warmup_steps: 10`: its learning rate is still rising when it "
+        "ends; hint: `warmup_ratio: 0.03` fits any length"
+    ]
+
+
+def test_a_training_without_checkpoints_is_refused(write_recipe: Write) -> None:
+    write_recipe()
+    with pytest.raises(UserError) as caught:
+        load("small", ["sft.save_steps=null", 'sft.save_strategy="no"'])
+    assert str(caught.value) == (
+        '--set sft.save_strategy="no": sft: `save_strategy: no`: no checkpoint is ever written, so '
+        "whatever stops it loses all\n"
+        "  hint: delete it: two checkpoints are kept (`save_total_limit`)"
+    )
+
+
 def test_zero3_is_warned_of(write_recipe: Write, tmp_path: Path) -> None:
     write_recipe()
     assert check.warnings(load("small")) == []
@@ -395,7 +415,7 @@ def test_the_pinned_list_is_what_axolotl_says() -> None:
 
 def test_a_hub_model_without_a_revision_is_told(write_recipe: Write) -> None:
     made = (
-        "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 300}\n  learning_rate: 1e-3\n"
+        "base:\n  model: {hidden_size: 32}\n  tokenizer: {vocab_size: 400}\n  learning_rate: 1e-3\n"
     )
     recipe = load(write_recipe((made, "base_model: google/gemma-2b\n")))
     told = (

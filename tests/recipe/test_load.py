@@ -87,7 +87,7 @@ def test_duplicate_keys_are_all_found(write_recipe: Write) -> None:
 
 def test_all_problems_come_at_once_in_the_order_of_the_file(write_recipe: Write) -> None:
     write_recipe(
-        ("vocab_size: 300", "vocab_size: many"),
+        ("vocab_size: 400", "vocab_size: many"),
         (
             "sft: {start_from: base, learning_rate: 2e-4}",
             "sft: {start_from: base, lerning_rate: 2e-4}",
@@ -107,7 +107,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(write_recipe: Write)
 
 
 def test_wrong_type_says_what_was_expected(write_recipe: Write) -> None:
-    write_recipe(("vocab_size: 300", "vocab_size: '300'"))
+    write_recipe(("vocab_size: 400", "vocab_size: '300'"))
     assert refused() == [
         "recipes/small.yml:5: `base.tokenizer.vocab_size` is '300'\n  expected: a valid integer"
     ]
@@ -385,7 +385,7 @@ def test_extends_merges_by_key_replaces_lists_and_removes_by_null(write_recipe: 
 def test_lines_of_an_extended_recipe_are_of_the_file_where_the_key_stands(
     write_recipe: Write,
 ) -> None:
-    write_recipe(("vocab_size: 300", "vocab_size: many"))
+    write_recipe(("vocab_size: 400", "vocab_size: many"))
     write_recipe(name="child", text="extends: small\nname: child\ndpo:\n  micro_batch_sise: 4\n")
     assert [problem.split("\n")[0] for problem in refused("child")] == [
         "recipes/child.yml:4: unknown key `micro_batch_sise` in dpo",

@@ -35,7 +35,7 @@ def refused(*overrides: str) -> list[str]:
         ("lora_r", 0, "at least 1 and at most 65,536"),
         ("lora_r", -4, "at least 1 and at most 65,536"),
         ("micro_batch_size", -3, "at least 1 and at most 65,536"),
-        ("sequence_len", 0, "at least 1 and at most 10,000,000"),
+        ("sequence_len", 1, "at least 16 and at most 10,000,000"),
         ("learning_rate", 0.0, "above 0 and at most 1e+38"),
         ("learning_rate", 10**400, "above 0 and at most 1e+38"),
         ("num_epochs", -1, "above 0 and at most 100,000"),

@@ -92,6 +92,9 @@ HARMLESS = (
 NAMES, INNOCENT_NAMES = SECRET.split(), HARMLESS.split()
 INNOCENT = (
     "sk-wiki-20240101",
+    "sk-SNK-treebank-2023-final-version",
+    "sk-news-7b-v2-2024",
+    "https://example.org/rows?sort_key=title&page_token=CAoQAA",
     "sk-SK",
     "data/sk-wikipedia-20240101-clean.jsonl",
     "task-based-learning-2024-and-so-on",

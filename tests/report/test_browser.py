@@ -8,8 +8,10 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from pypdf import PdfReader
 
 from report.compare import compare
 from report.outcomes import Flips
@@ -25,8 +27,11 @@ OVERFLOW = """() => [...document.querySelectorAll("body *")].filter((element) =>
 ).map((element) => element.tagName + "." + element.className)"""
 INJECTED = """<script>document.title = 'owned'</script><style>body { display: none }</style>
 <img src="data:," onerror="document.title = 'owned'"><p style="color: red" onclick="x()">x</p>"""
-A4_WIDTH = 1047
-"""CSS pixels of A4 across, less margins of 10 mm."""
+A4_WIDTH = 710
+"""CSS pixels of A4 upright, less margins of 11 mm."""
+RUNS_OFF = """() => [...document.querySelectorAll("table, figure, .tree, pre")].filter((one) =>
+    one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 1
+).map((one) => one.className)"""
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +136,7 @@ def test_flips_are_counted_and_their_questions_open(desk: Watched, flips: list[F
             if not count:
                 assert button.count() == 0
                 continue
-            assert button.inner_text() == str(count)
+            assert button.text_content() == str(count)
             if one.variant == "gguf-Q4_K_M":
                 button.click()
                 assert shown(page) == count
@@ -149,10 +154,11 @@ def test_a_judged_pair_is_told_with_what_the_judge_said(desk: Watched) -> None:
 def test_questions_come_a_page_at_a_time(desk: Watched) -> None:
     page = desk.page
     assert choose(page) == 73
-    assert page.locator("#entries > li").count() == 20
+    assert page.locator("#entries > li").count() == 10
     first = page.locator("#entries > li").first.inner_text()
     page.get_by_role("button", name="Next").click()
-    assert page.locator("#place").inner_text() == "Page 2 of 4"
+    assert page.locator("#place").inner_text() == "Page 2 of 8"
+    assert page.evaluate("document.activeElement.id") == "found", "a keyboard goes on from here"
     assert page.locator("#entries > li").first.inner_text() != first
 
 
@@ -172,33 +178,73 @@ def test_a_keyboard_reaches_the_filters_and_they_have_names(desk: Watched) -> No
     assert page.evaluate(unnamed) == 0
 
 
-def test_a_phone_needs_no_sideways_scrolling(browser: Any, url: str) -> None:
-    with opened(browser, url, width=360, height=740) as phone:
-        page = phone.page
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_nothing_runs_off_and_nothing_is_scrolled_sideways(
+    browser: Any, url: str, width: int
+) -> None:
+    with opened(browser, url, width=width, height=740) as screen:
+        page = screen.page
         wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        hidden = """() => [...document.querySelectorAll(".scroll")].filter((one) =>
+            one.checkVisibility() && one.scrollWidth > one.clientWidth + 1
+        ).map((one) => one.getAttribute("aria-label"))"""
         assert not page.evaluate(wide)
         assert page.evaluate(OVERFLOW) == []
+        assert page.evaluate(hidden) == [], "tables that hide columns"
+        page.get_by_role("button", name="Unfold all").click()
         assert choose(page, text="18,000 more characters") > 0
         assert not page.evaluate(wide)
         assert page.evaluate(OVERFLOW) == []
+        if width <= 860:  # a card for each row
+            assert page.evaluate(hidden) == []
 
 
-def test_paper_holds_every_table_unfolded(browser: Any, url: str, tmp_path: Path) -> None:
+def test_every_link_of_the_contents_leads_to_a_part_by_keyboard(desk: Watched, url: str) -> None:
+    page = desk.page
+    page.goto(url)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    links = page.locator("#contents a")
+    parts = page.evaluate("[...document.querySelectorAll('section')].map((one) => one.id)")
+    targets = links.evaluate_all("all => all.map((one) => one.getAttribute('href').slice(1))")
+    assert sorted(targets) == sorted(parts)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == f"#{targets[0]}"
+    page.keyboard.press("Enter")
+    assert page.url.endswith(f"#{targets[0]}")
+
+
+def test_links_to_files_lead_to_files(desk: Watched) -> None:
+    anchors = desk.page.locator("#files a, #run a, #subjects a")
+    for link in anchors.evaluate_all("all => all.map((one) => one.href)"):
+        assert link.startswith("file://")
+        path = Path(unquote(urlsplit(link).path))
+        assert path.exists(), path
+
+
+def test_paper_is_a_few_pages_of_a4_and_no_column_is_lost(
+    browser: Any, url: str, tmp_path: Path
+) -> None:
     with opened(browser, url, width=A4_WIDTH) as paper:
         page = paper.page
         page.emulate_media(media="print")
-        wide = """() => [...document.querySelectorAll("table, figure, .tree")].filter((element) =>
-            element.getBoundingClientRect().right > innerWidth + 1).length"""
-        assert page.evaluate(wide) == 0
-        flat = """() => [...document.querySelectorAll("table")].filter((element) =>
-            !element.getBoundingClientRect().height).length"""
-        assert page.evaluate(flat) == 0
-        tables = page.evaluate("document.querySelectorAll('table').length")
-        hidden = "getComputedStyle(document.getElementById('filters')).display"
-        assert page.evaluate(hidden) == "none"
-        page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True, tagged=True)
-    found = (tmp_path / "page.pdf").read_bytes()
+        assert page.evaluate(RUNS_OFF) == []
+        shown = "() => [...document.querySelectorAll('table')].filter((one) => one.checkVisibility()).length"
+        tables = page.evaluate(shown)
+        for gone in ("#filters", "#samples", ".up"):
+            assert not page.locator(gone).is_visible()
+        page.pdf(path=tmp_path / "folded.pdf", prefer_css_page_size=True, tagged=True)
+        page.emulate_media(media="screen")
+        page.get_by_role("button", name="Unfold all").click()
+        page.emulate_media(media="print")
+        assert page.evaluate(RUNS_OFF) == []
+        assert page.evaluate(shown) > tables, "what is unfolded is printed"
+    found = (tmp_path / "folded.pdf").read_bytes()
     assert structure_elements(found, b"Table") == tables
+    assert 4 <= len(PdfReader(tmp_path / "folded.pdf").pages) <= 12
+    box = PdfReader(tmp_path / "folded.pdf").pages[0].mediabox
+    assert (round(box.width), round(box.height)) == (595, 842), "A4 in points"
 
 
 def structure_elements(pdf: bytes, kind: bytes) -> int:

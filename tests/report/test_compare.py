@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from report.compare import compare, comparisons
+from report.compare import compare, comparisons, rows_apart
 from stemma.errors import UserError
 from stemma.runs import Run
 from tests.factories.run_to_report import make_recipe, make_work
@@ -51,6 +52,25 @@ def test_the_page_and_the_table(tmp_path: Path) -> None:
     assert "- toy-direct starts from `base`, its reference." in table
     assert "| Figure 2: on held-out pairs | Reward accuracy | 0.920 at 90 | 0.920 at 90 |" in table
     assert len([line for line in table if line.startswith("| Figure ")]) == 1 + 6
+
+
+def test_runs_that_were_scored_on_other_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = make_work(tmp_path)
+    other = make_work(tmp_path, make_recipe(name="toy-other"))
+    held = {"toy": "a" * 64, "toy-other": "a" * 64}
+
+    def manifest(run: Run, stage: str) -> SimpleNamespace:
+        return SimpleNamespace(inputs={"data/dpo/validation": held[run.root.name]})
+
+    monkeypatch.setattr(Run, "manifest", manifest)
+    assert rows_apart(one.run, other.run) == ""
+    held["toy-other"] = "b" * 64
+    assert rows_apart(one.run, other.run) == (
+        "toy and toy-other were scored on different held-out pairs, so their curves of Figure 2 "
+        "show the pairs as much as the models"
+    )
 
 
 def test_what_is_missing_is_told_with_the_command(tmp_path: Path) -> None:

@@ -42,6 +42,16 @@ def test_the_summary_says_how_many_answers_are_empty(tmp_path: Path) -> None:
     assert "undecided: 4%; empty: 7)" in summary(tmp_path / "some", scores=[*make_scores(), some])
 
 
+@pytest.mark.parametrize("template", [HTML, MARKDOWN])
+def test_a_loss_that_hardly_fell_stands_in_the_lead(tmp_path: Path, template: str) -> None:
+    evidence = gather(make_work(tmp_path))
+    told = "In sft the loss hardly fell: 2 at first, 1.99 at last."
+    assert told not in render(evidence, template)
+    flat = [{"loss": 2.0, "step": 5}] * 6 + [{"loss": 1.99, "step": 10}] * 6
+    evidence = replace(evidence, histories={**evidence.histories, "sft": flat})
+    assert told in render(evidence, template)
+
+
 def test_what_was_not_measured_is_not_mentioned(tmp_path: Path) -> None:
     said = summary(tmp_path, scores=[score("base", "mcq", "accuracy", 0.3, 10)])
     assert said == "base → sft → dpo → mcq, exported from mcq; gguf-Q4_K_M ships (160 kB)."

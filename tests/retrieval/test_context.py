@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.chat import template_of
+from serve.shipped import template_of
 from stemma import ROOT
 from stemma.errors import UserError
 from stemma.llama import Llama

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from serve import checked as module
-from serve.chat import main as chat
 from serve.checked import checked
 from serve.search import main as search
+from serve.talk import main, recipes
 from stemma import known_digests
 from stemma.errors import UserError
 from stemma.known_digests import KEPT
+from stemma.recipe.models import Recipe
 from stemma.recipe.rag import RagSection
 from stemma.runs import Run
 from stemma.stages import Work
@@ -26,6 +27,11 @@ from tests.factories.run_to_score import make_recipe, make_work
 RAG = RagSection.model_validate(
     {"sources": [{"source": "documents", "path": "notes.md", "licence": "CC0-1.0"}]}
 )
+
+
+def chat(recipe: Recipe, run: Run, question: str) -> None:
+    with recipes(recipe, run) as asking:
+        main(asking, question)
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from serve import exam
-from serve.chat import Chat, open_shipped
+from serve.chat import Chat
 from serve.exam import EXAMPLE, Example, ask, draw, known_rows, main, written
 from serve.passages import open_passages
+from serve.shipped import open_shipped
 from stemma import ROOT
 from stemma.errors import StageFailed
 from stemma.recipe.rag import RagSection

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from serve import chat as chat_module
-from serve.chat import CONTEXT_TOKENS, Chat, main
+from serve.chat import Chat
 from serve.passages import (
     NO_ROOM,
     NOTHING_FOUND,
@@ -16,13 +16,16 @@ from serve.passages import (
     open_passages,
     sources_of,
 )
+from serve.talk import main, recipes
 from stemma.errors import UserError
 from stemma.llama import Llama
+from stemma.recipe.models import Recipe
 from stemma.recipe.rag import RagSection
 from stemma.retrieval.context import InContext
 from stemma.retrieval.database import keep_settings
 from stemma.retrieval.passages import Hit
 from stemma.retrieval.settings import SearchSettings
+from stemma.runs import Run
 from stemma.stages import Work
 from tests.factories.manifests import write_manifest
 from tests.factories.retrieval import FACTS, build
@@ -34,6 +37,12 @@ RAG = RagSection.model_validate(
         "context": {"max_tokens": 400, "passages": 2},
     }
 )
+
+
+def talk(recipe: Recipe, run: Run, question: str | None, closed_book: bool = False) -> None:
+    """What the verb `chat` does."""
+    with recipes(recipe, run, closed_book) as asking:
+        main(asking, question)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +62,7 @@ def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def llama(work: Work) -> Iterator[Llama]:
-    with Llama(work.input("export", "gguf-F16"), CONTEXT_TOKENS, 1) as opened:
+    with Llama(work.input("export", "gguf-F16"), 2048, 1) as opened:
         yield opened
 
 
@@ -71,7 +80,7 @@ def prompts(llama: Llama, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     tokenize = llama.tokenize
     stream = llama.stream
 
-    def streamed(ids: list[int], most: int) -> Iterator[int]:
+    def streamed(ids: list[int], most: int, _: list[int]) -> Iterator[int]:
         seen.append(llama.detokenize(ids))
         return stream(ids, most)
 
@@ -105,7 +114,7 @@ def test_only_the_last_question_carries_passages(
 ) -> None:
     monkeypatch.setattr(chat_module, "ANSWER_TOKENS", 4)
     seen = prompts(llama, monkeypatch)
-    chat = Chat(llama, passages)
+    chat = Chat(llama, passages, history=True)
     list(chat.answer("Why does iron rust?"))
     list(chat.answer("What moves the tides?"))
     assert "Iron rusts in damp air" not in seen[1]
@@ -139,7 +148,7 @@ def test_a_follow_up_is_searched_with_the_question_it_follows(
 ) -> None:
     monkeypatch.setattr(chat_module, "ANSWER_TOKENS", 4)
     seen = prompts(llama, monkeypatch)
-    chat = Chat(llama, passages)
+    chat = Chat(llama, passages, history=True)
     list(chat.answer("Why does iron rust in damp air?"))
     for question in ("And why?", "Who discovered that?"):
         list(chat.answer(question))
@@ -194,13 +203,13 @@ def test_chat_prints_the_answer_and_below_it_its_sources(
     work: Work, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = work.recipe.model_copy(update={"rag": RAG})
-    main(recipe, work.run, "Why does iron rust?")
+    talk(recipe, work.run, "Why does iron rust?")
     out, err = capsys.readouterr()
     assert "Iron (iron, page 3)" in out.split("\n\n")[-1]
     assert err == ""
-    main(recipe, work.run, "Why does iron rust?", closed_book=True)
+    talk(recipe, work.run, "Why does iron rust?", closed_book=True)
     closed, _ = capsys.readouterr()
-    main(work.recipe, work.run, "Why does iron rust?")
+    talk(work.recipe, work.run, "Why does iron rust?")
     assert capsys.readouterr().out == closed
     assert "Iron (iron" not in closed
 
@@ -208,7 +217,7 @@ def test_chat_prints_the_answer_and_below_it_its_sources(
 def test_a_database_that_is_not_there_names_its_command(work: Work, tmp_path: Path) -> None:
     recipe = work.recipe.model_copy(update={"rag": RAG})
     with pytest.raises(UserError, match="RECIPE=none"):
-        main(recipe, type(work.run)(tmp_path / "none"), "Why?")
+        talk(recipe, type(work.run)(tmp_path / "none"), "Why?")
 
 
 def test_citations_are_marked_and_those_of_nothing_told() -> None:

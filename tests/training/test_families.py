@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.chat import template_of
+from serve.shipped import template_of
 from stemma.cli import main
 from stemma.gguf_converter import convert
 from stemma.jsonl import read_json, write_jsonl

@@ -140,6 +140,25 @@ def test_a_marker_counts_with_exit_code_0_only(
     assert launched(tmp_path, monkeypatch, code=0) == completed(binding_of(config_in(tmp_path)))
 
 
+def test_an_interruption_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    config = config_in(tmp_path)
+    monkeypatch.setattr(launch, "_command", lambda *_: [])
+    monkeypatch.setattr(launch, "_run", interrupted)
+    monkeypatch.setattr(launch, "prepare", lambda *_: [])
+    said: list[str] = []
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            launch.train(config, tmp_path / "axolotl.yml", Cluster(), said.append)
+        make_checkpoint(tmp_path / "training", 8)
+    assert said == [
+        "interrupted before its first checkpoint: nothing of this training is kept",
+        "interrupted: it goes on from its checkpoint of step 8",
+    ]
+
+
 def test_several_processes_need_deepspeed(tmp_path: Path) -> None:
     expected = "  expected: DeepSpeed, or one process\n  hint: on CPUs they would"
     told = f"2 training processes without `deepspeed`\n{expected}"

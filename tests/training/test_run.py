@@ -150,7 +150,7 @@ def test_no_rows_to_train_on(write_recipe: Write, run: Run) -> None:
 
 
 def test_rows_all_too_long(write_recipe: Write, run: Run) -> None:
-    recipe = recipe_with(write_recipe, ("sequence_len: 64", "sequence_len: 8"))
+    recipe = recipe_with(write_recipe, ("sequence_len: 64", "sequence_len: 16"))
     with pytest.raises(UserError, match="16 were longer than sequence_len"):
         train.run(Work(recipe, run, "sft", print))
 

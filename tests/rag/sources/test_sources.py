@@ -280,6 +280,9 @@ def test_a_packed_file_that_is_one_endless_line_is_told(
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(b"0" * 2**21))
     with pytest.raises(UserError, match="a line of more than 1 MiB"):
         read(Wikipedia(source="wikipedia", path="a.json.gz"), tmp_path)
+    (tmp_path / "p.tsv.gz").write_bytes(gzip.compress(b"id\ttext\ttitle\n" + b"0" * 2**21))
+    with pytest.raises(UserError, match="a line of more than 1 MiB"):
+        read(WikiDpr(source="wiki_dpr", path="p.tsv.gz"), tmp_path)
 
 
 def test_parts_put_together_with_their_marks_and_headers(tmp_path: Path) -> None:
