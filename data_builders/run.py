@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from data_builders.account import Account, SetSource, sources_of
 from data_builders.build import Build
 from data_builders.filters.gate import DecontaminationGate, leak_of, read_benchmarks, tell_leak
-from data_builders.flow import NO_TOKENS, Draft, Drop, RowJob
+from data_builders.flow import NO_TOKENS, Draft, Drop, Placed, RowJob
 from data_builders.foresight import data_warnings, tokenizer_problems
 from data_builders.generated.judging import judge_statistics
+from data_builders.language import language_of
 from data_builders.outputs import figures
 from data_builders.outputs import files as outputs
 from data_builders.outputs.cards import card
@@ -251,6 +252,7 @@ def _facts(
         work.say(f"dpo is {tell_leak(leak)}")
     return {
         **({"split_by_pair": leak} if leak else {}),
+        "language": work.recipe.data.language or language_of(_some_texts(build.rows)),
         "licences": figures.licences_of(build.sources, build.rows),
         "generator": figures.generated(build.rows, totals) if totals else {},
         "balance": {
@@ -264,6 +266,12 @@ def _facts(
         + ("" if build.special is NO_TOKENS else " and the model's own"),
         "preflight": preflight(work.recipe, work.run, build.rows),
     }
+
+
+def _some_texts(rows: Sequence[Placed]) -> Iterator[str]:
+    """Texts of a thousand rows, from all over the build."""
+    for placed in rows[:: max(1, len(rows) // 1000)]:
+        yield from figures.texts_of(placed.row).values()
 
 
 def _ranked_in_vain(dropped: Dropped) -> list[dict[str, Any]]:

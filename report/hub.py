@@ -81,6 +81,8 @@ def front_matter(evidence: RunData, variant: str, scores: list[Score]) -> dict[s
     found: dict[str, Any] = {}
     if recipe.base_model and not recipe.is_base_local:
         found["base_model"] = recipe.base_model
+    if evidence.data.language:
+        found["language"] = [evidence.data.language]
     found["library_name"] = "gguf" if variant.startswith("gguf-") else "transformers"
     found["pipeline_tag"] = TASK_TYPE
     found["tags"] = ["stemma"]

@@ -13,7 +13,11 @@ from stemma.visible import tell
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="The recipe's name, e.g. `physics`.")]
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="Tables: CSV, TSV, JSONL, JSON or Parquet."),
+    typer.Argument(
+        metavar="FILE...",
+        help="Tables (CSV, TSV, JSONL, JSON, Parquet), folders of them, documents to search "
+        "(Markdown, HTML, PDF, text).",
+    ),
 ]
 Like = Annotated[str, typer.Option(help="Take model and template of this recipe.")]
 Replace = Annotated[bool, typer.Option("--force", help="Replace recipes of these names.")]

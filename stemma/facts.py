@@ -74,6 +74,8 @@ class DataFacts(Record):
 
     split_by_pair: SharedQuestions | None = None
     """Only where a set is split so."""
+    language: str | None = None
+    """Of the texts (ISO 639); None of a build that an earlier Stemma made."""
     licences: dict[str, int]
     """Rows by licence."""
     generator: GeneratorFacts | None

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
+
+from data_builders.split import choose_split
+from stemma.recipe.data import Parts
 
 TEST_ROWS = 100
 """Test rows that are worth having: a share of 0.5 of them has an interval of ±10 points."""
@@ -15,6 +20,13 @@ STEPS = 40
 MOST_EPOCHS = 4
 """More passes learn answers by heart."""
 BATCH = 4
+SEED = 42
+SEEDS_TRIED = 100
+OF_TEST = 0.6
+"""Of the test rows that the shares promise, those that the draw must leave at least."""
+OF_TRAINING = 0.75
+LARGE = 2000
+"""Questions from which on any draw is near its shares."""
 
 
 @dataclass(frozen=True)
@@ -47,3 +59,23 @@ def fitted(rows: int) -> Amounts:
     test = round(min(MOST_TEST, max(LEAST_TEST, TEST_ROWS / rows)), 2)
     validation = round(min(0.1, max(0.02, VALIDATION_ROWS / rows)), 2)
     return Amounts(rows, test, validation)
+
+
+def fair_seed(sets: Collection[tuple[Collection[str], Amounts]]) -> int:
+    """The first seed by which every set has test and validation rows and enough to train: a draw of
+    few questions may leave none. Of each set the keys of its questions, and its amounts."""
+    for seed in range(SEED, SEED + SEEDS_TRIED):
+        if all(len(keys) > LARGE or _is_fair(keys, amounts, seed) for keys, amounts in sets):
+            return seed
+    return SEED
+
+
+def _is_fair(keys: Collection[str], amounts: Amounts, seed: int) -> bool:
+    shares = Parts(validation=amounts.validation, test=amounts.test)
+    found = Counter(choose_split(key, seed, shares) for key in keys)
+    training = 1 - amounts.test - amounts.validation
+    return (
+        found["test"] >= OF_TEST * amounts.test * len(keys)
+        and found["validation"] > 0
+        and found["train"] >= OF_TRAINING * training * len(keys)
+    )

@@ -1,13 +1,13 @@
 """The sets that a file can fill, and which of its columns holds what.
 
 Columns are known by their names in several languages, and where names say nothing by what they
-hold: letters under one column, and as many columns of short texts before it as there are letters.
+hold: letters under one column, question marks under another, and as many columns of short texts
+as there are letters. Where two columns may be meant, it is refused rather than guessed.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -15,38 +15,26 @@ from typing import Any
 
 from data_builders.flow import Kind
 from data_builders.new_recipe.look import Seen
+from data_builders.new_recipe.names import alike, named, saying
 from data_builders.reading.choices import AnswerIs, find_answer, read_choices
+from data_builders.reading.conversations import NoConversation, turns_of
 from data_builders.reading.mapping import FORMS
-from stemma.reading.columns import NoText
+from stemma.errors import Problem, UserError
+from stemma.reading.columns import NoText, as_text
+from stemma.reading.labels import bare_label
+from stemma.reading.printed import unprinted
 from stemma.rows import LETTERS
 
-NAMES: Mapping[str, tuple[str, ...]] = {
-    name: tuple(words.split())
-    for name, words in {
-        "question": "question prompt problem query instruction stem item exercise frage aufgabe "
-        "fragestellung pregunta domanda pergunta vraag fraga",
-        "answer": "answer solution correct key label response output completion reply target gold "
-        "antwort losung loesung richtig musterlosung reponse bonnereponse respuesta solucion "
-        "correcta risposta soluzione resposta antwoord svar",
-        "choices": "choices options alternatives candidates antworten antwortmoglichkeiten auswahl "
-        "choix opciones opzioni opcoes",
-        "chosen": "chosen better good preferred accepted best bessere besser gute gut meilleure "
-        "mejor migliore",
-        "rejected": "rejected worse bad dispreferred poor weak schlechtere schlechter schlecht "
-        "mauvaise pire peor peggiore",
-        "explanation": "explanation rationale reasoning why comment erklarung begrundung "
-        "explication explicacion spiegazione",
-        "subject": "subject topic course category chapter unit fach thema kapitel matiere sujet "
-        "asignatura tema materia",
-    }.items()
-}
-"""What columns are called, in small letters without accents, blanks and signs."""
 A_CHOICE = re.compile(
-    r"(?:choice|option|answer|alternative|antwort|wahl|reponse|opcion|opzione)?"
-    r"[ _.-]*([a-z]|\d{1,2})"
+    r"(?:choice|option|answer|alternative|antwort(?:möglichkeit)?|wahl|réponse|reponse|opción"
+    r"|opcion|opzione|risposta|respuesta)?[ _.-]*([a-z]|\d{1,2})"
 )
-LONG_ANSWER = 4
-"""Words of a usual answer from which on it is text to write, and no label."""
+SHORT_ANSWER = 8
+"""Words of a usual answer up to which it is what to score with, beside an explanation."""
+TAKEN_AS_THEY_ARE = frozenset(
+    ["messages", "conversations", "conversation", "instruction", "preferred_output"]
+)
+"""Columns of the field's own forms, which the source `table` reads without a mapping."""
 
 
 @dataclass(frozen=True)
@@ -59,102 +47,165 @@ class Guess:
     """Empty: its rows are in one of the forms that need no mapping."""
     answer_is: AnswerIs = "label"
 
-
-def guess(seen: Seen) -> list[Guess]:
-    """The sets that the file can fill; none where nothing is recognised."""
-    if known := _known_forms(seen):
-        return known
-    one = _pairs(seen) or _choices(seen) or _answers(seen)
-    return [one] if one else []
+    @property
+    def unused(self) -> list[str]:
+        """The named columns that nothing is made of."""
+        used = _flat(self.columns)
+        return [name for name in self.seen.columns if name not in used and self.columns]
 
 
-def plain(name: str) -> str:
-    """A column's name as `NAMES` has it."""
-    letters = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(letter for letter in letters if letter.isalnum())
+def guess(seen: Seen) -> Guess | None:
+    """The set that the file can fill; None where nothing is recognised. Raises UserError where two
+    columns may be meant."""
+    if form := _known_form(seen):
+        return form
+    found = _pairs(seen) or _right_and_wrong(seen) or _choices(seen) or _answers(seen)
+    return found or _conversations(seen)
 
 
-def _known_forms(seen: Seen) -> list[Guess]:
-    """Rows of conversations, in the forms that other tools write."""
-    first = frozenset(seen.columns)
-    if seen.is_csv or not first & {"messages", "conversations", "conversation"}:
-        return []
-    pairs = {"chosen", "rejected"} <= first
-    kind: Kind = "dpo" if pairs else "sft"
-    names = [set(re.split(r"[.\[{}\n]+", " ".join(form.values()))) for form in FORMS[kind]]
-    return [Guess(seen, kind)] if any(first & one for one in names) else []
-
-
-def _named(seen: Seen, field_name: str, but: Sequence[str] = ()) -> str | None:
-    """The column of that meaning: an exact name first, then one that begins or ends with it."""
-    columns = {name: plain(name) for name in seen.columns if name not in but}
-    for known in NAMES[field_name]:
-        for name, short in columns.items():
-            if short == known:
-                return name
-    for known in NAMES[field_name]:
-        for name, short in columns.items():
-            if len(known) > 3 and (short.startswith(known) or short.endswith(known)):
-                return name
+def _known_form(seen: Seen) -> Guess | None:
+    """Rows in the forms that other tools write."""
+    names = frozenset(seen.columns)
+    if not TAKEN_AS_THEY_ARE & names and not _whole_pairs(names):
+        return None
+    kinds: tuple[Kind, ...] = ("dpo", "sft")
+    for kind in kinds:
+        for form in FORMS[kind]:
+            wanted = re.findall(r"\{(\w+)\}|^(\w+)", "\n".join(form.values()), re.MULTILINE)
+            if names.issuperset(first or second for first, second in wanted):
+                return Guess(seen, kind)
     return None
 
 
+def _whole_pairs(names: frozenset[str]) -> bool:
+    """Two whole conversations, and no question beside them."""
+    return {"chosen", "rejected"} <= names and not named(list(names), "question")
+
+
+def _conversations(seen: Seen) -> Guess | None:
+    """A column that holds nothing but conversations, whatever it is called."""
+    for name in seen.columns:
+        cells = [unprinted(row.get(name)) for row in seen.rows[:50]]
+        if all(isinstance(cell, list) and _are_turns(cell) for cell in cells):
+            return Guess(seen, "sft", _with_more(seen, {"messages": name}))
+    return None
+
+
+def _are_turns(cell: list[Any]) -> bool:
+    try:
+        return len(turns_of(cell, "user")) > 1
+    except NoConversation:
+        return False
+
+
 def _pairs(seen: Seen) -> Guess | None:
-    chosen = _named(seen, "chosen")
-    rejected = _named(seen, "rejected", [chosen] if chosen else [])
+    chosen = named(seen.columns, "chosen")
+    rejected = named(seen.columns, "rejected", [chosen] if chosen else [])
     if not (chosen and rejected):
         return None
-    question = _named(seen, "question", [chosen, rejected])
-    columns = _with_subject(seen, {"prompt": question, "chosen": chosen, "rejected": rejected})
+    question = named(seen.columns, "question", [chosen, rejected])
+    columns = _with_more(seen, {"prompt": question, "chosen": chosen, "rejected": rejected})
     return Guess(seen, "dpo", columns) if question else None
 
 
+def _right_and_wrong(seen: Seen) -> Guess | None:
+    """A right answer beside wrong ones: a pair with one of them, multiple choice with several."""
+    wrong = saying(seen.columns, "wrong")
+    right = [name for name in saying(seen.columns, "right") if name not in wrong]
+    question = named(seen.columns, "question", [*wrong, *right])
+    if not (question and wrong and len(right) == 1):
+        return None
+    if len(wrong) == 1:
+        pair = {"prompt": question, "chosen": right[0], "rejected": wrong[0]}
+        return Guess(seen, "dpo", _with_more(seen, pair))
+    found = {"question": question, "choices": [right[0], *wrong], "answer": right[0]}
+    return Guess(seen, "mcq", _with_more(seen, found), "text")
+
+
 def _choices(seen: Seen) -> Guess | None:
-    question = _named(seen, "question")
-    listed = _list_of_choices(seen)
-    choices = listed or _columns_of_choices(seen, question)
+    question = named(seen.columns, "question")
+    choices = _list_of_choices(seen) or _columns_of_choices(seen, question)
     if not choices:
         return None
     used = [choices] if isinstance(choices, str) else choices
     question = question if question not in used else None
     question = question or _longest(seen, used)
-    answer = _named(seen, "answer", [*used, question or ""]) or _lettered(seen, used)
-    if not (question and answer):
-        return None
-    found = {"question": question, "choices": choices, "answer": answer}
-    if explanation := _named(seen, "explanation", [*used, question, answer]):
-        found["explanation"] = explanation
-    how = _answer_is(seen, choices, answer)
-    return Guess(seen, "mcq", _with_subject(seen, found), how) if how else None
+    answer = named(seen.columns, "answer", [*used, question or ""]) or _lettered(seen, used)
+    if question and answer and (how := _answer_is(seen, choices, answer)):
+        found = {"question": question, "choices": choices, "answer": answer}
+        if explanation := named(seen.columns, "explanation", [*used, question, answer]):
+            found["explanation"] = explanation
+        return Guess(seen, "mcq", _with_more(seen, found), how)
+    if isinstance(choices, list) and question:
+        raise UserError(_which_is_right(seen, choices, answer))
+    return None
+
+
+def _which_is_right(seen: Seen, choices: Sequence[str], answer: str | None) -> Problem:
+    said = f", and `{answer}` (`{seen.values(answer)[0]}`, …) names none" if answer else ""
+    found = f"choices under {', '.join(choices)}{said}"
+    expected = "a column that says which one is right: its letter, its number from 1, or its text"
+    hint = "give the file one column `answer` with the letter of the right choice"
+    return Problem(str(seen.path), found, expected, hint)
 
 
 def _answers(seen: Seen) -> Guess | None:
-    question = _named(seen, "question")
-    answer = _named(seen, "answer", [question] if question else [])
-    if not (question and answer):
+    question = named(seen.columns, "question") or _asking(seen)
+    if question is None:
         return None
+    answer = named(seen.columns, "answer", [question])
+    others = [name for name in seen.columns if name != question]
+    if answer is None and _asking(seen) and len(others) == 1 and others[0]:
+        answer = others[0]  # of two columns the other one
+    if answer is None:
+        return None
+    if len(several := [one for one in alike(answer, seen.columns) if one != question]) > 1:
+        raise UserError(_which_answer(seen, several))
     found: dict[str, str | list[str]] = {"question": question, "answer": answer}
-    explanation = _named(seen, "explanation", [question, answer])
-    if explanation and _usual_words(seen, answer) < LONG_ANSWER:
+    explanation = named(seen.columns, "explanation", [question, answer])
+    if explanation and _usual_words(seen, answer) < SHORT_ANSWER:
         # A short answer is what to score with; its explanation is what to learn.
         found |= {"answer": explanation, "gold": answer}
-    return Guess(seen, "sft", _with_subject(seen, found))
+    return Guess(seen, "sft", _with_more(seen, found))
 
 
-def _with_subject(
+def _which_answer(seen: Seen, several: Sequence[str]) -> Problem:
+    found = f"each of {', '.join(several)} may be the answer"
+    expected = "one column `answer`, or a better and a worse one"
+    hint = "rename them in the header line: `answer`; or `chosen` and `rejected`"
+    return Problem(str(seen.path), found, expected, hint)
+
+
+def _asking(seen: Seen) -> str | None:
+    """The one column whose cells mostly end in a question mark."""
+    asking = [name for name in seen.columns if name and seen.share(name, _ASKS) > 0.5]
+    return asking[0] if len(asking) == 1 else None
+
+
+_ASKS = re.compile(r"[?？؟]\s*$")
+
+
+def _with_more(
     seen: Seen, found: Mapping[str, str | list[str] | None]
 ) -> dict[str, str | list[str]]:
+    """The mapping, with the subject and what the model is told before, where there are such."""
     columns = {name: value for name, value in found.items() if value}
-    used = [
-        one for value in columns.values() for one in ([value] if isinstance(value, str) else value)
-    ]
-    subject = _named(seen, "subject", used)
-    return columns | ({"subject": subject} if subject else {})
+    for more in ("subject", "system"):
+        if "choices" in columns and more == "system":
+            continue
+        if column := named(seen.columns, more, _flat(columns)):
+            columns[more] = column
+    return columns
+
+
+def _flat(columns: Mapping[str, str | list[str]]) -> list[str]:
+    lists = (one if isinstance(one, list) else [one] for one in columns.values())
+    return [name for one in lists for name in one]
 
 
 def _list_of_choices(seen: Seen) -> str | None:
     """The one column that holds whole lists of choices."""
-    for name in (_named(seen, "choices"), *seen.columns):
+    for name in (named(seen.columns, "choices"), *seen.columns):
         values = [row.get(name) for row in seen.rows] if name else []
         held = [value for value in values if value is not None]
         if name and held and all(_is_list(value, name) for value in held[:50]):
@@ -174,7 +225,8 @@ def _columns_of_choices(seen: Seen, question: str | None) -> list[str]:
     """The columns that are a choice each, by their names: A, B, C; option 1, option 2; …"""
     marks: dict[str, str] = {}
     for name in seen.columns:
-        if name != question and (found := A_CHOICE.fullmatch(name.casefold().strip())):
+        short = re.split(r"\s+[-–(]", name.casefold().strip())[0]  # Kahoot: `Answer 1 - max 75 …`
+        if name != question and (found := A_CHOICE.fullmatch(short)):
             marks.setdefault(found[1], name)
     for expected in (
         list(LETTERS.lower()),
@@ -196,8 +248,7 @@ def _longest(seen: Seen, but: Sequence[str]) -> str | None:
 def _lettered(seen: Seen, but: Sequence[str]) -> str | None:
     """The column that holds nothing but a letter, `C` or `c)` or `(C)`."""
     for name in seen.columns:
-        values = seen.values(name)
-        letters = [value.strip("(). ").upper() for value in values]
+        letters = [bare_label(value) for value in seen.values(name)]
         if name not in but and letters and all(len(one) == 1 and one in LETTERS for one in letters):
             return name
     return None
@@ -221,13 +272,10 @@ def _answer_is(seen: Seen, choices: str | list[str], answer: str) -> AnswerIs | 
 def _fitting(seen: Seen, choices: str | list[str], answer: str, way: AnswerIs) -> int:
     count = 0
     for row in seen.rows:
-        if isinstance(choices, str):
-            found = read_choices(row.get(choices), choices)
-            texts, labels = found or ([], [])
-        else:
-            texts = [str(row.get(name) or "").strip() for name in choices]
-            labels = []
-            while texts and not texts[-1]:
-                texts.pop()
-        count += find_answer(str(row.get(answer) or "").strip(), texts, labels, way) is not None
+        held = row.get(choices) if isinstance(choices, str) else [row.get(one) for one in choices]
+        try:
+            texts, labels = read_choices(held, answer) or ([], [])
+            count += find_answer(as_text(row.get(answer), answer), texts, labels, way) is not None
+        except NoText:
+            continue
     return count

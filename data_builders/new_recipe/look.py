@@ -8,23 +8,39 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from stemma.errors import Problem, UserError
-from stemma.reading.tables import CSV_FORMATS, FORMATS, CsvForm, read_table
+from stemma.reading.tables import CSV_FORMATS, FORMATS, SEPARATOR, CsvForm, read_table
+from stemma.rows import LETTERS
 
 SAMPLED_ROWS = 1000
 """Rows that the guesses are made of."""
 SAMPLED_BYTES = 1 << 20
+MOST = 0.8
+FEWEST_OTHERS = 2
 DELIMITERS = (",", ";", "\t", "|")
 WESTERN = "cp1252"
 """Windows' code page of western Europe: what Excel writes as plain `CSV` there."""
 WESTERN_SIGNS = frozenset("äöüÄÖÜßéèêëàâîïôùûçÉÈÀÇñÑáíóúÁÍÓÚãõåÅæÆøØœ«»„“”‘’–—…€°µ²³½±×÷§ª¡¿·")
 """Signs of that page that texts really hold: others mean that another page was guessed wrong."""
+OFFICE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""First bytes of Excel's and LibreOffice's own files."""
+SAVE = "open it in Excel or LibreOffice, then: save as, CSV UTF-8"
+HINTS = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), SAVE),
+    ".xml": "from Moodle: download the answers as CSV, or copy the questions into a table",
+    ".gift": "from Moodle: copy the questions into a table, a column for each choice",
+    ".apkg": "in Anki: export notes as plain text, then see docs/data-sources.md",
+    ".docx": "a document: save it as PDF or text, and it is searched; a table: copy it into Excel",
+    ".zip": "unpack it",
+}
+"""By the end of a file's name, what to do with a file that is no table."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +62,53 @@ class Seen:
         cells = (row.get(column) for row in self.rows)
         return [text for cell in cells if cell is not None and (text := str(cell).strip())]
 
+    def share(self, column: str, pattern: re.Pattern[str]) -> float:
+        """The share of its filled cells that hold the pattern."""
+        values = self.values(column)
+        return sum(bool(pattern.search(value)) for value in values) / max(1, len(values))
+
 
 def look(path: Path) -> Seen:
     """The file as it is found. Raises UserError for what is no table of rows."""
-    if path.suffix.lower() not in FORMATS:
-        found = "a folder" if path.is_dir() else f"a file of type {path.suffix or 'none'!r}"
-        hint = "save a table as CSV UTF-8"
-        raise UserError(Problem(str(path), found, f"one of {', '.join(FORMATS)}", hint))
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        hint = HINTS.get(suffix, "save a table as CSV UTF-8")
+        raise UserError(_no_table(path, f"a file of type {path.suffix or 'none'!r}", hint))
     form = _form(path) if path.is_file() and _is_csv(path) else CsvForm()
+    seen = _seen(path, form)
+    if _is_csv(path) and (header := _header_of(seen)):
+        seen = _seen(path, replace(form, columns=header))
+    return seen
+
+
+def _seen(path: Path, form: CsvForm) -> Seen:
     rows = tuple(islice(_rows(path, form), SAMPLED_ROWS))
     if not rows:
         raise UserError(Problem(str(path), "no rows in it", "a header line and at least one row"))
-    columns = tuple(dict.fromkeys(name for row in rows for name in row))
-    return Seen(path, form, columns, rows)
+    return Seen(path, form, tuple(dict.fromkeys(name for row in rows for name in row)), rows)
+
+
+def _no_table(path: Path, found: str, hint: str) -> Problem:
+    return Problem(str(path), found, f"one of {', '.join(FORMATS)}", hint)
+
+
+def _header_of(seen: Seen) -> tuple[str, ...]:
+    """Names for the columns of a file whose first line is a row already: a question where others
+    have one, or a right letter behind a question and its choices. () where it is a header."""
+    first, *others = seen.columns
+    asks = re.compile(r"[?？]$")
+    if len(others) == 1 and asks.search(first) and seen.share(first, asks) > MOST:
+        return ("question", "answer")
+    letters = tuple(LETTERS[: len(others) - 1])
+    is_letter = re.compile(rf"^[{LETTERS}]$")
+    if (
+        len(others) > FEWEST_OTHERS
+        and len(first.split()) > FEWEST_OTHERS
+        and is_letter.search(others[-1])
+        and seen.share(others[-1], is_letter) == 1
+    ):
+        return ("question", *letters, "answer")
+    return ()
 
 
 def _is_csv(path: Path) -> bool:
@@ -75,6 +125,8 @@ def _rows(path: Path, form: CsvForm) -> Iterator[dict[str, Any]]:
 def _form(path: Path) -> CsvForm:
     with path.open("rb") as stream:
         begin = stream.read(SAMPLED_BYTES)
+    if begin.startswith(OFFICE):
+        raise UserError(_no_table(path, "an Excel or LibreOffice file by another name", SAVE))
     encoding = find_encoding(begin)
     text = begin.decode(encoding, errors="replace")
     return CsvForm(delimiter=find_delimiter(text), encoding=encoding)
@@ -100,7 +152,9 @@ def find_encoding(data: bytes) -> str:
 
 def find_delimiter(text: str) -> str:
     """The delimiter that cuts most of the first lines into the same number of cells, above one;
-    a comma where none does."""
+    a comma where none does. Excel may say it in a first line of its own."""
+    if said := SEPARATOR.match(text):
+        return said[1]
     return max(DELIMITERS, key=lambda delimiter: _agreement(text, delimiter))
 
 

@@ -13,11 +13,13 @@ from typing import Any
 from data_builders import SOURCES
 from data_builders.filters.clean import texts_in
 from data_builders.flow import Drop, Kind, SourceContext
-from data_builders.new_recipe.amounts import fitted
+from data_builders.language import language_of
+from data_builders.new_recipe.amounts import LARGE, fair_seed, fitted
+from data_builders.new_recipe.given import told_apart
 from data_builders.new_recipe.guess import Guess, guess
-from data_builders.new_recipe.language import find_language
 from data_builders.new_recipe.look import Seen, look
 from data_builders.new_recipe.write import WHAT, Found, recipe_text, tiny_text
+from data_builders.split import question_key
 from stemma.errors import Problem, Problems, UserError
 from stemma.files import write_text
 from stemma.recipe.load import RECIPES, load
@@ -25,6 +27,8 @@ from stemma.recipe.load import RECIPES, load
 FEWEST_ROWS = 10
 """Of a set: fewer can neither train nor test anything."""
 SEQUENCE_TOKENS = (256, 512, 1024, 2048)
+LONGEST_NAME = 40
+"""Characters of a column's name that are shown."""
 CHARACTERS_A_TOKEN = 2
 """At least, of texts with formulas: what a row may take is not underestimated."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -49,6 +53,8 @@ class Counted:
 
     guess: Guess
     kept: int
+    questions: frozenset[str]
+    """The keys of the different questions among them; of very many the first."""
     dropped: Mapping[str, int]
     longest_characters: int
 
@@ -60,8 +66,9 @@ def make_recipe(order: Order) -> Iterator[str]:
     """
     targets = [order.folder / f"{name}.yml" for name in (order.name, f"{order.name}-tiny")]
     _refuse(order, targets)
-    counted = [_count(one) for one in _guesses(order.files)]
-    found = _found(order, counted)
+    given = told_apart(order.files)
+    counted = [_count(one) for one in _guesses(given.tables)]
+    found = _found(order, counted, given.documents)
     for path, text in zip(targets, (recipe_text(found), tiny_text(found)), strict=True):
         write_text(path, text)
     for path in targets:
@@ -74,7 +81,8 @@ def _refuse(order: Order, targets: Sequence[Path]) -> None:
     problems = Problems()
     if not _NAME.fullmatch(order.name):
         expected = "small letters, digits, dots and dashes"
-        problems.add([Problem("NAME", f"`{order.name}`", expected, "NAME=physics")])
+        better = re.sub(r"[^a-z0-9.]+", "-", order.name.casefold()).strip("-.") or "physics"
+        problems.add([Problem("NAME", f"`{order.name}`", expected, f"NAME={better}")])
     if not order.files:
         problems.add([Problem("FROM", "no files", "at least one table", 'FROM="my.csv"')])
     for path in targets:
@@ -90,11 +98,13 @@ def _guesses(files: Sequence[Path]) -> list[Guess]:
     for path in files:
         try:
             seen = look(path)
+            one = guess(seen)
         except UserError as error:
             problems.add(error.problems)
             continue
-        found += (guesses := guess(seen))
-        if not guesses:
+        if one:
+            found.append(one)
+        else:
             problems.add([_unrecognised(seen)])
     if problems:
         raise UserError(problems.listed())
@@ -104,10 +114,15 @@ def _guesses(files: Sequence[Path]) -> list[Guess]:
 def _unrecognised(seen: Seen) -> Problem:
     expected = "question and answer; question, choices and answer; or question, chosen, rejected"
     hint = (
-        "rename them in the header line, or write the source `table` with `columns` by hand "
-        "(docs/data-sources.md)"
+        "rename them in the header line, which must be the file's first, or write the source "
+        "`table` with `columns` by hand (docs/data-sources.md)"
     )
-    return Problem(str(seen.path), f"columns {', '.join(seen.columns)}", expected, hint)
+    if {"role", "content"} <= set(seen.columns):
+        hint = "a conversation a line: JSON Lines with its turns as a list under `messages`"
+    shown = [
+        name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…" for name in seen.columns
+    ]
+    return Problem(str(seen.path), f"columns {', '.join(shown)}", expected, hint)
 
 
 def _count(one: Guess) -> Counted:
@@ -119,34 +134,46 @@ def _count(one: Guess) -> Counted:
     if one.seen.is_csv:
         form = one.seen.form
         values |= {"delimiter": form.delimiter, "encoding": form.encoding}
+        values |= {"header": list(form.columns)}
     source = SOURCES["table"]
     options = source.options.model_validate(values)
     context = SourceContext(one.kind, one.seen.path.parent, 42, (), lambda _text: None)
     kept = longest = 0
     dropped: Counter[str] = Counter()
+    questions: set[str] = set()
     for item in source.read(options, context):
         if isinstance(item, Drop):
             dropped[item.reason] += 1
         else:
             kept += 1
+            if len(questions) <= LARGE:
+                questions.add(question_key(item.question))
             content = {name: item.row[name] for name in item.row if name != "meta"}
             longest = max(longest, sum(map(len, texts_in(content))))
-    return Counted(one, kept, dropped, longest)
+    return Counted(one, kept, frozenset(questions), dropped, longest)
 
 
-def _found(order: Order, counted: Sequence[Counted]) -> Found:
-    rows: Counter[Kind] = Counter()
-    for one in counted:
-        rows[one.guess.kind] += one.kept
-    few = [kind for kind, count in rows.items() if count < FEWEST_ROWS]
-    if few:
-        problems = [
-            Problem(f"the {WHAT[kind]}", f"{rows[kind]} usable rows", f"at least {FEWEST_ROWS}")
-            for kind in few
-        ]
+def _enough(kind: Kind, counted: Sequence[Counted]) -> tuple[int, set[str], list[Problem]]:
+    """The rows of a set, the keys of its questions, and what is wrong where there are too few."""
+    mine = [one for one in counted if one.guess.kind == kind]
+    rows = sum(one.kept for one in mine)
+    questions = set().union(*(one.questions for one in mine))
+    if len(questions) >= FEWEST_ROWS:
+        return rows, questions, []
+    lost = [f"{why} ({number})" for one in mine for why, number in one.dropped.items()]
+    found = f"{rows} usable rows, {len(questions)} different questions"
+    hint = f"not usable: {'; '.join(lost)}" if lost else ""
+    return rows, questions, [Problem(f"the {WHAT[kind]}", found, f"at least {FEWEST_ROWS}", hint)]
+
+
+def _found(order: Order, counted: Sequence[Counted], documents: Sequence[Path]) -> Found:
+    sets = {kind: _enough(kind, counted) for kind in dict.fromkeys(o.guess.kind for o in counted)}
+    if problems := [problem for _, _, few in sets.values() for problem in few]:
         raise UserError(problems)
+    amounts = {kind: fitted(rows) for kind, (rows, _, _) in sets.items()}
     like = load(order.like)
-    root = Path(os.path.commonpath([one.guess.seen.path.parent.absolute() for one in counted]))
+    inside = [one.guess.seen.path for one in counted]
+    root = Path(os.path.commonpath([path.parent.absolute() for path in [*inside, *documents]]))
     needed = max(one.longest_characters for one in counted) // CHARACTERS_A_TOKEN
     return Found(
         name=order.name,
@@ -155,14 +182,19 @@ def _found(order: Order, counted: Sequence[Counted]) -> Found:
         model=str(like.base_model),
         revision=like.base_revision,
         template=like.chat_template,
-        language=find_language([one.guess.seen for one in counted]),
+        language=language_of(
+            str(cell) for one in counted for row in one.guess.seen.rows for cell in row.values()
+        ),
         sequence_tokens=next((n for n in SEQUENCE_TOKENS if n >= needed), SEQUENCE_TOKENS[-1]),
         guesses=[one.guess for one in counted],
         paths={
             str(one.guess.seen.path): one.guess.seen.path.absolute().relative_to(root).as_posix()
             for one in counted
         },
-        amounts={kind: fitted(count) for kind, count in rows.items()},
+        amounts=amounts,
+        seed=fair_seed([(sets[kind][1], amounts[kind]) for kind in sets]),
+        documents=[path.absolute().relative_to(root).as_posix() for path in documents],
+        longest_fits=needed <= SEQUENCE_TOKENS[-1],
     )
 
 
@@ -179,6 +211,10 @@ def _seen_lines(counted: Sequence[Counted], found: Found) -> Iterator[str]:
         yield f"{seen.path}{read}: {one.kept} {WHAT[one.guess.kind]}"
         for name, column in one.guess.columns.items():
             yield f"  {name:<12} {column if isinstance(column, str) else ', '.join(column)}"
+        if unused := [name for name in one.guess.unused if seen.values(name)]:
+            yield f"  {'not used':<12} {', '.join(unused)}"
         for reason, count in one.dropped.items():
             yield f"  {count} rows not usable: {reason}"
+    for path in found.documents:
+        yield f"{path}: documents to search (`rag`)"
     yield f"language: {found.language}"

@@ -20,7 +20,7 @@ TASKS = {
     "dpo": "{task: preference}",
     "sft": "{task: generation, limit: 100, max_new_tokens: 128}",
 }
-_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_. -]*[A-Za-z0-9]|[A-Za-z]")
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_./ -]*[A-Za-z0-9]|[A-Za-z]")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
@@ -86,6 +86,12 @@ class Found:
     """By a file's path, the path below `root` that the recipe names."""
     amounts: Mapping[Kind, Amounts]
 
+    seed: int
+    documents: Sequence[str] = ()
+    """Documents and folders of them, below `root`."""
+    longest_fits: bool = True
+    """Whether the longest row that was seen fits into `sequence_tokens`."""
+
     @property
     def stages(self) -> list[Kind]:
         return [stage for stage in STAGES if stage in self.amounts]
@@ -113,7 +119,7 @@ def _head(found: Found) -> Iterator[str]:
     yield "# Written by `stemma new`. Edit whatever you like: docs/reference/recipe.md explains"
     yield "# every key, and `make check` says what is wrong with one."
     yield f"name: {found.name}"
-    yield "seed: 42"
+    yield _remarked(f"seed: {found.seed}", "by it every set below has test rows")
     yield _remarked(f"base_model: {found.model}", f"as in {found.like}; LIKE=… takes another's")
     if found.revision:
         yield f"base_revision: {found.revision}"
@@ -146,6 +152,9 @@ def _source(guess: Guess, path: str) -> Iterator[str]:
     yield f"        path: {scalar(path)}"
     if guess.seen.form.delimiter != "," and guess.seen.path.suffix.lower() == ".csv":
         yield f"        delimiter: {json.dumps(guess.seen.form.delimiter)}"
+    if guess.seen.form.columns:
+        header = _value(list(guess.seen.form.columns))
+        yield _remarked(f"        header: {header}", "the file has no header line")
     if guess.seen.form.encoding != "utf-8":
         yield f"        encoding: {guess.seen.form.encoding}"
     if guess.answer_is != "label":
@@ -163,7 +172,9 @@ def _training(found: Found) -> Iterator[str]:
     yield "  lora_alpha: 32"
     yield "  lora_target_modules: [q_proj, k_proj, v_proj, o_proj]"
     yield "  deepspeed: deepspeed/zero1.json"
-    longest = "tokens; the longest row that was seen fits"
+    longest = "tokens; " + (
+        "the longest row that was seen fits" if found.longest_fits else "longer rows are left out"
+    )
     yield _remarked(f"  sequence_len: {found.sequence_tokens}", longest)
     yield f"  micro_batch_size: {BATCH}"
     yield "  optimizer: adamw_torch"
@@ -191,18 +202,36 @@ def _end(found: Found) -> Iterator[str]:
     yield "  gguf: {types: [Q8_0, Q4_K_M]}"
     yield _remarked("  ship: gguf-Q4_K_M", "what `make chat` answers with")
     yield ""
+    yield from _passages(found)
     yield "eval:"
     if "dpo" in found.amounts:
         reference = "sft" if "sft" in found.amounts else "base"
         yield _remarked(f"  reference: {reference}", "the weights DPO started from")
     made = ", ".join(["base", *found.stages, "merged", "bnb-int8", "bnb-nf4", "gguf-Q8_0"])
-    yield f"  variants: [{made}, gguf-Q4_K_M]"
+    arms = ", gguf-Q4_K_M+retrieved, gguf-Q4_K_M+random" if found.documents else ""
+    remark = "   # asked with passages" if found.documents else ""
+    yield f"  variants: [{made}, gguf-Q4_K_M{arms}]{remark}"
     yield "  tasks:"
     for stage in reversed(found.stages):
         yield f"    - {TASKS[stage]}"
     if "dpo" in found.amounts:
         yield "    - {task: divergence}"
     yield "    - {task: speed, prompt_tokens: 128, max_new_tokens: 32}"
+
+
+def _passages(found: Found) -> Iterator[str]:
+    """The section that puts documents at hand; none without documents."""
+    if not found.documents:
+        return
+    yield "rag:                                   # passages to answer with: docs/retrieval.md"
+    yield "  sources:"
+    for number, path in enumerate(found.documents, start=1):
+        name = f", name: documents-{number}" if len(found.documents) > 1 else ""
+        yield f"    - {{source: documents{name}, path: {scalar(path)}}}"
+    yield _remarked("  search: {arm: bm25, k: 10}", "by words; an `encoder` finds by meaning")
+    tokens = min(512, found.sequence_tokens)
+    yield f"  context: {{passages: 3, max_tokens: {tokens}}}"
+    yield ""
 
 
 def _remarked(line: str, remark: str) -> str:

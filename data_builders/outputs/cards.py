@@ -34,7 +34,7 @@ def card(
     facts: Mapping[str, Any],
 ) -> str:
     """The whole text. `counts` and `facts` are those of the manifest."""
-    front = to_yaml(_front_matter(recipe, counts["sets"], facts["licences"]))
+    front = to_yaml(_front_matter(recipe, counts["sets"], facts))
     sections = {
         "Sets": _table(("set", "train", "validation", "test"), _sizes(counts["sets"])),
         "Sources": _table(
@@ -64,9 +64,10 @@ def _opening(recipe: Recipe) -> str:
 
 
 def _front_matter(
-    recipe: Recipe, sizes: Mapping[str, Any], licences: Iterable[str]
+    recipe: Recipe, sizes: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    known = {name.lower() if _HUB_LICENCE.fullmatch(name.lower()) else "other" for name in licences}
+    licences = [name.lower() for name in facts["licences"]]
+    known = {name if _HUB_LICENCE.fullmatch(name) else "other" for name in licences}
     rows = sum(sum(splits.values()) for splits in sizes.values())
     files = {
         kind: [split for split in splits_of(kind) if splits[split]]
@@ -75,7 +76,7 @@ def _front_matter(
     return {
         "pretty_name": recipe.name,
         "license": sorted(known) or ["other"],
-        "language": [recipe.data.language],
+        "language": [facts["language"]],
         "task_categories": sorted({TASKS[kind] for kind in sizes}),
         "size_categories": [next((name for limit, name in _SIZES if rows < limit), "n>1M")],
         "configs": [

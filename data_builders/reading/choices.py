@@ -15,17 +15,21 @@ from functools import cache
 from typing import Any, Literal
 
 from stemma.reading.columns import as_text, is_missing
+from stemma.reading.labels import bare_label
 from stemma.reading.printed import unprinted
 from stemma.rows import LETTERS
 
 AnswerIs = Literal["label", "text", "number", "index"]
 
 NONE_OF_THEM = "the answer is none of the options"
+SEVERAL = "several right answers"
 NO_LIST = "choices are no list"
 TOO_MANY = f"more than {len(LETTERS)} choices"
 
 _TEXT = ("text", "content", "value", "option", "choice")
 _LABEL = ("label", "key", "letter", "id")
+_LABELLED = re.compile(r"(\W?\w+)[).:\]\s]+(.+)", re.DOTALL)
+_BETWEEN = re.compile(r"[\s,;/&+|]+(?:(?:and|und|et|y|e)\s+)?")
 _NUMBERS = [str(number) for number in range(1, 100)]
 _HEAD = (
     r"(?:\n|^|(?<=[.?!:;)\s]))\s*(?:(?:(?:answer )?(?:options|choices)|possible answers)\s*:?\s*)?"
@@ -57,12 +61,30 @@ def find_answer(
         known = list(labels)[: len(choices)] if labels else list(LETTERS[: len(choices)])
         if answer in known:
             return known.index(answer)
-        bare = answer.strip("(). ").upper()
-        known = [label.strip("(). ").upper() for label in known]
-        return known.index(bare) if bare in known else None
-    number = answer.removesuffix(".0")  # whole numbers beside missing ones are stored as floats
+        known = list(map(bare_label, known))
+        bare = bare_label(answer)
+        return known.index(bare) if bare in known else _before_its_text(answer, choices, known)
+    number = bare_label(answer).removesuffix(".0")  # beside missing ones stored as floats
     place = int(number) - (answer_is == "number") if number.isdecimal() else -1
     return place if 0 <= place < len(choices) else None
+
+
+def _before_its_text(answer: str, choices: Sequence[str], labels: Sequence[str]) -> int | None:
+    """The place of a label that the choice's own text follows: `B) Work`."""
+    found = _LABELLED.fullmatch(answer)
+    label = bare_label(found[1]) if found else ""
+    place = labels.index(label) if label in labels else None
+    return place if found and place is not None and choices[place] == found[2] else None
+
+
+def names_several(
+    answer: str, choices: Sequence[str], labels: Sequence[str], answer_is: AnswerIs
+) -> bool:
+    """Whether an answer names more than one right choice: `A, C`."""
+    parts = [part for part in _BETWEEN.split(answer) if part]
+    return len(parts) > 1 and all(
+        find_answer(part, choices, labels, answer_is) is not None for part in parts
+    )
 
 
 def bare_stem(question: str, choices: Sequence[str]) -> tuple[str, list[int]]:

@@ -20,9 +20,11 @@ from data_builders.questions import Question
 from data_builders.reading.choices import (
     NO_LIST,
     NONE_OF_THEM,
+    SEVERAL,
     TOO_MANY,
     AnswerIs,
     find_answer,
+    names_several,
     read_choices,
 )
 from data_builders.reading.conversations import (
@@ -37,7 +39,7 @@ from data_builders.reading.conversations import (
 )
 from data_builders.reading.files import FileRow, RowForm
 from data_builders.reading.mapping import NEEDED, READ, READ_INTO, Columns
-from stemma.errors import Problem, UserError, nearest
+from stemma.errors import Problem, UserError
 from stemma.reading.columns import (
     Cells,
     NoColumn,
@@ -45,6 +47,7 @@ from stemma.reading.columns import (
     as_text,
     is_missing,
     names_in,
+    no_column,
     paths,
 )
 from stemma.reading.printed import unprinted
@@ -80,10 +83,7 @@ class MappedRow:
                     [cells.value(one) for one in wanted] if many else wanted and cells.value(wanted)
                 )
             except NoColumn as error:
-                known = list(paths(cells.row))
-                found = f"no column {error.path!r} for `{name}`"
-                expected = f"one of {', '.join(known)}"
-                problems.append(Problem(entry.where, found, expected, nearest(error.path, known)))
+                problems.append(no_column(entry.where, error, list(paths(cells.row)), name))
             except NoText as error:
                 problems.append(self._no_text(name, error))
         if problems:
@@ -166,9 +166,13 @@ class MappedRow:
         choices, labels = found
         if given := unprinted(self.values["labels"]):
             labels = [as_text(label, self._column("labels")) for label in given]
-        place = find_answer(self.text("answer"), choices, labels, answer_is)
-        if place is None or len(choices) > len(LETTERS):
-            raise Unusable(NONE_OF_THEM if place is None else TOO_MANY)
+        answer = self.text("answer")
+        place = find_answer(answer, choices, labels, answer_is)
+        if place is None:
+            several = names_several(answer, choices, labels, answer_is)
+            raise Unusable(SEVERAL if several else NONE_OF_THEM)
+        if len(choices) > len(LETTERS):
+            raise Unusable(TOO_MANY)
         stem, explanation, subject = (
             self.text(name) for name in ("question", "explanation", "subject")
         )

@@ -13,6 +13,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 from data_builders.flow import Kind
 from stemma.errors import Problem, UserError
 from stemma.reading.columns import find_fault, names_in
+from stemma.reading.tables import other_delimiter
 from stemma.recipe.sections import Section
 
 NEEDED: dict[Kind, tuple[tuple[str, ...], ...]] = {
@@ -154,7 +155,8 @@ def form_of(where: str, row: Mapping[str, Any], kind: Kind) -> Columns:
         return found
     known = "; ".join(", ".join(_columns(form)) for form in FORMS[kind])
     expected = f"the columns of a known form: {known}"
-    hint = f"or say with `columns` where these stand: {ways(kind)}"
+    told = other_delimiter(list(row))
+    hint = f"{f'{told}; ' if told else ''}or say with `columns` where these stand: {ways(kind)}"
     raise UserError(Problem(where, f"a row of {', '.join(row)}", expected, hint))
 
 

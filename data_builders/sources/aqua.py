@@ -16,6 +16,7 @@ from typing import Literal
 from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
 from data_builders.reading.files import RowForm, read_lines
+from stemma.reading.labels import bare_label
 from stemma.rows import LETTERS
 
 
@@ -48,7 +49,7 @@ def _parse(problem: _Problem) -> Question | str:
     letters = LETTERS[: len(problem.options)]
     if [option[:2] for option in problem.options] != [f"{letter})" for letter in letters]:
         return "options not in the layout `A)…`, `B)…`"
-    letter = problem.correct.strip().upper()
+    letter = bare_label(problem.correct)
     if letter not in letters:
         return "the answer is none of the options"
     choices = [option[2:].strip() for option in problem.options]

@@ -21,6 +21,7 @@ from pydantic import AliasChoices, Field
 from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.questions import ChoiceOptions, Question, make_rows, without_letter
 from data_builders.reading.files import FileOptions, FileRow, RowForm, read_lines
+from stemma.reading.labels import bare_label
 from stemma.rows import LETTERS
 
 _OPTION = re.compile(r"(?:^|,)\s*([a-j])\s*\)\s*")
@@ -65,7 +66,7 @@ def _parse(problem: MathqaProblem) -> Question | str:
     choices = parse_options(problem.options)
     if choices is None:
         return "options not in the layout `a ) … , b ) …`"
-    letter = problem.correct.strip().upper()
+    letter = bare_label(problem.correct)
     if letter not in LETTERS[: len(choices)]:
         return "the answer is none of the options"
     rationale = re.sub(r'^"(.*)"$', r"\1", problem.rationale.strip(), flags=re.DOTALL).strip()

@@ -17,6 +17,7 @@ from data_builders.reading.choices import NONE_OF_THEM, TOO_MANY
 from data_builders.reading.files import FileOptions, RowForm, read_lines
 from data_builders.sources.mmlu import Subjects, is_wanted
 from stemma.mcq_layout import parse_mcq
+from stemma.reading.labels import bare_label
 from stemma.rows import LETTERS
 
 
@@ -50,7 +51,7 @@ def _make(question: _Question, options: Options) -> dict[str, Any] | str:
     if parsed is None:
         return "not in the layout `Question: … Options: A. … Answer:`"
     stem, choices = parsed
-    label = question.answer.strip().rstrip(".)").upper()
+    label = bare_label(question.answer)
     if label not in choices:
         return NONE_OF_THEM
     if len(choices) > len(LETTERS):

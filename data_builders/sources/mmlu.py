@@ -18,6 +18,7 @@ from typing import Literal
 from data_builders.flow import DataSource, Draft, Drop, SourceContext
 from data_builders.reading.files import FileOptions, FileRow, RowForm, read_lines
 from stemma.errors import Problem, UserError
+from stemma.reading.labels import bare_label
 from stemma.reading.tables import CsvForm
 from stemma.rows import LETTERS
 
@@ -68,7 +69,11 @@ class _Lettered(RowForm):
 
     def parts(self, file: str) -> tuple[str, list[str], int]:
         """(subject, choices, where the answer is among them: -1 nowhere)."""
-        return subject_of(file), [self.A, self.B, self.C, self.D], "ABCD".find(self.answer or "?")
+        return (
+            subject_of(file),
+            [self.A, self.B, self.C, self.D],
+            "ABCD".find(bare_label(self.answer) or "?"),
+        )
 
 
 class _Indexed(RowForm):

@@ -20,6 +20,7 @@ from stemma.errors import Problem, Problems, UserError
 from stemma.jsonl import parse_object, validated
 from stemma.mcq_layout import parse_mcq
 from stemma.plain_files import plain_file
+from stemma.reading.labels import bare_label
 from stemma.rows import LETTERS, McqRow, PreferenceRow
 from stemma.strict import StrictRecord
 
@@ -188,7 +189,7 @@ def _question(line: _QuestionLine, number: int, where: str) -> McqRow:
         raise UserError(Problem(where, f"{len(choices)} options", f"at most {len(LETTERS)}"))
     if empty := [label for label, text in choices.items() if not text]:
         raise UserError(Problem(where, f"option {', '.join(empty)} is empty", "a text"))
-    label = line.answer.strip().rstrip(".)").upper()
+    label = bare_label(line.answer)
     if label not in choices:
         named = ", ".join(choices)
         texts = {text.casefold(): letter for letter, text in choices.items()}

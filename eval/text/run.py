@@ -10,6 +10,7 @@ from eval.text.scores import TextSetting, references, score_texts
 from eval.text.tagger import load_tagger
 from stemma.stages import Work
 
+ENGLISH = "en"
 REPLIES = "generation"
 """The task whose replies are looked at."""
 
@@ -25,7 +26,11 @@ def text_metrics(work: Work, measured: Measured) -> Further:
     section = work.recipe.eval
     if section.text is None:
         return Further()
-    setting = TextSetting(load_tagger(section.text), section.text.k, work.recipe.seed)
+    language = work.run.manifest("data").facts.get("language") or ENGLISH
+    if language != ENGLISH:
+        work.say(f"text: no entity graph: nouns are found in English, the rows are in `{language}`")
+    tagger = load_tagger(section.text)
+    setting = TextSetting(tagger, section.text.k, work.recipe.seed, language == ENGLISH)
     replies = {
         variant: measured[variant][REPLIES]
         for variant in section.variants

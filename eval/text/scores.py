@@ -48,6 +48,8 @@ class TextSetting:
     tagger: Tagger
     k: int
     seed: int
+    is_english: bool = True
+    """Nouns are found in English only: of other languages there is no entity graph."""
 
 
 def references(path: Path) -> dict[str, str]:
@@ -84,7 +86,7 @@ def describe(text: str, setting: TextSetting) -> dict[str, Any]:
     """The figures of one text by itself (None: it has none), and the nouns of its sentences."""
     parts = sentences(prose(text))
     spoken = [words(part) for part in parts]
-    nouns = setting.tagger.nouns(parts)
+    nouns = setting.tagger.nouns(parts) if setting.is_english else []
     return {
         "words": sum(map(len, spoken)),
         "sentences": len(parts),

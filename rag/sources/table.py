@@ -17,8 +17,8 @@ from pathlib import Path
 
 from rag.documents import Document, Found, Part, Skipped
 from rag.sources import Reader
-from stemma.errors import Problem, UserError, nearest
-from stemma.reading.columns import Cells, NoColumn, NoText
+from stemma.errors import Problem, UserError
+from stemma.reading.columns import Cells, NoColumn, NoText, no_column
 from stemma.reading.json_rows import NumberedRow
 from stemma.reading.tables import CsvForm, HubSet, read_hub, read_table
 from stemma.recipe.rag_sources import PassageTable
@@ -56,11 +56,7 @@ def _document(options: PassageTable, name: str, numbered: NumberedRow, alone: bo
         place = cells.text(columns.place)
         number = cells.text(columns.id) if columns.id else where.strip(": ").replace(" ", "-")
     except NoColumn as error:
-        known = list(row)
-        found = f"no column `{error.path}`"
-        expected = f"one of {', '.join(known)}"
-        hint = nearest(error.path, known)
-        raise UserError(Problem(f"{name}{where}", found, expected, hint)) from None
+        raise UserError(no_column(f"{name}{where}", error, list(row))) from None
     except NoText as error:
         return Skipped(f"{name}{where}", str(error))
     if options.after:

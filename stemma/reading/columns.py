@@ -12,10 +12,12 @@ import datetime
 import decimal
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from stemma.errors import Problem, nearest
 from stemma.reading.printed import describe, unprinted
+from stemma.reading.tables import other_delimiter
 
 _NAMED = re.compile(r"\{([^{}]+)\}")
 _STEP = re.compile(r"[^.\[\]]+|\[(\d+)\]")
@@ -28,6 +30,13 @@ class NoColumn(Exception):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self.path = path
+
+
+def no_column(where: str, error: NoColumn, known: Sequence[str], wanted: str = "") -> Problem:
+    """The problem of a column that a table does not have."""
+    found = f"no column {error.path!r}" + (f" for `{wanted}`" if wanted else "")
+    hint = other_delimiter(known) or nearest(error.path, known)
+    return Problem(where, found, f"one of {', '.join(known)}", hint)
 
 
 class NoText(Exception):

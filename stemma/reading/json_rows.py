@@ -21,7 +21,7 @@ from stemma.jsonl import keys_once, parse_object, unreadable
 NumberedRow = tuple[str, dict[str, Any] | Problem]
 """Where in its file a row stands (`:12` for a line, ` row 12`, or both), and the row."""
 
-WRAPPERS = ("data", "rows", "examples", "instances", "records", "samples")
+WRAPPERS = ("data", "rows", "examples", "instances", "records", "samples", "questions", "items")
 """Keys under which a file's one object may hold its rows."""
 SPLITS = frozenset({"train", "training", "validation", "valid", "val", "dev", "test", "eval"})
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import codecs
 import csv
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 CSV_FORMATS = (".csv", ".tsv")
+SEPARATOR = re.compile(r"\ufeff?\"?sep=([,;\t|])\"?[\r\n]")
+"""The first line by which a table tells Excel its delimiter; it is no row."""
 LONGEST_CELL = 1 << 26
 """Characters of a CSV value behind which a quote was not closed rather than much written."""
 
@@ -160,28 +164,54 @@ def _read_csv(path: Path, form: CsvForm) -> Iterator[NumberedRow]:
     csv.field_size_limit(LONGEST_CELL)  # the module's own 128 KiB refuse a long text
     encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
     with path.open(encoding=encoding, newline="") as stream:
-        lines = csv.reader(stream, delimiter=form.delimiter, strict=True)
-        at = 0
+        first = stream.readline()
+        before = 1 if SEPARATOR.match(first) else 0
+        text = stream if before else chain([first], stream)
+        lines = csv.reader(text, delimiter=form.delimiter, strict=True)
+        at = before
         try:
-            columns = form.columns or tuple(name.strip() for name in next(lines, ()))
+            columns = form.columns or _named(next(lines, []))
             if len(set(columns)) < len(columns):
                 found = f"columns {', '.join(columns)}"
-                yield wrong_row(path, ":1", found, "a name of its own for each")
+                hint = "rename one in the header line"
+                yield wrong_row(path, f":{at + 1}", found, "a name of its own for each", hint)
                 return
-            at = lines.line_num
+            at = before + lines.line_num
             for values in lines:
                 where = f":{at + 1}"
-                at = lines.line_num
-                if len(values) == len(columns):
-                    yield where, dict(zip(columns, values, strict=True))
-                elif values:
-                    expected = f"{len(columns)} values: {', '.join(columns)}"
-                    hint = "is a quote or a comma missing?"
-                    yield wrong_row(path, where, f"{len(values)} values", expected, hint)
+                at = before + lines.line_num
+                if values:
+                    yield _csv_row(path, where, columns, values)
         except csv.Error as error:
             where = f":{at + 1}"  # the row that it happened in; its end may be the file's
             expected = 'quotes in pairs: "a ""b"" c"'
             yield wrong_row(path, where, f"not valid CSV ({error})", expected)
+
+
+def _csv_row(path: Path, where: str, columns: Sequence[str], values: Sequence[str]) -> NumberedRow:
+    """A row by its columns; empty values behind the last column are none (Excel writes them)."""
+    if not any(values[len(columns) :]) and len(values) >= len(columns):
+        return where, dict(zip(columns, values, strict=False))
+    expected = f"{len(columns)} values: {', '.join(columns)}"
+    hint = other_delimiter(columns) or "is a quote or a comma missing?"
+    return wrong_row(path, where, f"{len(values)} values", expected, hint)
+
+
+def _named(header: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a header line; where several have no name they are called by their place."""
+    names = [name.strip() for name in header]
+    if names.count("") < 2:
+        return tuple(names)
+    return tuple(name or f"column {place}" for place, name in enumerate(names, start=1))
+
+
+def other_delimiter(columns: Sequence[str]) -> str:
+    """A hint for a table of one column whose name holds what stands between the cells of others;
+    "" for any other."""
+    if len(columns) != 1:
+        return ""
+    found = next((sign for sign in ";\t|," if sign in columns[0]), "")
+    return f"delimiter: {json.dumps(found)}" if found else ""
 
 
 def _read_parquet(path: Path) -> Iterator[NumberedRow]:

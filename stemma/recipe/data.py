@@ -189,8 +189,9 @@ class DataSection(Section):
     release: Literal["private", "public"] = "private"
     """`public` refuses sources that may not be passed on: unlicensed, non-commercial,
     no-derivatives."""
-    language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] = "en"
-    """The language of the texts (ISO 639), for the data set card."""
+    language: Annotated[str, Field(pattern="^[a-z]{2,3}$")] | None = None
+    """The language of the texts (ISO 639), for the cards of data and models and for metrics of one
+    language; without it, the one that the build sees in the rows."""
     generator: Generator | None = None
     """The chat model that writes and judges answers, for sources that ask one."""
     near_duplicates: NearDuplicates | None = NearDuplicates()
@@ -270,7 +271,7 @@ class DataSection(Section):
             for name, dataset in self.sets().items()
         }
         # `parts` has been given to the sets by now.
-        told |= {"language": True} if self.language == "en" else {}
+        told |= {"language": True} if self.language is None else {}
         exclude = told | {"root": True, "parts": True, "executor": True, "generator": OPERATIONAL}
         found: dict[str, Any] = _without_places(self.model_dump(mode="json", exclude=exclude))
         return found

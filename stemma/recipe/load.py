@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from stemma import ROOT
 from stemma.errors import Problem, UserError, brief, nearest
 from stemma.plain_files import not_plain
+from stemma.reading.tables import CsvForm, read_table
 from stemma.recipe import check
 from stemma.recipe.axolotl_keys import axolotl_fields
 from stemma.recipe.data import SourceOptions
@@ -216,7 +217,21 @@ def _unknown(document: Document, keys: tuple[Any, ...], model: type[BaseModel]) 
     if not hint and len(keys) == 1 and key in axolotl_fields():
         hint = f"`{key}` is an Axolotl key: it belongs into `train`, `base`, `sft`, `dpo` or `mcq`"
     found = f"unknown key `{key}` in {section}"
+    if keys[-2:-1] == ("columns",) and (columns := _columns_of(document.values, keys[:-2])):
+        hint = f"{hint or 'a key says what a column is'}; the file has {', '.join(columns)}"
     return Problem(document.where(keys), found, f"one of: {', '.join(known)}", hint)
+
+
+def _columns_of(values: Any, keys: Sequence[Any]) -> list[str]:
+    """What the columns of a source's file are called; none where it cannot be read yet."""
+    with suppress(UserError, LookupError, TypeError):
+        root = values["data"].get("root", ".")
+        for key in keys:
+            values = values[key]
+        form = CsvForm((), values.get("delimiter", ","), values.get("encoding", "utf-8"))
+        for _, row in read_table(Path(root, values["path"]), form):
+            return [] if isinstance(row, Problem) else list(row)
+    return []
 
 
 def _wrong_value(document: Document, keys: tuple[Any, ...], item: ErrorDetails) -> Problem:

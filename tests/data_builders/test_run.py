@@ -391,6 +391,24 @@ def test_a_derived_row_has_the_licence_of_the_row_it_was_made_of(tmp_path: Path)
     assert result.facts["licences"] == {"CC-BY-4.0": 1}
 
 
+def test_a_german_set_is_german_on_its_card_and_one_that_is_said_is_as_said(tmp_path: Path) -> None:
+    lines = [
+        {"prompt": f"Wie groß ist die Kraft auf {n} Kilogramm?", "chosen": f"Sie beträgt {n} Newton.",
+         "rejected": "Das weiß niemand so genau."}
+        for n in range(20)
+    ]  # fmt: skip
+    write_lines(tmp_path / "pairs.jsonl", *lines)
+    data = {
+        "root": str(tmp_path),
+        "dpo": {"sources": [{"source": "preference_jsonl", "path": "pairs.jsonl", "use": "train"}]},
+    }
+    for language, expected in ((None, "de"), ("nl", "nl")):
+        work = make_work(tmp_path / "runs" / expected, data | {"language": language})
+        assert run(work).facts["language"] == expected
+        card = (work.folder / "README.md").read_text(encoding="utf-8")
+        assert f"language:\n- {expected}\n" in card
+
+
 def test_what_a_build_leaves_besides_its_rows(tmp_path: Path) -> None:
     pairs = [
         {"prompt": f"What is {n} squared?", "chosen": f"{n * n}", "rejected": "7"}

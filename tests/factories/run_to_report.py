@@ -192,6 +192,7 @@ LORA: dict[str, Any] = {
 }
 FACTS: dict[str, dict[str, Any]] = {
     "data": {
+        "language": "de",
         "licences": {"our own": 1500},
         "generator": {},
         "balance": {},

@@ -124,6 +124,22 @@ def test_a_csv_value_may_be_long(tmp_path: Path) -> None:
     assert read(tmp_path / "t.csv", f'q,a\n"{long}",1\n') == [(":2", {"q": long, "a": "1"})]
 
 
+def test_csv_as_excel_saves_it(tmp_path: Path) -> None:
+    semicolons = CsvForm(delimiter=";")
+    path = tmp_path / "t.csv"
+    assert read(path, "\ufeffsep=;\r\nq;a\r\nx;1\r\n", semicolons) == [(":3", {"q": "x", "a": "1"})]
+    assert read(path, "q,a\nx,1,,\n") == [(":2", {"q": "x", "a": "1"})]
+    assert read(path, "q,,\nx,1,\n") == [(":2", {"q": "x", "column 2": "1", "column 3": ""})]
+
+
+def test_a_forgotten_delimiter_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    assert problems(read(path, "q;a\nx, y;1\n")) == [
+        f'{path}:2: 2 values\n  expected: 1 values: q;a\n  hint: delimiter: ";"'
+    ]
+    assert problems(read(path, "q\ta\nx, y\t1\n"))[0].endswith('hint: delimiter: "\\t"')
+
+
 def test_malformed_csv_is_named_by_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     assert problems(read(path, "q,a\nx\ny,1\nz,1,2\n")) == [

@@ -39,6 +39,25 @@ def test_unknown_key_is_named_with_file_line_and_the_nearest(write_recipe: Write
     assert problem.endswith("\n  hint: did you mean `ship`?")
 
 
+def test_an_unknown_key_of_columns_is_told_with_the_files_columns(
+    write_recipe: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "quiz.csv").write_text("Frage;A;B;Richtig\nWas?;x;y;a\n", encoding="cp1252")
+    source = "{source: gsm8k, path: train.jsonl}"
+    table = '{source: table, path: quiz.csv, delimiter: ";", encoding: cp1252, columns: {Frage: x}}'
+    write_recipe((source, table))
+    [problem] = refused()
+    assert problem.startswith(
+        "recipes/small.yml:16: unknown key `Frage` in data.sft.sources.0.columns\n"
+        "  expected: one of: answer, choices, chosen, explanation, "
+    )
+    assert problem.endswith(
+        "\n  hint: a key says what a column is; the file has Frage, A, B, Richtig"
+    )
+    (tmp_path / "quiz.csv").unlink()
+    assert "hint" not in refused()[0]
+
+
 def test_the_fields_the_loader_fills_are_no_keys(write_recipe: Write) -> None:
     write_recipe(("name: small", "name: small\npath: elsewhere"))
     [problem] = refused()

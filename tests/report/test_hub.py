@@ -29,6 +29,7 @@ def test_the_hubs_own_reader_finds_the_scores(tmp_path: Path) -> None:
     assert sorted(files) == sorted(f"hub/{name}/README.md" for name in evidence.recipe.exported())
     card = ModelCard(files["hub/gguf-Q4_K_M/README.md"])
     assert card.data.model_name == "toy-gguf-Q4_K_M"
+    assert card.data.language == ["de"]
     found = {(one.task_name, one.metric_type): one.metric_value for one in card.data.eval_results}
     assert found[("mcq", "accuracy")] == 0.61
     assert found[("preference", "accuracy")] == 0.86

@@ -45,7 +45,8 @@ def _csv(folder: Path, text: str) -> Path:
 def test_columns_are_recognised(
     tmp_path: Path, header: str, row: str, kind: str, columns: dict[str, Any]
 ) -> None:
-    (found,) = guess(look(_csv(tmp_path, f"{header}\n{row}\n")))
+    found = guess(look(_csv(tmp_path, f"{header}\n{row}\n")))
+    assert found
     assert (found.kind, found.columns) == (kind, columns)
 
 
@@ -60,7 +61,8 @@ def test_columns_are_recognised(
 )
 def test_how_the_right_choice_is_named(tmp_path: Path, answers: list[str], expected: str) -> None:
     lines = [f"Which colour?,red,green,blue,{answer}" for answer in answers]
-    (found,) = guess(look(_csv(tmp_path, "\n".join(["question,A,B,C,answer", *lines]))))
+    found = guess(look(_csv(tmp_path, "\n".join(["question,A,B,C,answer", *lines]))))
+    assert found
     assert found.answer_is == expected
 
 
@@ -71,11 +73,13 @@ def test_a_list_of_choices_and_a_form_without_mapping(tmp_path: Path) -> None:
     talks = tmp_path / "talks.jsonl"
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     talks.write_text(json.dumps({"messages": turns}), encoding="utf-8")
-    (quiz,) = guess(look(listed))
+    quiz = guess(look(listed))
     assert (quiz.kind, quiz.columns["choices"]) == ("mcq", "choices")
-    (talk,) = guess(look(talks))
+    talk = guess(look(talks))
+    assert quiz
+    assert talk
     assert (talk.kind, talk.columns) == ("sft", {})
 
 
 def test_unknown_columns_fill_nothing(tmp_path: Path) -> None:
-    assert guess(look(_csv(tmp_path, "name,phone\nAnn,123\n"))) == []
+    assert guess(look(_csv(tmp_path, "name,phone\nAnn,123\n"))) is None

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from data_builders.new_recipe.amounts import fitted
+from data_builders.new_recipe.amounts import fair_seed, fitted
 from data_builders.new_recipe.run import Order, make_recipe
 from data_builders.new_recipe.write import scalar
+from data_builders.split import choose_split
 from stemma.errors import UserError
+from stemma.recipe.data import Parts
 from stemma.recipe.load import RECIPES, load
 
 
@@ -80,6 +82,31 @@ def test_all_that_is_wrong_is_told_and_nothing_written(
     assert "columns name, phone" in text
     assert "gone.csv: no such file" in text
     assert not list(folder.glob("*.yml"))
+
+
+def test_documents_beside_tables_are_searched(
+    folder: Path, files: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "kraft.md").write_text("# Kraft\n\nKraft ist Masse mal Weg.\n")
+    lines = list(make_recipe(Order("mit", [*files, tmp_path / "notes"], "qwen2.5-0.5b", folder)))
+    recipe = load(str(folder / "mit.yml"))
+    assert recipe.rag
+    assert [source.path for source in recipe.rag.sources] == ["notes"]
+    assert "gguf-Q4_K_M+retrieved" in load(str(folder / "mit-tiny.yml")).eval.variants
+    assert "notes: documents to search (`rag`)" in lines
+
+
+def test_the_seed_leaves_test_rows_in_every_set() -> None:
+    amounts = fitted(12)
+    for start in range(20):
+        keys = [f"question {start} {n}" for n in range(12)]
+        seed = fair_seed([(keys, amounts)])
+        shares = Parts(validation=amounts.validation, test=amounts.test)
+        found = [choose_split(key, seed, shares) for key in keys]
+        assert found.count("test") >= 3  # of 12 × 0.3 × 0.6 = 2.16
+        assert found.count("validation") > 0
+        assert found.count("train") >= 6  # of 12 × 0.6 × 0.75 = 5.4
 
 
 def test_a_name_that_is_taken_is_refused(folder: Path, files: list[Path]) -> None:

@@ -30,6 +30,7 @@ COUNTS = {
     "sets": {"dpo": {"train": 900, "validation": 0, "test": 102}},
 }
 FACTS: dict[str, Any] = {
+    "language": "de",
     "licences": {"CC-BY-SA-4.0": 1000, "Apache-2.0": 2, "unlicensed": 5},
     "generator": {
         "requests": 12,
@@ -57,7 +58,7 @@ def test_the_front_matter_is_what_the_hub_reads() -> None:
     assert YAML(typ="safe").load(front) == {
         "pretty_name": "small",
         "license": ["apache-2.0", "cc-by-sa-4.0", "other"],
-        "language": ["en"],
+        "language": ["de"],
         "task_categories": ["text-generation"],
         "size_categories": ["1K<n<10K"],
         "configs": [

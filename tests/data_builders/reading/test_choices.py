@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from data_builders.reading.choices import AnswerIs, bare_stem, find_answer, read_choices
+from data_builders.reading.choices import (
+    AnswerIs,
+    bare_stem,
+    find_answer,
+    names_several,
+    read_choices,
+)
 from stemma.reading.columns import NoText
 
 
@@ -41,6 +47,13 @@ def test_text_is_no_list_and_a_list_is_no_choice() -> None:
         ("b", [], "label", 1),
         ("(B)", [], "label", 1),
         ("B.", [], "label", 1),
+        ("b)", [], "label", 1),
+        ("[b]", [], "label", 1),
+        ("Option B", [], "label", 1),
+        ("Antwort: B", [], "label", 1),
+        ("B) y", [], "label", 1),
+        ("B) x", [], "label", None),  # the letter and the text name two choices
+        ("Option 2", [], "number", 1),
         ("D", [], "label", None),
         ("2", ["1", "2", "3"], "label", 1),
         ("B", ["1", "2", "3"], "label", None),
@@ -59,6 +72,23 @@ def test_the_right_one_is_found_by_what_the_answer_is(
     answer: str, labels: list[str], answer_is: AnswerIs, place: int | None
 ) -> None:
     assert find_answer(answer, ["x", "y", "z"], labels, answer_is) == place
+
+
+@pytest.mark.parametrize(
+    ("answer", "answer_is", "several"),
+    [
+        ("A, C", "label", True),
+        ("a)/c)", "label", True),
+        ("1,3", "number", True),
+        ("A und B", "label", True),
+        ("A", "label", False),
+        ("A or nothing", "label", False),
+    ],
+)
+def test_several_right_answers_are_told_from_none(
+    answer: str, answer_is: AnswerIs, several: bool
+) -> None:
+    assert names_several(answer, ["x", "y", "z"], [], answer_is) is several
 
 
 @pytest.mark.parametrize(

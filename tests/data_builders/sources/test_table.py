@@ -146,6 +146,25 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
     )
 
 
+def test_a_forgotten_delimiter_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("Frage;A;B;C;Loesung\nWas?;x;y;z;A\n")
+    with pytest.raises(UserError) as caught:
+        read("mcq", "table", tmp_path, "p.csv", columns=QUIZ)
+    assert str(caught.value).splitlines()[-1] == '  hint: delimiter: ";"'
+    with pytest.raises(UserError) as caught:
+        read("sft", "table", tmp_path, "p.csv")
+    assert str(caught.value).splitlines()[-1].startswith('  hint: delimiter: ";"; ')
+
+
+def test_letters_are_letters_however_they_are_written(tmp_path: Path) -> None:
+    written = ["c", "C)", "(C)", "[c]", "C.", "Option C", "C) z", "A, C"]
+    lines = [f'Was ist {n}?,x,y,z,"{one}"' for n, one in enumerate(written)]
+    (tmp_path / "p.csv").write_text("\n".join(["Frage,A,B,C,Loesung", *lines, ""]))
+    found = read("mcq", "table", tmp_path, "p.csv", columns=QUIZ)
+    assert [row["answer"] for row in rows(found[:-1])] == ["C"] * 7
+    assert found[-1].reason == "several right answers"
+
+
 def test_a_mapping_must_fill_a_set_and_the_one_it_is_in(tmp_path: Path) -> None:
     with pytest.raises(
         ValidationError, match=r"they fill no set \(sft: question, answer, or messages; dpo: p"

@@ -12,6 +12,7 @@ from eval.run import run
 from stemma.errors import UserError
 from stemma.jsonl import read_dicts, read_json
 from stemma.rows import Score
+from stemma.runs import write_manifest
 from tests.factories.run_to_score import make_recipe, make_work
 
 TASKS = [{"task": "generation", "max_new_tokens": 8}]
@@ -29,6 +30,19 @@ def test_the_stage_scores_texts_beside_its_tasks(tmp_path: Path) -> None:
     rows = read_dicts(work.folder / "samples/gguf-F16/text.jsonl")
     assert [row["id"] for row in rows] == [f"s{at}" for at in range(6)]
     assert result.facts["text"]["k"] == 2
+
+
+def test_nouns_are_looked_for_in_english_alone(tmp_path: Path) -> None:
+    work = make_work(tmp_path, make_recipe(["gguf-F16"], TASKS, text={"tagger": "light"}))
+    manifest = work.run.manifest("data")
+    write_manifest(
+        work.run, manifest.model_copy(update={"facts": manifest.facts | {"language": "de"}})
+    )
+    run(work)
+    scores = read_json(work.folder / "results.json")
+    found = {score["metric"] for score in scores if score["task"] == "text"}
+    assert "bleu" in found
+    assert not any(metric.startswith("entity_graph") for metric in found)
 
 
 def test_without_the_key_nothing_of_it_is_done(tmp_path: Path) -> None:

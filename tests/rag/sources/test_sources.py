@@ -221,7 +221,7 @@ def test_a_table_gives_what_stands_behind_a_mark_alone(tmp_path: Path) -> None:
 def test_a_column_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "facts.jsonl").write_text('{"facts": "x"}\n', encoding="utf-8")
     options = PassageTable(source="table", path="facts.jsonl", columns=PassageColumns(text="fact"))
-    with pytest.raises(UserError, match=r"no column `fact`(.|\n)*did you mean `facts`\?"):
+    with pytest.raises(UserError, match=r"no column 'fact'(.|\n)*did you mean `facts`\?"):
         read(options, tmp_path)
 
 
