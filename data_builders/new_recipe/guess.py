@@ -14,12 +14,13 @@ from itertools import takewhile
 from typing import Any
 
 from data_builders.flow import Kind
-from data_builders.new_recipe.look import Seen
-from data_builders.new_recipe.names import alike, named, saying
+from data_builders.new_recipe.look import MOST, Seen
+from data_builders.new_recipe.names import alike, named, rivals, saying
+from data_builders.new_recipe.refusals import no_choices, which_answer, which_is_right
 from data_builders.reading.choices import AnswerIs, find_answer, read_choices
 from data_builders.reading.conversations import NoConversation, turns_of
 from data_builders.reading.mapping import FORMS
-from stemma.errors import Problem, UserError
+from stemma.errors import UserError
 from stemma.reading.columns import NoText, as_text
 from stemma.reading.labels import bare_label
 from stemma.reading.printed import unprinted
@@ -103,7 +104,7 @@ def _pairs(seen: Seen) -> Guess | None:
     rejected = named(seen.columns, "rejected", [chosen] if chosen else [])
     if not (chosen and rejected):
         return None
-    question = named(seen.columns, "question", [chosen, rejected])
+    question = _question(seen, [chosen, rejected])
     columns = _with_more(seen, {"prompt": question, "chosen": chosen, "rejected": rejected})
     return Guess(seen, "dpo", columns) if question else None
 
@@ -112,7 +113,7 @@ def _right_and_wrong(seen: Seen) -> Guess | None:
     """A right answer beside wrong ones: a pair with one of them, multiple choice with several."""
     wrong = saying(seen.columns, "wrong")
     right = [name for name in saying(seen.columns, "right") if name not in wrong]
-    question = named(seen.columns, "question", [*wrong, *right])
+    question = _question(seen, [*wrong, *right])
     if not (question and wrong and len(right) == 1):
         return None
     if len(wrong) == 1:
@@ -127,7 +128,7 @@ def _right_and_wrong(seen: Seen) -> Guess | None:
 
 
 def _choices(seen: Seen) -> Guess | None:
-    question = named(seen.columns, "question")
+    question = _question(seen)
     choices = _list_of_choices(seen) or _columns_of_choices(seen, question)
     if not choices:
         return None
@@ -141,20 +142,12 @@ def _choices(seen: Seen) -> Guess | None:
             found["explanation"] = explanation
         return Guess(seen, "mcq", _with_more(seen, found), how)
     if isinstance(choices, list) and question:
-        raise UserError(_which_is_right(seen, choices, answer))
+        raise UserError(which_is_right(seen, choices, answer))
     return None
 
 
-def _which_is_right(seen: Seen, choices: Sequence[str], answer: str | None) -> Problem:
-    said = f", and `{answer}` (`{seen.values(answer)[0]}`, …) names none" if answer else ""
-    found = f"choices under {', '.join(choices)}{said}"
-    expected = "a column that says which one is right: its letter, its number from 1, or its text"
-    hint = "give the file one column `answer` with the letter of the right choice"
-    return Problem(str(seen.path), found, expected, hint)
-
-
 def _answers(seen: Seen) -> Guess | None:
-    question = named(seen.columns, "question") or _asking(seen)
+    question = _question(seen) or _asking(seen)
     if question is None:
         return None
     answer = named(seen.columns, "answer", [question])
@@ -163,8 +156,11 @@ def _answers(seen: Seen) -> Guess | None:
         answer = others[0]  # of two columns the other one
     if answer is None:
         return None
-    if len(several := [one for one in alike(answer, seen.columns) if one != question]) > 1:
-        raise UserError(_which_answer(seen, several))
+    several = {*alike(answer, seen.columns), *rivals(seen.columns, "answer", answer)} - {question}
+    if len(several) > 1:
+        raise UserError(which_answer(seen, [one for one in seen.columns if one in several]))
+    if _are_letters_of_nothing(seen, question, answer):
+        raise UserError(no_choices(seen, answer))
     found: dict[str, str | list[str]] = {"question": question, "answer": answer}
     explanation = named(seen.columns, "explanation", [question, answer])
     if explanation and _usual_words(seen, answer) < SHORT_ANSWER:
@@ -173,11 +169,18 @@ def _answers(seen: Seen) -> Guess | None:
     return Guess(seen, "sft", _with_more(seen, found))
 
 
-def _which_answer(seen: Seen, several: Sequence[str]) -> Problem:
-    found = f"each of {', '.join(several)} may be the answer"
-    expected = "one column `answer`, or a better and a worse one"
-    hint = "rename them in the header line: `answer`; or `chosen` and `rejected`"
-    return Problem(str(seen.path), found, expected, hint)
+def _question(seen: Seen, but: Sequence[str] = ()) -> str | None:
+    """The column of questions by its name; not one of numbers or codes where another says so."""
+    found = named(seen.columns, "question", but)
+    if found and seen.share(found, _CODE) > MOST:
+        return named(seen.columns, "question", [*but, found]) or found
+    return found
+
+
+def _are_letters_of_nothing(seen: Seen, question: str, answer: str) -> bool:
+    """Whether all answers are letters of choices that do not stand in the questions."""
+    letters = {bare_label(value) for value in seen.values(answer)}
+    return len(letters) > 1 and letters <= _CHOICE_LETTERS and seen.share(question, _LISTS) < MOST
 
 
 def _asking(seen: Seen) -> str | None:
@@ -187,6 +190,9 @@ def _asking(seen: Seen) -> str | None:
 
 
 _ASKS = re.compile(r"[?？؟]\s*$")
+_CODE = re.compile(r"^\W*[a-zA-Z]{0,3}[-_. ]?\d+\W*$")
+_LISTS = re.compile(r"(?:^|\s|\()[Bb]\s?[).:\]]")
+_CHOICE_LETTERS = frozenset("ABCDEF")
 
 
 def _with_more(

@@ -29,6 +29,12 @@ WESTERN = "cp1252"
 """Windows' code page of western Europe: what Excel writes as plain `CSV` there."""
 WESTERN_SIGNS = frozenset("äöüÄÖÜßéèêëàâîïôùûçÉÈÀÇñÑáíóúÁÍÓÚãõåÅæÆøØœ«»„“”‘’–—…€°µ²³½±×÷§ª¡¿·")
 """Signs of that page that texts really hold: others mean that another page was guessed wrong."""
+MAC = "mac_roman"
+"""What Excel on a Mac writes as `CSV (Macintosh)`."""
+MAC_SIGNS = frozenset("äöüÄÖÜßéèêëàâîïôùûçñáíóú“”„‘’–—…°")
+"""Fewer than of Windows' page: in these alone the two are told apart."""
+ONE_IN = 5
+"""Bytes that are zero, at the least, of a text in two bytes a sign."""
 OFFICE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """First bytes of Excel's and LibreOffice's own files."""
 SAVE = "open it in Excel or LibreOffice, then: save as, CSV UTF-8"
@@ -134,16 +140,21 @@ def _form(path: Path) -> CsvForm:
 
 def find_encoding(data: bytes) -> str:
     """The encoding of a text's first bytes; `utf-8` wherever they are UTF-8."""
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
+    if data.count(0) * ONE_IN > len(data):  # no text in one byte a sign holds so many
+        return "utf-16-be" if data[::2].count(0) > data[1::2].count(0) else "utf-16-le"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(data)  # may be cut within a sign
         return "utf-8"
     except UnicodeDecodeError:
         pass
-    western = data.decode(WESTERN, errors="replace")
-    if all(sign.isascii() or sign in WESTERN_SIGNS for sign in western):
-        return WESTERN
+    for encoding, signs in ((WESTERN, WESTERN_SIGNS), (MAC, MAC_SIGNS)):
+        text = data.decode(encoding, errors="replace")
+        if all(sign.isascii() or sign in signs for sign in text):
+            return encoding
     from charset_normalizer import from_bytes
 
     best = from_bytes(data).best()

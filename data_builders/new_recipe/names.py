@@ -21,7 +21,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "chosen": "chosen better good preferred accepted best bessere besser gute gut meilleure "
         "mejor migliore",
         "rejected": "rejected worse bad dispreferred poor weak schlechtere schlechter schlechte "
-        "schlecht mauvaise pire peor peggiore",
+        "schlecht mauvaise moinsbonne moinsbien lessgood pire peor peggiore",
         "explanation": "explanation rationale reasoning why comment erklarung begrundung "
         "explication explicacion spiegazione",
         "subject": "subject topic course category chapter unit fach thema kapitel matiere sujet "
@@ -38,6 +38,10 @@ WHOLE: Mapping[str, tuple[str, ...]] = {
     "system": ("system", "systemprompt"),
 }
 """Words that say so alone only: `Back` is an answer on a flash card, `Feedback` is none."""
+_ABOUT = re.compile(
+    r"(?i:[\W_](?:id|no|nr|number|nummer|time|points|link|image|status)|\wtyp|type)\W*$|[a-z]I[dD]$"
+)
+"""Ends of columns' names that hold something about a question or an answer, not its words."""
 _OF_STUDENTS = ("student", "schuler", "eleve", "alumno", "studente")
 """Beginnings of columns that hold somebody's answers, right or not."""
 
@@ -51,7 +55,7 @@ def plain(name: str) -> str:
 def named(columns: Sequence[str], meaning: str, but: Collection[str] = ()) -> str | None:
     """The column of that meaning: an exact name first, then one that begins or ends with it."""
     short = {name: plain(name) for name in columns if name not in but}
-    short = {name: one for name, one in short.items() if not one.startswith(_OF_STUDENTS)}
+    short = {name: one for name, one in short.items() if not _is_aside(name)}
     words = NAMES.get(meaning, ())
     for known in (*words, *WHOLE.get(meaning, ())):
         for name, one in short.items():
@@ -62,6 +66,22 @@ def named(columns: Sequence[str], meaning: str, but: Collection[str] = ()) -> st
             if _says(name, one, known):
                 return name
     return None
+
+
+def rivals(columns: Sequence[str], meaning: str, found: str) -> list[str]:
+    """The columns that say so by the same word as the one found, itself among them: `Best reply`
+    and `Other reply`. One whose whole name says so has none."""
+    words = NAMES[meaning]
+    if plain(found) in (*words, *WHOLE.get(meaning, ())):
+        return [found]
+    word = next((word for word in words if _says(found, plain(found), word)), "")
+    left = [name for name in columns if not _is_aside(name)]
+    return [name for name in left if word and _says(name, plain(name), word)] or [found]
+
+
+def _is_aside(name: str) -> bool:
+    """Whether a column holds what a student said, or a number or kind of what its name says."""
+    return plain(name).startswith(_OF_STUDENTS) or bool(_ABOUT.search(name))
 
 
 def _says(name: str, short: str, word: str) -> bool:

@@ -31,6 +31,15 @@ LONGEST_NAME = 40
 """Characters of a column's name that are shown."""
 CHARACTERS_A_TOKEN = 2
 """At least, of texts with formulas: what a row may take is not underestimated."""
+ODD = {
+    "HTML": re.compile(r"</?(?:p|b|i|br|em|div|span|sub|sup|strong|img|ul|ol|li)\b[^<>]*>|&nbsp;"),
+    "an error or a formula of Excel's": re.compile(
+        r"^(?:#(?:REF!|NAME\?|VALUE!|DIV/0!|N/A|NUM!|NULL!)|=[A-Z]{2,}\(.*\))$"
+    ),
+    "letters read in a wrong encoding": re.compile(r"Ã[\u0080-\u00bf]|\ufffd|â€"),
+}
+"""What is seldom meant to be learnt, and is read as it stands."""
+_UNNAMED = re.compile(r"column \d+$")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
@@ -117,6 +126,10 @@ def _unrecognised(seen: Seen) -> Problem:
         "rename them in the header line, which must be the file's first, or write the source "
         "`table` with `columns` by hand (docs/data-sources.md)"
     )
+    if sum(bool(_UNNAMED.match(name)) for name in seen.columns) * 2 > len(seen.columns):
+        hint = "the first line is a title: delete all lines above the header line"
+    elif len(seen.columns) == 1 and (sign := next((s for s in "^:~" if s in seen.columns[0]), "")):
+        hint = f"save it with commas, semicolons or tabs between the cells, not `{sign}`"
     if {"role", "content"} <= set(seen.columns):
         hint = "a conversation a line: JSON Lines with its turns as a list under `messages`"
     shown = [
@@ -203,6 +216,14 @@ def _shown(root: Path) -> str:
     return root.relative_to(here).as_posix() if root.is_relative_to(here) else str(root)
 
 
+def _odd_lines(seen: Seen) -> Iterator[str]:
+    cells = [value for name in seen.columns for value in seen.values(name)]
+    for what, pattern in ODD.items():
+        if odd := [cell for cell in cells if pattern.search(cell)]:
+            example = " ".join(odd[0].split())[:LONGEST_NAME]
+            yield f"  {'look at':<12} {len(odd)} cells with {what}, read as they stand: {example}"
+
+
 def _seen_lines(counted: Sequence[Counted], found: Found) -> Iterator[str]:
     for one in counted:
         seen = one.guess.seen
@@ -215,6 +236,7 @@ def _seen_lines(counted: Sequence[Counted], found: Found) -> Iterator[str]:
             yield f"  {'not used':<12} {', '.join(unused)}"
         for reason, count in one.dropped.items():
             yield f"  {count} rows not usable: {reason}"
+        yield from _odd_lines(seen)
     for path in found.documents:
         yield f"{path}: documents to search (`rag`)"
     yield f"language: {found.language}"

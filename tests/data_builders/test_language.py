@@ -14,6 +14,7 @@ from data_builders.language import language_of
         (["Quelle est la vitesse d'un corps qui tombe depuis une seconde ?"], "fr"),
         (["What is the force on a body of two kilograms, and why is it so?"], "en"),
         (["两千克的物体在地球上受到的重力是多少牛顿?"], "zh"),
+        (["物体的速度是多少？", "速度是多少米？"], "zh"),
         (["12 * 7", "A", "84 N"], "en"),
         ([], "en"),
     ],

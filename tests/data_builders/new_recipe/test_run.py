@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,31 @@ def test_splits_and_epochs_fit_the_rows(rows: int, test: float, epochs: int) -> 
 )
 def test_names_are_written_as_yaml_reads_them(text: str, expected: str) -> None:
     assert scalar(text) == expected
+
+
+def test_cells_that_nobody_means_are_shown(folder: Path, tmp_path: Path) -> None:
+    rows = [[f"<p>What is H<sub>2</sub>O no. {n}?</p>", "#REF!" if n < 3 else f"n < {n}, water"]
+            for n in range(12)]  # fmt: skip
+    table = _table(tmp_path / "a.csv", ["Question", "Answer"], rows)
+    lines = list(make_recipe(Order("x", [table], "qwen2.5-0.5b", folder)))
+    assert [line for line in lines if "look at" in line] == [
+        "  look at      12 cells with HTML, read as they stand: <p>What is H<sub>2</sub>O no. 0?</p>",
+        "  look at      3 cells with an error or a formula of Excel's, read as they stand: #REF!",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("Quiz of class 9,,\n,,\nQuestion,Answer,Topic\nWhy?,So,x\n",
+         "the first line is a title: delete all lines above the header line"),
+        ("Question^Answer\nWhy?^So\n",
+         "save it with commas, semicolons or tabs between the cells, not `^`"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_the_way_of_a_header_is_named(
+    folder: Path, tmp_path: Path, text: str, hint: str
+) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError, match=re.escape(hint)):
+        list(make_recipe(Order("x", [tmp_path / "a.csv"], "qwen2.5-0.5b", folder)))

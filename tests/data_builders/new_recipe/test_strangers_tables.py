@@ -13,7 +13,7 @@ import pytest
 
 from data_builders.new_recipe.given import DOCUMENTS, told_apart
 from data_builders.new_recipe.guess import Guess, guess
-from data_builders.new_recipe.look import look
+from data_builders.new_recipe.look import find_encoding, look
 from rag.sources.documents import FORMATS as READ_AS_DOCUMENTS
 from stemma.errors import UserError
 
@@ -52,6 +52,13 @@ def _table(header: str, row: str, sign: str = ",") -> str:
         ("moodle.csv", _table("Question 1,Response 1,Right answer 1", "Q,x,Gravity"), "utf-8"),
         ("russian.csv", _table("Вопрос,Ответ", "Q,Gravity", ";"), "cp1251"),
         ("chat.csv", _table("User,Assistant", "Q,Gravity"), "utf-8"),
+        ("number.csv", _table("Question ID,Question text,Answer text", "7,Q,Gravity"), "utf-8"),
+        ("kind.csv", _table("Question Type,Question stem,Answer", "MC,Q,Gravity"), "utf-8"),
+        ("count.csv", _table("Question,Prompt,Answer", "7,Q,Gravity"), "utf-8"),
+        ("points.csv", _table("Answer time,Answer key,Question", "30,Gravity,Q"), "utf-8"),
+        ("wide.csv", _table("Question,Answer", "Q,Gravity"), "utf-16-le"),
+        ("wide.csv", _table("Question,Answer", "Q,Gravity"), "utf-16-be"),
+        ("wider.csv", _table("Question,Answer", "Q,Gravity"), "utf-32"),
     ],
 )
 def test_answers_are_found(tmp_path: Path, name: str, text: str, encoding: str) -> None:
@@ -123,6 +130,8 @@ TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "He
          {"prompt": "Question", "chosen": "Good answer", "rejected": "Bad answer"}),
         ("a.csv", "Question,Correct answer,Wrong answer\nWhy?,So,No\n", "dpo",
          {"prompt": "Question", "chosen": "Correct answer", "rejected": "Wrong answer"}),
+        ("a.csv", "Question,Meilleure réponse,Moins bonne réponse\nWhy?,So,No\n", "dpo",
+         {"prompt": "Question", "chosen": "Meilleure réponse", "rejected": "Moins bonne réponse"}),
         ("a.csv", "system,question,answer\nBe brief.,Why?,So\n", "sft",
          {"system": "system", "question": "question", "answer": "answer"}),
     ],
@@ -148,6 +157,10 @@ def test_conversations_and_pairs_are_found(
         ("a.csv", b"Question,A,B\nWhy?,x,y\n", "a column that says which one is right"),
         ("a.csv", b"Question,Answer,Answer\nWhy?,x,y\n", "hint: rename one in the header line"),
         ("a.csv", b"Question,Answer,Topic\nWhy?,x\n", "expected: 3 values"),
+        ("a.csv", b"Question,Usual answer,Other answer\nWhy?,x,y\n",
+         "each of Usual answer, Other answer may be the answer"),
+        ("a.csv", b'Question,Options,Answer\nWhy?,"A) x\nB) y",B\nHow?,"A) x\nB) y",A\n',
+         "hint: split Options into columns A, B, C, D"),
     ],
 )  # fmt: skip
 def test_what_may_be_meant_otherwise_is_refused(
@@ -164,6 +177,31 @@ def test_what_may_be_meant_otherwise_is_refused(
 def test_what_is_not_known_fills_nothing(tmp_path: Path, header: str) -> None:
     row = ",".join("x" for _ in header.split(","))
     assert _look(tmp_path, "a.csv", f"{header}\n{row}\n") is None
+
+
+def test_letters_are_answers_where_the_question_lists_its_choices(tmp_path: Path) -> None:
+    rows = "".join(f'"Why {n}?\nA) x\nB) y",{"AB"[n % 2]}\n' for n in range(4))
+    found = _look(tmp_path, "a.csv", f"Question,Answer\n{rows}")
+    assert found
+    assert found.columns == {"question": "Question", "answer": "Answer"}
+
+
+def test_a_mac_table_is_read_as_one(tmp_path: Path) -> None:
+    found = _look(tmp_path, "a.csv", "Frage;Antwort\nWie groß?;Größer\n", "mac_roman")
+    assert found
+    assert found.seen.rows[0] == {"Frage": "Wie groß?", "Antwort": "Größer"}
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Jaka jest prędkość w próżni i łączna długość?", "cp1250"),
+        ("Jaká je rychlost tělesa při pádu?", "cp1250"),
+        ("Какая скорость у тела?", "cp1251"),
+    ],
+)
+def test_other_pages_are_not_taken_for_a_mac_s(text: str, encoding: str) -> None:
+    assert text.encode(encoding).decode(find_encoding(text.encode(encoding))) == text
 
 
 def test_tables_and_documents_are_told_apart(tmp_path: Path) -> None:
