@@ -118,7 +118,11 @@ def _right_and_wrong(seen: Seen) -> Guess | None:
     if len(wrong) == 1:
         pair = {"prompt": question, "chosen": right[0], "rejected": wrong[0]}
         return Guess(seen, "dpo", _with_more(seen, pair))
-    found = {"question": question, "choices": [right[0], *wrong], "answer": right[0]}
+    found: dict[str, str | list[str] | None] = {
+        "question": question,
+        "choices": [right[0], *wrong],
+        "answer": right[0],
+    }
     return Guess(seen, "mcq", _with_more(seen, found), "text")
 
 
