@@ -20,7 +20,6 @@ from stemma import ROOT
 PACKAGES = ("stemma", "data_builders", "export", "rag", "eval", "report", "serve")
 BROUGHT = {  # imports that a declared package brings along, by design
     "accelerate": "axolotl",
-    "click": "typer",
     "datasets": "axolotl",
     "deepspeed": "axolotl",
     "gguf": "llama-cpp-python",
