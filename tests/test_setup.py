@@ -26,6 +26,7 @@ BROUGHT = {  # imports that a declared package brings along, by design
     "huggingface_hub": "transformers",
     "markupsafe": "jinja2",
     "pydantic_core": "pydantic",
+    "tqdm": "transformers",  # whose downloads it counts
     "trl": "axolotl",
     "yaml": "axolotl",  # its file is read as it reads it
 }
