@@ -53,6 +53,7 @@ app = typer.Typer(
     name="stemma",
     callback=options,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,  # the verb `completion` knows `python -m stemma` as well
     suggest_commands=False,  # click does
     pretty_exceptions_enable=False,
