@@ -68,6 +68,8 @@ def _of_later_stages(evidence: RunData) -> Iterator[str]:
 def _of_the_file(evidence: RunData) -> Iterator[str]:
     """The shipped file against merged."""
     ship = evidence.recipe.export.ship
+    if ship not in evidence.recipe.eval.variants:
+        yield f"How good {ship} is: it ships and is not among `eval.variants`: not measured."
     margin = f"{100 * evidence.verdicts.margin:g}" if evidence.verdicts else ""
     for one in evidence.verdicts.files if evidence.verdicts else []:
         if one.variant == ship and one.verdict == "not shown":

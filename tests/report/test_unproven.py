@@ -98,6 +98,14 @@ def test_guessing_and_a_liking_for_length_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_shipped_file_that_was_not_measured_is_told(tmp_path: Path) -> None:
+    evals = {"variants": ["base", "merged"], "tasks": [{"task": "mcq"}]}
+    first, _ = unproven(gather(make_work(tmp_path, make_recipe(eval=evals), scores=[])))
+    assert first == (
+        "How good gguf-Q4_K_M is: it ships and is not among `eval.variants`: not measured."
+    )
+
+
 def test_a_run_without_a_base_and_every_run_has_its_sentence(tmp_path: Path) -> None:
     evals = {"variants": ["merged", "gguf-Q4_K_M"], "tasks": [{"task": "mcq"}]}
     evidence = gather(make_work(tmp_path, make_recipe(eval=evals), scores=[]))
