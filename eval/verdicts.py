@@ -145,8 +145,9 @@ def _judged(found: Comparison, rule: NonInferiority) -> Comparison:
 def _of_file(variant: str, compared: Sequence[Comparison]) -> FileVerdict:
     """The gravest verdict of all tasks, and the comparison it comes from."""
     decides = min(compared, key=lambda one: (GRAVEST.index(one.verdict), one.at_least))
-    bound = f"{decides.difference:+.3f}, at least {decides.at_least:+.3f}"
-    reason = f"{decides.task} {decides.metric}: {bound}, n = {decides.n:,}"
+    bound = f"{decides.difference:+.3f}, at least {decides.at_least:+.3f}".replace("-", "−")
+    of = f" of {decides.questions:,} questions" if decides.questions != decides.n else ""
+    reason = f"{decides.task} {decides.metric.replace('_', ' ')}: {bound}, n = {decides.n:,}{of}"
     if decides.verdict == "not shown":
         reason += f"; about {decides.needed:,} questions would show it"
     return FileVerdict(variant=variant, verdict=decides.verdict, reason=reason)

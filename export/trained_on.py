@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stemma.chain import lineage
 from stemma.jsonl import read_rows
-from stemma.recipe.models import Recipe
 from stemma.rows import Message, PreferenceRow, SftRow
 from stemma.stages import Work
 
@@ -25,16 +25,6 @@ def trained_on(work: Work) -> dict[str, Any]:
     own = ["base", *stages] if recipe.base else []
     lengths = [recipe.training_settings(stage)["sequence_len"] for stage in own]
     return {"rows": rows, "longest_tokens": max(lengths, default=None)}
-
-
-def lineage(recipe: Recipe) -> list[str]:
-    """The training stages behind what is exported, last first."""
-    found: list[str] = []
-    stage = recipe.export.from_
-    while stage != "base":
-        found.append(stage)
-        stage = recipe.stage(stage).start_from
-    return found
 
 
 def _counts(work: Work, stage: str) -> dict[str, int]:

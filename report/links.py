@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from report.readable import size
 from report.run_data import RunData
+from stemma.recipe.load import called
 from stemma.runs import MANIFEST
 
 FOLDED = ("samples/", "contexts/", "jobs/")
@@ -65,7 +66,7 @@ def commands(evidence: RunData) -> list[tuple[str, str]]:
     """What runs the shipped file, and where it is to be typed."""
     recipe = evidence.recipe
     file = shlex.quote(shipped_link(evidence).name)
-    name = shlex.quote(recipe.name)
+    name = shlex.quote(called(recipe.path))
     question = 'QUESTION="Which unit measures force?"'
     found = []
     messages = '[{"role": "user", "content": "Which unit measures force?"}]'
@@ -80,7 +81,7 @@ def commands(evidence: RunData) -> list[tuple[str, str]]:
             (
                 "Python with llama-cpp-python, beside the file",
                 "from llama_cpp import Llama\n"
-                f"model = Llama({shipped_link(evidence).name!r}, verbose=False)\n"
+                f"model = Llama({shipped_link(evidence).name!r}, n_ctx=2048, verbose=False)\n"
                 f"reply = model.create_chat_completion({messages}, temperature=0)\n"
                 'print(reply["choices"][0]["message"]["content"])',
             ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from report.samples import SampleBook
+from stemma.chain import lineage
 from stemma.comparisons import ArmComparison, Comparison, SharedRows, Verdicts
 from stemma.facts import DataCounts, DataFacts, ScoredCounts, SetStatistics, SplitCounts
 from stemma.plan.forecast import Plan
@@ -107,6 +108,11 @@ class RunData:
         if variant in self.manifests:
             return self.manifests[variant].outputs["merged"]
         return None if variant == "base" else self.manifests["export"].outputs[variant]
+
+    @property
+    def came_of(self) -> list[str]:
+        """The weights that led to the exported model, in order."""
+        return ["base", *reversed(lineage(self.recipe))]
 
     @property
     def at_chance(self) -> list[str]:

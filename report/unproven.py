@@ -52,22 +52,24 @@ def _of_training(evidence: RunData) -> Iterator[str]:
 
 def _of_later_stages(evidence: RunData) -> Iterator[str]:
     """What training behind a stage took away of that stage's gain: of each task the most."""
-    stages = evidence.recipe.training_stages()
+    stages = evidence.came_of[1:]
     for task, (_, name) in SHARES.items():
         lost = []
-        for stage in stages[: stages.index(evidence.recipe.export.from_)]:
+        for stage in stages[:-1]:
             before, merged, change = _pair(evidence, stage, task)
             if before and merged and change and change.low is not None and change.low > 0:
                 lost.append((change.value, stage, f"{_arrow(before, merged)}, {_turned(change)}"))
         if lost:
             _, stage, said = max(lost)
-            later = stages[stages.index(stage) + 1 : stages.index(evidence.recipe.export.from_) + 1]
+            later = stages[stages.index(stage) + 1 :]
             yield f"Training {_joined(later)} behind {stage} cost {name}: {said}."
 
 
 def _of_the_file(evidence: RunData) -> Iterator[str]:
     """The shipped file against merged."""
     ship = evidence.recipe.export.ship
+    if ship not in evidence.recipe.eval.variants:
+        yield f"How good {ship} is: it ships and is not among `eval.variants`: not measured."
     margin = f"{100 * evidence.verdicts.margin:g}" if evidence.verdicts else ""
     for one in evidence.verdicts.files if evidence.verdicts else []:
         if one.variant == ship and one.verdict == "not shown":

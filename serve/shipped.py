@@ -54,7 +54,7 @@ def open_shipped(recipe: Recipe, run: Run, context: int | None = None) -> Llama:
     manifest = run.manifest("export")
     if ship not in manifest.outputs:
         found = f"no `{ship}` among what was exported"
-        hint = f"run `make export RECIPE={recipe.name}`"
+        hint = f"run `make export RECIPE={run.recipe}`"
         raise UserError(Problem(str(run.folder("export")), found, f"`{ship}`", hint))
     known = known_of(manifest)
     return Llama(checked(run, "export", ship), lambda made: known.context(context, made), cores())

@@ -19,6 +19,16 @@ def chain(recipe: Recipe) -> list[str]:
     return [stage for stage in STAGES if stage in optional or stage not in (*TRAINED, "rag")]
 
 
+def lineage(recipe: Recipe) -> list[str]:
+    """The training stages behind what is exported, last first."""
+    found: list[str] = []
+    stage = recipe.export.from_
+    while stage != "base":
+        found.append(stage)
+        stage = recipe.stage(stage).start_from
+    return found
+
+
 def upstream(recipe: Recipe, stage: str) -> list[str]:
     """The stages whose manifests `stage` reads, in chain order."""
     trained = recipe.training_stages()

@@ -20,23 +20,37 @@ ABSENT = object()
 def changed_settings(recipe: Recipe, stage: str, before: Mapping[str, Any]) -> list[str]:
     """Each setting that is not as it was, e.g. `sft.learning_rate 2e-4 -> 1e-4`."""
     now = json.loads(json.dumps(recipe.section(stage)))  # as a manifest holds it
-    pairs = _differing("", before, now)
-    return [f"{_in_recipe(recipe, stage, key)} {was} -> {now}" for key, was, now in pairs]
+    found = _differing("", before, now)
+    return [f"{_in_recipe(recipe, stage, key)} {how}" for key, how in found]
 
 
 def changed_inputs(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Each file or result that is not as it was, e.g. `source file x.csv changed`."""
+    """Each file or result that is not as it was, e.g. `source file x.csv changed`.
+
+    A source that only moved in its list reads the same file as ever.
+    """
     found: dict[str, list[str]] = {}
-    for name in sorted({*before, *now}):
-        if before.get(name) != now.get(name):
-            how = "is new" if name not in before else "changed"
-            how = how if name in now else "is no longer read"
-            stage, _, output = name.partition("/")
-            if stage in STAGES:
-                found.setdefault(f"what `{stage}` made changed", []).append(output)
-            else:
-                found[f"{_file_in_words(name)} {how}"] = []
+    was, is_now = _by_words(before), _by_words(now)
+    for words, output in dict.fromkeys(map(_input_in_words, sorted({*before, *now}))):
+        old, new = was.get((words, output)), is_now.get((words, output))
+        if old != new:
+            how = "is new" if old is None else "is no longer read" if new is None else "changed"
+            found.setdefault(f"{words} {how}", []).extend([output] if output else [])
     return [f"{what} ({listed(names)})" if names else what for what, names in found.items()]
+
+
+def _by_words(inputs: Mapping[str, str]) -> dict[tuple[str, str], set[str]]:
+    """The digests of each file or result."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for name, digest in inputs.items():
+        found.setdefault(_input_in_words(name), set()).add(digest)
+    return found
+
+
+def _input_in_words(name: str) -> tuple[str, str]:
+    """What an input is, and of a stage's results which one."""
+    stage, _, output = name.partition("/")
+    return (f"what `{stage}` made", output) if stage in STAGES else (_file_in_words(name), "")
 
 
 def listed(changes: list[str]) -> str:
@@ -45,8 +59,8 @@ def listed(changes: list[str]) -> str:
     return ", ".join(changes[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _differing(key: str, before: Any, now: Any) -> Iterator[tuple[str, str, str]]:
-    """The innermost places where two values differ, with both in words."""
+def _differing(key: str, before: Any, now: Any) -> Iterator[tuple[str, str]]:
+    """The innermost places where two values differ, and how, in words."""
     if before == now:
         return
     if isinstance(before, dict) and isinstance(now, dict):
@@ -57,7 +71,36 @@ def _differing(key: str, before: Any, now: Any) -> Iterator[tuple[str, str, str]
         for number, (old, new) in enumerate(zip(before, now, strict=True)):
             yield from _differing(f"{key}[{number}]", old, new)
     else:
-        yield key, _value(before), _value(now)
+        yield key, _entries(before, now) or _both(_value(before), _value(now))
+
+
+def _entries(before: Any, now: Any) -> str:
+    """What a list of words or numbers lost and gained; nothing where it is not that."""
+    if not (_is_plain_list(before) and _is_plain_list(now)):
+        return ""
+    gone = [str(one) for one in before if one not in now]
+    new = [str(one) for one in now if one not in before]
+    told = [("without", gone), ("with", new)]
+    return " and ".join(f"{word} {_cut(', '.join(names))}" for word, names in told if names)
+
+
+def _is_plain_list(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(one, (dict, list)) for one in value)
+
+
+def _both(before: str, now: str) -> str:
+    """Two values, of long ones the part in which they differ."""
+    start = 0
+    if _cut(before) == _cut(now):
+        pairs = enumerate(zip(before, now, strict=False))
+        apart = (place for place, (one, other) in pairs if one != other)
+        start = next(apart, min(len(before), len(now))) - LONGEST // 2
+    lead = "…" if start else ""
+    return f"{lead}{_cut(before[start:])} -> {lead}{_cut(now[start:])}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _value(value: Any) -> str:
@@ -71,8 +114,7 @@ def _value(value: Any) -> str:
         return f"{len(value)} entr{'y' if len(value) == 1 else 'ies'}"
     if isinstance(value, dict):
         return "a section" if value else "{}"
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return str(value)
 
 
 def _in_recipe(recipe: Recipe, stage: str, key: str) -> str:

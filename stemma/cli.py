@@ -44,6 +44,7 @@ from stemma.cli_plan import plan
 from stemma.cli_search import search
 from stemma.cli_stages import add_stage_verbs
 from stemma.errors import Problem, StageFailed, UserError
+from stemma.lacking import lacking
 from stemma.processes import TELEMETRY_OFF, thread_waiting
 from stemma.streams import lost, secure
 from stemma.visible import tell
@@ -52,6 +53,7 @@ app = typer.Typer(
     name="stemma",
     callback=options,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,  # the verb `completion` knows `python -m stemma` as well
     suggest_commands=False,  # click does
     pretty_exceptions_enable=False,
@@ -91,6 +93,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except StageFailed as error:
         _say_discreetly(f"failed: {error}")
         return 1
+    except (ModuleNotFoundError, RuntimeError) as error:
+        if (problem := lacking(error)) is None:
+            raise
+        say(str(problem))
+        return 2
     except OSError as error:
         if error.errno not in REFUSALS:
             raise

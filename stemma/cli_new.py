@@ -29,4 +29,6 @@ def new(name: NewName, files: Files, like: Like = "qwen2.5-0.5b", force: Replace
 
     for line in make_recipe(Order(name, files, like, force=force)):
         tell(line)
-    say(f"next: stemma preview {name}-tiny; stemma all {name}-tiny; stemma rehearse {name}")
+    tiny, verbs = f"RECIPE={name}-tiny", ("preview", "all")
+    commands = [*(f"make {verb} {tiny}" for verb in verbs), f"make rehearse RECIPE={name}"]
+    say(f"next: {'; '.join(commands)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from math import isnan
 from pathlib import Path
@@ -123,12 +124,12 @@ def say(text: str) -> None:
 
 def find_run(name: str, overrides: list[str] | None, runs: Path) -> tuple[Path, Run, list[str]]:
     """The recipe's file, its run below `runs`, and the overrides with those the run remembers."""
-    from stemma.recipe.load import find
+    from stemma.recipe.load import called, find
     from stemma.remembered import recalled
     from stemma.runs import Run
 
     path = find(name)
-    run = Run(runs / path.stem)
+    run = Run(runs / path.stem, shlex.quote(called(path)))
     given = overrides or []
     return path, run, [*recalled(run, path, given), *given]
 

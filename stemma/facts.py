@@ -189,6 +189,6 @@ def parsed(kind: type[Parsed], value: object, run: Run, stage: str) -> Parsed:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         found = f"{kind.__name__}: {place}: {first['msg']}"
-        hint = f"run `make {stage} RECIPE={run.root.name} FORCE=1`"
+        hint = f"run `make {stage} RECIPE={run.recipe} FORCE=1`"
         where = str(run.folder(stage) / MANIFEST)
         raise UserError(Problem(where, found, "as this version writes it", hint)) from None

@@ -78,7 +78,9 @@ def _changes(recipe: Recipe, run: Run, stage: str, is_late: bool) -> list[str]:
 
 
 def _in_words(run: Run, damage: Problem) -> str:
-    return f"{Path(damage.where).relative_to(run.root)} is damaged ({damage.found})"
+    place = Path(damage.where)
+    how = f"is damaged ({damage.found})" if place.exists() else "is gone"
+    return f"{place.relative_to(run.root)} {how}"
 
 
 def refuse_damaged_inputs(recipe: Recipe, run: Run, stage: str) -> None:

@@ -43,11 +43,14 @@ def recalled(run: Run, recipe: Path, given: Sequence[str]) -> list[str]:
 
 
 def tell_other_data(recipe: Recipe, run: Run, say: Callable[[str], None]) -> None:
-    """Say so where the data are to be read from another folder than the run was given before."""
+    """Say so where the data are to be read from another folder than the run was given before, or
+    where that one is gone."""
     before = _read(run).data
     now = Path(recipe.data.root).absolute()
     if before and Path(before) != now:
         say(f"note: data are read from {now}; this run was given DATA={before} before")
+    elif before and not now.is_dir():
+        say(f"note: this run was given DATA={before}, which is no folder now; say where it lies")
 
 
 def remember(recipe: Recipe, run: Run, say: Callable[[str], None]) -> None:

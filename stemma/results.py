@@ -16,6 +16,7 @@ from stemma.chain import TRAINED, chain
 from stemma.facts import training_facts
 from stemma.jsonl import read_dicts, read_json
 from stemma.progress import BYTES, amount, percent
+from stemma.recipe.load import called
 from stemma.recipe.models import Recipe
 from stemma.runs import Manifest, Run
 
@@ -81,12 +82,9 @@ def _place(run: Run, manifest: Manifest, name: str) -> Path:
 
 def _make(verb: str, recipe: Recipe, run: Run) -> str:
     """The command of a verb for this recipe, its overrides and its folder of runs."""
-    inside = Path("recipes") / f"{recipe.name}.yml"
-    name = recipe.name if recipe.path.name == inside.name else str(recipe.path)
-    given = {"RECIPE": name}
-    root = [text for text in recipe.overrides if text.startswith(DATA)]
-    if root:
-        given["DATA"] = root[-1].removeprefix(DATA)
+    given = {"RECIPE": called(recipe.path)}
+    if any(text.startswith(DATA) for text in recipe.overrides):
+        given["DATA"] = recipe.data.root
     if sets := [text for text in recipe.overrides if not text.startswith(DATA)]:
         given["SET"] = " ".join(sets)
     if run.root.parent != Path("runs"):

@@ -178,5 +178,5 @@ def warn_of_stale_upstream(recipe: Recipe, run: Run, stage: str, say: Say) -> No
     cause = causes[0] if causes else stale[0]
     others = [name for name in stale if name != cause]
     also = f" (and what came of it: {', '.join(others)})" if others else ""
-    hint = f"`make all RECIPE={recipe.name}` brings the chain up to date"
+    hint = f"`make all RECIPE={run.recipe}` brings the chain up to date"
     say(f"warning: `{cause}` is {known[cause]}{also}; {hint}")

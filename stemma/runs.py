@@ -61,6 +61,12 @@ class Run:
     """The folder `runs/<recipe>/`: one subfolder a stage."""
 
     root: Path
+    called: str = ""
+    """What a command names its recipe by; as the folder where nobody said."""
+
+    @property
+    def recipe(self) -> str:
+        return self.called or self.root.name
 
     def folder(self, stage: str) -> Path:
         return self.root / stage
@@ -74,7 +80,7 @@ class Run:
         path = self.folder(stage) / MANIFEST
         if not path.is_file():
             return None
-        again = f"`make {stage} RECIPE={self.root.name} FORCE=1`"
+        again = f"`make {stage} RECIPE={self.recipe} FORCE=1`"
         try:
             value = read_object(path)
             digest = value.pop(DIGEST, None)
@@ -87,7 +93,7 @@ class Run:
         expected = f"the file as stage `{stage}` wrote it"
         if digest is None and not unsealed:
             found = "no digest of itself: an older Stemma wrote it, or it was edited"
-            seal = f"`make verify RECIPE={self.root.name} SEAL=1` checks its outputs and adds one"
+            seal = f"`make verify RECIPE={self.recipe} SEAL=1` checks its outputs and adds one"
             raise UserError(Problem(str(path), found, expected, f"{seal}; or run {again}"))
         if not (is_whole or digest is None) or manifest.stage != stage:
             of_other = f"the manifest of stage `{manifest.stage}`"
@@ -104,7 +110,7 @@ class Run:
         """The stage's manifest. Raises UserError naming the command that makes it."""
         manifest = self.read_manifest(stage)
         if manifest is None:
-            name = self.root.name
+            name = self.recipe
             where = str(self.folder(stage) / MANIFEST)
             found = f"stage `{stage}` of recipe `{name}` is not done"
             whole = f"or the whole chain with `make all RECIPE={name}`"
@@ -173,7 +179,7 @@ class Run:
     def _problem(
         self, stage: str, path: Path, found: str, expected: str = "a file or folder"
     ) -> Problem:
-        again = f"run `make {stage} RECIPE={self.root.name}`"
+        again = f"run `make {stage} RECIPE={self.recipe}`"
         hint = f"the recipe or the folder changed since: {again}"
         return Problem(str(path), found, expected, hint)
 

@@ -65,7 +65,7 @@ def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None], seal: bool) -
     found: list[str] = []
     if not any((run.folder(stage) / MANIFEST).is_file() for stage in chain(recipe)):
         nothing = "no finished stage: there is nothing to verify"
-        hint = f"`make all RECIPE={recipe.name}` makes one; RUNS=FOLDER where it lies elsewhere"
+        hint = f"`make all RECIPE={run.recipe}` makes one; RUNS=FOLDER where it lies elsewhere"
         raise UserError(Problem(str(run.root), nothing, "a run", hint))
     for stage in chain(recipe):
         try:
@@ -79,9 +79,10 @@ def damaged(recipe: Recipe, run: Run, tell: Callable[[str], None], seal: bool) -
             tell(f"{stage:<7} not done")
             continue
         damage = {problem.where: problem.found for problem in run.damage_of(manifest, anew=True)}
+        width = max((18, *map(len, manifest.outputs)))
         for name, output in manifest.outputs.items():
             lost = damage.get(str(run.folder(stage) / output.path))
-            tell(f"{stage:<7} {name:<18} {f'DAMAGED: {lost}' if lost else 'ok'}")
+            tell(f"{stage:<7} {name:<{width}} {f'DAMAGED: {lost}' if lost else 'ok'}")
             if lost:
                 found.append(f"{stage}/{name}")
         if seal and not damage:

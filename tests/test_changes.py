@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from stemma.changes import changed_inputs, changed_settings, listed
+from stemma.changes import _both, changed_inputs, changed_settings, listed
 from stemma.recipe.load import load
 from stemma.recipe.models import Recipe
 
@@ -34,10 +34,21 @@ def test_a_setting_of_all_stages_is_told_where_it_stands(recipe: Recipe) -> None
 def test_lists_are_told_by_what_differs_in_them(recipe: Recipe) -> None:
     assert changes("data", "data.sft.sources.0.limit=5") == ["data.sft.sources[0].limit null -> 5"]
     assert changes("export", "export.gguf.types=[F16, Q8_0, Q4_K_M]") == [
-        "export.gguf.types ['F16', 'Q4_K_M'] -> ['F16', 'Q8_0', 'Q4_K_M']"
+        "export.gguf.types with Q8_0"
+    ]
+    assert changes("export", "export.gguf.types=[Q4_K_M, Q8_0, Q6_K]") == [
+        "export.gguf.types without F16 and with Q8_0, Q6_K"
     ]
     more = "eval.tasks=[{task: preference}, {task: generation}]"
     assert changes("eval", more) == ["eval.tasks 1 entry -> 2 entries"]
+
+
+def test_of_long_values_the_part_that_differs_is_told() -> None:
+    lead = "a" * 70
+    assert _both(f"{lead}old end", f"{lead}new end") == (
+        f"…{'a' * 30}old end -> …{'a' * 30}new end"
+    )
+    assert _both("1", "a" * 61) == f"1 -> {'a' * 60}…"
 
 
 def test_inputs_are_told_by_what_they_are_to_the_recipe() -> None:
@@ -62,6 +73,15 @@ def test_inputs_are_told_by_what_they_are_to_the_recipe() -> None:
         "source file n.md is new",
     ]
     assert changed_inputs(before, before) == []
+
+
+def test_a_source_that_moved_in_its_list_reads_the_same_file() -> None:
+    before = {"data.sft[0]: x.csv": "1", "data.sft[1]: y.csv": "2", "dpo/merged": "3"}
+    now = {"data.sft[0]: y.csv": "2", "data.sft[1]: x.csv": "1", "sft/merged": "4"}
+    assert changed_inputs(before, now) == [
+        "what `dpo` made is no longer read (merged)",
+        "what `sft` made is new (merged)",
+    ]
 
 
 def test_of_many_changes_the_first_are_told() -> None:

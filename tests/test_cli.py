@@ -215,6 +215,15 @@ def test_missing_upstream_is_the_users(tiny_stages: None, capsys: Say) -> None:
     assert "Traceback" not in err
 
 
+def test_a_recipe_of_another_folder_is_named_by_its_path(
+    tiny_stages: None, tmp_path: Path, capsys: Say
+) -> None:
+    elsewhere = tmp_path / "my recipes"
+    shutil.copytree(tmp_path / "recipes", elsewhere)
+    assert main(["sft", "my recipes/small.yml"]) == 2
+    assert f"run `make data RECIPE='{elsewhere / 'small.yml'}'`" in capsys.readouterr().err
+
+
 def test_one_stage_on_a_stale_upstream_says_so(tiny_stages: None, capsys: Say) -> None:
     assert main(["all", "small"]) == 0
     capsys.readouterr()

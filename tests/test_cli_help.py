@@ -27,7 +27,10 @@ def test_every_argument_and_option_has_its_text_in_the_help(
 ) -> None:
     command = GROUP.commands[verb]
     assert main([verb, "--help"]) == 0
-    said = words(capsys.readouterr().out)
+    long = capsys.readouterr().out
+    assert main([verb, "-h"]) == 0
+    assert capsys.readouterr().out == long
+    said = words(long)
     for parameter in command.params:
         text = getattr(parameter, "help", None)
         assert text, f"{verb}: {parameter.name} has no help"

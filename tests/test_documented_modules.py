@@ -20,6 +20,8 @@ GUIDES = sorted(
 )
 FOLDER = re.compile(r"^### `([\w/]+/)`: ", re.MULTILINE)
 MODULE = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
+MADE = {"recipes/class.yml", "recipes/class-tiny.yml"}
+"""What the tutorial's `make new` writes."""
 PATH = re.compile(rf"`((?:{'|'.join((*PRODUCT, 'tests', 'bench', 'recipes', 'docs'))})/[\w./-]*)`")
 
 
@@ -52,7 +54,7 @@ def test_every_module_stands_in_its_folders_table_once() -> None:
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
 def test_every_path_that_a_guide_names_exists(guide: Path) -> None:
     named = set(PATH.findall(guide.read_text(encoding="utf-8")))
-    missing = {path for path in named if not (ROOT / path).exists()}
+    missing = {path for path in named - MADE if not (ROOT / path).exists()}
     assert sorted(path for path in missing if not path.startswith("recipes/<")) == []
 
 

@@ -81,6 +81,18 @@ def test_a_recipe_that_now_says_another_folder_is_believed(
     assert told.startswith(f"note: data are read from {tmp_path}/other; this run was given")
 
 
+def test_a_folder_that_is_gone_is_told_as_remembered(
+    rows: Path, tmp_path: Path, capsys: Say
+) -> None:
+    before = tmp_path / "it's mine"
+    before.rename(tmp_path / "moved")
+    out, err = status(capsys)
+    assert out == f"data    stale: no such file: {before / 'train.jsonl'}\n"
+    gone = f"note: this run was given DATA={before}, which is no folder now; say where it lies\n"
+    assert err == gone
+    assert status(capsys, "--set", "data.root=moved")[0] == "data    up to date\n"
+
+
 def test_a_record_that_is_damaged_is_as_none(rows: Path, tmp_path: Path, capsys: Say) -> None:
     (tmp_path / "runs/rows/remembered.json").write_text("{")
     assert status(capsys)[0] == "data    stale: no such file: train.jsonl\n"

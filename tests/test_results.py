@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -143,5 +144,9 @@ def test_the_commands_are_of_this_run(write_recipe: Write, monkeypatch: pytest.M
     assert chat.split("  #")[0].rstrip() == (
         "next    make chat RECIPE=small DATA='my data' SET='seed=7 dpo.num_epochs=2'"
     )
+    elsewhere = changed.path.parent.parent / "mine" / "small.yml"
+    shutil.copytree(changed.path.parent, elsewhere.parent)
+    [_, chat, _] = closing_lines(load(str(elsewhere), ["data.root='my data'"]), here)
+    assert f"RECIPE={elsewhere} DATA='my data'  " in chat, "another recipe of the same name"
     change_manifest(here, "export", outputs={})
     assert closing_lines(changed, here) == [], "an earlier Stemma's, or none"

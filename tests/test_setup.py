@@ -20,13 +20,13 @@ from stemma import ROOT
 PACKAGES = ("stemma", "data_builders", "export", "rag", "eval", "report", "serve")
 BROUGHT = {  # imports that a declared package brings along, by design
     "accelerate": "axolotl",
-    "click": "typer",
     "datasets": "axolotl",
     "deepspeed": "axolotl",
     "gguf": "llama-cpp-python",
     "huggingface_hub": "transformers",
     "markupsafe": "jinja2",
     "pydantic_core": "pydantic",
+    "tqdm": "transformers",  # whose downloads it counts
     "trl": "axolotl",
     "yaml": "axolotl",  # its file is read as it reads it
 }

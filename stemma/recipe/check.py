@@ -26,6 +26,9 @@ from stemma.recipe.unheeded import LIES_UNDER_DPO, NEEDS_STOCK, SMOOTHED
 from stemma.recipe.zero_files import deepspeed_problems, zero_stage
 from stemma.targets import LINEARS, setting_problems
 
+RISING = (
+    "its learning rate is still rising when it ends; hint: `warmup_ratio: 0.03` fits any length"
+)
 READS = {"base": "corpus", "sft": "sft", "dpo": "dpo", "mcq": "mcq"}
 SCORES = {"generation": "sft", "preference": "dpo", "mcq": "mcq", "divergence": "dpo"}
 """The data set that a training stage and an evaluation task need."""
@@ -96,9 +99,11 @@ def warnings(recipe: Recipe) -> list[str]:
 
 
 def _step_warnings(recipe: Recipe) -> Iterator[str]:
-    """Of stages whose recipe says how many steps they have."""
+    """Of stages whose recipe says how many steps they have, or that all of them warm up."""
     for stage in [*(["base"] if recipe.base else []), *recipe.training_stages()]:
         keys = recipe.training_settings(stage)
+        if keys.get("warmup_ratio") == 1:
+            yield f"{stage}: `warmup_ratio: 1`: {RISING}"
         if (steps := keys.get("max_steps")) and (told := warmup_warning(stage, keys, steps)):
             yield told
 
@@ -108,10 +113,7 @@ def warmup_warning(stage: str, keys: Mapping[str, Any], steps: int) -> str:
     warmup = keys.get("warmup_steps") or 0
     if not warmup or steps > warmup:
         return ""
-    return (
-        f"{stage}: {steps:,} steps in all, and `warmup_steps: {warmup}`: its learning rate is "
-        "still rising when it ends; hint: `warmup_ratio: 0.03` fits any length"
-    )
+    return f"{stage}: {steps:,} steps in all, and `warmup_steps: {warmup}`: {RISING}"
 
 
 def _not_finite(value: Any, keys: Keys, where: Where) -> Iterator[Problem]:

@@ -86,6 +86,13 @@ def find(name_or_path: str) -> Path:
     raise UserError(Problem(readable(shown(path)), found, expected, hint))
 
 
+def called(path: Path) -> str:
+    """What a command names a recipe's file by: its name in `recipes/`, or else where it lies."""
+    inside = RECIPES / f"{path.stem}.yml"
+    is_inside = inside.is_file() and path.is_file() and path.samefile(inside)
+    return path.stem if is_inside else str(path.absolute())
+
+
 def names() -> list[str]:
     """Every recipe in `recipes/`."""
     return sorted(path.stem for path in RECIPES.glob("*.yml"))
@@ -247,6 +254,8 @@ def _wrong_value(document: Document, keys: tuple[Any, ...], item: ErrorDetails) 
     sentence = message[:1].lower() + message[1:].removesuffix(".")
     expected = sentence.removeprefix("input should be ")
     given = item["input"]
+    if item["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        expected = "a section, with keys of its own"
     hint = ""
     is_text = item["type"] == "string_type"
     if is_text and isinstance(given, dict) and given and not any(map(bool, given.values())):

@@ -52,7 +52,7 @@ def test_equal_answers_are_no_proof_of_no_difference() -> None:
     # of 2 % out where none is seen.
     assert only(few).needed == 149
     assert few.files[0].reason == (
-        "mcq accuracy: +0.000, at least -0.020, n = 148; about 149 questions would show it"
+        "mcq accuracy: +0.000, at least −0.020, n = 148; about 149 questions would show it"
     )
     enough = against("1" * 149, q8="1" * 149)
     assert (only(enough).verdict, only(enough).needed) == ("non-inferior", None)
@@ -99,6 +99,8 @@ def test_rows_of_one_question_count_together() -> None:
     # question is worth one row: n^2 over n = (9 + 1) / 4 rows, and 4 / 2.5 = 1.6.
     assert found.p == pytest.approx(0.5)
     assert (found.n, found.questions, found.worth) == (4, 2, 1)
+    [file] = verdicts(scored, SECTION).files
+    assert ", n = 4 of 2 questions; about " in file.reason
     alone = {
         name: {"preference": replace(one["preference"], groups={})} for name, one in scored.items()
     }
@@ -117,7 +119,7 @@ def test_the_gravest_task_decides_over_a_file() -> None:
         "q8": "inferior",
         "q4": "not shown",
     }
-    assert files["q8"].reason.startswith("preference accuracy: -0.200, at least ")
+    assert files["q8"].reason.startswith("preference accuracy: −0.200, at least ")
 
 
 def test_the_reference_is_not_judged_by_its_rewards() -> None:

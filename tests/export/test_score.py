@@ -44,6 +44,7 @@ def test_the_child_leaves_figures_only(tmp_path: Path) -> None:
         "request.json",
         "merged.f32",
         "other.json",
+        "progress.json",
     }
     found = score._read(tmp_path, "other")
     model = AutoModelForCausalLM.from_pretrained(other, dtype="auto")

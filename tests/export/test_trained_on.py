@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from export.trained_on import lineage, trained_on
+from export.trained_on import trained_on
+from stemma.chain import lineage
 from stemma.jsonl import write_jsonl
 from stemma.recipe.models import Recipe
 from stemma.runs import Run

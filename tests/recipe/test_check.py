@@ -310,6 +310,15 @@ def test_steps_within_the_warm_up_are_warned_of(write_recipe: Write) -> None:
     ]
 
 
+def test_a_warm_up_of_all_steps_is_warned_of(write_recipe: Write) -> None:
+    write_recipe()
+    assert check.warnings(load("small", ["dpo.warmup_ratio=0.5"])) == []
+    assert check.warnings(load("small", ["dpo.warmup_ratio=1.0"])) == [
+        "dpo: `warmup_ratio: 1`: its learning rate is still rising when it ends; hint: "
+        "`warmup_ratio: 0.03` fits any length"
+    ]
+
+
 def test_a_training_without_checkpoints_is_refused(write_recipe: Write) -> None:
     write_recipe()
     with pytest.raises(UserError) as caught:

@@ -128,8 +128,7 @@ def test_wrong_type_says_what_was_expected(write_recipe: Write) -> None:
         ("{limit: 9}", "missing key `eval.tasks.0.task`"),
         (
             "preference",
-            "`eval.tasks.0` is 'preference'\n  expected: a valid dictionary or object to extract "
-            "fields from",
+            "`eval.tasks.0` is 'preference'\n  expected: a section, with keys of its own",
         ),
         (
             "{task: preference, limit: 0}",

@@ -9,7 +9,7 @@ import pytest
 from report.page import HTML, MARKDOWN, render
 from report.run import gather
 from stemma.facts import SharedQuestions
-from tests.factories.run_to_report import make_scores, make_work, score
+from tests.factories.run_to_report import make_recipe, make_scores, make_work, score
 
 
 def summary(root: Path, **changes: object) -> str:
@@ -55,6 +55,8 @@ def test_a_loss_that_hardly_fell_stands_in_the_lead(tmp_path: Path, template: st
 def test_what_was_not_measured_is_not_mentioned(tmp_path: Path) -> None:
     said = summary(tmp_path, scores=[score("base", "mcq", "accuracy", 0.3, 10)])
     assert said == "base → sft → dpo → mcq, exported from mcq; gguf-Q4_K_M ships (160 kB)."
+    beside = summary(tmp_path / "beside", recipe=make_recipe(mcq={"start_from": "sft"}), scores=[])
+    assert beside.startswith("base → sft → mcq, exported from mcq; "), "dpo is a branch of its own"
 
 
 @pytest.mark.parametrize("template", [HTML, MARKDOWN])

@@ -64,6 +64,21 @@ def test_what_a_later_stage_cost_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_stage_that_the_file_did_not_come_of_cost_nothing(tmp_path: Path) -> None:
+    scores = [
+        share("dpo", "preference", "reward_accuracy", 0.84),
+        share("merged", "preference", "reward_accuracy", 0.71),
+        change("dpo", "preference", "reward_accuracy", 0.13, 0.09, 0.17),
+    ]
+    beside = make_recipe(mcq={"start_from": "sft"})
+    evidence = replace(gather(make_work(tmp_path / "a", beside, [])), scores=scores)
+    assert not any("cost" in line for line in unproven(evidence)), "dpo is a branch of its own"
+    export = {"from": "base", "ship": "gguf-F16", "gguf": {"types": ["F16"]}}
+    evals = {"variants": ["base", "gguf-F16"], "tasks": [{"task": "mcq"}]}
+    untrained = make_recipe(export=export, eval=evals)
+    assert unproven(gather(make_work(tmp_path / "b", untrained, scores=[])))
+
+
 def test_guessing_and_a_liking_for_length_are_told(tmp_path: Path) -> None:
     ship = "gguf-Q4_K_M"
     scores = [
@@ -80,6 +95,14 @@ def test_guessing_and_a_liking_for_length_are_told(tmp_path: Path) -> None:
     assert said[1] == (
         "That it prefers better answers and not just longer ones: 0.55 [0.50–0.60], n = 240, "
         "where the longer answer gives 0.53."
+    )
+
+
+def test_a_shipped_file_that_was_not_measured_is_told(tmp_path: Path) -> None:
+    evals = {"variants": ["base", "merged"], "tasks": [{"task": "mcq"}]}
+    first, _ = unproven(gather(make_work(tmp_path, make_recipe(eval=evals), scores=[])))
+    assert first == (
+        "How good gguf-Q4_K_M is: it ships and is not among `eval.variants`: not measured."
     )
 
 
