@@ -24,6 +24,7 @@ GENERATED = (
     ),
     ("{source: gsm8k, path: train.jsonl}", "{source: stem_exercises, limit: 40, use: train}"),
     ("data:\n", "data:\n  generator: {model: m, PRICES}\n"),
+    ("{task: preference}", "{task: speed}"),  # of no test row
 )
 PRICES = "prices: {input: 1, output: 2}"
 

@@ -30,7 +30,11 @@ REPORT = (
     ("rl: dpo,", "rl: dpo, trainer: stock, micro_batch_size: 4, num_epochs: 3,"),
     ("path: train.jsonl", "use: train, limit: 28000, path: train.jsonl"),
 )
-PAIRS = ("path: pairs.jsonl", "use: train, limit: 10400, path: pairs.jsonl")
+PAIRS = (
+    "- {source: preference_jsonl, path: pairs.jsonl}",
+    "- {source: preference_jsonl, use: train, limit: 10400, path: pairs.jsonl}\n"
+    "    - {source: preference_jsonl, use: test, path: held.jsonl}",
+)
 
 
 @pytest.fixture
@@ -139,7 +143,7 @@ def test_the_command(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None
         lines[15]
         == "GB on disk: sft 7.14 · dpo 12.15 · merged 5.01 · gguf-F16 5.01 · gguf-Q4_K_M 1.62"
     )
-    assert lines[16] == "data: not counted, small.yml (data): no such file: pairs.jsonl and 1 more"
+    assert lines[16] == "data: not counted, small.yml (data): no such file: held.jsonl and 2 more"
     assert lines[17] == "API: 0 dollars; nothing is asked of a paid server"
     assert lines[19].split() == [
         *("task", "questions", "shows", "a", "difference", "of", "2", "points", "need")

@@ -254,7 +254,12 @@ def test_absent_benchmark_data_are_told_where_the_recipes_own_data_lie(tmp_path:
         path.write_text("", encoding="utf-8")
     (tmp_path / "mmlu_stem_csv" / "x_test.csv").write_text("", encoding="utf-8")
     load(course, [root])  # the benchmarks' questions are the recipe's own test rows
-    other = [root, 'eval.benchmarks={"tasks": ["local_mathqa", "local_gsm8k"]}']
+    other = [
+        root,
+        'eval.benchmarks={"tasks": ["local_mathqa", "local_gsm8k"]}',
+        'eval.tasks=[{"task": "speed"}]',  # below the test rows go
+        "eval.text=null",
+    ]
     load(course, other)
     none = tmp_path / "none.jsonl"
     gone = 'data.sft.sources=[{"source": "gsm8k", "path": "gsm8k/train.first3000.jsonl"}]'

@@ -9,6 +9,7 @@ import re
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,8 +57,9 @@ def test_a_line_that_is_no_utf_8_is_told_and_the_others_asked(
 
 
 ECHO = """
-import fcntl, sys, termios
+import fcntl, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from serve import talk
 from serve.chat import Chat
 
@@ -97,8 +99,10 @@ class Terminal:
 
     def shows(self, text: str) -> str:
         """Wait for a text; what came up to it, without escapes."""
+        deadline = time.monotonic() + PATIENCE_SECONDS  # an answer may be without end
         while text not in self._seen:
-            assert select.select([self._ours], [], [], PATIENCE_SECONDS)[0], self._seen
+            left = max(0.0, deadline - time.monotonic())
+            assert select.select([self._ours], [], [], left)[0], self._seen[-2000:]
             try:
                 came = os.read(self._ours, 65536)
             except OSError:  # the other end is closed
