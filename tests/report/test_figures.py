@@ -55,7 +55,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
 
 
 def test_no_score_is_left_out_of_the_page(work: Work) -> None:
-    reader = Tables("figures")
+    reader = Tables("cards figures")
     reader.feed((work.folder / "index.html").read_text(encoding="utf-8"))
     names = [figures.task for figures in task_figures(gather(work))]
     printed = {}
