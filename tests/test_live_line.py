@@ -70,6 +70,7 @@ def on_terminal(
         [sys.executable, "-c", program],
         variables,
         file_actions=[(os.POSIX_SPAWN_DUP2, slave, number) for number in (0, 1, 2)],
+        setsigdef=[signal.SIGINT],  # a shell's background jobs ignore it
     )
     raw = b""
     os.set_blocking(master, False)

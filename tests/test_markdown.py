@@ -127,7 +127,7 @@ def report_page(root: Path) -> str:
         manifest = work.run.manifest(stage.name)
         value = manifest.model_dump(mode="json")
         value |= {
-            "hardware": {HOSTILE: HOSTILE},
+            "hardware": {HOSTILE: HOSTILE, "processor": HOSTILE, "cores": 2},
             "reused_from": HOSTILE,
             "versions": {HOSTILE: HOSTILE},
         }
@@ -169,6 +169,7 @@ def data_set_card(root: Path) -> str:
     name = sources_of(recipe.data)[0].name
     counts = {"read": 2, "kept": 1, "dropped": {HOSTILE: 1}, "repaired": 0}
     facts: dict[str, Any] = {
+        "language": "en",
         "licences": {HOSTILE: 1},
         "generator": {HOSTILE: 1},
         "balance": {HOSTILE: {HOSTILE: 1}},

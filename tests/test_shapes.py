@@ -80,7 +80,7 @@ def test_where_shapes_come_from(write_recipe: Write, tmp_path: Path) -> None:
         "the recipe's base.model",
         32,
         28,
-        300,
+        400,
     )
     hub = load(write_recipe((MADE, "base_model: google/gemma-2b\n")))
     assert read_shapes(hub, run).parameters() == 2_506_172_416
