@@ -74,8 +74,10 @@ def on_terminal(
     )
     raw = b""
     os.set_blocking(master, False)
+    done = status = 0
     while True:
-        done, status = os.waitpid(child, os.WNOHANG)
+        if not done:
+            done, status = os.waitpid(child, os.WNOHANG)
         try:
             raw += os.read(master, 65536)
         except BlockingIOError:

@@ -151,6 +151,10 @@ def test_no_rows_to_train_on(write_recipe: Write, run: Run) -> None:
 
 def test_rows_all_too_long(write_recipe: Write, run: Run) -> None:
     recipe = recipe_with(write_recipe, ("sequence_len: 64", "sequence_len: 16"))
+    path = run.folder("data") / "sft/train.jsonl"
+    longer = path.read_text(encoding="utf-8").replace('"content": "', '"content": "Think of it: ')
+    path.write_text(longer, encoding="utf-8")
+    put_manifest(run, "data", ["sft/train.jsonl", "sft/validation.jsonl"])
     with pytest.raises(UserError, match="16 were longer than sequence_len"):
         train.run(Work(recipe, run, "sft", print))
 
