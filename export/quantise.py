@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import llama_cpp
@@ -20,7 +23,10 @@ BUFFER_BYTES = 128 * 2**20
 
 
 def quantise(source: Path, out: Path, type_name: str, threads: int) -> None:
-    """Write `out` as `type_name` from a float GGUF."""
+    """Write `out` as `type_name` from a float GGUF.
+
+    Raises StageFailed, or OSError where the disk is full.
+    """
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = QUANTISED_TYPES[type_name]
     params.nthread = threads
@@ -29,5 +35,13 @@ def quantise(source: Path, out: Path, type_name: str, threads: int) -> None:
         str(source).encode(), str(out).encode(), ctypes.byref(params)
     )
     if status != 0 or not out.is_file():
+        if _is_full(source, out):  # of a write that failed llama.cpp says nothing else
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out))
         failure = f"llama_model_quantize returned {status}"
         raise StageFailed(f"quantising {source.name} to {type_name} failed: {failure}")
+
+
+def _is_full(source: Path, out: Path) -> bool:
+    """Whether the disk had less room than a file as large as the source takes."""
+    written = out.stat().st_size if out.is_file() else 0
+    return shutil.disk_usage(out.parent).free + written < source.stat().st_size

@@ -25,7 +25,11 @@ class PromptFiles:
     def path(self, name: str) -> Path:
         """The file of a prompt."""
         beside = self.recipe_folder / "prompts" / f"{name}.jinja"
-        return beside if beside.is_file() else PROMPTS / beside.name
+        try:
+            is_beside = beside.is_file()
+        except OSError:  # a name too long for any file
+            is_beside = False
+        return beside if is_beside else PROMPTS / beside.name
 
     def files(self, *names: str) -> dict[str, Path]:
         """The files of several, by names that hold no place: wherever a recipe's own prompt lies,
