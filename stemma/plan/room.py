@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stemma.base_model.files import read_shapes
 from stemma.chain import chain
+from stemma.digests import size_of
 from stemma.errors import UserError
 from stemma.freshness import states
 from stemma.plan.costs import export_bytes, left_bytes, stage_bytes
@@ -38,7 +39,7 @@ def room_warning(recipe: Recipe, run: Run, stages: Sequence[str]) -> str:
         shapes = read_shapes(recipe, run)
         known = states(recipe, run)
         coming = [stage for stage in stages if stage in known and not known[stage].is_fresh]
-        there = sum(_bytes_under(run.folder(stage)) for stage in coming)
+        there = sum(size_of(run.folder(stage)) for stage in coming)  # of an attempt before
         needed = most_bytes(recipe, shapes, coming) - there
         free = shutil.disk_usage(_existing(run.root)).free
         if needed > free:
@@ -65,11 +66,6 @@ def most_bytes(recipe: Recipe, shapes: Shapes, stages: Sequence[str]) -> int:
             kept += sum(export_bytes(shapes, recipe.export.model_dump()).values())
             most = max(most, kept)
     return most
-
-
-def _bytes_under(folder: Path) -> int:
-    """What lies there already, of an attempt before."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _existing(folder: Path) -> Path:
